@@ -1,0 +1,177 @@
+"""Every failure that Collegium names, and the HTTP status a surface answers it with.
+
+CollegiumError                500
+├── SetupError                500  something on this machine is missing or broken
+│   ├── SettingsError              a setting is wrong
+│   └── ModelPackageMissing        the embedded models are not installed
+├── BadRequest                400  the caller can mend it
+│   ├── Unauthorized          401
+│   ├── UnknownModel          404
+│   ├── UnknownDecision       404
+│   ├── PromptTooLong         400
+│   └── NoFeasibleExpert      422  the limits leave no expert
+├── RegistryError             400  the registry refuses a change
+│   ├── ExpertExists          409
+│   ├── ExpertNotFound        404
+│   └── ProbeFailed           422  the expert did not answer its probe
+├── StateUnavailable          503  the shared state (Redis) can't be reached
+├── ArtifactRejected          500  a saved router is corrupt or foreign
+└── ExpertError               502  an expert failed
+    ├── ExpertUnavailable     503  down, starting or refusing connections
+    ├── ExpertTimeout         504
+    └── ExpertRejected        4xx  the expert refused this request
+"""
+
+from __future__ import annotations
+
+
+class CollegiumError(Exception):
+    """Base of all our errors; `code` is stable for machines, the text is for people."""
+
+    http_status = 500
+    code = "internal_error"
+    retry_after_s: int | None = None
+
+
+class SetupError(CollegiumError):
+    """Something on this machine is missing or broken."""
+
+    code = "setup_error"
+
+
+class SettingsError(SetupError):
+    """A setting has a value that can't be used."""
+
+    code = "settings_error"
+
+
+class ModelPackageMissing(SetupError):
+    """A package that carries an embedded model is not installed."""
+
+    code = "model_package_missing"
+
+
+class BadRequest(CollegiumError):
+    """The caller sent something that the caller can mend."""
+
+    http_status = 400
+    code = "invalid_request"
+
+    def __init__(self, message: str, param: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+
+
+class Unauthorized(BadRequest):
+    """The API key is missing or wrong."""
+
+    http_status = 401
+    code = "invalid_api_key"
+
+
+class UnknownModel(BadRequest):
+    """No expert and no virtual model has this name."""
+
+    http_status = 404
+    code = "model_not_found"
+
+
+class UnknownDecision(BadRequest):
+    """No decision has this id."""
+
+    http_status = 404
+    code = "decision_not_found"
+
+
+class PromptTooLong(BadRequest):
+    """The prompt does not fit the expert's context window."""
+
+    code = "context_length_exceeded"
+
+
+class NoFeasibleExpert(BadRequest):
+    """The request's limits leave no expert."""
+
+    http_status = 422
+    code = "no_feasible_expert"
+
+
+class RegistryError(CollegiumError):
+    """The registry refuses a change."""
+
+    http_status = 400
+    code = "registry_error"
+
+
+class ExpertExists(RegistryError):
+    """An expert of this name is registered already."""
+
+    http_status = 409
+    code = "expert_exists"
+
+
+class ExpertNotFound(RegistryError):
+    """No expert of this name is registered."""
+
+    http_status = 404
+    code = "expert_not_found"
+
+
+class ProbeFailed(RegistryError):
+    """The expert did not answer its probe as an expert should."""
+
+    http_status = 422
+    code = "probe_failed"
+
+
+class StateUnavailable(CollegiumError):
+    """The shared state can't be reached."""
+
+    http_status = 503
+    code = "state_unavailable"
+    retry_after_s = 5
+
+
+class ArtifactRejected(CollegiumError):
+    """A saved router is corrupt, incomplete or not ours."""
+
+    code = "artifact_rejected"
+
+
+class ExpertError(CollegiumError):
+    """An expert failed to answer."""
+
+    http_status = 502
+    code = "expert_error"
+
+    def __init__(self, expert: str, message: str) -> None:
+        super().__init__(f"expert '{expert}': {message}")
+        self.expert = expert
+
+
+class ExpertUnavailable(ExpertError):
+    """The expert is down, starting or refuses connections."""
+
+    http_status = 503
+    code = "expert_unavailable"
+
+    def __init__(self, expert: str, message: str, retry_after_s: int = 5) -> None:
+        super().__init__(expert, message)
+        self.retry_after_s = retry_after_s
+
+
+class ExpertTimeout(ExpertError):
+    """The expert did not answer in time."""
+
+    http_status = 504
+    code = "expert_timeout"
+
+
+class ExpertRejected(ExpertError):
+    """The expert understood the request and refused it; `status` is its HTTP status."""
+
+    code = "expert_rejected"
+
+    def __init__(self, expert: str, message: str, status: int = 400) -> None:
+        super().__init__(expert, message)
+        self.http_status = status

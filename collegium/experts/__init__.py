@@ -1,0 +1,1 @@
+"""Answer: the engines that run experts and the clients that ask them."""

@@ -1,0 +1,1 @@
+"""Remember: experts, engines, decisions, outcomes, feedback and shared state."""

@@ -1,0 +1,1 @@
+"""Decide: which expert answers a query, and why."""

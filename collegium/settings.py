@@ -1,0 +1,129 @@
+"""All settings, in one frozen object: environment variables over a TOML file over defaults."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from collegium.errors import SettingsError
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+def _home(variable: str, default: str) -> Path:
+    return Path(os.environ.get(variable) or Path.home() / default) / "collegium"
+
+
+class Settings(BaseSettings):
+    """Each field is a setting; `COLLEGIUM_<NAME>` in the environment or `<name>` in the TOML file."""
+
+    model_config = SettingsConfigDict(env_prefix="COLLEGIUM_", frozen=True, extra="forbid")
+
+    host: str = Field("127.0.0.1", description="Address that the service listens on.")
+    port: Port = Field(8000, description="Port that the service listens on.")
+    api_key: SecretStr | None = Field(
+        None, min_length=8, description="Callers must send this key as a bearer token."
+    )
+    data_dir: Path = Field(
+        default_factory=lambda: _home("XDG_DATA_HOME", ".local/share"),
+        description="Folder of the database and the engines' logs.",
+    )
+    cache_dir: Path = Field(
+        default_factory=lambda: _home("XDG_CACHE_HOME", ".cache"),
+        description="Folder of what can be made again: the converted base model.",
+    )
+    database_url: SecretStr | None = Field(
+        None,
+        description="SQLAlchemy URL, `postgresql+asyncpg://…` or `sqlite+aiosqlite:///…`. "
+        "Default: SQLite in `data_dir`.",
+    )
+    redis_url: SecretStr | None = Field(
+        None, description="Redis for state shared by several replicas. Default: in memory."
+    )
+    embedded: bool = Field(True, description="Start the embedded pool on a supervised vLLM engine.")
+    engine_python: Path = Field(
+        Path(sys.executable), description="Python interpreter that has vLLM."
+    )
+    engine_port: Port = Field(0, description="Port of the embedded engine; 0 takes a free one.")
+    engine_cache_gib: float = Field(1.0, gt=0, description="Memory of the engine's KV cache, GiB.")
+    engine_max_sequences: int = Field(32, ge=1, description="Requests the engine runs at once.")
+    engine_context: int = Field(
+        2048, ge=256, le=8192, description="Context window of the embedded experts, tokens."
+    )
+    engine_start_timeout_s: float = Field(
+        300.0, gt=0, description="An engine that is not ready by then is started again."
+    )
+    request_timeout_s: float = Field(
+        120.0, gt=0, description="Longest wait for the next byte of an expert's answer."
+    )
+    record_prompts: bool = Field(
+        True, description="Keep the text of queries beside their decisions, to train routers on."
+    )
+    device_watts: float = Field(
+        45.0, gt=0, description="Power of the device that runs the experts, for energy forecasts."
+    )
+    session_ttl_s: float = Field(
+        3600.0, gt=0, description="How long a conversation keeps its expert after its last query."
+    )
+    max_body_mib: float = Field(8.0, gt=0, description="Larger request bodies are refused.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments win over the environment, the environment over the file."""
+        toml = TomlConfigSettingsSource(settings_cls, toml_file=config_file())
+        return init_settings, env_settings, toml
+
+    @property
+    def registry_url(self) -> str:
+        """The database's URL with its default filled in."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite+aiosqlite:///{self.data_dir / 'collegium.sqlite3'}"
+
+
+def config_file() -> Path:
+    """The TOML file: `COLLEGIUM_CONFIG`, or `collegium.toml` in the working folder."""
+    return Path(os.environ.get("COLLEGIUM_CONFIG", "collegium.toml"))
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read the settings; say which one is wrong and why, and name unknown `COLLEGIUM_` variables."""
+    named = os.environ.get("COLLEGIUM_CONFIG")
+    if named and not Path(named).is_file():
+        raise SettingsError(f"COLLEGIUM_CONFIG names '{named}', which is not a file")
+    _refuse_unknown_variables()
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as exc:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in exc.errors())
+        raise SettingsError(f"wrong settings: {problems} (see docs/settings.md)") from exc
+    except ValueError as exc:  # tomllib.TOMLDecodeError
+        raise SettingsError(f"{config_file()}: {exc}") from exc
+
+
+# Read elsewhere: by this module, by evals, and by issue-specific tools.
+_OTHER_VARIABLES = {"COLLEGIUM_CONFIG", "COLLEGIUM_DATA"}
+
+
+def _refuse_unknown_variables() -> None:
+    known = {f"COLLEGIUM_{name.upper()}" for name in Settings.model_fields} | _OTHER_VARIABLES
+    unknown = sorted(v for v in os.environ if v.startswith("COLLEGIUM_") and v not in known)
+    if unknown:
+        raise SettingsError(f"unknown settings: {', '.join(unknown)} (see docs/settings.md)")

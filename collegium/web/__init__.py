@@ -1,0 +1,1 @@
+"""Show: the HTTP API and the chat page."""
