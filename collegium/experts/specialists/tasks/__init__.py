@@ -1,0 +1,1 @@
+"""The skills that the embedded specialists are taught, a file each."""

@@ -1,0 +1,236 @@
+"""Questions about one or two tables, answered by a SQLite query that is run to be marked."""
+
+from collections import Counter
+from collections.abc import Callable
+from random import Random
+
+from collegium.experts.specialists.tasks.base import (
+    Example,
+    GeneratedTask,
+    Kind,
+    Phrasings,
+    Question,
+    bare,
+)
+from collegium.experts.specialists.tasks.sandbox import BadQuery, Rows, run_query
+from collegium.experts.specialists.tasks.schemas import (
+    CHILDREN,
+    PARENTS,
+    TABLES,
+    Table,
+    grid,
+    image,
+)
+
+DATABASES = (1, 2)  # a wrong query may be right by accident on one, hardly on both
+COMPARISONS = {"above": ">", "below": "<", "at least": ">=", "at most": "<="}
+EXTREMES = {"highest": "DESC", "lowest": "ASC"}
+FUNCTIONS = {"average": "AVG", "total": "SUM", "largest": "MAX", "smallest": "MIN"}
+
+ONE_TABLE = Phrasings(
+    train=(
+        "Table: {schema}\n{ask} Write one SQLite query, nothing else.",
+        "Given the table {schema}, write a SQL query. {ask} Reply with the query only.",
+        "{ask} The table is {schema}. Answer with just the SQL query.",
+        "Schema: {schema}\nQuestion: {ask}\nOutput only SQL.",
+    ),
+    test=(
+        "My SQLite file holds {schema}. {ask} Your whole reply must be the SQL statement.",
+        "{ask}\nUse SQL on {schema}; no explanation, simply the statement.",
+        "Translate into a SELECT statement for {schema}, without any comment: {ask}",
+    ),
+)
+TWO_TABLES = Phrasings(
+    train=(
+        "Tables: {schema}\n{ask} Write one SQLite query, nothing else.",
+        "Given the tables {schema}, write a SQL query. {ask} Reply with the query only.",
+        "{ask} The tables are {schema}. Answer with just the SQL query.",
+        "Schema: {schema}\nQuestion: {ask}\nOutput only SQL.",
+    ),
+    test=ONE_TABLE.test,
+)
+# What is asked, by kind; the frames above are put around it.
+LABELLED = Phrasings(
+    train=(
+        "Which {titles} have the {label} {value}?",
+        "List the {title} of all {table} whose {label} is {value}.",
+        "Find each {title} in {table} where {label} equals {value}.",
+    ),
+    test=("Show me how those {table} are called ({title}) that have {value} as their {label}.",),
+)
+COMPARED = Phrasings(
+    train=(
+        "Which {titles} have {number} {how} {limit}?",
+        "List the {title} of {table} with {number} {how} {limit}.",
+        "Find each {title} in {table} where {number} is {how} {limit}.",
+    ),
+    test=("I need only those {table} that have {number} {how} {limit}; show their {title}.",),
+)
+BOTH = Phrasings(
+    train=(
+        "Which {titles} have the {label} {value} and {number} {how} {limit}?",
+        "List the {title} of {table} whose {label} is {value} with {number} {how} {limit}.",
+    ),
+    test=(
+        "Of all {table} having {value} as {label}, show the {title} if {number} is {how} {limit}.",
+    ),
+)
+COUNTED = Phrasings(
+    train=(
+        "How many {table} have the {label} {value}?",
+        "Count the {table} whose {label} is {value}.",
+    ),
+    test=("Tell me the number of rows in {table} that have {value} as {label}.",),
+)
+COMPUTED = Phrasings(
+    train=(
+        "What is the {function} {number} of {table} whose {label} is {value}?",
+        "Compute the {function} {number} of the {table} with {label} {value}.",
+        "For the {label} {value}, find the {function} {number} in {table}.",
+    ),
+    test=("Looking just at {table} that have {value} as {label}, I want the {function} {number}.",),
+)
+GROUPED = Phrasings(
+    train=(
+        "How many {table} are there for each {label}? Give {label} and count.",
+        "Count the {table} per {label}, showing the {label} and the count.",
+    ),
+    test=("Break the {table} down by {label}: I want every {label} with its number of rows.",),
+)
+RANKED = Phrasings(
+    train=(
+        "Which {count} {titles} have the {extreme} {number}, {extreme} first?",
+        "List the {title} of the {count} {table} with the {extreme} {number}, {extreme} first.",
+    ),
+    test=("Name {count} {table} (only {title}): those of {extreme} {number}, in that order.",),
+)
+JOINED = Phrasings(
+    train=(
+        "List the {title} of all {table} of {parents} from {value}.",
+        "Which {titles} belong to {parents} whose city is {value}?",
+    ),
+    test=(
+        "I want to see every {title} in {table} that goes with one of the {parents} in {value}.",
+    ),
+)
+
+
+def about(table: Table, **fields: str) -> dict[str, str]:
+    """Name a table and its columns as questions do."""
+    titles = f"{table.title}s of {table.name}"
+    names = {"schema": table.schema, "table": table.name, "title": table.title, "titles": titles}
+    return {**names, **fields}
+
+
+def condition(table: Table, random: Random) -> tuple[dict[str, str], str]:
+    value = random.choice(table.values)
+    return {"label": table.label, "value": value}, f"{table.label} = '{value}'"
+
+
+def threshold(table: Table, random: Random) -> tuple[dict[str, str], str]:
+    number, how = random.choice(table.numbers), random.choice(list(COMPARISONS))
+    limit = str(random.choice(grid(number)))
+    return {"number": number, "how": how, "limit": limit}, f"{number} {COMPARISONS[how]} {limit}"
+
+
+def labelled(table: Table, random: Random) -> Question:
+    fields, where = condition(table, random)
+    query = f"SELECT {table.title} FROM {table.name} WHERE {where}"
+    return Question(about(table, **fields), query)
+
+
+def compared(table: Table, random: Random) -> Question:
+    fields, where = threshold(table, random)
+    query = f"SELECT {table.title} FROM {table.name} WHERE {where}"
+    return Question(about(table, **fields), query)
+
+
+def both(table: Table, random: Random) -> Question:
+    fields, where = condition(table, random)
+    more, and_where = threshold(table, random)
+    query = f"SELECT {table.title} FROM {table.name} WHERE {where} AND {and_where}"
+    return Question(about(table, **fields, **more), query)
+
+
+def counted(table: Table, random: Random) -> Question:
+    fields, where = condition(table, random)
+    return Question(about(table, **fields), f"SELECT COUNT(*) FROM {table.name} WHERE {where}")
+
+
+def computed(table: Table, random: Random) -> Question:
+    fields, where = condition(table, random)
+    function, number = random.choice(list(FUNCTIONS)), random.choice(table.numbers)
+    query = f"SELECT {FUNCTIONS[function]}({number}) FROM {table.name} WHERE {where}"
+    return Question(about(table, **fields, function=function, number=number), query)
+
+
+def grouped(table: Table, _random: Random) -> Question:
+    label = table.label
+    query = f"SELECT {label}, COUNT(*) FROM {table.name} GROUP BY {label}"
+    return Question(about(table, label=label), query)
+
+
+def ranked(table: Table, random: Random) -> Question:
+    number, extreme = random.choice(table.numbers), random.choice(list(EXTREMES))
+    count = str(random.randint(2, 9))
+    query = (
+        f"SELECT {table.title} FROM {table.name} "
+        f"ORDER BY {number} {EXTREMES[extreme]} LIMIT {count}"
+    )
+    return Question(about(table, number=number, extreme=extreme, count=count), query)
+
+
+def joined(random: Random) -> Question:
+    child, parent = random.choice(list(zip(CHILDREN, PARENTS, strict=True)))
+    value = random.choice(parent.values)
+    query = (
+        f"SELECT {child.name}.{child.title} FROM {child.name} JOIN {parent.name} "
+        f"ON {child.name}.{child.parent}_id = {parent.name}.id WHERE {parent.name}.city = '{value}'"
+    )
+    fields = about(child, value=value, parents=parent.name)
+    schema = f"{child.schema} and {parent.name}(id, name, city)"
+    return Question({**fields, "schema": schema}, query)
+
+
+def one_table(draw: Callable[[Table, Random], Question]) -> Callable[[Random], Question]:
+    return lambda random: draw(random.choice((*TABLES, *CHILDREN)), random)
+
+
+def kind(
+    name: str, draw: Callable[[Table, Random], Question], asks: Phrasings, weight: float = 1
+) -> Kind:
+    return Kind(name, one_table(draw), asks.inside(ONE_TABLE, "{ask}"), weight=weight)
+
+
+class Sql(GeneratedTask):
+    """Questions about tables, answered in SQL."""
+
+    name = "sql"
+    description = "Writes a SQLite query for a question about one or two tables"
+    kinds = (
+        kind("labelled", labelled, LABELLED),
+        kind("compared", compared, COMPARED),
+        kind("both", both, BOTH),
+        kind("counted", counted, COUNTED),
+        kind("computed", computed, COMPUTED, weight=1.5),
+        kind("grouped", grouped, GROUPED, weight=0.2),
+        kind("ranked", ranked, RANKED),
+        Kind("joined", joined, JOINED.inside(TWO_TABLES, "{ask}"), weight=1),
+    )
+
+    def check(self, example: Example, answer: str) -> bool:
+        """Run both queries on two databases and compare what they find."""
+        query = bare(answer).removesuffix(";")
+        ordered = "ORDER BY" in example.reference
+        try:
+            return all(
+                same(run_query(data, query), run_query(data, example.reference), ordered=ordered)
+                for data in map(image, DATABASES)
+            )
+        except BadQuery:
+            return False
+
+
+def same(found: Rows, wanted: Rows, *, ordered: bool) -> bool:
+    """Compare rows; their order counts only where it was asked for."""
+    return found == wanted if ordered else Counter(found) == Counter(wanted)
