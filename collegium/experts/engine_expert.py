@@ -1,0 +1,125 @@
+"""An expert that runs on a supervised vLLM engine: the base model, or a LoRA adapter on it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from collegium.errors import ExpertUnavailable
+from collegium.experts.client import HttpExpert, Json, expert_errors
+from collegium.experts.supervisor import Supervisor
+
+LOAD_TIMEOUT_S = 60.0
+
+
+class EngineConnection:
+    """One running engine process: its connection pool and the adapters loaded into it."""
+
+    def __init__(self, engine: Supervisor, base_url: str, timeout_s: float) -> None:
+        self.base_url = base_url
+        self.incarnation = engine.incarnation
+        self._secret = engine.spec.secret
+        self._timeout_s = timeout_s
+        self._experts: dict[str, HttpExpert] = {}
+        self._loaded: set[str] = set()
+        self._loading = asyncio.Lock()
+
+    def expert(self, name: str, model: str) -> HttpExpert:
+        """The HTTP client for a model that this process serves."""
+        if model not in self._experts:
+            self._experts[model] = HttpExpert(
+                name, f"{self.base_url}/v1", model, api_key=self._secret, timeout_s=self._timeout_s
+            )
+        return self._experts[model]
+
+    async def load_adapter(self, name: str, folder: Path) -> str:
+        """Load a LoRA adapter once; return the name the engine knows it by."""
+        served = served_name(name, folder)
+        async with self._loading:
+            if served not in self._loaded:
+                await self._post_adapter(name, served, folder)
+                self._loaded.add(served)
+        return served
+
+    async def _post_adapter(self, name: str, served: str, folder: Path) -> None:
+        body = {"lora_name": served, "lora_path": str(folder)}
+        headers = {"Authorization": f"Bearer {self._secret}"}
+        with expert_errors(name):
+            async with httpx.AsyncClient(timeout=LOAD_TIMEOUT_S, headers=headers) as http:
+                response = await http.post(f"{self.base_url}/v1/load_lora_adapter", json=body)
+        if response.is_error and "already been loaded" not in response.text:
+            raise ExpertUnavailable(
+                name, f"the engine can't load its adapter: {response.text[:300]}"
+            )
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        for expert in self._experts.values():
+            await expert.aclose()
+
+
+class EngineLink:
+    """The way to a supervised engine, across its restarts."""
+
+    def __init__(self, engine: Supervisor, timeout_s: float) -> None:
+        self.engine = engine
+        self._timeout_s = timeout_s
+        self._connection: EngineConnection | None = None
+
+    def connection(self, expert: str) -> EngineConnection:
+        """The connection to the process that runs now; raises ExpertUnavailable when none does."""
+        base_url = self.engine.require_ready(expert)
+        current = self._connection
+        if current is None or current.incarnation != self.engine.incarnation:
+            current = self._connection = EngineConnection(self.engine, base_url, self._timeout_s)
+        return current
+
+    async def aclose(self) -> None:
+        """Close the connection to the present process."""
+        if self._connection is not None:
+            await self._connection.aclose()
+
+
+class EngineExpert:
+    """Ask a model on a supervised engine, loading its adapter first where it has one."""
+
+    def __init__(self, name: str, link: EngineLink, model: str, adapter: Path | None) -> None:
+        self.name = name
+        self._link = link
+        self._model = model
+        self._adapter = adapter
+
+    async def complete(self, body: Mapping[str, Any]) -> Json:
+        """Return the whole answer."""
+        return await (await self._http()).complete(body)
+
+    async def stream(self, body: Mapping[str, Any]) -> AsyncIterator[Json]:
+        """Yield the answer's chunks."""
+        chunks = (await self._http()).stream(body)
+        try:
+            async for chunk in chunks:
+                yield chunk
+        finally:  # closing the connection makes the engine abort the generation
+            await chunks.aclose()  # type: ignore[attr-defined]
+
+    async def aclose(self) -> None:
+        """The link owns the connections."""
+
+    async def _http(self) -> HttpExpert:
+        connection = self._link.connection(self.name)
+        if self._adapter is None:
+            return connection.expert(self.name, self._model)
+        served = await connection.load_adapter(self.name, self._adapter)
+        return connection.expert(self.name, served)
+
+
+def served_name(name: str, folder: Path) -> str:
+    """A name that changes when the adapter's weights do, so that an old copy is never asked."""
+    weights = folder / "adapter_model.safetensors"
+    stamp = f"{folder}:{weights.stat().st_mtime_ns if weights.exists() else 0}"
+    return f"{name}-{hashlib.sha256(stamp.encode()).hexdigest()[:8]}"

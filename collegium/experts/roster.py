@@ -1,0 +1,48 @@
+"""The embedded experts: a small generalist and the specialists that are taught on top of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from collegium.experts.embedded import BASE_MODEL
+from collegium.experts.specialists import ADAPTERS, TASKS
+from collegium.registry.expert import Expert
+
+ENGINE = "embedded"
+GENERALIST = "smollm2"
+BUILTIN = "builtin:"
+
+
+def embedded_experts(context: int) -> tuple[Expert, ...]:
+    """The generalist first, then one expert a task. They run here: they cost nothing a token."""
+    generalist = Expert(
+        name=GENERALIST,
+        kind="engine",
+        model=GENERALIST,
+        engine=ENGINE,
+        description=f"Generalist: {BASE_MODEL}, for conversation and all that no specialist knows",
+        context_window=context,
+        generalist=True,
+    )
+    return (generalist, *(_specialist(name, context) for name in TASKS))
+
+
+def _specialist(name: str, context: int) -> Expert:
+    return Expert(
+        name=name,
+        kind="lora",
+        model=name,
+        engine=ENGINE,
+        adapter=f"{BUILTIN}{name}",
+        description=TASKS[name].description,
+        context_window=context,
+    )
+
+
+def adapter_folder(expert: Expert) -> Path | None:
+    """Where an expert's adapter lies, wherever the package is installed."""
+    if expert.adapter is None:
+        return None
+    if expert.adapter.startswith(BUILTIN):
+        return ADAPTERS / expert.adapter.removeprefix(BUILTIN)
+    return Path(expert.adapter)

@@ -1,0 +1,44 @@
+"""Turn queries into vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+MOST_CHARACTERS = 4_000  # MiniLM reads 256 tokens; more text would only be tokenised in vain
+
+
+class Encoder(Protocol):
+    """Anything that turns texts into vectors of unit length."""
+
+    name: str
+
+    def encode(self, texts: Sequence[str]) -> Floats:
+        """Return one row a text, shape (n, dimensions)."""
+
+
+class SentenceEncoder:
+    """A sentence-transformers model from a folder, on the CPU.
+
+    The default weights are all-MiniLM-L6-v2 (Reimers and Gurevych, arXiv 1908.10084): 384 dimensions.
+    """
+
+    def __init__(self, folder: Path, *, name: str = "minilm", threads: int | None = None) -> None:
+        import torch
+        from sentence_transformers import SentenceTransformer
+
+        if threads is not None:
+            torch.set_num_threads(threads)
+        self.name = name
+        self._model: Any = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
+
+    def encode(self, texts: Sequence[str]) -> Floats:
+        """Encode in batches of 32; long texts are cut."""
+        cut = [text[:MOST_CHARACTERS] for text in texts]
+        vectors = self._model.encode(cut, normalize_embeddings=True, show_progress_bar=False)
+        return np.asarray(vectors, dtype=np.float32)
