@@ -7,6 +7,7 @@ import math
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from time import monotonic
@@ -17,7 +18,7 @@ from tqdm import tqdm
 from collegium.experts.embedded import BASE_MODEL
 from collegium.experts.specialists.checkpoints import Checkpoint, Progress
 from collegium.experts.specialists.packing import Packed, Tokens, pack, tokenise
-from collegium.experts.specialists.tasks.base import Task
+from collegium.experts.specialists.tasks.base import Example, Task
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,14 +53,15 @@ class Recipe:
 def train(task: Task, base: Path, out: Path, recipe: Recipe) -> Path:
     """Train, or go on training, one specialist and return its adapter's folder."""
     trainer = Trainer(base, recipe)
-    checkpoint = Checkpoint(out, task.name, asdict(recipe))
-    progress = trainer.run(task, checkpoint)
+    examples = task.examples("train", recipe.steps * recipe.batch, recipe.data_seed)
+    checkpoint = Checkpoint(out, task.name, {**asdict(recipe), "data": fingerprint(examples)})
+    progress = trainer.run(task.name, examples, checkpoint)
     card = {
         "task": task.name,
         "description": task.description,
         "base_model": BASE_MODEL,
         **asdict(recipe),
-        "examples": recipe.steps * recipe.batch,
+        "examples": len(examples),
         "final_loss": round(mean(progress.losses[-20:]), 4),
         "validation_loss": round(trainer.validation_loss(task), 4),
         "duration_s": round(progress.seconds, 1),
@@ -73,6 +75,12 @@ def train(task: Task, base: Path, out: Path, recipe: Recipe) -> Path:
 def is_finished(folder: Path) -> bool:
     """Say whether an adapter is there: its card is written last."""
     return (folder / CARD).exists()
+
+
+def fingerprint(examples: Sequence[Example]) -> str:
+    """Identify training data, so that a changed task does not continue an old training."""
+    text = json.dumps([(example.prompt, example.reference) for example in examples])
+    return sha256(text.encode()).hexdigest()
 
 
 def mean(numbers: Sequence[float]) -> float:
@@ -104,15 +112,15 @@ class Trainer:
         self._weights = {n: p for n, p in self._model.named_parameters() if p.requires_grad}
         self._optimiser = torch.optim.AdamW(self._weights.values(), lr=recipe.peak, weight_decay=0)
 
-    def run(self, task: Task, checkpoint: Checkpoint) -> Progress:
+    def run(self, name: str, examples: Sequence[Example], checkpoint: Checkpoint) -> Progress:
         """Do the steps that are left, saving a checkpoint now and then."""
         import torch
 
         with torch.no_grad():
             progress = checkpoint.load(self._weights, self._optimiser)
-        batches = list(self.batches(task))
+        batches = list(self.batches(examples))
         began = monotonic() - progress.seconds
-        with tqdm(total=len(batches), initial=progress.step, desc=task.name, unit="step") as bar:
+        with tqdm(total=len(batches), initial=progress.step, desc=name, unit="step") as bar:
             for batch in batches[progress.step :]:
                 progress.losses.append(self.step(pack(batch), self._recipe.rate(progress.step)))
                 progress.step += 1
@@ -123,12 +131,11 @@ class Trainer:
                     checkpoint.save(progress, self._weights, self._optimiser)
         return progress
 
-    def batches(self, task: Task) -> Iterator[list[Tokens]]:
-        """Cut the task's training examples into batches, the same at every run."""
-        size = self._recipe.batch
-        examples = task.examples("train", self._recipe.steps * size, self._recipe.data_seed)
-        for start in range(0, len(examples), size):
-            yield [tokenise(self._tokenizer, e) for e in examples[start : start + size]]
+    def batches(self, examples: Sequence[Example]) -> Iterator[list[Tokens]]:
+        """Cut examples into batches of tokens."""
+        tokens = [tokenise(self._tokenizer, example) for example in examples]
+        for start in range(0, len(tokens), self._recipe.batch):
+            yield tokens[start : start + self._recipe.batch]
 
     def step(self, packed: Packed, rate: float) -> float:
         """Learn from one batch and return its loss."""
@@ -160,13 +167,9 @@ class Trainer:
         """Return the mean loss on phrasings that were trained, with values that were not."""
         import torch
 
-        examples = task.examples("validation", VALIDATION_EXAMPLES)
-        tokens = [tokenise(self._tokenizer, example) for example in examples]
-        size = self._recipe.batch
+        batches = self.batches(task.examples("validation", VALIDATION_EXAMPLES))
         with torch.no_grad():
-            return mean(
-                [self.loss(pack(tokens[i : i + size])).item() for i in range(0, len(tokens), size)]
-            )
+            return mean([self.loss(pack(batch)).item() for batch in batches])
 
     def save(self, folder: Path, card: dict[str, Any]) -> Path:
         """Write the adapter in bf16, as vLLM and PEFT read it, and its card last."""

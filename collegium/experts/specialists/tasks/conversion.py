@@ -65,7 +65,7 @@ LATER = Phrasings(
     ),
     test=(
         "The invoice of {iso} is due within {days} days. What is the last day to pay?",
-        "Move the appointment of {iso} back by {days} days, into the future.",
+        "Postpone the appointment of {iso} by {days} days; which date is that?",
         "Count {days} days forward from {iso}.",
     ),
 )
