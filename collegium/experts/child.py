@@ -1,7 +1,7 @@
 """Run a program that ends when its parent does, even if the parent is killed.
 
-`python -m collegium.experts.child PROGRAM ARGUMENT…`: the kernel sends SIGTERM to the program when the
-process that started it dies (prctl PR_SET_PDEATHSIG, Linux; it survives exec).
+`python -m collegium.experts.child PROGRAM ARGUMENT…`: the kernel sends SIGTERM to the program when
+the process that started it dies (prctl PR_SET_PDEATHSIG, Linux; it survives exec).
 """
 
 import ctypes

@@ -1,4 +1,4 @@
-"""Talk to one expert: the protocol, and the OpenAI-compatible HTTP API that vLLM and others serve."""
+"""Talk to one expert: the protocol, and the OpenAI-compatible HTTP API that vLLM serves."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ async def _litellm() -> Any:
     # Else importing it fetches a price list from the internet, with retries.
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     # Importing takes seconds: off the event loop.
-    litellm = await asyncio.to_thread(importlib.import_module, "litellm")
+    litellm: Any = await asyncio.to_thread(importlib.import_module, "litellm")
     litellm.telemetry = False
     litellm.drop_params = False  # an option that the provider lacks is an error, not dropped
     return litellm

@@ -25,7 +25,8 @@ class Encoder(Protocol):
 class SentenceEncoder:
     """A sentence-transformers model from a folder, on the CPU.
 
-    The default weights are all-MiniLM-L6-v2 (Reimers and Gurevych, arXiv 1908.10084): 384 dimensions.
+    The default weights are all-MiniLM-L6-v2, 384 dimensions (Reimers and Gurevych, arXiv
+    1908.10084).
     """
 
     def __init__(self, folder: Path, *, name: str = "minilm", threads: int | None = None) -> None:

@@ -1,0 +1,70 @@
+"""The values of a decision: what was asked, what is forecast, what was chosen and why."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+PolicyName = Literal["quality", "out_of_distribution", "named", "session"]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the caller allows; None is no limit. `tradeoff` 0 is best quality, 10 is cheapest."""
+
+    max_cost_usd: float | None = None
+    max_latency_ms: float | None = None
+    max_energy_j: float | None = None
+    min_quality: float | None = None
+    tradeoff: float = 0.0
+    experts_allow: tuple[str, ...] | None = None
+    experts_deny: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Query:
+    """What the router needs to know of a request."""
+
+    text: str
+    requested_model: str = "auto"
+    limits: Limits = field(default_factory=Limits)
+    max_tokens: int | None = None
+    session_expert: str | None = None
+    """The expert that answered earlier in this conversation."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What is expected of one expert on one query; None where nothing was measured."""
+
+    expert: str
+    quality: float | None
+    cost_usd: float
+    latency_ms: float
+    energy_j: float | None
+    output_tokens: int
+    feasible: bool = True
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Who answers, why, and every candidate's forecast, best first."""
+
+    expert: str
+    policy: PolicyName
+    confidence: float
+    reason: str
+    forecasts: tuple[Forecast, ...]
+    skills: Mapping[str, float]
+    ood_score: float | None
+    requested_model: str
+    overhead_ms: float = 0.0
+    id: str = field(default_factory=lambda: f"dec_{secrets.token_hex(12)}")
+
+    @property
+    def forecast(self) -> Forecast:
+        """The chosen expert's forecast."""
+        return next(f for f in self.forecasts if f.expert == self.expert)

@@ -1,0 +1,99 @@
+"""Forecast every expert on one query, from what was learnt and what is known of newcomers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from collegium.registry.expert import Expert
+from collegium.router.artifact import FittedRouter
+from collegium.router.costs import (
+    DEFAULT_MS_PER_TOKEN,
+    DEFAULT_TOKENS,
+    Speeds,
+    price_usd,
+    prompt_tokens_of,
+)
+from collegium.router.decision import Forecast, Query
+
+Array = NDArray[np.float64]
+
+
+def fingerprint(expert: Expert) -> str:
+    """What an expert's measured outcomes belong to: the weights behind its name."""
+    return f"{expert.kind}:{expert.adapter or expert.model}"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a query's embedding says: its skills, its strangeness, each known expert's chance."""
+
+    skills: dict[str, float]
+    ood_score: float
+    familiar: bool
+    quality: dict[str, float]
+    """By fingerprint."""
+    tokens: dict[str, float]
+    ms_per_token: dict[str, float]
+
+
+class Forecaster:
+    """The fitted router applied to one query."""
+
+    def __init__(self, fitted: FittedRouter, speeds: Speeds) -> None:
+        self.fitted = fitted
+        self._speeds = speeds
+
+    def read(self, embedding: Array) -> Reading:
+        """Read one embedding, shape (d,)."""
+        row = np.asarray(embedding, dtype=np.float64)[None, :]
+        fitted = self.fitted
+        skills = fitted.skills.predict_proba(row)[0]
+        ood_score = float(fitted.familiarity.ood_score(row)[0])
+        names = fitted.fingerprints
+        return Reading(
+            dict(zip(map(str, fitted.skills.classes_), skills.tolist(), strict=True)),
+            ood_score,
+            ood_score < 0.5,
+            dict(zip(names, fitted.quality.predict(row)[0].tolist(), strict=True)),
+            dict(zip(names, (fitted.tokens @ skills).tolist(), strict=True)),
+            dict(zip(names, (fitted.milliseconds_per_token @ skills).tolist(), strict=True)),
+        )
+
+    def forecast(
+        self, experts: Sequence[Expert], query: Query, reading: Reading
+    ) -> tuple[Forecast, ...]:
+        """One forecast an expert; quality is None for unfamiliar queries and unmeasured experts."""
+        return tuple(self._forecast(expert, query, reading) for expert in experts)
+
+    def _forecast(self, expert: Expert, query: Query, reading: Reading) -> Forecast:
+        key = fingerprint(expert)
+        measured = reading.tokens.get(key) if reading.familiar else None
+        tokens = round(measured if measured is not None else DEFAULT_TOKENS)
+        tokens = max(1, min(tokens, query.max_tokens or tokens))
+        usual = reading.ms_per_token.get(key, DEFAULT_MS_PER_TOKEN)
+        latency_ms = tokens * self._speeds.ms_per_token(expert.name, usual)
+        return Forecast(
+            expert.name,
+            expected_quality(expert, reading),
+            price_usd(expert, prompt_tokens_of(query.text), tokens),
+            latency_ms,
+            self._speeds.energy_j(expert, latency_ms),
+            tokens,
+        )
+
+
+def expected_quality(expert: Expert, reading: Reading) -> float | None:
+    """P(correct): the expert's own head, or its skill profile weighted by the query's skills."""
+    if not reading.familiar:
+        return None
+    if fingerprint(expert) in reading.quality:
+        return reading.quality[fingerprint(expert)]
+    known = {skill: p for skill, p in reading.skills.items() if skill in expert.skills}
+    weight = sum(known.values())
+    if weight < 0.5:  # most of what the query asks for was never measured
+        return None
+    return sum(p * expert.skills[skill] for skill, p in known.items()) / weight

@@ -1,0 +1,47 @@
+"""Choose one expert from the forecasts: pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from collegium.router.decision import Forecast
+
+SWITCH_GAIN = 0.1
+"""A conversation changes its expert only for a gain in P(correct) above this."""
+
+
+def tolerance(tradeoff: float) -> float:
+    """How much P(correct) the caller gives up for money: 0 at 0, 0.25 at 5, all at 10."""
+    return (tradeoff / 10) ** 2
+
+
+def choose(forecasts: Sequence[Forecast], *, tradeoff: float = 0.0) -> Forecast | None:
+    """The cheapest feasible expert within the tolerance of the best; ties go to quality.
+
+    None when no feasible expert has a known quality.
+    """
+    known = [f for f in forecasts if f.feasible and f.quality is not None]
+    if not known:
+        return None
+    floor = max(quality(f) for f in known) - tolerance(tradeoff)
+    good_enough = [f for f in known if quality(f) >= floor]
+    return min(good_enough, key=lambda f: (f.cost_usd, -quality(f), f.latency_ms))
+
+
+def keeps(previous: Forecast | None, best: Forecast) -> bool:
+    """Whether a conversation stays with its expert, given the best one for the new query."""
+    if previous is None or not previous.feasible or previous.quality is None:
+        return False
+    return quality(best) - previous.quality <= SWITCH_GAIN
+
+
+def ranked(forecasts: Sequence[Forecast]) -> tuple[Forecast, ...]:
+    """Feasible ones first, then by quality, then by cost."""
+    return tuple(
+        sorted(forecasts, key=lambda f: (not f.feasible, -quality(f), f.cost_usd, f.expert))
+    )
+
+
+def quality(forecast: Forecast) -> float:
+    """The forecast's quality, with an unknown one below every known one."""
+    return -1.0 if forecast.quality is None else forecast.quality

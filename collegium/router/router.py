@@ -1,0 +1,204 @@
+"""The router: from a query and the registered experts to a decision."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from collegium.errors import BadRequest, ExpertUnavailable, NoFeasibleExpert, UnknownModel
+from collegium.registry.expert import Expert
+from collegium.router.artifact import FittedRouter
+from collegium.router.costs import Speeds
+from collegium.router.decision import Decision, Forecast, Limits, PolicyName, Query
+from collegium.router.encoder import Encoder
+from collegium.router.forecasting import Forecaster, Reading
+from collegium.router.limits import infeasible, mark
+from collegium.router.policy import choose, keeps, ranked
+
+Availability = Callable[[Expert], ExpertUnavailable | None]
+
+VIRTUAL_MODELS: dict[str, tuple[float, str]] = {
+    "auto": (0.0, "The router chooses the expert most likely to be right"),
+    "collegium/auto": (0.0, "The same as auto"),
+    "collegium/best": (0.0, "The best expert, whatever it costs"),
+    "collegium/balanced": (5.0, "A cheaper expert where it is nearly as good"),
+    "collegium/cheap": (10.0, "The cheapest expert that is known to answer such queries"),
+}
+"""Names that are routed, with their trade-off (0 best quality … 10 cheapest) and what they do."""
+
+
+class Router:
+    """Decides. Embedding runs in one thread of its own, so that the event loop goes on."""
+
+    def __init__(self, encoder: Encoder, fitted: FittedRouter, speeds: Speeds) -> None:
+        self._encoder = encoder
+        self._forecaster = Forecaster(fitted, speeds)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="encoder")
+
+    async def decide(
+        self, query: Query, experts: Sequence[Expert], unavailable: Availability
+    ) -> Decision:
+        """Choose who answers; raises UnknownModel, NoFeasibleExpert or ExpertUnavailable."""
+        started = time.perf_counter()
+        query = with_tradeoff(query, experts)
+        reading = await self.read(query.text)
+        decision = self.decide_on(query, experts, reading, unavailable)
+        return replace(decision, overhead_ms=1000 * (time.perf_counter() - started))
+
+    async def read(self, text: str) -> Reading:
+        """Embed a text and read its skills and strangeness."""
+        loop = asyncio.get_running_loop()
+        embedding = await loop.run_in_executor(self._thread, self._encoder.encode, [text])
+        return self._forecaster.read(embedding[0])
+
+    def decide_on(
+        self, query: Query, experts: Sequence[Expert], reading: Reading, unavailable: Availability
+    ) -> Decision:
+        """The decision proper: no input or output, the same for the same arguments."""
+        named = query.requested_model not in VIRTUAL_MODELS
+        candidates = allowed(experts, query)
+        forecasts = self._forecaster.forecast(candidates, query, reading)
+        down = {e.name: error for e in candidates if (error := unavailable(e)) is not None}
+        forecasts = tuple(
+            replace(f, feasible=False, note="not available now") if f.expert in down else f
+            for f in mark(forecasts, query.limits)
+        )
+        if named:
+            return _named(query, reading, forecasts, down)
+        chosen, policy = _chosen(query, candidates, reading, forecasts)
+        if chosen is None:
+            raise next(iter(down.values()), None) or infeasible(forecasts, query.limits)
+        return _decision(query, reading, forecasts, chosen, policy)
+
+
+def with_tradeoff(query: Query, experts: Sequence[Expert]) -> Query:
+    """Check the requested name and take a virtual model's trade-off where the caller gave none."""
+    name = query.requested_model
+    if name in VIRTUAL_MODELS:
+        tradeoff = query.limits.tradeoff or VIRTUAL_MODELS[name][0]
+        return replace(query, limits=replace(query.limits, tradeoff=tradeoff))
+    known = {e.name: e for e in experts}
+    if name not in known:
+        names = ", ".join([*VIRTUAL_MODELS, *sorted(e.name for e in experts if e.enabled)])
+        raise UnknownModel(f"There is no model '{name}'. There are: {names}", "model")
+    if not known[name].enabled:
+        raise UnknownModel(f"The expert '{name}' is disabled", "model")
+    return query
+
+
+def allowed(experts: Sequence[Expert], query: Query) -> tuple[Expert, ...]:
+    """The experts that may be asked: enabled, and as the request allows and denies."""
+    limits, enabled = query.limits, [e for e in experts if e.enabled]
+    _check_names(limits, experts)
+    if query.requested_model not in VIRTUAL_MODELS:
+        return tuple(enabled)
+    allow = limits.experts_allow
+    kept = [e for e in enabled if allow is None or e.name in allow]
+    kept = [e for e in kept if e.name not in limits.experts_deny]
+    if not kept:
+        why = "routing.experts_allow and experts_deny leave none" if enabled else "none is enabled"
+        raise NoFeasibleExpert(f"No expert can be asked: {why}", "routing")
+    return tuple(kept)
+
+
+def _check_names(limits: Limits, experts: Sequence[Expert]) -> None:
+    known = {e.name for e in experts}
+    unknown = {*(limits.experts_allow or ()), *limits.experts_deny} - known
+    if unknown:
+        names = ", ".join(sorted(known))
+        raise BadRequest(
+            f"routing names experts that are not registered: {', '.join(sorted(unknown))}. "
+            f"There are: {names}",
+            "routing",
+        )
+
+
+def _named(
+    query: Query,
+    reading: Reading,
+    forecasts: Sequence[Forecast],
+    down: dict[str, ExpertUnavailable],
+) -> Decision:
+    name = query.requested_model
+    if name in down:
+        raise down[name]
+    chosen = next(f for f in forecasts if f.expert == name)
+    if not chosen.feasible:
+        raise NoFeasibleExpert(f"'{name}' does not fit the limits: {chosen.note}", "routing")
+    return _decision(query, reading, forecasts, chosen, "named")
+
+
+def _chosen(
+    query: Query, experts: Sequence[Expert], reading: Reading, forecasts: Sequence[Forecast]
+) -> tuple[Forecast | None, PolicyName]:
+    best = choose(forecasts, tradeoff=query.limits.tradeoff) if reading.familiar else None
+    if best is None:
+        return _generalist(experts, forecasts), "out_of_distribution"
+    previous = next((f for f in forecasts if f.expert == query.session_expert), None)
+    if previous is not None and previous != best and keeps(previous, best):
+        return previous, "session"
+    return best, "quality"
+
+
+def _generalist(experts: Sequence[Expert], forecasts: Sequence[Forecast]) -> Forecast | None:
+    """The feasible generalist with the highest mean level; without generalists, such an expert."""
+    feasible = {f.expert: f for f in forecasts if f.feasible}
+    able = [e for e in experts if e.name in feasible]
+    able = [e for e in able if e.generalist] or able
+    if not able:
+        return None
+    return feasible[max(able, key=lambda e: (_mean_level(e), e.name)).name]
+
+
+def _mean_level(expert: Expert) -> float:
+    return sum(expert.skills.values()) / len(expert.skills) if expert.skills else 0.0
+
+
+def _decision(
+    query: Query,
+    reading: Reading,
+    forecasts: Sequence[Forecast],
+    chosen: Forecast,
+    policy: PolicyName,
+) -> Decision:
+    confidence = chosen.quality if policy != "out_of_distribution" else reading.ood_score
+    return Decision(
+        expert=chosen.expert,
+        policy=policy,
+        confidence=0.0 if confidence is None else confidence,
+        reason=explained(query, reading, forecasts, chosen, policy),
+        forecasts=ranked(forecasts),
+        skills=reading.skills if reading.familiar else {},
+        ood_score=reading.ood_score,
+        requested_model=query.requested_model,
+    )
+
+
+def explained(
+    query: Query,
+    reading: Reading,
+    forecasts: Sequence[Forecast],
+    chosen: Forecast,
+    policy: PolicyName,
+) -> str:
+    """The decision in words, for people."""
+    name = chosen.expert
+    skill = max(reading.skills, key=lambda s: reading.skills[s])
+    chance = "" if chosen.quality is None else f" ({chosen.quality:.0%} likely to be right)"
+    if policy == "named":
+        return f"You asked for {name}{chance}."
+    if policy == "out_of_distribution" and not reading.familiar:
+        return f"Unlike anything the experts were measured on, so {name}, the generalist, answers."
+    if policy == "out_of_distribution":
+        return f"No expert that may be asked was measured on {skill}, so {name} answers."
+    if policy == "session":
+        return f"This conversation stays with {name}{chance}: changing would gain too little."
+    others = [f for f in ranked(forecasts) if f.expert != name and f.quality is not None]
+    versus = f", ahead of {others[0].expert} ({others[0].quality:.0%})" if others else ""
+    if others and (others[0].quality or 0) > (chosen.quality or 0):
+        versus = f"; {others[0].expert} ({others[0].quality:.0%}) would be "
+        versus += "dearer" if others[0].feasible else f"outside the limits: {others[0].note}"
+    return f"This looks like {skill}: {name} is {chosen.quality:.0%} likely to be right{versus}."
