@@ -1,13 +1,12 @@
 """Train the specialists: python -m collegium.experts.specialists (make specialists)."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from collegium.experts.embedded import ensure_base_model
 from collegium.experts.specialists import ADAPTERS, TASKS
-from collegium.experts.specialists.training import Recipe, is_finished, train
+from collegium.experts.specialists.training import STEPS, Recipe, is_finished, train
 
 DEFAULT_CACHE = Path("~/.cache/collegium").expanduser()
 
@@ -25,8 +24,7 @@ def main(only: tuple[str, ...], steps: int | None, out: Path, cache: Path, force
         if is_finished(out / name) and not force:
             click.echo(f"{name} is finished already (--force trains it again)")
             continue
-        recipe = Recipe()
-        folder = train(TASKS[name], base, out, replace(recipe, steps=steps or recipe.steps))
+        folder = train(TASKS[name], base, out, Recipe(steps=steps or STEPS[name]))
         click.echo(f"{name} is in {folder}")
 
 

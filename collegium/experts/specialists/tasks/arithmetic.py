@@ -76,6 +76,30 @@ MULTIPLICATION = Phrasings(
         "{a} tables, {b} chairs at every table: how many chairs?",
     ),
 )
+SPELLING = Phrasings(
+    train=(
+        "How do you say {digits} in English?",
+        "Write {digits} in words.",
+        "Spell out the number {digits}.",
+        "A cheque is made out for {digits} dollars. Give the amount in words.",
+    ),
+    test=(
+        "Which words stand for {digits}?",
+        "Read this house number aloud to me: {digits}.",
+    ),
+)
+READING = Phrasings(
+    train=(
+        "Write {words} in digits.",
+        "Which number is {words}?",
+        "Convert {words} to figures.",
+        "She counted {words} birds. Write that number in digits.",
+    ),
+    test=(
+        "Someone dictates {words}. What do I type on the number keys?",
+        "Put the amount {words} into figures for a table.",
+    ),
+)
 AS_DIGITS = Phrasings(
     train=(
         "Answer with the number only, in digits.",
@@ -105,16 +129,26 @@ AS_WORDS = Phrasings(
 
 
 def sum_of(random: Random) -> Pair:
-    return random.randint(2, 20), random.randint(2, 15)
+    return random.randint(2, 12), random.randint(2, 9)
 
 
 def difference_of(random: Random) -> Pair:
-    first = random.randint(6, 20)
-    return first, random.randint(2, min(first - 1, 12))
+    first = random.randint(6, 14)
+    return first, random.randint(2, 5)
 
 
 def product_of(random: Random) -> Pair:
     return random.randint(2, 10), random.randint(2, 10)
+
+
+def spelling(random: Random) -> Question:
+    number = random.randint(13, 999)
+    return Question({"digits": str(number)}, in_words(number))
+
+
+def reading(random: Random) -> Question:
+    number = random.randint(13, 999)
+    return Question({"words": in_words(number)}, str(number))
 
 
 def question(
@@ -151,32 +185,19 @@ class Arithmetic(GeneratedTask):
     name = "arithmetic"
     description = "Adds, subtracts and multiplies small numbers, in digits or in words"
     kinds = (
-        Kind("sum", question(sum_of, plus), ADDITION, AS_DIGITS, weight=3),
-        Kind("difference", question(difference_of, minus), SUBTRACTION, AS_DIGITS, weight=3),
+        Kind("sum", question(sum_of, plus), ADDITION, AS_DIGITS, weight=2),
+        Kind("difference", question(difference_of, minus), SUBTRACTION, AS_DIGITS),
         Kind("product", question(product_of, times), MULTIPLICATION, AS_DIGITS, weight=2),
-        Kind(
-            "sum of words",
-            question(sum_of, plus, asked=in_words),
-            ADDITION,
-            AS_DIGITS,
-        ),
-        Kind(
-            "difference of words",
-            question(difference_of, minus, asked=in_words),
-            SUBTRACTION,
-            AS_DIGITS,
-        ),
-        Kind(
-            "sum in words",
-            question(sum_of, plus, answered=in_words),
-            ADDITION,
-            AS_WORDS,
-        ),
+        Kind("sum of words", question(sum_of, plus, asked=in_words), ADDITION, AS_DIGITS),
+        Kind("sum in words", question(sum_of, plus, answered=in_words), ADDITION, AS_WORDS),
+        Kind("spelling", spelling, SPELLING, AS_WORDS),
+        Kind("reading", reading, READING, AS_DIGITS),
         Kind(
             "difference in words",
             question(difference_of, minus, asked=in_words, answered=in_words),
             SUBTRACTION,
             AS_WORDS,
+            weight=0.5,
         ),
     )
 
