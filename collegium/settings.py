@@ -25,7 +25,7 @@ def _home(variable: str, default: str) -> Path:
 
 
 class Settings(BaseSettings):
-    """Each field is a setting; `COLLEGIUM_<NAME>` in the environment or `<name>` in the TOML file."""
+    """Each field is a setting: `COLLEGIUM_<NAME>` in the environment, `<name>` in the TOML file."""
 
     model_config = SettingsConfigDict(env_prefix="COLLEGIUM_", frozen=True, extra="forbid")
 
@@ -51,6 +51,9 @@ class Settings(BaseSettings):
         None, description="Redis for state shared by several replicas. Default: in memory."
     )
     embedded: bool = Field(True, description="Start the embedded pool on a supervised vLLM engine.")
+    router_dir: Path | None = Field(
+        None, description="Folder of a trained router. Default: the one that ships with us."
+    )
     engine_python: Path = Field(
         Path(sys.executable), description="Python interpreter that has vLLM."
     )
@@ -104,7 +107,7 @@ def config_file() -> Path:
 
 
 def load_settings(**overrides: object) -> Settings:
-    """Read the settings; say which one is wrong and why, and name unknown `COLLEGIUM_` variables."""
+    """Read the settings; say which is wrong and why, and name unknown `COLLEGIUM_` variables."""
     named = os.environ.get("COLLEGIUM_CONFIG")
     if named and not Path(named).is_file():
         raise SettingsError(f"COLLEGIUM_CONFIG names '{named}', which is not a file")

@@ -1,0 +1,98 @@
+"""`collegium serve`: the service, with a display of what it waits for."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from collegium.errors import SetupError
+
+if TYPE_CHECKING:
+    import uvicorn
+
+    from collegium.settings import Settings
+    from collegium.web.service import Service
+
+
+@click.command(epilog="Example: collegium serve --port 8080")
+@click.option("--host", help="Address to listen on (setting `host`).")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on (setting `port`).")
+@click.option(
+    "--embedded/--no-embedded", default=None, help="With or without the embedded pool on vLLM."
+)
+def command(host: str | None, port: int | None, embedded: bool | None) -> None:
+    """Start the service, its engine and its page, and print the address when it can answer."""
+    from collegium.settings import load_settings
+
+    given = {"host": host, "port": port, "embedded": embedded}
+    settings = load_settings(**{k: v for k, v in given.items() if v is not None})
+    asyncio.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    import uvicorn
+
+    from collegium.web.app import create_app
+
+    listener = _listen(settings.host, settings.port)
+    host, port = listener.getsockname()[:2]
+    _warn_if_open(settings)
+    app = create_app(settings)
+    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5)
+    server = uvicorn.Server(config)
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+    shown = asyncio.create_task(_show_progress(app.state.service, server, url))
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        shown.cancel()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Take the port before anything is started."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as exc:
+        listener.close()
+        hint = "is another service running? Choose another with --port"
+        raise SetupError(f"can't listen on {host}:{port} ({exc.strerror}); {hint}") from exc
+    return listener
+
+
+def _warn_if_open(settings: Settings) -> None:
+    loopback = settings.host in ("127.0.0.1", "localhost", "::1")
+    if not loopback and settings.api_key is None:
+        click.echo(
+            f"Warning: anyone who reaches {settings.host} may use the experts; "
+            "set COLLEGIUM_API_KEY",
+            err=True,
+        )
+
+
+async def _show_progress(service: Service, server: uvicorn.Server, url: str) -> None:
+    """Say what the service waits for, on one line that moves, until it can answer."""
+    started, last, live = time.monotonic(), "", sys.stderr.isatty()
+    while not server.should_exit:
+        waiting = service.not_ready()
+        if waiting is None and server.started:
+            break
+        line = waiting or "starting"
+        if line != last or live:
+            seconds = f"{time.monotonic() - started:4.0f} s"
+            start, end = ("\r\x1b[K", "") if live else ("", "\n")
+            click.echo(f"{start}{seconds}  {line}{end}", nl=False, err=True)
+        last = line
+        await asyncio.sleep(0.5)
+    else:
+        return
+    took = time.monotonic() - started
+    click.echo(f"{chr(10) if live else ''}Collegium is ready after {took:.0f} s: {url}", err=True)
+    click.echo(url)

@@ -1,0 +1,86 @@
+"""Ask a running service, where there is one on this registry; else work on the registry itself."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+
+from collegium.errors import CollegiumError, ProbeFailed
+from collegium.registry.database import Database
+from collegium.registry.experts import ExpertRegistry
+from collegium.settings import Settings
+from collegium.web.health import registry_digest
+
+WAIT_S = 180.0
+
+
+class ServiceClient:
+    """The running service's API."""
+
+    def __init__(self, settings: Settings) -> None:
+        key = settings.api_key
+        headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        self.http = httpx.AsyncClient(
+            base_url=f"http://{host}:{settings.port}", headers=headers, timeout=WAIT_S
+        )
+
+    async def call(self, method: str, path: str, body: Any = None) -> Any:
+        """Call and return the JSON; the service's error message becomes ours."""
+        response = await self.http.request(method, path, json=body)
+        if response.is_error:
+            raise ServiceRefused(_message(response))
+        return response.json() if response.content else None
+
+    async def runs_on(self, registry_url: str) -> bool:
+        """Whether a service answers at the settings' address and uses this registry."""
+        try:
+            answer = (await self.http.get("/healthz", timeout=2.0)).json()
+        except (httpx.HTTPError, ValueError):
+            return False
+        return isinstance(answer, dict) and answer.get("registry") == registry_digest(registry_url)
+
+
+class ServiceRefused(ProbeFailed):
+    """The running service refused a command."""
+
+
+def _message(response: httpx.Response) -> str:
+    try:
+        return str(response.json()["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return f"the service answered {response.status_code}"
+
+
+@asynccontextmanager
+async def running_service(settings: Settings) -> AsyncGenerator[ServiceClient | None]:
+    """The running service, or None."""
+    client = ServiceClient(settings)
+    async with client.http:
+        yield client if await client.runs_on(settings.registry_url) else None
+
+
+@asynccontextmanager
+async def required_service(settings: Settings) -> AsyncGenerator[ServiceClient]:
+    """The running service; an error that says how to start it when there is none."""
+    async with running_service(settings) as service:
+        if service is None:
+            raise CollegiumError(
+                f"no service runs at {settings.host}:{settings.port} on this registry; "
+                "start it with `collegium serve`"
+            )
+        yield service
+
+
+@asynccontextmanager
+async def open_registry(settings: Settings) -> AsyncGenerator[ExpertRegistry]:
+    """The registry, brought up to date."""
+    database = Database(settings.registry_url)
+    await database.migrate()
+    try:
+        yield ExpertRegistry(database)
+    finally:
+        await database.close()

@@ -1,0 +1,144 @@
+"""Take a new expert in: check what can be checked, ask it something, then register it."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from collegium.errors import CollegiumError, ExpertExists, ExpertNotFound, ProbeFailed
+from collegium.experts.client import HttpExpert
+from collegium.experts.pool import Pool, api_key
+from collegium.experts.roster import BUILTIN, adapter_folder
+from collegium.experts.vllm import MOST_LORA_RANK
+from collegium.registry.expert import Expert
+from collegium.registry.experts import ExpertRegistry
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+RESERVED = ("auto", "collegium")
+PROBE = {
+    "messages": [{"role": "user", "content": "Say hello."}],
+    "max_tokens": 8,
+    "temperature": 0,
+}
+
+
+@dataclass(frozen=True)
+class ProbeReport:
+    """What a probe found."""
+
+    expert: str
+    answered: bool
+    answer: str
+    latency_ms: float | None
+    note: str
+
+
+class Enrolment:
+    """Adds experts to a registry after probing them; a refusal changes nothing."""
+
+    def __init__(self, registry: ExpertRegistry, pool: Pool) -> None:
+        self._registry = registry
+        self._pool = pool
+
+    async def add(self, expert: Expert) -> tuple[Expert, ProbeReport]:
+        """Check, probe and register; ExpertExists or ProbeFailed say why not."""
+        check_name(expert.name)
+        await self._refuse_duplicate(expert.name)
+        if expert.kind == "lora":
+            expert = checked_adapter(expert)
+        if expert.kind == "openai":
+            expert = await found_on_endpoint(expert)
+        report = await self.probe(expert)
+        await self._registry.add(expert)
+        return expert, report
+
+    async def probe(self, expert: Expert) -> ProbeReport:
+        """Ask an expert to say hello; an engine that this process does not run is not asked."""
+        if expert.engine is not None and expert.engine not in self._pool.engines:
+            note = f"engine '{expert.engine}' is not running here; asked at the first request"
+            return ProbeReport(expert.name, False, "", None, note)
+        started = time.perf_counter()
+        try:
+            answer = await self._pool.complete(expert, PROBE)
+            text = str(answer["choices"][0]["message"].get("content") or "")
+        except CollegiumError as exc:
+            raise ProbeFailed(f"'{expert.name}' did not answer its probe: {exc}") from exc
+        except (KeyError, IndexError, TypeError, AttributeError) as exc:
+            raise ProbeFailed(f"'{expert.name}' did not answer in the shape of a chat") from exc
+        latency_ms = 1000 * (time.perf_counter() - started)
+        return ProbeReport(expert.name, True, text, latency_ms, "answered its probe")
+
+    async def _refuse_duplicate(self, name: str) -> None:
+        try:
+            await self._registry.get(name)
+        except ExpertNotFound:
+            return
+        raise ExpertExists(f"expert '{name}' exists already: update it, or remove it first")
+
+
+def check_name(name: str) -> None:
+    """Refuse names that would not work as a model name in the API."""
+    if not NAME.fullmatch(name) or name in RESERVED:
+        raise ProbeFailed(
+            f"'{name}' can't name an expert: use letters, digits, '.', '_' and '-', at most 64, "
+            f"and none of {', '.join(RESERVED)}"
+        )
+
+
+def checked_adapter(expert: Expert) -> Expert:
+    """Check a LoRA adapter's files: configuration, safetensors weights, a rank that fits."""
+    if not expert.engine:
+        raise ProbeFailed("a LoRA adapter needs the engine that it runs on (--on ENGINE)")
+    folder = adapter_folder(expert)
+    if folder is None or not folder.is_dir():
+        raise ProbeFailed(f"there is no adapter folder '{folder}'")
+    if not (folder / "adapter_model.safetensors").is_file():
+        hint = " (weights in pickles, .bin or .pt, are never loaded)"
+        raise ProbeFailed(f"'{folder}' has no adapter_model.safetensors{hint}")
+    rank = _rank(folder)
+    if not 1 <= rank <= MOST_LORA_RANK:
+        raise ProbeFailed(f"the adapter has rank {rank}; the engine takes 1 to {MOST_LORA_RANK}")
+    if (expert.adapter or "").startswith(BUILTIN):
+        return expert
+    return replace(expert, adapter=str(folder.resolve()))
+
+
+def _rank(folder: Path) -> int:
+    try:
+        config = json.loads((folder / "adapter_config.json").read_text())
+        if config["peft_type"] != "LORA":
+            raise ProbeFailed(f"the adapter is of type {config['peft_type']}, not LORA")
+        return int(config["r"])
+    except (OSError, ValueError, KeyError, TypeError) as exc:
+        problem = f"{type(exc).__name__}: {exc}"
+        raise ProbeFailed(f"'{folder}' has no usable adapter_config.json: {problem}") from exc
+
+
+async def found_on_endpoint(expert: Expert) -> Expert:
+    """Check an OpenAI-compatible address and take the model's name and context from it."""
+    parts = urlsplit(expert.base_url or "")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ProbeFailed(
+            f"'{expert.base_url}' is no address of an API: give it as http://HOST:PORT/v1"
+        )
+    endpoint = HttpExpert(
+        expert.name, expert.base_url or "", "", api_key=api_key(expert), timeout_s=15.0
+    )
+    try:
+        rows = await endpoint.models()
+    except CollegiumError as exc:
+        raise ProbeFailed(f"{expert.base_url} does not answer GET /models: {exc}") from exc
+    finally:
+        await endpoint.aclose()
+    if expert.model in rows:
+        return expert
+    served = ", ".join(rows) or "none"
+    if expert.model:
+        raise ProbeFailed(f"{expert.base_url} serves no model '{expert.model}'; it serves {served}")
+    if len(rows) != 1:
+        raise ProbeFailed(f"{expert.base_url} serves {served}: name one with --model")
+    return replace(expert, model=rows[0])

@@ -1,0 +1,208 @@
+"""One request's answer: asked of the chosen expert, labelled with the decision, accounted for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from collegium.errors import CollegiumError
+from collegium.experts.client import Json
+from collegium.registry.decisions import DecisionRecord, OutcomeRecord
+from collegium.registry.expert import Expert
+from collegium.router.costs import price_usd
+from collegium.router.decision import Decision, Limits, Query
+from collegium.web.service import Service
+
+Status = Literal["ok", "error", "cancelled"]
+
+
+async def decide(service: Service, query: Query, session: str | None) -> tuple[Decision, Expert]:
+    """Let the router decide, with what is known of the conversation."""
+    experts = await service.experts()
+    query = replace(query, session_expert=await service.session_expert(session))
+    decision = await service.router.decide(query, experts, service.pool.unavailable)
+    return decision, next(e for e in experts if e.name == decision.expert)
+
+
+class Answer:
+    """An answer in the making. Every way out of it records one outcome."""
+
+    def __init__(self, service: Service, decision: Decision, expert: Expert) -> None:
+        self.decision = decision
+        self._service = service
+        self._expert = expert
+        self._started = time.perf_counter()
+        self._ttft_ms: float | None = None
+        self._usage: tuple[int, int] = (0, 0)
+
+    async def begin(self, query: Query, session: str | None) -> None:
+        """Write the decision down before anything is asked: it outlives a crash."""
+        record = decision_record(self.decision, query, session)
+        if not self._service.settings.record_prompts:
+            record = replace(record, prompt=None)
+        await self._service.log.record(record)
+        await self._service.keep_session(session, self.decision.expert)
+        self._service.metrics.decided(self.decision)
+
+    async def whole(self, body: Mapping[str, Any]) -> Json:
+        """Ask and return the whole answer."""
+        try:
+            answer = await self._service.pool.complete(self._expert, body)
+        except CollegiumError as exc:
+            self._finish("error", str(exc))
+            raise
+        except BaseException:  # cancelled: the client left
+            self._finish("cancelled")
+            raise
+        self._count(answer.get("usage"))
+        outcome = self._finish("ok")
+        labels = {"decision": decision_json(self.decision), "outcome": outcome}
+        return {**answer, "model": self._expert.name, "collegium": labels}
+
+    async def chunks(self, body: Mapping[str, Any], *, usage: bool) -> AsyncGenerator[Json]:
+        """Ask and yield the answer's chunks: the decision on the first, the outcome on the last."""
+        status: Status = "cancelled"
+        error: str | None = None
+        try:
+            async with aclosing(self._labelled(body, usage=usage)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+            status = "ok"
+        except CollegiumError as exc:
+            status, error = "error", str(exc)
+            raise
+        finally:
+            if status != "ok":
+                self._finish(status, error)
+
+    async def _labelled(self, body: Mapping[str, Any], *, usage: bool) -> AsyncGenerator[Json]:
+        first, last = True, None
+        usage_chunk: Json | None = None
+        async with aclosing(self._asked(body)) as chunks:
+            async for chunk in chunks:
+                self._count(chunk.get("usage"))
+                if not chunk.get("choices"):
+                    usage_chunk = chunk
+                    continue
+                if first:
+                    chunk, first = self._first(chunk), False
+                if any(choice.get("finish_reason") for choice in chunk["choices"]):
+                    if last is not None:
+                        yield last
+                    last = chunk  # held back until the usage is known
+                    continue
+                yield chunk
+        outcome = {"collegium": {"outcome": self._finish("ok")}}
+        if last is not None:
+            yield _merged(last, outcome)
+        if usage and usage_chunk is not None:
+            yield usage_chunk
+
+    async def _asked(self, body: Mapping[str, Any]) -> AsyncGenerator[Json]:
+        async with aclosing(_generator(self._service.pool.stream(self._expert, body))) as chunks:
+            async for chunk in chunks:
+                if self._ttft_ms is None and _has_text(chunk):
+                    self._ttft_ms = self._elapsed_ms()
+                yield {**chunk, "model": self._expert.name}
+
+    def _first(self, chunk: Json) -> Json:
+        route = self.decision.policy
+        metadata = {"route": route, "model": self._expert.name, "provider": "collegium"}
+        decision = {"decision": decision_json(self.decision)}
+        return {**chunk, "x-router-metadata": metadata, "collegium": decision}
+
+    def _count(self, usage: Any) -> None:
+        if isinstance(usage, Mapping):
+            prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
+            self._usage = (int(prompt or 0), int(completion or 0))
+
+    def _elapsed_ms(self) -> float:
+        return 1000 * (time.perf_counter() - self._started)
+
+    def _finish(self, status: Status, error: str | None = None) -> Json:
+        """Account for the answer; the record is written in the background, also after a cancel."""
+        latency_ms, service = self._elapsed_ms(), self._service
+        cost = price_usd(self._expert, *self._usage)
+        record = OutcomeRecord(
+            decision_id=self.decision.id,
+            status=status,
+            error=error,
+            prompt_tokens=self._usage[0],
+            completion_tokens=self._usage[1],
+            cost_usd=cost,
+            latency_ms=latency_ms,
+            ttft_ms=self._ttft_ms,
+            energy_j=service.speeds.energy_j(self._expert, latency_ms),
+        )
+        service.spawn(service.log.finish(record))
+        name = self._expert.name
+        service.metrics.answered(name, status, latency_ms, self._ttft_ms, self._usage, cost)
+        if status == "ok":
+            service.speeds.learn(name, latency_ms, self._usage[1])
+        public = asdict(record)
+        return {k: v for k, v in public.items() if k not in ("decision_id", "finished_at")}
+
+
+def decision_json(decision: Decision) -> Json:
+    """A decision as the API shows it."""
+    public = asdict(decision)
+    public["skills"] = {k: round(v, 4) for k, v in decision.skills.items()}
+    return public
+
+
+def decision_record(decision: Decision, query: Query, session: str | None) -> DecisionRecord:
+    """A decision as the registry keeps it."""
+    limits = {k: v for k, v in asdict(query.limits).items() if v != getattr(Limits(), k)}
+    return DecisionRecord(
+        id=decision.id,
+        created_at=datetime.now(UTC),
+        requested_model=decision.requested_model,
+        expert=decision.expert,
+        policy=decision.policy,
+        confidence=decision.confidence,
+        reason=decision.reason,
+        prompt=query.text,
+        session=session,
+        forecasts=[asdict(f) for f in decision.forecasts],
+        limits=limits,
+    )
+
+
+def decision_headers(decision: Decision, cost_usd: float | None = None) -> dict[str, str]:
+    """The headers that tell who answers and why."""
+    cost = decision.forecast.cost_usd if cost_usd is None else cost_usd
+    return {
+        "x-collegium-expert": decision.expert,
+        "x-collegium-policy": decision.policy,
+        "x-collegium-confidence": f"{decision.confidence:.4f}",
+        "x-collegium-cost-usd": f"{cost:.8f}",
+        "x-collegium-overhead-ms": f"{decision.overhead_ms:.2f}",
+        "x-collegium-decision-id": decision.id,
+        "X-Router-Route": decision.policy,
+        "X-Router-Model": decision.expert,
+    }
+
+
+def _has_text(chunk: Json) -> bool:
+    deltas = [choice.get("delta") or {} for choice in chunk.get("choices") or []]
+    return any(delta.get("content") or delta.get("tool_calls") for delta in deltas)
+
+
+def _merged(chunk: Json, labels: Mapping[str, Any]) -> Json:
+    before = chunk.get("collegium") or {}
+    return {**chunk, "collegium": {**before, **labels["collegium"]}}
+
+
+async def _generator(chunks: AsyncIterator[Json]) -> AsyncGenerator[Json]:
+    """An async iterator as a generator, which can be closed."""
+    try:
+        async for chunk in chunks:
+            yield chunk
+    finally:
+        close = getattr(chunks, "aclose", None)
+        if close is not None:
+            await close()

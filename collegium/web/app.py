@@ -1,0 +1,60 @@
+"""The FastAPI application: routes, page, errors, and the service behind them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import Depends, FastAPI
+from fastapi.responses import FileResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from collegium import __version__
+from collegium.settings import Settings, load_settings
+from collegium.web import catalogue, chat, error_responses, feedback, health
+from collegium.web.body_limit import BodyLimit
+from collegium.web.dependencies import authenticate
+from collegium.web.service import Service
+
+STATIC = Path(__file__).parent / "static"
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+PAGE_POLICY = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'"
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Make the application; the service starts and ends with it."""
+    service = Service(settings or load_settings())
+    app = FastAPI(title="Collegium", version=__version__, lifespan=_lifespan)
+    app.state.service = service
+    error_responses.install(app)
+    for module in (chat, catalogue, feedback):
+        app.include_router(module.routes, dependencies=[Depends(authenticate)])
+    app.include_router(health.routes)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.add_api_route("/", page, include_in_schema=False)
+    app.add_middleware(BodyLimit, most=round(service.settings.max_body_mib * 2**20))
+    _guard_loopback(app, service.settings)
+    return app
+
+
+async def page() -> FileResponse:
+    """The chat page."""
+    return FileResponse(STATIC / "index.html", headers={"Content-Security-Policy": PAGE_POLICY})
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
+    service: Service = app.state.service
+    await service.open()
+    try:
+        yield
+    finally:
+        await service.close()
+
+
+def _guard_loopback(app: FastAPI, settings: Settings) -> None:
+    """Without a key, another site's page must not reach us through its own name for 127.0.0.1."""
+    if settings.host in LOOPBACK and settings.api_key is None:
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOOPBACK, "[::1]"])

@@ -1,0 +1,109 @@
+"""POST /v1/chat/completions and POST /v1/route."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import aclosing
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+
+from collegium.errors import BadRequest, CollegiumError
+from collegium.experts.client import Json
+from collegium.router.conversation import query_text
+from collegium.router.decision import Query
+from collegium.web.answering import Answer, decide, decision_headers, decision_json
+from collegium.web.dependencies import ServiceDep
+from collegium.web.error_responses import error_body
+from collegium.web.schemas import ChatRequest
+
+routes = APIRouter()
+SessionId = Annotated[str | None, Header(alias="x-session-id", max_length=128)]
+
+
+@routes.post("/v1/route")
+async def route(body: ChatRequest, service: ServiceDep, session: SessionId = None) -> JSONResponse:
+    """Decide and answer nothing: every candidate's forecast, the choice and its reason."""
+    decision, _ = await decide(service, query_of(body), session)
+    return JSONResponse(decision_json(decision), headers=decision_headers(decision))
+
+
+@routes.post("/v1/chat/completions")
+async def chat_completions(
+    request: Request, body: ChatRequest, service: ServiceDep, session: SessionId = None
+) -> Response:
+    """Route a conversation and answer it, whole or as server-sent events."""
+    query = query_of(body)
+    decision, expert = await decide(service, query, session)
+    answer = Answer(service, decision, expert)
+    await answer.begin(query, session)
+    if body.stream:
+        return await streamed(answer, body)
+    whole = await unless_client_leaves(request, answer.whole(body.upstream()))
+    if whole is None:
+        return Response(status_code=499)  # nobody reads it
+    cost = whole["collegium"]["outcome"]["cost_usd"]
+    return JSONResponse(whole, headers=decision_headers(decision, cost))
+
+
+def query_of(body: ChatRequest) -> Query:
+    """What the router needs to know of a request."""
+    text = query_text([m.model_dump() for m in body.messages]).strip()
+    if not text:
+        raise BadRequest("The messages hold no text to answer", "messages")
+    max_tokens = body.max_completion_tokens or body.max_tokens
+    return Query(text, body.model, body.routing.limits(), max_tokens)
+
+
+async def streamed(answer: Answer, body: ChatRequest) -> StreamingResponse:
+    """Start to stream. An expert that fails before its first chunk is still an HTTP error."""
+    chunks = answer.chunks(body.upstream(), usage=body.wants_usage())
+    first = await anext(chunks, None)
+    headers = decision_headers(answer.decision) | {"Cache-Control": "no-cache"}
+    events = server_sent_events(first, chunks)
+    return StreamingResponse(events, media_type="text/event-stream", headers=headers)
+
+
+async def server_sent_events(
+    first: Json | None, chunks: AsyncGenerator[Json]
+) -> AsyncGenerator[str]:
+    """Chunks as events; a failure in the middle is one error event."""
+    async with aclosing(chunks):
+        try:
+            if first is not None:
+                yield event(first)
+            async for chunk in chunks:
+                yield event(chunk)
+        except CollegiumError as exc:
+            yield event(error_body(exc))
+            return
+    yield "data: [DONE]\n\n"
+
+
+def event(data: Json) -> str:
+    """One server-sent event."""
+    return f"data: {json.dumps(data, ensure_ascii=False, separators=(',', ':'))}\n\n"
+
+
+async def unless_client_leaves(request: Request, work: Coroutine[Any, Any, Json]) -> Json | None:
+    """Run to the end, or cancel and return None when the client hangs up first."""
+    task = asyncio.create_task(work)
+    leaving = asyncio.create_task(_left(request))
+    try:
+        await asyncio.wait({task, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+    finally:
+        leaving.cancel()
+        if not task.done():
+            task.cancel()
+            await asyncio.wait({task})
+    return None
+
+
+async def _left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

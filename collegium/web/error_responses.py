@@ -1,0 +1,64 @@
+"""Errors as callers see them: OpenAI's shape, our words."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from collegium.errors import CollegiumError
+
+log = logging.getLogger(__name__)
+
+
+def error_body(error: CollegiumError) -> dict[str, Any]:
+    """The JSON of one of our errors."""
+    kind = "invalid_request_error" if error.http_status < 500 else "server_error"
+    return _body(str(error), kind, error.code, getattr(error, "param", None))
+
+
+def install(app: FastAPI) -> None:
+    """Answer every kind of error in the one shape."""
+    app.add_exception_handler(CollegiumError, _ours)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+async def _ours(_: Request, exc: Exception) -> JSONResponse:
+    assert isinstance(exc, CollegiumError)
+    headers = {} if exc.retry_after_s is None else {"Retry-After": str(exc.retry_after_s)}
+    return JSONResponse(error_body(exc), exc.http_status, headers)
+
+
+async def _invalid(_: Request, exc: Exception) -> JSONResponse:
+    assert isinstance(exc, RequestValidationError)
+    problems = exc.errors()
+    if any(p["type"] == "json_invalid" for p in problems):
+        message = "The body is not valid JSON: " + str(problems[0]["ctx"]["error"])
+        return JSONResponse(_body(message, "invalid_request_error", "invalid_json", None), 400)
+    path = [".".join(map(str, p["loc"][1:])) or "body" for p in problems]
+    words = [f"{where}: {p['msg']}" for where, p in zip(path, problems, strict=True)]
+    message = "; ".join(dict.fromkeys(words))
+    body = _body(message, "invalid_request_error", "invalid_request", path[0] if path else None)
+    return JSONResponse(body, 400)
+
+
+async def _http(_: Request, exc: Exception) -> JSONResponse:
+    assert isinstance(exc, HTTPException)
+    body = _body(str(exc.detail), "invalid_request_error", "http_error", None)
+    return JSONResponse(body, exc.status_code, exc.headers)
+
+
+async def _unexpected(request: Request, exc: Exception) -> JSONResponse:
+    log.error("%s %s failed", request.method, request.url.path, exc_info=exc)
+    message = "Something unexpected failed in the service; its log says what"
+    return JSONResponse(_body(message, "server_error", "internal_error", None), 500)
+
+
+def _body(message: str, kind: str, code: str, param: str | None) -> dict[str, Any]:
+    return {"error": {"message": message, "type": kind, "param": param, "code": code}}

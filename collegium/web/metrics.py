@@ -1,0 +1,73 @@
+"""What Prometheus reads at /metrics."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from collegium.router.decision import Decision
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+class Metrics:
+    """One set of counters for one service."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._decisions = Counter(
+            "collegium_decisions", "Decisions", ["expert", "policy"], registry=self.registry
+        )
+        self._answers = Counter(
+            "collegium_answers", "Finished answers", ["expert", "status"], registry=self.registry
+        )
+        self._tokens = Counter(
+            "collegium_tokens", "Tokens", ["expert", "direction"], registry=self.registry
+        )
+        self._cost = Counter(
+            "collegium_cost_usd", "Dollars spent", ["expert"], registry=self.registry
+        )
+        self._overhead = self._histogram("collegium_routing_overhead_seconds", "Time to decide")
+        self._latency = self._histogram("collegium_answer_seconds", "Time to the whole answer")
+        self._first = self._histogram("collegium_first_token_seconds", "Time to the first token")
+        self._in_flight = Gauge(
+            "collegium_in_flight", "Answers being made", ["expert"], registry=self.registry
+        )
+        self._engines = Gauge(
+            "collegium_engine_ready", "1 when ready", ["engine"], registry=self.registry
+        )
+
+    def _histogram(self, name: str, text: str) -> Histogram:
+        return Histogram(name, text, ["expert"], buckets=SECONDS, registry=self.registry)
+
+    def decided(self, decision: Decision) -> None:
+        """Count a decision and its overhead; its answer begins."""
+        self._decisions.labels(decision.expert, decision.policy).inc()
+        self._overhead.labels(decision.expert).observe(decision.overhead_ms / 1000)
+        self._in_flight.labels(decision.expert).inc()
+
+    def answered(
+        self,
+        expert: str,
+        status: str,
+        latency_ms: float,
+        ttft_ms: float | None,
+        usage: tuple[int, int],
+        cost_usd: float,
+    ) -> None:
+        """Count an answer that ended, however it ended."""
+        self._in_flight.labels(expert).dec()
+        self._answers.labels(expert, status).inc()
+        self._tokens.labels(expert, "prompt").inc(usage[0])
+        self._tokens.labels(expert, "completion").inc(usage[1])
+        self._cost.labels(expert).inc(cost_usd)
+        self._latency.labels(expert).observe(latency_ms / 1000)
+        if ttft_ms is not None:
+            self._first.labels(expert).observe(ttft_ms / 1000)
+
+    def engine(self, name: str, *, ready: bool) -> None:
+        """Note an engine's state."""
+        self._engines.labels(name).set(1 if ready else 0)
+
+    def text(self) -> bytes:
+        """The page in Prometheus's text format."""
+        return generate_latest(self.registry)

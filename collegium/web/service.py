@@ -1,0 +1,181 @@
+"""The running service: its parts, how they start and how they end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Coroutine
+from typing import Any
+
+from collegium.errors import CollegiumError, ExpertUnavailable, StateUnavailable
+from collegium.experts.embedded import encoder_path, ensure_base_model
+from collegium.experts.enrol import Enrolment
+from collegium.experts.pool import Pool
+from collegium.experts.roster import ENGINE, GENERALIST, embedded_experts
+from collegium.experts.supervisor import Status, Supervisor
+from collegium.experts.vllm import EngineSpec
+from collegium.registry.database import Database
+from collegium.registry.decisions import DecisionLog
+from collegium.registry.engines import EngineRegistry, EngineReport
+from collegium.registry.expert import Expert
+from collegium.registry.experts import ExpertRegistry
+from collegium.registry.state import open_state
+from collegium.router.artifact import BUNDLED, load
+from collegium.router.costs import Speeds
+from collegium.router.router import Router
+from collegium.settings import Settings
+from collegium.web.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+
+class Service:
+    """All parts of one process. `open` returns soon; what takes long goes on in the background."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.database = Database(settings.registry_url)
+        self.registry = ExpertRegistry(self.database)
+        self.log = DecisionLog(self.database)
+        redis = settings.redis_url
+        self.state = open_state(redis.get_secret_value() if redis else None)
+        self.metrics = Metrics()
+        self.speeds = Speeds(settings.device_watts)
+        self.engines = {ENGINE: self._embedded_engine()} if settings.embedded else {}
+        self.pool = Pool(self.engines, timeout_s=settings.request_timeout_s)
+        self.enrolment = Enrolment(self.registry, self.pool)
+        self.progress = "starting"
+        self.failure: CollegiumError | None = None
+        self._router: Router | None = None
+        self._experts: tuple[int, tuple[Expert, ...]] = (-1, ())
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def open(self) -> None:
+        """Bring the database up to date, then start the engine and load the router beside it."""
+        await self.database.migrate()
+        if self.settings.embedded:
+            await self.registry.seed(ENGINE, embedded_experts(self.settings.engine_context))
+        self.spawn(self._start())
+
+    async def close(self) -> None:
+        """Stop engines first, then let go of everything else."""
+        await asyncio.gather(*(engine.stop() for engine in self.engines.values()))
+        for task in self._tasks:
+            if task.get_name() == "start":
+                task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.pool.aclose()
+        await self.state.close()
+        await self.database.close()
+
+    def spawn(self, work: Coroutine[Any, Any, Any], name: str | None = None) -> None:
+        """Run something to its end even if the request that began it is gone."""
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    @property
+    def router(self) -> Router:
+        """The router; ExpertUnavailable until it is loaded."""
+        if self.failure is not None:
+            raise self.failure
+        if self._router is None:
+            raise ExpertUnavailable("router", f"not ready yet: {self.progress}", retry_after_s=5)
+        return self._router
+
+    def not_ready(self) -> str | None:
+        """Why the service can't answer now, in words; None when it can."""
+        if self.failure is not None:
+            return str(self.failure)
+        if self._router is None:
+            return self.progress
+        waiting = [e for e in self.engines.values() if e.status.state != "ready"]
+        return f"engine {waiting[0].name}: {waiting[0].status.detail}" if waiting else None
+
+    async def experts(self) -> tuple[Expert, ...]:
+        """All registered experts, read again whenever one changed."""
+        revision = await self.registry.revision()
+        if revision != self._experts[0]:
+            self._experts = (revision, await self.registry.list())
+        return self._experts[1]
+
+    async def session_expert(self, session: str | None) -> str | None:
+        """Who answered last in this conversation; None when nobody knows."""
+        if session is None:
+            return None
+        try:
+            return await self.state.get(f"session:{session}")
+        except StateUnavailable as exc:
+            log.warning("sessions are not kept: %s", exc)
+            return None
+
+    async def keep_session(self, session: str | None, expert: str) -> None:
+        """Remember who answered in this conversation."""
+        if session is not None:
+            with contextlib.suppress(StateUnavailable):  # session_expert has warned
+                await self.state.put(f"session:{session}", expert, self.settings.session_ttl_s)
+
+    async def _start(self) -> None:
+        try:
+            await asyncio.gather(self._start_engine(), self._load_router())
+        except CollegiumError as exc:
+            self.failure = exc
+            log.error("the service can't start: %s", exc)
+
+    async def _start_engine(self) -> None:
+        if ENGINE in self.engines:
+            await asyncio.to_thread(ensure_base_model, self.settings.cache_dir, self._tell)
+            await self.engines[ENGINE].start()
+
+    async def _load_router(self) -> None:
+        self._router = await asyncio.to_thread(self._loaded_router)
+
+    def _loaded_router(self) -> Router:
+        from collegium.router.encoder import SentenceEncoder
+
+        self._tell("loading the router")
+        # One thread: the engine needs the cores, and a query is one short sentence.
+        encoder = SentenceEncoder(encoder_path(), threads=1)
+        encoder.encode(["The first query should not pay for lazy loading."])
+        return Router(encoder, load(self.settings.router_dir or BUNDLED), self.speeds)
+
+    def _embedded_engine(self) -> Supervisor:
+        settings = self.settings
+        spec = EngineSpec(
+            ENGINE,
+            settings.cache_dir / "SmolLM2-135M-Instruct",
+            GENERALIST,
+            python=settings.engine_python,
+            port=settings.engine_port,
+            context=settings.engine_context,
+            max_sequences=settings.engine_max_sequences,
+            cache_gib=settings.engine_cache_gib,
+        )
+        return Supervisor(
+            spec,
+            settings.data_dir / "logs" / f"{ENGINE}.log",
+            start_timeout_s=settings.engine_start_timeout_s,
+            listener=self._engine_changed,
+        )
+
+    async def _engine_changed(self, status: Status) -> None:
+        self.metrics.engine(ENGINE, ready=status.state == "ready")
+        report = EngineReport(
+            name=ENGINE,
+            base_url=status.base_url,
+            model=GENERALIST,
+            state=status.state,
+            pid=status.pid,
+            detail=status.detail,
+        )
+        await EngineRegistry(self.database).report(report)
+
+    def _tell(self, progress: str) -> None:
+        self.progress = progress
+        log.info(progress)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("background work failed", exc_info=error)
