@@ -1,0 +1,201 @@
+"""The tables as SQLAlchemy sees them; `migrations/` is what makes them, a test compares the two."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sqlalchemy import JSON, CheckConstraint, DateTime, Dialect, Double, ForeignKey, MetaData, Text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy.types import TypeDecorator
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Value = TypeVar("Value", bound="DataclassInstance")
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware time in UTC on every database; SQLite by itself would forget the zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse a time without a zone: nobody could say later which one was meant."""
+        if value is not None and value.tzinfo is None:
+            raise ValueError(f"{value!r} has no time zone")
+        return value and value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give SQLite's times their zone back."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class AnyText(TypeDecorator[str]):
+    """Text that callers wrote: PostgreSQL has no NUL and no database has half a surrogate pair."""
+
+    impl = Text()
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Put the replacement character where a character can't be stored."""
+        if value is None:
+            return None
+        return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+
+
+class Table(DeclarativeBase):
+    """Base of all tables: which Python type is which column, and what constraints are called.
+
+    Plain JSON rather than JSONB: it keeps the keys' order and any escape a caller can send.
+    """
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012  (SQLAlchemy reads it so)
+        str: AnyText(),
+        float: Double(),
+        datetime: UtcDateTime(),
+        dict[str, Any]: JSON(),
+        list[dict[str, Any]]: JSON(),
+    }
+
+
+class RevisionRow(Table):
+    """One row, which every change of the experts bumps and so locks."""
+
+    __tablename__ = "registry_revision"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    number: Mapped[int]
+
+
+class SeedRow(Table):
+    """A source whose experts were added once; what people did to them since is theirs."""
+
+    __tablename__ = "seeds"
+
+    source: Mapped[str] = mapped_column(primary_key=True)
+    seeded_at: Mapped[datetime]
+
+
+class ExpertRow(Table):
+    """The columns of `Expert`."""
+
+    __tablename__ = "experts"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    model: Mapped[str]
+    engine: Mapped[str | None]
+    base_url: Mapped[str | None]
+    adapter: Mapped[str | None]
+    api_key_env: Mapped[str | None]
+    description: Mapped[str]
+    skills: Mapped[dict[str, Any]]
+    input_price: Mapped[float]
+    output_price: Mapped[float]
+    context_window: Mapped[int]
+    generalist: Mapped[bool]
+    enabled: Mapped[bool]
+    version: Mapped[int]
+
+
+class EngineRow(Table):
+    """The columns of `EngineReport`."""
+
+    __tablename__ = "engines"
+    __table_args__ = (
+        CheckConstraint("state IN ('starting', 'ready', 'failed', 'stopped')", "state"),
+    )
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    base_url: Mapped[str]
+    model: Mapped[str]
+    state: Mapped[str]
+    pid: Mapped[int | None]
+    detail: Mapped[str]
+    updated_at: Mapped[datetime]
+
+
+class DecisionRow(Table):
+    """The columns of `DecisionRecord`; `expert` is no foreign key, for the log outlives experts."""
+
+    __tablename__ = "decisions"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(index=True)
+    requested_model: Mapped[str]
+    expert: Mapped[str]
+    policy: Mapped[str]
+    confidence: Mapped[float]
+    reason: Mapped[str]
+    prompt: Mapped[str | None]
+    session: Mapped[str | None]
+    forecasts: Mapped[list[dict[str, Any]]]
+    limits: Mapped[dict[str, Any]]
+
+    outcome: Mapped[OutcomeRow | None] = relationship(lazy="raise", viewonly=True)
+    feedback: Mapped[list[FeedbackRow]] = relationship(
+        lazy="raise", viewonly=True, order_by="FeedbackRow.created_at, FeedbackRow.id"
+    )
+
+
+class OutcomeRow(Table):
+    """The columns of `OutcomeRecord`: at most one row a decision."""
+
+    __tablename__ = "outcomes"
+    __table_args__ = (CheckConstraint("status IN ('ok', 'error', 'cancelled')", "status"),)
+
+    decision_id: Mapped[str] = mapped_column(
+        ForeignKey("decisions.id", ondelete="CASCADE"), primary_key=True
+    )
+    status: Mapped[str]
+    error: Mapped[str | None]
+    prompt_tokens: Mapped[int | None]
+    completion_tokens: Mapped[int | None]
+    cost_usd: Mapped[float | None]
+    latency_ms: Mapped[float | None]
+    ttft_ms: Mapped[float | None]
+    energy_j: Mapped[float | None]
+    finished_at: Mapped[datetime]
+
+
+class FeedbackRow(Table):
+    """The columns of `FeedbackRecord`: any number of rows a decision."""
+
+    __tablename__ = "feedback"
+    __table_args__ = (
+        CheckConstraint(
+            "verdict IN ('good_fit', 'underpowered', 'overprovisioned', 'failed')", "verdict"
+        ),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    decision_id: Mapped[str] = mapped_column(
+        ForeignKey("decisions.id", ondelete="CASCADE"), index=True
+    )
+    verdict: Mapped[str]
+    comment: Mapped[str | None]
+    created_at: Mapped[datetime]
+
+
+def to_columns(value: DataclassInstance) -> dict[str, Any]:
+    """Return a value's fields as a row's columns."""
+    return {f.name: getattr(value, f.name) for f in fields(value)}
+
+
+def from_row(kind: type[Value], row: Table) -> Value:
+    """Make a value of the row's columns, which bear its fields' names; values hold no lists."""
+    columns = {f.name: getattr(row, f.name) for f in fields(kind)}
+    return kind(**{n: tuple(v) if isinstance(v, list) else v for n, v in columns.items()})
