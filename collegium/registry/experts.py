@@ -1,0 +1,148 @@
+"""The experts that are registered, and how the service notices that they changed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import fields, replace
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from typing import Any, get_args
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from collegium.errors import ExpertExists, ExpertNotFound, RegistryError
+from collegium.registry.database import Database
+from collegium.registry.expert import Expert, Kind
+from collegium.registry.tables import ExpertRow, RevisionRow, SeedRow, from_row, to_columns
+
+_FIXED = {"name", "version"}
+_CHANGEABLE = {f.name for f in fields(Expert)} - _FIXED
+
+
+class ExpertRegistry:
+    """The experts by name; each change bumps one revision, in the change's own transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def list(self) -> tuple[Expert, ...]:
+        """Return all experts, sorted by name."""
+        async with self._database.session() as session:
+            rows = await session.scalars(select(ExpertRow))
+            # Sorted here, for PostgreSQL's order depends on the server's language.
+            return tuple(sorted((from_row(Expert, row) for row in rows), key=lambda e: e.name))
+
+    async def get(self, name: str) -> Expert:
+        """Return the expert of this name."""
+        async with self._database.session() as session:
+            return from_row(Expert, await _row(session, name))
+
+    async def add(self, expert: Expert) -> None:
+        """Register a new expert."""
+        check(expert)
+        async with self._database.transaction() as session:
+            await _bump(session)
+            if await session.get(ExpertRow, expert.name) is not None:
+                raise ExpertExists(
+                    f"expert '{expert.name}' exists already: update it, or remove it first"
+                )
+            session.add(ExpertRow(**to_columns(expert)))
+
+    async def update(self, name: str, /, **changes: Any) -> Expert:
+        """Change an expert's fields and return its next version."""
+        _check_names(changes)
+        async with self._database.transaction() as session:
+            await _bump(session)
+            row = await _row(session, name)
+            before = from_row(Expert, row)
+            after = replace(before, **changes, version=before.version + 1)
+            check(after)
+            for column, value in to_columns(after).items():
+                setattr(row, column, value)
+        return after
+
+    async def remove(self, name: str) -> None:
+        """Forget an expert; what it decided and answered stays in the log."""
+        async with self._database.transaction() as session:
+            await _bump(session)
+            await session.delete(await _row(session, name))
+
+    async def seed(self, source: str, experts: Iterable[Expert]) -> bool:
+        """Add a source's experts once ever, and say whether that was now.
+
+        So an expert that a person removed stays removed, and one that a person had registered
+        under the same name stays theirs.
+        """
+        experts = tuple(experts)
+        for expert in experts:
+            check(expert)
+        first_time = (
+            self._database.insert(SeedRow)
+            .values(source=source, seeded_at=datetime.now(UTC))
+            .on_conflict_do_nothing()
+            .returning(SeedRow.source)
+        )
+        async with self._database.transaction() as session:
+            if await session.scalar(first_time) is None:
+                return False
+            await _bump(session)
+            taken = set(await session.scalars(select(ExpertRow.name)))
+            new = (expert for expert in experts if expert.name not in taken)
+            session.add_all(ExpertRow(**to_columns(expert)) for expert in new)
+            return True
+
+    async def revision(self) -> int:
+        """Return a number that grows with every change, so that a copy knows when it is stale."""
+        async with self._database.session() as session:
+            return await session.scalar(select(RevisionRow.number)) or 0
+
+
+def check(expert: Expert) -> None:
+    """Refuse an expert that no later part could work with."""
+    prices = (expert.input_price, expert.output_price)
+    problems = {
+        "a name is printable text without spaces": not expert.name
+        or not expert.name.isprintable()
+        or " " in expert.name,
+        f"a kind is one of {', '.join(get_args(Kind))}": expert.kind not in get_args(Kind),
+        "a skill's level is between 0 and 1": not all(
+            0 <= level <= 1 for level in expert.skills.values()
+        ),
+        "a price is a number of dollars, at least 0": not all(
+            math.isfinite(price) and price >= 0 for price in prices
+        ),
+        "a context window is at least 1": expert.context_window < 1,
+    }
+    wrong = [rule for rule, broken in problems.items() if broken]
+    if wrong:
+        raise RegistryError(f"expert '{expert.name}': {'; '.join(wrong)}")
+
+
+def _check_names(changes: dict[str, Any]) -> None:
+    if fixed := sorted(_FIXED & changes.keys()):
+        raise RegistryError(f"an expert's {' and '.join(fixed)} can't be changed")
+    if unknown := sorted(changes.keys() - _CHANGEABLE):
+        raise RegistryError(
+            f"an expert has no {', '.join(unknown)}; it has {', '.join(sorted(_CHANGEABLE))}"
+        )
+
+
+async def _bump(session: AsyncSession) -> None:
+    """Take the next revision; until the transaction ends all other changes wait for it."""
+    await session.execute(update(RevisionRow).values(number=RevisionRow.number + 1))
+
+
+async def _row(session: AsyncSession, name: str) -> ExpertRow:
+    row = await session.get(ExpertRow, name)
+    if row is not None:
+        return row
+    names = sorted(await session.scalars(select(ExpertRow.name)))
+    close = get_close_matches(name, names)
+    hint = (
+        f"did you mean {' or '.join(close)}?"
+        if close
+        else f"registered: {', '.join(names) or 'none'}"
+    )
+    raise ExpertNotFound(f"no expert is called '{name}'; {hint}")
