@@ -1,0 +1,159 @@
+"""The log: what was decided, what came of it, and what people thought of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from sqlalchemy import Select, insert, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import joinedload, selectinload
+
+from collegium.errors import RegistryError, UnknownDecision
+from collegium.registry.database import Database
+from collegium.registry.tables import DecisionRow, FeedbackRow, OutcomeRow, from_row, to_columns
+
+Status = Literal["ok", "error", "cancelled"]
+Verdict = Literal["good_fit", "underpowered", "overprovisioned", "failed"]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRecord:
+    """One decision; `prompt` is None where the settings say not to keep queries."""
+
+    id: str
+    created_at: datetime
+    requested_model: str
+    expert: str
+    policy: str
+    confidence: float
+    reason: str
+    prompt: str | None = None
+    session: str | None = None
+    forecasts: Sequence[Mapping[str, Any]] = ()
+    limits: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeRecord:
+    """What came of a decision; what nobody measured is None."""
+
+    decision_id: str
+    status: Status
+    error: str | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    cost_usd: float | None = None
+    latency_ms: float | None = None
+    ttft_ms: float | None = None
+    energy_j: float | None = None
+    finished_at: datetime = field(default_factory=_now)
+
+
+@dataclass(frozen=True, slots=True)
+class FeedbackRecord:
+    """What a person thought of a decision."""
+
+    id: str
+    decision_id: str
+    verdict: Verdict
+    comment: str | None = None
+    created_at: datetime = field(default_factory=_now)
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedDecision:
+    """A decision with all that is known of it by now."""
+
+    decision: DecisionRecord
+    outcome: OutcomeRecord | None
+    feedback: tuple[FeedbackRecord, ...]
+
+
+class DecisionLog:
+    """Append decisions, complete them, read them back."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def record(self, record: DecisionRecord) -> None:
+        """Write a decision; when this returns, it outlives a crash of the process."""
+        try:
+            await self._database.write(insert(DecisionRow), to_columns(record))
+        except IntegrityError as exc:
+            raise RegistryError(f"decision '{record.id}' is refused: {exc.orig}") from exc
+
+    async def finish(self, record: OutcomeRecord) -> None:
+        """Write what came of a decision; a second outcome takes the first one's place."""
+        upsert = self._database.upsert(OutcomeRow)
+        try:
+            await self._database.write(upsert, to_columns(record))
+        except IntegrityError as exc:
+            await self._blame(exc, record.decision_id)
+
+    async def feedback(self, record: FeedbackRecord) -> None:
+        """Write what a person thought of a decision."""
+        try:
+            await self._database.write(insert(FeedbackRow), to_columns(record))
+        except IntegrityError as exc:
+            await self._blame(exc, record.decision_id)
+
+    async def get(self, decision_id: str) -> LoggedDecision:
+        """Return one decision with all that is known of it."""
+        found = await self._read(_decisions().where(DecisionRow.id == decision_id))
+        if not found:
+            raise _unknown(decision_id)
+        return found[0]
+
+    async def recent(self, limit: int = 100) -> tuple[LoggedDecision, ...]:
+        """Return the latest decisions, newest first."""
+        newest = DecisionRow.created_at.desc(), DecisionRow.id.desc()
+        return await self._read(_decisions().order_by(*newest).limit(limit))
+
+    async def outcomes(
+        self, *, since: datetime | None = None, limit: int = 10_000
+    ) -> tuple[LoggedDecision, ...]:
+        """Return what a router can learn from: finished decisions with prompts, oldest first."""
+        learnable = _decisions().where(DecisionRow.prompt.is_not(None), DecisionRow.outcome.has())
+        if since is not None:
+            learnable = learnable.where(DecisionRow.created_at >= since)
+        oldest = DecisionRow.created_at, DecisionRow.id
+        return await self._read(learnable.order_by(*oldest).limit(limit))
+
+    async def _read(self, statement: Select[DecisionRow]) -> tuple[LoggedDecision, ...]:
+        async with self._database.session() as session:
+            return tuple(_logged(row) for row in await session.scalars(statement))
+
+    async def _blame(self, refusal: IntegrityError, decision_id: str) -> None:
+        """Say why a row was refused: nearly always because there is no such decision."""
+        async with self._database.session() as session:
+            if await session.get(DecisionRow, decision_id) is None:
+                raise _unknown(decision_id) from refusal
+        raise RegistryError(
+            f"a record of decision '{decision_id}' is refused: {refusal.orig}"
+        ) from refusal
+
+
+def _decisions() -> Select[DecisionRow]:
+    return select(DecisionRow).options(
+        joinedload(DecisionRow.outcome), selectinload(DecisionRow.feedback)
+    )
+
+
+def _logged(row: DecisionRow) -> LoggedDecision:
+    outcome = row.outcome
+    return LoggedDecision(
+        decision=from_row(DecisionRecord, row),
+        outcome=None if outcome is None else from_row(OutcomeRecord, outcome),
+        feedback=tuple(from_row(FeedbackRecord, item) for item in row.feedback),
+    )
+
+
+def _unknown(decision_id: str) -> UnknownDecision:
+    return UnknownDecision(f"no decision has the id '{decision_id}'", param="decision_id")
