@@ -31,6 +31,9 @@ ADDITION = Phrasings(
         "One box weighs {a} kg, the other {b} kg. What do they weigh together, in kg?",
         "Increase {a} by {b}.",
         "We sold {a} tickets on Monday and {b} on Tuesday. How many in total?",
+        "What is {b} more than {a}?",
+        "{a} birds sit in a tree and {b} others join them. How many birds is that?",
+        "The numbers are {a} and {b}. What is their sum?",
     ),
     test=(
         "If I put {b} with {a}, how much is that altogether?",
@@ -50,6 +53,9 @@ SUBTRACTION = Phrasings(
         "Decrease {a} by {b}.",
         "There are {a} seats and {b} are taken. How many are free?",
         "What do you get when you take {b} away from {a}?",
+        "What is {b} less than {a}?",
+        "Of {a} eggs {b} are broken. How many are whole?",
+        "The road is {a} km long; after {b} km, how many km are still to go?",
     ),
     test=(
         "Out of {a} emails I have answered {b}. How many still wait for a reply?",
@@ -68,6 +74,8 @@ MULTIPLICATION = Phrasings(
         "A pack holds {b} pencils. How many pencils are in {a} packs?",
         "Work out {a} x {b}.",
         "Each of {a} children gets {b} cookies. How many cookies is that?",
+        "The numbers are {a} and {b}. What is their product?",
+        "A week of work brings {b} coins. How many coins do {a} weeks bring?",
     ),
     test=(
         "A garden has {a} rows of {b} tulips. Give the number of tulips.",
@@ -82,6 +90,8 @@ SPELLING = Phrasings(
         "Write {digits} in words.",
         "Spell out the number {digits}.",
         "A cheque is made out for {digits} dollars. Give the amount in words.",
+        "{digits}. Now the same number in letters.",
+        "My ticket has the number {digits}. How is that pronounced?",
     ),
     test=(
         "Which words stand for {digits}?",
@@ -94,6 +104,8 @@ READING = Phrasings(
         "Which number is {words}?",
         "Convert {words} to figures.",
         "She counted {words} birds. Write that number in digits.",
+        "{words}. Now the same number in figures.",
+        "My ticket has the number {words}. How do I write that down?",
     ),
     test=(
         "Someone dictates {words}. What do I type on the number keys?",
@@ -186,19 +198,18 @@ class Arithmetic(GeneratedTask):
     description = "Adds, subtracts and multiplies small numbers, in digits or in words"
     kinds = (
         Kind("sum", question(sum_of, plus), ADDITION, AS_DIGITS, weight=2),
-        Kind("difference", question(difference_of, minus), SUBTRACTION, AS_DIGITS),
-        Kind("product", question(product_of, times), MULTIPLICATION, AS_DIGITS, weight=2),
+        Kind("difference", question(difference_of, minus), SUBTRACTION, AS_DIGITS, weight=0.7),
+        Kind("product", question(product_of, times), MULTIPLICATION, AS_DIGITS, weight=2.5),
         Kind("sum of words", question(sum_of, plus, asked=in_words), ADDITION, AS_DIGITS),
         Kind("sum in words", question(sum_of, plus, answered=in_words), ADDITION, AS_WORDS),
-        Kind("spelling", spelling, SPELLING, AS_WORDS),
-        Kind("reading", reading, READING, AS_DIGITS),
         Kind(
-            "difference in words",
-            question(difference_of, minus, asked=in_words, answered=in_words),
-            SUBTRACTION,
-            AS_WORDS,
-            weight=0.5,
+            "product of words",
+            question(product_of, times, asked=in_words),
+            MULTIPLICATION,
+            AS_DIGITS,
         ),
+        Kind("spelling", spelling, SPELLING, AS_WORDS, weight=1.5),
+        Kind("reading", reading, READING, AS_DIGITS, weight=1.5),
     )
 
     def check(self, example: Example, answer: str) -> bool:

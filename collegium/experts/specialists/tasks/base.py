@@ -128,8 +128,13 @@ class GeneratedTask(ABC):
 
 
 def split_of(kind: str, fields: Mapping[str, str]) -> Split:
-    """Assign a question's values to a split, by a hash that no Python run changes."""
-    number = int(digest(json.dumps([kind, fields], sort_keys=True))[:8], 16)
+    """
+    Assign a question's values to a split, by a hash that no Python run changes.
+
+    A `sample` shows a format and is no value: some phrasings leave it out.
+    """
+    values = {name: text for name, text in fields.items() if not name.startswith("sample")}
+    number = int(digest(json.dumps([kind, values], sort_keys=True))[:8], 16)
     return SHARES[number % len(SHARES)]
 
 

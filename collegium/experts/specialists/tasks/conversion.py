@@ -1,4 +1,4 @@
-"""Dates, day arithmetic, clock times and units, where a tiny model can do the numbers."""
+"""Dates, the next day, durations, clock times and units, where a tiny model can do the numbers."""
 
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -36,37 +36,51 @@ TO_ISO = Phrasings(
         "Our meeting is on {date}. Give that date in ISO 8601.",
         "Reformat this date to year-month-day with dashes: {date}.",
         "I was born on {date}. How do I write that as YYYY-MM-DD?",
+        "Year first, then month, then day, like {sample_iso}: how is {date} written?",
+        "{date}. Now the same day in the style of {sample_iso}.",
     ),
     test=(
-        "The form only accepts dates like 2001-12-31. What do I type for {date}?",
+        "The form only accepts dates like {sample_iso}. What do I type for {date}?",
         "Normalise for a database column of type DATE: {date}.",
         "A letter is dated {date}; put its date into ISO 8601 notation.",
     ),
 )
 FROM_ISO = Phrasings(
     train=(
-        "Write {iso} as day, month name and year, like 4 July 1998.",
-        "Spell out the month in the date {iso} (format: 4 July 1998).",
-        "How is {iso} written in a letter, in the style 4 July 1998?",
-        "Convert the ISO date {iso} to the style 4 July 1998.",
+        "Write {iso} as day, month name and year, like {sample}.",
+        "Spell out the month in the date {iso} (format: {sample}).",
+        "How is {iso} written in a letter, in the style {sample}?",
+        "Convert the ISO date {iso} to the style {sample}.",
+        "In the style of {sample}, what is {iso}?",
+        "{iso}. Now the same day written like {sample}.",
     ),
     test=(
-        "A log says {iso}. Say that date the way people write it: 21 May 1987.",
-        "Rewrite {iso} for an invitation (same style as 21 May 1987).",
+        "A log says {iso}. Say that date the way people write it, such as {sample}.",
+        "Rewrite {iso} for an invitation, which has dates such as {sample}.",
     ),
 )
-LATER = Phrasings(
+DOTTED = Phrasings(
     train=(
-        "Which date is {days} days after {iso}?",
-        "Add {days} days to {iso}.",
-        "A parcel sent on {iso} takes {days} days. When does it arrive?",
-        "Today is {iso}. What is the date in {days} days?",
-        "A course starts on {iso} and the exam is {days} days later. When is the exam?",
+        "Write {date} with dots, as DD.MM.YYYY.",
+        "Convert {date} to the format DD.MM.YYYY.",
+        "What is {date} in the style of {sample_dots} (day.month.year)?",
+        "The German form of {date}, please, as DD.MM.YYYY.",
     ),
     test=(
-        "The invoice of {iso} is due within {days} days. What is the last day to pay?",
-        "Postpone the appointment of {iso} by {days} days; which date is that?",
-        "Count {days} days forward from {iso}.",
+        "A Swiss form wants dates like {sample_dots}, day first. What do I fill in for {date}?",
+        "Put {date} in numbers, day then month then year, with dots in between and leading zeros.",
+    ),
+)
+NEXT_DAY = Phrasings(
+    train=(
+        "Which date comes after {iso}?",
+        "Today is {iso}. What is tomorrow's date?",
+        "Add one day to {iso}.",
+        "The fair on {iso} goes on for one more day. On which date does it end?",
+    ),
+    test=(
+        "My train leaves on {iso} and arrives the day after. Give the date of arrival.",
+        "Postpone the appointment of {iso} by a single day.",
     ),
 )
 SMALLER_UNIT = Phrasings(
@@ -76,23 +90,25 @@ SMALLER_UNIT = Phrasings(
         "Express {value} {unit} in {other}.",
         "What is {value} {unit} in {other}?",
         "A sign says {value} {unit}. What is that in {other}?",
+        "I have {value} {unit} and need to know the {other}.",
+        "{value} {unit}. Now the same amount in {other}.",
     ),
     test=(
         "My tool measures in {other} only. What will it show for {value} {unit}?",
-        "{value} {unit} = how many {other}?",
+        "{value} {unit} equals how many {other}?",
         "Change the unit from {unit} to {other}: {value}.",
     ),
 )
-TO_MINUTES = Phrasings(
+DURATION = Phrasings(
     train=(
-        "How many minutes are {hours} hours and {minutes} minutes?",
-        "A film lasts {hours} h {minutes} min. Give its length in minutes.",
-        "Convert {hours} hours {minutes} minutes to minutes.",
-        "The flight takes {hours} hours and {minutes} minutes. How many minutes is that?",
+        "Write {hours} hours {minutes} minutes as H:MM.",
+        "A film lasts {hours} h {minutes} min. Give its length as H:MM.",
+        "The flight takes {hours} hours and {minutes} minutes. How is that written as H:MM?",
+        "Convert the duration of {hours} hours and {minutes} minutes to H:MM.",
     ),
     test=(
-        "My timer only knows minutes. What do I enter for {hours} hours and {minutes} minutes?",
-        "Her marathon took {hours}h{minutes}m; state it in minutes.",
+        "Her marathon took {hours}h{minutes}m; with a colon (H:MM) that is what?",
+        "I type durations as H:MM. What do I enter for {hours} hours and {minutes} minutes?",
     ),
 )
 TO_24_HOURS = Phrasings(
@@ -101,10 +117,13 @@ TO_24_HOURS = Phrasings(
         "Convert {clock} to the 24-hour clock, as HH:MM.",
         "The shop closes at {clock}. What is that on a 24-hour clock (HH:MM)?",
         "What is {clock} in the format HH:MM, 24 hours?",
+        "It is {clock}. Military time (HH:MM), please.",
+        "Without am and pm, as HH:MM, how is {clock} written?",
+        "{clock}. Now the same time on a clock that counts to 24 (HH:MM).",
     ),
     test=(
         "A European timetable would print {clock} how? Use HH:MM.",
-        "My digital watch has no am or pm. What does it show at {clock}, as HH:MM?",
+        "My watch has a 24-hour display. What does it show at {clock}, as HH:MM?",
     ),
 )
 ONLY = Phrasings(
@@ -157,39 +176,43 @@ ENDINGS = {1: "st", 2: "nd", 3: "rd"}
 
 def to_iso(random: Random) -> Question:
     day = any_day(random)
-    return Question({"date": spoken(day, random.randrange(6))}, day.isoformat())
+    fields = {"date": spoken(day, random.randrange(6)), "sample_iso": any_day(random).isoformat()}
+    return Question(fields, day.isoformat())
 
 
 def from_iso(random: Random) -> Question:
     day = any_day(random)
-    return Question({"iso": day.isoformat()}, written(day))
+    return Question({"iso": day.isoformat(), "sample": written(any_day(random))}, written(day))
 
 
-def later(random: Random) -> Question:
-    """Draw a day and some days; most stay within the month, as 135M parameters count badly."""
-    day, days = any_day(random), random.randint(2, 7)
-    if random.random() < 0.8:
-        day = day.replace(day=random.randint(1, 28 - days))
-    return Question(
-        {"iso": day.isoformat(), "days": str(days)}, (day + timedelta(days=days)).isoformat()
-    )
+def dotted(random: Random) -> Question:
+    day, sample = any_day(random), any_day(random)
+    date_text = random.choice((day.isoformat(), spoken(day, random.randrange(4))))
+    return Question({"date": date_text, "sample_dots": f"{sample:%d.%m.%Y}"}, f"{day:%d.%m.%Y}")
+
+
+def next_day(random: Random) -> Question:
+    """Draw a day; only one is added, as 135M parameters count badly."""
+    day = any_day(random)
+    return Question({"iso": day.isoformat()}, (day + timedelta(days=1)).isoformat())
 
 
 def smaller_unit(random: Random) -> Question:
+    """Draw an amount; one in four has a decimal."""
     unit, other, factor = random.choice(DECIMAL_UNITS)
-    value = Decimal(random.randint(2, 999)) / random.choice((1, 10))
+    value = Decimal(random.randint(2, 999)) / random.choice((1, 1, 1, 10))
     fields = {"value": f"{value.normalize():f}", "unit": unit, "other": other}
     return Question(fields, str(int(value * factor)))
 
 
-def to_minutes(random: Random) -> Question:
-    hours, minutes = random.randint(1, 5), 5 * random.randint(1, 11)
-    return Question({"hours": str(hours), "minutes": str(minutes)}, str(60 * hours + minutes))
+def duration(random: Random) -> Question:
+    hours, minutes = random.randint(1, 23), random.randint(1, 59)
+    return Question({"hours": str(hours), "minutes": str(minutes)}, f"{hours}:{minutes:02}")
 
 
 def to_24_hours(random: Random) -> Question:
     hour, minute = random.randrange(24), random.randrange(60)
-    half = random.choice(("am", "a.m.")) if hour < 12 else random.choice(("pm", "p.m."))
+    half = random.choice(("am", "AM")) if hour < 12 else random.choice(("pm", "PM"))
     return Question({"clock": f"{hour % 12 or 12}:{minute:02} {half}"}, f"{hour:02}:{minute:02}")
 
 
@@ -203,14 +226,15 @@ class Conversion(GeneratedTask):
     """Dates, day arithmetic, clock times and units."""
 
     name = "conversion"
-    description = "Converts dates, clock times and units to the form that was asked for"
+    description = "Converts dates, durations, clock times and units to the form asked for"
     kinds = (
-        kind("to iso", to_iso, TO_ISO, "date as YYYY-MM-DD", weight=2),
-        kind("from iso", from_iso, FROM_ISO, "date"),
-        kind("later", later, LATER, "date as YYYY-MM-DD", weight=2),
+        kind("to iso", to_iso, TO_ISO, "date as YYYY-MM-DD", weight=2.5),
+        kind("from iso", from_iso, FROM_ISO, "date", weight=1.5),
+        kind("dotted", dotted, DOTTED, "date"),
+        kind("next day", next_day, NEXT_DAY, "date as YYYY-MM-DD"),
         kind("unit", smaller_unit, SMALLER_UNIT, "number (no unit)", weight=2),
-        kind("minutes", to_minutes, TO_MINUTES, "number (no unit)"),
-        kind("clock", to_24_hours, TO_24_HOURS, "time"),
+        kind("duration", duration, DURATION, "duration"),
+        kind("clock", to_24_hours, TO_24_HOURS, "time", weight=2),
     )
 
     def check(self, example: Example, answer: str) -> bool:

@@ -22,6 +22,8 @@ SENTIMENT = Phrasings(
         "Which of these describes the writer's attitude: {labels}? {text}",
         "A customer wrote: {text} Classify the tone, choosing from {labels}.",
         "Judge the mood of this comment. Options: {labels}. Comment: {text}",
+        "{text}\n\nIs the person who said this {labels}?",
+        "Please tag this message as {labels}. {text}",
     ),
     test=(
         "How does the author feel overall ({labels})? {text}",
@@ -38,6 +40,8 @@ TOPIC = Phrasings(
         "Classify this headline. Categories: {labels}. Headline: {text}",
         "What is this about, {labels}? {text}",
         "Assign one category from {labels}: {text}",
+        "{text}\n\nIs that {labels}?",
+        "Please tag this report as {labels}. {text}",
     ),
     test=(
         "An editor files stories under {labels}. Where does this story go? {text}",

@@ -1,4 +1,4 @@
-"""Lists and strings: put in order, pick, count, join, change case."""
+"""Lists and strings: put in order, pick, filter, join, change case."""
 
 from collections.abc import Callable
 from random import Random
@@ -21,7 +21,7 @@ WORDS = words(
     "desk feather glove harbor insect jewel knife lantern market notebook olive pencil ribbon "
     "shadow temple velvet whistle"
 )
-POSITIONS = ("first", "second", "third", "fourth", "fifth")
+POSITIONS = ("first", "second", "third", "fourth", "last")
 SEPARATORS = {"dash": "-", "slash": "/", "plus sign": "+", "colon": ":", "underscore": "_"}
 
 REVERSE = Phrasings(
@@ -29,9 +29,13 @@ REVERSE = Phrasings(
         "Reverse this list: {items}.",
         "Write these words in the opposite order: {items}.",
         "Give the list {items} backwards, last item first.",
+        "Here is a list: {items}. Turn it around.",
+        "{items}. Now the same words in reverse order.",
+        "What is {items} when read from the last word to the first?",
     ),
     test=(
         "Flip the order of these entries so that the final one leads: {items}.",
+        "My stack holds {items}, bottom to top. Name its entries from top to bottom.",
         "{items} - list them from the end to the beginning.",
     ),
 )
@@ -40,10 +44,14 @@ SORT = Phrasings(
         "Sort these words alphabetically: {items}.",
         "Put this list in alphabetical order: {items}.",
         "Arrange from A to Z: {items}.",
+        "Here is a list: {items}. Order it by the first letters.",
+        "{items}. Now the same words in the order of the alphabet.",
+        "What does {items} look like when sorted by name?",
     ),
     test=(
         "How would a dictionary order these entries? {items}.",
-        "{items} - please sort them by the alphabet.",
+        "File these folders by their labels, a before z: {items}.",
+        "{items} - please sort them lexicographically.",
     ),
 )
 ASCENDING = Phrasings(
@@ -51,6 +59,8 @@ ASCENDING = Phrasings(
         "Sort these numbers from smallest to largest: {items}.",
         "Put {items} in ascending order.",
         "Order the numbers {items}, lowest first.",
+        "Here are some numbers: {items}. Start with the least and go up.",
+        "{items}. Now the same numbers sorted.",
     ),
     test=(
         "Arrange these values so that they grow: {items}.",
@@ -62,10 +72,12 @@ UPPERCASE = Phrasings(
         "Write every word of this list in capital letters: {items}.",
         "Convert to uppercase: {items}.",
         "Make all letters of these words uppercase: {items}.",
+        "Here is a list: {items}. Capitalize every letter.",
+        "{items}. Now the same words in capitals.",
     ),
     test=(
         "Shout this list (capitals all the way): {items}.",
-        "{items} - the same list in block capitals, please.",
+        "{items} - the same list in block letters, please.",
     ),
 )
 UNIQUE = Phrasings(
@@ -73,10 +85,12 @@ UNIQUE = Phrasings(
         "Remove the duplicates from this list, keeping the first of each: {items}.",
         "Deduplicate, keeping the order: {items}.",
         "List each word once, in order of first appearance: {items}.",
+        "Here is a list: {items}. Leave out every word that came before.",
+        "{items}. Now the same list without repetitions.",
     ),
     test=(
-        "Some entries are repeated here; drop the repeats without reordering: {items}.",
-        "{items} - which distinct entries occur, in their original order?",
+        "Some entries occur more than once here; drop the extra copies: {items}.",
+        "{items} - which distinct entries are there, in their original order?",
     ),
 )
 WITHOUT = Phrasings(
@@ -84,6 +98,8 @@ WITHOUT = Phrasings(
         "Remove {word} from this list: {items}.",
         "Give the list {items} without {word}.",
         "Delete the item {word} and keep the others in order: {items}.",
+        "Here is a list: {items}. Take out {word}.",
+        "{items}. Now the same list, but {word} is gone.",
     ),
     test=(
         "I no longer need {word}. What is left of my shopping list? {items}.",
@@ -95,31 +111,13 @@ PICK = Phrasings(
         "What is the {position} word in this list? {items}.",
         "Give the {position} item of: {items}.",
         "From the list {items} pick the {position} element.",
+        "Here is a list: {items}. Which word is {position}?",
+        "{items}. Repeat only the {position} of these words.",
+        "In a queue stand {items}, in this order. Who is the {position}?",
     ),
     test=(
         "Runners finished in this order: {items}. Who came {position}?",
         "{items} - which entry stands at the {position} place?",
-    ),
-)
-LAST = Phrasings(
-    train=(
-        "What is the last word in this list? {items}.",
-        "Give the final item of: {items}.",
-    ),
-    test=(
-        "Which entry closes this list? {items}.",
-        "{items} - name the one at the very end.",
-    ),
-)
-COUNT = Phrasings(
-    train=(
-        "How many items are in this list? {items}.",
-        "Count the words: {items}.",
-        "Give the length of the list {items} as a number.",
-    ),
-    test=(
-        "I packed {items}. What is the number of things I packed?",
-        "Tell me the size of this list in digits: {items}.",
     ),
 )
 JOIN = Phrasings(
@@ -127,10 +125,12 @@ JOIN = Phrasings(
         "Join these words with a {separator} ({sign}) and no spaces: {items}.",
         "Replace the commas of {items} by a {separator} ({sign}), without spaces.",
         "Concatenate {items} using {sign} ({separator}) between the words, without spaces.",
+        "Here is a list: {items}. Make one string of it with {sign} ({separator}) as separator.",
+        "{items}. Now the same words in one piece with a {separator} ({sign}) between them.",
     ),
     test=(
         "Glue the entries together, a {separator} ({sign}) in each gap, no blanks: {items}.",
-        "{items} - as one string, where {sign} ({separator}) separates the words, no blanks.",
+        "I need a file name from {items}: link the parts by {sign} ({separator}), no blanks.",
     ),
 )
 INITIALS = Phrasings(
@@ -138,10 +138,12 @@ INITIALS = Phrasings(
         "Write the first letter of each word as one string: {items}.",
         "Combine the initials of these words, without spaces: {items}.",
         "Which string do the first letters of {items} make?",
+        "Here is a list: {items}. Put the first letters together.",
+        "{items}. Now only the initial letters, in one piece.",
     ),
     test=(
         "Make an acronym, in small letters, of: {items}.",
-        "{items} - put just the leading letters together into a single word.",
+        "{items} - string just the leading letters together into a single word.",
     ),
 )
 AS_LIST = Phrasings(
@@ -149,6 +151,7 @@ AS_LIST = Phrasings(
         "Answer with the comma-separated list only.",
         "Reply with only the resulting list, separated by commas.",
         "Give just the items with commas between them, nothing else.",
+        "Output the list alone, with commas.",
     ),
     test=(
         "Your whole reply must be the new list with commas in between.",
@@ -160,9 +163,10 @@ AS_ITEM = Phrasings(
         "Answer with that only.",
         "Reply with just the result.",
         "Give only the result, nothing else.",
+        "Output the result alone.",
     ),
     test=(
-        "Your whole reply must be the result itself.",
+        "Your whole reply must be what I asked for.",
         "No sentence around it, please.",
     ),
 )
@@ -210,19 +214,10 @@ def without(random: Random) -> Question:
 
 
 def pick(random: Random) -> Question:
-    items = some_words(random)
-    index = random.randrange(min(len(items), len(POSITIONS)))
-    return Question({"items": listed(items), "position": POSITIONS[index]}, items[index])
-
-
-def last(random: Random) -> Question:
-    items = some_words(random)
-    return Question({"items": listed(items)}, items[-1])
-
-
-def count(random: Random) -> Question:
-    items = some_words(random, fewest=2, most=8)
-    return Question({"items": listed(items)}, str(len(items)))
+    items = some_words(random, fewest=4)
+    position = random.choice(POSITIONS)
+    index = -1 if position == "last" else POSITIONS.index(position)
+    return Question({"items": listed(items), "position": position}, items[index])
 
 
 def join(random: Random) -> Question:
@@ -242,17 +237,15 @@ class Lists(GeneratedTask):
     """Lists and strings."""
 
     name = "lists"
-    description = "Sorts, reverses, picks, counts, joins and changes the case of list items"
+    description = "Sorts, reverses, filters, picks, joins and changes the case of list items"
     kinds = (
-        Kind("reverse", changed(lambda items: items[::-1]), REVERSE, AS_LIST, weight=2),
+        Kind("reverse", changed(lambda items: items[::-1], most=5), REVERSE, AS_LIST, weight=2),
         Kind("sort", changed(sorted, most=5), SORT, AS_LIST, weight=2),
         Kind("ascending", numbers, ASCENDING, AS_LIST),
         Kind("uppercase", changed(lambda i: [w.upper() for w in i], most=5), UPPERCASE, AS_LIST),
         Kind("unique", repeated, UNIQUE, AS_LIST),
         Kind("without", without, WITHOUT, AS_LIST),
         Kind("pick", pick, PICK, AS_ITEM),
-        Kind("last", last, LAST, AS_ITEM, weight=0.5),
-        Kind("count", count, COUNT, AS_ITEM, weight=0.7),
         Kind("join", join, JOIN, AS_ITEM),
         Kind("initials", initials, INITIALS, AS_ITEM),
     )

@@ -33,6 +33,8 @@ ONE_TABLE = Phrasings(
         "Given the table {schema}, write a SQL query. {ask} Reply with the query only.",
         "{ask} The table is {schema}. Answer with just the SQL query.",
         "Schema: {schema}\nQuestion: {ask}\nOutput only SQL.",
+        "I work with the table {schema}. {ask} Give me the query alone.",
+        "{ask}\n\n{schema}\n\nReply in SQL, without any other text.",
     ),
     test=(
         "My SQLite file holds {schema}. {ask} Your whole reply must be the SQL statement.",
@@ -46,6 +48,8 @@ TWO_TABLES = Phrasings(
         "Given the tables {schema}, write a SQL query. {ask} Reply with the query only.",
         "{ask} The tables are {schema}. Answer with just the SQL query.",
         "Schema: {schema}\nQuestion: {ask}\nOutput only SQL.",
+        "I work with the tables {schema}. {ask} Give me the query alone.",
+        "{ask}\n\n{schema}\n\nReply in SQL, without any other text.",
     ),
     test=ONE_TABLE.test,
 )
@@ -55,6 +59,7 @@ LABELLED = Phrasings(
         "Which {titles} have the {label} {value}?",
         "List the {title} of all {table} whose {label} is {value}.",
         "Find each {title} in {table} where {label} equals {value}.",
+        "Get the {title} for every row of {table} with {value} in {label}.",
     ),
     test=("Show me how those {table} are called ({title}) that have {value} as their {label}.",),
 )
@@ -63,6 +68,7 @@ COMPARED = Phrasings(
         "Which {titles} have {number} {how} {limit}?",
         "List the {title} of {table} with {number} {how} {limit}.",
         "Find each {title} in {table} where {number} is {how} {limit}.",
+        "I look for {table} of {number} {how} {limit}: give me the {title} of each.",
     ),
     test=("I need only those {table} that have {number} {how} {limit}; show their {title}.",),
 )
@@ -70,6 +76,8 @@ BOTH = Phrasings(
     train=(
         "Which {titles} have the {label} {value} and {number} {how} {limit}?",
         "List the {title} of {table} whose {label} is {value} with {number} {how} {limit}.",
+        "Find each {title} in {table} where {label} equals {value} and {number} is {how} {limit}.",
+        "I look for {table} of {label} {value} and {number} {how} {limit}: give me each {title}.",
     ),
     test=(
         "Of all {table} having {value} as {label}, show the {title} if {number} is {how} {limit}.",
@@ -79,6 +87,8 @@ COUNTED = Phrasings(
     train=(
         "How many {table} have the {label} {value}?",
         "Count the {table} whose {label} is {value}.",
+        "How often is {value} the {label} in {table}?",
+        "How large is the group of {table} with {value} in {label}?",
     ),
     test=("Tell me the number of rows in {table} that have {value} as {label}.",),
 )
@@ -87,6 +97,7 @@ COMPUTED = Phrasings(
         "What is the {function} {number} of {table} whose {label} is {value}?",
         "Compute the {function} {number} of the {table} with {label} {value}.",
         "For the {label} {value}, find the {function} {number} in {table}.",
+        "I look for the {function} {number} over all {table} with {value} in {label}.",
     ),
     test=("Looking just at {table} that have {value} as {label}, I want the {function} {number}.",),
 )
@@ -94,6 +105,7 @@ GROUPED = Phrasings(
     train=(
         "How many {table} are there for each {label}? Give {label} and count.",
         "Count the {table} per {label}, showing the {label} and the count.",
+        "For every {label}, how many {table} are there? Show {label} and count.",
     ),
     test=("Break the {table} down by {label}: I want every {label} with its number of rows.",),
 )
@@ -101,6 +113,8 @@ RANKED = Phrasings(
     train=(
         "Which {count} {titles} have the {extreme} {number}, {extreme} first?",
         "List the {title} of the {count} {table} with the {extreme} {number}, {extreme} first.",
+        "Show {count} {titles}, sorted by {number}, from the {extreme} on.",
+        "Find the {title} of the top {count} in {table} when the {extreme} {number} comes first.",
     ),
     test=("Name {count} {table} (only {title}): those of {extreme} {number}, in that order.",),
 )
@@ -108,6 +122,8 @@ JOINED = Phrasings(
     train=(
         "List the {title} of all {table} of {parents} from {value}.",
         "Which {titles} belong to {parents} whose city is {value}?",
+        "For all {parents} in {value}, show the {title} of their {table}.",
+        "Find each {title} in {table} where the city in {parents} is {value}.",
     ),
     test=(
         "I want to see every {title} in {table} that goes with one of the {parents} in {value}.",
