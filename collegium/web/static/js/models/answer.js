@@ -1,0 +1,77 @@
+// One expert's answer to one question, from the request to the rating.
+
+import { ApiError } from "/static/js/api/api_error.js"
+
+export class Answer extends EventTarget {
+  #controller = new AbortController()
+
+  constructor(requested) {
+    super()
+    this.requested = requested
+    this.clear()
+  }
+
+  clear() {
+    Object.assign(this, {
+      state: "waiting", text: "", decision: null, outcome: null, cut: false,
+      error: null, willRetry: false, rating: null,
+    })
+    this.#changed()
+  }
+
+  get signal() {
+    return this.#controller.signal
+  }
+
+  get expert() {
+    return this.decision?.expert ?? null
+  }
+
+  get finished() {
+    return ["done", "stopped", "failed"].includes(this.state) && !this.willRetry
+  }
+
+  get usable() {
+    return ["done", "stopped"].includes(this.state) && this.text.trim() !== ""
+  }
+
+  receive(chunk) {
+    this.decision ??= chunk.collegium?.decision ?? null
+    this.outcome = chunk.collegium?.outcome ?? this.outcome
+    const [choice] = chunk.choices ?? []
+    this.text += choice?.delta?.content ?? ""
+    this.cut ||= choice?.finish_reason === "length"
+    this.state = "streaming"
+    this.#changed()
+  }
+
+  finish() {
+    if (!this.text.trim()) return this.fail(new ApiError("The expert had nothing to say.", { code: "empty" }))
+    this.state = "done"
+    this.#changed()
+  }
+
+  fail(error, { willRetry = false } = {}) {
+    Object.assign(this, { state: "failed", error, willRetry })
+    this.#changed()
+  }
+
+  abort() {
+    this.#controller.abort()
+  }
+
+  stopped() {
+    this.state = this.error ? "failed" : "stopped"
+    this.willRetry = false
+    this.#changed()
+  }
+
+  rated(rating) {
+    this.rating = rating
+    this.#changed()
+  }
+
+  #changed() {
+    this.dispatchEvent(new Event("change"))
+  }
+}

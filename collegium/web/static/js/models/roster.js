@@ -1,0 +1,45 @@
+// The experts of the pool and the virtual models, as `/v1/models` lists them.
+
+const GOLDEN_ANGLE = 137.508
+const FIRST_HUE = 205
+
+export class Roster extends EventTarget {
+  #api
+  experts = []
+  virtual = [{ name: "auto", description: "The router chooses" }]
+
+  constructor(api) {
+    super()
+    this.#api = api
+  }
+
+  async load() {
+    const models = (await this.#api.models()).map(entry)
+    this.virtual = models.filter(model => model.virtual && model.name !== "collegium/auto")
+    this.experts = withHues(models.filter(model => !model.virtual && model.enabled))
+    this.dispatchEvent(new Event("change"))
+  }
+
+  find(name) {
+    return this.experts.find(expert => expert.name === name) ?? { name, description: "", hue: null }
+  }
+}
+
+function entry({ id, collegium = {} }) {
+  return {
+    name: id,
+    virtual: collegium.virtual ?? false,
+    enabled: collegium.enabled ?? true,
+    generalist: collegium.generalist ?? false,
+    description: collegium.description ?? "",
+  }
+}
+
+// Colour means speciality: the generalist stays grey.
+function withHues(experts) {
+  const specialists = experts.filter(expert => !expert.generalist)
+  return experts.map(expert => ({
+    ...expert,
+    hue: expert.generalist ? null : (FIRST_HUE + specialists.indexOf(expert) * GOLDEN_ANGLE) % 360,
+  }))
+}

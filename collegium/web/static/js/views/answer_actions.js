@@ -1,0 +1,55 @@
+// What a person can do with an answer: copy, rate, ask another expert, carry on with it.
+
+import { element, fill, icon } from "/static/js/lib/dom.js"
+import { Alternatives } from "/static/js/views/alternatives.js"
+import { copyButton } from "/static/js/views/copy_button.js"
+import { Rating } from "/static/js/views/rating.js"
+
+export class AnswerActions {
+  #answer
+  #exchange
+  #rating
+  #alternatives
+  #copy
+  #bar
+  #another = element("button", { class: "button button--quiet", type: "button", "aria-expanded": "false", onclick: () => this.#toggle() },
+    icon("another"), "Ask another expert")
+  #choose = element("button", { class: "button button--quiet button--choose", type: "button", onclick: () => this.#exchange.choose(this.#answer) })
+
+  constructor(answer, { exchange, page }) {
+    this.#answer = answer
+    this.#exchange = exchange
+    this.#rating = new Rating(answer, page)
+    this.#alternatives = new Alternatives(page.roster, name => this.#ask(page, name))
+    this.#another.setAttribute("aria-controls", this.#alternatives.element.id)
+    this.#copy = copyButton(() => answer.text, page.announcer)
+    this.#bar = element("div", { class: "answer__actions", role: "group", "aria-label": "This answer" },
+      this.#copy, ...this.#rating.buttons, this.#another, this.#choose)
+    this.elements = [this.#bar, this.#alternatives.element, this.#rating.element]
+  }
+
+  show() {
+    const { finished, usable } = this.#answer
+    this.#bar.hidden = !finished
+    this.#copy.hidden = !usable
+    this.#rating.show()
+    this.#showChoice(usable && this.#exchange.answers.filter(answer => answer.usable).length > 1)
+  }
+
+  #showChoice(several) {
+    const chosen = this.#exchange.chosen === this.#answer
+    this.#choose.hidden = !several
+    this.#choose.setAttribute("aria-pressed", String(chosen))
+    fill(this.#choose, chosen && icon("check"), chosen ? "In the conversation" : "Use this one")
+  }
+
+  #toggle() {
+    this.#another.setAttribute("aria-expanded", String(this.#alternatives.toggle(this.#answer)))
+  }
+
+  #ask(page, name) {
+    this.#toggle()
+    this.#another.focus()
+    page.ask(this.#exchange, name)
+  }
+}

@@ -1,0 +1,69 @@
+// One answer: who gives it, its text, what became of it, and what a person can do with it.
+
+import { element, fill } from "/static/js/lib/dom.js"
+import { Prose } from "/static/js/markdown/prose.js"
+import { AnswerActions } from "/static/js/views/answer_actions.js"
+import { AnswerHead } from "/static/js/views/answer_head.js"
+import { Failure } from "/static/js/views/failure.js"
+import { tint } from "/static/js/views/tint.js"
+import { WhyPanel } from "/static/js/views/why_panel.js"
+
+const NOTES = {
+  stopped: "Stopped.",
+  cut: "The answer reached its longest length.",
+}
+
+export class AnswerView {
+  #answer
+  #roster
+  #head
+  #why
+  #actions
+  #failure
+  #prose = new Prose()
+  #note = element("p", { class: "answer__note" })
+  #frame = null
+
+  constructor(answer, { exchange, page }) {
+    this.#answer = answer
+    this.#roster = page.roster
+    this.#why = new WhyPanel(page.roster)
+    this.#head = new AnswerHead(answer, { roster: page.roster, why: this.#why })
+    this.#failure = new Failure(page.pool, () => page.retry(exchange, answer))
+    this.#actions = new AnswerActions(answer, { exchange, page })
+    this.element = element("article", { class: "answer", tabindex: "-1" },
+      this.#head.element, this.#why.element, this.#prose.element, this.#note,
+      this.#failure.element, ...this.#actions.elements)
+    answer.addEventListener("change", () => this.#soon())
+    this.show()
+  }
+
+  show() {
+    const { state, expert, text, outcome, decision } = this.#answer
+    this.element.dataset.state = state
+    this.element.setAttribute("aria-label", `Answer from ${expert ?? this.#answer.requested}`)
+    this.element.setAttribute("aria-busy", String(!this.#answer.finished))
+    tint(this.element, this.#roster.find(expert))
+    this.#head.show()
+    if (decision) this.#why.show({ decision, outcome })
+    this.#prose.show(text)
+    this.#failure.show(this.#answer)
+    this.#actions.show()
+    this.#showNote()
+  }
+
+  #showNote() {
+    const { state, cut } = this.#answer
+    const note = NOTES[state] ?? (state === "done" && cut ? NOTES.cut : "")
+    this.#note.hidden = !note
+    fill(this.#note, note)
+  }
+
+  // Many chunks arrive between two frames; they are drawn together.
+  #soon() {
+    this.#frame ??= requestAnimationFrame(() => {
+      this.#frame = null
+      this.show()
+    })
+  }
+}

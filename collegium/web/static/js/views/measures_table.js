@@ -1,0 +1,26 @@
+// What was forecast for the expert that answered, beside what it took.
+
+import { element } from "/static/js/lib/dom.js"
+import { duration, energy, money, whole } from "/static/js/lib/format.js"
+
+const MEASURES = [
+  ["Latency", "latency_ms", "latency_ms", duration],
+  ["Cost", "cost_usd", "cost_usd", money],
+  ["Energy", "energy_j", "energy_j", energy],
+  ["Tokens", "output_tokens", "completion_tokens", whole],
+]
+
+export function measuresTable(decision, outcome) {
+  const forecast = decision.forecasts.find(({ expert }) => expert === decision.expert) ?? {}
+  return element("table", { class: "measures" },
+    element("caption", { class: "why__heading" }, "Forecast and fact"),
+    element("thead", {}, element("tr", {}, ...["", "Forecast", "Actual"].map(name => element("th", { scope: "col" }, name)))),
+    element("tbody", {}, ...MEASURES.map(measure => row(measure, forecast, outcome))))
+}
+
+function row([name, planned, actual, format], forecast, outcome) {
+  return element("tr", {},
+    element("th", { scope: "row" }, name),
+    element("td", {}, format(forecast[planned])),
+    element("td", {}, format(outcome?.[actual])))
+}

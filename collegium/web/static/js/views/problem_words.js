@@ -1,0 +1,18 @@
+// An error in words for people: what happened, what the service said, what to do now.
+
+const WORDS = {
+  unreachable: ["The service can't be reached.", "Is it running? Your question is kept: retry when it is."],
+  cut_off: ["The answer broke off.", "Retry to get the whole answer."],
+  expert_unavailable: ["The expert stopped working.", "It is started again by itself. Retry in a moment, or ask another expert."],
+  expert_timeout: ["The expert took too long.", "It may be busy. Retry, or ask another expert."],
+  expert_rejected: ["The expert refused the question.", "Ask another expert."],
+  context_length_exceeded: ["The question is too long for this expert.", "Shorten it, or start a new conversation."],
+  model_not_found: ["That expert is not here any more.", "Ask another expert."],
+  no_feasible_expert: ["No expert can take this question.", "Choose one by name."],
+  invalid_api_key: ["The service wants an API key.", "Retry to enter it."],
+}
+
+export function problemWords({ code, message }) {
+  const [title, hint] = WORDS[code] ?? [message, ""]
+  return { title, detail: title === message ? "" : message, hint }
+}

@@ -1,0 +1,74 @@
+// Why this expert: the reason in words, the skills seen, the candidates, forecast beside fact.
+
+import { element, fill } from "/static/js/lib/dom.js"
+import { duration, percent } from "/static/js/lib/format.js"
+import { elementId } from "/static/js/lib/ids.js"
+import { candidatesTable } from "/static/js/views/candidates_table.js"
+import { level } from "/static/js/views/level.js"
+import { measuresTable } from "/static/js/views/measures_table.js"
+
+const LEAST_SKILL = 0.01
+const MOST_SKILLS = 4
+
+const POLICIES = {
+  quality: "Chosen by forecast quality",
+  out_of_distribution: "Unlike anything measured, so the generalist",
+  named: "Chosen by you",
+  session: "Kept for this conversation",
+}
+
+export class WhyPanel {
+  #roster
+  #shown = {}
+  element = element("section", { class: "why", id: elementId("why"), hidden: true })
+
+  constructor(roster) {
+    this.#roster = roster
+  }
+
+  get id() {
+    return this.element.id
+  }
+
+  toggle() {
+    this.element.hidden = !this.element.hidden
+    return !this.element.hidden
+  }
+
+  show({ decision, outcome }) {
+    if (this.#shown.decision === decision && this.#shown.outcome === outcome) return
+    this.#shown = { decision, outcome }
+    this.element.setAttribute("aria-label", `Why ${decision.expert}`)
+    fill(this.element,
+      element("p", { class: "why__reason" }, decision.reason),
+      facts(decision),
+      element("div", { class: "why__tables" },
+        candidatesTable(decision, this.#roster),
+        measuresTable(decision, outcome)),
+      skills(decision.skills ?? {}),
+      element("p", { class: "why__id" }, "Decision ", element("code", {}, decision.id)))
+  }
+}
+
+function facts({ policy, confidence, ood_score: strangeness, overhead_ms: overhead }) {
+  return element("dl", { class: "why__facts" },
+    fact("Policy", POLICIES[policy] ?? policy),
+    fact("Confidence", percent(confidence)),
+    fact("Unfamiliar", percent(strangeness)),
+    fact("Routed in", duration(overhead)))
+}
+
+function fact(name, value) {
+  return element("div", {}, element("dt", {}, name), element("dd", {}, value))
+}
+
+function skills(levels) {
+  const seen = Object.entries(levels)
+    .filter(([, share]) => share >= LEAST_SKILL)
+    .sort(([, a], [, b]) => b - a)
+    .slice(0, MOST_SKILLS)
+  if (seen.length === 0) return null
+  return element("div", { class: "why__skills" },
+    element("h3", { class: "why__heading" }, "Skills it asks for"),
+    element("ul", {}, ...seen.map(([name, share]) => element("li", {}, element("span", {}, name), level(share)))))
+}
