@@ -32,7 +32,9 @@ class SentenceEncoder:
     def __init__(self, folder: Path, *, name: str = "minilm", threads: int | None = None) -> None:
         import torch
         from sentence_transformers import SentenceTransformer
+        from transformers.utils import logging
 
+        logging.disable_progress_bar()
         if threads is not None:
             torch.set_num_threads(threads)
         self.name = name

