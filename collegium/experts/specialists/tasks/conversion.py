@@ -65,6 +65,9 @@ DOTTED = Phrasings(
         "Convert {date} to the format DD.MM.YYYY.",
         "What is {date} in the style of {sample_dots} (day.month.year)?",
         "The German form of {date}, please, as DD.MM.YYYY.",
+        "Day, month and year in digits, dots between: how is {date} written?",
+        "{date}. Now the same day with two dots, like {sample_dots}.",
+        "I have to sign with the date {date}, in the style {sample_dots}.",
     ),
     test=(
         "A Swiss form wants dates like {sample_dots}, day first. What do I fill in for {date}?",
@@ -105,6 +108,8 @@ DURATION = Phrasings(
         "A film lasts {hours} h {minutes} min. Give its length as H:MM.",
         "The flight takes {hours} hours and {minutes} minutes. How is that written as H:MM?",
         "Convert the duration of {hours} hours and {minutes} minutes to H:MM.",
+        "{hours} hours {minutes} min. Now the same with a colon, H:MM.",
+        "We waited {hours}h {minutes}m. Note that as H:MM.",
     ),
     test=(
         "Her marathon took {hours}h{minutes}m; with a colon (H:MM) that is what?",
@@ -120,6 +125,9 @@ TO_24_HOURS = Phrasings(
         "It is {clock}. Military time (HH:MM), please.",
         "Without am and pm, as HH:MM, how is {clock} written?",
         "{clock}. Now the same time on a clock that counts to 24 (HH:MM).",
+        "The plane takes off at {clock}. Tell me the hour and minute as the airport writes them.",
+        "In France nobody says am or pm. How do they note {clock}?",
+        "Set the alarm of a 24-hour radio to {clock}: which digits?",
     ),
     test=(
         "A European timetable would print {clock} how? Use HH:MM.",
@@ -206,7 +214,9 @@ def smaller_unit(random: Random) -> Question:
 
 
 def duration(random: Random) -> Question:
-    hours, minutes = random.randint(1, 23), random.randint(1, 59)
+    hours = random.randint(1, 23)
+    # One in four has a single digit of minutes, where the zero is easily forgotten.
+    minutes = random.randint(1, 9) if random.random() < 0.25 else random.randint(10, 59)
     return Question({"hours": str(hours), "minutes": str(minutes)}, f"{hours}:{minutes:02}")
 
 
@@ -230,11 +240,11 @@ class Conversion(GeneratedTask):
     kinds = (
         kind("to iso", to_iso, TO_ISO, "date as YYYY-MM-DD", weight=2.5),
         kind("from iso", from_iso, FROM_ISO, "date", weight=1.5),
-        kind("dotted", dotted, DOTTED, "date"),
+        kind("dotted", dotted, DOTTED, "date as DD.MM.YYYY", weight=1.5),
         kind("next day", next_day, NEXT_DAY, "date as YYYY-MM-DD"),
-        kind("unit", smaller_unit, SMALLER_UNIT, "number (no unit)", weight=2),
-        kind("duration", duration, DURATION, "duration"),
-        kind("clock", to_24_hours, TO_24_HOURS, "time", weight=2),
+        kind("unit", smaller_unit, SMALLER_UNIT, "number of {other} (no unit)", weight=2),
+        kind("duration", duration, DURATION, "duration as H:MM"),
+        kind("clock", to_24_hours, TO_24_HOURS, "24-hour time as HH:MM", weight=2.5),
     )
 
     def check(self, example: Example, answer: str) -> bool:

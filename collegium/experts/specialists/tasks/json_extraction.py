@@ -72,7 +72,7 @@ RECIPES = Phrasings(
         "For {servings} people, cook the {dish} for {minutes} minutes ({calories} calories).",
     ),
     test=(
-        "Our {dish} needs {minutes} minutes on the stove; {servings} eat {calories} calories each.",
+        "Cook {dish} for {servings} people in {minutes} minutes; count {calories} calories each.",
         "The {dish} is light ({calories} calories), feeds {servings} and is done in {minutes} min.",
     ),
 )
