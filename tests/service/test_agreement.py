@@ -63,7 +63,7 @@ def test_vllm_agrees_with_transformers(http: httpx.Client) -> None:
     assert sum(map(len, cases.values())) >= 20
     worst, differences = 0.0, []
     for expert, prompts in cases.items():
-        model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+        model: Any = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
         if expert in TASKS:
             model = PeftModel.from_pretrained(model, str(ADAPTERS / expert))
         model.eval()
