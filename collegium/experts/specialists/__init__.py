@@ -3,7 +3,6 @@
 from importlib.resources import files
 from pathlib import Path
 
-from collegium.experts.specialists.tasks.arithmetic import Arithmetic
 from collegium.experts.specialists.tasks.base import Task
 from collegium.experts.specialists.tasks.conversion import Conversion
 from collegium.experts.specialists.tasks.json_extraction import JsonExtraction
@@ -14,5 +13,5 @@ from collegium.experts.specialists.tasks.sql import Sql
 ADAPTERS = Path(str(files("collegium.experts.specialists") / "adapters"))
 TASKS: dict[str, Task] = {
     task.name: task
-    for task in (Arithmetic(), Conversion(), JsonExtraction(), Labels(), Lists(), Sql())
+    for task in (Conversion(), JsonExtraction(), Labels(), Lists(), Sql())
 }

@@ -1,10 +1,6 @@
 // One question to try for each expert: what it is in short, and how it is asked.
 
 const EXAMPLES = {
-  arithmetic: {
-    title: "18 seats, 7 taken: how many free?",
-    question: "There are 18 seats and 7 are taken. How many are free? Give only the number in digits, nothing else.",
-  },
   conversion: {
     title: "Jul 6 2028 as YYYY-MM-DD",
     question: "Write the date Jul 6 2028 as YYYY-MM-DD. Give only the date as YYYY-MM-DD, nothing else.",
