@@ -1,0 +1,151 @@
+"""Settings: where each value comes from, and what is said of one that can't be used."""
+
+import os
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr, ValidationError
+
+from collegium.errors import SettingsError
+from collegium.settings import Settings, load_settings
+
+
+@pytest.fixture(autouse=True)
+def nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Work in an empty folder, without any of our variables."""
+    for variable in list(os.environ):
+        if variable.startswith(("COLLEGIUM_", "XDG_")):
+            monkeypatch.delenv(variable)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_without_anything_the_defaults_hold() -> None:
+    """A fresh machine needs no configuration, and serves itself alone."""
+    settings = load_settings()
+    assert (settings.host, settings.port, settings.embedded) == ("127.0.0.1", 8000, True)
+    assert settings.registry_url.endswith("/.local/share/collegium/collegium.sqlite3")
+
+
+def test_the_file_wins_over_the_default(tmp_path: Path) -> None:
+    """`collegium.toml` in the working folder is read unasked."""
+    (tmp_path / "collegium.toml").write_text("port = 9000\nembedded = false\n")
+    assert (load_settings().port, load_settings().embedded) == (9000, False)
+
+
+def test_the_environment_wins_over_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Setting by setting: what the environment does not name comes from the file."""
+    (tmp_path / "collegium.toml").write_text('port = 9000\nhost = "::1"\n')
+    monkeypatch.setenv("COLLEGIUM_PORT", "9001")
+    assert (load_settings().port, load_settings().host) == (9001, "::1")
+
+
+def test_arguments_win_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command line's options come in as arguments."""
+    monkeypatch.setenv("COLLEGIUM_PORT", "9001")
+    assert load_settings(port=9002).port == 9002
+
+
+def test_a_file_can_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The named file is read instead of the one in the working folder."""
+    (tmp_path / "collegium.toml").write_text("port = 9000\n")
+    (tmp_path / "other.toml").write_text("port = 9003\n")
+    monkeypatch.setenv("COLLEGIUM_CONFIG", str(tmp_path / "other.toml"))
+    assert load_settings().port == 9003
+
+
+def test_a_named_file_that_is_missing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Falling back to the defaults would hide the mistake."""
+    monkeypatch.setenv("COLLEGIUM_CONFIG", "missing.toml")
+    with pytest.raises(SettingsError, match=r"COLLEGIUM_CONFIG names 'missing\.toml'"):
+        load_settings()
+
+
+def test_an_unknown_variable_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A misspelt setting must not be ignored."""
+    monkeypatch.setenv("COLLEGIUM_PROT", "9000")
+    with pytest.raises(SettingsError, match=r"unknown settings: COLLEGIUM_PROT .*settings\.md"):
+        load_settings()
+
+
+def test_an_unknown_name_in_the_file_is_refused(tmp_path: Path) -> None:
+    """Nor in the file."""
+    (tmp_path / "collegium.toml").write_text("prot = 9000\n")
+    with pytest.raises(SettingsError, match="prot: Extra inputs are not permitted"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("COLLEGIUM_PORT", "eight", "port: .*valid integer"),
+        ("COLLEGIUM_PORT", "70000", "port: .*65535"),
+        ("COLLEGIUM_API_KEY", "short", "api_key: .*at least 8"),
+        ("COLLEGIUM_API_KEY", "", "api_key: .*at least 8"),
+        ("COLLEGIUM_EMBEDDED", "perhaps", "embedded: .*valid boolean"),
+        ("COLLEGIUM_ENGINE_CONTEXT", "100000", "engine_context: .*8192"),
+        ("COLLEGIUM_REQUEST_TIMEOUT_S", "0", "request_timeout_s: .*greater than 0"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_reason(
+    variable: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line says which setting, and what it should be."""
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError, match=said):
+        load_settings()
+
+
+@pytest.mark.parametrize("content", [b"port = ", b"host = '\xff'", b"[", b"port = 1\nport = 2"])
+def test_a_broken_file_is_named(content: bytes, tmp_path: Path) -> None:
+    """Bad TOML is the person's mistake, not a traceback."""
+    (tmp_path / "collegium.toml").write_bytes(content)
+    with pytest.raises(SettingsError, match=r"collegium\.toml"):
+        load_settings()
+
+
+def test_all_wrong_values_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody likes to mend them one start at a time."""
+    monkeypatch.setenv("COLLEGIUM_PORT", "eight")
+    monkeypatch.setenv("COLLEGIUM_DEVICE_WATTS", "-1")
+    with pytest.raises(SettingsError, match=r"port: .*; device_watts: "):
+        load_settings()
+
+
+def test_secrets_are_not_shown() -> None:
+    """Not by repr or str, and not as JSON: that is how they get into logs."""
+    settings = Settings(
+        api_key=SecretStr("the-api-key"),
+        database_url=SecretStr("postgresql://us:the-password@host/db"),
+        redis_url=SecretStr("redis://:the-redis-password@host"),
+    )
+    for shown in (repr(settings), str(settings), settings.model_dump_json()):
+        assert "the-" not in shown
+    assert settings.registry_url == "postgresql://us:the-password@host/db"
+
+
+def test_a_refused_secret_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error message goes to logs as well."""
+    monkeypatch.setenv("COLLEGIUM_API_KEY", "s3cr3t")
+    with pytest.raises(SettingsError) as error:
+        load_settings()
+    assert "s3cr3t" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["port", "api_key"])
+def test_settings_do_not_change(name: str) -> None:
+    """Whoever holds them may rely on them."""
+    with pytest.raises(ValidationError, match="frozen"):
+        setattr(Settings(), name, None)
+
+
+def test_the_folders_follow_the_desktops_conventions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """XDG's variables move the data and the cache."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    settings = load_settings()
+    assert settings.data_dir == tmp_path / "data" / "collegium"
+    assert settings.cache_dir == tmp_path / "cache" / "collegium"
