@@ -12,6 +12,5 @@ from collegium.experts.specialists.tasks.sql import Sql
 
 ADAPTERS = Path(str(files("collegium.experts.specialists") / "adapters"))
 TASKS: dict[str, Task] = {
-    task.name: task
-    for task in (Conversion(), JsonExtraction(), Labels(), Lists(), Sql())
+    task.name: task for task in (Conversion(), JsonExtraction(), Labels(), Lists(), Sql())
 }
