@@ -43,6 +43,7 @@ async def _serve(settings: Settings) -> None:
     host, port = listener.getsockname()[:2]
     _warn_if_open(settings)
     app = create_app(settings)
+    await app.state.service.database.migrate()  # a wrong address fails here, in one line
     config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5)
     server = uvicorn.Server(config)
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}/"

@@ -35,13 +35,13 @@ class ServiceClient:
             raise ServiceRefused(_message(response))
         return response.json() if response.content else None
 
-    async def runs_on(self, registry_url: str) -> bool:
+    async def runs_on(self, where: str) -> bool:
         """Whether a service answers at the settings' address and uses this registry."""
         try:
             answer = (await self.http.get("/healthz", timeout=2.0)).json()
         except (httpx.HTTPError, ValueError):
             return False
-        return isinstance(answer, dict) and answer.get("registry") == registry_digest(registry_url)
+        return isinstance(answer, dict) and answer.get("registry") == registry_digest(where)
 
 
 class ServiceRefused(ProbeFailed):
@@ -59,8 +59,9 @@ def _message(response: httpx.Response) -> str:
 async def running_service(settings: Settings) -> AsyncGenerator[ServiceClient | None]:
     """The running service, or None."""
     client = ServiceClient(settings)
+    where = Database(settings.registry_url).where
     async with client.http:
-        yield client if await client.runs_on(settings.registry_url) else None
+        yield client if await client.runs_on(where) else None
 
 
 @asynccontextmanager

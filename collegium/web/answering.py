@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
@@ -55,7 +56,7 @@ class Answer:
         except CollegiumError as exc:
             self._finish("error", str(exc))
             raise
-        except BaseException:  # cancelled: the client left
+        except asyncio.CancelledError:  # the client left
             self._finish("cancelled")
             raise
         self._count(answer.get("usage"))

@@ -16,7 +16,7 @@ routes = APIRouter()
 @routes.get("/healthz")
 async def healthz(service: ServiceDep) -> dict[str, str]:
     """The process lives. `registry` lets a command-line user see that this is the same registry."""
-    digest = registry_digest(service.settings.registry_url)
+    digest = registry_digest(service.database.where)
     return {"status": "ok", "service": "collegium", "version": __version__, "registry": digest}
 
 
@@ -37,6 +37,6 @@ async def metrics(service: ServiceDep) -> Response:
     return Response(service.metrics.text(), media_type="text/plain; version=0.0.4")
 
 
-def registry_digest(url: str) -> str:
-    """Names a registry without telling its address or password."""
-    return hashlib.sha256(url.encode()).hexdigest()[:16]
+def registry_digest(where: str) -> str:
+    """Names a registry, given its address without a password, and tells neither."""
+    return hashlib.sha256(where.encode()).hexdigest()[:16]

@@ -56,14 +56,14 @@ class Service:
         await self.database.migrate()
         if self.settings.embedded:
             await self.registry.seed(ENGINE, embedded_experts(self.settings.engine_context))
-        self.spawn(self._start())
+        self.spawn(self._start(), name="start")
 
     async def close(self) -> None:
-        """Stop engines first, then let go of everything else."""
-        await asyncio.gather(*(engine.stop() for engine in self.engines.values()))
+        """Start nothing more, stop the engines, finish what is being written, let go."""
         for task in self._tasks:
             if task.get_name() == "start":
                 task.cancel()
+        await asyncio.gather(*(engine.stop() for engine in self.engines.values()))
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.pool.aclose()
         await self.state.close()
