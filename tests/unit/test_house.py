@@ -19,7 +19,7 @@ import collegium
 from collegium import errors
 from collegium.cli import COMMANDS, cli
 from collegium.errors import CollegiumError
-from collegium.settings import Settings
+from collegium.settings import Settings, load_settings
 from collegium.web.app import create_app
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -157,7 +157,7 @@ def shown_default(name: str) -> str:
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
     """The application; nothing is started."""
-    return create_app(Settings(embedded=False, data_dir=tmp_path_factory.mktemp("data")))
+    return create_app(load_settings(embedded=False, data_dir=tmp_path_factory.mktemp("data")))
 
 
 def test_every_route_is_documented(app: FastAPI) -> None:
@@ -241,6 +241,14 @@ def processor_seconds(*arguments: str) -> float:
     subprocess.run(command, capture_output=True, check=True, cwd=ROOT)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def test_the_specialists_tasks_are_documented() -> None:
+    """One row a task."""
+    from collegium.experts.specialists import TASKS
+
+    rows = table(document("docs/guides/specialists.md"), "Task")
+    assert [row[0] for row in rows] == [f"`{name}`" for name in TASKS]
 
 
 # --- errors ---

@@ -7,7 +7,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from collegium.errors import SettingsError
-from collegium.settings import Settings, load_settings
+from collegium.settings import load_settings
 
 
 @pytest.fixture(autouse=True)
@@ -115,7 +115,7 @@ def test_all_wrong_values_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_secrets_are_not_shown() -> None:
     """Not by repr or str, and not as JSON: that is how they get into logs."""
-    settings = Settings(
+    settings = load_settings(
         api_key=SecretStr("the-api-key"),
         database_url=SecretStr("postgresql://us:the-password@host/db"),
         redis_url=SecretStr("redis://:the-redis-password@host"),
@@ -137,7 +137,7 @@ def test_a_refused_secret_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> No
 def test_settings_do_not_change(name: str) -> None:
     """Whoever holds them may rely on them."""
     with pytest.raises(ValidationError, match="frozen"):
-        setattr(Settings(), name, None)
+        setattr(load_settings(), name, None)
 
 
 def test_the_folders_follow_the_desktops_conventions(
