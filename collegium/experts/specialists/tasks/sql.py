@@ -80,7 +80,7 @@ BOTH = Phrasings(
         "I look for {table} of {label} {value} and {number} {how} {limit}: give me each {title}.",
     ),
     test=(
-        "Of all {table} having {value} as {label}, show the {title} if {number} is {how} {limit}.",
+        "I want each {title} in {table} with {value} as {label} and also {number} {how} {limit}.",
     ),
 )
 COUNTED = Phrasings(
@@ -116,7 +116,9 @@ RANKED = Phrasings(
         "Show {count} {titles}, sorted by {number}, from the {extreme} on.",
         "Find the {title} of the top {count} in {table} when the {extreme} {number} comes first.",
     ),
-    test=("Name {count} {table} (only {title}): those of {extreme} {number}, in that order.",),
+    test=(
+        "Sort {table} by {number}, the {extreme} first; I want the {title} of the top {count}.",
+    ),
 )
 JOINED = Phrasings(
     train=(
