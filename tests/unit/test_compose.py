@@ -278,7 +278,7 @@ def test_every_metric_of_the_dashboard_exists() -> None:
     for panel in panels():
         for target in panel["targets"]:
             names = re.findall(r"\bcollegium_\w+", target["expr"])
-            labels = set().union(*(known[name] for name in names))
+            labels = {label for name in names for label in known[name]}
             grouped = re.findall(r"\b(?:by|ignoring|on) \(([^)]*)\)", target["expr"])
             used = {label.strip() for group in grouped for label in group.split(",")}
             used |= set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]))
