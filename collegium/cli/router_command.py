@@ -17,7 +17,7 @@ BACKGROUND_SETS = {"clinc150": 300, "llmrouter9": 250, "routellm2": 200, "mmlupr
 """Shared sets, and how many of their prompts stand for all that no specialist was taught."""
 
 
-@click.group(epilog='Example: collegium router explain "What is 2 plus 2?"')
+@click.group(epilog='Example: collegium router explain "Write 4 July 1998 as YYYY-MM-DD."')
 def command() -> None:
     """Train and explain the router."""
 

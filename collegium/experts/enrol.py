@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from collegium.errors import CollegiumError, ExpertExists, ExpertNotFound, ProbeFailed
 from collegium.experts.client import HttpExpert
 from collegium.experts.pool import Pool, api_key
-from collegium.experts.roster import BUILTIN, adapter_folder
+from collegium.experts.roster import BUILTIN, ENGINE, adapter_folder
 from collegium.experts.vllm import MOST_LORA_RANK
 from collegium.registry.expert import Expert
 from collegium.registry.experts import ExpertRegistry
@@ -49,6 +49,7 @@ class Enrolment:
         check_name(expert.name)
         await self._refuse_duplicate(expert.name)
         if expert.kind == "lora":
+            self._refuse_unknown_engine(expert)
             expert = checked_adapter(expert)
         if expert.kind == "openai":
             expert = await found_on_endpoint(expert)
@@ -71,6 +72,11 @@ class Enrolment:
             raise ProbeFailed(f"'{expert.name}' did not answer in the shape of a chat") from exc
         latency_ms = 1000 * (time.perf_counter() - started)
         return ProbeReport(expert.name, True, text, latency_ms, "answered its probe")
+
+    def _refuse_unknown_engine(self, expert: Expert) -> None:
+        known = sorted({ENGINE, *self._pool.engines})
+        if expert.engine and expert.engine not in known:
+            raise ProbeFailed(f"there is no engine '{expert.engine}'; there is {', '.join(known)}")
 
     async def _refuse_duplicate(self, name: str) -> None:
         try:

@@ -23,7 +23,7 @@ class Pool:
         self.engines = engines
         self._links = {name: EngineLink(engine, timeout_s) for name, engine in engines.items()}
         self._timeout_s = timeout_s
-        self._clients: dict[str, tuple[int, ExpertClient]] = {}
+        self._clients: dict[str, tuple[Expert, ExpertClient]] = {}
 
     async def complete(self, expert: Expert, body: Mapping[str, Any]) -> Json:
         """Ask an expert and return its whole answer."""
@@ -55,10 +55,10 @@ class Pool:
 
     async def _client(self, expert: Expert) -> ExpertClient:
         known = self._clients.get(expert.name)
-        if known is not None and known[0] == expert.version:
+        if known is not None and known[0] == expert:
             return known[1]
         client = self._make(expert)
-        self._clients[expert.name] = (expert.version, client)
+        self._clients[expert.name] = (expert, client)
         return client
 
     def _make(self, expert: Expert) -> ExpertClient:

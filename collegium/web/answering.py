@@ -39,6 +39,7 @@ class Answer:
         self._started = time.perf_counter()
         self._ttft_ms: float | None = None
         self._usage: tuple[int, int] = (0, 0)
+        self._outcome: Json | None = None
 
     async def begin(self, query: Query, session: str | None) -> None:
         """Write the decision down before anything is asked: it outlives a crash."""
@@ -125,7 +126,9 @@ class Answer:
         return 1000 * (time.perf_counter() - self._started)
 
     def _finish(self, status: Status, error: str | None = None) -> Json:
-        """Account for the answer; the record is written in the background, also after a cancel."""
+        """Account for the answer, once; the record is written in the background."""
+        if self._outcome is not None:
+            return self._outcome
         latency_ms, service = self._elapsed_ms(), self._service
         cost = price_usd(self._expert, *self._usage)
         record = OutcomeRecord(
@@ -144,8 +147,9 @@ class Answer:
         service.metrics.answered(name, status, latency_ms, self._ttft_ms, self._usage, cost)
         if status == "ok":
             service.speeds.learn(name, latency_ms, self._usage[1])
-        public = asdict(record)
-        return {k: v for k, v in public.items() if k not in ("decision_id", "finished_at")}
+        hidden = ("decision_id", "finished_at")
+        self._outcome = {k: v for k, v in asdict(record).items() if k not in hidden}
+        return self._outcome
 
 
 def decision_json(decision: Decision) -> Json:

@@ -24,26 +24,31 @@ class BodyLimit:
         self._most = most
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 413 at once for a declared length, else when the bytes have come."""
+        """Answer 413 at once for a declared length, else as soon as the bytes are too many."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         if self._declared(scope) > self._most:
             response = JSONResponse(error_body(self._error()), 413)
             return await response(scope, receive, send)
-        seen = 0
-
-        async def counted() -> Message:
-            nonlocal seen
+        # Read here, not while the handler reads: there, our error would be taken for a bad body.
+        messages, seen, more = [], 0, True
+        while more:
             message = await receive()
+            messages.append(message)
             seen += len(message.get("body", b""))
+            more = bool(message.get("more_body"))
             if seen > self._most:
-                raise self._error()
-            return message
+                response = JSONResponse(error_body(self._error()), 413)
+                return await response(scope, receive, send)
+        waiting = iter(messages)
 
-        await self._app(scope, counted, send)
+        async def replayed() -> Message:
+            return next(waiting, None) or await receive()
+
+        await self._app(scope, replayed, send)
 
     def _error(self) -> BodyTooLarge:
-        return BodyTooLarge(f"The body is larger than {self._most / 2**20:g} MiB")
+        return BodyTooLarge(f"The body is larger than {self._most / 2**20:.3g} MiB")
 
     @staticmethod
     def _declared(scope: Scope) -> int:

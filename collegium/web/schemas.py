@@ -22,7 +22,7 @@ class Routing(BaseModel):
     max_latency_ms: NonNegative | None = None
     max_energy_j: NonNegative | None = None
     min_quality: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
-    tradeoff: Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)] = 0.0
+    tradeoff: Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)] | None = None
     experts_allow: list[str] | None = None
     experts_deny: list[str] = []
     k: Annotated[int, Field(ge=1, le=1)] = 1

@@ -10,14 +10,13 @@ from time import sleep
 
 import pytest
 
-from collegium.errors import CollegiumError
+from collegium.errors import CollegiumError, ModelPackageMissing
 from collegium.experts import embedded
 from collegium.experts.embedded import (
     BASE_GGUF,
     BASE_PACKAGE,
     ENCODER_PACKAGE,
     MARKER,
-    ModelPackageMissing,
     encoder_path,
     ensure_base_model,
     ensure_converted,
