@@ -116,9 +116,7 @@ RANKED = Phrasings(
         "Show {count} {titles}, sorted by {number}, from the {extreme} on.",
         "Find the {title} of the top {count} in {table} when the {extreme} {number} comes first.",
     ),
-    test=(
-        "Sort {table} by {number}, the {extreme} first; I want the {title} of the top {count}.",
-    ),
+    test=("Sort {table} by {number}, the {extreme} first; I want the {title} of the top {count}.",),
 )
 JOINED = Phrasings(
     train=(
