@@ -75,7 +75,7 @@ def load(folder: Path = BUNDLED) -> FittedRouter:
         raise ArtifactRejected(f"{folder / ARRAYS} is damaged: it does not match its card")
     try:
         return _assembled(card, {k: a.astype(np.float64) for k, a in from_bytes(data).items()})
-    except (KeyError, TypeError, ValueError, SafetensorError) as exc:
+    except (LookupError, TypeError, ValueError, SafetensorError) as exc:
         raise ArtifactRejected(f"the router in {folder} is incomplete: {exc}") from exc
 
 
@@ -94,8 +94,9 @@ def _arrays(router: FittedRouter) -> list[tuple[str, NDArray[np.float64]]]:
 
 
 def _assembled(card: dict[str, Any], arrays: dict[str, NDArray[np.float64]]) -> FittedRouter:
+    _check_names([card["encoder"]], card["fingerprints"], card["skills"])
     experts, skills = len(card["fingerprints"]), len(card["skills"])
-    dimensions = arrays["skills.coef"].shape[1]
+    dimensions = arrays["familiarity.precision"].shape[-1]
     expected = {
         "quality.coef": (experts, dimensions),
         "quality.intercept": (experts,),
@@ -110,6 +111,8 @@ def _assembled(card: dict[str, Any], arrays: dict[str, NDArray[np.float64]]) -> 
     for name, shape in expected.items():
         if arrays[name].shape != shape:
             raise ValueError(f"{name} has shape {arrays[name].shape}, expected {shape}")
+        if not np.isfinite(arrays[name]).all():
+            raise ValueError(f"{name} is not finite")
     quality, skill_head, familiarity = QualityHeads(), SkillHead(), Familiarity()
     quality.coef_, quality.intercept_ = arrays["quality.coef"], arrays["quality.intercept"]
     quality._single_output_ = False
@@ -131,3 +134,9 @@ def _assembled(card: dict[str, Any], arrays: dict[str, NDArray[np.float64]]) -> 
         arrays["milliseconds_per_token"],
         card,
     )
+
+
+def _check_names(*lists: Any) -> None:
+    for names in lists:
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise TypeError(f"{names!r} are not names")

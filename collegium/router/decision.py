@@ -12,13 +12,16 @@ PolicyName = Literal["quality", "out_of_distribution", "named", "session"]
 
 @dataclass(frozen=True)
 class Limits:
-    """What the caller allows; None is no limit. `tradeoff` 0 is best quality, 10 is cheapest."""
+    """What the caller allows; None is no limit.
+
+    `tradeoff` 0 is best quality, 10 is cheapest, None is as the requested model says.
+    """
 
     max_cost_usd: float | None = None
     max_latency_ms: float | None = None
     max_energy_j: float | None = None
     min_quality: float | None = None
-    tradeoff: float = 0.0
+    tradeoff: float | None = None
     experts_allow: tuple[str, ...] | None = None
     experts_deny: tuple[str, ...] = ()
 
@@ -31,6 +34,8 @@ class Query:
     requested_model: str = "auto"
     limits: Limits = field(default_factory=Limits)
     max_tokens: int | None = None
+    prompt_tokens: int | None = None
+    """Of the whole conversation, about; None counts `text` alone."""
     session_expert: str | None = None
     """The expert that answered earlier in this conversation."""
 

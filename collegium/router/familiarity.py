@@ -11,6 +11,7 @@ from sklearn.covariance import ledoit_wolf
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 Array = NDArray[np.float64]
+LEAST_THRESHOLD = 1e-9  # where all queries are one, 0 / 0 would be no score
 
 
 class Familiarity(OutlierMixin, BaseEstimator):
@@ -29,7 +30,7 @@ class Familiarity(OutlierMixin, BaseEstimator):
         """Fit on measured queries (n, d) and their skills.
 
         The threshold lets the share `accept` of the `background` queries (m, d), which are of no
-        skill, pass as familiar; without a background it is the farthest measured query's distance.
+        skill, pass as familiar; without a background it leaves out that share of the measured ones.
         """
         X = validate_data(self, X, dtype=np.float64)
         skills = np.zeros(len(X)) if y is None else np.asarray(y)
@@ -38,9 +39,11 @@ class Familiarity(OutlierMixin, BaseEstimator):
         covariance, _ = ledoit_wolf(X - self.means_[index])
         ridge = 1e-6 * max(float(np.trace(covariance)) / len(covariance), 1e-12)
         self.precision_ = np.linalg.inv(covariance + ridge * np.eye(len(covariance)))
-        self.threshold_ = float(self.distance(X).max())
-        if background is not None:
-            self.threshold_ = float(np.quantile(self.distance(background), self.accept))
+        if background is None:
+            threshold = np.quantile(self.distance(X), 1 - self.accept)
+        else:
+            threshold = np.quantile(self.distance(background), self.accept)
+        self.threshold_ = max(float(threshold), LEAST_THRESHOLD)
         self.offset_ = -self.threshold_
         return self
 

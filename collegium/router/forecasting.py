@@ -24,7 +24,8 @@ Array = NDArray[np.float64]
 
 def fingerprint(expert: Expert) -> str:
     """What an expert's measured outcomes belong to: the weights behind its name."""
-    return f"{expert.kind}:{expert.adapter or expert.model}"
+    weights = f"{expert.kind}:{expert.adapter or expert.model}"
+    return f"{weights}@{expert.base_url}" if expert.base_url else weights
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class Forecaster:
         return Forecast(
             expert.name,
             expected_quality(expert, reading),
-            price_usd(expert, prompt_tokens_of(query.text), tokens),
+            price_usd(expert, query.prompt_tokens or prompt_tokens_of(query.text), tokens),
             latency_ms,
             self._speeds.energy_j(expert, latency_ms),
             tokens,

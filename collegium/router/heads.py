@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GroupKFold, KFold, cross_val_predict
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.model_selection import GroupKFold
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 Array = NDArray[np.float64]
 FEWEST_OF_EACH = 8  # right and wrong answers needed to learn more than a rate
@@ -38,7 +38,11 @@ class QualityHeads(RegressorMixin, BaseEstimator):
     def fit(self, X: Any, y: Any, groups: Any = None) -> Self:
         """Fit each expert on the queries it was measured on; `groups` keeps phrasings together."""
         X = validate_data(self, X, dtype=np.float64)
-        y = np.asarray(y, dtype=np.float64)
+        if y is None:
+            raise ValueError("requires y to be passed, but the target y is None")
+        y = check_array(
+            y, dtype=np.float64, ensure_2d=False, ensure_all_finite="allow-nan", input_name="y"
+        )
         self._single_output_ = y.ndim == 1
         columns = y[:, None] if self._single_output_ else y
         if len(columns) != len(X):
@@ -58,27 +62,38 @@ class QualityHeads(RegressorMixin, BaseEstimator):
     def _fit_one(self, X: Array, column: Array, groups: Any) -> tuple[Array, float]:
         measured = ~np.isnan(column)
         right = np.clip(column[measured], 0.0, 1.0)
-        total, rate = len(right), (right.sum() + 0.5) / (len(right) + 1.0)
-        if min(right.sum(), total - right.sum()) < FEWEST_OF_EACH:
-            return np.zeros(X.shape[1]), float(np.log(rate / (1 - rate)))
+        rate = np.zeros(X.shape[1]), log_odds(right.sum(), len(right))
+        if min(right.sum(), len(right) - right.sum()) < FEWEST_OF_EACH:
+            return rate
         rows, labels, weights = as_weighted_classes(right)
         kept = np.flatnonzero(measured)[rows]
-        head = LogisticRegression(C=self.C, max_iter=2000)
-        folds = self._folds(None if groups is None else np.asarray(groups)[kept], kept)
-        params = {"sample_weight": weights}
-        logits = cross_val_predict(
-            head, X[kept], labels, cv=folds, method="decision_function", params=params
-        )
-        head.fit(X[kept], labels, sample_weight=weights)
+        together = kept if groups is None else np.asarray(groups)[kept]
+        logits = self._unseen_logits(X[kept], labels, weights, together, kept)
         scale = LogisticRegression(C=1e6).fit(logits[:, None], labels, sample_weight=weights)
-        slope = max(0.0, float(scale.coef_[0, 0]))
-        return slope * head.coef_[0], slope * float(head.intercept_[0]) + float(scale.intercept_[0])
+        slope, shift = float(scale.coef_[0, 0]), float(scale.intercept_[0])
+        if slope <= 0:  # on queries that it did not see, the head knows nothing
+            return rate
+        head = self._head().fit(X[kept], labels, sample_weight=weights)
+        return slope * head.coef_[0], slope * float(head.intercept_[0]) + shift
 
-    def _folds(self, groups: Any, kept: Any) -> Any:
-        if groups is None:
-            return KFold(self.folds, shuffle=True, random_state=0)
-        count = min(self.folds, len(np.unique(groups)))
-        return list(GroupKFold(count).split(kept, groups=groups))
+    def _unseen_logits(
+        self, X: Array, labels: Array, weights: Array, groups: Any, queries: Any
+    ) -> Array:
+        """Each answer's logit by a head that saw no answer of its group, shape (n,)."""
+        if len(np.unique(groups)) < 2:  # nothing to keep apart but the queries
+            groups = queries
+        folds = GroupKFold(min(self.folds, len(np.unique(groups))), shuffle=True, random_state=0)
+        logits = np.empty(len(labels))
+        for seen, left in folds.split(X, groups=groups):
+            if len(np.unique(labels[seen])) < 2:
+                logits[left] = log_odds((weights * labels)[seen].sum(), weights[seen].sum())
+                continue
+            head = self._head().fit(X[seen], labels[seen], sample_weight=weights[seen])
+            logits[left] = head.decision_function(X[left])
+        return logits
+
+    def _head(self) -> LogisticRegression:
+        return LogisticRegression(C=self.C, max_iter=2000)
 
 
 class SkillHead(ClassifierMixin, BaseEstimator):
@@ -109,7 +124,8 @@ class SkillHead(ClassifierMixin, BaseEstimator):
 
     def predict(self, X: Any) -> Any:
         """Return the likeliest skill of each query."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        likeliest = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[likeliest]
 
 
 def as_weighted_classes(right: Array) -> tuple[Any, Array, Array]:
@@ -118,6 +134,11 @@ def as_weighted_classes(right: Array) -> tuple[Any, Array, Array]:
     labels = np.r_[np.ones((right > 0).sum()), np.zeros((right < 1).sum())]
     weights = np.r_[right[right > 0], 1 - right[right < 1]]
     return rows, labels, weights
+
+
+def log_odds(right: float, total: float) -> float:
+    """The logit of a rate, smoothed (Krichevsky and Trofimov): no rate is 0 or 1 for certain."""
+    return float(np.log((right + 0.5) / (total - right + 0.5)))
 
 
 def sigmoid(x: Array) -> Array:

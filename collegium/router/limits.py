@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context
 
 from collegium.errors import NoFeasibleExpert
 from collegium.router.decision import Forecast, Limits
@@ -29,10 +30,15 @@ def _marked(forecast: Forecast, limits: Limits) -> Forecast:
             continue
         value = value_of(forecast)
         if value is None or (value < limit if floor else value > limit):
-            found = "unknown" if value is None else f"{value:.4g} {unit}".strip()
-            sign = "<" if floor else ">"
-            return replace(forecast, feasible=False, note=f"{name}: {found} {sign} {limit:g}")
+            return replace(forecast, feasible=False, note=_broken(name, value, unit, floor, limit))
     return forecast
+
+
+def _broken(name: str, value: float | None, unit: str, floor: bool, limit: float) -> str:
+    if value is None:
+        return f"{name}: unknown"
+    found = f"{_rounded(value, floor)} {unit}".strip()
+    return f"{name}: {found} {'<' if floor else '>'} {limit:g}"
 
 
 def infeasible(forecasts: Sequence[Forecast], limits: Limits) -> NoFeasibleExpert:
@@ -40,10 +46,9 @@ def infeasible(forecasts: Sequence[Forecast], limits: Limits) -> NoFeasibleExper
     needs = [_need(name, value_of, unit, floor, forecasts, limits)
              for name, value_of, unit, floor in _BOUNDS]  # fmt: skip
     notes = [f"{f.expert} ({f.note})" for f in forecasts if f.note]
-    message = "No expert fits the limits. " + " ".join(filter(None, needs))
-    if notes:
-        message += " Refused: " + "; ".join(notes) + "."
-    return NoFeasibleExpert(message.strip(), "routing")
+    refused = f"Refused: {'; '.join(notes)}." if notes else ""
+    words = filter(None, ["No expert fits the limits.", *needs, refused])
+    return NoFeasibleExpert(" ".join(words), "routing")
 
 
 def _need(
@@ -61,7 +66,11 @@ def _need(
     nearest = max(values) if floor else min(values)
     if nearest >= limit if floor else nearest <= limit:
         return ""
-    return (
-        f"{name}={limit:g} leaves nobody; the nearest feasible is {nearest:.4g} {unit}".strip()
-        + "."
-    )
+    words = f"{name}={limit:g} leaves nobody; the nearest feasible is {_rounded(nearest, floor)}"
+    return f"{words} {unit}".strip() + "."
+
+
+def _rounded(value: float, floor: bool) -> str:
+    """Four digits, rounded so that a limit of just this value does let the forecast pass."""
+    down_or_up = Context(prec=4, rounding=ROUND_FLOOR if floor else ROUND_CEILING)
+    return f"{float(down_or_up.create_decimal(repr(float(value)))):g}"

@@ -8,7 +8,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from collegium.errors import BadRequest, ExpertUnavailable, NoFeasibleExpert, UnknownModel
+from collegium.errors import (
+    ArtifactRejected,
+    BadRequest,
+    ExpertUnavailable,
+    NoFeasibleExpert,
+    UnknownModel,
+)
 from collegium.registry.expert import Expert
 from collegium.router.artifact import FittedRouter
 from collegium.router.costs import Speeds
@@ -16,7 +22,7 @@ from collegium.router.decision import Decision, Forecast, Limits, PolicyName, Qu
 from collegium.router.encoder import Encoder
 from collegium.router.forecasting import Forecaster, Reading
 from collegium.router.limits import infeasible, mark
-from collegium.router.policy import choose, keeps, ranked
+from collegium.router.policy import choose, keeps, quality, ranked
 
 Availability = Callable[[Expert], ExpertUnavailable | None]
 
@@ -28,12 +34,17 @@ VIRTUAL_MODELS: dict[str, tuple[float, str]] = {
     "collegium/cheap": (10.0, "The cheapest expert that is known to answer such queries"),
 }
 """Names that are routed, with their trade-off (0 best quality … 10 cheapest) and what they do."""
+NOT_AVAILABLE = "not available now"
 
 
 class Router:
     """Decides. Embedding runs in one thread of its own, so that the event loop goes on."""
 
     def __init__(self, encoder: Encoder, fitted: FittedRouter, speeds: Speeds) -> None:
+        if fitted.encoder != encoder.name:
+            raise ArtifactRejected(
+                f"the router was fitted on '{fitted.encoder}' embeddings, not '{encoder.name}' ones"
+            )
         self._encoder = encoder
         self._forecaster = Forecaster(fitted, speeds)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="encoder")
@@ -60,17 +71,19 @@ class Router:
         """The decision proper: no input or output, the same for the same arguments."""
         named = query.requested_model not in VIRTUAL_MODELS
         candidates = allowed(experts, query)
-        forecasts = self._forecaster.forecast(candidates, query, reading)
+        forecasts = mark(self._forecaster.forecast(candidates, query, reading), query.limits)
+        fitting = {f.expert for f in forecasts if f.feasible}
         down = {e.name: error for e in candidates if (error := unavailable(e)) is not None}
         forecasts = tuple(
-            replace(f, feasible=False, note="not available now") if f.expert in down else f
-            for f in mark(forecasts, query.limits)
+            replace(f, feasible=False, note=NOT_AVAILABLE) if f.expert in down else f
+            for f in forecasts
         )
         if named:
             return _named(query, reading, forecasts, down)
         chosen, policy = _chosen(query, candidates, reading, forecasts)
-        if chosen is None:
-            raise next(iter(down.values()), None) or infeasible(forecasts, query.limits)
+        if chosen is None:  # worth another try where one that fits is only down
+            waiting = (error for name, error in down.items() if name in fitting)
+            raise next(waiting, None) or infeasible(forecasts, query.limits)
         return _decision(query, reading, forecasts, chosen, policy)
 
 
@@ -78,8 +91,9 @@ def with_tradeoff(query: Query, experts: Sequence[Expert]) -> Query:
     """Check the requested name and take a virtual model's trade-off where the caller gave none."""
     name = query.requested_model
     if name in VIRTUAL_MODELS:
-        tradeoff = query.limits.tradeoff or VIRTUAL_MODELS[name][0]
-        return replace(query, limits=replace(query.limits, tradeoff=tradeoff))
+        if query.limits.tradeoff is not None:
+            return query
+        return replace(query, limits=replace(query.limits, tradeoff=VIRTUAL_MODELS[name][0]))
     known = {e.name: e for e in experts}
     if name not in known:
         names = ", ".join([*VIRTUAL_MODELS, *sorted(e.name for e in experts if e.enabled)])
@@ -134,7 +148,8 @@ def _named(
 def _chosen(
     query: Query, experts: Sequence[Expert], reading: Reading, forecasts: Sequence[Forecast]
 ) -> tuple[Forecast | None, PolicyName]:
-    best = choose(forecasts, tradeoff=query.limits.tradeoff) if reading.familiar else None
+    tradeoff = query.limits.tradeoff or 0.0
+    best = choose(forecasts, tradeoff=tradeoff) if reading.familiar else None
     if best is None:
         return _generalist(experts, forecasts), "out_of_distribution"
     previous = next((f for f in forecasts if f.expert == query.session_expert), None)
@@ -150,7 +165,12 @@ def _generalist(experts: Sequence[Expert], forecasts: Sequence[Forecast]) -> For
     able = [e for e in able if e.generalist] or able
     if not able:
         return None
-    return feasible[max(able, key=lambda e: (_mean_level(e), e.name)).name]
+    return feasible[max(able, key=_preference).name]
+
+
+def _preference(expert: Expert) -> tuple[float, float, bool, str]:
+    """Measured levels first; among equals the cheapest, then one that runs here."""
+    return _mean_level(expert), -expert.output_price, expert.engine is not None, expert.name
 
 
 def _mean_level(expert: Expert) -> float:
@@ -191,14 +211,25 @@ def explained(
     if policy == "named":
         return f"You asked for {name}{chance}."
     if policy == "out_of_distribution" and not reading.familiar:
-        return f"Unlike anything the experts were measured on, so {name}, the generalist, answers."
+        return f"Unlike anything the experts were measured on, so {name} answers."
     if policy == "out_of_distribution":
-        return f"No expert that may be asked was measured on {skill}, so {name} answers."
+        return f"No expert that can be asked now was measured on {skill}, so {name} answers."
     if policy == "session":
         return f"This conversation stays with {name}{chance}: changing would gain too little."
-    others = [f for f in ranked(forecasts) if f.expert != name and f.quality is not None]
-    versus = f", ahead of {others[0].expert} ({others[0].quality:.0%})" if others else ""
-    if others and (others[0].quality or 0) > (chosen.quality or 0):
-        versus = f"; {others[0].expert} ({others[0].quality:.0%}) would be "
-        versus += "dearer" if others[0].feasible else f"outside the limits: {others[0].note}"
-    return f"This looks like {skill}: {name} is {chosen.quality:.0%} likely to be right{versus}."
+    rivals = [f for f in forecasts if f.expert != name and f.quality is not None]
+    versus = f"{name} is {chosen.quality:.0%} likely to be right"
+    if rivals:
+        versus += _versus(max(rivals, key=quality), chosen)
+    return f"This looks like {skill}: {versus}."
+
+
+def _versus(rival: Forecast, chosen: Forecast) -> str:
+    """How the chosen expert compares with the best of the others."""
+    chance = f"{rival.expert} ({rival.quality:.0%})"
+    if quality(rival) <= quality(chosen):
+        return f", ahead of {chance}"
+    if rival.feasible:
+        return f"; {chance} would be dearer"
+    if rival.note == NOT_AVAILABLE:
+        return f"; {chance} is {NOT_AVAILABLE}"
+    return f"; {chance} is outside the limits: {rival.note}"

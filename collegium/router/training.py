@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold
 
 from collegium.router.artifact import FittedRouter
+from collegium.router.costs import DEFAULT_MS_PER_TOKEN, DEFAULT_TOKENS
 from collegium.router.encoder import Encoder
 from collegium.router.familiarity import Familiarity
 from collegium.router.heads import QualityHeads, SkillHead
@@ -40,7 +41,7 @@ class Measured:
 def fit_router(measured: Measured, background: Sequence[str], encoder: Encoder) -> FittedRouter:
     """Fit every part; the card reports calibration on phrasings left out of the fit."""
     X = encoder.encode(measured.prompts).astype(np.float64)
-    far = encoder.encode(background).astype(np.float64)
+    far = encoder.encode(background).astype(np.float64) if background else None
     skills, groups = np.asarray(measured.skills), np.asarray(measured.groups)
     head = SkillHead().fit(X, skills)
     quality = QualityHeads().fit(X, measured.scores, groups=groups)
@@ -52,14 +53,17 @@ def fit_router(measured: Measured, background: Sequence[str], encoder: Encoder) 
         quality,
         head,
         familiarity,
-        _means(measured.tokens, skills, head.classes_),
-        _means(per_token, skills, head.classes_),
+        _means(measured.tokens, skills, head.classes_, DEFAULT_TOKENS),
+        _means(per_token, skills, head.classes_, DEFAULT_MS_PER_TOKEN),
         _card(measured, background, X, groups),
     )
 
 
-def _means(values: Array, skills: Any, classes: Any) -> Array:
-    """Mean by expert and skill, shape (e, skills); unmeasured cells get the overall mean."""
+def _means(values: Array, skills: Any, classes: Any, usual: float) -> Array:
+    """Mean by expert and skill, shape (e, skills); unmeasured cells get the overall mean.
+
+    Where nothing at all was measured they get `usual`.
+    """
     means = np.full((values.shape[1], len(classes)), np.nan)
     for k, skill in enumerate(classes):
         rows = values[skills == skill]
@@ -67,7 +71,8 @@ def _means(values: Array, skills: Any, classes: Any) -> Array:
         means[:, k] = np.where(
             seen.any(axis=0), np.nansum(rows, axis=0) / np.maximum(seen.sum(axis=0), 1), np.nan
         )
-    return np.where(np.isnan(means), np.nanmean(values), means)
+    measured = values[~np.isnan(values)]
+    return np.where(np.isnan(means), measured.mean() if len(measured) else usual, means)
 
 
 def _card(measured: Measured, background: Sequence[str], X: Array, groups: Any) -> dict[str, Any]:
@@ -89,6 +94,9 @@ def _card(measured: Measured, background: Sequence[str], X: Array, groups: Any) 
 def out_of_fold(X: Array, scores: Array, groups: Any, folds: int = 5) -> Array:
     """Forecasts for each query by heads that saw none of its group, shape (n, e)."""
     forecasts = np.zeros_like(scores)
+    if len(np.unique(groups)) < 2:
+        groups = np.arange(len(X))  # nothing to keep apart but the queries
+    folds = min(folds, len(np.unique(groups)))
     for kept, left in GroupKFold(folds).split(X, groups=groups):
         heads = QualityHeads().fit(X[kept], scores[kept], groups=groups[kept])
         forecasts[left] = heads.predict(X[left])

@@ -1,0 +1,67 @@
+"""Costs: prices by the token, and speeds learnt from the answers that pass by."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collegium.registry.expert import Expert
+from collegium.router.costs import Speeds, price_usd, prompt_tokens_of
+
+LOCAL = Expert("sql", "lora", "sql", engine="embedded")
+REMOTE = Expert("gpt", "openai", "gpt", input_price=2.0, output_price=8.0)
+
+
+def test_prices_are_dollars_per_million_tokens() -> None:
+    """1000 tokens in at $2 and 500 out at $8 are 0.6 cents."""
+    assert price_usd(REMOTE, 1000, 500) == pytest.approx(0.006)
+    assert price_usd(LOCAL, 1000, 500) == 0.0
+
+
+@pytest.mark.parametrize(("text", "tokens"), [("", 1), ("four", 2), ("a" * 400, 101)])
+def test_a_prompt_is_about_a_token_per_four_characters(text: str, tokens: int) -> None:
+    """Good enough for a forecast, and never zero."""
+    assert prompt_tokens_of(text) == tokens
+
+
+def test_a_speed_is_what_was_told_until_an_answer_passes_by() -> None:
+    """The first answer takes the place of the forecast."""
+    speeds = Speeds(device_watts=45.0)
+    assert speeds.ms_per_token("sql", otherwise=12.0) == 12.0
+    speeds.learn("sql", latency_ms=800.0, tokens=20)
+    assert speeds.ms_per_token("sql", otherwise=12.0) == 40.0
+    assert speeds.ms_per_token("lists", otherwise=12.0) == 12.0
+
+
+def test_newer_answers_weigh_more() -> None:
+    """A fifth each: 40, then 40·0.8 + 10·0.2."""
+    speeds = Speeds(device_watts=45.0)
+    speeds.learn("sql", latency_ms=400.0, tokens=10)
+    speeds.learn("sql", latency_ms=100.0, tokens=10)
+    assert speeds.ms_per_token("sql", otherwise=0.0) == pytest.approx(34.0)
+
+
+def test_an_answer_without_tokens_teaches_nothing() -> None:
+    """There is no speed of nothing."""
+    speeds = Speeds(device_watts=45.0)
+    speeds.learn("sql", latency_ms=400.0, tokens=0)
+    assert speeds.ms_per_token("sql", otherwise=7.0) == 7.0
+
+
+@given(st.lists(st.tuples(st.floats(1, 1e5), st.integers(1, 4000)), min_size=1, max_size=20))
+def test_the_mean_stays_among_what_was_seen(answers: list[tuple[float, int]]) -> None:
+    """However the answers fall."""
+    speeds = Speeds(device_watts=45.0)
+    for latency_ms, tokens in answers:
+        speeds.learn("sql", latency_ms, tokens)
+    seen = [latency_ms / tokens for latency_ms, tokens in answers]
+    mean = speeds.ms_per_token("sql", otherwise=0.0)
+    assert min(seen) * (1 - 1e-9) <= mean <= max(seen) * (1 + 1e-9)
+
+
+def test_energy_is_power_times_time_where_the_power_is_ours() -> None:
+    """45 W for 2 s are 90 J; of someone else's machine nothing is known."""
+    speeds = Speeds(device_watts=45.0)
+    assert speeds.energy_j(LOCAL, latency_ms=2000.0) == pytest.approx(90.0)
+    assert speeds.energy_j(REMOTE, latency_ms=2000.0) is None

@@ -1,0 +1,156 @@
+"""The choice: pure functions, and what holds for them whatever the forecasts say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collegium.router.decision import Forecast
+from collegium.router.policy import SWITCH_GAIN, choose, keeps, quality, ranked, tolerance
+
+shares = st.floats(0, 1)
+# Few values, so that ties are common.
+few = st.sampled_from([0.0, 0.1, 0.5, 1.0, 2.0])
+forecasts_ = st.builds(
+    Forecast,
+    expert=st.uuids().map(str),
+    quality=st.none() | shares | st.sampled_from([0.0, 0.5, 1.0]),
+    cost_usd=few,
+    latency_ms=few,
+    energy_j=st.none() | few,
+    output_tokens=st.integers(1, 500),
+    feasible=st.booleans(),
+)
+pools = st.lists(forecasts_, max_size=8)
+tradeoffs = st.floats(0, 10)
+
+
+def known(forecasts: list[Forecast]) -> list[Forecast]:
+    """Those that can be chosen."""
+    return [f for f in forecasts if f.feasible and f.quality is not None]
+
+
+@given(pools, tradeoffs)
+def test_someone_is_chosen_exactly_where_someone_can_be(
+    forecasts: list[Forecast], tradeoff: float
+) -> None:
+    """The choice is a feasible expert with a known quality, if there is one."""
+    chosen = choose(forecasts, tradeoff=tradeoff)
+    assert (chosen is not None) == bool(known(forecasts))
+    assert chosen is None or chosen in known(forecasts)
+
+
+@given(pools, tradeoffs)
+def test_the_chosen_is_within_the_tolerance_of_the_best(
+    forecasts: list[Forecast], tradeoff: float
+) -> None:
+    """No more quality is given up than the caller said."""
+    chosen = choose(forecasts, tradeoff=tradeoff)
+    if chosen is not None:
+        best = max(map(quality, known(forecasts)))
+        assert quality(chosen) >= best - tolerance(tradeoff)
+
+
+@given(pools, tradeoffs)
+def test_the_chosen_is_never_dominated(forecasts: list[Forecast], tradeoff: float) -> None:
+    """Nobody feasible is as good, as cheap and as fast, and better in one of these."""
+    chosen = choose(forecasts, tradeoff=tradeoff)
+    if chosen is None:
+        return
+    mine = (chosen.cost_usd, -quality(chosen), chosen.latency_ms)
+    for other in known(forecasts):
+        its = (other.cost_usd, -quality(other), other.latency_ms)
+        assert its == mine or any(a > b for a, b in zip(its, mine, strict=True))
+
+
+@given(pools)
+def test_tradeoff_0_is_the_best_quality(forecasts: list[Forecast]) -> None:
+    """Money is no object, except between equals."""
+    chosen = choose(forecasts, tradeoff=0)
+    if chosen is not None:
+        best = max(map(quality, known(forecasts)))
+        assert quality(chosen) == best
+        assert chosen.cost_usd == min(f.cost_usd for f in known(forecasts) if quality(f) == best)
+
+
+@given(pools)
+def test_tradeoff_10_is_the_cheapest(forecasts: list[Forecast]) -> None:
+    """Quality is no object, except between equals."""
+    chosen = choose(forecasts, tradeoff=10)
+    if chosen is not None:
+        cheapest = min(f.cost_usd for f in known(forecasts))
+        assert chosen.cost_usd == cheapest
+        equals = [quality(f) for f in known(forecasts) if f.cost_usd == cheapest]
+        assert quality(chosen) == max(equals)
+
+
+@given(pools, tradeoffs, tradeoffs)
+def test_a_higher_tradeoff_never_costs_more(
+    forecasts: list[Forecast], one: float, other: float
+) -> None:
+    """The cost of the choice falls as the trade-off rises."""
+    low, high = sorted((one, other))
+    careful, thrifty = choose(forecasts, tradeoff=low), choose(forecasts, tradeoff=high)
+    if careful is not None and thrifty is not None:
+        assert thrifty.cost_usd <= careful.cost_usd
+
+
+@given(pools, tradeoffs, st.randoms())
+def test_the_order_of_the_forecasts_changes_no_price(
+    forecasts: list[Forecast], tradeoff: float, random: st.DrawFn
+) -> None:
+    """Registered first or last, an expert is judged the same."""
+    shuffled = list(forecasts)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    one, other = choose(forecasts, tradeoff=tradeoff), choose(shuffled, tradeoff=tradeoff)
+    assert (one is None) == (other is None)
+    if one is not None and other is not None:
+        assert (one.cost_usd, one.quality) == (other.cost_usd, other.quality)
+
+
+@pytest.mark.parametrize(("tradeoff", "expected"), [(0, 0.0), (5, 0.25), (10, 1.0)])
+def test_the_tolerance_grows_with_the_tradeoff(tradeoff: float, expected: float) -> None:
+    """Nothing at 0, a quarter at 5, everything at 10."""
+    assert tolerance(tradeoff) == expected
+
+
+@given(pools)
+def test_ranking_loses_nobody_and_puts_the_feasible_first(forecasts: list[Forecast]) -> None:
+    """Feasible ones by quality, then the others."""
+    order = ranked(forecasts)
+    assert sorted(f.expert for f in order) == sorted(f.expert for f in forecasts)
+    assert [f.feasible for f in order] == sorted((f.feasible for f in forecasts), reverse=True)
+    for feasible in (True, False):
+        qualities = [quality(f) for f in order if f.feasible is feasible]
+        assert qualities == sorted(qualities, reverse=True)
+
+
+BEST = Forecast("best", 0.8, 0.0, 10.0, None, 20)
+
+
+@pytest.mark.parametrize(
+    ("previous", "stays"),
+    [
+        (replace(BEST, quality=0.75), True),
+        (replace(BEST, quality=0.9), True),
+        (replace(BEST, quality=0.5), False),
+        (replace(BEST, quality=0.75, feasible=False), False),
+        (replace(BEST, quality=None), False),
+        (None, False),
+    ],
+)
+def test_a_conversation_stays_unless_the_gain_is_worth_it(
+    previous: Forecast | None, stays: bool
+) -> None:
+    """Its expert is kept while it can answer and is nearly as good."""
+    assert keeps(previous, BEST) is stays
+
+
+@given(shares, shares)
+def test_a_conversation_never_gives_up_more_than_the_margin(mine: float, best: float) -> None:
+    """What a kept expert lacks is at most the price of a change."""
+    kept = keeps(replace(BEST, quality=mine), replace(BEST, quality=best))
+    assert kept == (best - mine <= SWITCH_GAIN)
