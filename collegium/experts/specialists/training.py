@@ -28,7 +28,7 @@ CHECKPOINT_EVERY = 20
 TARGETS = ("q_proj", "v_proj", "gate_proj", "up_proj", "down_proj")
 VALIDATION_EXAMPLES = 64
 # More for the skills that the base model lacks most.
-STEPS = {"conversion": 110, "json": 60, "labels": 80, "lists": 110, "sql": 80}
+STEPS = {"conversion": 110, "json": 60, "labels": 80, "lists": 70, "sql": 80}
 
 
 @dataclass(frozen=True)
