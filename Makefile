@@ -34,7 +34,7 @@ bench: setup
 	$(BIN)/collegium eval pool --per-task 100 --markdown --html runs/pool.html
 
 specialists: setup
-	$(BIN)/python -m collegium.experts.specialists --force
+	$(BIN)/python -m collegium.experts.specialists --out runs/specialists
 
 clean:
 	rm -rf .venv build dist runs *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
