@@ -16,7 +16,7 @@ Array = NDArray[np.float64]
 ESTIMATORS = [QualityHeads(), SkillHead(), Familiarity()]
 
 
-@parametrize_with_checks(ESTIMATORS)
+@parametrize_with_checks(ESTIMATORS)  # type: ignore[untyped-decorator]
 def test_they_are_scikit_learn_estimators(estimator: Any, check: Any) -> None:
     """All of scikit-learn's own checks pass."""
     check(estimator)

@@ -25,7 +25,7 @@ FORECAST = Forecast("sql", 0.9, 0.02, 400.0, 8.0, 20)
         ({"min_quality": 0.95}, "min_quality: 0.9 < 0.95"),
     ],
 )
-def test_each_limit_marks_what_breaks_it(limit: dict[str, float], note: str) -> None:
+def test_each_limit_marks_what_breaks_it(limit: dict[str, Any], note: str) -> None:
     """The note names the limit, the forecast's value and the limit's."""
     (marked,) = mark([FORECAST], Limits(**limit))
     assert (marked.feasible, marked.note) == (False, note)
@@ -38,7 +38,7 @@ def test_each_limit_marks_what_breaks_it(limit: dict[str, float], note: str) -> 
         {"max_cost_usd": 0.02, "max_latency_ms": 400, "max_energy_j": 8, "min_quality": 0.9},
     ],
 )
-def test_what_is_just_within_the_limits_is_left_alone(limit: dict[str, float]) -> None:
+def test_what_is_just_within_the_limits_is_left_alone(limit: dict[str, Any]) -> None:
     """A limit is the last value that is allowed."""
     assert mark([FORECAST], Limits(**limit)) == (FORECAST,)
 
