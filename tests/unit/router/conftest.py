@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from collegium.router.artifact import FittedRouter
 from tests.unit.router.synthetic import fitted_router
+
+# A busy machine is slow, which is no bug; examples are not kept in the working folder.
+settings.register_profile(
+    "collegium", deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("collegium")
 
 
 @pytest.fixture(scope="session")
