@@ -33,7 +33,12 @@ class EngineConnection:
         """The HTTP client for a model that this process serves."""
         if model not in self._experts:
             self._experts[model] = HttpExpert(
-                name, f"{self.base_url}/v1", model, api_key=self._secret, timeout_s=self._timeout_s
+                name,
+                f"{self.base_url}/v1",
+                model,
+                api_key=self._secret,
+                timeout_s=self._timeout_s,
+                trust_env=False,
             )
         return self._experts[model]
 
@@ -50,7 +55,9 @@ class EngineConnection:
         body = {"lora_name": served, "lora_path": str(folder)}
         headers = {"Authorization": f"Bearer {self._secret}"}
         with expert_errors(name):
-            async with httpx.AsyncClient(timeout=LOAD_TIMEOUT_S, headers=headers) as http:
+            async with httpx.AsyncClient(
+                timeout=LOAD_TIMEOUT_S, headers=headers, trust_env=False
+            ) as http:
                 response = await http.post(f"{self.base_url}/v1/load_lora_adapter", json=body)
         if response.is_error and "already been loaded" not in response.text:
             raise ExpertUnavailable(
@@ -69,20 +76,20 @@ class EngineLink:
     def __init__(self, engine: Supervisor, timeout_s: float) -> None:
         self.engine = engine
         self._timeout_s = timeout_s
-        self._connection: EngineConnection | None = None
+        self._connections: list[EngineConnection] = []
 
     def connection(self, expert: str) -> EngineConnection:
         """The connection to the process that runs now; raises ExpertUnavailable when none does."""
         base_url = self.engine.require_ready(expert)
-        current = self._connection
-        if current is None or current.incarnation != self.engine.incarnation:
-            current = self._connection = EngineConnection(self.engine, base_url, self._timeout_s)
-        return current
+        incarnation = self.engine.incarnation
+        if not self._connections or self._connections[-1].incarnation != incarnation:
+            self._connections.append(EngineConnection(self.engine, base_url, self._timeout_s))
+        return self._connections[-1]
 
     async def aclose(self) -> None:
-        """Close the connection to the present process."""
-        if self._connection is not None:
-            await self._connection.aclose()
+        """Close the connections to the present process and to earlier ones."""
+        for connection in self._connections:
+            await connection.aclose()
 
 
 class EngineExpert:

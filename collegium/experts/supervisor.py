@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import time
@@ -14,18 +15,37 @@ from typing import Literal
 
 import httpx
 
-from collegium.errors import ExpertUnavailable
-from collegium.experts.vllm import EngineSpec, command, environment, free_port
+from collegium.errors import CollegiumError, ExpertUnavailable
+from collegium.experts import vllm
+from collegium.experts.vllm import EngineSpec, environment, free_port, is_taken
+
+log = logging.getLogger(__name__)
 
 State = Literal["starting", "ready", "failed", "stopped"]
 Listener = Callable[["Status"], Awaitable[None]]
+Command = Callable[[EngineSpec, int], list[str]]
 
 USUAL_START_S = 40.0  # eager mode, 2 cores (measured 25 to 45 s)
-HEALTH_EVERY_S = 5.0
-HEALTH_TIMEOUT_S = 20.0
-HEALTH_STRIKES = 3  # silent that often in a row: hung
-STOP_GRACE_S = 10.0
-LONGEST_BACKOFF_S = 60.0
+LOG_TAIL_BYTES = 100_000
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a supervisor waits for what, seconds."""
+
+    poll_s: float = 0.25
+    health_every_s: float = 5.0
+    health_timeout_s: float = 20.0
+    strikes: int = 3
+    """Silent that often in a row: hung."""
+    stop_grace_s: float = 10.0
+    first_backoff_s: float = 1.0
+    longest_backoff_s: float = 60.0
+
+    def backoff_s(self, failures: int) -> float:
+        """The wait before the next start, doubled with each failure in a row."""
+        doublings = min(failures - 1, 30)  # more would only overflow
+        return min(self.longest_backoff_s, self.first_backoff_s * 2.0**doublings)
 
 
 @dataclass(frozen=True)
@@ -48,6 +68,8 @@ class Supervisor:
         *,
         start_timeout_s: float = 300.0,
         listener: Listener | None = None,
+        command: Command = vllm.command,
+        patience: Patience | None = None,
     ) -> None:
         self.spec = spec
         self.log = log
@@ -56,6 +78,9 @@ class Supervisor:
         self.status = Status("stopped", "not started", "")
         self._start_timeout_s = start_timeout_s
         self._listener = listener
+        self._command = command
+        self._patience = patience or Patience()
+        self._log_start = 0
         self._usual_start_s = USUAL_START_S
         self._since = time.monotonic()
         self._changed = asyncio.Condition()
@@ -102,37 +127,51 @@ class Supervisor:
             self._since = time.monotonic()
             why, was_ready = await self._live_once()
             failures = 1 if was_ready else failures + 1
-            delay = min(LONGEST_BACKOFF_S, 2.0 ** (failures - 1))
+            delay = self._patience.backoff_s(failures)
+            self._since = time.monotonic() + delay  # nobody need ask before the next start
             await self._become(Status("failed", f"{why}; restarting in {delay:.0f} s", ""))
             await asyncio.sleep(delay)
 
     async def _live_once(self) -> tuple[str, bool]:
         """Run the process to its end; return why it ended and whether it ever was ready."""
-        port = self.spec.port or free_port(self.spec.host)
-        base_url = f"http://{self.spec.host}:{port}"
-        process = await self._launch(port)
-        self.incarnation += 1
-        await self._become(Status("starting", "loading the model", base_url, process.pid))
+        host, port = self.spec.host, self.spec.port
+        if port and is_taken(host, port):
+            return f"port {port} is taken by another program", False
         try:
-            async with httpx.AsyncClient(base_url=base_url, timeout=HEALTH_TIMEOUT_S) as http:
+            port = port or free_port(host)
+            process = await self._launch(port)
+        except OSError as exc:
+            return f"the engine can't be started: {exc}", False
+        try:
+            self.incarnation += 1
+            base_url = f"http://{host}:{port}"
+            await self._become(Status("starting", "loading the model", base_url, process.pid))
+            # Our own machine: never by way of the proxy that the environment may name.
+            timeout = self._patience.health_timeout_s
+            async with httpx.AsyncClient(
+                base_url=base_url, timeout=timeout, trust_env=False
+            ) as http:
                 why = await self._until_ready(process, http)
                 if why is not None:
                     return f"{why} ({self._last_words()})", False
                 self._usual_start_s = time.monotonic() - self._since
                 await self._become(Status("ready", "ready", base_url, process.pid))
-                return await self._until_dead(process, http), True
+                why = await self._until_dead(process, http)
+                await self._become(Status("failed", why, ""))  # at once: to end it may take long
+                return why, True
         finally:
-            await asyncio.shield(_end(process))
+            await asyncio.shield(_end(process, self._patience.stop_grace_s))
 
     async def _launch(self, port: int) -> asyncio.subprocess.Process:
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("ab") as log:
+        with self.log.open("ab") as file:
+            self._log_start = file.tell()
             return await asyncio.create_subprocess_exec(
-                *command(self.spec, port),
+                *self._command(self.spec, port),
                 env=environment(self.spec),
                 stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
+                stdout=file,
+                stderr=file,
                 start_new_session=True,  # its own process group: Ctrl-C is ours to pass on
             )
 
@@ -146,7 +185,7 @@ class Supervisor:
                 return f"the engine ended with status {process.returncode} while starting"
             if await _healthy(http):
                 return None
-            await asyncio.sleep(0.25)
+            await asyncio.sleep(self._patience.poll_s)
         return f"the engine was not ready within {self._start_timeout_s:.0f} s"
 
     async def _until_dead(
@@ -154,9 +193,9 @@ class Supervisor:
     ) -> str:
         """Watch a ready process; return why it can no longer be used."""
         strikes = 0
-        while strikes < HEALTH_STRIKES:
+        while strikes < self._patience.strikes:
             with contextlib.suppress(TimeoutError):
-                status = await asyncio.wait_for(process.wait(), HEALTH_EVERY_S)
+                status = await asyncio.wait_for(process.wait(), self._patience.health_every_s)
                 return f"the engine ended with status {status}"
             strikes = 0 if await _healthy(http) else strikes + 1
         return "the engine stopped answering"
@@ -165,13 +204,18 @@ class Supervisor:
         async with self._changed:
             self.status = status
             self._changed.notify_all()
-        if self._listener is not None:
+        if self._listener is None:
+            return
+        try:
             await self._listener(status)
+        except CollegiumError as exc:  # a database that is down must not take the engine along
+            log.warning("the state of engine %s is not recorded: %s", self.name, exc)
 
     def _last_words(self) -> str:
-        """The last line of the log that looks like an error, to tell people."""
-        with contextlib.suppress(OSError):
-            lines = self.log.read_text(errors="replace").splitlines()[-200:]
+        """The last line of this process's log that looks like an error, to tell people."""
+        with contextlib.suppress(OSError), self.log.open("rb") as file:
+            file.seek(max(self._log_start, file.seek(0, os.SEEK_END) - LOG_TAIL_BYTES))
+            lines = file.read().decode(errors="replace").splitlines()
             errors = [line.strip() for line in lines if "Error" in line]
             if errors:
                 return errors[-1][-300:]
@@ -185,11 +229,11 @@ async def _healthy(http: httpx.AsyncClient) -> bool:
         return False
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
+async def _end(process: asyncio.subprocess.Process, grace_s: float) -> None:
     """SIGTERM to the whole group, then SIGKILL for what is left."""
     _signal_group(process.pid, signal.SIGTERM)
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(process.wait(), STOP_GRACE_S)
+        await asyncio.wait_for(process.wait(), grace_s)
     _signal_group(process.pid, signal.SIGKILL)
     await process.wait()
 
