@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -19,6 +20,7 @@ from collegium.errors import (
 
 Json = dict[str, Any]
 CONNECT_TIMEOUT_S = 5.0
+TOO_LONG = ("context length", "context_length", "maximum model length")
 
 
 class ExpertClient(Protocol):
@@ -45,32 +47,40 @@ class HttpExpert:
         *,
         api_key: str | None = None,
         timeout_s: float = 120.0,
+        trust_env: bool = True,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.name = name
         self.model = model
+        if not is_address(base_url):
+            raise ExpertUnavailable(name, f"'{base_url}' is no address of an API")
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-        self._http = httpx.AsyncClient(
-            base_url=base_url.rstrip("/") + "/",
-            headers=headers,
-            timeout=httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S, pool=timeout_s),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
-            transport=transport,
-        )
+        with expert_errors(name):
+            self._http = httpx.AsyncClient(
+                base_url=base_url.rstrip("/") + "/",
+                headers=headers,
+                timeout=httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S, pool=timeout_s),
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
+                trust_env=trust_env,
+                transport=transport,
+            )
 
     async def complete(self, body: Mapping[str, Any]) -> Json:
         """POST and read the whole answer."""
         with expert_errors(self.name):
             response = await self._http.post("chat/completions", json=self._asked(body))
             self._raise_for_status(response)
-            return self._parsed(response.text)
+            answer = self._chunk(response.text)
+        if not answer.get("choices"):
+            raise ExpertError(self.name, f"answered without choices: {response.text[:120]!r}")
+        return answer
 
     async def stream(self, body: Mapping[str, Any]) -> AsyncIterator[Json]:
         """POST and yield each server-sent event's JSON until `[DONE]`."""
         asked = self._asked({**body, "stream": True})
         with expert_errors(self.name):
             async with self._http.stream("POST", "chat/completions", json=asked) as response:
-                if response.is_error:
+                if not response.is_success:
                     await response.aread()
                     self._raise_for_status(response)
                 async for line in response.aiter_lines():
@@ -87,8 +97,10 @@ class HttpExpert:
         with expert_errors(self.name):
             response = await self._http.get("models")
             self._raise_for_status(response)
-            rows = self._parsed(response.text).get("data") or []
-            return tuple(str(row.get("id")) for row in rows if isinstance(row, dict))
+            rows = self._parsed(response.text).get("data")
+        if not isinstance(rows, list):
+            raise ExpertError(self.name, f"answered with no list: {response.text[:120]!r}")
+        return tuple(str(row["id"]) for row in rows if isinstance(row, dict) and row.get("id"))
 
     async def aclose(self) -> None:
         """Close the connection pool."""
@@ -108,8 +120,11 @@ class HttpExpert:
 
     def _chunk(self, data: str) -> Json:
         chunk = self._parsed(data)
-        if "error" in chunk:
+        if chunk.get("error"):
             raise ExpertError(self.name, _message(chunk, data))
+        choices = chunk.get("choices") or []
+        if not isinstance(choices, list) or not all(isinstance(c, dict) for c in choices):
+            raise ExpertError(self.name, f"answered in no chat's shape: {data[:120]!r}")
         return chunk
 
     def _raise_for_status(self, response: httpx.Response) -> None:
@@ -118,11 +133,21 @@ class HttpExpert:
         message = _message_of(response)
         if response.status_code in (502, 503, 504):
             raise ExpertUnavailable(self.name, f"answered {response.status_code}: {message}")
-        if "context length" in message or "context_length" in message:
+        if any(words in message for words in TOO_LONG):
             raise PromptTooLong(f"The prompt is too long for '{self.name}': {message}", "messages")
         if response.status_code in (400, 404, 413, 422, 429):
             raise ExpertRejected(self.name, message, response.status_code)
         raise ExpertError(self.name, f"answered {response.status_code}: {message}")
+
+
+def is_address(url: str) -> bool:
+    """Whether a URL could be that of an API."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # reading it checks it
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 def _message_of(response: httpx.Response) -> str:

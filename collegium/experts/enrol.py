@@ -7,10 +7,9 @@ import re
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from collegium.errors import CollegiumError, ExpertExists, ExpertNotFound, ProbeFailed
-from collegium.experts.client import HttpExpert
+from collegium.experts.client import HttpExpert, is_address
 from collegium.experts.pool import Pool, api_key
 from collegium.experts.roster import BUILTIN, ENGINE, adapter_folder
 from collegium.experts.vllm import MOST_LORA_RANK
@@ -60,6 +59,9 @@ class Enrolment:
     async def probe(self, expert: Expert) -> ProbeReport:
         """Ask an expert to say hello; an engine that this process does not run is not asked."""
         if expert.engine is not None and expert.engine not in self._pool.engines:
+            if self._pool.engines:
+                engines = ", ".join(self._pool.engines)
+                raise ProbeFailed(f"there is no engine '{expert.engine}'; there is: {engines}")
             note = f"engine '{expert.engine}' is not running here; asked at the first request"
             return ProbeReport(expert.name, False, "", None, note)
         started = time.perf_counter()
@@ -125,21 +127,15 @@ def _rank(folder: Path) -> int:
 
 
 async def found_on_endpoint(expert: Expert) -> Expert:
-    """Check an OpenAI-compatible address and take the model's name and context from it."""
-    parts = urlsplit(expert.base_url or "")
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    """Check an OpenAI-compatible address and take the model's name from it."""
+    if not is_address(expert.base_url or ""):
         raise ProbeFailed(
             f"'{expert.base_url}' is no address of an API: give it as http://HOST:PORT/v1"
         )
-    endpoint = HttpExpert(
-        expert.name, expert.base_url or "", "", api_key=api_key(expert), timeout_s=15.0
-    )
     try:
-        rows = await endpoint.models()
+        rows = await _served(expert)
     except CollegiumError as exc:
         raise ProbeFailed(f"{expert.base_url} does not answer GET /models: {exc}") from exc
-    finally:
-        await endpoint.aclose()
     if expert.model in rows:
         return expert
     served = ", ".join(rows) or "none"
@@ -148,3 +144,12 @@ async def found_on_endpoint(expert: Expert) -> Expert:
     if len(rows) != 1:
         raise ProbeFailed(f"{expert.base_url} serves {served}: name one with --model")
     return replace(expert, model=rows[0])
+
+
+async def _served(expert: Expert) -> tuple[str, ...]:
+    key = api_key(expert)
+    endpoint = HttpExpert(expert.name, expert.base_url or "", "", api_key=key, timeout_s=15.0)
+    try:
+        return await endpoint.models()
+    finally:
+        await endpoint.aclose()

@@ -1,0 +1,338 @@
+"""The HTTP client: answers, streams, and every way in which an expert can fail."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from typing import Any
+
+import httpx
+import pytest
+
+from collegium.errors import (
+    CollegiumError,
+    ExpertError,
+    ExpertRejected,
+    ExpertTimeout,
+    ExpertUnavailable,
+    PromptTooLong,
+)
+from collegium.experts.client import HttpExpert, Json
+from tests.unit.experts.api_server import ApiServer
+
+BODY = {"messages": [{"role": "user", "content": "Hi"}], "model": "auto", "top_k": 5}
+ANSWER = {"choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello"}}]}
+
+
+def expert(respond: Callable[[httpx.Request], httpx.Response], **options: Any) -> HttpExpert:
+    """An expert whose network is a function."""
+    transport = httpx.MockTransport(respond)
+    return HttpExpert("tiny", "http://tiny/v1/", "tiny-1", transport=transport, **options)
+
+
+def replying(response: httpx.Response) -> HttpExpert:
+    """An expert that always gives one response."""
+    return expert(lambda request: response)
+
+
+def failing(error: Exception) -> HttpExpert:
+    """An expert whose network fails."""
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        raise error
+
+    return expert(respond)
+
+
+def events(*data: Any, end: str = "data: [DONE]\n\n") -> httpx.Response:
+    """A stream of events."""
+    lines = [f"data: {d if isinstance(d, str) else json.dumps(d)}\n\n" for d in data]
+    return httpx.Response(200, text="".join(lines) + end)
+
+
+async def streamed(client: HttpExpert) -> list[Json]:
+    """All chunks of one answer."""
+    async with aclosing(client.stream(BODY)) as chunks:  # type: ignore[type-var]
+        return [chunk async for chunk in chunks]
+
+
+Asking = Callable[[HttpExpert], Any]
+WAYS: dict[str, Asking] = {"whole": lambda client: client.complete(BODY), "streamed": streamed}
+both_ways = pytest.mark.parametrize("ask", WAYS.values(), ids=WAYS.keys())
+
+
+async def test_a_whole_answer_is_asked_for_and_returned() -> None:
+    """The body passes as it is, but for the model's name; the key is a bearer token."""
+    seen: list[httpx.Request] = []
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(200, json=ANSWER)
+
+    assert await expert(respond, api_key="s3cret").complete(BODY) == ANSWER
+    assert seen[0].url == "http://tiny/v1/chat/completions"
+    assert json.loads(seen[0].content) == {**BODY, "model": "tiny-1"}
+    assert seen[0].headers["authorization"] == "Bearer s3cret"
+
+
+async def test_a_stream_yields_each_event_until_done() -> None:
+    """Comments, event names and blank lines are passed over, and so is all after the end."""
+    text = (
+        ': ping\n\nevent: message\ndata: {"choices": [{"index": 0}]}\n\n'
+        'data:{"choices": [], "usage": {}}\r\n\r\ndata: [DONE]\n\ndata: rubbish\n\n'
+    )
+    chunks = await streamed(replying(httpx.Response(200, text=text)))
+    assert chunks == [{"choices": [{"index": 0}]}, {"choices": [], "usage": {}}]
+
+
+async def test_a_stream_asks_for_a_stream() -> None:
+    """Whatever the body says."""
+    bodies: list[Any] = []
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        bodies.append(json.loads(request.content))
+        return events()
+
+    await streamed(expert(respond))
+    assert bodies[0]["stream"] is True
+
+
+async def test_half_a_stream_is_an_error_after_what_came() -> None:
+    """The chunks before the break are yielded, then the caller learns that it broke."""
+    chunks = replying(events({"choices": []}, end="")).stream(BODY)
+    assert await anext(chunks) == {"choices": []}
+    with pytest.raises(ExpertUnavailable, match="middle of the answer"):
+        await anext(chunks)
+
+
+@pytest.mark.parametrize("error", [{"message": "out of memory"}, "out of memory"])
+async def test_an_error_event_in_a_stream_is_an_error(error: Any) -> None:
+    """With the words of the expert."""
+    with pytest.raises(ExpertError, match="expert 'tiny': out of memory"):
+        await streamed(replying(events({"choices": []}, {"error": error})))
+
+
+async def test_an_error_in_a_whole_answer_is_an_error() -> None:
+    """Even under status 200, as some servers answer."""
+    with pytest.raises(ExpertError, match="out of memory"):
+        await replying(httpx.Response(200, json={"error": {"message": "out of memory"}})).complete(
+            BODY
+        )
+
+
+async def test_an_error_field_that_is_null_is_no_error() -> None:
+    """As some servers write it in every answer."""
+    ok = {**ANSWER, "error": None}
+    assert await replying(httpx.Response(200, json=ok)).complete(BODY) == ok
+    assert await streamed(replying(events(ok))) == [ok]
+
+
+@both_ways
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, ExpertRejected),
+        (404, ExpertRejected),
+        (413, ExpertRejected),
+        (422, ExpertRejected),
+        (429, ExpertRejected),
+        (301, ExpertError),
+        (401, ExpertError),
+        (403, ExpertError),
+        (500, ExpertError),
+        (502, ExpertUnavailable),
+        (503, ExpertUnavailable),
+        (504, ExpertUnavailable),
+    ],
+)
+async def test_a_status_becomes_an_error_with_the_experts_words(
+    ask: Asking, status: int, kind: type[CollegiumError]
+) -> None:
+    """A refusal keeps its status; what is the service's own fault does not become the caller's."""
+    response = httpx.Response(status, json={"error": {"message": "because", "type": "x"}})
+    with pytest.raises(CollegiumError, match="because") as info:
+        await ask(replying(response))
+    assert type(info.value) is kind
+    if kind is ExpertRejected:
+        assert info.value.http_status == status
+    else:
+        assert info.value.http_status >= 500
+
+
+@both_ways
+@pytest.mark.parametrize(
+    "message",
+    [
+        "This model's maximum context length is 2048 tokens.",
+        "The decoder prompt (length 9000) is longer than the maximum model length of 2048.",
+        "code: context_length_exceeded",
+    ],
+)
+async def test_a_prompt_that_does_not_fit_is_told_apart(ask: Asking, message: str) -> None:
+    """The caller can mend that, whichever words the server has for it."""
+    with pytest.raises(PromptTooLong, match="too long for 'tiny'") as info:
+        await ask(replying(httpx.Response(400, json={"error": {"message": message}})))
+    assert (info.value.http_status, info.value.param) == (400, "messages")
+
+
+@both_ways
+@pytest.mark.parametrize(
+    ("text", "told"), [("<h1>Bad</h1>", "Bad"), ("", "Internal Server Error"), ("[1]", r"\[1\]")]
+)
+async def test_an_error_without_our_shape_is_told_as_it_is(
+    ask: Asking, text: str, told: str
+) -> None:
+    """A proxy's page, or nothing but a status."""
+    with pytest.raises(ExpertError, match=told):
+        await ask(replying(httpx.Response(500, text=text)))
+
+
+@pytest.mark.parametrize(
+    "text", ["<html>", "", "[]", '"text"', "null", "{}", '{"choices": []}', '{"choices": 5}']
+)
+async def test_a_whole_answer_that_is_none_is_an_error(text: str) -> None:
+    """No JSON, no object, or none with choices."""
+    with pytest.raises(ExpertError, match="answered"):
+        await replying(httpx.Response(200, text=text)).complete(BODY)
+
+
+@pytest.mark.parametrize(
+    "data", ["{", "[]", "null", '{"choices": "none"}', '{"choices": [1]}', '{"choices": {"a": 1}}']
+)
+async def test_an_event_that_is_no_chunk_is_an_error(data: str) -> None:
+    """Nobody after us has to doubt a chunk's shape."""
+    with pytest.raises(ExpertError, match="answered"):
+        await streamed(replying(events(data)))
+
+
+async def test_bytes_that_are_no_text_are_no_crash() -> None:
+    """Wrong bytes are an expert's fault, and named so."""
+    with pytest.raises(ExpertError, match="no JSON"):
+        await replying(httpx.Response(200, content=b"\xff\xfe\x00")).complete(BODY)
+
+
+@both_ways
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (httpx.ReadTimeout("slow"), ExpertTimeout),
+        (httpx.ConnectTimeout("slow"), ExpertTimeout),
+        (httpx.PoolTimeout("full"), ExpertTimeout),
+        (httpx.ConnectError("refused"), ExpertUnavailable),
+        (httpx.RemoteProtocolError("cut"), ExpertUnavailable),
+        (httpx.ReadError(""), ExpertUnavailable),
+    ],
+)
+async def test_a_failing_network_becomes_our_error(
+    ask: Asking, error: Exception, kind: type[CollegiumError]
+) -> None:
+    """With its cause kept."""
+    with pytest.raises(kind, match="expert 'tiny'") as info:
+        await ask(failing(error))
+    assert info.value.__cause__ is error
+
+
+async def test_the_models_of_an_endpoint() -> None:
+    """By name; rows without one are passed over."""
+    rows = [{"id": "a"}, {"id": None}, "b", {"id": "c"}]
+    assert await replying(httpx.Response(200, json={"data": rows})).models() == ("a", "c")
+
+
+@pytest.mark.parametrize("answer", [{"data": 5}, {"data": None}, {}, [], {"data": {"id": "a"}}])
+async def test_a_list_of_models_that_is_none_is_an_error(answer: Any) -> None:
+    """Many pages on the web answer GET /models with something."""
+    with pytest.raises(ExpertError, match="answered"):
+        await replying(httpx.Response(200, json=answer)).models()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "tiny/v1",
+        "ftp://tiny/v1",
+        "http:///v1",
+        "http://host:port/v1",
+        "http://[::1/v1",
+        "http://127.0.0.1:999999/v1",
+        "http://ti\x00ny/v1",
+    ],
+)
+def test_an_address_that_is_none_is_our_error(url: str) -> None:
+    """It may come from a registry that somebody wrote by hand."""
+    with pytest.raises(ExpertUnavailable, match="expert 'tiny'"):
+        HttpExpert("tiny", url, "tiny-1")
+
+
+@both_ways
+async def test_a_refused_connection_is_an_unavailable_expert(ask: Asking) -> None:
+    """On a real port where nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        client = HttpExpert("tiny", f"http://127.0.0.1:{probe.getsockname()[1]}/v1", "tiny-1")
+        with pytest.raises(ExpertUnavailable, match="can't connect"):
+            await ask(client)
+    await client.aclose()
+
+
+@both_ways
+async def test_a_real_server_that_is_too_slow_is_a_timeout(ask: Asking, api: ApiServer) -> None:
+    """The wait for the next byte is limited."""
+    client = HttpExpert("tiny", api.url, "slow", timeout_s=0.2)
+    with pytest.raises(ExpertTimeout, match="no answer in time"):
+        await ask(client)
+    await client.aclose()
+
+
+async def test_a_real_server_answers_whole_and_streamed(api: ApiServer) -> None:
+    """The same text over real sockets."""
+    client = HttpExpert("tiny", api.url, "tiny")
+    whole = await client.complete(BODY)
+    assert whole["choices"][0]["message"]["content"] == "Hello from tiny"
+    texts = [c["delta"].get("content", "") for x in await streamed(client) for c in x["choices"]]
+    assert "".join(texts) == "Hello"
+    await client.aclose()
+
+
+async def test_closing_the_iterator_hangs_up() -> None:
+    """The response is closed, so that the expert stops to generate."""
+
+    class Endless(httpx.AsyncByteStream):
+        closed = False
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            while True:
+                yield b'data: {"choices": []}\n\n'
+
+        async def aclose(self) -> None:
+            self.closed = True
+
+    body = Endless()
+    async with aclosing(
+        replying(httpx.Response(200, stream=body)).stream(BODY)  # type: ignore[type-var]
+    ) as chunks:
+        await anext(chunks)
+        assert not body.closed
+    assert body.closed
+
+
+async def test_a_real_server_notices_that_the_client_left(api: ApiServer) -> None:
+    """Its next write fails."""
+    client = HttpExpert("tiny", api.url, "endless")
+    async with aclosing(client.stream(BODY)) as chunks:  # type: ignore[type-var]
+        await anext(chunks)
+    assert api.hung_up.wait(timeout=10)
+    await client.aclose()
+
+
+async def test_a_local_engine_is_never_reached_through_a_proxy(
+    api: ApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The environment's proxy is for the world outside."""
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "")
+    client = HttpExpert("tiny", api.url, "tiny", trust_env=False)
+    await client.complete(BODY)
+    await client.aclose()
