@@ -9,8 +9,24 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from collegium.errors import ExpertError, ExpertRejected, ExpertTimeout, ExpertUnavailable
+from collegium.errors import (
+    ExpertError,
+    ExpertRejected,
+    ExpertTimeout,
+    ExpertUnavailable,
+    PromptTooLong,
+)
 from collegium.experts.client import Json
+
+CHAT_PARAMETERS = frozenset({
+    "audio", "frequency_penalty", "function_call", "functions", "logit_bias", "logprobs",
+    "max_completion_tokens", "max_tokens", "messages", "modalities", "n", "parallel_tool_calls",
+    "prediction", "presence_penalty", "reasoning_effort", "response_format", "seed",
+    "service_tier", "stop", "stream", "stream_options", "temperature", "tool_choice", "tools",
+    "top_logprobs", "top_p", "user", "verbosity", "web_search_options",
+})  # fmt: skip
+"""What callers may ask of a model. LiteLLM takes much more by the same way, `base_url` among it,
+which would send our API key wherever the caller likes."""
 
 
 class LiteLLMExpert:
@@ -31,26 +47,38 @@ class LiteLLMExpert:
             "api_base": base_url,
             "api_key": api_key,
             "timeout": timeout_s,
+            "max_retries": 0,
             "num_retries": 0,
         }
 
     async def complete(self, body: Mapping[str, Any]) -> Json:
         """Ask and return the whole answer in OpenAI's shape."""
+        asked = self._asked(body)
         litellm = await _litellm()
         with litellm_errors(self.name, litellm):
-            answer = await litellm.acompletion(**{**body, **self._fixed})
+            answer = await litellm.acompletion(**asked)
             return dict(answer.model_dump(exclude_none=True))
 
     async def stream(self, body: Mapping[str, Any]) -> AsyncIterator[Json]:
         """Ask and yield chunks in OpenAI's shape."""
+        asked = self._asked({**body, "stream": True})
         litellm = await _litellm()
         with litellm_errors(self.name, litellm):
-            chunks = await litellm.acompletion(**{**body, **self._fixed, "stream": True})
-            async for chunk in chunks:
-                yield dict(chunk.model_dump(exclude_none=True))
+            chunks = await litellm.acompletion(**asked)
+            try:
+                async for chunk in chunks:
+                    yield dict(chunk.model_dump(exclude_none=True))
+            finally:  # closing the connection makes the provider stop
+                await chunks.aclose()
 
     async def aclose(self) -> None:
         """LiteLLM keeps its own connections."""
+
+    def _asked(self, body: Mapping[str, Any]) -> Json:
+        unknown = sorted(body.keys() - CHAT_PARAMETERS)
+        if unknown:
+            raise ExpertRejected(self.name, f"takes no parameter {', '.join(unknown)}")
+        return {**body, **self._fixed}
 
 
 async def _litellm() -> Any:
@@ -59,6 +87,7 @@ async def _litellm() -> Any:
     # Importing takes seconds: off the event loop.
     litellm: Any = await asyncio.to_thread(importlib.import_module, "litellm")
     litellm.telemetry = False
+    litellm.suppress_debug_info = True  # else it prints advice with every error
     litellm.drop_params = False  # an option that the provider lacks is an error, not dropped
     return litellm
 
@@ -70,6 +99,9 @@ def litellm_errors(expert: str, litellm: Any) -> Iterator[None]:
         yield
     except litellm.exceptions.Timeout as exc:
         raise ExpertTimeout(expert, "no answer in time") from exc
+    except litellm.exceptions.ContextWindowExceededError as exc:
+        message = f"The prompt is too long for '{expert}': {_first_line(exc)}"
+        raise PromptTooLong(message, "messages") from exc
     except litellm.exceptions.AuthenticationError as exc:
         raise ExpertError(expert, "the provider refused the API key") from exc
     except (
