@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 BACKGROUND_SETS = {"clinc150": 300, "llmrouter9": 250, "routellm2": 200, "mmlupro28": 150}
 """Shared sets, and how many of their prompts stand for all that no specialist was taught."""
+FAMILIAR = 200
+"""Questions a task that show which queries are familiar; this needs no answers."""
 
 
 @click.group(epilog='Example: collegium router explain "Write 4 July 1998 as YYYY-MM-DD."')
@@ -62,7 +64,7 @@ async def _train(per_task: int, seed: int, data: Path | None) -> Any:
         found = await collect_outcomes(settings, service, "validation", per_task, seed)
     found.outcomes.require_complete()
     click.echo("Fitting the router", err=True)
-    return fit_router(_measured(found), background, SentenceEncoder(encoder_path()))
+    return fit_router(_measured(found, seed), background, SentenceEncoder(encoder_path()))
 
 
 def _background(root: Path, seed: int) -> list[str]:
@@ -85,18 +87,26 @@ def _background(root: Path, seed: int) -> list[str]:
     return prompts
 
 
-def _measured(found: Collected) -> Any:
+def _measured(found: Collected, seed: int) -> Any:
+    """The outcomes, and below them questions that nobody was asked: they show what is familiar."""
+    import numpy as np
+
+    from collegium.experts.specialists import TASKS
     from collegium.router.training import Measured
 
     outcomes = found.outcomes
+    asked = {e.prompt_id for e in outcomes.prompts}
+    drawn = [e for t in TASKS.values() for e in t.examples("validation", FAMILIAR, seed)]
+    examples = [*outcomes.prompts, *(e for e in drawn if e.prompt_id not in asked)]
+    unknown = np.full((len(examples) - len(asked), len(outcomes.experts)), np.nan)
     return Measured(
-        prompts=[e.prompt for e in outcomes.prompts],
-        skills=outcomes.tasks,
-        groups=[e.template for e in outcomes.prompts],
+        prompts=[e.prompt for e in examples],
+        skills=[e.task for e in examples],
+        groups=[e.template for e in examples],
         fingerprints=found.fingerprints,
-        scores=outcomes.scores,
-        tokens=outcomes.completion_tokens,
-        latency_s=outcomes.latency_s,
+        scores=np.vstack([outcomes.scores, unknown]),
+        tokens=np.vstack([outcomes.completion_tokens, unknown]),
+        latency_s=np.vstack([outcomes.latency_s, unknown]),
     )
 
 
