@@ -25,7 +25,7 @@ def command() -> None:
 
 
 @command.command(epilog="Example: collegium router train --out ./my-router")
-@click.option("--per-task", type=click.IntRange(20, 2000), default=200, help="Questions a task.")
+@click.option("--per-task", type=click.IntRange(5, 2000), default=60, help="Questions a task.")
 @click.option("--seed", default=0, help="Which questions and background prompts.")
 @click.option("--data", type=click.Path(path_type=Path), help="Folder of the shared data sets.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")

@@ -121,7 +121,7 @@ def _rank(folder: Path) -> int:
         if config["peft_type"] != "LORA":
             raise ProbeFailed(f"the adapter is of type {config['peft_type']}, not LORA")
         return int(config["r"])
-    except (OSError, ValueError, KeyError, TypeError) as exc:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError) as exc:
         problem = f"{type(exc).__name__}: {exc}"
         raise ProbeFailed(f"'{folder}' has no usable adapter_config.json: {problem}") from exc
 

@@ -24,6 +24,7 @@ class Pool:
         self._links = {name: EngineLink(engine, timeout_s) for name, engine in engines.items()}
         self._timeout_s = timeout_s
         self._clients: dict[str, tuple[Expert, ExpertClient]] = {}
+        self._retired: list[ExpertClient] = []
 
     async def complete(self, expert: Expert, body: Mapping[str, Any]) -> Json:
         """Ask an expert and return its whole answer."""
@@ -48,7 +49,7 @@ class Pool:
 
     async def aclose(self) -> None:
         """Close every client."""
-        for _, client in self._clients.values():
+        for client in [*self._retired, *(client for _, client in self._clients.values())]:
             await client.aclose()
         for link in self._links.values():
             await link.aclose()
@@ -58,6 +59,8 @@ class Pool:
         if known is not None and known[0] == expert:
             return known[1]
         client = self._make(expert)
+        if known is not None:
+            self._retired.append(known[1])  # it may still be answering
         self._clients[expert.name] = (expert, client)
         return client
 
@@ -91,8 +94,11 @@ def api_key(expert: Expert) -> str | None:
     """Read the endpoint's key from the environment variable that the expert names."""
     if expert.api_key_env is None:
         return None
-    key = os.environ.get(expert.api_key_env)
-    if not key:
-        message = f"the environment variable {expert.api_key_env} with its API key is not set"
+    key = os.environ.get(expert.api_key_env, "").strip()
+    problem = None if key else "is not set"
+    if not (key.isascii() and key.isprintable()):  # an error further on might quote it
+        problem = "holds characters that no header can carry"
+    if problem is not None:
+        message = f"the environment variable {expert.api_key_env} with its API key {problem}"
         raise ExpertUnavailable(expert.name, message, retry_after_s=60)
     return key

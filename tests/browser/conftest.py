@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, async_playwright, expect
 
-from tests.browser.chat_page import ChatPage, CrashableService, Service
+from tests.browser.chat_page import READY_MS, ChatPage, CrashableService, Service
 
 FLAGS = [
     "--headless",
@@ -49,6 +49,7 @@ async def open_page(browser: Browser) -> AsyncIterator[OpenPage]:
         async def open_page(service: Service, **options: Any) -> ChatPage:
             profile = await browser.new_context(**options)
             profiles.push_async_callback(profile.close)
+            profile.set_default_timeout(READY_MS)
             pages.append(ChatPage(await profile.new_page(), service.url))
             return pages[-1]
 

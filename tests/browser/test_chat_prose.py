@@ -8,9 +8,10 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page
 
-from tests.browser.chat_page import Service
+from tests.browser.chat_page import READY_MS, Service
 
 pytestmark = [
+    pytest.mark.unproven,
     pytest.mark.slow,
     pytest.mark.asyncio(loop_scope="session"),
     pytest.mark.timeout(600),
@@ -28,7 +29,7 @@ SHOW = """async texts => {
 async def page(browser: Browser, service: Service) -> AsyncIterator[Page]:
     """One page for all: they use its modules only."""
     page = await browser.new_page()
-    await page.goto(service.url)
+    await page.goto(service.url, timeout=READY_MS)
     yield page
     await page.close()
 
