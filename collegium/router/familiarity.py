@@ -23,7 +23,7 @@ class Familiarity(OutlierMixin, BaseEstimator):
     prompts): AUROC 0.998; nearest neighbours 0.996; a linear head that saw other chat 0.996.
     """
 
-    def __init__(self, accept: float = 0.03) -> None:
+    def __init__(self, accept: float = 0.02) -> None:
         self.accept = accept
 
     def fit(self, X: Any, y: Any = None, *, background: Any = None) -> Self:

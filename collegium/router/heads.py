@@ -12,7 +12,7 @@ from sklearn.model_selection import GroupKFold
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 Array = NDArray[np.float64]
-FEWEST_OF_EACH = 8  # right and wrong answers needed to learn more than a rate
+FEWEST_OF_EACH = 4  # right and wrong answers needed to learn more than a rate
 
 
 class QualityHeads(RegressorMixin, BaseEstimator):
