@@ -20,6 +20,8 @@ from collegium.errors import (
 
 Json = dict[str, Any]
 CONNECT_TIMEOUT_S = 5.0
+REFUSALS = (400, 404, 413, 422, 429)
+"""The caller's own fault, or haste; any other status is the expert's or the service's."""
 TOO_LONG = ("context length", "context_length", "maximum model length")
 
 
@@ -135,7 +137,7 @@ class HttpExpert:
             raise ExpertUnavailable(self.name, f"answered {response.status_code}: {message}")
         if any(words in message for words in TOO_LONG):
             raise PromptTooLong(f"The prompt is too long for '{self.name}': {message}", "messages")
-        if response.status_code in (400, 404, 413, 422, 429):
+        if response.status_code in REFUSALS:
             raise ExpertRejected(self.name, message, response.status_code)
         raise ExpertError(self.name, f"answered {response.status_code}: {message}")
 

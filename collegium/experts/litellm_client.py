@@ -16,7 +16,7 @@ from collegium.errors import (
     ExpertUnavailable,
     PromptTooLong,
 )
-from collegium.experts.client import Json
+from collegium.experts.client import REFUSALS, Json
 
 CHAT_PARAMETERS = frozenset({
     "audio", "frequency_penalty", "function_call", "functions", "logit_bias", "logprobs",
@@ -94,7 +94,9 @@ async def _litellm() -> Any:
 
 @contextmanager
 def litellm_errors(expert: str, litellm: Any) -> Iterator[None]:
-    """Translate LiteLLM's errors into ours."""
+    """Translate LiteLLM's errors, which are all OpenAI's, into ours."""
+    from openai import OpenAIError
+
     try:
         yield
     except litellm.exceptions.Timeout as exc:
@@ -110,9 +112,9 @@ def litellm_errors(expert: str, litellm: Any) -> Iterator[None]:
         litellm.exceptions.InternalServerError,
     ) as exc:
         raise ExpertUnavailable(expert, _first_line(exc)) from exc
-    except litellm.exceptions.OpenAIError as exc:
+    except OpenAIError as exc:
         status = getattr(exc, "status_code", None)
-        if isinstance(status, int) and 400 <= status < 500:
+        if status in REFUSALS:
             raise ExpertRejected(expert, _first_line(exc), status) from exc
         raise ExpertError(expert, _first_line(exc)) from exc
 

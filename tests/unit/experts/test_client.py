@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -323,7 +324,7 @@ async def test_a_real_server_notices_that_the_client_left(api: ApiServer) -> Non
     client = HttpExpert("tiny", api.url, "endless")
     async with aclosing(client.stream(BODY)) as chunks:  # type: ignore[type-var]
         await anext(chunks)
-    assert api.hung_up.wait(timeout=10)
+    assert await asyncio.to_thread(api.hung_up.wait, 10)
     await client.aclose()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from collections.abc import AsyncIterator
@@ -84,7 +85,7 @@ async def test_closing_a_stream_hangs_up(pool: Pool, api: ApiServer) -> None:
     expert = remote(api, model="endless")
     async with aclosing(pool.stream(expert, BODY)) as chunks:  # type: ignore[type-var]
         await anext(chunks)
-    assert api.hung_up.wait(timeout=10)
+    assert await asyncio.to_thread(api.hung_up.wait, 10)
 
 
 async def test_an_expert_that_moved_is_asked_at_its_new_address(pool: Pool, api: ApiServer) -> None:
