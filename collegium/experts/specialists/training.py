@@ -29,7 +29,7 @@ CHECKPOINT_EVERY = 20
 TARGETS = ("q_proj", "v_proj", "gate_proj", "up_proj", "down_proj")
 VALIDATION_EXAMPLES = 64
 # More for the skills that the base model lacks most.
-STEPS = {"conversion": 260, "json": 110, "labels": 160, "lists": 280, "sql": 170}
+STEPS = {"conversion": 220, "json": 90, "labels": 130, "lists": 260, "sql": 140}
 
 
 @dataclass(frozen=True)
