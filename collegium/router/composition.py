@@ -54,9 +54,7 @@ class Assignment:
         return max(self.bound - self.quality, 0.0)
 
 
-def compose(
-    quality: Array, budgets: Sequence[Budget], weights: Array | None = None
-) -> Assignment:
+def compose(quality: Array, budgets: Sequence[Budget], weights: Array | None = None) -> Assignment:
     """The best expert for each row, exactly; raises NoFeasibleExpert with the nearest budgets.
 
     `quality` has shape (rows, experts), NaN where an expert must not be chosen; `weights` (rows,)
