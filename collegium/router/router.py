@@ -82,7 +82,7 @@ class Router:
         )
         if named:
             return _named(query, reading, forecasts, down)
-        tolerated = self._tolerances.at(query.limits.tradeoff or 0.0)
+        tolerated = self._tolerances.at(query.limits.tradeoff or 0.0, query.text)
         chosen, policy = _chosen(query, candidates, reading, forecasts, tolerated)
         if chosen is None:  # worth another try where one that fits is only down
             waiting = (error for name, error in down.items() if name in fitting)

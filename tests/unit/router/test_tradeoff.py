@@ -17,38 +17,41 @@ from collegium.router.costs import Speeds
 from collegium.router.decision import Forecast, Limits, Query
 from collegium.router.policy import choose, tolerance
 from collegium.router.router import Router
-from collegium.router.tradeoff import STOPS, Curve, Measure, Tolerances, choices, curve
+from collegium.router.tradeoff import (
+    DITHER,
+    STOPS,
+    Curve,
+    Measure,
+    Sample,
+    Tolerances,
+    choices,
+    curve,
+)
 from tests.unit.router.synthetic import PRICED, WordEncoder
 
 Array = NDArray[np.float64]
 PRICES = np.array([1.0, 3.0, 10.0])
 
 
-def traffic(count: int, seed: int) -> tuple[Array, Array, Array]:
+def traffic(count: int, seed: int) -> Sample:
     """Forecasts, costs and scores of three experts, the dearer the better on average."""
     rng = np.random.default_rng(seed)
     hard = rng.beta(2, 2, (count, 1))
     skill = np.array([0.1, 0.2, 0.35]) + 0.15 * rng.normal(size=(count, 3))
     quality = np.clip(1 - hard + skill, 0.01, 0.99)
     scores = (rng.random((count, 3)) < quality).astype(np.float64)
-    return quality, np.tile(PRICES, (count, 1)), scores
+    return Sample(quality, np.tile(PRICES, (count, 1)), scores)
 
 
 def measured(measure: Measure, tolerated: float, seed: int) -> float:
     """What a tolerance gives on new traffic."""
-    quality, cost, scores = traffic(20_000, seed)
-    chosen, rows = choices(quality, cost, tolerated), np.arange(len(quality))
-    if measure == "share":
-        return float(np.mean(chosen == 2))
-    if measure == "cost":
-        return float(cost[rows, chosen].mean())
-    return float(scores[rows, chosen].mean() / scores.mean(axis=0).max())
+    return traffic(20_000, seed).at(tolerated)[measure]
 
 
 @pytest.fixture(scope="module")
 def calibrated() -> Curve:
     """A curve of 8,000 queries."""
-    return curve(*traffic(8_000, seed=1))
+    return curve(traffic(8_000, seed=1))
 
 
 @pytest.mark.parametrize("target", [0.05, 0.2, 0.4, 0.6, 0.8, 0.95])
@@ -83,8 +86,8 @@ def test_without_calibration_the_same_target_is_missed() -> None:
 
 def test_traffic_that_changed_is_not_hit() -> None:
     """The promise is for traffic like the calibration's: with other forecasts it does not hold."""
-    quality, cost, scores = traffic(8_000, seed=1)
-    tolerated = curve(0.3 * quality, cost, scores).tolerance_for("share", 0.4)
+    other = traffic(8_000, seed=1)
+    tolerated = curve(replace(other, quality=0.3 * other.quality)).tolerance_for("share", 0.4)
     assert abs(measured("share", tolerated, 2) - 0.4) > 0.02
 
 
@@ -104,9 +107,28 @@ def test_each_trade_off_saves_as_much_as_the_last(calibrated: Curve) -> None:
 
 def test_where_all_cost_the_same_there_is_nothing_to_trade() -> None:
     """It says how prices are set."""
-    quality, cost, scores = traffic(50, seed=0)
+    free = replace(traffic(50, seed=0), cost=np.zeros((50, 3)))
     with pytest.raises(SetupError, match="nothing to trade"):
-        curve(quality, np.zeros_like(cost), scores).stops()
+        curve(free).stops()
+
+
+def test_experts_of_one_price_share_the_dear_share() -> None:
+    """Two that cost the same are both dear: choosing between them is no question of money."""
+    sample = replace(traffic(4_000, seed=1), cost=np.tile([1.0, 9.0, 9.0], (4_000, 1)))
+    assert sample.at(-1.0)["share"] == 1.0
+    assert curve(sample).tolerance_for("share", 0.99) < 0
+
+
+def test_queries_that_look_alike_are_split_to_hit_a_share() -> None:
+    """An encoder that cuts long prompts gives the same forecasts for all: still 30 % are 30 %."""
+    alike = np.tile([0.6, 0.7, 0.8], (4_000, 1))
+    sample = Sample(alike, np.tile(PRICES, (4_000, 1)))
+    tolerated = curve(sample).tolerance_for("share", 0.3)
+    card = {"tradeoff": {"tolerances": [0.0, *[tolerated] * 9, 1.0]}}
+    served = [Tolerances.of(card).at(5, f"query {i}") for i in range(4_000)]
+    chosen = choices(alike, sample.cost, np.array(served))
+    assert np.mean(chosen == 2) == pytest.approx(0.3, abs=0.02)
+    assert served == [Tolerances.of(card).at(5, f"query {i}") for i in range(4_000)]
 
 
 few = st.sampled_from([0.0, 0.2, 0.5, 0.9])
@@ -134,7 +156,8 @@ def test_an_uncalibrated_card_means_what_it_always_did(tradeoff: float) -> None:
 def test_a_calibrated_card_is_interpolated_and_its_floor_never_crossed() -> None:
     """Between its stops in a straight line."""
     card = {"tradeoff": {"tolerances": np.linspace(0, 1, STOPS).tolist()}}
-    assert Tolerances.of(card).at(2.5) == pytest.approx(0.25)
+    assert Tolerances.of(card).at(2.5, "a query") == pytest.approx(0.25, abs=DITHER / 2)
+    assert Tolerances.of(card).at(0, "a query") == 0
     assert Tolerances.of({**card, "floor": {"tolerance": 0.1}}).at(2.5) == 0.1
     assert Tolerances.of({"floor": {"tolerance": 0.1}}).at(10) == 0.1
 
