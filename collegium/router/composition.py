@@ -170,7 +170,8 @@ class _Problem:
             replace(
                 b,
                 use=b.use[rows],
-                limit=(b.limit - self.weights[closed] @ b.use[closed, chosen[closed]]) / share,
+                limit=(b.limit - float(self.weights[closed] @ b.use[closed, chosen[closed]]))
+                / share,
             )
             for b in self.budgets
         ]

@@ -112,7 +112,7 @@ def loads(started: Array, finished: Array) -> Array:
     """
     before = np.searchsorted(np.sort(started), started, side="left")
     gone = np.searchsorted(np.sort(finished), started, side="right")
-    return np.maximum(before - gone, 0).astype(np.float64)
+    return np.asarray(np.maximum(before - gone, 0), dtype=np.float64)
 
 
 def median_percentage_error(forecast: Array, actual: Array) -> float:

@@ -149,7 +149,7 @@ class Curve:
             )
         targets = np.linspace(cost[0], cost[-1], STOPS)
         found = np.interp(targets[1:-1], cost[::-1], tolerance[::-1])
-        return np.r_[0.0, found, 1.0]
+        return np.asarray(np.r_[0.0, found, 1.0])
 
     def _falling(self, measure: Measure) -> Array:
         """The measure without its noise: the nearest curve that never rises."""

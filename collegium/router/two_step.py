@@ -54,7 +54,8 @@ class TwoStep:
 
     def predict(self, X: Array) -> Indices:
         """Each query's expert, shape (n,)."""
-        return self.assignment.experts[self.head.predict_proba(X).argmax(axis=1)]
+        categories = self.head.predict_proba(X).argmax(axis=1)
+        return np.asarray(self.assignment.experts[categories])
 
 
 def by_category(values: Array, categories: Any, names: Any) -> Array:

@@ -16,7 +16,7 @@ Array = NDArray[np.float64]
 WORDS = ("red", "blue", "green")
 
 
-@parametrize_with_checks([IntentHead(), RelativeDistance()])
+@parametrize_with_checks([IntentHead(), RelativeDistance()])  # type: ignore[untyped-decorator]
 def test_they_are_scikit_learn_estimators(estimator: Any, check: Any) -> None:
     """The shared suite: parameters, cloning, shapes, what is refused."""
     check(estimator)

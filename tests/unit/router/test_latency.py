@@ -27,11 +27,12 @@ def answers(
     rng = np.random.default_rng(seed)
     found = []
     for _ in range(count):
-        prompt, output, load = rng.integers(20, 1500), rng.integers(5, 300), rng.integers(0, 8)
+        prompt, output = float(rng.integers(20, 1500)), float(rng.integers(5, 300))
+        load = float(rng.integers(0, 8))
         off = float(np.exp(noise * rng.normal()))
         ttft = TRUE.ttft_ms(prompt, load) * off
         whole = TRUE.latency_ms(prompt, output, load) * off
-        found.append(Timing(prompt, output, whole, ttft if streamed else None, float(load)))
+        found.append(Timing(prompt, output, whole, ttft if streamed else None, load))
     return found
 
 
