@@ -196,7 +196,7 @@ def _print(report: RoutingReport, *, markdown: bool) -> None:
         for rows in (text.table(found), text.differences(found), text.group_table(found)):
             show(rows)
         show(text.robustness_table(found))
-        for line in text.remarks(found):
+        for line in (*text.remarks(found), *text.alarms(found)):
             click.echo(f"- {line}")
         click.echo()
     show(text.overview(report))

@@ -83,8 +83,6 @@ def _contender(
     place: dict[str, int],
     best: float,
 ) -> Contender:
-    macro = bootstrap.interval(lambda m: m[..., count + index])
-    assert macro is not None  # a mean is always defined
     accuracy = bootstrap.mean(index)
     others = {name: place[name] for name in COMPARED if place[name] != index}
     curve, pair, (low, high) = _curve(setting, result), _pair(setting, result), setting.range_usd
@@ -93,7 +91,7 @@ def _contender(
         kind=result.kind,
         note=result.note,
         accuracy=accuracy,
-        macro_accuracy=macro,
+        macro_accuracy=bootstrap.bounded(lambda m: m[..., count + index], bounds=(0.0, 1.0)),
         groups=by_group(result.scores, setting.tasks, setting.groups),
         per_task=by_name(result.scores, setting.tasks),
         cost_usd=float(result.costs.mean()),
@@ -134,9 +132,8 @@ def by_group(
 
 
 def _macro_gap(bootstrap: Bootstrap, count: int, index: int, other: int) -> Interval:
-    found = bootstrap.interval(lambda m: m[..., count + index] - m[..., count + other])
-    assert found is not None  # a difference of means is always defined
-    return found
+    left, right = count + index, count + other
+    return bootstrap.bounded(lambda m: m[..., left] - m[..., right], bounds=(-1.0, 1.0))
 
 
 def _curve(setting: Setting, result: Result) -> Sweep | None:

@@ -27,10 +27,11 @@ def html_page(report: RoutingReport) -> str:
 
 def _header(report: RoutingReport) -> str:
     prompts = sum(found.test_prompts for found in report.sets)
+    sets = "1 set" if len(report.sets) == 1 else f"{len(report.sets)} sets"
     left_out = f", each {report.left_out} left out of training" if report.left_out else ""
     return (
         "<header>\n<h1>How good is the routing?</h1>\n"
-        f"<p>{len(report.sets)} sets of recorded outcomes, {prompts} judged prompts{left_out}; "
+        f"<p>{sets} of recorded outcomes, {prompts} judged prompts{left_out}; "
         f"measured on {escape(report.provenance.date[:10])}. Differences are points of accuracy "
         "with paired bootstrap 95 % intervals over prompts; a star where zero lies outside.</p>\n"
         "</header>\n"

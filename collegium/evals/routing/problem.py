@@ -8,7 +8,8 @@ import numpy as np
 
 from collegium.errors import SetupError
 from collegium.evals.arrays import Bools, Floats, Ints
-from collegium.evals.data import RoutingData, load_set
+from collegium.evals.data import RoutingData
+from collegium.evals.formats import load_any
 from collegium.evals.routing import labels as label
 from collegium.evals.routing.costs import cost_model
 from collegium.evals.routing.splits import Fold, given_split, hash_split, leave_out, single_fold
@@ -54,7 +55,7 @@ def read_problem(
     folder: Path, *, pool: Sequence[str] = (), left_out: str | None = None, seed: int = 0
 ) -> Problem:
     """Read one folder; its `split` label decides where it names both parts, else a hash."""
-    data = of_pool(load_set(folder), pool)
+    data = of_pool(load_any(folder), pool)
     training = given_split(data.labels.get("split"))
     how = "split as labelled" if training is not None else "split 70/30 by hash of prompt_id"
     if training is None and not left_out:
@@ -71,7 +72,7 @@ def read_two(
     seed: int = 0,
 ) -> Problem:
     """Read two folders: all of the first is learnt from, all of the second is judged."""
-    lesson, exam = load_set(train), load_set(test)
+    lesson, exam = load_any(train), load_any(test)
     if pool:
         lesson, exam = of_pool(lesson, pool), of_pool(exam, pool)
     common = [name for name in lesson.models if name in exam.models]

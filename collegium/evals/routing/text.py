@@ -142,16 +142,17 @@ def remarks(found: SetReport) -> list[str]:
     lines += found.notes
     if found.unseen_tasks and found.folds == 1:
         lines.append(f"tasks nobody was trained on: {', '.join(found.unseen_tasks)}")
-    return lines + alarms(found)
+    return lines
 
 
 def alarms(found: SetReport) -> list[str]:
-    """Name the routers that send nearly everything to one model."""
-    return [
-        f"collapse: '{row.name}' sends {percent(row.spread.top_share)} to '{row.spread.top_expert}'"
-        for row in found.routers
-        if row.spread is not None and row.spread.collapsed
-    ]
+    """Name the routers that send nearly everything to one model, a line a model."""
+    sent: dict[str, list[str]] = {}
+    for row in found.routers:
+        if row.spread is not None and row.spread.collapsed:
+            share = f"'{row.name}' {percent(row.spread.top_share)}"
+            sent.setdefault(row.spread.top_expert, []).append(share)
+    return [f"collapse: to '{model}' go {', '.join(shares)}" for model, shares in sent.items()]
 
 
 def shares(found: Interval) -> str:
