@@ -27,6 +27,7 @@ EXISTING_FOLDER = click.Path(path_type=Path)
     type=click.Choice(["task", "domain", "model"]),
     help="Judge each on what was left out of training.",
 )
+@click.option("--train-size", type=click.IntRange(10), help="Learn from so many prompts only.")
 @click.option("--pool", help="Only these models, separated by commas.")
 @click.option("--seed", default=0, help="Seed of the split and the bootstrap.")
 @click.option("--data", type=click.Path(path_type=Path), help="Folder of the shared data sets.")
@@ -89,6 +90,7 @@ def _evaluate(
     train: Path | None,
     test: Path | None,
     leave_out: str | None,
+    train_size: int | None,
     pool: str | None,
     data: Path | None,
 ) -> RoutingReport:
@@ -101,12 +103,15 @@ def _evaluate(
     from collegium.evals.routing.encoders import encoder as named_encoder
     from collegium.evals.routing.evaluate import evaluate, mean_differences
     from collegium.evals.routing.exam_results import contender_count
+    from collegium.evals.routing.problem import taught_by_fewer
     from collegium.evals.routing.routing_report import RoutingReport
     from collegium.settings import load_settings
 
     contenders = named_routers(routers)
     models = tuple(name.strip() for name in (pool or "").split(",") if name.strip())
     problems = list(_problems(datasets, train, test, data, models, leave_out, seed))
+    if train_size is not None:
+        problems = [taught_by_fewer(problem, train_size, seed=seed) for problem in problems]
     cache, found = EmbeddingCache(load_settings().cache_dir), []
     vectors = [cache.encode(named_encoder(encoder), p.prompts) for p in problems]
     with tqdm(total=len(problems) * contender_count(contenders), unit="router") as bar:

@@ -82,17 +82,29 @@ def read_two(
             f"against {', '.join(exam.models)}"
         )
     notes = [
-        f"{len(missing)} models of '{side}' are left out, for '{other}' has no outcomes of "
-        f"them: {', '.join(missing)}"
-        for side, other, missing in (
-            (lesson.name, exam.name, sorted(set(lesson.models) - set(common))),
-            (exam.name, lesson.name, sorted(set(exam.models) - set(common))),
+        f"models without outcomes in '{folder}', so left out: {', '.join(missing)}"
+        for folder, missing in (
+            (test, sorted(set(lesson.models) - set(common))),
+            (train, sorted(set(exam.models) - set(common))),
         )
         if missing
     ]
     training = np.arange(len(lesson.prompts) + len(exam.prompts)) < len(lesson.prompts)
     data = stacked(of_pool(lesson, common), of_pool(exam, common))
     return build(data, training, left_out=left_out, seed=seed, notes=notes)
+
+
+def taught_by_fewer(problem: Problem, size: int, *, seed: int = 0) -> Problem:
+    """Keep at most `size` training prompts of each fold, drawn by chance."""
+    folds = []
+    for fold in problem.folds:
+        drawn = np.random.default_rng(seed).permutation(fold.train)[:size]
+        folds.append(replace(fold, train=np.sort(drawn)))
+    kept = replace(problem, folds=tuple(folds))
+    learnt = problem.scores[kept.train_rows]
+    if not np.isfinite(learnt).any(axis=0).all():
+        raise SetupError(f"--train-size {size} leaves a model without an outcome to learn from")
+    return kept
 
 
 def of_pool(data: RoutingData, pool: Sequence[str]) -> RoutingData:

@@ -104,6 +104,12 @@ def test_a_task_is_left_out(command: Command) -> None:
     assert (found["folds"], found["test_prompts"]) == (3, 120)
 
 
+def test_fewer_labels_can_be_asked_for(command: Command) -> None:
+    """How good is a router after so many labels?"""
+    found = json.loads(command("first", "--train-size", "30", "--json", "-").stdout)["sets"][0]
+    assert found["train_prompts"] == 30
+
+
 def test_a_pool_is_a_list_of_models(command: Command) -> None:
     """Blanks around names do no harm."""
     found = json.loads(command("first", "--pool", "sums-7b, all-70b", "--json", "-").stdout)

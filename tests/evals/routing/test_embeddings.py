@@ -7,6 +7,7 @@ import pytest
 
 from collegium.errors import SetupError
 from collegium.evals.routing.embeddings import FILE, EmbeddingCache
+from collegium.evals.routing.encoders import DEFAULT, encoder
 from tests.evals.routing.worlds import SkillEncoder
 
 
@@ -34,6 +35,16 @@ def test_encoders_do_not_share_vectors(tmp_path: Path) -> None:
     cache.encode(SkillEncoder(), ["maths 1"], progress=False)
     cache.encode(other, ["maths 1"], progress=False)
     assert other.texts == ["maths 1"]
+
+
+def test_the_default_encoder_is_minilm(tmp_path: Path) -> None:
+    """Its vectors come back from disk as they were made."""
+    minilm = encoder(DEFAULT)
+    made = EmbeddingCache(tmp_path).encode(minilm, ["a cat", "a kitten", "tax law"], progress=False)
+    assert made.shape == (3, 384)
+    assert made[0] @ made[1] > 0.6 > made[0] @ made[2]
+    again = EmbeddingCache(tmp_path).encode(minilm, ["tax law"], progress=False)
+    np.testing.assert_array_equal(again[0], made[2])
 
 
 def test_a_damaged_cache_says_what_to_do(tmp_path: Path) -> None:

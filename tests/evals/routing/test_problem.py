@@ -8,7 +8,7 @@ import pytest
 
 from collegium.errors import SetupError
 from collegium.evals.data import RoutingData
-from collegium.evals.routing.problem import build, read_problem, read_two
+from collegium.evals.routing.problem import build, read_problem, read_two, taught_by_fewer
 from tests.evals.routing.worlds import MODELS, save, world
 
 
@@ -114,6 +114,26 @@ def test_a_task_is_the_first_label_that_tells_prompts_apart() -> None:
     assert set(build(constant, np.arange(60) < 40).tasks) == {"d0", "d1", "d2", "d3"}
     bare = replace(world(20), labels={})
     assert set(build(bare, np.arange(60) < 40).tasks) == {"unlabelled"}
+
+
+def test_fewer_prompts_teach() -> None:
+    """As many as were asked for, the same for the same seed; judged prompts stay."""
+    problem = build(world(20), np.arange(60) < 40)
+    few = taught_by_fewer(problem, 15, seed=1)
+    assert len(few.train_rows) == 15
+    assert set(few.train_rows) <= set(problem.train_rows)
+    assert few.test_rows.tolist() == problem.test_rows.tolist()
+    assert few.train_rows.tolist() == taught_by_fewer(problem, 15, seed=1).train_rows.tolist()
+    assert few.train_rows.tolist() != taught_by_fewer(problem, 15, seed=2).train_rows.tolist()
+    assert taught_by_fewer(problem, 99).train_rows.tolist() == list(range(40))
+
+
+def test_too_few_prompts_to_know_a_model_are_refused() -> None:
+    """A column without any outcome can't be learnt."""
+    data = world(20)
+    data.scores[1:40, 0] = np.nan
+    with pytest.raises(SetupError, match="--train-size 2 leaves a model without"):
+        taught_by_fewer(build(data, np.arange(60) < 40), 2, seed=1)
 
 
 def test_leaving_domains_out_needs_domains() -> None:
