@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,6 @@ import click
 from collegium.cli.output import print_table
 
 if TYPE_CHECKING:
-    from collegium.evals.routing.problem import Problem
     from collegium.evals.routing.routing_report import RoutingReport
 
 EXISTING_FOLDER = click.Path(path_type=Path)
@@ -38,14 +37,14 @@ EXISTING_FOLDER = click.Path(path_type=Path)
 )
 @click.option("--html", type=click.Path(path_type=Path), help="Write a page with plots.")
 def routing(
-    datasets: tuple[str, ...], json_file: str | None, html: Path | None, markdown: bool, **kw: Any
+    json_file: str | None, html: Path | None, markdown: bool, data: Path | None, **asked: Any
 ) -> None:
     """Judge routers on recorded outcomes, against baselines and the oracle.
 
     DATASET is a folder or the name of a shared set; without one, all shared sets.
     """
-    _refuse_swallowed_set(json_file, kw["data"])
-    report = _evaluate(datasets, **kw)
+    _refuse_swallowed_set(json_file, data)
+    report = _evaluate(data=data, **asked)
     if html is not None:
         from collegium.evals.routing.page import html_page
 
@@ -63,111 +62,41 @@ def routing(
 def _refuse_swallowed_set(json_file: str | None, data: Path | None) -> None:
     """`--json routerdc7` takes the set for the file; say so instead of writing it."""
     from collegium.evals.data import PROMPTS
+    from collegium.evals.routing.sources import shared_set
 
-    if json_file in (None, "-"):
+    if json_file is None or json_file == "-":
         return
-    if (Path(str(json_file)) / PROMPTS).is_file() or _shared(str(json_file), data):
+    if (Path(json_file) / PROMPTS).is_file() or shared_set(json_file, data):
         raise click.UsageError(f"'{json_file}' is a data set; put it before --json, or --json -")
 
 
-def _shared(name: str, data: Path | None) -> Path | None:
-    """Return the folder of a shared set of this name, if there is one."""
-    from collegium.errors import SetupError
-    from collegium.evals.data import PROMPTS, data_root
-
-    try:
-        folder = data_root(data) / name
-    except SetupError:
-        return None
-    return folder if (folder / PROMPTS).is_file() else None
-
-
 def _evaluate(
-    datasets: Sequence[str],
-    routers: Sequence[str],
-    encoder: str,
-    seed: int,
-    train: Path | None,
-    test: Path | None,
-    leave_out: str | None,
-    train_size: int | None,
-    pool: str | None,
-    data: Path | None,
+    routers: Sequence[str], encoder: str, pool: str | None, seed: int, **asked: Any
 ) -> RoutingReport:
-    from tqdm import tqdm
-
     from collegium.evals.provenance import provenance
-    from collegium.evals.routing.contenders import headline
-    from collegium.evals.routing.contenders import routers as named_routers
+    from collegium.evals.routing import contenders
     from collegium.evals.routing.embeddings import EmbeddingCache
     from collegium.evals.routing.encoders import encoder as named_encoder
-    from collegium.evals.routing.evaluate import evaluate, mean_differences
-    from collegium.evals.routing.exam_results import contender_count
-    from collegium.evals.routing.problem import taught_by_fewer
+    from collegium.evals.routing.evaluate import mean_differences
     from collegium.evals.routing.routing_report import RoutingReport
+    from collegium.evals.routing.run import judge
+    from collegium.evals.routing.sources import Request, problems
     from collegium.settings import load_settings
 
-    contenders = named_routers(routers)
+    judged, eyes = contenders.routers(routers), named_encoder(encoder)
     models = tuple(name.strip() for name in (pool or "").split(",") if name.strip())
-    problems = list(_problems(datasets, train, test, data, models, leave_out, seed))
-    if train_size is not None:
-        problems = [taught_by_fewer(problem, train_size, seed=seed) for problem in problems]
-    cache, found = EmbeddingCache(load_settings().cache_dir), []
-    vectors = [cache.encode(named_encoder(encoder), p.prompts) for p in problems]
-    with tqdm(total=len(problems) * contender_count(contenders), unit="router") as bar:
-        for problem, X in zip(problems, vectors, strict=True):
-            bar.set_description(problem.name)
-
-            def tick(name: str) -> None:
-                bar.set_postfix_str(name)
-                bar.update()
-
-            found.append(evaluate(problem, X, contenders, seed=seed, tick=tick))
-    counts = {"sets": len(found), "routers": len(contenders)}
+    request = Request(pool=models, seed=seed, **asked)
+    cache = EmbeddingCache(load_settings().cache_dir)
+    found = judge(problems(request), judged, eyes, cache, seed=seed)
     command = " ".join(("collegium eval routing", *_arguments(click.get_current_context())))
     return RoutingReport(
         encoder,
-        leave_out,
-        headline(contenders),
+        request.leave_out,
+        contenders.headline(judged),
         tuple(each.report for each in found),
         mean_differences(found),
-        provenance(command, seed, counts),
+        provenance(command, seed, {"sets": len(found), "routers": len(judged)}),
     )
-
-
-def _problems(
-    datasets: Sequence[str],
-    train: Path | None,
-    test: Path | None,
-    data: Path | None,
-    pool: Sequence[str],
-    left_out: str | None,
-    seed: int,
-) -> Iterator[Problem]:
-    """Read what the command names, and refuse what does not go together."""
-    from collegium.errors import SetupError
-    from collegium.evals.data import data_root, data_sets
-    from collegium.evals.routing.problem import read_problem, read_two
-
-    if left_out == "model":
-        raise SetupError("--leave-out model needs newcomers, which this version can't judge yet")
-    if (train is None) != (test is None):
-        raise SetupError("--train and --test belong together: name both folders")
-    if train is not None and test is not None:
-        if datasets:
-            raise SetupError("name data sets or --train and --test, not both")
-        yield read_two(train, test, pool=pool, left_out=left_out, seed=seed)
-        return
-    if not datasets:
-        datasets = [str(folder) for folder in data_sets(data_root(data))]
-    for name in datasets:
-        folder = Path(name) if Path(name).is_dir() else _shared(name, data)
-        if folder is None:
-            raise SetupError(
-                f"there is no data set '{name}': no folder of that name, and no set of "
-                "--data, COLLEGIUM_DATA or ../shared/data"
-            )
-        yield read_problem(folder, pool=pool, left_out=left_out, seed=seed)
 
 
 def _arguments(context: click.Context) -> list[str]:
