@@ -1,15 +1,16 @@
 """From choices and forecasts to the numbers of a report."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from collegium.evals.arrays import Floats, Ints
-from collegium.evals.bootstrap import RESAMPLES, Bootstrap, Interval
+from collegium.evals.bootstrap import RESAMPLES, Interval
 from collegium.evals.calibration import Calibration, calibration
 from collegium.evals.pool import spread
 from collegium.evals.routing import baselines as base
+from collegium.evals.routing.averages import GROUP, MACRO, MICRO, Averages
 from collegium.evals.routing.choosing import Sweep, picked, sweep
 from collegium.evals.routing.curves import aiq
 from collegium.evals.routing.exam_results import Judged, Result
@@ -17,8 +18,6 @@ from collegium.evals.routing.pairs import Pair, PairNumbers, pair_numbers
 from collegium.evals.routing.routing_report import Contender, Robustness
 
 COMPARED = (base.BEST_SINGLE, base.TASK_TABLE, base.TUNED_KNN)
-SMALL_STRATUM = 5
-"""Tasks with fewer judged prompts are drawn together: alone they would seem without doubt."""
 SAME_PRICE = 1.2
 """Money decides nothing where the dearest model costs no more than so many times the cheapest."""
 
@@ -44,55 +43,36 @@ def contenders(
     setting: Setting, results: Sequence[Result], *, resamples: int = RESAMPLES
 ) -> tuple[tuple[Contender, ...], Floats]:
     """Measure every result; also return the accuracies of the bootstrap, (resamples, results)."""
-    table = np.stack([result.scores for result in results], axis=1)
-    weighted = table * macro_weights(setting.tasks)[:, None]
-    bootstrap = Bootstrap(
-        np.hstack([table, weighted]),
-        strata=strata(setting.tasks),
+    averages = Averages(
+        np.stack([result.scores for result in results], axis=1),
+        setting.tasks,
+        setting.groups,
         resamples=resamples,
         seed=setting.seed,
     )
-    place = {result.name: i for i, result in enumerate(results) if result.kind != "router"}
-    best = float(bootstrap.means[place[base.ORACLE]])
-    rows = [
-        _contender(setting, result, bootstrap, index, len(results), place, best)
-        for index, result in enumerate(results)
-    ]
-    return tuple(rows), bootstrap.replicates[:, : len(results)]
-
-
-def macro_weights(tasks: Sequence[str]) -> Floats:
-    """Return the weight of each prompt in the mean over tasks; their mean is 1."""
-    _, index, counts = np.unique(np.asarray(tasks), return_inverse=True, return_counts=True)
-    return np.asarray(len(tasks) / (len(counts) * counts[index]), dtype=np.float64)
-
-
-def strata(tasks: Sequence[str]) -> list[str]:
-    """Return each prompt's stratum for the bootstrap: its task, small tasks together."""
-    names, counts = np.unique(np.asarray(tasks), return_counts=True)
-    small = {str(name) for name, count in zip(names, counts, strict=True) if count < SMALL_STRATUM}
-    return ["" if task in small else task for task in tasks]
+    bars = {result.name: i for i, result in enumerate(results) if result.kind != "router"}
+    rows = [_contender(setting, result, averages, i, bars) for i, result in enumerate(results)]
+    return tuple(rows), averages.replicates
 
 
 def _contender(
-    setting: Setting,
-    result: Result,
-    bootstrap: Bootstrap,
-    index: int,
-    count: int,
-    place: dict[str, int],
-    best: float,
+    setting: Setting, result: Result, averages: Averages, index: int, bars: Mapping[str, int]
 ) -> Contender:
-    accuracy = bootstrap.mean(index)
-    others = {name: place[name] for name in COMPARED if place[name] != index}
+    accuracy = averages.mean(index)
+    best = averages.mean(bars[base.ORACLE]).estimate
     curve, pair, (low, high) = _curve(setting, result), _pair(setting, result), setting.range_usd
+
+    def differences(weighting: str) -> dict[str, Interval]:
+        others = {name: bars[name] for name in COMPARED if bars[name] != index}
+        return {name: averages.difference(index, i, weighting) for name, i in others.items()}
+
     return Contender(
         name=result.name,
         kind=result.kind,
         note=result.note,
         accuracy=accuracy,
-        macro_accuracy=bootstrap.bounded(lambda m: m[..., count + index], bounds=(0.0, 1.0)),
-        groups=by_group(result.scores, setting.tasks, setting.groups),
+        macro_accuracy=averages.mean(index, MACRO),
+        groups={name: averages.mean(index, GROUP + name) for name in averages.groups},
         per_task=by_name(result.scores, setting.tasks),
         cost_usd=float(result.costs.mean()),
         apgr=pair.apgr,
@@ -104,8 +84,9 @@ def _contender(
         chosen_calibration=_chosen_calibration(result),
         spread=None if result.chosen is None else spread(setting.models, result.chosen),
         robustness=_robustness(result, setting.paraphrases),
-        differences={n: bootstrap.difference(index, i) for n, i in others.items()},
-        macro_differences={n: _macro_gap(bootstrap, count, index, i) for n, i in others.items()},
+        differences=differences(MICRO),
+        macro_differences=differences(MACRO),
+        group_differences={name: differences(GROUP + name) for name in averages.groups},
         curve=() if curve is None else _points(curve),
         seconds=result.seconds,
     )
@@ -115,25 +96,6 @@ def by_name(scores: Floats, names: Sequence[str]) -> dict[str, float]:
     """Return the mean score of each name."""
     labels = np.asarray(names)
     return {name: float(scores[labels == name].mean()) for name in sorted(set(names))}
-
-
-def by_group(
-    scores: Floats, tasks: Sequence[str], groups: Sequence[str] | None
-) -> dict[str, float]:
-    """Return, for each group, the mean over its tasks of the mean score on each."""
-    if groups is None:
-        return {}
-    labels, found = np.asarray(groups), {}
-    for group in sorted(set(groups)):
-        rows = np.flatnonzero(labels == group)
-        means = by_name(scores[rows], [tasks[row] for row in rows])
-        found[group] = float(np.mean(list(means.values())))
-    return found
-
-
-def _macro_gap(bootstrap: Bootstrap, count: int, index: int, other: int) -> Interval:
-    left, right = count + index, count + other
-    return bootstrap.bounded(lambda m: m[..., left] - m[..., right], bounds=(-1.0, 1.0))
 
 
 def _curve(setting: Setting, result: Result) -> Sweep | None:

@@ -34,7 +34,7 @@ class Contender:
     """Mean score over prompts, in [0, 1]."""
     macro_accuracy: Interval
     """Mean over tasks of the mean score on each."""
-    groups: dict[str, float]
+    groups: dict[str, Interval]
     """Macro accuracy within each of the set's own groups of tasks."""
     per_task: dict[str, float]
     cost_usd: float
@@ -53,6 +53,8 @@ class Contender:
     differences: dict[str, Interval]
     """Accuracy less that of the best single model, the task table, the tuned kNN."""
     macro_differences: dict[str, Interval]
+    group_differences: dict[str, dict[str, Interval]]
+    """The same within each group, of macro accuracies."""
     curve: tuple[tuple[float, float], ...]
     """(dollars a query, accuracy) from money no object to the cheapest model."""
     seconds: float

@@ -73,8 +73,14 @@ def group_table(found: SetReport) -> list[list[str]]:
     names = list(found.contenders[0].groups)
     if not names:
         return []
-    rows = [[label(row), *(f"{100 * row.groups[n]:.2f}" for n in names)] for row in ordered(found)]
-    return [["macro accuracy %", *names], *rows]
+    table = LABELS[base.TASK_TABLE]
+    head = ["macro accuracy %", *names, *(f"{name}, less {table}" for name in names)]
+    rows = []
+    for row in ordered(found):
+        gaps = [row.group_differences[name].get(base.TASK_TABLE) for name in names]
+        cells = [shares(row.groups[name]) for name in names]
+        rows.append([label(row), *cells, *("-" if gap is None else points(gap) for gap in gaps)])
+    return [head, *rows]
 
 
 def robustness_table(found: SetReport) -> list[list[str]]:

@@ -144,9 +144,13 @@ def test_groups_have_their_own_macro_accuracy() -> None:
     group = tuple("OOD" if task == "law" else "ID" for task in data.labels["task"])
     found = judge(replace(data, labels={**data.labels, "group": group}), 120)
     right = row(found, "knows_all")
-    assert right.groups["OOD"] == pytest.approx(right.per_task["law"])
+    assert right.groups["OOD"].estimate == pytest.approx(right.per_task["law"])
     both = (right.per_task["maths"] + right.per_task["poems"]) / 2
-    assert right.groups["ID"] == pytest.approx(both)
+    assert right.groups["ID"].estimate == pytest.approx(both)
+    single = row(found, "best_single").groups["ID"].estimate
+    gain = right.group_differences["ID"]["best_single"]
+    assert gain.estimate == pytest.approx(both - single)
+    assert gain.low > 0
 
 
 def test_paraphrases_show_robustness() -> None:
@@ -213,7 +217,7 @@ def test_means_over_sets_count_each_set_alike(found: Evaluated) -> None:
 CONTENDER_KEYS = {
     "name", "kind", "note", "accuracy", "macro_accuracy", "groups", "per_task", "cost_usd", "apgr",
     "cpt50", "cpt80", "aiq", "gap_at_oracle", "calibration", "chosen_calibration", "spread",
-    "robustness", "differences", "macro_differences", "curve", "seconds",
+    "robustness", "differences", "macro_differences", "group_differences", "curve", "seconds",
 }  # fmt: skip
 SET_KEYS = {
     "name", "models", "model_costs", "train_prompts", "test_prompts", "tasks", "unseen_tasks",
