@@ -12,6 +12,7 @@ from collegium.evals.data import RoutingData
 from collegium.evals.formats import load_any
 from collegium.evals.routing import labels as label
 from collegium.evals.routing.costs import cost_model
+from collegium.evals.routing.set_algebra import of_pool, stacked
 from collegium.evals.routing.splits import Fold, given_split, hash_split, leave_out, single_fold
 
 LEAVABLE = ("task", "domain", "model")
@@ -107,56 +108,6 @@ def taught_by_fewer(problem: Problem, size: int, *, seed: int = 0) -> Problem:
     return kept
 
 
-def of_pool(data: RoutingData, pool: Sequence[str]) -> RoutingData:
-    """Keep these models, in the set's order; all of them where the pool is empty."""
-    if not pool:
-        return data
-    if unknown := [name for name in pool if name not in data.models]:
-        raise SetupError(
-            f"'{data.name}' has no outcomes of {', '.join(unknown)}; it has those of "
-            f"{', '.join(data.models)}"
-        )
-    kept = [index for index, name in enumerate(data.models) if name in pool]
-    return replace(
-        data,
-        models=tuple(data.models[index] for index in kept),
-        scores=data.scores[:, kept],
-        extras={name: table[:, kept] for name, table in data.extras.items()},
-    )
-
-
-def stacked(first: RoutingData, second: RoutingData) -> RoutingData:
-    """Put two sets of the same models under one another; models are matched by name."""
-    order = [second.models.index(name) for name in first.models]
-    sizes = len(first.prompts), len(second.prompts)
-    extras = {
-        name: np.vstack(
-            [
-                _or_nothing(first.extras.get(name), first.scores.shape),
-                _or_nothing(second.extras.get(name), second.scores.shape)[:, order],
-            ]
-        )
-        for name in {**first.extras, **second.extras}
-    }
-    labels = {
-        name: (
-            *first.labels.get(name, (None,) * sizes[0]),
-            *second.labels.get(name, (None,) * sizes[1]),
-        )
-        for name in {**first.labels, **second.labels}
-    }
-    return RoutingData(
-        second.name if second.name == first.name else f"{first.name} → {second.name}",
-        first.prompt_ids + second.prompt_ids,
-        first.prompts + second.prompts,
-        labels,
-        first.models,
-        np.vstack([first.scores, second.scores[:, order]]),
-        extras,
-        {**second.prices, **first.prices},
-    )
-
-
 def build(
     data: RoutingData,
     training: Bools | None,
@@ -245,7 +196,3 @@ def _repeats(prompts: Sequence[str], training: Bools | None, judged: Bools) -> l
     known = {prompt for prompt, learnt in zip(prompts, training, strict=True) if learnt}
     again = sum(prompts[row] in known for row in np.flatnonzero(judged))
     return [f"the text of {again} judged prompts is also learnt from"] if again else []
-
-
-def _or_nothing(table: Floats | None, shape: tuple[int, ...]) -> Floats:
-    return np.full(shape, np.nan) if table is None else table
