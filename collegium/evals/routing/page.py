@@ -13,7 +13,7 @@ CURVES_TEXT = (
     "<p>Each line is the convex hull of what a router gets when forecast quality is traded against "
     "price; the dot on it is the choice that money does not enter.</p>"
 )
-BARS_TEXT = "<p>The number of judged prompts is in brackets.</p>"
+BARS_TEXT = "<p>The number of judged prompts is in brackets; at most twenty tasks are shown.</p>"
 
 
 def html_page(report: RoutingReport) -> str:
