@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from collegium.cli.eval_ood import ood
 from collegium.cli.eval_routing import routing
 from collegium.cli.output import json_option
 
@@ -24,6 +25,7 @@ def command() -> None:
     """Measure experts and routing."""
 
 
+command.add_command(ood)
 command.add_command(routing)
 
 
