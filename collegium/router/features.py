@@ -136,9 +136,13 @@ class SurfaceEncoder:
 
     def __init__(self, inner: Encoder, *, weight: float = WEIGHT) -> None:
         self.name = f"{inner.name}+surface"
-        self._inner = inner
+        self.inner = inner
         self._weight = np.float32(weight)
 
     def encode(self, texts: Sequence[str]) -> Floats:
         """Return one row a text, shape (n, inner dimensions + features)."""
-        return np.hstack([self._inner.encode(texts), self._weight * surface(texts)])
+        return self.beside(self.inner.encode(texts), texts)
+
+    def beside(self, vectors: Floats, texts: Sequence[str]) -> Floats:
+        """Append the features of `texts` to vectors that the inner encoder made of them."""
+        return np.hstack([vectors, self._weight * surface(texts)])

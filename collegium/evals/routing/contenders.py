@@ -1,6 +1,5 @@
 """Routers by name: each learns from a lesson and forecasts an exam."""
 
-import importlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -10,28 +9,20 @@ from collegium.errors import SetupError
 from collegium.evals.arrays import Floats
 from collegium.evals.routing.labels import UNLABELLED
 from collegium.evals.routing.lessons import Exam, Forecaster, Lesson
-
-REGISTRY = "collegium.router.predictors"
+from collegium.router.predictors import DEFAULT, PREDICTORS
 
 
 def routers(wanted: Sequence[str] = ()) -> dict[str, Forecaster]:
     """Return the routers of these names, or all that there are."""
-    known = registry()
-    if unknown := [name for name in wanted if name not in known]:
-        raise SetupError(f"no router is called {', '.join(unknown)}; there are {', '.join(known)}")
-    return {name: forecaster(known[name]) for name in (wanted or known)}
-
-
-def registry() -> Mapping[str, Callable[[], Any]]:
-    """Return what makes each predictor."""
-    found: Mapping[str, Callable[[], Any]] = importlib.import_module(REGISTRY).PREDICTORS
-    return found
+    known = ", ".join(PREDICTORS)
+    if unknown := [name for name in wanted if name not in PREDICTORS]:
+        raise SetupError(f"no router is called {', '.join(unknown)}; there are {known}")
+    return {name: forecaster(PREDICTORS[name]) for name in (wanted or PREDICTORS)}
 
 
 def headline(routers: Mapping[str, Forecaster]) -> str:
     """Return the name of the router that the service uses, or of the first where it is absent."""
-    usual: str = importlib.import_module(REGISTRY).DEFAULT
-    return usual if usual in routers else next(iter(routers))
+    return DEFAULT if DEFAULT in routers else next(iter(routers))
 
 
 def forecaster(make: Callable[[], Any]) -> Forecaster:

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from collegium.errors import SetupError
 from collegium.evals.arrays import Floats
 from collegium.router.encoder import Encoder
+from collegium.router.features import SurfaceEncoder
 
 BATCH = 256
 """Texts that are encoded and kept at a time: an interrupted run loses no more."""
@@ -27,6 +28,9 @@ class EmbeddingCache:
 
     def encode(self, encoder: Encoder, texts: Sequence[str], *, progress: bool = True) -> Floats:
         """Return one row a text, shape (n, d); only texts that are not on disk are encoded."""
+        if isinstance(encoder, SurfaceEncoder):  # its features cost little: they are made anew
+            inner = self.encode(encoder.inner, texts, progress=progress)
+            return np.asarray(encoder.beside(inner, texts), dtype=np.float64)
         with closing(self._open()) as file:
             keys = [key(encoder.name, text) for text in texts]
             found = self._read(file, set(keys))

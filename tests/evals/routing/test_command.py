@@ -10,8 +10,7 @@ from click.testing import CliRunner, Result
 
 from collegium.cli import cli
 from collegium.errors import SetupError
-from collegium.evals.routing import contenders, encoders
-from tests.evals.routing import stand_ins
+from collegium.evals.routing import encoders
 from tests.evals.routing.worlds import SkillEncoder, save, world
 
 Command = Callable[..., Result]
@@ -28,8 +27,7 @@ def sets(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def command(sets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
-    """Return the command with an encoder that needs no weights, and quick predictors."""
-    monkeypatch.setattr(contenders, "REGISTRY", stand_ins.__name__)
+    """Return the command with an encoder that needs no weights, and a quick predictor."""
     monkeypatch.setitem(encoders.ENCODERS, "skills", SkillEncoder)
     monkeypatch.setenv("COLLEGIUM_DATA", str(sets))
     monkeypatch.setenv("COLLEGIUM_CACHE_DIR", str(tmp_path / "cache"))

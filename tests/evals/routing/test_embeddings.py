@@ -8,6 +8,7 @@ import pytest
 from collegium.errors import SetupError
 from collegium.evals.routing.embeddings import FILE, EmbeddingCache
 from collegium.evals.routing.encoders import DEFAULT, encoder
+from collegium.router.features import SurfaceEncoder
 from tests.evals.routing.worlds import SkillEncoder
 
 
@@ -35,6 +36,17 @@ def test_encoders_do_not_share_vectors(tmp_path: Path) -> None:
     cache.encode(SkillEncoder(), ["maths 1"], progress=False)
     cache.encode(other, ["maths 1"], progress=False)
     assert other.texts == ["maths 1"]
+
+
+def test_surface_features_are_made_anew_beside_kept_vectors(tmp_path: Path) -> None:
+    """Only the inner encoder's vectors are on disk, for it and for any encoder around it."""
+    inner, cache = SkillEncoder(), EmbeddingCache(tmp_path)
+    texts = ["maths 1 + 2", "poems"]
+    wide = cache.encode(SurfaceEncoder(inner), texts, progress=False)
+    assert inner.texts == texts
+    np.testing.assert_allclose(wide, SurfaceEncoder(SkillEncoder()).encode(texts), atol=1e-6)
+    cache.encode(inner, texts, progress=False)
+    assert inner.texts == texts
 
 
 def test_the_default_encoder_is_minilm(tmp_path: Path) -> None:
