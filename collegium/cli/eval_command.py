@@ -1,4 +1,4 @@
-"""`collegium eval pool`: the live pool on the specialists' held-out questions."""
+"""`collegium eval …`: the live pool on held-out questions, routers on recorded outcomes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from collegium.cli.eval_routing import routing
 from collegium.cli.output import json_option
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ CHAT_SET = "alpacaeval2"
 @click.group(epilog="Example: collegium eval pool --html report.html")
 def command() -> None:
     """Measure experts and routing."""
+
+
+command.add_command(routing)
 
 
 @command.command(epilog="Example: collegium eval pool --per-task 100 --json --html pool.html")

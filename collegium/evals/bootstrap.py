@@ -53,11 +53,11 @@ class Bootstrap:
 
     def mean(self, column: int) -> Interval:
         """Return the interval of a column's mean; its numbers lie in [0, 1]."""
-        return self._bounded(lambda means: means[..., column], bounds=(0.0, 1.0))
+        return self.bounded(lambda means: means[..., column], bounds=(0.0, 1.0))
 
     def difference(self, column: int, other: int) -> Interval:
         """Return the interval of one column's mean less another's."""
-        return self._bounded(lambda m: m[..., column] - m[..., other], bounds=(-1.0, 1.0))
+        return self.bounded(lambda m: m[..., column] - m[..., other], bounds=(-1.0, 1.0))
 
     def gap_closed(self, router: int, single: int, oracle: int) -> Interval | None:
         """Return the share of the way from the best single expert to the oracle."""
@@ -77,7 +77,11 @@ class Bootstrap:
         low, high = np.quantile(values, [tail, 1 - tail])
         return Interval(estimate, float(low), float(high))
 
-    def _bounded(self, statistic: Statistic, bounds: tuple[float, float]) -> Interval:
+    def bounded(self, statistic: Statistic, bounds: tuple[float, float]) -> Interval:
+        """Return the interval of a function that lies within bounds and is always defined.
+
+        It is honest where no resample differs, see `without_variation`.
+        """
         found = self.interval(statistic)
         if found is None:
             raise ValueError("the columns hold numbers that are not finite")

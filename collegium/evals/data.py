@@ -3,6 +3,7 @@
 The format is `prompts.jsonl.gz` (one object a line: `prompt_id`, `prompt`, optional labels) with
 `scores.csv.gz` (wide: a column a model) or `outcomes.csv.gz` (long: `prompt_id,model,score` and
 optional `cost_usd,in_tokens,out_tokens,latency_s`). A score lies in [0, 1]; empty: not measured.
+Optional beside them: `response_chars.csv.gz` (wide, characters generated) and `model_prices.json`.
 """
 
 import csv
@@ -10,7 +11,7 @@ import gzip
 import json
 import os
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,10 +19,13 @@ import numpy as np
 
 from collegium.errors import SetupError
 from collegium.evals.arrays import Floats
+from collegium.evals.marks import marks
+from collegium.evals.prices import PRICES, Price, read_prices
 
 PROMPTS = "prompts.jsonl.gz"
 SCORES = "scores.csv.gz"
 OUTCOMES = "outcomes.csv.gz"
+RESPONSE_CHARS = "response_chars.csv.gz"
 EXTRAS = ("cost_usd", "in_tokens", "out_tokens", "latency_s")
 SHARED_DATA = Path("../shared/data")
 
@@ -38,7 +42,9 @@ class RoutingData:
     models: tuple[str, ...]
     scores: Floats
     extras: Mapping[str, Floats] = field(default_factory=dict)
-    """The columns of `EXTRAS` that were recorded, in the shape of `scores`."""
+    """The columns of `EXTRAS` and `response_chars`, where recorded, in the shape of `scores`."""
+    prices: Mapping[str, Price] = field(default_factory=dict)
+    """List prices of those models whose price is known."""
 
 
 def data_root(explicit: Path | None = None) -> Path:
@@ -67,14 +73,29 @@ def load_set(folder: Path) -> RoutingData:
     ids, prompts, labels = _read_prompts(_folder(folder, "the data set is") / PROMPTS)
     rows = {prompt_id: row for row, prompt_id in enumerate(ids)}
     if (folder / SCORES).is_file():
-        models, scores = _read_wide(folder / SCORES, rows)
+        models, scores = _read_wide(folder / SCORES, rows, _score)
         extras: dict[str, Floats] = {}
     elif (folder / OUTCOMES).is_file():
         models, columns = _read_long(folder / OUTCOMES, rows)
         scores, extras = columns.pop("score"), columns
     else:
         raise SetupError(f"{folder}: has neither '{SCORES}' nor '{OUTCOMES}'")
-    return RoutingData(folder.name, ids, prompts, labels, models, scores, extras)
+    if (folder / RESPONSE_CHARS).is_file():
+        named, chars = _read_wide(folder / RESPONSE_CHARS, rows, _number)
+        extras["response_chars"] = _columns(chars, named, models)
+    prices = read_prices(folder / PRICES)
+    scores = marks(scores, labels.get("task"))
+    return RoutingData(folder.name, ids, prompts, labels, models, scores, extras, prices)
+
+
+def _columns(table: Floats, named: Sequence[str], wanted: Sequence[str]) -> Floats:
+    """Return the columns in the wanted order; NaN where there is none of that name."""
+    place = {name: index for index, name in enumerate(named)}
+    found = np.full((len(table), len(wanted)), np.nan)
+    for column, name in enumerate(wanted):
+        if name in place:
+            found[:, column] = table[:, place[name]]
+    return found
 
 
 def _folder(path: Path, who: str) -> Path:
@@ -109,7 +130,9 @@ def _read_prompts(
     return tuple(records), prompts, labels
 
 
-def _read_wide(path: Path, rows: Mapping[str, int]) -> tuple[tuple[str, ...], Floats]:
+def _read_wide(
+    path: Path, rows: Mapping[str, int], read: Callable[[str, str], float]
+) -> tuple[tuple[str, ...], Floats]:
     table = _table(path)
     _, header = next(table)
     models = tuple(header[1:])
@@ -122,7 +145,7 @@ def _read_wide(path: Path, rows: Mapping[str, int]) -> tuple[tuple[str, ...], Fl
         if row in seen:
             raise SetupError(f"{where}: prompt_id '{cells[0]}' appears twice")
         seen.add(row)
-        scores[row] = [_score(cell, where) for cell in cells[1:]]
+        scores[row] = [read(cell, where) for cell in cells[1:]]
     return models, scores
 
 

@@ -1,10 +1,9 @@
 """A pool's report for people: one self-contained page."""
 
-from collections.abc import Iterable, Sequence
 from html import escape
 
 from collegium.evals.pool_report import ROUTER, PoolReport, Row
-from collegium.evals.report_style import STYLE
+from collegium.evals.report_parts import document, figure, html_table, line, section
 from collegium.evals.report_text import (
     limits,
     ordered_rows,
@@ -33,34 +32,21 @@ def html_page(report: PoolReport) -> str:
         _tiles(report),
         f'<p class="verdict">{escape(verdict(report))}</p>',
         _alarms(report),
-        _section("Every way to answer", _rows_table(report)),
-        _section("Specialists on their own task", _specialists_table(report)),
-        _section("Accuracy per task", _BARS_TEXT + _figure(task_bars(report))),
-        _section("Experts by tasks", _figure(heat_maps(report))),
-        _section("Forecasts and choices", _figure(calibration_and_shares(report))),
-        _section("Paired differences", _intervals_table(report)),
-        _section("Details", _details(report)),
+        section("Every way to answer", _rows_table(report)),
+        section("Specialists on their own task", _specialists_table(report)),
+        section("Accuracy per task", _BARS_TEXT + figure(task_bars(report))),
+        section("Experts by tasks", figure(heat_maps(report))),
+        section("Forecasts and choices", figure(calibration_and_shares(report))),
+        section("Paired differences", _intervals_table(report)),
+        section("Details", _details(report)),
     ]
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>Collegium: measured pool</title>\n<style>{STYLE}</style>\n</head>\n"
-        f"<body>\n<main>\n{''.join(body)}\n</main>\n</body>\n</html>\n"
-    )
+    return document("Collegium: measured pool", body)
 
 
 _BARS_TEXT = (
     "<p>The line in each bar is its 95 % interval, the dashed line the oracle; the number of "
     "prompts is in brackets.</p>"
 )
-
-
-def _section(title: str, content: str) -> str:
-    return f"<section>\n<h2>{escape(title)}</h2>\n{content}\n</section>\n" if content else ""
-
-
-def _figure(svg: str) -> str:
-    return f"<figure>{svg}</figure>"
 
 
 def _header(report: PoolReport) -> str:
@@ -111,7 +97,7 @@ def _rows_table(report: PoolReport) -> str:
             f'<td class="number">{percent(row.accuracy)}</td>'
             f'<td class="number">{limits(row)}</td><td>{_gauge(row)}</td></tr>'
         )
-    return _html_table(["answered by", "accuracy", "95 % interval", ""], lines)
+    return html_table(["answered by", "accuracy", "95 % interval", ""], lines)
 
 
 def _gauge(row: Row) -> str:
@@ -128,8 +114,8 @@ def _specialists_table(report: PoolReport) -> str:
         return ""
     generalist = f"generalist, {report.generalist}"
     head = ["task", "its specialist", generalist, "difference", "prompts"]
-    lines = [_line(cells) for cells in specialist_cells(report)]
-    return _html_table(head, lines)
+    lines = [line(cells) for cells in specialist_cells(report)]
+    return html_table(head, lines)
 
 
 def _intervals_table(report: PoolReport) -> str:
@@ -140,26 +126,8 @@ def _intervals_table(report: PoolReport) -> str:
             value = "undefined"
         else:
             value = f"{percent(found.estimate)} {limits(found)}" if share else points(found)
-        lines.append(_line([INTERVALS.get(name, name), value]))
-    return _html_table(["", "estimate and 95 % interval, prompt by prompt"], lines)
-
-
-def _line(cells: Sequence[str]) -> str:
-    first, *others = (escape(cell) for cell in cells)
-    numbers = "".join(f'<td class="number">{cell}</td>' for cell in others)
-    return f'<tr><th scope="row">{first}</th>{numbers}</tr>'
-
-
-def _html_table(head: Sequence[str], lines: Iterable[str]) -> str:
-    first, *others = (escape(title) for title in head)
-    cells = f'<th scope="col">{first}</th>' + "".join(
-        f'<th scope="col" class="number">{title}</th>' for title in others
-    )
-    rows = "\n".join(lines)
-    return (
-        f'<div class="scroll"><table>\n<thead><tr>{cells}</tr></thead>\n'
-        f"<tbody>\n{rows}\n</tbody>\n</table></div>"
-    )
+        lines.append(line([INTERVALS.get(name, name), value]))
+    return html_table(["", "estimate and 95 % interval, prompt by prompt"], lines)
 
 
 def _details(report: PoolReport) -> str:

@@ -19,6 +19,7 @@ body {
 }
 main { max-width: 62rem; margin-inline: auto; }
 h1 { margin: 0; font-size: 1.9rem; letter-spacing: -0.02em; line-height: 1.2; }
+h1.set { margin-block-start: 3rem; }
 h2 { margin: 0 0 .9rem; font-size: 1.1rem; }
 p { margin: 0 0 .8rem; }
 header p { color: var(--muted); margin-block: .4rem 0; }
@@ -48,7 +49,7 @@ tbody tr:last-child > * { border-block-end: 0; }
 tbody th { font-weight: 500; min-width: 9rem; }
 tr.router th, tr.router td { background: var(--accent-soft); font-weight: 600; }
 .number { text-align: end; white-space: nowrap; }
-small { color: var(--muted); font-weight: 400; display: block; line-height: 1.3; }
+small { min-width: 12rem; color: var(--muted); font-weight: 400; display: block; line-height: 1.3; }
 .gauge { position: relative; height: .9rem; min-width: 13rem; }
 .gauge::before {
   content: ""; position: absolute; inset: calc(50% - 1px) 0; background: var(--line);

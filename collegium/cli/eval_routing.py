@@ -1,0 +1,138 @@
+"""`collegium eval routing`: routers and baselines on recorded outcomes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from collegium.cli.output import print_table
+
+if TYPE_CHECKING:
+    from collegium.evals.routing.routing_report import RoutingReport
+
+EXISTING_FOLDER = click.Path(path_type=Path)
+
+
+@click.command(epilog="Example: collegium eval routing routerdc7 --html routing.html")
+@click.argument("datasets", metavar="DATASET…", nargs=-1)
+@click.option("--router", "routers", multiple=True, help="Judge this router; may be repeated.")
+@click.option("--train", type=EXISTING_FOLDER, help="Learn from all of this folder …")
+@click.option("--test", type=EXISTING_FOLDER, help="… and judge on all of this one.")
+@click.option(
+    "--leave-out",
+    type=click.Choice(["task", "domain", "model"]),
+    help="Judge each on what was left out of training.",
+)
+@click.option("--train-size", type=click.IntRange(10), help="Learn from so many prompts only.")
+@click.option("--pool", help="Only these models, separated by commas.")
+@click.option("--seed", default=0, help="Seed of the split and the bootstrap.")
+@click.option("--data", type=click.Path(path_type=Path), help="Folder of the shared data sets.")
+@click.option("--encoder", default="minilm", help="Who turns prompts into vectors.")
+@click.option("--markdown", is_flag=True, help="Print the tables as Markdown.")
+@click.option(
+    "--json", "json_file", is_flag=False, flag_value="-", help="Write JSON there; - prints it."
+)
+@click.option("--html", type=click.Path(path_type=Path), help="Write a page with plots.")
+def routing(
+    json_file: str | None, html: Path | None, markdown: bool, data: Path | None, **asked: Any
+) -> None:
+    """Judge routers on recorded outcomes, against baselines and the oracle.
+
+    DATASET is a folder or the name of a shared set; without one, all shared sets.
+    """
+    _refuse_swallowed_set(json_file, data)
+    report = _evaluate(data=data, **asked)
+    if html is not None:
+        from collegium.evals.routing.page import html_page
+
+        html.write_text(html_page(report), encoding="utf-8")
+        click.echo(f"Wrote {html}", err=True)
+    if json_file == "-":
+        click.echo(report.to_json(), nl=False)
+        return
+    if json_file is not None:
+        Path(json_file).write_text(report.to_json(), encoding="utf-8")
+        click.echo(f"Wrote {json_file}", err=True)
+    _print(report, markdown=markdown)
+
+
+def _refuse_swallowed_set(json_file: str | None, data: Path | None) -> None:
+    """`--json routerdc7` takes the set for the file; say so instead of writing it."""
+    from collegium.evals.data import PROMPTS
+    from collegium.evals.routing.sources import shared_set
+
+    if json_file is None or json_file == "-":
+        return
+    if (Path(json_file) / PROMPTS).is_file() or shared_set(json_file, data):
+        raise click.UsageError(f"'{json_file}' is a data set; put it before --json, or --json -")
+
+
+def _evaluate(
+    routers: Sequence[str], encoder: str, pool: str | None, seed: int, **asked: Any
+) -> RoutingReport:
+    from collegium.evals.provenance import provenance
+    from collegium.evals.routing import contenders
+    from collegium.evals.routing.embeddings import EmbeddingCache
+    from collegium.evals.routing.encoders import encoder as named_encoder
+    from collegium.evals.routing.evaluate import mean_differences
+    from collegium.evals.routing.routing_report import RoutingReport
+    from collegium.evals.routing.run import judge
+    from collegium.evals.routing.sources import Request, problems
+    from collegium.settings import load_settings
+
+    judged, eyes = contenders.routers(routers), named_encoder(encoder)
+    models = tuple(name.strip() for name in (pool or "").split(",") if name.strip())
+    request = Request(pool=models, seed=seed, **asked)
+    cache = EmbeddingCache(load_settings().cache_dir)
+    found = judge(problems(request), judged, eyes, cache, seed=seed)
+    command = " ".join(("collegium eval routing", *_arguments(click.get_current_context())))
+    return RoutingReport(
+        encoder,
+        request.leave_out,
+        contenders.headline(judged),
+        tuple(each.report for each in found),
+        mean_differences(found),
+        provenance(command, seed, {"sets": len(found), "routers": len(judged)}),
+    )
+
+
+def _arguments(context: click.Context) -> list[str]:
+    """Write the command's arguments again, so that a report says how it was made."""
+    import shlex
+
+    words: list[str] = list(context.params.get("datasets", ()))
+    for parameter in context.command.params:
+        value = context.params.get(parameter.name or "")
+        if not isinstance(parameter, click.Option) or value in (None, (), False):
+            continue
+        if value == parameter.default and parameter.name != "seed":
+            continue
+        for each in value if isinstance(value, tuple) else (value,):
+            words += [parameter.opts[0]] if each is True else [parameter.opts[0], str(each)]
+    return [shlex.quote(word) for word in words]
+
+
+def _print(report: RoutingReport, *, markdown: bool) -> None:
+    from collegium.evals.routing import text
+
+    def show(rows: list[list[str]]) -> None:
+        if rows and markdown:
+            click.echo(text.markdown(rows))
+        elif rows:
+            print_table(rows[0], rows[1:])
+            click.echo()
+
+    for found in report.sets:
+        click.echo(f"## {text.heading(found)}\n")
+        for rows in (text.table(found), text.differences(found), text.group_table(found)):
+            show(rows)
+        show(text.robustness_table(found))
+        for line in (*text.remarks(found), *text.alarms(found)):
+            click.echo(f"- {line}")
+        click.echo()
+    show(text.overview(report))
+    show(text.mean_table(report))
+    click.echo("Differences are points of accuracy with paired bootstrap 95 % intervals; *: not 0.")

@@ -1,0 +1,29 @@
+"""Readers of the public routing sets' own formats, and how to tell which a folder has."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from collegium.errors import SetupError
+from collegium.evals.data import PROMPTS, RoutingData, load_set
+from collegium.evals.formats import llmrouterbench, routellm, routerarena, routerbench
+
+FORMATS: dict[str, tuple[Callable[[Path], bool], Callable[[Path], RoutingData]]] = {
+    "RouterBench": (routerbench.is_it, routerbench.load),
+    "RouterArena": (routerarena.is_it, routerarena.load),
+    "LLMRouterBench": (llmrouterbench.is_it, llmrouterbench.load),
+    "RouteLLM": (routellm.is_it, routellm.load),
+}
+"""Each format's name, whether a folder looks like it, and its reader."""
+
+
+def load_any(folder: Path) -> RoutingData:
+    """Read a folder in the shared format or in that of a public set."""
+    if (folder / PROMPTS).is_file() or not folder.is_dir():
+        return load_set(folder)
+    for is_it, load in FORMATS.values():
+        if is_it(folder):
+            return load(folder)
+    raise SetupError(
+        f"'{folder}' holds neither '{PROMPTS}' nor files of {', '.join(FORMATS)}: "
+        "docs/guides/evaluate-routing.md says which files are read"
+    )

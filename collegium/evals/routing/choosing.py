@@ -1,0 +1,68 @@
+"""From forecasts to one model a prompt, at every exchange rate of quality against money."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from collegium.evals.arrays import Bools, Floats, Ints
+
+STEPS = 60
+"""Exchange rates in a sweep, beside the two ends."""
+TIE = 1e-12
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a router gets for its money: mean dollars and mean score at each exchange rate."""
+
+    cost: Floats
+    quality: Floats
+
+
+def choose(quality: Floats, measured: Bools, cost: Floats) -> Ints:
+    """Return the best measured model of each prompt; of equals, the cheapest.
+
+    `cost` has shape (models,) or that of `quality`; every prompt has a measured model.
+    """
+    if not measured.any(axis=1).all():
+        raise ValueError("every prompt needs a measured model to choose")
+    open_to_choice = np.where(measured, quality, -np.inf)
+    best = open_to_choice >= open_to_choice.max(axis=1, keepdims=True) - TIE
+    chosen: Ints = np.where(best, cost, np.inf).argmin(axis=1).astype(np.int64)
+    return chosen
+
+
+def picked(table: Floats, chosen: Ints) -> Floats:
+    """Return each prompt's cell of its chosen model."""
+    cells: Floats = table[np.arange(len(chosen)), chosen]
+    return cells
+
+
+def sweep(forecasts: Floats, expected_cost: Floats, scores: Floats, costs: Floats) -> Sweep:
+    """Trade forecast quality against expected cost, from money no object to the cheapest model.
+
+    Choices see only `forecasts` (prompts, models) and `expected_cost` (models,); what they bring
+    and cost is read off `scores` and `costs`.
+    """
+    measured = np.isfinite(scores)
+    scale = max(float(np.ptp(expected_cost)), TIE)
+    price = (expected_cost - expected_cost.min()) / scale
+    points = []
+    for rate in _rates(forecasts, price):
+        chosen = choose(forecasts - rate * price, measured, expected_cost)
+        points.append((picked(costs, chosen).mean(), picked(scores, chosen).mean()))
+    cheapest = choose(np.broadcast_to(-price, scores.shape), measured, expected_cost)
+    points.append((picked(costs, cheapest).mean(), picked(scores, cheapest).mean()))
+    table = np.array(points, dtype=np.float64)
+    return Sweep(table[:, 0], table[:, 1])
+
+
+def _rates(forecasts: Floats, price: Floats) -> Floats:
+    """Rates at which choices change: where a dearer model's lead is worth just its price."""
+    cheapest = int(price.argmin())
+    dearer = price > price[cheapest] + TIE
+    lead = (forecasts[:, dearer] - forecasts[:, [cheapest]]) / (price[dearer] - price[cheapest])
+    useful = lead[np.isfinite(lead) & (lead > 0)]
+    if not useful.size:
+        return np.zeros(1)
+    return np.unique(np.r_[0.0, np.quantile(useful, np.linspace(0, 1, STEPS))])

@@ -1,0 +1,39 @@
+"""Encoders by name, for `--encoder`."""
+
+from collections.abc import Callable, Sequence
+
+from collegium.errors import SetupError
+from collegium.router.encoder import Encoder, Floats
+
+
+def encoder(name: str) -> Encoder:
+    """Make the encoder of this name, or say which there are."""
+    if name not in ENCODERS:
+        raise SetupError(f"no encoder is called '{name}'; there are {', '.join(ENCODERS)}")
+    return ENCODERS[name]()
+
+
+class LazyEncoder:
+    """An encoder that is loaded when it is first asked: where all is on disk, never."""
+
+    def __init__(self, name: str, load: Callable[[], Encoder]) -> None:
+        self.name = name
+        self._load = load
+        self._loaded: Encoder | None = None
+
+    def encode(self, texts: Sequence[str]) -> Floats:
+        """Return one row a text, shape (n, dimensions)."""
+        if self._loaded is None:
+            self._loaded = self._load()
+        return self._loaded.encode(texts)
+
+
+def _minilm() -> Encoder:
+    from collegium.experts.embedded import encoder_path
+    from collegium.router.encoder import SentenceEncoder
+
+    return LazyEncoder("minilm", lambda: SentenceEncoder(encoder_path(), name="minilm"))
+
+
+ENCODERS: dict[str, Callable[[], Encoder]] = {"minilm": _minilm}
+DEFAULT = "minilm"

@@ -1,0 +1,60 @@
+"""What a contender is given: a lesson to learn from, and an exam of prompts to forecast."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from collegium.evals.arrays import Floats, Ints
+from collegium.evals.routing.problem import Problem
+from collegium.evals.routing.splits import Fold
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """Training prompts with their vectors (n, d), and what each model scored on them (n, e)."""
+
+    X: Floats
+    y: Floats
+    prompts: tuple[str, ...]
+    tasks: tuple[str, ...]
+    families: Ints
+
+
+@dataclass(frozen=True)
+class Exam:
+    """Prompts to forecast. Only the task table may look at `tasks`."""
+
+    X: Floats
+    prompts: tuple[str, ...]
+    tasks: tuple[str, ...]
+
+
+Forecaster = Callable[[Lesson, Exam], Floats]
+"""Learn, then forecast the score of every model on every prompt of the exam: shape (n, e)."""
+
+
+def lesson_and_exam(problem: Problem, X: Floats, fold: Fold) -> tuple[Lesson, Exam]:
+    """Cut one fold out of a problem whose prompts have the vectors `X`."""
+    lesson = Lesson(
+        X[fold.train],
+        problem.scores[fold.train],
+        tuple(problem.prompts[row] for row in fold.train),
+        tuple(problem.tasks[row] for row in fold.train),
+        problem.families[fold.train],
+    )
+    exam = Exam(
+        X[fold.test],
+        tuple(problem.prompts[row] for row in fold.test),
+        tuple(problem.tasks[row] for row in fold.test),
+    )
+    return lesson, exam
+
+
+def means(y: Floats) -> Floats:
+    """Return each model's mean score; the mean of all for a model that nobody measured."""
+    known = np.isfinite(y)
+    counts = known.sum(axis=0)
+    sums = np.where(known, y, 0).sum(axis=0)
+    overall = sums.sum() / max(1, counts.sum())
+    return np.where(counts > 0, sums / np.maximum(1, counts), overall)

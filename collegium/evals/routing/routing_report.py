@@ -1,0 +1,146 @@
+"""What was measured of routers on recorded outcomes: values only, and their JSON."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from collegium.errors import SetupError
+from collegium.evals.bootstrap import Interval
+from collegium.evals.calibration import Calibration
+from collegium.evals.pool_report import Spread
+from collegium.evals.provenance import Provenance
+
+Kind = Literal["oracle", "router", "baseline"]
+
+
+@dataclass(frozen=True)
+class Robustness:
+    """Paraphrases: how often the choice stays the same, and the mean score they cost."""
+
+    paraphrases: int
+    same_choice: float
+    score_change: float
+
+
+@dataclass(frozen=True)
+class Contender:
+    """Everything measured of one router or baseline; None is "not defined here"."""
+
+    name: str
+    kind: Kind
+    note: str
+    accuracy: Interval
+    """Mean score over prompts, in [0, 1]."""
+    macro_accuracy: Interval
+    """Mean over tasks of the mean score on each."""
+    groups: dict[str, Interval]
+    """Macro accuracy within each of the set's own groups of tasks."""
+    per_task: dict[str, float]
+    cost_usd: float
+    """Mean dollars a query."""
+    apgr: Interval | None
+    cpt50: float | None
+    cpt80: float | None
+    aiq: float | None
+    gap_at_oracle: float
+    """1 - accuracy / the oracle's accuracy."""
+    calibration: Calibration | None
+    """Over the forecasts of every measured cell."""
+    chosen_calibration: Calibration | None
+    spread: Spread | None
+    robustness: Robustness | None
+    differences: dict[str, Interval]
+    """Accuracy less that of the best single model, the task table, the tuned kNN."""
+    macro_differences: dict[str, Interval]
+    group_differences: dict[str, dict[str, Interval]]
+    """The same within each group, of macro accuracies."""
+    curve: tuple[tuple[float, float], ...]
+    """(dollars a query, accuracy) from money no object to the cheapest model."""
+    seconds: float
+    """Learning and forecasting, all folds."""
+
+    @property
+    def collapsed(self) -> bool:
+        """Whether nearly all prompts go to one model."""
+        return self.spread is not None and self.spread.collapsed
+
+
+@dataclass(frozen=True)
+class SetReport:
+    """One data set: what was split how, and every contender on its judged prompts."""
+
+    name: str
+    models: dict[str, float]
+    """Each model's mean score on the judged prompts where it was measured."""
+    model_costs: dict[str, float]
+    """Each model's mean dollars a query."""
+    train_prompts: int
+    test_prompts: int
+    tasks: dict[str, int]
+    """Judged prompts of each task."""
+    unseen_tasks: tuple[str, ...]
+    """Judged tasks that no training prompt of their fold has."""
+    folds: int
+    strong: str
+    """The best model on training prompts: APGR's strong model."""
+    weak: str
+    """The cheapest other model: APGR's weak one."""
+    cost_source: str
+    zero_router_aiq: float | None
+    """AIQ of mixing single models by chance: the bar for AIQ."""
+    notes: tuple[str, ...]
+    contenders: tuple[Contender, ...]
+
+    def contender(self, name: str, kind: Kind) -> Contender:
+        """Return one row; a router may be called like a baseline."""
+        return next(row for row in self.contenders if (row.name, row.kind) == (name, kind))
+
+    @property
+    def routers(self) -> tuple[Contender, ...]:
+        """The rows of routers."""
+        return tuple(row for row in self.contenders if row.kind == "router")
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A router over all sets: the mean of its differences, each set counting alike."""
+
+    router: str
+    differences: dict[str, Interval]
+
+
+@dataclass(frozen=True)
+class RoutingReport:
+    """An evaluation of routers on one or more sets."""
+
+    encoder: str
+    left_out: str | None
+    headline: str
+    """The router that the page shows most of: the service's own, where it is among them."""
+    sets: tuple[SetReport, ...]
+    means: tuple[Mean, ...]
+    provenance: Provenance
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what JSON can hold."""
+        from pydantic import TypeAdapter
+
+        details = TypeAdapter(RoutingReport).dump_python(self, mode="json")
+        return {"kind": "routing", **details}
+
+    def to_json(self) -> str:
+        """Return the report as JSON for machines."""
+        return json.dumps(self.to_dict(), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def load(cls, path: Path) -> "RoutingReport":
+        """Read a report that `to_json` wrote."""
+        from pydantic import TypeAdapter, ValidationError
+
+        try:
+            return TypeAdapter(cls).validate_json(path.read_bytes())
+        except OSError as exc:
+            raise SetupError(f"there is no report at '{path}' ({exc.strerror})") from exc
+        except ValidationError as exc:
+            raise SetupError(f"'{path}' is not a report of routers: {exc}") from exc

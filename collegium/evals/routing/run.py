@@ -1,0 +1,35 @@
+"""Encode the prompts of problems, and judge routers on each, with a progress bar."""
+
+from collections.abc import Mapping, Sequence
+
+from tqdm import tqdm
+
+from collegium.evals.routing.embeddings import EmbeddingCache
+from collegium.evals.routing.evaluate import Evaluated, evaluate
+from collegium.evals.routing.exam_results import contender_count
+from collegium.evals.routing.lessons import Forecaster
+from collegium.evals.routing.problem import Problem
+from collegium.router.encoder import Encoder
+
+
+def judge(
+    problems: Sequence[Problem],
+    routers: Mapping[str, Forecaster],
+    encoder: Encoder,
+    cache: EmbeddingCache,
+    *,
+    seed: int = 0,
+) -> list[Evaluated]:
+    """Evaluate every problem; all prompts are encoded first, for that takes longest."""
+    vectors = [cache.encode(encoder, problem.prompts) for problem in problems]
+    found = []
+    with tqdm(total=len(problems) * contender_count(routers), unit="router") as bar:
+
+        def tick(name: str) -> None:
+            bar.set_postfix_str(name)
+            bar.update()
+
+        for problem, X in zip(problems, vectors, strict=True):
+            bar.set_description(problem.name)
+            found.append(evaluate(problem, X, routers, seed=seed, tick=tick))
+    return found

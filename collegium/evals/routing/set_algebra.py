@@ -1,0 +1,64 @@
+"""Routing sets cut down to some models, and put under one another."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from collegium.errors import SetupError
+from collegium.evals.arrays import Floats
+from collegium.evals.data import RoutingData
+
+
+def of_pool(data: RoutingData, pool: Sequence[str]) -> RoutingData:
+    """Keep these models, in the set's order; all of them where the pool is empty."""
+    if not pool:
+        return data
+    if unknown := [name for name in pool if name not in data.models]:
+        raise SetupError(
+            f"'{data.name}' has no outcomes of {', '.join(unknown)}; it has those of "
+            f"{', '.join(data.models)}"
+        )
+    kept = [index for index, name in enumerate(data.models) if name in pool]
+    return replace(
+        data,
+        models=tuple(data.models[index] for index in kept),
+        scores=data.scores[:, kept],
+        extras={name: table[:, kept] for name, table in data.extras.items()},
+    )
+
+
+def stacked(first: RoutingData, second: RoutingData) -> RoutingData:
+    """Put two sets of the same models under one another; models are matched by name."""
+    order = [second.models.index(name) for name in first.models]
+    sizes = len(first.prompts), len(second.prompts)
+    extras = {
+        name: np.vstack(
+            [
+                _or_nothing(first.extras.get(name), first.scores.shape),
+                _or_nothing(second.extras.get(name), second.scores.shape)[:, order],
+            ]
+        )
+        for name in {**first.extras, **second.extras}
+    }
+    labels = {
+        name: (
+            *first.labels.get(name, (None,) * sizes[0]),
+            *second.labels.get(name, (None,) * sizes[1]),
+        )
+        for name in {**first.labels, **second.labels}
+    }
+    return RoutingData(
+        second.name if second.name == first.name else f"{first.name} → {second.name}",
+        first.prompt_ids + second.prompt_ids,
+        first.prompts + second.prompts,
+        labels,
+        first.models,
+        np.vstack([first.scores, second.scores[:, order]]),
+        extras,
+        {**second.prices, **first.prices},
+    )
+
+
+def _or_nothing(table: Floats | None, shape: tuple[int, ...]) -> Floats:
+    return np.full(shape, np.nan) if table is None else table

@@ -1,0 +1,80 @@
+"""From what a person names to problems: data sets by name, folders, pools, what is left out."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from collegium.errors import SetupError
+from collegium.evals.data import PROMPTS, data_root, data_sets
+from collegium.evals.routing.problem import Problem, read_problem, read_two, taught_by_fewer
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be judged on what."""
+
+    datasets: tuple[str, ...] = ()
+    """Folders, or names of sets under the data root; none means all of them."""
+    train: Path | None = None
+    test: Path | None = None
+    leave_out: str | None = None
+    train_size: int | None = None
+    pool: tuple[str, ...] = ()
+    seed: int = 0
+    data: Path | None = None
+    """The data root, where it is not the usual one."""
+
+
+def problems(request: Request) -> list[Problem]:
+    """Read everything; what does not go together is a SetupError."""
+    if request.leave_out == "model":
+        raise SetupError(
+            "--leave-out model: a model that is left out has to join again first; "
+            "`collegium eval newcomers` leaves each model out and lets it join from few probes"
+        )
+    found = _two_folders(request) if request.train or request.test else _sets(request)
+    if request.train_size is None:
+        return found
+    return [taught_by_fewer(each, request.train_size, seed=request.seed) for each in found]
+
+
+def shared_set(name: str, data: Path | None) -> Path | None:
+    """Return the folder of a shared set of this name, if there is one."""
+    try:
+        folder = data_root(data) / name
+    except SetupError:
+        return None
+    return folder if (folder / PROMPTS).is_file() else None
+
+
+def _two_folders(request: Request) -> list[Problem]:
+    if request.train is None or request.test is None:
+        raise SetupError("--train and --test belong together: name both folders")
+    if request.datasets:
+        raise SetupError("name data sets or --train and --test, not both")
+    return [
+        read_two(
+            request.train,
+            request.test,
+            pool=request.pool,
+            left_out=request.leave_out,
+            seed=request.seed,
+        )
+    ]
+
+
+def _sets(request: Request) -> list[Problem]:
+    folders = [_folder(name, request.data) for name in request.datasets]
+    return [
+        read_problem(folder, pool=request.pool, left_out=request.leave_out, seed=request.seed)
+        for folder in folders or data_sets(data_root(request.data))
+    ]
+
+
+def _folder(name: str, data: Path | None) -> Path:
+    folder = Path(name) if Path(name).is_dir() else shared_set(name, data)
+    if folder is None:
+        raise SetupError(
+            f"there is no data set '{name}': no folder of that name, and no set of "
+            "--data, COLLEGIUM_DATA or ../shared/data"
+        )
+    return folder

@@ -1,0 +1,185 @@
+"""A routing report in words: aligned tables for the terminal, Markdown for the documentation."""
+
+from collections.abc import Callable, Sequence
+
+from collegium.evals.bootstrap import Interval
+from collegium.evals.report_text import percent
+from collegium.evals.routing import baselines as base
+from collegium.evals.routing.routing_report import Contender, RoutingReport, SetReport
+
+LABELS = {
+    base.BEST_SINGLE: "best single model",
+    base.HINDSIGHT: "best single, in hindsight",
+    base.RANDOM: "random model",
+    base.TASK_TABLE: "task table",
+    base.PROMPT_LENGTH: "prompt length",
+    base.UNTUNED_KNN: "untuned kNN",
+    base.TUNED_KNN: "tuned kNN",
+    base.ORACLE: "oracle",
+}
+COLUMNS: dict[str, Callable[[Contender], str]] = {
+    "accuracy %": lambda row: shares(row.accuracy),
+    "macro %": lambda row: f"{100 * row.macro_accuracy.estimate:.2f}",
+    "$/1k": lambda row: f"{1000 * row.cost_usd:.3g}",
+    "APGR": lambda row: number(None if row.apgr is None else row.apgr.estimate),
+    "CPT50 %": lambda row: number(None if row.cpt50 is None else 100 * row.cpt50, digits=1),
+    "CPT80 %": lambda row: number(None if row.cpt80 is None else 100 * row.cpt80, digits=1),
+    "AIQ": lambda row: number(row.aiq),
+    "gap@oracle %": lambda row: f"{100 * row.gap_at_oracle:.1f}",
+    "ECE": lambda row: number(None if row.calibration is None else row.calibration.ece),
+    "Brier": lambda row: number(None if row.calibration is None else row.calibration.brier),
+    "top share": lambda row: "-" if row.spread is None else f"{row.spread.top_share:.0%}",
+    "bits": lambda row: number(None if row.spread is None else row.spread.entropy_bits, digits=2),
+}
+"""The columns of a set's table, each from one row."""
+
+
+def label(row: Contender) -> str:
+    """Name a row for people."""
+    return row.name if row.kind == "router" else LABELS.get(row.name, row.name)
+
+
+def ordered(found: SetReport) -> list[Contender]:
+    """Return the bound first, then routers and baselines from best to worst."""
+    order = {"oracle": 0, "router": 1, "baseline": 2}
+    return sorted(found.contenders, key=lambda r: (order[r.kind], -r.accuracy.estimate))
+
+
+def table(found: SetReport) -> list[list[str]]:
+    """Return a set's main table, the header first."""
+    rows = [[label(row), *(cell(row) for cell in COLUMNS.values())] for row in ordered(found)]
+    return [["answered by", *COLUMNS], *rows]
+
+
+def differences(found: SetReport) -> list[list[str]]:
+    """Return each router's differences in points, the header first."""
+    names = (base.BEST_SINGLE, base.TASK_TABLE, base.TUNED_KNN)
+    head = ["router", *(f"less {LABELS[name]}" for name in names)]
+    head += [f"macro, less {LABELS[name]}" for name in names]
+    return [
+        head,
+        *(
+            [label(row)]
+            + [points(row.differences[name]) for name in names]
+            + [points(row.macro_differences[name]) for name in names]
+            for row in ordered(found)
+            if row.kind == "router"
+        ),
+    ]
+
+
+def group_table(found: SetReport) -> list[list[str]]:
+    """Return macro accuracy by the set's own groups, the header first; nothing without groups."""
+    names = list(found.contenders[0].groups)
+    if not names:
+        return []
+    table = LABELS[base.TASK_TABLE]
+    head = ["macro accuracy %", *names, *(f"{name}, less {table}" for name in names)]
+    rows = []
+    for row in ordered(found):
+        gaps = [row.group_differences[name].get(base.TASK_TABLE) for name in names]
+        cells = [shares(row.groups[name]) for name in names]
+        rows.append([label(row), *cells, *("-" if gap is None else points(gap) for gap in gaps)])
+    return [head, *rows]
+
+
+def robustness_table(found: SetReport) -> list[list[str]]:
+    """Return what paraphrasing changes, the header first; nothing without paraphrases."""
+    rows = [
+        [label(row), percent(r.same_choice), f"{100 * r.score_change:+.1f}", str(r.paraphrases)]
+        for row in ordered(found)
+        if row.kind != "oracle" and (r := row.robustness) is not None
+    ]
+    return [["paraphrased", "same choice", "score change", "pairs"], *rows] if rows else []
+
+
+def overview(report: RoutingReport) -> list[list[str]]:
+    """Return a line a set for the headline router; nothing for a single set."""
+    names = (base.BEST_SINGLE, base.TASK_TABLE, base.TUNED_KNN)
+    head = ["accuracy %", report.headline, *(LABELS[name] for name in names), LABELS[base.ORACLE]]
+    head += [f"less {LABELS[name]}" for name in names]
+    rows = []
+    for found in report.sets:
+        router = found.contender(report.headline, "router")
+        others = [found.contender(name, "baseline") for name in names]
+        shown = [router, *others, found.contender(base.ORACLE, "oracle")]
+        cells = [f"{100 * row.accuracy.estimate:.2f}" for row in shown]
+        rows.append([found.name, *cells, *(points(router.differences[name]) for name in names)])
+    return [head, *rows] if len(rows) > 1 else []
+
+
+def verdict(found: SetReport, router: Contender) -> str:
+    """Say in a sentence how a router compares."""
+    against = "; ".join(
+        f"{points(router.differences[name]).rstrip('*')} points against the {LABELS[name]}"
+        + ("" if router.differences[name].excludes(0) else ", which may be chance")
+        for name in (base.TUNED_KNN, base.TASK_TABLE, base.BEST_SINGLE)
+    )
+    return f"'{router.name}' scores {percent(router.accuracy.estimate)}: {against}."
+
+
+def mean_table(report: RoutingReport) -> list[list[str]]:
+    """Return each router's mean differences over all sets; nothing for a single set."""
+    if not report.means:
+        return []
+    names = list(report.means[0].differences)
+    head = [f"mean of {len(report.sets)} sets", *(f"less {LABELS[name]}" for name in names)]
+    rows = [[m.router, *(points(m.differences[name]) for name in names)] for m in report.means]
+    return [head, *rows]
+
+
+def heading(found: SetReport) -> str:
+    """Say what was judged."""
+    folds = "" if found.folds == 1 else f", {found.folds} folds"
+    return (
+        f"{found.name}: {len(found.models)} models, {found.train_prompts} prompts to learn from, "
+        f"{found.test_prompts} judged in {len(found.tasks)} tasks{folds}"
+    )
+
+
+def remarks(found: SetReport) -> list[str]:
+    """Say what a reader has to know before believing a number."""
+    lines = [f"costs: {found.cost_source}"]
+    if found.zero_router_aiq is not None:
+        lines.append(
+            f"APGR and CPT: {found.strong} (strong) against {found.weak} (weak); AIQ of mixing "
+            f"single models by chance {found.zero_router_aiq:.3f}"
+        )
+    lines += found.notes
+    if found.unseen_tasks and found.folds == 1:
+        lines.append(f"tasks nobody was trained on: {', '.join(found.unseen_tasks)}")
+    return lines
+
+
+def alarms(found: SetReport) -> list[str]:
+    """Name the routers that send nearly everything to one model, a line a model."""
+    sent: dict[str, list[str]] = {}
+    for row in found.routers:
+        if row.spread is not None and row.spread.collapsed:
+            share = f"'{row.name}' {percent(row.spread.top_share)}"
+            sent.setdefault(row.spread.top_expert, []).append(share)
+    return [f"collapse: to '{model}' go {', '.join(shares)}" for model, shares in sent.items()]
+
+
+def shares(found: Interval) -> str:
+    """Write a share and its interval in percent."""
+    return f"{100 * found.estimate:.2f} [{100 * found.low:.1f}, {100 * found.high:.1f}]"
+
+
+def points(found: Interval) -> str:
+    """Write a difference in points; a star where its interval excludes zero."""
+    star = "*" if found.excludes(0) else ""
+    low, high = 100 * found.low, 100 * found.high
+    return f"{100 * found.estimate:+.2f} [{low:+.2f}, {high:+.2f}]{star}"
+
+
+def number(value: float | None, *, digits: int = 3) -> str:
+    """Write a number, or a dash where it is not defined."""
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def markdown(rows: Sequence[Sequence[str]]) -> str:
+    """Return a table, the header first, as Markdown."""
+    lines = [rows[0], ["---", *["---:"] * (len(rows[0]) - 1)], *rows[1:]]
+    cells = (" | ".join(cell.replace("|", "\\|") for cell in line) for line in lines)
+    return "\n".join(f"| {line} |" for line in cells) + "\n"

@@ -1,0 +1,143 @@
+"""`collegium eval routing` from its arguments to tables, JSON and page."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from collegium.cli import cli
+from collegium.errors import SetupError
+from collegium.evals.routing import contenders, encoders
+from tests.evals.routing import stand_ins
+from tests.evals.routing.worlds import SkillEncoder, save, world
+
+Command = Callable[..., Result]
+
+
+@pytest.fixture
+def sets(tmp_path: Path) -> Path:
+    """Return a data root with two sets."""
+    root = tmp_path / "data"
+    save(world(40), root / "first")
+    save(replace(world(30, seed=1), labels={}), root / "second")
+    return root
+
+
+@pytest.fixture
+def command(sets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Return the command with an encoder that needs no weights, and quick predictors."""
+    monkeypatch.setattr(contenders, "REGISTRY", stand_ins.__name__)
+    monkeypatch.setitem(encoders.ENCODERS, "skills", SkillEncoder)
+    monkeypatch.setenv("COLLEGIUM_DATA", str(sets))
+    monkeypatch.setenv("COLLEGIUM_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str) -> Result:
+        words = ["eval", "routing", "--encoder", "skills", "--router", "linear", *arguments]
+        return CliRunner().invoke(cli, words, catch_exceptions=False)
+
+    return call
+
+
+def test_it_prints_tables(command: Command) -> None:
+    """Routers, baselines, differences and what a reader has to know."""
+    shown = command("first").stdout
+    for words in (
+        "linear",
+        "oracle",
+        "task table",
+        "tuned kNN",
+        "less best single model",
+        "costs:",
+    ):
+        assert words in shown
+    assert "second" not in shown
+
+
+def test_json_is_printed_or_written(command: Command, tmp_path: Path) -> None:
+    """A dash prints it and nothing else; a file is written beside the tables."""
+    printed = json.loads(command("first", "--json", "-").stdout)
+    assert printed["kind"] == "routing"
+    assert json.loads(command("first", "--json").stdout)["sets"][0]["name"] == "first"
+    shown = command("first", "--json", "out.json", "--html", "out.html").stdout
+    assert "oracle" in shown
+    written = json.loads((tmp_path / "out.json").read_text())
+    assert written["sets"][0]["contenders"][1]["name"] == "linear"
+    assert (tmp_path / "out.html").read_text().startswith("<!doctype html>")
+    assert written["provenance"]["command"].startswith("collegium eval routing first --router")
+
+
+def test_without_a_name_all_sets_are_judged(command: Command) -> None:
+    """Even one whose prompts have no labels; means over sets come last."""
+    report = json.loads(command("--json", "-").stdout)
+    assert [each["name"] for each in report["sets"]] == ["first", "second"]
+    assert report["sets"][1]["tasks"].keys() == {"unlabelled"}
+    assert report["means"][0]["router"] == "linear"
+
+
+def test_the_same_seed_gives_the_same_numbers(command: Command) -> None:
+    """All but the clock."""
+
+    def numbers(*arguments: str) -> object:
+        found = json.loads(command("first", "--json", "-", *arguments).stdout)["sets"][0]
+        return [{**row, "seconds": 0} for row in found["contenders"]]
+
+    assert numbers("--seed", "3") == numbers("--seed", "3")
+    assert numbers("--seed", "3") != numbers("--seed", "4")
+
+
+def test_training_and_test_folders(command: Command, sets: Path) -> None:
+    """All of one teaches, all of the other judges; and both are needed."""
+    both = ("--train", str(sets / "first"), "--test", str(sets / "second"))
+    found = json.loads(command(*both, "--json", "-").stdout)["sets"][0]
+    assert (found["train_prompts"], found["test_prompts"]) == (120, 90)
+    with pytest.raises(SetupError, match="belong together"):
+        command(*both[:2])
+    with pytest.raises(SetupError, match="not both"):
+        command("first", *both)
+
+
+def test_a_task_is_left_out(command: Command) -> None:
+    """Every prompt is judged, by routers that never saw its task."""
+    found = json.loads(command("first", "--leave-out", "task", "--json", "-").stdout)["sets"][0]
+    assert (found["folds"], found["test_prompts"]) == (3, 120)
+
+
+def test_fewer_labels_can_be_asked_for(command: Command) -> None:
+    """How good is a router after so many labels?"""
+    found = json.loads(command("first", "--train-size", "30", "--json", "-").stdout)["sets"][0]
+    assert found["train_prompts"] == 30
+
+
+def test_a_pool_is_a_list_of_models(command: Command) -> None:
+    """Blanks around names do no harm."""
+    found = json.loads(command("first", "--pool", "sums-7b, all-70b", "--json", "-").stdout)
+    assert list(found["sets"][0]["models"]) == ["sums-7b", "all-70b"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("nowhere",), "no data set 'nowhere'"),
+        (("first", "--router", "crystal-ball"), "no router is called crystal-ball"),
+        (("first", "--encoder", "crystal-ball"), "no encoder is called 'crystal-ball'"),
+        (("first", "--leave-out", "model"), "newcomers"),
+        (("first", "--leave-out", "domain"), "no label to leave a domain out by"),
+        (("first", "--pool", "gpt"), "no outcomes of gpt"),
+    ],
+)
+def test_what_is_wrong_is_said(command: Command, arguments: tuple[str, ...], message: str) -> None:
+    """One line, with what there is."""
+    with pytest.raises(SetupError, match=message):
+        command(*arguments)
+
+
+def test_a_set_after_json_is_not_overwritten(command: Command, tmp_path: Path) -> None:
+    """`--json first` would take the set's name for a file."""
+    refused = command("--json", "first")
+    assert refused.exit_code == 2
+    assert "is a data set" in refused.output
+    assert not (tmp_path / "first").exists()
