@@ -24,6 +24,7 @@ class Predictor(RegressorMixin, BaseEstimator, ABC):
     """
 
     state: ClassVar[tuple[str, ...]]
+    saveable: ClassVar[bool] = True
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
