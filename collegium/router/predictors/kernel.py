@@ -18,7 +18,7 @@ class Kernel(Predictor):
     Forecasting takes landmarks x dimensions products, however many queries were learnt from.
     """
 
-    state = ("landmarks_", "gamma_", "coef_", "intercept_")
+    state = ("landmarks_", "squares_", "gamma_", "coef_", "intercept_")
 
     def __init__(
         self,
@@ -33,7 +33,8 @@ class Kernel(Predictor):
     def _learn(self, X: Array, scores: Array, labels: Any, groups: Any) -> None:
         chosen = np.random.default_rng(0).permutation(len(X))[: self.landmarks]
         self.landmarks_ = X[np.sort(chosen)]
-        between = squared_distances(self.landmarks_, self.landmarks_)
+        self.squares_ = (self.landmarks_**2).sum(axis=1)
+        between = squared_distances(self.landmarks_, self.landmarks_, self.squares_)
         apart = between[np.triu_indices(len(between), 1)]
         usual = float(np.median(apart)) if len(apart) else 1.0
         self.gamma_ = 1 / (2 * self.width**2 * max(usual, 1e-12))
@@ -47,10 +48,12 @@ class Kernel(Predictor):
         return self._similar(X) @ self.coef_.T + self.intercept_
 
     def _similar(self, X: Array) -> Array:
-        return np.asarray(np.exp(-self.gamma_ * squared_distances(X, self.landmarks_)))
+        return np.asarray(
+            np.exp(-self.gamma_ * squared_distances(X, self.landmarks_, self.squares_))
+        )
 
 
-def squared_distances(a: Array, b: Array) -> Array:
-    """Between all rows of a and all of b, shape (len(a), len(b))."""
-    squares = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b.T
+def squared_distances(a: Array, b: Array, b_squares: Array) -> Array:
+    """Between all rows of a and b, shape (len(a), len(b)); `b_squares` are lengths of b squared."""
+    squares = (a**2).sum(axis=1)[:, None] + b_squares - 2 * a @ b.T
     return np.maximum(squares, 0.0)

@@ -47,7 +47,7 @@ class Stack(Predictor):
         self.fitted_ = [clone(base).fit(X, scores, labels=labels, groups=groups) for base in bases]
 
     def _forecast(self, X: Array) -> Array:
-        forecasts = np.array([base.predict(X) for base in self.fitted_])
+        forecasts = np.array([base.forecast(X) for base in self.fitted_])
         return self._combine(forecasts)
 
     def _out_of_fold(
