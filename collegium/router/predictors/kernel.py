@@ -45,7 +45,7 @@ class Kernel(Predictor):
         self.coef_ = coef @ whiten.T
 
     def _forecast(self, X: Array) -> Array:
-        return self._similar(X) @ self.coef_.T + self.intercept_
+        return np.asarray(self._similar(X) @ self.coef_.T + self.intercept_)
 
     def _similar(self, X: Array) -> Array:
         return np.asarray(
@@ -56,4 +56,4 @@ class Kernel(Predictor):
 def squared_distances(a: Array, b: Array, b_squares: Array) -> Array:
     """Between all rows of a and b, shape (len(a), len(b)); `b_squares` are lengths of b squared."""
     squares = (a**2).sum(axis=1)[:, None] + b_squares - 2 * a @ b.T
-    return np.maximum(squares, 0.0)
+    return np.asarray(np.maximum(squares, 0.0))

@@ -90,7 +90,9 @@ def unpacked(tree: Any, arrays: Arrays) -> Predictor:
     predictor = unpack(tree, arrays, CLASSES)
     if not isinstance(predictor, Predictor):
         raise TypeError("the file holds no predictor")
-    if not np.isfinite(predictor.predict(np.zeros((1, predictor.n_features_in_)))).all():
+    with np.errstate(all="ignore"):
+        forecast = predictor.predict(np.zeros((1, predictor.n_features_in_)))
+    if not np.isfinite(forecast).all():
         raise ValueError("its forecasts are not finite")
     return predictor
 

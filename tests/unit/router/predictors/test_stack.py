@@ -7,7 +7,14 @@ import numpy as np
 from collegium.router.predictors.base import folds, rates
 from collegium.router.predictors.knn import Knn
 from collegium.router.predictors.linear import Linear, common_and_differences, filled, ridge
-from collegium.router.predictors.stack import Stack, shrunk_nnls, stack_weights
+from collegium.router.predictors.stack import (
+    Stack,
+    contest,
+    routed,
+    shrunk_nnls,
+    stack_weights,
+    sure_gain,
+)
 from tests.unit.router.predictors.worlds import specialists
 
 
@@ -31,14 +38,22 @@ def test_difficulty_and_differences_are_weighted_apart() -> None:
     rng = np.random.default_rng(2)
     hard, differences = rng.normal(size=(2000, 1)), rng.normal(size=(2000, 4))
     differences -= differences.mean(axis=1, keepdims=True)
-    noise = 0.1 * rng.normal(size=(2000, 4))
-    knows_hard = np.repeat(hard, 4, axis=1)
-    common, difference = stack_weights(
-        np.array([knows_hard, differences]), hard + differences + noise
-    )
-    np.testing.assert_allclose(common, [1.0, 0.1], atol=0.5)
+    hard, differences = 0.05 * hard, 0.05 * differences
+    scores = hard + differences + 0.005 * rng.normal(size=(2000, 4))
+    bases = np.array([np.repeat(hard, 4, axis=1), differences])
+    common, difference = stack_weights(bases, scores, np.zeros(4))
     assert common[0] > 0.95
-    np.testing.assert_allclose(difference[1], 1.0, atol=0.02)
+    assert difference[1] > 0.95
+
+
+def test_hopeless_experts_have_no_part_in_the_contest() -> None:
+    """By hand: equal ones share, one that is 0.05 below counts 1/e as much, unmeasured ones not."""
+    forecast = np.array([[0.9, 0.9, 0.1], [0.6, 0.55, 0.9]])
+    seen = np.array([[True, True, True], [True, True, False]])
+    parts = contest(forecast, seen)
+    np.testing.assert_allclose(parts[0], [0.5, 0.5, 0.0], atol=1e-6)
+    np.testing.assert_allclose(parts[1, 1] / parts[1, 0], np.exp(-1))
+    assert parts[1, 2] == 0
 
 
 def test_a_base_that_knows_nothing_of_unseen_queries_gets_no_weight() -> None:
@@ -53,18 +68,35 @@ def test_a_base_that_knows_nothing_of_unseen_queries_gets_no_weight() -> None:
 
 
 def test_groups_stay_together() -> None:
-    """Copies of a query in two folds would make the neighbour look wise; as a group they don't."""
-    data = specialists(150, seed=4)
-    noise = np.random.default_rng(5).integers(0, 2, (150, 4)).astype(np.float64)
-    X, y, groups = (
-        np.repeat(data.X, 4, axis=0),
-        np.repeat(noise, 4, axis=0),
-        np.repeat(range(150), 4),
-    )
+    """Copies of a query in two folds make the neighbour look wise; as groups they don't."""
+    data = specialists(600, seed=4)
+    noise = np.random.default_rng(5).integers(0, 2, (600, 4)).astype(np.float64)
+    X, y, groups = (np.repeat(a, 4, axis=0) for a in (data.X, noise, np.arange(600)))
     apart = Stack(bases=[Knn(k=2)]).fit(X, y)
     together = Stack(bases=[Knn(k=2)]).fit(X, y, groups=groups)
     assert apart.difference_[0] > 0.9
-    assert together.difference_[0] < 0.4
+    assert together.difference_[0] < 0.7 * apart.difference_[0]
+
+
+def test_the_routed_outcome_by_hand() -> None:
+    """The second query's choice was never measured, so only the others count in the sure gain."""
+    forecasts = np.array([[0.9, 0.1], [0.2, 0.8], [0.3, 0.4]])
+    scores = np.array([[1.0, 0.0], [1.0, np.nan], [1.0, 0.5]])
+    gains = routed(forecasts, scores)
+    np.testing.assert_array_equal(gains, [1.0, np.nan, 0.5])
+    np.testing.assert_allclose(sure_gain(gains), 0.75 - 0.25 / np.sqrt(2))
+    assert sure_gain(np.array([np.nan])) == 0.0
+
+
+def test_many_equal_experts_are_not_chosen_for_noise() -> None:
+    """Where one expert is better everywhere, forty others do not lure queries away from it."""
+    rng = np.random.default_rng(12)
+    truth = np.full((300, 41), 0.85)
+    truth[:, 7] = 0.95
+    X = rng.normal(size=(300, 30))
+    stack = Stack(bases=[Linear(), Knn(k=3)]).fit(X, (rng.random(truth.shape) < truth) * 1.0)
+    chosen = stack.predict(rng.normal(size=(500, 30))).argmax(axis=1)
+    assert (chosen == 7).mean() > 0.9
 
 
 def test_folds_leave_each_query_out_once_and_keep_groups() -> None:
