@@ -24,10 +24,10 @@ class Contrastive(Predictor):
     def __init__(
         self,
         dimensions: int = 24,
-        temperature: float = 0.2,
+        temperature: float = 0.5,
         sharpness: float = 0.3,
-        penalty: float = 1e-4,
-        steps: int = 100,
+        penalty: float = 1e-5,
+        steps: int = 300,
     ) -> None:
         self.dimensions = dimensions
         self.temperature = temperature

@@ -53,7 +53,9 @@ def discriminant(X: Array, index: Any, count: int) -> tuple[Array, Array]:
     """Weights (domains, d) and intercepts (domains,) of a shrunk linear discriminant."""
     sizes = np.bincount(index, minlength=count)
     means = np.array([X[index == k].mean(axis=0) for k in range(count)])
-    covariance, _ = ledoit_wolf(X - means[index], assume_centered=True)
+    covariance = np.eye(X.shape[1])
+    if len(X) > 1:  # one query has no spread
+        covariance, _ = ledoit_wolf(X - means[index], assume_centered=True)
     ridge = max(1e-6 * float(np.trace(covariance)) / len(covariance), 1e-12)
     coef = np.linalg.solve(covariance + ridge * np.eye(len(covariance)), means.T).T
     return coef, np.log(sizes / len(X)) - (coef * means).sum(axis=1) / 2
