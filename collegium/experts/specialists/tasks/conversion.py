@@ -38,11 +38,18 @@ TO_ISO = Phrasings(
         "I was born on {date}. How do I write that as YYYY-MM-DD?",
         "Year first, then month, then day, like {sample_iso}: how is {date} written?",
         "{date}. Now the same day in the style of {sample_iso}.",
-    ),
-    test=(
         "The form only accepts dates like {sample_iso}. What do I type for {date}?",
         "Normalise for a database column of type DATE: {date}.",
         "A letter is dated {date}; put its date into ISO 8601 notation.",
+        "In ISO notation, {date} is what?",
+        "Please store {date} in my calendar file, which wants YYYY-MM-DD.",
+        "Sort key for {date}: year, month and day as numbers with dashes.",
+        "Dates here look like {sample_iso}. Write {date} the same way.",
+    ),
+    test=(
+        "My spreadsheet sorts days only when they look like {sample_iso}. Turn {date} into that.",
+        "Which YYYY-MM-DD string stands for {date}?",
+        "Someone noted {date}; our system takes year, month, day with hyphens.",
     ),
 )
 FROM_ISO = Phrasings(
@@ -53,10 +60,15 @@ FROM_ISO = Phrasings(
         "Convert the ISO date {iso} to the style {sample}.",
         "In the style of {sample}, what is {iso}?",
         "{iso}. Now the same day written like {sample}.",
-    ),
-    test=(
         "A log says {iso}. Say that date the way people write it, such as {sample}.",
         "Rewrite {iso} for an invitation, which has dates such as {sample}.",
+        "Write out {iso} for humans, as in {sample}.",
+        "{iso} is too technical. Put it like {sample}.",
+        "Which day is {iso}? Answer in the manner of {sample}.",
+    ),
+    test=(
+        "Our newsletter prints dates like {sample}. How should {iso} appear there?",
+        "Take {iso} and say it with the name of the month, as in {sample}.",
     ),
 )
 DOTTED = Phrasings(
@@ -68,10 +80,14 @@ DOTTED = Phrasings(
         "Day, month and year in digits, dots between: how is {date} written?",
         "{date}. Now the same day with two dots, like {sample_dots}.",
         "I have to sign with the date {date}, in the style {sample_dots}.",
-    ),
-    test=(
         "A Swiss form wants dates like {sample_dots}, day first. What do I fill in for {date}?",
         "Put {date} in numbers, day then month then year, with dots in between and leading zeros.",
+        "Turn {date} into digits with dots (DD.MM.YYYY).",
+        "Dates here look like {sample_dots}. Write {date} the same way.",
+    ),
+    test=(
+        "Rewrite {date} the way {sample_dots} is written.",
+        "An Austrian invoice shows days as DD.MM.YYYY. Which one stands for {date}?",
     ),
 )
 NEXT_DAY = Phrasings(
@@ -80,10 +96,16 @@ NEXT_DAY = Phrasings(
         "Today is {iso}. What is tomorrow's date?",
         "Add one day to {iso}.",
         "The fair on {iso} goes on for one more day. On which date does it end?",
-    ),
-    test=(
         "My train leaves on {iso} and arrives the day after. Give the date of arrival.",
         "Postpone the appointment of {iso} by a single day.",
+        "The day after {iso} is which date?",
+        "It was {iso} yesterday. What date is it today?",
+        "One day later than {iso}: which date?",
+        "The deadline {iso} moves back by one day. What is the new date?",
+    ),
+    test=(
+        "The parcel was sent on {iso} and came one day later. When did it come?",
+        "Tear the page {iso} off a calendar; which date is on the next page?",
     ),
 )
 SMALLER_UNIT = Phrasings(
@@ -95,11 +117,17 @@ SMALLER_UNIT = Phrasings(
         "A sign says {value} {unit}. What is that in {other}?",
         "I have {value} {unit} and need to know the {other}.",
         "{value} {unit}. Now the same amount in {other}.",
-    ),
-    test=(
         "My tool measures in {other} only. What will it show for {value} {unit}?",
         "{value} {unit} equals how many {other}?",
         "Change the unit from {unit} to {other}: {value}.",
+        "Give {value} {unit} as {other}.",
+        "The label reads {value} {unit}; the form wants {other}.",
+        "{value} {unit}, please, but counted in {other}.",
+    ),
+    test=(
+        "A recipe gives {value} {unit}, but I only think in {other}. How much is it?",
+        "Turn {value} {unit} into {other}.",
+        "Somebody measured {value} {unit}. Had they used {other}, what would they have read?",
     ),
 )
 DURATION = Phrasings(
@@ -110,10 +138,14 @@ DURATION = Phrasings(
         "Convert the duration of {hours} hours and {minutes} minutes to H:MM.",
         "{hours} hours {minutes} min. Now the same with a colon, H:MM.",
         "We waited {hours}h {minutes}m. Note that as H:MM.",
-    ),
-    test=(
         "Her marathon took {hours}h{minutes}m; with a colon (H:MM) that is what?",
         "I type durations as H:MM. What do I enter for {hours} hours and {minutes} minutes?",
+        "The call lasted {hours} hours and {minutes} minutes; show it as H:MM.",
+        "Show {hours} h and {minutes} min on a stopwatch (H:MM).",
+    ),
+    test=(
+        "The oven ran for {hours} hours and {minutes} minutes. What does its H:MM display read?",
+        "Log {hours} h {minutes} min in the style H:MM.",
     ),
 )
 TO_24_HOURS = Phrasings(
@@ -128,10 +160,14 @@ TO_24_HOURS = Phrasings(
         "The plane takes off at {clock}. Tell me the hour and minute as the airport writes them.",
         "In France nobody says am or pm. How do they note {clock}?",
         "Set the alarm of a 24-hour radio to {clock}: which digits?",
-    ),
-    test=(
         "A European timetable would print {clock} how? Use HH:MM.",
         "My watch has a 24-hour display. What does it show at {clock}, as HH:MM?",
+        "Turn {clock} into HH:MM as the military says it.",
+        "Rewrite {clock} so that no am or pm is needed (HH:MM).",
+    ),
+    test=(
+        "The invitation says {clock}; rewrite that for a country with 24-hour clocks, HH:MM.",
+        "Enter {clock} into a field that takes only times from 00:00 to 23:59.",
     ),
 )
 ONLY = Phrasings(
@@ -140,11 +176,16 @@ ONLY = Phrasings(
         "Reply with just the {form}.",
         "Give only the {form}, nothing else.",
         "Output the {form} and no other text.",
-    ),
-    test=(
         "Your whole reply must be the {form}.",
         "No sentence, please: simply the {form}.",
         "Nothing but the {form} should appear in your reply.",
+        "Write the {form} and nothing more.",
+        "I need just the {form}.",
+    ),
+    test=(
+        "I will paste your reply into a cell, so write the {form} by itself.",
+        "Leave out everything except the {form}.",
+        "Respond with the {form} and stop there.",
     ),
 )
 

@@ -34,10 +34,14 @@ PEOPLE = Phrasings(
         "Meet {name}, a {age}-year-old {job} from {city}.",
         "In {city} there is a {job} called {name}, who turned {age} last week.",
         "I spoke to {name} ({age}), {job}, born and raised in {city}.",
-    ),
-    test=(
         "After moving to {city} at the age of {age}, {name} found work as a {job}.",
         "Our {job} is {name}; a flat in {city}, {age} candles on the last cake.",
+        "{name}, aged {age}, is a {job} in {city}.",
+        "Her neighbour {name} is a {job} of {age} years who comes from {city}.",
+    ),
+    test=(
+        "At {age}, {name} still works as a {job} and has never left {city}.",
+        "Say hello to our new {job} from {city}: {name}, {age} years of age.",
     ),
 )
 ORDERS = Phrasings(
@@ -46,10 +50,14 @@ ORDERS = Phrasings(
         "Please send {quantity} of the {color} {item}s at ${price} apiece to {name}.",
         "The bill for {name}: {quantity} x {item}, {color}, {price} USD per unit.",
         "We shipped {quantity} {item}s ({color}, ${price} each) to {name} this morning.",
-    ),
-    test=(
         "At ${price} each, {name} could not resist and bought {quantity} {item}s in {color}.",
         "Only one {item} is left in {color}: {name} took the other {quantity}, ${price} a piece.",
+        "{quantity} {color} {item}s went to {name}, {price} dollars a piece.",
+        "{name} paid ${price} for each of the {quantity} {color} {item}s.",
+    ),
+    test=(
+        "Order received from {name}: {item}, {color}, {quantity} pieces, unit price ${price}.",
+        "{name} wants {quantity} {item}s, all {color}; one costs {price} dollars.",
     ),
 )
 MEETINGS = Phrasings(
@@ -58,10 +66,14 @@ MEETINGS = Phrasings(
         "Don't forget: {day}, {time}, {event} in {place}!",
         "We moved the {event} to {place}; it starts {day} at {time}.",
         "On {day} we meet in {place} at {time} for the {event}.",
-    ),
-    test=(
         "See you in {place} when the {event} begins, {time} this {day}.",
         "{place} is booked from {time} for our {event}, and it has to be {day}.",
+        "{event}: {day}, {time}, {place}.",
+        "The {event} is set for {time} on {day} and {place} is where it happens.",
+    ),
+    test=(
+        "Please be in {place} on {day} for the {event}, doors open at {time}.",
+        "From {time} on {day}, {place} belongs to the {event}.",
     ),
 )
 RECIPES = Phrasings(
@@ -70,10 +82,14 @@ RECIPES = Phrasings(
         "In {minutes} minutes you get a {dish} of {calories} calories, enough for {servings}.",
         "{calories} calories, {minutes} minutes, {servings} servings: grandma's {dish}.",
         "For {servings} people, cook the {dish} for {minutes} minutes ({calories} calories).",
-    ),
-    test=(
         "Cook {dish} for {servings} people in {minutes} minutes; count {calories} calories each.",
         "The {dish} is light ({calories} calories), feeds {servings} and is done in {minutes} min.",
+        "{dish}: {minutes} minutes, {servings} servings, {calories} calories.",
+        "A {dish} for {servings} needs {minutes} minutes and brings {calories} calories.",
+    ),
+    test=(
+        "Give the {dish} {minutes} minutes; {servings} people will eat, {calories} calories.",
+        "{servings} guests get {dish}, {calories} calories a plate, {minutes} minutes of work.",
     ),
 )
 # The sentences above are put into these.
@@ -86,11 +102,16 @@ ASKS = Phrasings(
         "Turn this into JSON with exactly these keys: {keys}. {text} Reply with the JSON only.",
         "Give me {keys} from the following as a JSON object only. {text}",
         'From "{text}" pull out {keys}. Output one JSON object, no other text.',
-    ),
-    test=(
         "I need a machine-readable record. Fields: {keys}. Source: {text} Just the JSON, please.",
         "What are {keys} here? Respond in JSON using those names for the properties. {text}",
         "{text} << Parse this and emit only {{...}} in JSON with {keys} inside.",
+        "{text} As JSON, with {keys} as its keys. No other text.",
+        "Build a JSON object with {keys} out of this note: {text}",
+    ),
+    test=(
+        "Our database needs {keys} for this entry: {text} Print one JSON object.",
+        "{text}\n\nWrite down {keys} of the above, as JSON and without comment.",
+        "Convert to JSON ({keys}), with no words around it: {text}",
     ),
 )
 

@@ -24,12 +24,18 @@ SENTIMENT = Phrasings(
         "Judge the mood of this comment. Options: {labels}. Comment: {text}",
         "{text}\n\nIs the person who said this {labels}?",
         "Please tag this message as {labels}. {text}",
-    ),
-    test=(
         "How does the author feel overall ({labels})? {text}",
         "{text}\nPick what fits that feedback best: {labels}.",
         "We sort incoming feedback into {labels}. Where does this go? {text}",
         "Possible verdicts are {labels}. Give yours on: {text}",
+        "Rate this as {labels}: {text}",
+        "{text} That sounds {labels}?",
+        "Opinion: {text} Verdict, out of {labels}:",
+    ),
+    test=(
+        "What is the attitude behind these words, {labels}? {text}",
+        "{text}\nA survey tool knows the values {labels}. Which value does it store?",
+        "Read this and decide between {labels}: {text}",
     ),
 )
 TOPIC = Phrasings(
@@ -42,12 +48,18 @@ TOPIC = Phrasings(
         "Assign one category from {labels}: {text}",
         "{text}\n\nIs that {labels}?",
         "Please tag this report as {labels}. {text}",
-    ),
-    test=(
         "An editor files stories under {labels}. Where does this story go? {text}",
         "{text}\nPick the subject that fits best: {labels}.",
         "Our archive has the shelves {labels}. Name the shelf for: {text}",
         "Of {labels}, which one is the theme here? {text}",
+        "File this under {labels}: {text}",
+        "{text} Its subject is {labels}?",
+        "Message: {text} Subject, out of {labels}:",
+    ),
+    test=(
+        "Which of the desks {labels} should handle this news? {text}",
+        "{text}\nChoose the matching heading from {labels}.",
+        "Read this and decide between {labels}: {text}",
     ),
 )
 ONE_LABEL = Phrasings(
@@ -56,11 +68,16 @@ ONE_LABEL = Phrasings(
         "Reply with just the label.",
         "Give only the label in lowercase, nothing else.",
         "Output a single word.",
-    ),
-    test=(
         "Your whole reply must be one of those words.",
         "No explanation, one word from the choices.",
         "Just that word, please.",
+        "Write the label and nothing more.",
+        "I need just the one word.",
+    ),
+    test=(
+        "Name it in one word and stop there.",
+        "Respond with the chosen word alone.",
+        "Leave out everything except the word itself.",
     ),
 )
 

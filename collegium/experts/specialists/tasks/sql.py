@@ -35,11 +35,16 @@ ONE_TABLE = Phrasings(
         "Schema: {schema}\nQuestion: {ask}\nOutput only SQL.",
         "I work with the table {schema}. {ask} Give me the query alone.",
         "{ask}\n\n{schema}\n\nReply in SQL, without any other text.",
-    ),
-    test=(
         "My SQLite file holds {schema}. {ask} Your whole reply must be the SQL statement.",
         "{ask}\nUse SQL on {schema}; no explanation, simply the statement.",
         "Translate into a SELECT statement for {schema}, without any comment: {ask}",
+        "Database table {schema}. {ask} SQL only, please.",
+        "{ask} Write it as SQL for {schema} and write nothing else.",
+    ),
+    test=(
+        "How do I ask SQLite this? {ask} My table is {schema}. Reply with the SQL and stop there.",
+        "{schema} is what I have. {ask} Respond with one SELECT and no words around it.",
+        "{ask}\nColumns: {schema}.\nJust the query that I can paste.",
     ),
 )
 TWO_TABLES = Phrasings(
@@ -50,6 +55,8 @@ TWO_TABLES = Phrasings(
         "Schema: {schema}\nQuestion: {ask}\nOutput only SQL.",
         "I work with the tables {schema}. {ask} Give me the query alone.",
         "{ask}\n\n{schema}\n\nReply in SQL, without any other text.",
+        "Database tables {schema}. {ask} SQL only, please.",
+        "{ask} Write it as SQL for {schema} and write nothing else.",
     ),
     test=ONE_TABLE.test,
 )
@@ -60,8 +67,14 @@ LABELLED = Phrasings(
         "List the {title} of all {table} whose {label} is {value}.",
         "Find each {title} in {table} where {label} equals {value}.",
         "Get the {title} for every row of {table} with {value} in {label}.",
+        "Show me how those {table} are called ({title}) that have {value} as their {label}.",
+        "Show the {title} of {table} with {value} as {label}.",
+        "{titles} where the {label} is {value}: which are they?",
     ),
-    test=("Show me how those {table} are called ({title}) that have {value} as their {label}.",),
+    test=(
+        "Name by {title} all {table} that carry the {label} {value}.",
+        "Among the {titles}, pick out those with {value} under {label}.",
+    ),
 )
 COMPARED = Phrasings(
     train=(
@@ -69,8 +82,14 @@ COMPARED = Phrasings(
         "List the {title} of {table} with {number} {how} {limit}.",
         "Find each {title} in {table} where {number} is {how} {limit}.",
         "I look for {table} of {number} {how} {limit}: give me the {title} of each.",
+        "I need only those {table} that have {number} {how} {limit}; show their {title}.",
+        "Show the {title} of {table} whose {number} is {how} {limit}.",
+        "{titles} where {number} is {how} {limit}: which are they?",
     ),
-    test=("I need only those {table} that have {number} {how} {limit}; show their {title}.",),
+    test=(
+        "Name by {title} all {table} with a {number} {how} {limit}.",
+        "Among the {titles}, pick out those whose {number} is {how} {limit}.",
+    ),
 )
 BOTH = Phrasings(
     train=(
@@ -78,9 +97,13 @@ BOTH = Phrasings(
         "List the {title} of {table} whose {label} is {value} with {number} {how} {limit}.",
         "Find each {title} in {table} where {label} equals {value} and {number} is {how} {limit}.",
         "I look for {table} of {label} {value} and {number} {how} {limit}: give me each {title}.",
+        "I want each {title} in {table} with {value} as {label} and also {number} {how} {limit}.",
+        "Show the {title} of {table} with {value} as {label} and a {number} {how} {limit}.",
+        "{titles} where the {label} is {value} and the {number} {how} {limit}: which are they?",
     ),
     test=(
-        "I want each {title} in {table} with {value} as {label} and also {number} {how} {limit}.",
+        "Name by {title} all {table} that carry the {label} {value} and a {number} {how} {limit}.",
+        "Among the {titles}, pick those with {label} {value} whose {number} is {how} {limit}.",
     ),
 )
 COUNTED = Phrasings(
@@ -89,8 +112,14 @@ COUNTED = Phrasings(
         "Count the {table} whose {label} is {value}.",
         "How often is {value} the {label} in {table}?",
         "How large is the group of {table} with {value} in {label}?",
+        "Tell me the number of rows in {table} that have {value} as {label}.",
+        "What is the number of {table} with {value} as {label}?",
+        "Give the count of {table} that have the {label} {value}.",
     ),
-    test=("Tell me the number of rows in {table} that have {value} as {label}.",),
+    test=(
+        "I wonder how many of the {table} carry the {label} {value}.",
+        "With {value} under {label} there are how many {table}?",
+    ),
 )
 COMPUTED = Phrasings(
     train=(
@@ -98,16 +127,25 @@ COMPUTED = Phrasings(
         "Compute the {function} {number} of the {table} with {label} {value}.",
         "For the {label} {value}, find the {function} {number} in {table}.",
         "I look for the {function} {number} over all {table} with {value} in {label}.",
+        "Looking just at {table} that have {value} as {label}, I want the {function} {number}.",
+        "Give the {function} {number} among {table} that have the {label} {value}.",
+        "Of all {table} with {value} as {label}, what is the {function} {number}?",
     ),
-    test=("Looking just at {table} that have {value} as {label}, I want the {function} {number}.",),
+    test=(
+        "I wonder about the {function} {number} of those {table} that carry the {label} {value}.",
+        "With {value} under {label}, {table} have which {function} {number}?",
+    ),
 )
 GROUPED = Phrasings(
     train=(
         "How many {table} are there for each {label}? Give {label} and count.",
         "Count the {table} per {label}, showing the {label} and the count.",
         "For every {label}, how many {table} are there? Show {label} and count.",
+        "Break the {table} down by {label}: I want every {label} with its number of rows.",
+        "Give every {label} of {table} and how often it occurs.",
+        "Per {label}: the {label} and the number of {table}.",
     ),
-    test=("Break the {table} down by {label}: I want every {label} with its number of rows.",),
+    test=("I wonder how the {table} spread over each {label}: show it with the count.",),
 )
 RANKED = Phrasings(
     train=(
@@ -115,8 +153,14 @@ RANKED = Phrasings(
         "List the {title} of the {count} {table} with the {extreme} {number}, {extreme} first.",
         "Show {count} {titles}, sorted by {number}, from the {extreme} on.",
         "Find the {title} of the top {count} in {table} when the {extreme} {number} comes first.",
+        "Sort {table} by {number}, the {extreme} first; I want the {title} of the top {count}.",
+        "Give me {count} {titles} ordered by {number}, the {extreme} at the top.",
+        "Which {count} {titles} stand at the {extreme} end by {number}? Begin with the {extreme}.",
     ),
-    test=("Sort {table} by {number}, the {extreme} first; I want the {title} of the top {count}.",),
+    test=(
+        "Name by {title} the {count} {table} of {extreme} {number}, beginning with the {extreme}.",
+        "A top list of {count} {titles} by {number}, please, where the {extreme} leads.",
+    ),
 )
 JOINED = Phrasings(
     train=(
@@ -124,9 +168,13 @@ JOINED = Phrasings(
         "Which {titles} belong to {parents} whose city is {value}?",
         "For all {parents} in {value}, show the {title} of their {table}.",
         "Find each {title} in {table} where the city in {parents} is {value}.",
+        "I want to see every {title} in {table} that goes with one of the {parents} in {value}.",
+        "Show the {title} of those {table} whose {parents} live in {value}.",
+        "{titles} of {parents} in the city of {value}: which are they?",
     ),
     test=(
-        "I want to see every {title} in {table} that goes with one of the {parents} in {value}.",
+        "Name by {title} all {table} that belong to {parents} located in {value}.",
+        "Some {parents} have {value} as their city. Which {titles} are theirs?",
     ),
 )
 

@@ -1,0 +1,125 @@
+"""Fitted predictors as files: arrays in safetensors, all else in a JSON card. No pickles."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from collegium.errors import ArtifactRejected, SetupError
+from collegium.router.predictors import PREDICTORS
+from collegium.router.predictors.base import Predictor
+from collegium.router.predictors.packing import Arrays, pack, unpack
+
+FORMAT = "collegium-predictor-1"
+ARRAYS, CARD = "predictor.safetensors", "predictor.json"
+CLASSES: Mapping[str, type[Predictor]] = {
+    kind.__name__: kind for kind in (type(make()) for make in PREDICTORS.values()) if kind.saveable
+}
+"""What a file may name: those of our own classes that are made of arrays alone."""
+
+
+def save(
+    predictor: Predictor,
+    folder: Path,
+    *,
+    data_sha256: str | None = None,
+    metrics: Mapping[str, float] | None = None,
+) -> None:
+    """Write both files; the card says on what data the predictor was fitted and how good it is."""
+    from safetensors.numpy import save as to_bytes
+
+    arrays: Arrays = {}
+    tree = packed(predictor, arrays)
+    data = to_bytes(arrays)
+    card = {
+        "format": FORMAT,
+        "class": type(predictor).__name__,
+        "params": {name: repr(value) for name, value in predictor.get_params(deep=False).items()},
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "data_sha256": data_sha256,
+        "metrics": dict(metrics or {}),
+        "versions": _versions(),
+        "arrays_sha256": hashlib.sha256(data).hexdigest(),
+        "tree_sha256": _hash(tree),
+        "tree": tree,
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / ARRAYS).write_bytes(data)
+    (folder / CARD).write_text(json.dumps(card, indent=1, allow_nan=False) + "\n")
+
+
+def packed(predictor: Predictor, arrays: Arrays) -> Any:
+    """The predictor as JSON, with its arrays put into `arrays`."""
+    if type(predictor).__name__ not in CLASSES:
+        raise SetupError(
+            f"a fitted {type(predictor).__name__} can't be saved: it is not made of arrays alone; "
+            f"fit one of {', '.join(sorted(CLASSES))} instead"
+        )
+    return pack(predictor, arrays)
+
+
+def load(folder: Path) -> Predictor:
+    """Read a fitted predictor; ArtifactRejected says what is wrong with it."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load as from_bytes
+
+    card = read_card(folder)
+    try:
+        data = (folder / ARRAYS).read_bytes()
+    except OSError as exc:
+        raise ArtifactRejected(f"no readable predictor in {folder}: {exc}") from exc
+    if hashlib.sha256(data).hexdigest() != card.get("arrays_sha256"):
+        raise ArtifactRejected(f"{folder / ARRAYS} is damaged: it does not match its card")
+    if _hash(card.get("tree")) != card.get("tree_sha256"):
+        raise ArtifactRejected(f"{folder / CARD} is damaged: its tree does not match its hash")
+    try:
+        return unpacked(card["tree"], from_bytes(data))
+    except (LookupError, TypeError, ValueError, SafetensorError) as exc:
+        raise ArtifactRejected(f"the predictor in {folder} is incomplete: {exc}") from exc
+
+
+def unpacked(tree: Any, arrays: Arrays) -> Predictor:
+    """The predictor that was packed, tried on one query; ValueError where it can't forecast."""
+    predictor = unpack(tree, arrays, CLASSES)
+    if not isinstance(predictor, Predictor):
+        raise TypeError("the file holds no predictor")
+    with np.errstate(all="ignore"):
+        forecast = predictor.predict(np.zeros((1, predictor.n_features_in_)))
+    if not np.isfinite(forecast).all():
+        raise ValueError("its forecasts are not finite")
+    return predictor
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """The card alone: format, class, parameters, data hash, metrics and versions."""
+    try:
+        card = json.loads((folder / CARD).read_text())
+    except (OSError, ValueError) as exc:
+        raise ArtifactRejected(f"no readable predictor in {folder}: {exc}") from exc
+    if not isinstance(card, dict) or card.get("format") != FORMAT:
+        raise ArtifactRejected(f"{folder / CARD} is not the card of a {FORMAT} predictor")
+    return card
+
+
+def _hash(tree: Any) -> str:
+    return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    import sklearn
+
+    import collegium
+
+    return {
+        "collegium": collegium.__version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "scikit-learn": sklearn.__version__,
+    }

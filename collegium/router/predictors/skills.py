@@ -1,0 +1,34 @@
+"""Skills: the few that a query asks for, and the experts whose profiles are best at those."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from collegium.router.predictors.base import Array
+from collegium.router.predictors.domain_table import DomainTable
+
+
+class Skills(DomainTable):
+    """Experts are recruited by their measured levels on a query's likeliest skills.
+
+    Symbolic-MoE (arXiv 2503.05641) has a keyword model name the skills of a query; here the
+    classifier of `DomainTable` does, on the labels of the fit, and only the `most` likeliest count.
+    """
+
+    def __init__(self, classifier: str = "discriminant", most: int = 3) -> None:
+        super().__init__(classifier)
+        self.most = most
+
+    def _forecast(self, X: Array) -> Array:
+        asked = self.domains(X)
+        least = np.sort(asked, axis=1)[:, -min(self.most, asked.shape[1])][:, None]
+        asked = np.where(asked >= least, asked, 0.0)
+        return np.asarray(asked / asked.sum(axis=1, keepdims=True) @ self.table_)
+
+    def recruit(self, X: Any, *, experts: int) -> NDArray[np.intp]:
+        """The experts to ask, best first, shape (n, experts)."""
+        order = np.argsort(-np.atleast_2d(self.predict(X).T).T, axis=1, kind="stable")
+        return np.asarray(order[:, :experts])
