@@ -10,10 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from collegium.kernels.vllm_plugin import SWITCH
+
 MOST_LORA_SLOTS = 8  # adapters computed in one batch
 MOST_LORAS = 32  # adapters kept in memory
 MOST_LORA_RANK = 8
-"""vLLM's CPU path gathers padded adapter weights a token: at 32 a prompt token took 10 ms."""
+"""Every adapter is padded to it, so more would make all of them slower."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,8 @@ def _options(spec: EngineSpec, port: int) -> list[str]:
 
 def environment(spec: EngineSpec) -> dict[str, str]:
     """Our environment without our own settings (they may hold secrets), and vLLM's switches."""
-    ours = {k: v for k, v in os.environ.items() if not k.startswith("COLLEGIUM_")}
+    kept = (SWITCH,)  # what our plugin inside the engine reads
+    ours = {k: v for k, v in os.environ.items() if not k.startswith("COLLEGIUM_") or k in kept}
     return ours | {
         "HF_HUB_OFFLINE": "1",
         "PYTHONSAFEPATH": "1",
