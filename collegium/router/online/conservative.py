@@ -35,7 +35,7 @@ class Purse:
         self.level = min(self.most, self.level + self.alpha)
 
     def affordable(self, prices: Array) -> NDArray[np.bool_]:
-        """Which choices it can pay now, shape (e,); what is not riskier than the baseline is free."""
+        """Which choices it can pay now, shape (e,); those that risk nothing are free."""
         return np.asarray((prices <= 0) | (prices <= self.level))
 
     def pay(self, price: float) -> None:

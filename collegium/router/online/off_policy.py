@@ -23,7 +23,7 @@ class Estimate:
     low: float
     high: float
     effective: float
-    """Effective sample size of the weights (Kish): far below n, the interval is not to be trusted."""
+    """Effective sample size of the weights (Kish); if it is far below n, mistrust the interval."""
 
 
 def importance_sampling(reward: Array, propensity: Array, target: Array) -> Estimate:

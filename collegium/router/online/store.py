@@ -90,7 +90,10 @@ def _assembled(card: dict[str, Any], arrays: dict[str, Array]) -> tuple[Bandit, 
             raise ValueError(f"{name} is not finite")
     for part in ("quality", "burden"):
         residuals = getattr(bandit, part)
-        residuals.precision, residuals.moment = arrays[f"{part}.precision"], arrays[f"{part}.moment"]
+        residuals.precision, residuals.moment = (
+            arrays[f"{part}.precision"],
+            arrays[f"{part}.moment"],
+        )
         residuals.refresh()
     bandit.caps.mass, bandit.caps.trusted = arrays["caps.mass"], arrays["caps.trusted"]
     bandit.doubt = bandit.caps.doubt(bandit.settings.contamination)

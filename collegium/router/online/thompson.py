@@ -30,7 +30,8 @@ def best_probabilities(mean: Array, deviation: Array) -> Array:
     chances = below.prod(axis=2) @ WEIGHTS
     total = chances.sum()
     if total <= 0:
-        return np.asarray(mean == mean.max(), dtype=np.float64) / (mean == mean.max()).sum()
+        best = np.asarray(mean == mean.max(), dtype=np.float64)
+        return np.asarray(best / best.sum())
     return np.asarray(chances / total)
 
 

@@ -48,7 +48,8 @@ class SourceCaps:
         could_give = np.minimum(self.mass.sum(axis=1), self.most).sum()
         evidence = self.mass.sum(axis=0) + self.trusted
         false = np.full(len(evidence), contamination * could_give)
-        return np.minimum(1.0, np.divide(false, evidence, out=0 * false, where=evidence > 0))
+        doubt = np.divide(false, evidence, out=0 * false, where=evidence > 0)
+        return np.asarray(np.minimum(1.0, doubt))
 
 
 def beyond(residual: Array, doubt: Array) -> Array:

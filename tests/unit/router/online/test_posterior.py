@@ -37,9 +37,7 @@ def test_it_is_the_weighted_ridge_of_all_that_was_seen() -> None:
         weights = ages * (who == expert) / 0.25
         covariance = np.linalg.inv(prior + (Z.T * weights) @ Z)
         np.testing.assert_allclose(found.covariance[expert], covariance)
-        np.testing.assert_allclose(
-            found.coefficients[expert], covariance @ (Z.T @ (weights * y))
-        )
+        np.testing.assert_allclose(found.coefficients[expert], covariance @ (Z.T @ (weights * y)))
 
 
 def test_what_is_not_asked_for_a_while_becomes_uncertain_again() -> None:
