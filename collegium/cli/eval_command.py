@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from collegium.cli.eval_newcomers import newcomers
+from collegium.cli.eval_online import online
 from collegium.cli.eval_routing import routing
 from collegium.cli.output import json_option
 
@@ -24,7 +26,8 @@ def command() -> None:
     """Measure experts and routing."""
 
 
-command.add_command(routing)
+for measured in (routing, newcomers, online):
+    command.add_command(measured)
 
 
 @command.command(epilog="Example: collegium eval pool --per-task 100 --json --html pool.html")
