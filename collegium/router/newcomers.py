@@ -166,7 +166,7 @@ def _parts(places: Array, rows: Indices, k: int, random: np.random.Generator) ->
 
 def _main_direction(centred: Array, random: np.random.Generator) -> Array:
     """The first principal component (d,), by a dozen steps of the power method."""
-    direction: Array = random.normal(size=centred.shape[1])
+    direction: Array = np.asarray(random.normal(size=centred.shape[1]))
     for _ in range(12):
         direction = centred.T @ (centred @ direction)
         length = float(np.linalg.norm(direction))

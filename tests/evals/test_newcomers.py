@@ -114,7 +114,8 @@ def test_all_sets_together_are_the_median_over_their_models() -> None:
     """0.5 and 0.75 of one set, 1.0 of another: 0.75."""
     tables = [[joined([0.02, 0.03], [0.04, 0.04])], [joined([0.04], [0.04])]]
     (found,) = over_sets(tables)
-    assert (found.data, found.models, found.median) == ("all sets", 3, pytest.approx(0.75))
+    assert (found.data, found.models) == ("all sets", 3)
+    assert found.median == pytest.approx(0.75)
     assert over_sets(tables[:1]) == []
 
 

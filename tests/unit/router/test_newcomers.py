@@ -150,12 +150,18 @@ def test_forecasts_of_other_experts_are_refused() -> None:
 # --- the choice of probes ---
 
 
-def test_probes_are_spread_over_the_queries() -> None:
-    """Every one of ten far clusters gets its probe."""
+@pytest.mark.parametrize("told", [False, True])
+def test_probes_stand_for_all_queries(told: bool) -> None:
+    """Their mean is nearer to the mean of all than that of as many drawn anyhow, without bias."""
     rng = np.random.default_rng(0)
-    which = np.repeat(np.arange(10), [200, 100, 50, 25, 20, 15, 10, 10, 5, 5])
-    X = 10 * np.eye(10)[which] + 0.1 * rng.normal(size=(len(which), 10))
-    assert set(which[choose_probes(X, 10)]) == set(range(10))
+    which = rng.choice(6, size=600, p=[0.4, 0.25, 0.15, 0.1, 0.06, 0.04])
+    X = np.eye(6)[which] + 0.1 * rng.normal(size=(600, 6))
+    level = np.array([0.9, 0.1, 0.6, 0.3, 0.8, 0.2])[which]
+    outcomes = (rng.random((600, 5)) < level[:, None]).astype(np.float64) if told else None
+    chosen = [level[choose_probes(X, 24, outcomes=outcomes, seed=i)].mean() for i in range(60)]
+    anyhow = [level[rng.choice(600, 24, replace=False)].mean() for _ in range(2000)]
+    assert np.std(chosen) < 0.6 * np.std(anyhow)
+    assert abs(np.mean(chosen) - level.mean()) < 0.01
 
 
 def test_probes_keep_the_labels_shares() -> None:
