@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from collegium.cli.output import json_option, print_json, print_table
+from collegium.cli.router_calibrate import calibrate
 
 if TYPE_CHECKING:
     from collegium.cli.outcomes import Collected
@@ -21,7 +22,10 @@ FAMILIAR = 200
 
 @click.group(epilog='Example: collegium router explain "Write 4 July 1998 as YYYY-MM-DD."')
 def command() -> None:
-    """Train and explain the router."""
+    """Train, calibrate and explain the router."""
+
+
+command.add_command(calibrate)
 
 
 @command.command(epilog="Example: collegium router train --out ./my-router")

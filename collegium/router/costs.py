@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from collegium.registry.expert import Expert
+from collegium.router.latency import LatencyModel, Timing, fit_latency
 
 CHARACTERS_PER_TOKEN = 4  # English text under byte-pair tokenizers, roughly
 DEFAULT_TOKENS = 150
 DEFAULT_MS_PER_TOKEN = 30.0
 MEMORY = 0.2  # weight of the newest answer in the running mean of an expert's speed
+FEWEST_TIMINGS = 8
+MOST_TIMINGS = 256  # the newest count, for an expert's speed changes
 
 
 @dataclass(frozen=True)
@@ -33,23 +39,95 @@ def prompt_tokens_of(text: str) -> int:
 
 
 class Speeds:
-    """Milliseconds a token by expert, learnt from the answers that pass by."""
+    """How fast each expert is, learnt from the answers that pass by, and how busy its engine is.
+
+    From `FEWEST_TIMINGS` answers on, an expert has a fitted `LatencyModel`; before that its time is
+    its tokens times the running mean of milliseconds a token.
+    """
 
     def __init__(self, device_watts: float) -> None:
         self._watts = device_watts
         self._ms_per_token: dict[str, float] = {}
+        self._timings: dict[str, deque[Timing]] = {}
+        self._models: dict[str, LatencyModel] = {}
+        self._news: Counter[str] = Counter()
+        self._in_flight: Counter[str] = Counter()
+
+    @contextmanager
+    def answering(self, expert: Expert) -> Iterator[int]:
+        """Count one answer in the making; yields how many others its engine makes already."""
+        place, before = place_of(expert), self.load(expert)
+        self._in_flight[place] += 1
+        try:
+            yield before
+        finally:
+            self._in_flight[place] -= 1
+
+    def load(self, expert: Expert) -> int:
+        """How many answers the expert's engine is making now."""
+        return self._in_flight[place_of(expert)]
+
+    def latency_ms(
+        self, expert: Expert, prompt_tokens: int, output_tokens: int, usual_ms_per_token: float
+    ) -> float:
+        """What an answer that begins now takes, under the present load."""
+        model = self._models.get(expert.name)
+        if model is None:
+            return output_tokens * self.ms_per_token(expert.name, usual_ms_per_token)
+        return model.latency_ms(prompt_tokens, output_tokens, self.load(expert))
+
+    def model(self, expert: str) -> LatencyModel | None:
+        """The fitted model; None before there are enough answers."""
+        return self._models.get(expert)
 
     def ms_per_token(self, expert: str, otherwise: float) -> float:
         """The running mean, or `otherwise` before the first answer."""
         return self._ms_per_token.get(expert, otherwise)
 
-    def learn(self, expert: str, latency_ms: float, tokens: int) -> None:
+    def learn(
+        self,
+        expert: str,
+        latency_ms: float,
+        tokens: int,
+        *,
+        prompt_tokens: int = 0,
+        ttft_ms: float | None = None,
+        load: float = 0.0,
+    ) -> None:
         """Take one finished answer into account."""
         if tokens > 0:
             now = latency_ms / tokens
             before = self._ms_per_token.get(expert, now)
             self._ms_per_token[expert] = (1 - MEMORY) * before + MEMORY * now
+            seen = self._timings.setdefault(expert, deque(maxlen=MOST_TIMINGS))
+            seen.append(Timing(prompt_tokens, tokens, latency_ms, ttft_ms, load))
+            self._news[expert] += 1
+            self._refit(expert)
+
+    def recall(self, timings: Mapping[str, Sequence[Timing]]) -> None:
+        """Start from answers of the past, oldest first, by expert's name."""
+        for expert, found in timings.items():
+            for t in found:
+                self.learn(
+                    expert,
+                    t.latency_ms,
+                    round(t.output_tokens),
+                    prompt_tokens=round(t.prompt_tokens),
+                    ttft_ms=t.ttft_ms,
+                    load=t.load,
+                )
+
+    def _refit(self, expert: str) -> None:
+        """After the first few answers, then after as many again: a fit takes about 1 ms."""
+        if self._news[expert] >= FEWEST_TIMINGS:
+            self._models[expert] = fit_latency(self._timings[expert])
+            self._news[expert] = 0
 
     def energy_j(self, expert: Expert, latency_ms: float) -> float | None:
         """Power times time for experts that run here (a stated model, not a measurement)."""
         return self._watts * latency_ms / 1000 if expert.engine is not None else None
+
+
+def place_of(expert: Expert) -> str:
+    """What answers share: the engine, the address, or the expert alone."""
+    return expert.engine or expert.base_url or expert.name

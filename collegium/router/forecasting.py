@@ -76,11 +76,12 @@ class Forecaster:
         tokens = round(measured if measured is not None else DEFAULT_TOKENS)
         tokens = max(1, min(tokens, query.max_tokens or tokens))
         usual = reading.ms_per_token.get(key, DEFAULT_MS_PER_TOKEN)
-        latency_ms = tokens * self._speeds.ms_per_token(expert.name, usual)
+        prompt_tokens = query.prompt_tokens or prompt_tokens_of(query.text)
+        latency_ms = self._speeds.latency_ms(expert, prompt_tokens, tokens, usual)
         return Forecast(
             expert.name,
             expected_quality(expert, reading),
-            price_usd(expert, query.prompt_tokens or prompt_tokens_of(query.text), tokens),
+            price_usd(expert, prompt_tokens, tokens),
             latency_ms,
             self._speeds.energy_j(expert, latency_ms),
             tokens,

@@ -3,18 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context
 
 from collegium.errors import NoFeasibleExpert
 from collegium.router.decision import Forecast, Limits
 
-# For each limit: its name, the forecast's value, the unit, and whether the limit is a floor.
-_BOUNDS: tuple[tuple[str, Callable[[Forecast], float | None], str, bool], ...] = (
-    ("max_cost_usd", lambda f: f.cost_usd, "USD", False),
-    ("max_latency_ms", lambda f: f.latency_ms, "ms", False),
-    ("max_energy_j", lambda f: f.energy_j, "J", False),
-    ("min_quality", lambda f: f.quality, "", True),
+
+@dataclass(frozen=True)
+class _Bound:
+    """One kind of limit: a ceiling, or a floor, on one value of a forecast."""
+
+    name: str
+    value: Callable[[Forecast], float | None]
+    unit: str
+    floor: bool = False
+
+    def limit(self, limits: Limits) -> float | None:
+        """What the caller set; None is no limit."""
+        limit: float | None = getattr(limits, self.name)
+        return limit
+
+    def excess(self, forecast: Forecast, limits: Limits) -> float | None:
+        """By how much a forecast breaks the limit, 0 where it does not; None where unknown."""
+        limit, value = self.limit(limits), self.value(forecast)
+        if limit is None:
+            return 0.0
+        if value is None:
+            return None
+        return max(limit - value if self.floor else value - limit, 0.0)
+
+    def fits(self, forecast: Forecast, limits: Limits) -> bool:
+        """Whether a forecast is known to keep the limit."""
+        return self.excess(forecast, limits) == 0
+
+    def nearest(self, forecasts: Sequence[Forecast]) -> float | None:
+        """The tightest limit that one of them keeps."""
+        values = [v for f in forecasts if (v := self.value(f)) is not None]
+        return (max if self.floor else min)(values, default=None)
+
+    def shown(self, value: float) -> str:
+        """A value with its unit, rounded so that it is a limit that the value keeps."""
+        return f"{_rounded(value, self.floor)} {self.unit}".strip()
+
+
+_BOUNDS = (
+    _Bound("max_cost_usd", lambda f: f.cost_usd, "USD"),
+    _Bound("max_latency_ms", lambda f: f.latency_ms, "ms"),
+    _Bound("max_energy_j", lambda f: f.energy_j, "J"),
+    _Bound("min_quality", lambda f: f.quality, "", floor=True),
 )
 
 
@@ -24,50 +61,87 @@ def mark(forecasts: Sequence[Forecast], limits: Limits) -> tuple[Forecast, ...]:
 
 
 def _marked(forecast: Forecast, limits: Limits) -> Forecast:
-    for name, value_of, unit, floor in _BOUNDS:
-        limit = getattr(limits, name)
-        if limit is None or not forecast.feasible:
-            continue
-        value = value_of(forecast)
-        if value is None or (value < limit if floor else value > limit):
-            return replace(forecast, feasible=False, note=_broken(name, value, unit, floor, limit))
+    for bound in _BOUNDS:
+        if forecast.feasible and not bound.fits(forecast, limits):
+            return replace(forecast, feasible=False, note=_broken(bound, forecast, limits))
     return forecast
 
 
-def _broken(name: str, value: float | None, unit: str, floor: bool, limit: float) -> str:
+def _broken(bound: _Bound, forecast: Forecast, limits: Limits) -> str:
+    value = bound.value(forecast)
     if value is None:
-        return f"{name}: unknown"
-    found = f"{_rounded(value, floor)} {unit}".strip()
-    return f"{name}: {found} {'<' if floor else '>'} {limit:g}"
+        return f"{bound.name}: unknown"
+    sign = "<" if bound.floor else ">"
+    return f"{bound.name}: {bound.shown(value)} {sign} {bound.limit(limits):g}"
 
 
 def infeasible(forecasts: Sequence[Forecast], limits: Limits) -> NoFeasibleExpert:
-    """Say which limits bind and the nearest value that each would need."""
-    needs = [_need(name, value_of, unit, floor, forecasts, limits)
-             for name, value_of, unit, floor in _BOUNDS]  # fmt: skip
+    """Say which limits bind, alone or together, the nearest value of each and the nearest expert.
+
+    What is not feasible for another reason than a limit is nobody's nearest.
+    """
+    known = _held_back_by_limits(forecasts) or forecasts
+    needs = _alone(known, limits) or _together(known, limits)
     notes = [f"{f.expert} ({f.note})" for f in forecasts if f.note]
     refused = f"Refused: {'; '.join(notes)}." if notes else ""
-    words = filter(None, ["No expert fits the limits.", *needs, refused])
-    return NoFeasibleExpert(" ".join(words), "routing")
+    words = ["No expert fits the limits.", *needs, _nearest_expert(known, limits), refused]
+    return NoFeasibleExpert(" ".join(filter(None, words)), "routing")
 
 
-def _need(
-    name: str,
-    value_of: Callable[[Forecast], float | None],
-    unit: str,
-    floor: bool,
-    forecasts: Sequence[Forecast],
-    limits: Limits,
-) -> str:
-    limit = getattr(limits, name)
-    values = [v for f in forecasts if (v := value_of(f)) is not None]
-    if limit is None or not values:
+def _held_back_by_limits(forecasts: Sequence[Forecast]) -> list[Forecast]:
+    limits = tuple(f"{bound.name}:" for bound in _BOUNDS)
+    return [f for f in forecasts if f.feasible or f.note.startswith(limits)]
+
+
+def _alone(forecasts: Sequence[Forecast], limits: Limits) -> list[str]:
+    """The limits that nobody keeps, each with the nearest value that somebody would."""
+    return [
+        f"{b.name}={b.limit(limits):g} leaves nobody; the nearest feasible is {b.shown(nearest)}."
+        for b in _set(limits)
+        if (nearest := b.nearest(forecasts)) is not None
+        and not any(b.fits(f, limits) for f in forecasts)
+    ]
+
+
+def _together(forecasts: Sequence[Forecast], limits: Limits) -> list[str]:
+    """Each limit is kept by somebody, all by nobody: what each would need while the others hold."""
+    needs = []
+    for bound in _set(limits):
+        others = [b for b in _set(limits) if b is not bound]
+        able = [f for f in forecasts if all(b.fits(f, limits) for b in others)]
+        nearest = bound.nearest(able)
+        if others and nearest is not None:
+            held = " and ".join(f"{b.name}={b.limit(limits):g}" for b in others)
+            needs.append(f"With {held}, {bound.name} needs {bound.shown(nearest)}.")
+    return ["Each limit can be kept, not all together.", *needs] if needs else []
+
+
+def _nearest_expert(forecasts: Sequence[Forecast], limits: Limits) -> str:
+    """Who would need the least relaxing, relative to the limits, and which limits let it pass."""
+    distances = {f: d for f in forecasts if (d := _distance(f, limits)) is not None}
+    nearest = min(distances, key=lambda f: (distances[f], f.expert), default=None)
+    if nearest is None or distances[nearest] == 0:
         return ""
-    nearest = max(values) if floor else min(values)
-    if nearest >= limit if floor else nearest <= limit:
-        return ""
-    words = f"{name}={limit:g} leaves nobody; the nearest feasible is {_rounded(nearest, floor)}"
-    return f"{words} {unit}".strip() + "."
+    relaxed = [
+        f"{b.name}={_rounded(value, b.floor)}"
+        for b in _set(limits)
+        if not b.fits(nearest, limits) and (value := b.value(nearest)) is not None
+    ]
+    return f"The nearest expert is {nearest.expert}, which needs {' and '.join(relaxed)}."
+
+
+def _distance(forecast: Forecast, limits: Limits) -> float | None:
+    total = 0.0
+    for bound in _set(limits):
+        excess, limit = bound.excess(forecast, limits), bound.limit(limits)
+        if excess is None or limit is None:
+            return None
+        total += excess / max(limit, 1e-9)
+    return total
+
+
+def _set(limits: Limits) -> list[_Bound]:
+    return [bound for bound in _BOUNDS if bound.limit(limits) is not None]
 
 
 def _rounded(value: float, floor: bool) -> str:

@@ -11,19 +11,26 @@ SWITCH_GAIN = 0.1
 
 
 def tolerance(tradeoff: float) -> float:
-    """How much P(correct) the caller gives up for money: 0 at 0, 0.25 at 5, all at 10."""
+    """How much P(correct) the caller gives up for money: 0 at 0, 0.25 at 5, all at 10.
+
+    A calibrated router has tolerances of its own (`collegium/router/tradeoff.py`).
+    """
     return (tradeoff / 10) ** 2
 
 
-def choose(forecasts: Sequence[Forecast], *, tradeoff: float = 0.0) -> Forecast | None:
+def choose(
+    forecasts: Sequence[Forecast], *, tradeoff: float = 0.0, tolerated: float | None = None
+) -> Forecast | None:
     """The cheapest feasible expert within the tolerance of the best; ties go to quality.
 
-    None when no feasible expert has a known quality.
+    `tolerated` takes the place of the trade-off's tolerance where a router was calibrated. None
+    when no feasible expert has a known quality.
     """
     known = [f for f in forecasts if f.feasible and f.quality is not None]
     if not known:
         return None
-    floor = max(quality(f) for f in known) - tolerance(tradeoff)
+    given_up = tolerance(tradeoff) if tolerated is None else tolerated
+    floor = max(quality(f) for f in known) - given_up
     good_enough = [f for f in known if quality(f) >= floor]
     return min(good_enough, key=lambda f: (f.cost_usd, -quality(f), f.latency_ms))
 

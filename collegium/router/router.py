@@ -23,6 +23,7 @@ from collegium.router.encoder import Encoder
 from collegium.router.forecasting import Forecaster, Reading
 from collegium.router.limits import infeasible, mark
 from collegium.router.policy import choose, keeps, quality, ranked
+from collegium.router.tradeoff import Tolerances
 
 Availability = Callable[[Expert], ExpertUnavailable | None]
 
@@ -47,6 +48,7 @@ class Router:
             )
         self._encoder = encoder
         self._forecaster = Forecaster(fitted, speeds)
+        self._tolerances = Tolerances.of(fitted.card)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="encoder")
 
     async def decide(
@@ -80,7 +82,8 @@ class Router:
         )
         if named:
             return _named(query, reading, forecasts, down)
-        chosen, policy = _chosen(query, candidates, reading, forecasts)
+        tolerated = self._tolerances.at(query.limits.tradeoff or 0.0, query.text)
+        chosen, policy = _chosen(query, candidates, reading, forecasts, tolerated)
         if chosen is None:  # worth another try where one that fits is only down
             waiting = (error for name, error in down.items() if name in fitting)
             raise next(waiting, None) or infeasible(forecasts, query.limits)
@@ -146,10 +149,13 @@ def _named(
 
 
 def _chosen(
-    query: Query, experts: Sequence[Expert], reading: Reading, forecasts: Sequence[Forecast]
+    query: Query,
+    experts: Sequence[Expert],
+    reading: Reading,
+    forecasts: Sequence[Forecast],
+    tolerated: float,
 ) -> tuple[Forecast | None, PolicyName]:
-    tradeoff = query.limits.tradeoff or 0.0
-    best = choose(forecasts, tradeoff=tradeoff) if reading.familiar else None
+    best = choose(forecasts, tolerated=tolerated) if reading.familiar else None
     if best is None:
         return _generalist(experts, forecasts), "out_of_distribution"
     previous = next((f for f in forecasts if f.expert == query.session_expert), None)

@@ -40,6 +40,7 @@ class Answer:
         self._ttft_ms: float | None = None
         self._usage: tuple[int, int] = (0, 0)
         self._outcome: Json | None = None
+        self._load = 0
 
     async def begin(self, query: Query, session: str | None) -> None:
         """Write the decision down before anything is asked: it outlives a crash."""
@@ -53,7 +54,8 @@ class Answer:
     async def whole(self, body: Mapping[str, Any]) -> Json:
         """Ask and return the whole answer."""
         try:
-            answer = await self._service.pool.complete(self._expert, body)
+            with self._service.speeds.answering(self._expert) as self._load:
+                answer = await self._service.pool.complete(self._expert, body)
         except CollegiumError as exc:
             self._finish("error", str(exc))
             raise
@@ -105,11 +107,13 @@ class Answer:
             yield usage_chunk
 
     async def _asked(self, body: Mapping[str, Any]) -> AsyncGenerator[Json]:
-        async with aclosing(_generator(self._service.pool.stream(self._expert, body))) as chunks:
-            async for chunk in chunks:
-                if self._ttft_ms is None and _has_text(chunk):
-                    self._ttft_ms = self._elapsed_ms()
-                yield {**chunk, "model": self._expert.name}
+        stream = _generator(self._service.pool.stream(self._expert, body))
+        with self._service.speeds.answering(self._expert) as self._load:
+            async with aclosing(stream) as chunks:
+                async for chunk in chunks:
+                    if self._ttft_ms is None and _has_text(chunk):
+                        self._ttft_ms = self._elapsed_ms()
+                    yield {**chunk, "model": self._expert.name}
 
     def _first(self, chunk: Json) -> Json:
         route = self.decision.policy
@@ -146,7 +150,14 @@ class Answer:
         name = self._expert.name
         service.metrics.answered(name, status, latency_ms, self._ttft_ms, self._usage, cost)
         if status == "ok":
-            service.speeds.learn(name, latency_ms, self._usage[1])
+            service.speeds.learn(
+                name,
+                latency_ms,
+                self._usage[1],
+                prompt_tokens=self._usage[0],
+                ttft_ms=self._ttft_ms,
+                load=self._load,
+            )
         hidden = ("decision_id", "finished_at")
         self._outcome = {k: v for k, v in asdict(record).items() if k not in hidden}
         return self._outcome

@@ -23,11 +23,14 @@ from collegium.registry.experts import ExpertRegistry
 from collegium.registry.state import open_state
 from collegium.router.artifact import BUNDLED, load
 from collegium.router.costs import Speeds
+from collegium.router.recall import recorded
 from collegium.router.router import Router
 from collegium.settings import Settings
 from collegium.web.metrics import Metrics
 
 log = logging.getLogger(__name__)
+REMEMBERED = 1000
+"""So many of the last decisions tell at the start how fast the experts are."""
 
 
 class Service:
@@ -129,6 +132,8 @@ class Service:
             await self.engines[ENGINE].start()
 
     async def _load_router(self) -> None:
+        past = await self.log.recent(REMEMBERED)
+        self.speeds.recall(recorded(past, await self.experts()))
         self._router = await asyncio.to_thread(self._loaded_router)
 
     def _loaded_router(self) -> Router:

@@ -71,6 +71,12 @@ def test_our_own_settings_are_not_handed_on(monkeypatch: pytest.MonkeyPatch) -> 
     assert seen["OMP_NUM_THREADS"] == "2"
 
 
+def test_the_switch_of_our_kernels_reaches_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is read inside the engine, so it has to get there."""
+    monkeypatch.setenv("COLLEGIUM_LORA", "off")
+    assert environment(SPEC)["COLLEGIUM_LORA"] == "off"
+
+
 @pytest.mark.parametrize(("gib", "told"), [(0.25, "1"), (1.0, "1"), (3.4, "3")])
 def test_the_cache_is_told_in_whole_gibibytes(gib: float, told: str) -> None:
     """VLLM_CPU_KVCACHE_SPACE is an integer, and none at all is no cache."""

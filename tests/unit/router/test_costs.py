@@ -65,3 +65,35 @@ def test_energy_is_power_times_time_where_the_power_is_ours() -> None:
     speeds = Speeds(device_watts=45.0)
     assert speeds.energy_j(LOCAL, latency_ms=2000.0) == pytest.approx(90.0)
     assert speeds.energy_j(REMOTE, latency_ms=2000.0) is None
+
+
+def test_a_few_answers_make_a_model_of_first_and_other_tokens() -> None:
+    """500 ms and 10 ms a token: no single time a token fits short and long answers alike."""
+    speeds = Speeds(device_watts=45.0)
+    for tokens in (10, 20, 40, 80, 15, 30, 60, 120):
+        assert speeds.model("sql") is None
+        speeds.learn("sql", latency_ms=500.0 + 10 * tokens, tokens=tokens)
+    assert speeds.latency_ms(LOCAL, 0, 5, 30.0) == pytest.approx(550, rel=0.01)
+    assert speeds.latency_ms(LOCAL, 0, 200, 30.0) == pytest.approx(2500, rel=0.01)
+
+
+def test_a_busy_engine_is_forecast_to_be_slower() -> None:
+    """Every answer that the engine makes besides takes as much as was learnt, until it ends."""
+    speeds = Speeds(device_watts=45.0)
+    for tokens in (10, 20, 40, 80):
+        for load in (0, 4):
+            speeds.learn("sql", tokens * (10.0 + 5 * load), tokens, load=load)
+    neighbour = Expert("lists", "lora", "lists", engine="embedded")
+    idle = speeds.latency_ms(LOCAL, 0, 50, 30.0)
+    with speeds.answering(neighbour) as before, speeds.answering(REMOTE):
+        assert (before, speeds.load(LOCAL)) == (0, 1)
+        assert speeds.latency_ms(LOCAL, 0, 50, 30.0) == pytest.approx(idle + 50 * 5, rel=0.01)
+    assert speeds.latency_ms(LOCAL, 0, 50, 30.0) == idle
+
+
+def test_an_answer_that_fails_is_in_flight_no_more() -> None:
+    """Whatever ends it."""
+    speeds = Speeds(device_watts=45.0)
+    with pytest.raises(RuntimeError), speeds.answering(LOCAL):
+        raise RuntimeError
+    assert speeds.load(LOCAL) == 0

@@ -89,6 +89,79 @@ def test_limits_that_exclude_each_other_are_told_expert_by_expert() -> None:
     assert "lists (min_quality: 0.1 < 0.5)" in message
 
 
+def test_limits_that_exclude_each_other_are_told_what_each_needs() -> None:
+    """With the others held; and who is nearest to fit, and what that takes."""
+    pool = [FORECAST, replace(FORECAST, expert="lists", cost_usd=0.0, quality=0.1)]
+    limits = Limits(max_cost_usd=0.019, min_quality=0.5)
+    message = str(infeasible(mark(pool, limits), limits))
+
+    assert "Each limit can be kept, not all together." in message
+    assert "With min_quality=0.5, max_cost_usd needs 0.02 USD." in message
+    assert "With max_cost_usd=0.019, min_quality needs 0.1." in message
+    assert "The nearest expert is sql, which needs max_cost_usd=0.02." in message
+
+
+def test_three_limits_of_which_no_two_meet_still_name_the_nearest_expert() -> None:
+    """Relaxing one limit alone helps nobody, so the message says which to relax together."""
+    pool = [
+        replace(FORECAST, expert="good", quality=0.9, cost_usd=1.0, latency_ms=1000.0),
+        replace(FORECAST, expert="cheap", quality=0.1, cost_usd=0.1, latency_ms=1000.0),
+        replace(FORECAST, expert="fast", quality=0.1, cost_usd=1.0, latency_ms=300.0),
+    ]
+    limits = Limits(max_cost_usd=0.1, max_latency_ms=300, min_quality=0.9)
+    message = str(infeasible(mark(pool, limits), limits))
+    assert "needs max_latency_ms=1000 and min_quality=0.1" in message
+
+
+def test_who_is_down_is_nobodys_nearest() -> None:
+    """Relaxing a limit until it fits would still get no answer."""
+    down = replace(FORECAST, expert="down", cost_usd=0.011, feasible=False, note="not available")
+    limits = Limits(max_cost_usd=0.01)
+    message = str(infeasible(mark([FORECAST, down], limits), limits))
+    assert "the nearest feasible is 0.02 USD" in message
+
+
+limits_ = st.builds(
+    Limits,
+    max_cost_usd=st.none() | st.floats(1e-6, 1),
+    max_latency_ms=st.none() | st.floats(1, 1e4),
+    max_energy_j=st.none() | st.floats(0.1, 100),
+    min_quality=st.none() | st.floats(0, 1),
+)
+several = st.lists(
+    st.builds(
+        Forecast,
+        expert=st.sampled_from("abcdef"),
+        quality=st.none() | st.floats(0, 1),
+        cost_usd=st.floats(1e-6, 2),
+        latency_ms=st.floats(1, 2e4),
+        energy_j=st.none() | st.floats(0.1, 200),
+        output_tokens=st.just(10),
+    ),
+    min_size=1,
+    max_size=4,
+    unique_by=lambda f: f.expert,
+)
+
+
+@given(several, limits_)
+def test_relaxing_what_the_nearest_expert_needs_lets_it_pass(
+    pool: list[Forecast], limits: Limits
+) -> None:
+    """For any combination of limits: the message is a recipe."""
+    if any(f.feasible for f in mark(pool, limits)):
+        return
+    message = str(infeasible(mark(pool, limits), limits))
+    told = re.search(r"The nearest expert is (\w), which needs (.+?)\.(?: |$)", message)
+    values = [getattr(limits, n) for n in ("max_energy_j", "min_quality")]
+    if told is None:  # only where nobody's values are all known
+        assert any(value is not None for value in values)
+        return
+    relaxed = dict(pair.split("=") for pair in told[2].split(" and "))
+    passing = replace(limits, **{n: float(v) for n, v in relaxed.items()})  # type: ignore[arg-type]
+    assert [f.expert for f in mark(pool, passing) if f.feasible and f.expert == told[1]]
+
+
 values = st.floats(1e-9, 1e6)
 
 

@@ -1,0 +1,42 @@
+"""`collegium eval ood`: whether out-of-scope queries are noticed, on CLINC150."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from collegium.cli.output import json_option, print_json, print_table
+
+SET = "clinc150"
+
+
+@click.command(epilog="Example: collegium eval ood --json")
+@click.option("--data", type=click.Path(path_type=Path), help="CLINC150's folder.")
+@json_option
+def ood(data: Path | None, as_json: bool) -> None:
+    """Fit an intent classifier and a strangeness score, and judge both on unseen queries.
+
+    Needs no service. Rejected in-scope queries count as wrong.
+    """
+    from collegium.evals.data import data_root
+    from collegium.evals.ood import load_clinc, measure
+    from collegium.experts.embedded import encoder_path
+    from collegium.router.encoder import SentenceEncoder
+
+    splits = load_clinc(data or data_root() / SET)
+    click.echo(f"Encoding {sum(len(q.texts) for q in splits.values())} queries", err=True)
+    report = measure(splits, SentenceEncoder(encoder_path()))
+    if as_json:
+        return print_json(asdict(report))
+    click.echo(
+        f"{report.in_scope} in-scope and {report.out_of_scope} out-of-scope queries, of "
+        f"{report.judged_on}.\nAUROC {report.auroc:.3f}. At the threshold: in-scope accuracy "
+        f"{report.in_scope_accuracy:.1%} (rejected ones are wrong), out-of-scope recall "
+        f"{report.oos_recall:.1%}. Without rejecting: {report.classifier_accuracy:.1%}.\n"
+    )
+    print_table(("SCORE", "AUROC"), [(n, f"{a:.4f}") for n, a in report.auroc_of.items()])
+    rows = [(f"{float(r):.0%}", f"{a:.1%}") for r, a in report.accuracy_at_recall.items()]
+    click.echo()
+    print_table(("AT RECALL", "IN-SCOPE ACCURACY"), rows)

@@ -1,0 +1,200 @@
+"""Calibrate on recorded outcomes: forecasts that saw no query they are judged on, then targets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from collegium.errors import SetupError
+from collegium.router.conformal import Floor, breaks, expected_by_neighbours, fit_floor
+from collegium.router.tradeoff import MEASURES, Curve, Measure, Sample, choices, curve
+
+Array = NDArray[np.float64]
+Indices = NDArray[np.intp]
+Forecasts = Callable[[Array], Array]
+Fit = Callable[[Array, Array], Forecasts]
+PENALTIES = (8.0, 30.0, 100.0)
+FEWEST = 40
+SHARES = (0.1, 0.25, 0.5, 0.75, 0.9)
+QUALITIES = (0.9, 0.95, 0.98)
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Recorded queries: embeddings (n, d), scores and costs (n, experts), NaN where unmeasured."""
+
+    X: Array
+    scores: Array
+    spent: Array
+    held_out: NDArray[np.bool_]
+    """Which queries judge, shape (n,); the others calibrate."""
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One target, the tolerance calibrated for it, and what that gave on held-out queries.
+
+    `chance` is the standard error of the difference: what would be off with perfect calibration,
+    for both samples are finite.
+    """
+
+    measure: Measure
+    target: float
+    tolerance: float
+    held_out: float
+    chance: float
+
+
+@dataclass(frozen=True)
+class HeldFloor:
+    """A floor, and the share of held-out queries that kept its promise, and at what mean cost."""
+
+    floor: Floor
+    held_out: float
+    cost: float
+    cost_of_best: float
+
+
+def ridge(X: Array, y: Array, penalty: float = PENALTIES[0]) -> Forecasts:
+    """Linear forecasts of every expert's score; quick, and smoother the higher the penalty."""
+    centre = X.mean(axis=0)
+    weights, shifts = np.zeros((X.shape[1], y.shape[1])), np.zeros(y.shape[1])
+    for expert, column in enumerate(y.T):
+        seen = ~np.isnan(column)
+        near, shifts[expert] = X[seen] - centre, column[seen].mean() if seen.any() else 0.0
+        gram = near.T @ near + penalty * np.eye(X.shape[1])
+        weights[:, expert] = np.linalg.solve(gram, near.T @ (column[seen] - shifts[expert]))
+    return lambda new: np.clip((new - centre) @ weights + shifts, 0.0, 1.0)
+
+
+RIDGES: tuple[Fit, ...] = tuple(partial(ridge, penalty=penalty) for penalty in PENALTIES)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Rows of the traffic: a half of what is not held out for the forecasts, a half to calibrate.
+
+    Forecasts out of fold would waste less, but come from as many models, whose small shifts move
+    the share of an expert by far more than chance does where all queries are alike.
+    """
+
+    fitted_on: Indices
+    calibrated_on: Indices
+    judged_on: Indices
+
+    @classmethod
+    def of(cls, traffic: Traffic) -> Parts:
+        learn, judge = np.flatnonzero(~traffic.held_out), np.flatnonzero(traffic.held_out)
+        if min(len(learn) // 2, len(judge)) < FEWEST:
+            raise SetupError(f"at least {FEWEST} queries are needed to fit, to calibrate, to judge")
+        mixed = np.random.default_rng(0).permutation(learn)
+        return cls(mixed[::2], mixed[1::2], judge)
+
+
+def samples(traffic: Traffic, fit: Fit = ridge) -> tuple[Sample, Sample]:
+    """The sample that calibrates and the one that judges; the forecasts saw neither.
+
+    A query's cost is not known before it is answered, so that the expert's mean stands for it.
+    """
+    parts = Parts.of(traffic)
+    forecast = fit(traffic.X[parts.fitted_on], traffic.scores[parts.fitted_on])
+    price = np.nanmean(traffic.spent[parts.fitted_on], axis=0)
+
+    def sample(rows: Indices) -> Sample:
+        cost = np.tile(price, (len(rows), 1))
+        return Sample(forecast(traffic.X[rows]), cost, traffic.scores[rows], traffic.spent[rows])
+
+    return sample(parts.calibrated_on), sample(parts.judged_on)
+
+
+def hits(
+    calibrated: Curve,
+    judge: Sample,
+    targets: Sequence[tuple[Measure, float]] = (),
+    *,
+    calibration_queries: int,
+) -> tuple[Hit, ...]:
+    """What each target's tolerance gives on the held-out sample; by default those in reach."""
+    found = []
+    both = np.sqrt(1 / calibration_queries + 1 / len(judge.quality))
+    for measure, target in targets or _reachable(calibrated):
+        tolerance = calibrated.tolerance_for(measure, target)
+        chance = float(both * judge.spread(tolerance)[measure])
+        found.append(Hit(measure, target, tolerance, judge.at(tolerance)[measure], chance))
+    return tuple(found)
+
+
+def _reachable(calibrated: Curve) -> list[tuple[Measure, float]]:
+    usual: Mapping[Measure, tuple[float, ...]] = {"share": SHARES, "quality": QUALITIES}
+    return [
+        (measure, target)
+        for measure in MEASURES
+        for target in usual.get(measure, ())
+        if calibrated.reaches(measure, target)
+    ]
+
+
+def held_floor(
+    traffic: Traffic,
+    *,
+    guarantee: float,
+    within: float,
+    confidence: float = 0.95,
+    fits: Sequence[Fit] = RIDGES,
+) -> HeldFloor:
+    """The cheapest floor of several ways to forecast, and how it does on held-out queries.
+
+    Smooth forecasts tell fewer experts apart, and are less often wrong about who is best. That one
+    of several is taken is paid for: each is tested at its part of the error (Bonferroni).
+    """
+    parts = Parts.of(traffic)
+    unseen = np.r_[parts.calibrated_on, parts.judged_on]
+    expected = expected_by_neighbours(traffic.X[unseen], traffic.scores[unseen])
+    price = np.nanmean(traffic.spent[parts.fitted_on], axis=0)
+    cost = np.tile(price, (len(unseen), 1))
+    here = np.arange(len(unseen)) < len(parts.calibrated_on)
+    found = []
+    for fit in fits:
+        forecast = fit(traffic.X[parts.fitted_on], traffic.scores[parts.fitted_on])
+        quality = forecast(traffic.X[unseen])
+        floor = fit_floor(
+            quality[here],
+            cost[here],
+            expected[here],
+            guarantee=guarantee,
+            within=within,
+            confidence=1 - (1 - confidence) / len(fits),
+        )
+        spends, best = (
+            price[choices(quality[here], cost[here], t)].mean() for t in (floor.tolerance, 0.0)
+        )
+        broken = breaks(
+            expected[~here], choices(quality[~here], cost[~here], floor.tolerance), within
+        )
+        found.append(HeldFloor(floor, float(1 - broken.mean()), float(spends), float(best)))
+    return min(found, key=_preference)
+
+
+def _preference(held: HeldFloor) -> tuple[bool, float]:
+    """Certified ones by cost, then the others by what they attain. No held-out query has a say."""
+    floor = held.floor
+    return not floor.certified, held.cost if floor.certified else -floor.attained
+
+
+def calibrated_card(calibrated: Curve, floor: Floor | None = None) -> dict[str, Any]:
+    """What a router's card keeps of a calibration."""
+    stops = calibrated.stops()
+    card: dict[str, Any] = {"tradeoff": {"tolerances": [round(float(t), 6) for t in stops]}}
+    return card if floor is None else {**card, "floor": asdict(floor)}
+
+
+def calibrated_on(calibrated: Sample) -> Curve:
+    """The curve of a sample; SetupError where it is too small to say anything."""
+    if len(calibrated.quality) < FEWEST:
+        raise SetupError(f"at least {FEWEST} queries with forecasts are needed to calibrate")
+    return curve(calibrated)

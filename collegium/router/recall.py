@@ -1,0 +1,55 @@
+"""Read from the registry's log how long answers took, and how busy their engines were."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from collegium.registry.decisions import LoggedDecision
+from collegium.registry.expert import Expert
+from collegium.router.costs import place_of
+from collegium.router.latency import Timing, loads
+
+
+def recorded(log: Sequence[LoggedDecision], experts: Sequence[Expert]) -> dict[str, list[Timing]]:
+    """The finished answers of registered experts by name, oldest first.
+
+    Nobody wrote the load down; it is how many answers of the same engine had begun and not ended.
+    """
+    places = {expert.name: place_of(expert) for expert in experts}
+    answers = sorted(
+        (entry for entry in log if entry.outcome and entry.decision.expert in places),
+        key=lambda entry: entry.decision.created_at,
+    )
+    found: dict[str, list[Timing]] = {}
+    for entry, load in zip(answers, _loads(answers, places), strict=True):
+        if (timing := _timing(entry, load)) is not None:
+            found.setdefault(entry.decision.expert, []).append(timing)
+    return found
+
+
+def _loads(answers: Sequence[LoggedDecision], places: dict[str, str]) -> list[float]:
+    where = np.array([places[entry.decision.expert] for entry in answers])
+    began = np.array([entry.decision.created_at.timestamp() for entry in answers])
+    ended = np.array([e.outcome.finished_at.timestamp() if e.outcome else 0.0 for e in answers])
+    found = np.zeros(len(answers))
+    for place in set(where.tolist()):
+        here = where == place
+        found[here] = loads(began[here], ended[here])
+    return [float(load) for load in found]
+
+
+def _timing(entry: LoggedDecision, load: float) -> Timing | None:
+    outcome = entry.outcome
+    if outcome is None or outcome.status != "ok" or not outcome.latency_ms:
+        return None
+    if not outcome.completion_tokens:
+        return None
+    return Timing(
+        float(outcome.prompt_tokens or 0),
+        float(outcome.completion_tokens),
+        outcome.latency_ms,
+        outcome.ttft_ms,
+        load,
+    )
