@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from collegium.cli.eval_newcomers import newcomers
+from collegium.cli.eval_online import online
 from collegium.cli.eval_ood import ood
 from collegium.cli.eval_routing import routing
 from collegium.cli.output import json_option
@@ -25,8 +27,8 @@ def command() -> None:
     """Measure experts and routing."""
 
 
-command.add_command(ood)
-command.add_command(routing)
+for measured in (routing, newcomers, online, ood):
+    command.add_command(measured)
 
 
 @command.command(epilog="Example: collegium eval pool --per-task 100 --json --html pool.html")

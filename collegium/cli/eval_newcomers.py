@@ -1,0 +1,69 @@
+"""`collegium eval newcomers`: what a few dozen probes are worth for a model that joins."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from collegium.cli.output import json_option, print_json, print_table
+from collegium.cli.recorded_sets import recorded_options, recorded_sets
+
+if TYPE_CHECKING:
+    from collegium.evals.newcomers import Recovery
+
+HEAD = ("SET", "POOLS", "METHOD", "PROBES", "MODELS", "RECOVERED", "95 %", "GAIN", "HARM")
+
+
+@click.command(epilog="Example: collegium eval newcomers mmlupro28 routerdc7 --probes 50")
+@click.argument("datasets", metavar="DATASET…", nargs=-1, required=True)
+@click.option(
+    "--probes",
+    type=click.IntRange(5),
+    multiple=True,
+    default=(20, 50, 100),
+    help="Marked answers of the newcomer; may be repeated.",
+)
+@click.option("--draws", type=click.IntRange(1), default=3, help="Choices of probes, averaged.")
+@recorded_options
+@json_option
+def newcomers(
+    datasets: tuple[str, ...], probes: tuple[int, ...], draws: int, as_json: bool, **recorded: Any
+) -> None:
+    """Leave each model out, let it join from few probes, and compare with all its data.
+
+    RECOVERED is the share of its routing value that comes back, median over the models that have
+    one; GAIN is what joining brings in points of accuracy, of what all data bring.
+    """
+    from tqdm import tqdm
+
+    from collegium.evals.newcomers import over_sets, recover
+
+    tables = []
+    for data in recorded_sets(datasets, **recorded):
+
+        def progress(models: Any, name: str = data.name) -> Any:
+            return tqdm(models, desc=name, unit="model")
+
+        seed = recorded["seed"]
+        tables.append(recover(data, probes=probes, draws=draws, seed=seed, progress=progress))
+    found = [each.recovery() for table in tables for each in table] + over_sets(tables)
+    if as_json:
+        return print_json([asdict(each) for each in found])
+    print_table(HEAD, [_row(each) for each in found])
+
+
+def _row(found: Recovery) -> tuple[str, ...]:
+    undefined = found.median is None or found.low is None or found.high is None
+    return (
+        found.data,
+        found.pools,
+        found.method,
+        str(found.probes),
+        f"{found.counted}/{found.models}",
+        "-" if undefined else f"{found.median:.0%}",
+        "-" if undefined else f"[{found.low:.0%}, {found.high:.0%}]",
+        f"{100 * found.value:.2f} of {100 * found.full_value:.2f}",
+        f"{100 * found.harm:.2f}",
+    )

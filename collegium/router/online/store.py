@@ -1,0 +1,102 @@
+"""A bandit's state as files: sufficient statistics in safetensors, a card in JSON. No pickles."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from collegium.errors import ArtifactRejected
+from collegium.router.online.bandit import Bandit, BanditSettings
+from collegium.router.online.features import Projection
+
+Array = NDArray[np.float64]
+FORMAT = "collegium-bandit-1"
+ARRAYS, CARD = "bandit.safetensors", "bandit.json"
+
+
+def save(bandit: Bandit, experts: Sequence[str], folder: Path) -> None:
+    """Write both files; the card names the experts and holds the arrays' hash."""
+    from safetensors.numpy import save as to_bytes
+
+    if len(experts) != len(bandit.quality.moment):
+        raise ValueError(f"{len(experts)} names for {len(bandit.quality.moment)} experts")
+    folder.mkdir(parents=True, exist_ok=True)
+    data = to_bytes({name: np.ascontiguousarray(a) for name, a in _arrays(bandit).items()})
+    card = {
+        "format": FORMAT,
+        "experts": list(experts),
+        "settings": asdict(bandit.settings),
+        "arrays_sha256": hashlib.sha256(data).hexdigest(),
+    }
+    for name, content in ((ARRAYS, data), (CARD, (json.dumps(card, indent=2) + "\n").encode())):
+        partial = folder / f"{name}.partial"
+        partial.write_bytes(content)
+        partial.replace(folder / name)
+
+
+def load(folder: Path) -> tuple[Bandit, tuple[str, ...]]:
+    """Read a bandit and its experts' names; ArtifactRejected says what is wrong with it."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load as from_bytes
+
+    try:
+        card = json.loads((folder / CARD).read_text())
+        data = (folder / ARRAYS).read_bytes()
+    except (OSError, ValueError) as exc:
+        raise ArtifactRejected(f"no readable bandit in {folder}: {exc}") from exc
+    if not isinstance(card, dict) or card.get("format") != FORMAT:
+        raise ArtifactRejected(f"{folder / CARD} is not the card of a {FORMAT} bandit")
+    if hashlib.sha256(data).hexdigest() != card.get("arrays_sha256"):
+        raise ArtifactRejected(f"{folder / ARRAYS} is damaged: it does not match its card")
+    try:
+        return _assembled(card, from_bytes(data))
+    except (LookupError, TypeError, ValueError, SafetensorError) as exc:
+        raise ArtifactRejected(f"the bandit in {folder} is incomplete: {exc}") from exc
+
+
+def _arrays(bandit: Bandit) -> dict[str, Array]:
+    return {
+        "projection.mean": bandit.projection.mean,
+        "projection.components": bandit.projection.components,
+        "quality.precision": bandit.quality.precision,
+        "quality.moment": bandit.quality.moment,
+        "burden.precision": bandit.burden.precision,
+        "burden.moment": bandit.burden.moment,
+        "caps.mass": bandit.caps.mass,
+        "caps.trusted": bandit.caps.trusted,
+        "purse.level": np.array([0.0 if bandit.purse is None else bandit.purse.level]),
+    }
+
+
+def _assembled(card: dict[str, Any], arrays: dict[str, Array]) -> tuple[Bandit, tuple[str, ...]]:
+    experts = tuple(card["experts"])
+    if not all(isinstance(name, str) for name in experts):
+        raise TypeError(f"{experts!r} are not names")
+    projection = Projection(arrays["projection.mean"], arrays["projection.components"])
+    if projection.mean.shape != projection.components.shape[:1]:
+        raise ValueError(f"a projection of shape {projection.components.shape} does not fit")
+    bandit = Bandit(projection, len(experts), BanditSettings(**card["settings"]))
+    for name, expected in _arrays(bandit).items():
+        if arrays[name].shape != expected.shape:
+            raise ValueError(f"{name} has shape {arrays[name].shape}, expected {expected.shape}")
+        if not np.isfinite(arrays[name]).all():
+            raise ValueError(f"{name} is not finite")
+    for part in ("quality", "burden"):
+        residuals = getattr(bandit, part)
+        residuals.precision, residuals.moment = (
+            arrays[f"{part}.precision"],
+            arrays[f"{part}.moment"],
+        )
+        residuals.refresh()
+    bandit.caps.mass, bandit.caps.trusted = arrays["caps.mass"], arrays["caps.trusted"]
+    bandit.doubt = bandit.caps.doubt(bandit.settings.contamination)
+    if bandit.purse is not None:
+        bandit.purse.level = float(arrays["purse.level"][0])
+    return bandit, experts

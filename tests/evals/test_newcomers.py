@@ -1,0 +1,173 @@
+"""`eval newcomers`: the judge of few probes, on worlds whose truth is known."""
+
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from collegium.cli import cli
+from collegium.errors import SetupError
+from collegium.evals.newcomers import Joined, Recovery, over_sets, recover
+from collegium.evals.recorded import Recorded, best_known, crossfit
+from collegium.evals.routing import encoders
+from collegium.router.predictors import predictor
+from tests.evals.routing.worlds import SkillEncoder, save, world
+
+Command = Callable[..., Result]
+
+
+def recorded(n: int = 900, *, experts: int = 6, seed: int = 0) -> Recorded:
+    """Three skills, two specialists of each; the first of them is the better one."""
+    rng = np.random.default_rng(seed)
+    skill = rng.integers(3, size=n)
+    X = np.eye(3, 8)[skill] + 0.1 * rng.normal(size=(n, 8))
+    X /= np.linalg.norm(X, axis=1, keepdims=True)
+    able = np.arange(experts) % 3 == skill[:, None]
+    rates = np.where(able, 0.9 - 0.15 * (np.arange(experts) >= 3), 0.3)
+    scores = (rng.random(n)[:, None] < rates).astype(np.float64)
+    train = np.arange(2 * n // 3)
+    return Recorded(
+        "made",
+        tuple(f"model {i}" for i in range(experts)),
+        tuple(f"skill {kind}" for kind in skill),
+        X,
+        scores,
+        np.ones_like(scores),
+        crossfit(partial(predictor, "linear"), X, scores, train),
+        train,
+        np.arange(2 * n // 3, n),
+    )
+
+
+def row(found: list[Joined], pools: str, method: str, probes: int) -> Recovery:
+    """The one row of the report with these names."""
+    (one,) = [
+        each.recovery()
+        for each in found
+        if (each.pools, each.method, each.probes) == (pools, method, probes)
+    ]
+    return one
+
+
+def test_specialists_are_worth_most_of_their_value_after_fifty_probes() -> None:
+    """And after all training prompts as probes, all of it."""
+    found = recover(recorded(), probes=(50, 500), draws=2)
+    few, many = row(found, "random", "newcomer", 50), row(found, "random", "newcomer", 500)
+    assert few.counted == few.models == 6
+    assert few.median is not None
+    assert few.median > 0.6
+    assert many.median == pytest.approx(1.0, abs=0.1)
+    assert few.low is not None
+    assert few.high is not None
+    assert few.low <= few.median <= few.high
+
+
+def test_the_value_is_what_routing_gains() -> None:
+    """In the whole pool: accuracy with the model less accuracy without, counted by hand."""
+    data = recorded(300)
+    found = recover(data, probes=(20,), draws=1)
+    forecasts, scores = data.forecasts[data.test], data.scores[data.test]
+    by_hand = []
+    for model in range(6):
+        others = np.delete(np.arange(6), model)
+        with_it = scores[np.arange(len(scores)), forecasts.argmax(axis=1)].mean()
+        without = best_known(forecasts, scores, others)[1].mean()
+        by_hand.append(with_it - without)
+    (whole,) = [each for each in found if (each.pools, each.method) == ("whole", "newcomer")]
+    np.testing.assert_allclose(whole.full_value, by_hand, atol=1e-12)
+
+
+def joined(value: list[float], full: list[float]) -> Joined:
+    """A result without doubt: every resample is the same."""
+    means, wholes = np.array(value), np.array(full)
+    return Joined(
+        "x",
+        "random",
+        "newcomer",
+        50,
+        means,
+        wholes,
+        np.tile(means, (9, 1)),
+        np.tile(wholes, (9, 1)),
+    )
+
+
+def test_models_without_value_are_left_out_of_the_median_and_their_harm_is_told() -> None:
+    """0.4 points are no value; joining at a loss of a point is a harm of 0.5 on the mean of two."""
+    found = joined([0.03, -0.01], [0.04, 0.004]).recovery()
+    assert (found.counted, found.models) == (1, 2)
+    assert found.median == pytest.approx(0.75)
+    assert found.harm == pytest.approx(0.005)
+
+
+def test_where_no_model_has_value_there_is_no_ratio() -> None:
+    """Not even infinity."""
+    found = joined([0.01], [0.0]).recovery()
+    assert (found.median, found.low, found.high) == (None, None, None)
+
+
+def test_all_sets_together_are_the_median_over_their_models() -> None:
+    """0.5 and 0.75 of one set, 1.0 of another: 0.75."""
+    tables = [[joined([0.02, 0.03], [0.04, 0.04])], [joined([0.04], [0.04])]]
+    (found,) = over_sets(tables)
+    assert (found.data, found.models) == ("all sets", 3)
+    assert found.median == pytest.approx(0.75)
+    assert over_sets(tables[:1]) == []
+
+
+def test_forecasts_are_made_by_fits_that_did_not_see_the_row() -> None:
+    """A predictor that remembers gets no training row right."""
+
+    class Parrot:
+        def fit(self, X: np.ndarray, y: np.ndarray) -> "Parrot":
+            self.seen = {row.tobytes() for row in X}
+            return self
+
+        def predict(self, X: np.ndarray) -> np.ndarray:
+            return np.array([[float(row.tobytes() in self.seen)] for row in X])
+
+    X = np.random.default_rng(0).normal(size=(40, 3))
+    assert crossfit(Parrot, X, np.zeros((40, 1)), np.arange(30)).sum() == 0
+
+
+# --- the command ---
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Return the command with one set and an encoder that needs no weights."""
+    save(world(60), tmp_path / "data" / "first")
+    monkeypatch.setitem(encoders.ENCODERS, "skills", SkillEncoder)
+    monkeypatch.setenv("COLLEGIUM_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("COLLEGIUM_CACHE_DIR", str(tmp_path / "cache"))
+
+    def call(*arguments: str) -> Result:
+        words = ["eval", "newcomers", *arguments, "--encoder", "skills", "--draws", "1"]
+        return CliRunner().invoke(cli, words, catch_exceptions=False)
+
+    return call
+
+
+def test_json_has_a_row_for_each_view_method_and_number(command: Command) -> None:
+    """Three views, two methods, two numbers of probes."""
+    rows = json.loads(command("first", "--probes", "10", "--probes", "20", "--json").stdout)
+    assert len(rows) == 12
+    assert {each["probes"] for each in rows} == {10, 20}
+    assert {each["data"] for each in rows} == {"first"}
+
+
+def test_it_prints_a_table(command: Command) -> None:
+    """One line a row below the head."""
+    lines = command("first", "--probes", "20").stdout.splitlines()
+    assert lines[0].split()[:3] == ["SET", "POOLS", "METHOD"]
+    assert len(lines) == 7
+
+
+def test_an_unknown_router_is_refused_before_anything_is_read(command: Command) -> None:
+    """With the names that there are."""
+    with pytest.raises(SetupError, match="no predictor is called 'magic'"):
+        command("first", "--router", "magic")
