@@ -9,8 +9,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from collegium.errors import SetupError
+from collegium.experts.embedded import Progress, encoder_path, silent
+
 Floats = NDArray[np.float32]
 MOST_CHARACTERS = 4_000  # MiniLM reads 256 tokens; more text would only be tokenised in vain
+ENCODERS = ("minilm", "static")
 
 
 class Encoder(Protocol):
@@ -45,3 +49,19 @@ class SentenceEncoder:
         cut = [text[:MOST_CHARACTERS] for text in texts]
         vectors = self._model.encode(cut, normalize_embeddings=True, show_progress_bar=False)
         return np.asarray(vectors, dtype=np.float32)
+
+
+def make_encoder(
+    name: str, cache_dir: Path, *, threads: int | None = None, progress: Progress = silent
+) -> Encoder:
+    """Make the encoder that the setting `encoder` names; what it has to build goes to the cache.
+
+    `threads` are those of torch, in this whole process.
+    """
+    if name == "minilm":
+        return SentenceEncoder(encoder_path(), threads=threads)
+    if name == "static":
+        from collegium.router.static_encoder import static_encoder
+
+        return static_encoder(cache_dir, progress=progress)
+    raise SetupError(f"there is no encoder '{name}'; there are: {', '.join(ENCODERS)}")

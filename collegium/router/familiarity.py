@@ -51,11 +51,16 @@ class Familiarity(OutlierMixin, BaseEstimator):
         """Return each query's distance to the nearest skill, shape (n,)."""
         check_is_fitted(self, "precision_")
         X = validate_data(self, X, dtype=np.float64, reset=False)
-        squares = [
-            np.einsum("ij,jk,ik->i", X - mean, self.precision_, X - mean, optimize=True)
-            for mean in self.means_
-        ]
-        return np.asarray(np.sqrt(np.maximum(np.min(squares, axis=0), 0.0)))
+        whitened = (
+            np.vstack([X, self.means_]) @ self.precision_
+        )  # once for all means: d x d is dear
+        rows, means = whitened[: len(X)], whitened[len(X) :]
+        squares = (
+            np.einsum("nd,nd->n", X, rows)[:, None]
+            - 2 * rows @ self.means_.T
+            + np.einsum("kd,kd->k", self.means_, means)
+        )
+        return np.asarray(np.sqrt(np.maximum(squares.min(axis=1), 0.0)))
 
     def score_samples(self, X: Any) -> Array:
         """Higher is more familiar (scikit-learn's convention for outlier detectors)."""

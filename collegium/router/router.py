@@ -23,6 +23,7 @@ from collegium.router.encoder import Encoder
 from collegium.router.forecasting import Forecaster, Reading
 from collegium.router.limits import infeasible, mark
 from collegium.router.policy import choose, keeps, quality, ranked
+from collegium.router.shortlist import SIZE, Shortlist
 from collegium.router.tradeoff import Tolerances
 
 Availability = Callable[[Expert], ExpertUnavailable | None]
@@ -41,7 +42,9 @@ NOT_AVAILABLE = "not available now"
 class Router:
     """Decides. Embedding runs in one thread of its own, so that the event loop goes on."""
 
-    def __init__(self, encoder: Encoder, fitted: FittedRouter, speeds: Speeds) -> None:
+    def __init__(
+        self, encoder: Encoder, fitted: FittedRouter, speeds: Speeds, *, shortlist: int = SIZE
+    ) -> None:
         if fitted.encoder != encoder.name:
             raise ArtifactRejected(
                 f"the router was fitted on '{fitted.encoder}' embeddings, not '{encoder.name}' ones"
@@ -49,6 +52,8 @@ class Router:
         self._encoder = encoder
         self._forecaster = Forecaster(fitted, speeds)
         self._tolerances = Tolerances.of(fitted.card)
+        skills = [str(name) for name in fitted.skills.classes_]
+        self._shortlist = Shortlist(skills, _fallback_preference, shortlist)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="encoder")
 
     async def decide(
@@ -72,7 +77,9 @@ class Router:
     ) -> Decision:
         """The decision proper: no input or output, the same for the same arguments."""
         named = query.requested_model not in VIRTUAL_MODELS
-        candidates = allowed(experts, query)
+        candidates: Sequence[Expert] = allowed(experts, query)
+        if not named:
+            candidates = self._shortlist.of(candidates, query, reading, unavailable)
         forecasts = mark(self._forecaster.forecast(candidates, query, reading), query.limits)
         fitting = {f.expert for f in forecasts if f.feasible}
         down = {e.name: error for e in candidates if (error := unavailable(e)) is not None}
@@ -122,9 +129,9 @@ def allowed(experts: Sequence[Expert], query: Query) -> tuple[Expert, ...]:
 
 
 def _check_names(limits: Limits, experts: Sequence[Expert]) -> None:
-    known = {e.name for e in experts}
-    unknown = {*(limits.experts_allow or ()), *limits.experts_deny} - known
-    if unknown:
+    named = {*(limits.experts_allow or ()), *limits.experts_deny}
+    known = {e.name for e in experts} if named else set()
+    if unknown := named - known:
         names = ", ".join(sorted(known))
         raise BadRequest(
             f"routing names experts that are not registered: {', '.join(sorted(unknown))}. "
@@ -177,6 +184,10 @@ def _generalist(experts: Sequence[Expert], forecasts: Sequence[Forecast]) -> For
 def _preference(expert: Expert) -> tuple[float, float, bool, str]:
     """Measured levels first; among equals the cheapest, then one that runs here."""
     return _mean_level(expert), -expert.output_price, expert.engine is not None, expert.name
+
+
+def _fallback_preference(expert: Expert) -> tuple[bool, float, float, bool, str]:
+    return expert.generalist, *_preference(expert)
 
 
 def _mean_level(expert: Expert) -> float:
