@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collegium.errors import SetupError
-from collegium.experts.embedded import Progress, encoder_path, silent
+from collegium.experts.embedded import encoder_path
 
 Floats = NDArray[np.float32]
 MOST_CHARACTERS = 4_000  # MiniLM reads 256 tokens; more text would only be tokenised in vain
@@ -51,17 +51,12 @@ class SentenceEncoder:
         return np.asarray(vectors, dtype=np.float32)
 
 
-def make_encoder(
-    name: str, cache_dir: Path, *, threads: int | None = None, progress: Progress = silent
-) -> Encoder:
-    """Make the encoder that the setting `encoder` names; what it has to build goes to the cache.
-
-    `threads` are those of torch, in this whole process.
-    """
+def make_encoder(name: str, *, threads: int | None = None) -> Encoder:
+    """Make the encoder that the setting `encoder` names; `threads` are torch's, process-wide."""
     if name == "minilm":
         return SentenceEncoder(encoder_path(), threads=threads)
     if name == "static":
         from collegium.router.static_encoder import static_encoder
 
-        return static_encoder(cache_dir, progress=progress)
+        return static_encoder(encoder_path())
     raise SetupError(f"there is no encoder '{name}'; there are: {', '.join(ENCODERS)}")

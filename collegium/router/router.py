@@ -47,7 +47,8 @@ class Router:
     ) -> None:
         if fitted.encoder != encoder.name:
             raise ArtifactRejected(
-                f"the router was fitted on '{fitted.encoder}' embeddings, not '{encoder.name}' ones"
+                f"the router was fitted on '{fitted.encoder}' embeddings, not '{encoder.name}' ones; "
+                "choose another encoder or router_dir, or train a router with this encoder"
             )
         self._encoder = encoder
         self._forecaster = Forecaster(fitted, speeds)
