@@ -71,8 +71,9 @@ class Forecaster:
         """Read one embedding, shape (d,)."""
         row = np.asarray(embedding, dtype=np.float64)[None, :]
         fitted = self.fitted
-        skills = fitted.skills.predict_proba(row)[0]
-        ood_score = float(fitted.familiarity.ood_score(row)[0])
+        skills = fitted.skills.probabilities(row)[0]
+        distance = fitted.familiarity.unchecked_distance(row)
+        ood_score = float(fitted.familiarity.as_ood_score(distance)[0])
         columns = self._columns
         return Reading(
             dict(zip(map(str, fitted.skills.classes_), skills.tolist(), strict=True)),

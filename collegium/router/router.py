@@ -19,7 +19,7 @@ from collegium.registry.expert import Expert
 from collegium.router.artifact import FittedRouter
 from collegium.router.costs import Speeds
 from collegium.router.decision import Decision, Forecast, Limits, PolicyName, Query
-from collegium.router.encoder import Encoder
+from collegium.router.encoder import Encoder, is_quick
 from collegium.router.forecasting import Forecaster, Reading
 from collegium.router.limits import infeasible, mark
 from collegium.router.policy import choose, keeps, quality, ranked
@@ -40,17 +40,18 @@ NOT_AVAILABLE = "not available now"
 
 
 class Router:
-    """Decides. Embedding runs in one thread of its own, so that the event loop goes on."""
+    """Decides. Slow encoders run in a thread of their own, so that the event loop goes on."""
 
     def __init__(
         self, encoder: Encoder, fitted: FittedRouter, speeds: Speeds, *, shortlist: int = SIZE
     ) -> None:
         if fitted.encoder != encoder.name:
             raise ArtifactRejected(
-                f"the router was fitted on '{fitted.encoder}' embeddings, not '{encoder.name}' ones; "
-                "choose another encoder or router_dir, or train a router with this encoder"
+                f"the router was fitted on '{fitted.encoder}' embeddings, not '{encoder.name}' "
+                "ones; choose another encoder or router_dir, or train a router with this encoder"
             )
         self._encoder = encoder
+        self._inline = is_quick(encoder)  # to wake a thread would take longer
         self._forecaster = Forecaster(fitted, speeds)
         self._tolerances = Tolerances.of(fitted.card)
         skills = [str(name) for name in fitted.skills.classes_]
@@ -69,8 +70,11 @@ class Router:
 
     async def read(self, text: str) -> Reading:
         """Embed a text and read its skills and strangeness."""
-        loop = asyncio.get_running_loop()
-        embedding = await loop.run_in_executor(self._thread, self._encoder.encode, [text])
+        if self._inline:
+            embedding = self._encoder.encode([text])
+        else:
+            loop = asyncio.get_running_loop()
+            embedding = await loop.run_in_executor(self._thread, self._encoder.encode, [text])
         return self._forecaster.read(embedding[0])
 
     def decide_on(

@@ -33,6 +33,7 @@ class StaticEncoder:
     """
 
     name = NAME
+    quick = True
 
     def __init__(self, tokenizer: Any, vectors: Floats) -> None:
         """Take a `tokenizers.Tokenizer` and weighted token vectors, shape (vocabulary, d)."""
