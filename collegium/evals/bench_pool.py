@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from collegium.evals.arrays import Floats
 from collegium.experts.specialists import TASKS
@@ -31,7 +32,7 @@ class GivenVectors:
         self._encoder = encoder
         self._rows = dict(zip(texts, encoder.encode(texts), strict=True))
 
-    def encode(self, texts: Sequence[str]) -> Floats:
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return rows, shape (n, d); those of the texts named at the start are only looked up."""
         if all(text in self._rows for text in texts):
             return np.asarray([self._rows[text] for text in texts])
@@ -76,13 +77,15 @@ def fitted(encoder: Encoder, count: int, seed: int) -> FittedRouter:
     quality.coef_ = rng.normal(scale=2.0, size=(count, X.shape[1]))
     quality.intercept_ = rng.normal(size=count)
     quality.n_features_in_, quality._single_output_ = X.shape[1], False
+    familiarity = Familiarity().fit(X, skills)
+    familiarity.threshold_ *= 3  # all questions are familiar: that is the longer way
     shape = count, len(set(skills))
     return FittedRouter(
         encoder.name,
         tuple(fingerprint(e) for e in experts(count)),
         quality,
         SkillHead().fit(X, skills),
-        Familiarity().fit(X, skills),
+        familiarity,
         rng.uniform(20, 200, shape),
         rng.uniform(10, 40, shape),
         {},

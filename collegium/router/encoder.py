@@ -65,7 +65,12 @@ class SentenceEncoder:
         cut = [text[:MOST_CHARACTERS] for text in texts]
         vectors = self._model.encode(cut, convert_to_tensor=True, show_progress_bar=False)
         rows = np.asarray(vectors.float().numpy(), dtype=np.float32)
-        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        return unit_rows(rows)
+
+
+def unit_rows(rows: Floats) -> Floats:
+    """Scale each row to unit length."""
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), dtype=np.float32)
 
 
 def multiplies_bfloat16() -> bool:

@@ -125,8 +125,9 @@ def allowed(experts: Sequence[Expert], query: Query) -> tuple[Expert, ...]:
     if query.requested_model not in VIRTUAL_MODELS:
         return tuple(enabled)
     allow = limits.experts_allow
-    kept = [e for e in enabled if allow is None or e.name in allow]
-    kept = [e for e in kept if e.name not in limits.experts_deny]
+    kept = enabled if allow is None else [e for e in enabled if e.name in allow]
+    if limits.experts_deny:
+        kept = [e for e in kept if e.name not in limits.experts_deny]
     if not kept:
         why = "routing.experts_allow and experts_deny leave none" if enabled else "none is enabled"
         raise NoFeasibleExpert(f"No expert can be asked: {why}", "routing")

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from collegium.errors import SetupError
-from collegium.router.encoder import Floats
+from collegium.router.encoder import Floats, unit_rows
 
 NAME = "static-1"
 """Raise the number whenever vectors change: a router that was fitted on others is then refused."""
@@ -49,7 +49,7 @@ class StaticEncoder:
         for row, text in enumerate(texts):
             tokens = self._tokenizer.encode(ends(text), add_special_tokens=False).ids
             sums[row] = self._vectors[tokens or self._nothing].sum(axis=0)
-        return sums / np.linalg.norm(sums, axis=1, keepdims=True)
+        return unit_rows(sums)
 
 
 def ends(text: str) -> str:
