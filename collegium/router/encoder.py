@@ -35,9 +35,9 @@ class SentenceEncoder:
     """A sentence-transformers model from a folder, on the CPU.
 
     The default weights are all-MiniLM-L6-v2, 384 dimensions (Reimers and Gurevych, arXiv
-    1908.10084). Processors that multiply bfloat16 do so: a query takes three quarters of the time, and
-    its vector keeps a cosine above 0.9999 with that of float32. (8-bit weights are faster still,
-    but only 0.91 of the vector is left.)
+    1908.10084). Processors that multiply bfloat16 do so: a query takes three quarters of the time,
+    and its vector keeps a cosine above 0.9999 with that of float32. (8-bit weights are faster
+    still, but only 0.91 of the vector is left.)
     """
 
     def __init__(
