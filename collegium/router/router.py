@@ -83,8 +83,9 @@ class Router:
         """The decision proper: no input or output, the same for the same arguments."""
         named = query.requested_model not in VIRTUAL_MODELS
         candidates: Sequence[Expert] = allowed(experts, query)
+        tolerated = self._tolerances.at(query.limits.tradeoff or 0.0, query.text)
         if not named:
-            candidates = self._shortlist.of(candidates, query, reading, unavailable)
+            candidates = self._shortlist.of(candidates, query, reading, unavailable, tolerated)
         forecasts = mark(self._forecaster.forecast(candidates, query, reading), query.limits)
         fitting = {f.expert for f in forecasts if f.feasible}
         down = {e.name: error for e in candidates if (error := unavailable(e)) is not None}
@@ -94,7 +95,6 @@ class Router:
         )
         if named:
             return _named(query, reading, forecasts, down)
-        tolerated = self._tolerances.at(query.limits.tradeoff or 0.0, query.text)
         chosen, policy = _chosen(query, candidates, reading, forecasts, tolerated)
         if chosen is None:  # worth another try where one that fits is only down
             waiting = (error for name, error in down.items() if name in fitting)

@@ -14,7 +14,6 @@ from collegium.registry.expert import Expert
 from collegium.router.costs import DEFAULT_TOKENS, prompt_tokens_of
 from collegium.router.decision import Limits, Query
 from collegium.router.forecasting import ENOUGH_MEASURED, ByFingerprint, Reading, fingerprint
-from collegium.router.policy import tolerance
 
 Array = NDArray[np.float64]
 Availability = Callable[[Expert], ExpertUnavailable | None]
@@ -59,22 +58,35 @@ class Shortlist:
         self._columns: _Columns | None = None
 
     def of(
-        self, experts: Sequence[Expert], query: Query, reading: Reading, unavailable: Availability
+        self,
+        experts: Sequence[Expert],
+        query: Query,
+        reading: Reading,
+        unavailable: Availability,
+        tolerated: float,
     ) -> Sequence[Expert]:
-        """The experts to forecast, in the pool's order; those that are down take nobody's place."""
+        """The experts to forecast, in the pool's order; those that are down take nobody's place.
+
+        `tolerated` is how much P(correct) is given up for money.
+        """
         if len(experts) <= self._size or not _narrow(query.limits):
             return experts
         pool = self._pool(tuple(experts), reading.quality)
         down: list[int] = []
         while True:
-            picked = self._pick(pool, query, reading, down)
+            picked = self._pick(pool, query, reading, down, tolerated)
             found = [i for i in picked if unavailable(experts[i]) is not None]
             if not found:
                 return [experts[i] for i in sorted({*picked, *down})]
             down += found
 
     def _pick(
-        self, pool: _Columns, query: Query, reading: Reading, down: Sequence[int]
+        self,
+        pool: _Columns,
+        query: Query,
+        reading: Reading,
+        down: Sequence[int],
+        tolerated: float,
     ) -> list[int]:
         if not reading.familiar:
             up = pool.fallbacks[~np.isin(pool.fallbacks, down)]
@@ -82,20 +94,19 @@ class Shortlist:
         quality = self._quality(pool, reading)
         quality[down] = np.nan
         best = _smallest(-quality, self._size // 2)
-        chosen = {*best, *self._cheapest(pool, query, reading, quality)}
+        chosen = {*best, *self._cheapest(pool, query, reading, quality, tolerated)}
         chosen |= {pool.position.get(query.session_expert or "", -1)} - {-1, *down}
         if not best:  # nobody was measured on this: the fallback answers
             chosen |= {int(i) for i in pool.fallbacks[: self._size + len(down)]} - set(down)
         return sorted(chosen)
 
     def _cheapest(
-        self, pool: _Columns, query: Query, reading: Reading, quality: Array
+        self, pool: _Columns, query: Query, reading: Reading, quality: Array, tolerated: float
     ) -> list[int]:
         """The cheapest experts that the trade-off calls good enough."""
-        give = tolerance(query.limits.tradeoff or 0.0)
         if np.isnan(quality).all():
             return []
-        good_enough = quality >= np.nanmax(quality) - give
+        good_enough = quality >= np.nanmax(quality) - tolerated
         prompt = query.prompt_tokens or prompt_tokens_of(query.text)
         tokens = np.full(len(quality), float(DEFAULT_TOKENS))
         known = pool.column >= 0
