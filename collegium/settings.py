@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import (
@@ -53,6 +53,9 @@ class Settings(BaseSettings):
     embedded: bool = Field(True, description="Start the embedded pool on a supervised vLLM engine.")
     router_dir: Path | None = Field(
         None, description="Folder of a trained router. Default: the one that ships with us."
+    )
+    encoder: Literal["minilm", "static"] = Field(
+        "minilm", description="What turns queries into vectors; the router must be fitted on it."
     )
     engine_python: Path = Field(
         Path(sys.executable), description="Python interpreter that has vLLM."

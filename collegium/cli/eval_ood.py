@@ -22,12 +22,12 @@ def ood(data: Path | None, as_json: bool) -> None:
     """
     from collegium.evals.data import data_root
     from collegium.evals.ood import load_clinc, measure
-    from collegium.experts.embedded import encoder_path
-    from collegium.router.encoder import SentenceEncoder
+    from collegium.router.encoder import make_encoder
+    from collegium.settings import load_settings
 
     splits = load_clinc(data or data_root() / SET)
     click.echo(f"Encoding {sum(len(q.texts) for q in splits.values())} queries", err=True)
-    report = measure(splits, SentenceEncoder(encoder_path()))
+    report = measure(splits, make_encoder(load_settings().encoder))
     if as_json:
         return print_json(asdict(report))
     click.echo(

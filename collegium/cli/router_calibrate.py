@@ -89,14 +89,14 @@ def _traffic(folder: Path, prices: tuple[str, ...], seed: int) -> Traffic:
 
     from collegium.evals.data import load_set
     from collegium.evals.spending import held_out, spent
-    from collegium.experts.embedded import encoder_path
     from collegium.router.calibrating import Traffic
-    from collegium.router.encoder import SentenceEncoder
+    from collegium.router.encoder import make_encoder
+    from collegium.settings import load_settings
 
     data = load_set(folder)
     costs = spent(data, folder, dict(_pair(price) for price in prices))
     click.echo(f"Encoding {len(data.prompts)} prompts", err=True)
-    X = SentenceEncoder(encoder_path()).encode(data.prompts).astype(np.float64)
+    X = make_encoder(load_settings().encoder).encode(data.prompts).astype(np.float64)
     return Traffic(X, data.scores.astype(np.float64), costs, held_out(data, seed))
 
 

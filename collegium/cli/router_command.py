@@ -57,8 +57,7 @@ async def _train(per_task: int, seed: int, data: Path | None) -> Any:
     from collegium.cli.local_service import some_service
     from collegium.cli.outcomes import collect_outcomes
     from collegium.evals.data import data_root
-    from collegium.experts.embedded import encoder_path
-    from collegium.router.encoder import SentenceEncoder
+    from collegium.router.encoder import make_encoder
     from collegium.router.training import fit_router
     from collegium.settings import load_settings
 
@@ -68,7 +67,7 @@ async def _train(per_task: int, seed: int, data: Path | None) -> Any:
         found = await collect_outcomes(settings, service, "validation", per_task, seed)
     found.outcomes.require_complete()
     click.echo("Fitting the router", err=True)
-    return fit_router(_measured(found, seed), background, SentenceEncoder(encoder_path()))
+    return fit_router(_measured(found, seed), background, make_encoder(settings.encoder))
 
 
 def _background(root: Path, seed: int) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,12 +20,31 @@ from collegium.router.costs import (
 from collegium.router.decision import Forecast, Query
 
 Array = NDArray[np.float64]
+ENOUGH_MEASURED = 0.5
+"""A skill profile is no forecast where less than this of what the query asks for was measured."""
 
 
 def fingerprint(expert: Expert) -> str:
     """What an expert's measured outcomes belong to: the weights behind its name."""
     weights = f"{expert.kind}:{expert.adapter or expert.model}"
     return f"{weights}@{expert.base_url}" if expert.base_url else weights
+
+
+class ByFingerprint(Mapping[str, float]):
+    """One number an expert of the fitted router, read by name or as an array: no value is made."""
+
+    def __init__(self, columns: Mapping[str, int], array: Array) -> None:
+        self.columns = columns
+        self.array = array
+
+    def __getitem__(self, name: str) -> float:
+        return float(self.array[self.columns[name]])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.columns)
+
+    def __len__(self) -> int:
+        return len(self.columns)
 
 
 @dataclass(frozen=True)
@@ -35,10 +54,9 @@ class Reading:
     skills: dict[str, float]
     ood_score: float
     familiar: bool
-    quality: dict[str, float]
-    """By fingerprint."""
-    tokens: dict[str, float]
-    ms_per_token: dict[str, float]
+    quality: ByFingerprint
+    tokens: ByFingerprint
+    ms_per_token: ByFingerprint
 
 
 class Forecaster:
@@ -47,21 +65,23 @@ class Forecaster:
     def __init__(self, fitted: FittedRouter, speeds: Speeds) -> None:
         self.fitted = fitted
         self._speeds = speeds
+        self._columns = {name: column for column, name in enumerate(fitted.fingerprints)}
 
     def read(self, embedding: Array) -> Reading:
         """Read one embedding, shape (d,)."""
         row = np.asarray(embedding, dtype=np.float64)[None, :]
         fitted = self.fitted
-        skills = fitted.skills.predict_proba(row)[0]
-        ood_score = float(fitted.familiarity.ood_score(row)[0])
-        names = fitted.fingerprints
+        skills = fitted.skills.probabilities(row)[0]
+        distance = fitted.familiarity.unchecked_distance(row)
+        ood_score = float(fitted.familiarity.as_ood_score(distance)[0])
+        columns = self._columns
         return Reading(
             dict(zip(map(str, fitted.skills.classes_), skills.tolist(), strict=True)),
             ood_score,
             ood_score < 0.5,
-            dict(zip(names, fitted.quality.predict(row)[0].tolist(), strict=True)),
-            dict(zip(names, (fitted.tokens @ skills).tolist(), strict=True)),
-            dict(zip(names, (fitted.milliseconds_per_token @ skills).tolist(), strict=True)),
+            ByFingerprint(columns, fitted.quality.probabilities(row)[0]),
+            ByFingerprint(columns, fitted.tokens @ skills),
+            ByFingerprint(columns, fitted.milliseconds_per_token @ skills),
         )
 
     def forecast(
@@ -96,6 +116,6 @@ def expected_quality(expert: Expert, reading: Reading) -> float | None:
         return reading.quality[fingerprint(expert)]
     known = {skill: p for skill, p in reading.skills.items() if skill in expert.skills}
     weight = sum(known.values())
-    if weight < 0.5:  # most of what the query asks for was never measured
+    if weight < ENOUGH_MEASURED:  # most of what the query asks for was never measured
         return None
     return sum(p * expert.skills[skill] for skill, p in known.items()) / weight

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
@@ -56,8 +57,12 @@ class QualityHeads(RegressorMixin, BaseEstimator):
         """Return P(correct), shape (n, experts)."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
-        quality = sigmoid(X @ self.coef_.T + self.intercept_)
+        quality = self.probabilities(X)
         return quality[:, 0] if self._single_output_ else quality
+
+    def probabilities(self, X: Array) -> Array:
+        """P(correct) for float rows that need no check, shape (n, experts)."""
+        return sigmoid(X @ self.coef_.T + self.intercept_)
 
     def _fit_one(self, X: Array, column: Array, groups: Any) -> tuple[Array, float]:
         measured = ~np.isnan(column)
@@ -117,7 +122,10 @@ class SkillHead(ClassifierMixin, BaseEstimator):
     def predict_proba(self, X: Any) -> Array:
         """Return P(skill), shape (n, skills), rows summing to one."""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
+        return self.probabilities(validate_data(self, X, dtype=np.float64, reset=False))
+
+    def probabilities(self, X: Array) -> Array:
+        """As `predict_proba`, for float rows that need no check: checks take most of the time."""
         logits = X @ self.coef_.T + self.intercept_
         odds = np.exp(logits - logits.max(axis=1, keepdims=True))
         return np.asarray(odds / odds.sum(axis=1, keepdims=True))
@@ -143,4 +151,4 @@ def log_odds(right: float, total: float) -> float:
 
 def sigmoid(x: Array) -> Array:
     """The logistic function, without overflow."""
-    return np.asarray(np.exp(-np.logaddexp(0.0, -x)))
+    return np.asarray(expit(x))

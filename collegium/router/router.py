@@ -19,10 +19,11 @@ from collegium.registry.expert import Expert
 from collegium.router.artifact import FittedRouter
 from collegium.router.costs import Speeds
 from collegium.router.decision import Decision, Forecast, Limits, PolicyName, Query
-from collegium.router.encoder import Encoder
+from collegium.router.encoder import Encoder, is_quick
 from collegium.router.forecasting import Forecaster, Reading
 from collegium.router.limits import infeasible, mark
 from collegium.router.policy import choose, keeps, quality, ranked
+from collegium.router.shortlist import SIZE, Shortlist
 from collegium.router.tradeoff import Tolerances
 
 Availability = Callable[[Expert], ExpertUnavailable | None]
@@ -39,16 +40,22 @@ NOT_AVAILABLE = "not available now"
 
 
 class Router:
-    """Decides. Embedding runs in one thread of its own, so that the event loop goes on."""
+    """Decides. Slow encoders run in a thread of their own, so that the event loop goes on."""
 
-    def __init__(self, encoder: Encoder, fitted: FittedRouter, speeds: Speeds) -> None:
+    def __init__(
+        self, encoder: Encoder, fitted: FittedRouter, speeds: Speeds, *, shortlist: int = SIZE
+    ) -> None:
         if fitted.encoder != encoder.name:
             raise ArtifactRejected(
-                f"the router was fitted on '{fitted.encoder}' embeddings, not '{encoder.name}' ones"
+                f"the router was fitted on '{fitted.encoder}' embeddings, not '{encoder.name}' "
+                "ones; choose another encoder or router_dir, or train a router with this encoder"
             )
         self._encoder = encoder
+        self._inline = is_quick(encoder)  # to wake a thread would take longer
         self._forecaster = Forecaster(fitted, speeds)
         self._tolerances = Tolerances.of(fitted.card)
+        skills = [str(name) for name in fitted.skills.classes_]
+        self._shortlist = Shortlist(skills, _fallback_preference, shortlist)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="encoder")
 
     async def decide(
@@ -63,8 +70,11 @@ class Router:
 
     async def read(self, text: str) -> Reading:
         """Embed a text and read its skills and strangeness."""
-        loop = asyncio.get_running_loop()
-        embedding = await loop.run_in_executor(self._thread, self._encoder.encode, [text])
+        if self._inline:
+            embedding = self._encoder.encode([text])
+        else:
+            loop = asyncio.get_running_loop()
+            embedding = await loop.run_in_executor(self._thread, self._encoder.encode, [text])
         return self._forecaster.read(embedding[0])
 
     def decide_on(
@@ -72,7 +82,10 @@ class Router:
     ) -> Decision:
         """The decision proper: no input or output, the same for the same arguments."""
         named = query.requested_model not in VIRTUAL_MODELS
-        candidates = allowed(experts, query)
+        candidates: Sequence[Expert] = allowed(experts, query)
+        tolerated = self._tolerances.at(query.limits.tradeoff or 0.0, query.text)
+        if not named:
+            candidates = self._shortlist.of(candidates, query, reading, unavailable, tolerated)
         forecasts = mark(self._forecaster.forecast(candidates, query, reading), query.limits)
         fitting = {f.expert for f in forecasts if f.feasible}
         down = {e.name: error for e in candidates if (error := unavailable(e)) is not None}
@@ -82,7 +95,6 @@ class Router:
         )
         if named:
             return _named(query, reading, forecasts, down)
-        tolerated = self._tolerances.at(query.limits.tradeoff or 0.0, query.text)
         chosen, policy = _chosen(query, candidates, reading, forecasts, tolerated)
         if chosen is None:  # worth another try where one that fits is only down
             waiting = (error for name, error in down.items() if name in fitting)
@@ -113,8 +125,9 @@ def allowed(experts: Sequence[Expert], query: Query) -> tuple[Expert, ...]:
     if query.requested_model not in VIRTUAL_MODELS:
         return tuple(enabled)
     allow = limits.experts_allow
-    kept = [e for e in enabled if allow is None or e.name in allow]
-    kept = [e for e in kept if e.name not in limits.experts_deny]
+    kept = enabled if allow is None else [e for e in enabled if e.name in allow]
+    if limits.experts_deny:
+        kept = [e for e in kept if e.name not in limits.experts_deny]
     if not kept:
         why = "routing.experts_allow and experts_deny leave none" if enabled else "none is enabled"
         raise NoFeasibleExpert(f"No expert can be asked: {why}", "routing")
@@ -122,9 +135,9 @@ def allowed(experts: Sequence[Expert], query: Query) -> tuple[Expert, ...]:
 
 
 def _check_names(limits: Limits, experts: Sequence[Expert]) -> None:
-    known = {e.name for e in experts}
-    unknown = {*(limits.experts_allow or ()), *limits.experts_deny} - known
-    if unknown:
+    named = {*(limits.experts_allow or ()), *limits.experts_deny}
+    known = {e.name for e in experts} if named else set()
+    if unknown := named - known:
         names = ", ".join(sorted(known))
         raise BadRequest(
             f"routing names experts that are not registered: {', '.join(sorted(unknown))}. "
@@ -177,6 +190,10 @@ def _generalist(experts: Sequence[Expert], forecasts: Sequence[Forecast]) -> For
 def _preference(expert: Expert) -> tuple[float, float, bool, str]:
     """Measured levels first; among equals the cheapest, then one that runs here."""
     return _mean_level(expert), -expert.output_price, expert.engine is not None, expert.name
+
+
+def _fallback_preference(expert: Expert) -> tuple[bool, float, float, bool, str]:
+    return expert.generalist, *_preference(expert)
 
 
 def _mean_level(expert: Expert) -> float:

@@ -9,7 +9,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from collegium.errors import CollegiumError, ExpertUnavailable, StateUnavailable
-from collegium.experts.embedded import encoder_path, ensure_base_model
+from collegium.experts.embedded import ensure_base_model
 from collegium.experts.enrol import Enrolment
 from collegium.experts.pool import Pool
 from collegium.experts.roster import ENGINE, GENERALIST, embedded_experts
@@ -137,11 +137,11 @@ class Service:
         self._router = await asyncio.to_thread(self._loaded_router)
 
     def _loaded_router(self) -> Router:
-        from collegium.router.encoder import SentenceEncoder
+        from collegium.router.encoder import make_encoder
 
         self._tell("loading the router")
         # One thread: the engine needs the cores, and a query is one short sentence.
-        encoder = SentenceEncoder(encoder_path(), threads=1)
+        encoder = make_encoder(self.settings.encoder, threads=1)
         encoder.encode(["The first query should not pay for lazy loading."])
         return Router(encoder, load(self.settings.router_dir or BUNDLED), self.speeds)
 

@@ -1,0 +1,165 @@
+"""Narrow a large pool to the experts that a decision can turn on, without a value an expert."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from collegium.errors import ExpertUnavailable
+from collegium.registry.expert import Expert
+from collegium.router.costs import DEFAULT_TOKENS, prompt_tokens_of
+from collegium.router.decision import Limits, Query
+from collegium.router.forecasting import ENOUGH_MEASURED, ByFingerprint, Reading, fingerprint
+
+Array = NDArray[np.float64]
+Availability = Callable[[Expert], ExpertUnavailable | None]
+SIZE = 24
+"""Pools up to this size are forecast whole; of larger ones this many, and who is down."""
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """A pool as arrays, one entry an expert; `column` is that in the fitted router, -1 for none."""
+
+    experts: tuple[Expert, ...]
+    column: NDArray[np.intp]
+    newcomers: NDArray[np.intp]
+    levels: Array
+    """The newcomers' measured levels by skill, NaN where there is none, shape (m, skills)."""
+    input_price: Array
+    output_price: Array
+    fallbacks: NDArray[np.intp]
+    """Who answers what is unfamiliar, the preferred one first."""
+    position: Mapping[str, int]
+
+
+class Shortlist:
+    """Picks the likeliest to be right, and where money counts the cheapest that are good enough.
+
+    The choice among them is the choice among all: `choose` takes the cheapest expert within a
+    tolerance of the best one, and both are here. (Of more than SIZE / 2 experts that are equal in
+    price and chance, only some are: then it is one of the equals.) A request with other limits,
+    or one for a named expert, gets the whole pool, as each expert's forecast is to be told.
+    """
+
+    def __init__(
+        self,
+        skills: Sequence[str],
+        preference: Callable[[Expert], tuple[Any, ...]],
+        size: int = SIZE,
+    ) -> None:
+        self._skills = skills
+        self._preference = preference
+        self._size = size
+        self._columns: _Columns | None = None
+
+    def of(
+        self,
+        experts: Sequence[Expert],
+        query: Query,
+        reading: Reading,
+        unavailable: Availability,
+        tolerated: float,
+    ) -> Sequence[Expert]:
+        """The experts to forecast, in the pool's order; those that are down take nobody's place.
+
+        `tolerated` is how much P(correct) is given up for money.
+        """
+        if len(experts) <= self._size or not _narrow(query.limits):
+            return experts
+        pool = self._pool(tuple(experts), reading.quality)
+        down: list[int] = []
+        while True:
+            picked = self._pick(pool, query, reading, down, tolerated)
+            found = [i for i in picked if unavailable(experts[i]) is not None]
+            if not found:
+                return [experts[i] for i in sorted({*picked, *down})]
+            down += found
+
+    def _pick(
+        self,
+        pool: _Columns,
+        query: Query,
+        reading: Reading,
+        down: Sequence[int],
+        tolerated: float,
+    ) -> list[int]:
+        if not reading.familiar:
+            up = pool.fallbacks[~np.isin(pool.fallbacks, down)]
+            return [int(i) for i in up[: self._size]]
+        quality = self._quality(pool, reading)
+        quality[down] = np.nan
+        best = _smallest(-quality, self._size // 2)
+        chosen = {*best, *self._cheapest(pool, query, reading, quality, tolerated)}
+        chosen |= {pool.position.get(query.session_expert or "", -1)} - {-1, *down}
+        if not best:  # nobody was measured on this: the fallback answers
+            chosen |= {int(i) for i in pool.fallbacks[: self._size + len(down)]} - set(down)
+        return sorted(chosen)
+
+    def _cheapest(
+        self, pool: _Columns, query: Query, reading: Reading, quality: Array, tolerated: float
+    ) -> list[int]:
+        """The cheapest experts that the trade-off calls good enough."""
+        if np.isnan(quality).all():
+            return []
+        good_enough = quality >= np.nanmax(quality) - tolerated
+        prompt = query.prompt_tokens or prompt_tokens_of(query.text)
+        tokens = np.full(len(quality), float(DEFAULT_TOKENS))
+        known = pool.column >= 0
+        tokens[known] = reading.tokens.array[pool.column[known]].round()
+        tokens = np.clip(tokens, 1, query.max_tokens)
+        cost = (prompt * pool.input_price + tokens * pool.output_price) / 1_000_000
+        return _smallest(np.where(good_enough, cost, np.nan), self._size // 2, -quality)
+
+    def _quality(self, pool: _Columns, reading: Reading) -> Array:
+        """P(correct) by expert, NaN where it is unknown, shape (e,)."""
+        quality = reading.quality.array[pool.column]
+        weights = np.array([reading.skills[s] for s in self._skills])
+        known = ~np.isnan(pool.levels)
+        weight = known @ weights
+        enough = weight >= ENOUGH_MEASURED
+        level = np.where(known, pool.levels, 0.0) @ weights
+        quality[pool.newcomers] = np.where(enough, level / np.where(enough, weight, 1.0), np.nan)
+        return np.asarray(quality)
+
+    def _pool(self, experts: tuple[Expert, ...], known: ByFingerprint) -> _Columns:
+        """The pool's arrays, made again only where an expert has changed."""
+        if self._columns is None or self._columns.experts != experts:
+            self._columns = self._arrays(experts, known)
+        return self._columns
+
+    def _arrays(self, experts: tuple[Expert, ...], known: ByFingerprint) -> _Columns:
+        column = np.array([known.columns.get(fingerprint(e), -1) for e in experts])
+        newcomers = np.flatnonzero(column < 0)
+        levels = [[experts[i].skills.get(s, np.nan) for s in self._skills] for i in newcomers]
+        order = sorted(range(len(experts)), key=lambda i: self._preference(experts[i]))
+        return _Columns(
+            experts,
+            column,
+            newcomers,
+            np.array(levels).reshape(len(newcomers), len(self._skills)),
+            np.array([e.input_price for e in experts]),
+            np.array([e.output_price for e in experts]),
+            np.array(order[::-1]),
+            {e.name: i for i, e in enumerate(experts)},
+        )
+
+
+def _narrow(limits: Limits) -> bool:
+    """Whether the request's limits are only who may be asked, and the trade-off."""
+    return limits == Limits(
+        tradeoff=limits.tradeoff,
+        experts_allow=limits.experts_allow,
+        experts_deny=limits.experts_deny,
+    )
+
+
+def _smallest(values: Array, count: int, ties: Array | None = None) -> list[int]:
+    """Where the `count` smallest values are; NaN is none of them."""
+    known = np.flatnonzero(~np.isnan(values))
+    keys = (values[known],) if ties is None else (ties[known], values[known])
+    return [int(i) for i in known[np.lexsort(keys)[:count]]]

@@ -1,0 +1,115 @@
+"""The router's benchmark: its numbers are what was measured, and its promises can be broken."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from collegium.evals import bench_pool
+from collegium.evals.bench_router import (
+    SIZES,
+    Latency,
+    RouterBench,
+    bench_router,
+    fit_seconds,
+    latency,
+)
+from collegium.evals.provenance import provenance
+from collegium.router.costs import Speeds
+from collegium.router.decision import Query
+from collegium.router.encoder import make_encoder
+from collegium.router.router import Router
+
+FAST = Latency(0.5, 0.9, (0.4, 0.6), 0.5, 0.9)
+
+
+def report(**changes: object) -> RouterBench:
+    """A benchmark whose goals are all met, but for the changes."""
+    met = RouterBench(
+        {"static": FAST, "minilm": FAST},
+        dict.fromkeys(SIZES, FAST),
+        0.1,
+        20.0,
+        provenance("test", 0, {}),
+    )
+    return replace(met, **changes)  # type: ignore[arg-type]
+
+
+def test_percentiles_are_taken_over_prompts_and_medians_over_rounds() -> None:
+    """Three rounds of 101 prompts: 0 to 100 ms, shifted by the round."""
+    prompts = np.arange(101.0)
+    clock = np.array([prompts, prompts + 1, prompts + 10])
+    found = latency(np.stack([clock, clock / 2], axis=-1))
+    assert (found.p50, found.p99, found.spread) == (51, 100, (50, 60))
+    assert (found.processor_p50, found.processor_p99) == (25.5, 50)
+
+
+def test_all_goals_can_be_met() -> None:
+    """Six of them, and one more where a fit was timed."""
+    assert [goal.met for goal in report().goals()] == [True] * 7
+    assert len(report(fit_s=None).goals()) == 6
+
+
+@pytest.mark.parametrize(
+    ("changes", "missed"),
+    [
+        ({"encoders": {"static": replace(FAST, processor_p50=1.1), "minilm": FAST}}, "static: p50"),
+        ({"encoders": {"static": FAST, "minilm": replace(FAST, processor_p99=2.0)}}, "minilm: p99"),
+        ({"experts": {20: FAST, 100: FAST, 1000: replace(FAST, processor_p50=1.1)}}, "decision"),
+        ({"load_s": 1.5}, "load"),
+        ({"fit_s": 61.0}, "fit"),
+    ],
+)
+def test_a_goal_that_is_missed_is_told(changes: dict[str, object], missed: str) -> None:
+    """Exactly the one."""
+    goals = [goal.what for goal in report(**changes).goals() if not goal.met]
+    assert len(goals) == 1
+    assert goals[0].startswith(missed)
+
+
+async def test_routers_of_every_size_decide_for_the_generated_prompts() -> None:
+    """Vectors that are given lead to the same decision as those that are made."""
+    encoder = make_encoder("static")
+    prompts = [e.prompt for e in bench_pool.questions("test", 2, seed=0)]
+    given = bench_pool.GivenVectors(encoder, prompts)
+    for size in (20, 100):
+        pool = bench_pool.experts(size)
+        made, looked_up = (
+            Router(e, bench_pool.fitted(e, size, 0), Speeds(45.0)) for e in (encoder, given)
+        )
+        for prompt in prompts:
+            one = await made.decide(Query(prompt), pool, lambda expert: None)
+            other = await looked_up.decide(Query(prompt), pool, lambda expert: None)
+            assert one.expert == other.expert
+
+
+async def test_the_benchmark_measures_both_encoders_and_all_sizes() -> None:
+    """As JSON, with what is needed to make it again."""
+    found = await bench_router(
+        per_task=2, rounds=1, fit=False, seed=0, command="again", progress=False
+    )
+    read = json.loads(found.to_json())
+    assert set(read["encoders"]) == {"static", "minilm"}
+    assert set(read["experts"]) == {"20", "100", "1000"}
+    assert read["provenance"]["command"] == "again"
+    assert all(0 < r["processor_p50"] <= r["processor_p99"] for r in read["encoders"].values())
+    assert read["encoders"]["static"]["p50"] < read["encoders"]["minilm"]["p50"]
+    assert read["fit_s"] is None
+
+
+def test_a_fit_takes_time_and_more_for_more_prompts() -> None:
+    """It is really fitted."""
+    assert 0 < fit_seconds(0, 60) < fit_seconds(0, 600)
+
+
+def test_the_outcomes_depend_on_the_vectors() -> None:
+    """So that the fit has as much to learn as a real one."""
+    X, y = bench_pool.outcomes(600, 2, 16, seed=0)
+    np.testing.assert_allclose(np.linalg.norm(X, axis=1), 1.0)
+    design = np.c_[X, np.ones(600)]
+    fitted, *_ = np.linalg.lstsq(design[:400], y[:400], rcond=None)
+    unexplained = np.mean((design[400:] @ fitted - y[400:]) ** 2)
+    assert unexplained < 0.9 * y[400:].var(axis=0).mean()

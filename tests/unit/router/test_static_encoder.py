@@ -1,0 +1,142 @@
+"""The static encoder: MiniLM's first layer, weighted and summed, without a network."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from collegium.errors import SetupError
+from collegium.experts.embedded import encoder_path
+from collegium.router.encoder import ENCODERS, Encoder, make_encoder
+from collegium.router.static_encoder import (
+    MOST_CHARACTERS,
+    StaticEncoder,
+    ends,
+    first_layer,
+    static_encoder,
+    zipf_weights,
+)
+
+SQL = "Write an SQL query that lists all customers from Berlin."
+OTHER_SQL = "Give me the SQL statement to select every customer in Paris."
+POEM = "Compose a short poem about autumn leaves."
+
+
+@pytest.fixture(scope="module")
+def encoder() -> StaticEncoder:
+    """The one that ships."""
+    return static_encoder(encoder_path())
+
+
+def test_a_text_is_the_weighted_sum_of_its_tokens(encoder: StaticEncoder) -> None:
+    """As computed by hand from the model's file, through torch's own layer norm."""
+    import torch
+    from safetensors.torch import load_file
+
+    weights = load_file(encoder_path() / "model.safetensors")
+    words = weights["embeddings.word_embeddings.weight"]
+    somewhere = weights["embeddings.position_embeddings.weight"][:64].mean(0)
+    tokens = torch.tensor([7592, 2088])  # "hello", "world"
+    rows = words[tokens] + somewhere + weights["embeddings.token_type_embeddings.weight"][0]
+    scale, shift = (weights[f"embeddings.LayerNorm.{name}"] for name in ("weight", "bias"))
+    rows = torch.nn.functional.layer_norm(rows, rows.shape[1:], scale, shift, eps=1e-12)
+    share = 1 / ((tokens + 1) * np.log(len(words)))
+    expected = (rows * (1e-4 / (1e-4 + share))[:, None]).sum(0)
+    expected = expected / expected.norm()
+    np.testing.assert_allclose(encoder.encode(["Hello world"])[0], expected.numpy(), atol=1e-5)
+
+
+def test_rows_have_unit_length_and_do_not_depend_on_the_batch(encoder: StaticEncoder) -> None:
+    """One at a time or all at once."""
+    texts = [SQL, POEM, "", "  ", "x" * 10_000, "写一首关于秋天的诗"]
+    rows = encoder.encode(texts)
+    assert rows.shape == (6, 384)
+    assert rows.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1.0, atol=1e-5)
+    np.testing.assert_array_equal(rows, np.vstack([encoder.encode([text]) for text in texts]))
+    assert encoder.encode([]).shape == (0, 384)
+
+
+def test_texts_of_one_kind_are_near_each_other(encoder: StaticEncoder) -> None:
+    """Two questions about SQL are nearer than a question and a poem."""
+    sql, other, poem = encoder.encode([SQL, OTHER_SQL, POEM])
+    assert sql @ other > sql @ poem + 0.2
+
+
+def test_chinese_queries_do_not_collapse(encoder: StaticEncoder) -> None:
+    """Their characters have vectors of their own."""
+    history, mathematics = encoder.encode(["中国古代史", "高等数学微分"])
+    assert history @ mathematics < 0.9
+
+
+def test_of_a_long_text_both_ends_are_read(encoder: StaticEncoder) -> None:
+    """The question often stands last; what is in the middle costs no time."""
+    filler = "lorem ipsum " * 5_000
+    assert len(ends(f"{filler}{SQL}")) == MOST_CHARACTERS + 1
+    question = f"{SQL} " * 20
+    with_question, without, alone = encoder.encode([filler + question, filler, question])
+    assert with_question @ alone > without @ alone + 0.2
+    with_middle = encoder.encode([f"{filler}{POEM}{filler}{question}"])[0]
+    np.testing.assert_array_equal(with_middle, with_question)
+    assert ends(SQL) == SQL
+
+
+def test_encoding_takes_a_fraction_of_a_millisecond(encoder: StaticEncoder) -> None:
+    """Measured as processor time, and the best of many: neighbours and caches don't count."""
+
+    def milliseconds(text: str) -> float:
+        started = time.process_time()
+        encoder.encode([text])
+        return 1000 * (time.process_time() - started)
+
+    assert min(milliseconds(SQL) for _ in range(50)) < 0.3
+    assert min(milliseconds("word " * 5_000) for _ in range(50)) < 3
+
+
+def test_frequent_tokens_weigh_less() -> None:
+    """a / (a + p) with Zipf's p; the weights grow with the rank and stay below one."""
+    weights = zipf_weights(1000)
+    assert weights[9] == pytest.approx(1e-4 / (1e-4 + 1 / (10 * np.log(1000))), rel=1e-5)
+    assert (np.diff(weights) > 0).all()
+    assert weights[-1] < 1
+
+
+def test_the_first_layer_is_normalised() -> None:
+    """With scale one and shift zero every row has mean 0 and variance 1."""
+    rng = np.random.default_rng(0)
+    layer = {
+        "word_embeddings.weight": rng.normal(size=(50, 16)),
+        "position_embeddings.weight": rng.normal(size=(80, 16)),
+        "token_type_embeddings.weight": rng.normal(size=(2, 16)),
+        "LayerNorm.weight": np.ones(16),
+        "LayerNorm.bias": np.zeros(16),
+    }
+    rows = first_layer({name: array.astype(np.float32) for name, array in layer.items()})
+    np.testing.assert_allclose(rows.mean(axis=1), 0, atol=1e-5)
+    np.testing.assert_allclose(rows.var(axis=1), 1, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_every_encoder_is_made_by_its_name(name: str) -> None:
+    """Unit rows of 384 numbers; its full name begins with the setting's."""
+    made: Encoder = make_encoder(name)
+    assert made.name.startswith(name)
+    assert np.linalg.norm(made.encode([SQL])) == pytest.approx(1.0, abs=1e-4)
+
+
+def test_an_unknown_encoder_is_refused() -> None:
+    """With the names that there are."""
+    with pytest.raises(SetupError, match="no encoder 'bert'; there are: minilm, static"):
+        make_encoder("bert")
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
+    """A missing or damaged file is named."""
+    with pytest.raises(SetupError, match="no sentence encoder"):
+        static_encoder(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"nonsense")
+    with pytest.raises(SetupError, match="no sentence encoder"):
+        static_encoder(tmp_path)
