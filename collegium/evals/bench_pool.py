@@ -15,7 +15,8 @@ from collegium.router.artifact import FittedRouter
 from collegium.router.encoder import Encoder
 from collegium.router.familiarity import Familiarity
 from collegium.router.forecasting import fingerprint
-from collegium.router.heads import QualityHeads, SkillHead
+from collegium.router.heads import SkillHead
+from collegium.router.predictors import predictor
 
 EXPERTS = 20
 TRAINING = 40
@@ -65,25 +66,20 @@ def questions(split: str, per_task: int, seed: int) -> list[Example]:
 
 
 def fitted(encoder: Encoder, count: int, seed: int) -> FittedRouter:
-    """A router of `count` experts that knows the tasks; who answers them well is left to chance.
-
-    How long a decision takes does not depend on the heads' numbers, so nobody waits for a fit.
-    """
+    """A router of `count` experts that knows the tasks; who answers them well is left to chance."""
     rng = np.random.default_rng(seed)
     asked = questions("validation", TRAINING, seed)
     X = encoder.encode([e.prompt for e in asked]).astype(np.float64)
     skills = [e.task for e in asked]
-    quality = QualityHeads()
-    quality.coef_ = rng.normal(scale=2.0, size=(count, X.shape[1]))
-    quality.intercept_ = rng.normal(size=count)
-    quality.n_features_in_, quality._single_output_ = X.shape[1], False
+    chances = rng.uniform(size=(len(TASKS), count))[np.unique(skills, return_inverse=True)[1]]
+    right = (rng.random(chances.shape) < chances).astype(np.float64)
     familiarity = Familiarity().fit(X, skills)
     familiarity.threshold_ *= 3  # all questions are familiar: that is the longer way
     shape = count, len(set(skills))
     return FittedRouter(
         encoder.name,
         tuple(fingerprint(e) for e in experts(count)),
-        quality,
+        predictor().fit(X, right, labels=skills),
         SkillHead().fit(X, skills),
         familiarity,
         rng.uniform(20, 200, shape),

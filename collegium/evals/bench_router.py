@@ -20,7 +20,7 @@ from collegium.router.artifact import FittedRouter, load, save
 from collegium.router.costs import Speeds
 from collegium.router.decision import Query
 from collegium.router.encoder import ENCODERS, Encoder, make_encoder
-from collegium.router.heads import QualityHeads
+from collegium.router.predictors import predictor
 from collegium.router.router import Router
 
 SIZES = (20, 100, 1000)
@@ -187,7 +187,7 @@ def load_seconds(fitted: FittedRouter, rounds: int) -> float:
 def fit_seconds(seed: int, queries: int = FIT_QUERIES) -> float:
     """Processor time of fitting the default predictor once on `queries` x 20 outcomes."""
     X, y = bench_pool.outcomes(queries, bench_pool.EXPERTS, FIT_DIMENSIONS, seed)
-    QualityHeads().fit(X[:50], y[:50, 0])  # what is imported on first use is not counted
+    predictor().fit(X[:50], y[:50])  # what is imported on first use is not counted
     started = time.process_time()
-    QualityHeads().fit(X, y)
+    predictor().fit(X, y)
     return time.process_time() - started

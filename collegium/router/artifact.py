@@ -14,9 +14,12 @@ from numpy.typing import NDArray
 
 from collegium.errors import ArtifactRejected
 from collegium.router.familiarity import Familiarity
-from collegium.router.heads import QualityHeads, SkillHead
+from collegium.router.heads import SkillHead
+from collegium.router.predictors.base import Predictor
+from collegium.router.predictors.packing import Arrays
+from collegium.router.predictors.saving import packed, unpacked
 
-FORMAT = "collegium-router-1"
+FORMAT = "collegium-router-2"
 BUNDLED = Path(__file__).parent / "weights"
 ARRAYS, CARD = "router.safetensors", "card.json"
 
@@ -30,7 +33,7 @@ class FittedRouter:
 
     encoder: str
     fingerprints: tuple[str, ...]
-    quality: QualityHeads
+    quality: Predictor
     skills: SkillHead
     familiarity: Familiarity
     tokens: NDArray[np.float64]
@@ -43,7 +46,10 @@ def save(router: FittedRouter, folder: Path) -> None:
     from safetensors.numpy import save as to_bytes
 
     folder.mkdir(parents=True, exist_ok=True)
-    data = to_bytes({name: np.ascontiguousarray(a, np.float32) for name, a in _arrays(router)})
+    arrays: Arrays = {}
+    quality = packed(router.quality, arrays)
+    arrays = {f"{QUALITY}{name}": array for name, array in arrays.items()} | _arrays(router)
+    data = to_bytes({name: _compact(array) for name, array in arrays.items()})
     card = {
         "format": FORMAT,
         "encoder": router.encoder,
@@ -51,12 +57,14 @@ def save(router: FittedRouter, folder: Path) -> None:
         "skills": [str(name) for name in router.skills.classes_],
         "arrays_sha256": hashlib.sha256(data).hexdigest(),
         **{k: v for k, v in router.card.items() if k not in _RESERVED},
+        "quality": quality,
     }
     (folder / ARRAYS).write_bytes(data)
     (folder / CARD).write_text(json.dumps(card, indent=2) + "\n")
 
 
-_RESERVED = ("format", "encoder", "fingerprints", "skills", "arrays_sha256")
+QUALITY = "quality."
+_RESERVED = ("format", "encoder", "fingerprints", "skills", "arrays_sha256", "quality")
 
 
 def load(folder: Path = BUNDLED) -> FittedRouter:
@@ -74,32 +82,37 @@ def load(folder: Path = BUNDLED) -> FittedRouter:
     if hashlib.sha256(data).hexdigest() != card.get("arrays_sha256"):
         raise ArtifactRejected(f"{folder / ARRAYS} is damaged: it does not match its card")
     try:
-        return _assembled(card, {k: a.astype(np.float64) for k, a in from_bytes(data).items()})
+        return _assembled(card, {name: _wide(array) for name, array in from_bytes(data).items()})
     except (LookupError, TypeError, ValueError, SafetensorError) as exc:
         raise ArtifactRejected(f"the router in {folder} is incomplete: {exc}") from exc
 
 
-def _arrays(router: FittedRouter) -> list[tuple[str, NDArray[np.float64]]]:
-    return [
-        ("quality.coef", router.quality.coef_),
-        ("quality.intercept", router.quality.intercept_),
-        ("skills.coef", router.skills.coef_),
-        ("skills.intercept", router.skills.intercept_),
-        ("familiarity.means", router.familiarity.means_),
-        ("familiarity.precision", router.familiarity.precision_),
-        ("familiarity.threshold", np.array([router.familiarity.threshold_])),
-        ("tokens", router.tokens),
-        ("milliseconds_per_token", router.milliseconds_per_token),
-    ]
+def _arrays(router: FittedRouter) -> Arrays:
+    return {
+        "skills.coef": router.skills.coef_,
+        "skills.intercept": router.skills.intercept_,
+        "familiarity.means": router.familiarity.means_,
+        "familiarity.precision": router.familiarity.precision_,
+        "familiarity.threshold": np.array([router.familiarity.threshold_]),
+        "tokens": router.tokens,
+        "milliseconds_per_token": router.milliseconds_per_token,
+    }
 
 
-def _assembled(card: dict[str, Any], arrays: dict[str, NDArray[np.float64]]) -> FittedRouter:
+def _compact(array: NDArray[Any]) -> NDArray[Any]:
+    """Half the file: forecasts change by less than 1e-5."""
+    return np.ascontiguousarray(array, np.float32 if array.dtype == np.float64 else array.dtype)
+
+
+def _wide(array: NDArray[Any]) -> NDArray[Any]:
+    return array.astype(np.float64) if array.dtype == np.float32 else array
+
+
+def _assembled(card: dict[str, Any], arrays: Arrays) -> FittedRouter:
     _check_names([card["encoder"]], card["fingerprints"], card["skills"])
     experts, skills = len(card["fingerprints"]), len(card["skills"])
     dimensions = arrays["familiarity.precision"].shape[-1]
     expected = {
-        "quality.coef": (experts, dimensions),
-        "quality.intercept": (experts,),
         "skills.coef": (skills, dimensions),
         "skills.intercept": (skills,),
         "familiarity.means": (skills, dimensions),
@@ -113,27 +126,37 @@ def _assembled(card: dict[str, Any], arrays: dict[str, NDArray[np.float64]]) -> 
             raise ValueError(f"{name} has shape {arrays[name].shape}, expected {shape}")
         if not np.isfinite(arrays[name]).all():
             raise ValueError(f"{name} is not finite")
-    quality, skill_head, familiarity = QualityHeads(), SkillHead(), Familiarity()
-    quality.coef_, quality.intercept_ = arrays["quality.coef"], arrays["quality.intercept"]
-    quality._single_output_ = False
+    skill_head, familiarity = SkillHead(), Familiarity()
     skill_head.coef_, skill_head.intercept_ = arrays["skills.coef"], arrays["skills.intercept"]
     skill_head.classes_ = np.array(card["skills"])
     familiarity.means_ = arrays["familiarity.means"]
     familiarity.precision_ = arrays["familiarity.precision"]
     familiarity.threshold_ = float(arrays["familiarity.threshold"][0])
     familiarity.offset_ = -familiarity.threshold_
-    for estimator in (quality, skill_head, familiarity):
+    for estimator in (skill_head, familiarity):
         estimator.n_features_in_ = dimensions
     return FittedRouter(
         card["encoder"],
         tuple(card["fingerprints"]),
-        quality,
+        _quality(card["quality"], arrays, dimensions, experts),
         skill_head,
         familiarity,
         arrays["tokens"],
         arrays["milliseconds_per_token"],
         card,
     )
+
+
+def _quality(tree: Any, arrays: Arrays, dimensions: int, experts: int) -> Predictor:
+    """The predictor of quality, if it takes and gives as many numbers as the router has."""
+    own = {k.removeprefix(QUALITY): a for k, a in arrays.items() if k.startswith(QUALITY)}
+    quality = unpacked(tree, own)
+    if quality.n_features_in_ != dimensions:
+        raise ValueError(f"quality reads {quality.n_features_in_} dimensions, not {dimensions}")
+    forecast = quality.predict(np.zeros((1, dimensions)))
+    if forecast.shape != (1, experts):
+        raise ValueError(f"quality forecasts {forecast.shape[-1]} experts, not {experts}")
+    return quality
 
 
 def _check_names(*lists: Any) -> None:

@@ -128,7 +128,7 @@ def surface(texts: Sequence[str]) -> Floats:
     looks = [look(text) for text in texts]
     rows = [[feature(seen) for feature, _, _ in FEATURES.values()] for seen in looks]
     raw = np.asarray(rows, dtype=np.float64).reshape(len(rows), len(FEATURES))
-    return np.clip((raw - usual) / spread, -3, 3).astype(np.float32)
+    return np.asarray(np.clip((raw - usual) / spread, -3, 3), dtype=np.float32)
 
 
 class SurfaceEncoder:

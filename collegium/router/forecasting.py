@@ -79,7 +79,7 @@ class Forecaster:
             dict(zip(map(str, fitted.skills.classes_), skills.tolist(), strict=True)),
             ood_score,
             ood_score < 0.5,
-            ByFingerprint(columns, fitted.quality.probabilities(row)[0]),
+            ByFingerprint(columns, np.clip(fitted.quality.forecast(row)[0], 0.0, 1.0)),
             ByFingerprint(columns, fitted.tokens @ skills),
             ByFingerprint(columns, fitted.milliseconds_per_token @ skills),
         )

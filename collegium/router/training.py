@@ -16,7 +16,8 @@ from collegium.router.artifact import FittedRouter
 from collegium.router.costs import DEFAULT_MS_PER_TOKEN, DEFAULT_TOKENS
 from collegium.router.encoder import Encoder
 from collegium.router.familiarity import Familiarity
-from collegium.router.heads import QualityHeads, SkillHead
+from collegium.router.heads import SkillHead
+from collegium.router.predictors import predictor
 
 Array = NDArray[np.float64]
 
@@ -44,7 +45,7 @@ def fit_router(measured: Measured, background: Sequence[str], encoder: Encoder) 
     far = encoder.encode(background).astype(np.float64) if background else None
     skills, groups = np.asarray(measured.skills), np.asarray(measured.groups)
     head = SkillHead().fit(X, skills)
-    quality = QualityHeads().fit(X, measured.scores, groups=groups)
+    quality = predictor().fit(X, measured.scores, labels=skills, groups=groups)
     familiarity = Familiarity().fit(X, skills, background=far)
     per_token = 1000 * measured.latency_s / np.maximum(measured.tokens, 1)
     return FittedRouter(
@@ -55,7 +56,7 @@ def fit_router(measured: Measured, background: Sequence[str], encoder: Encoder) 
         familiarity,
         _means(measured.tokens, skills, head.classes_, DEFAULT_TOKENS),
         _means(per_token, skills, head.classes_, DEFAULT_MS_PER_TOKEN),
-        _card(measured, background, X, groups),
+        _card(measured, background, X, skills, groups),
     )
 
 
@@ -75,8 +76,10 @@ def _means(values: Array, skills: Any, classes: Any, usual: float) -> Array:
     return np.where(np.isnan(means), measured.mean() if len(measured) else usual, means)
 
 
-def _card(measured: Measured, background: Sequence[str], X: Array, groups: Any) -> dict[str, Any]:
-    forecasts = out_of_fold(X, measured.scores, groups)
+def _card(
+    measured: Measured, background: Sequence[str], X: Array, skills: Any, groups: Any
+) -> dict[str, Any]:
+    forecasts = out_of_fold(X, measured.scores, skills, groups)
     seen = ~np.isnan(measured.scores)
     text = "\n".join(measured.prompts) + np.array2string(measured.scores, threshold=10**9)
     return {
@@ -91,15 +94,15 @@ def _card(measured: Measured, background: Sequence[str], X: Array, groups: Any) 
     }
 
 
-def out_of_fold(X: Array, scores: Array, groups: Any, folds: int = 5) -> Array:
-    """Forecasts for each query by heads that saw none of its group, shape (n, e)."""
+def out_of_fold(X: Array, scores: Array, skills: Any, groups: Any, folds: int = 5) -> Array:
+    """Forecasts for each query by a predictor that saw none of its group, shape (n, e)."""
     forecasts = np.zeros_like(scores)
     if len(np.unique(groups)) < 2:
         groups = np.arange(len(X))  # nothing to keep apart but the queries
     folds = min(folds, len(np.unique(groups)))
     for kept, left in GroupKFold(folds).split(X, groups=groups):
-        heads = QualityHeads().fit(X[kept], scores[kept], groups=groups[kept])
-        forecasts[left] = heads.predict(X[left])
+        quality = predictor().fit(X[kept], scores[kept], labels=skills[kept], groups=groups[kept])
+        forecasts[left] = quality.predict(X[left])
     return forecasts
 
 

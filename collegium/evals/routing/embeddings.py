@@ -30,7 +30,7 @@ class EmbeddingCache:
         """Return one row a text, shape (n, d); only texts that are not on disk are encoded."""
         if isinstance(encoder, SurfaceEncoder):  # its features cost little: they are made anew
             inner = self.encode(encoder.inner, texts, progress=progress)
-            return np.asarray(encoder.beside(inner, texts), dtype=np.float64)
+            return np.asarray(encoder.beside(inner.astype(np.float32), texts), dtype=np.float64)
         with closing(self._open()) as file:
             keys = [key(encoder.name, text) for text in texts]
             found = self._read(file, set(keys))

@@ -15,7 +15,7 @@ from safetensors.numpy import save as to_bytes
 
 from collegium.errors import ArtifactRejected
 from collegium.router.artifact import ARRAYS, CARD, FittedRouter, load, save
-from tests.unit.router.synthetic import WordEncoder
+from tests.unit.router.synthetic import POOL, WordEncoder, fitted_router
 
 
 @pytest.fixture
@@ -114,8 +114,6 @@ def rewritten(folder: Path, arrays: dict[str, Any], **card: Any) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "quality.coef",
-        "quality.intercept",
         "skills.coef",
         "skills.intercept",
         "familiarity.means",
@@ -137,10 +135,42 @@ def test_an_array_of_the_wrong_shape_is_refused(folder: Path, name: str, array: 
 
 def test_an_array_with_a_hole_is_refused(folder: Path, fitted: FittedRouter) -> None:
     """A weight that is no number would spoil every forecast."""
-    holed = fitted.quality.coef_.astype(np.float32)
+    holed = fitted.skills.coef_.astype(np.float32)
     holed[1, 2] = np.nan
-    rewritten(folder, {"quality.coef": holed})
-    with pytest.raises(ArtifactRejected, match=r"quality\.coef is not finite"):
+    rewritten(folder, {"skills.coef": holed})
+    with pytest.raises(ArtifactRejected, match=r"skills\.coef is not finite"):
+        load(folder)
+
+
+def test_a_predictor_with_a_hole_is_refused(folder: Path) -> None:
+    """So would one in any array of the predictor of quality."""
+    arrays = read_arrays((folder / ARRAYS).read_bytes())
+    holed = {
+        name: np.full_like(array, np.nan)
+        for name, array in arrays.items()
+        if name.startswith("quality.") and array.dtype == np.float32
+    }
+    rewritten(folder, holed)
+    with pytest.raises(ArtifactRejected, match="incomplete"):
+        load(folder)
+
+
+def test_a_predictor_of_other_experts_is_refused(folder: Path, tmp_path: Path) -> None:
+    """Its forecasts would be taken for those of the experts that the card names."""
+    other = tmp_path / "other"
+    save(fitted_router(POOL[:2]), other)
+    theirs = read_arrays((other / ARRAYS).read_bytes())
+    theirs = {name: array for name, array in theirs.items() if name.startswith("quality.")}
+    rewritten(folder, theirs, quality=json.loads((other / CARD).read_text())["quality"])
+    with pytest.raises(ArtifactRejected, match="forecasts 2 experts, not 3"):
+        load(folder)
+
+
+@pytest.mark.parametrize("tree", [None, {}, {"estimator": "Path", "params": {}, "state": {}}])
+def test_a_foreign_predictor_is_refused(folder: Path, tree: Any) -> None:
+    """Only our own classes are made from a card."""
+    rewritten(folder, {}, quality=tree)
+    with pytest.raises(ArtifactRejected):
         load(folder)
 
 
