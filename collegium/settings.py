@@ -124,8 +124,8 @@ def load_settings(**overrides: object) -> Settings:
         raise SettingsError(f"{config_file()}: {exc}") from exc
 
 
-# Read elsewhere: by this module, by evals, and by issue-specific tools.
-_OTHER_VARIABLES = {"COLLEGIUM_CONFIG", "COLLEGIUM_DATA"}
+# Read elsewhere: by this module, by evals, and by our plugin inside the engine.
+_OTHER_VARIABLES = {"COLLEGIUM_CONFIG", "COLLEGIUM_DATA", "COLLEGIUM_LORA"}
 
 
 def _refuse_unknown_variables() -> None:

@@ -12,7 +12,6 @@ from tests.browser.chat_page import SQL_QUESTION, ChatPage, Service
 from tests.browser.conftest import OpenPage
 
 pytestmark = [
-    pytest.mark.unproven,
     pytest.mark.slow,
     pytest.mark.asyncio(loop_scope="session"),
     pytest.mark.timeout(600),  # the first test to need a service waits for its engine

@@ -11,7 +11,6 @@ from playwright.async_api import Browser, Page
 from tests.browser.chat_page import READY_MS, Service
 
 pytestmark = [
-    pytest.mark.unproven,
     pytest.mark.slow,
     pytest.mark.asyncio(loop_scope="session"),
     pytest.mark.timeout(600),

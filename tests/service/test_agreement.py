@@ -12,7 +12,7 @@ from collegium.experts.embedded import ensure_base_model
 from collegium.experts.specialists import ADAPTERS, TASKS
 from collegium.settings import load_settings
 
-pytestmark = [pytest.mark.slow, pytest.mark.unproven]
+pytestmark = pytest.mark.slow
 # vLLM computes in bfloat16, the reference in float32. Near ties flip greedy text, so we compare
 # the log-probabilities of the very tokens that vLLM said.
 MEAN_TOLERANCE = 0.05

@@ -10,7 +10,7 @@ import pytest
 
 from tests.running_service import RunningService
 
-pytestmark = [pytest.mark.slow, pytest.mark.unproven]
+pytestmark = pytest.mark.slow
 
 
 def test_eval_pool_prints_the_headline_numbers(service: RunningService, tmp_path: Path) -> None:

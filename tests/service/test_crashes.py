@@ -12,7 +12,7 @@ import pytest
 
 from tests.running_service import RunningService, running_service
 
-pytestmark = [pytest.mark.slow, pytest.mark.unproven]
+pytestmark = pytest.mark.slow
 HELLO = {"model": "smollm2", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 4}
 
 

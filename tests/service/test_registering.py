@@ -13,7 +13,7 @@ import pytest
 from collegium.experts.specialists import ADAPTERS, TASKS
 from tests.running_service import RunningService, running_service
 
-pytestmark = [pytest.mark.slow, pytest.mark.unproven]
+pytestmark = pytest.mark.slow
 SQL = TASKS["sql"].examples("test", 1, seed=5)[0]
 
 

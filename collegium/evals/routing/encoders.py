@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 
 from collegium.errors import SetupError
-from collegium.router.encoder import Encoder, Floats
+from collegium.router.encoder import Encoder, Floats, make_encoder
+from collegium.router.features import SurfaceEncoder
 
 
 def encoder(name: str) -> Encoder:
@@ -29,11 +30,17 @@ class LazyEncoder:
 
 
 def _minilm() -> Encoder:
-    from collegium.experts.embedded import encoder_path
-    from collegium.router.encoder import SentenceEncoder
-
-    return LazyEncoder("minilm", lambda: SentenceEncoder(encoder_path(), name="minilm"))
+    return LazyEncoder("minilm", lambda: make_encoder("minilm"))
 
 
-ENCODERS: dict[str, Callable[[], Encoder]] = {"minilm": _minilm}
-DEFAULT = "minilm"
+def _static() -> Encoder:
+    return make_encoder("static")
+
+
+ENCODERS: dict[str, Callable[[], Encoder]] = {
+    "minilm": _minilm,
+    "minilm+surface": lambda: SurfaceEncoder(_minilm()),
+    "static": _static,
+    "static+surface": lambda: SurfaceEncoder(_static()),
+}
+DEFAULT = "minilm+surface"
