@@ -30,9 +30,7 @@ EXISTING_FOLDER = click.Path(path_type=Path)
 @click.option("--pool", help="Only these models, separated by commas.")
 @click.option("--seed", default=0, help="Seed of the split and the bootstrap.")
 @click.option("--data", type=click.Path(path_type=Path), help="Folder of the shared data sets.")
-@click.option(
-    "--encoder", default="minilm+surface", show_default=True, help="minilm or static, +surface."
-)
+@click.option("--encoder", default="minilm", show_default=True, help="minilm or static, +surface.")
 @click.option("--markdown", is_flag=True, help="Print the tables as Markdown.")
 @click.option(
     "--json", "json_file", is_flag=False, flag_value="-", help="Write JSON there; - prints it."

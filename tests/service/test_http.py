@@ -115,7 +115,8 @@ def test_a_client_that_leaves_a_stream_ends_the_generation(
     body = {"model": "smollm2", "messages": [STORY], "max_tokens": 1500, "ignore_eos": True}
     with http.stream("POST", "/v1/chat/completions", json={**body, "stream": True}) as response:
         decision = response.headers["x-collegium-decision-id"]
-        next(response.iter_lines())
+        lines = response.iter_lines()  # kept: a generator that nobody holds hangs up
+        next(lines)
         expect_load(service, 1.0)
     expect_load(service, 0.0)
     assert outcome_of(http, decision)["status"] == "cancelled"

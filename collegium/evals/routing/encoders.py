@@ -43,4 +43,4 @@ ENCODERS: dict[str, Callable[[], Encoder]] = {
     "static": _static,
     "static+surface": lambda: SurfaceEncoder(_static()),
 }
-DEFAULT = "minilm+surface"
+DEFAULT = "minilm"

@@ -49,14 +49,15 @@ def test_surface_features_are_made_anew_beside_kept_vectors(tmp_path: Path) -> N
     assert inner.texts == texts
 
 
-def test_the_default_encoder_is_minilm_with_surface_features() -> None:
-    """What decision 0005 measured with."""
-    assert encoder(DEFAULT).encode(["a cat"]).shape == (1, 384 + 32)
+@pytest.mark.parametrize(("name", "wide"), [("static", 384), ("static+surface", 384 + 32)])
+def test_other_encoders_go_by_name(name: str, wide: int) -> None:
+    """Each with and without what a text looks like."""
+    assert encoder(name).encode(["a cat"]).shape == (1, wide)
 
 
-def test_minilm_comes_back_from_disk(tmp_path: Path) -> None:
-    """Its vectors are those that were made."""
-    minilm = encoder("minilm")
+def test_the_default_encoder_is_minilm(tmp_path: Path) -> None:
+    """Its vectors come back from disk as they were made."""
+    minilm = encoder(DEFAULT)
     made = EmbeddingCache(tmp_path).encode(minilm, ["a cat", "a kitten", "tax law"], progress=False)
     assert made.shape == (3, 384)
     assert made[0] @ made[1] > 0.6 > made[0] @ made[2]
