@@ -82,9 +82,7 @@ class Forecaster:
             dict(zip(map(str, fitted.skills.classes_), skills.tolist(), strict=True)),
             ood_score,
             ood_score < 0.5,
-            ByFingerprint(
-                columns, np.clip(fitted.quality.forecast(row)[0], 1 - MOST_SURE, MOST_SURE)
-            ),
+            ByFingerprint(columns, quality),
             ByFingerprint(columns, fitted.tokens @ skills),
             ByFingerprint(columns, fitted.milliseconds_per_token @ skills),
         )

@@ -131,7 +131,13 @@ def allowed(experts: Sequence[Expert], query: Query) -> tuple[Expert, ...]:
     if not kept:
         why = "routing.experts_allow and experts_deny leave none" if enabled else "none is enabled"
         raise NoFeasibleExpert(f"No expert can be asked: {why}", "routing")
-    return tuple(kept)
+    return roomy(kept, query)
+
+
+def roomy(experts: Sequence[Expert], query: Query) -> tuple[Expert, ...]:
+    """Those whose context takes the prompt; all where it fits nobody: the expert counts exactly."""
+    fitting = [e for e in experts if e.context_window > (query.prompt_tokens or 0)]
+    return tuple(fitting or experts)
 
 
 def _check_names(limits: Limits, experts: Sequence[Expert]) -> None:

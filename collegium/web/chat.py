@@ -13,7 +13,8 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from collegium.errors import BadRequest, CollegiumError
 from collegium.experts.client import Json
-from collegium.router.conversation import query_text
+from collegium.router.conversation import query_text, text_of
+from collegium.router.costs import prompt_tokens_of
 from collegium.router.decision import Query
 from collegium.web.answering import Answer, decide, decision_headers, decision_json
 from collegium.web.dependencies import ServiceDep
@@ -51,11 +52,13 @@ async def chat_completions(
 
 def query_of(body: ChatRequest) -> Query:
     """What the router needs to know of a request."""
-    text = query_text([m.model_dump() for m in body.messages]).strip()
+    messages = [m.model_dump() for m in body.messages]
+    text = query_text(messages).strip()
     if not text:
         raise BadRequest("The messages hold no text to answer", "messages")
     max_tokens = body.max_completion_tokens or body.max_tokens
-    return Query(text, body.model, body.routing.limits(), max_tokens)
+    prompt_tokens = sum(prompt_tokens_of(text_of(message)) for message in messages)
+    return Query(text, body.model, body.routing.limits(), max_tokens, prompt_tokens)
 
 
 async def streamed(answer: Answer, body: ChatRequest) -> StreamingResponse:

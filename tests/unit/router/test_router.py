@@ -21,7 +21,7 @@ from collegium.registry.expert import Expert
 from collegium.router.artifact import FittedRouter
 from collegium.router.costs import Speeds
 from collegium.router.decision import Decision, Forecast, Limits, Query
-from collegium.router.router import VIRTUAL_MODELS, Router
+from collegium.router.router import VIRTUAL_MODELS, Router, allowed
 from tests.unit.router.synthetic import (
     GENERAL,
     LISTS,
@@ -183,9 +183,20 @@ async def test_a_conversation_leaves_an_expert_that_is_down(desk: Desk) -> None:
 
 async def test_experts_can_be_allowed_and_denied(desk: Desk) -> None:
     """Only who is allowed and not denied is considered, or even forecast."""
-    allowed = await desk.ask("sql films", experts_allow=("lists", "general"))
-    assert [f.expert for f in allowed.forecasts] == ["general", "lists"]
+    few = await desk.ask("sql films", experts_allow=("lists", "general"))
+    assert [f.expert for f in few.forecasts] == ["general", "lists"]
     assert (await desk.ask("sql films", experts_deny=("sql",))).expert == "general"
+
+
+def test_a_prompt_goes_to_experts_whose_context_takes_it() -> None:
+    """One that fits nobody is left to all: the expert counts exactly and says so."""
+    small, large = replace(SQL, context_window=2048), replace(GENERAL, context_window=8192)
+    names = {
+        tokens: [e.name for e in allowed((small, large), Query("sql", prompt_tokens=tokens))]
+        for tokens in (None, 100, 3000, 9000)
+    }
+    both = ["sql", "general"]
+    assert names == {None: both, 100: both, 3000: ["general"], 9000: both}
 
 
 @pytest.mark.parametrize("limits", [{"experts_allow": ()}, {"experts_deny": ("sql",)}])
