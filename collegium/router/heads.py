@@ -57,12 +57,8 @@ class QualityHeads(RegressorMixin, BaseEstimator):
         """Return P(correct), shape (n, experts)."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
-        quality = self.probabilities(X)
+        quality = sigmoid(X @ self.coef_.T + self.intercept_)
         return quality[:, 0] if self._single_output_ else quality
-
-    def probabilities(self, X: Array) -> Array:
-        """P(correct) for float rows that need no check, shape (n, experts)."""
-        return sigmoid(X @ self.coef_.T + self.intercept_)
 
     def _fit_one(self, X: Array, column: Array, groups: Any) -> tuple[Array, float]:
         measured = ~np.isnan(column)
