@@ -19,6 +19,7 @@ CollegiumError                500
 └── ExpertError               502  an expert failed
     ├── ExpertUnavailable     503  down, starting or refusing connections
     ├── ExpertTimeout         504
+    ├── QuorumMissed          502  too few members of a panel answered
     └── ExpertRejected        4xx  the expert refused this request
 """
 
@@ -172,6 +173,16 @@ class ExpertTimeout(ExpertError):
 
     http_status = 504
     code = "expert_timeout"
+
+
+class QuorumMissed(ExpertError):
+    """Too few members of a panel answered."""
+
+    code = "quorum_missed"
+
+    def __init__(self, answered: int, quorum: int, reasons: list[str]) -> None:
+        why = "; ".join(reasons) or "the others were late"
+        super().__init__("panel", f"{answered} answered, {quorum} are needed ({why})")
 
 
 class ExpertRejected(ExpertError):

@@ -1,0 +1,53 @@
+"""Cheap first, dear only in doubt: members are asked in turn until the answer is sure enough.
+
+FrugalGPT (arXiv 2305.05176). Answers so far count as votes: two cheap experts that agree may spare
+the dear one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from typing import Any
+
+from collegium.experts.aggregation.base import Ask, Panel, Reply
+from collegium.experts.aggregation.confidence import Confidence, leader
+from collegium.experts.aggregation.delivering import delivered
+from collegium.experts.aggregation.events import Event
+from collegium.experts.aggregation.fan_out import FanOut
+from collegium.experts.aggregation.grouping import Ballots
+from collegium.experts.aggregation.seating import seated
+
+THRESHOLD = 0.8
+
+
+class Cascade:
+    """Stops as soon as the leading answer's chance reaches `threshold`."""
+
+    name = "cascade"
+    verbatim = True
+
+    def __init__(
+        self, ballots: Ballots, confidence: Confidence, threshold: float = THRESHOLD
+    ) -> None:
+        self._ballots = ballots
+        self._confidence = confidence
+        self._threshold = threshold
+
+    async def run(self, panel: Panel, body: Mapping[str, Any], ask: Ask) -> AsyncGenerator[Event]:
+        """Ask one after another."""
+        replies: list[Reply] = []
+        rounds: list[FanOut] = []
+        for seat_and_member in seated(panel.members, body, logprobs=self._confidence.tokens != 0):
+            rounds.append(FanOut(ask, panel))
+            async with aclosing(rounds[-1].events([seat_and_member])) as events:
+                async for event in events:
+                    yield event
+            replies += rounds[-1].replies
+            if replies and leader(replies, self._ballots, self._confidence)[1] >= self._threshold:
+                break
+        if not replies:
+            rounds[0].require_quorum(1)
+        best, chance, groups = leader(replies, self._ballots, self._confidence)
+        for event in delivered(best, f"{chance:.0%} likely to be right", groups=groups):
+            yield event
