@@ -56,7 +56,7 @@ def routing(
     if json_file is not None:
         Path(json_file).write_text(report.to_json(), encoding="utf-8")
         click.echo(f"Wrote {json_file}", err=True)
-    _print(report, markdown=markdown)
+    print_report(report, markdown=markdown)
 
 
 def _refuse_swallowed_set(json_file: str | None, data: Path | None) -> None:
@@ -115,7 +115,8 @@ def _arguments(context: click.Context) -> list[str]:
     return [shlex.quote(word) for word in words]
 
 
-def _print(report: RoutingReport, *, markdown: bool) -> None:
+def print_report(report: RoutingReport, *, markdown: bool) -> None:
+    """Print every set's tables and what is to be said of them."""
     from collegium.evals.routing import text
 
     def show(rows: list[list[str]]) -> None:

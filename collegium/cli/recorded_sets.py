@@ -36,22 +36,15 @@ def recorded_sets(
     from collegium.evals.routing.embeddings import EmbeddingCache
     from collegium.evals.routing.encoders import encoder as named_encoder
     from collegium.evals.routing.problem import read_problem
+    from collegium.evals.routing.sources import set_folder
     from collegium.router.predictors import predictor
     from collegium.settings import load_settings
 
     predictor(router)  # an unknown name fails before minutes of encoding
-    problems = [read_problem(_folder(name, data), seed=seed) for name in datasets]
+    problems = [read_problem(set_folder(name, data), seed=seed) for name in datasets]
     cache = EmbeddingCache(load_settings().cache_dir)
     vectors = [cache.encode(named_encoder(encoder), problem.prompts) for problem in problems]
     return [
         record(problem, X, partial(predictor, router), seed=seed)
         for problem, X in zip(problems, vectors, strict=True)
     ]
-
-
-def _folder(name: str, data: Path | None) -> Path:
-    from collegium.evals.data import PROMPTS, data_root
-
-    if (Path(name) / PROMPTS).is_file():
-        return Path(name)
-    return data_root(data) / name

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,14 @@ class FittedRouter:
     tokens: NDArray[np.float64]
     milliseconds_per_token: NDArray[np.float64]
     card: Mapping[str, Any]
+    learnt_from: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, dtype=np.uint64))
+    """`prompt_marks` of what it was fitted on, so that nobody judges it by the same prompts."""
+
+
+def prompt_marks(prompts: Sequence[str]) -> NDArray[np.uint64]:
+    """64 bits of each prompt's hash, shape (n,): they tell prompts apart and reveal none."""
+    digests = (hashlib.sha256(p.encode(errors="surrogatepass")).digest() for p in prompts)
+    return np.array([int.from_bytes(d[:8], "little") for d in digests], dtype=np.uint64)
 
 
 def save(router: FittedRouter, folder: Path) -> None:
@@ -63,7 +71,7 @@ def save(router: FittedRouter, folder: Path) -> None:
     (folder / CARD).write_text(json.dumps(card, indent=2) + "\n")
 
 
-QUALITY = "quality."
+QUALITY, LEARNT_FROM = "quality.", "learnt_from"
 _RESERVED = ("format", "encoder", "fingerprints", "skills", "arrays_sha256", "quality")
 
 
@@ -96,6 +104,7 @@ def _arrays(router: FittedRouter) -> Arrays:
         "familiarity.threshold": np.array([router.familiarity.threshold_]),
         "tokens": router.tokens,
         "milliseconds_per_token": router.milliseconds_per_token,
+        LEARNT_FROM: router.learnt_from,
     }
 
 
@@ -144,6 +153,7 @@ def _assembled(card: dict[str, Any], arrays: Arrays) -> FittedRouter:
         arrays["tokens"],
         arrays["milliseconds_per_token"],
         card,
+        arrays.get(LEARNT_FROM, np.zeros(0)).astype(np.uint64),  # older routers do not tell
     )
 
 

@@ -32,6 +32,17 @@ def fingerprint(expert: Expert) -> str:
     return f"{weights}@{expert.base_url}" if expert.base_url else weights
 
 
+def named(model: str) -> str:
+    """What a recorded set's outcomes belong to: whichever expert is registered by that name."""
+    return f"named:{model}"
+
+
+def known_as(expert: Expert, columns: Mapping[str, int]) -> str:
+    """What a router knows an expert by: its weights, else its name in a recorded set."""
+    weights = fingerprint(expert)
+    return weights if weights in columns else named(expert.name)
+
+
 class ByFingerprint(Mapping[str, float]):
     """One number an expert of the fitted router, read by name or as an array: no value is made."""
 
@@ -94,7 +105,7 @@ class Forecaster:
         return tuple(self._forecast(expert, query, reading) for expert in experts)
 
     def _forecast(self, expert: Expert, query: Query, reading: Reading) -> Forecast:
-        key = fingerprint(expert)
+        key = known_as(expert, self._columns)
         measured = reading.tokens.get(key) if reading.familiar else None
         tokens = round(measured if measured is not None else DEFAULT_TOKENS)
         tokens = max(1, min(tokens, query.max_tokens or tokens))
@@ -115,8 +126,9 @@ def expected_quality(expert: Expert, reading: Reading) -> float | None:
     """P(correct): the expert's own head, or its skill profile weighted by the query's skills."""
     if not reading.familiar:
         return None
-    if fingerprint(expert) in reading.quality:
-        return reading.quality[fingerprint(expert)]
+    key = known_as(expert, reading.quality.columns)
+    if key in reading.quality:
+        return reading.quality[key]
     known = {skill: p for skill, p in reading.skills.items() if skill in expert.skills}
     weight = sum(known.values())
     if weight < ENOUGH_MEASURED:  # most of what the query asks for was never measured

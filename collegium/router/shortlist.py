@@ -13,7 +13,7 @@ from collegium.errors import ExpertUnavailable
 from collegium.registry.expert import Expert
 from collegium.router.costs import DEFAULT_TOKENS, prompt_tokens_of
 from collegium.router.decision import Limits, Query
-from collegium.router.forecasting import ENOUGH_MEASURED, ByFingerprint, Reading, fingerprint
+from collegium.router.forecasting import ENOUGH_MEASURED, ByFingerprint, Reading, known_as
 
 Array = NDArray[np.float64]
 Availability = Callable[[Expert], ExpertUnavailable | None]
@@ -133,7 +133,7 @@ class Shortlist:
         return self._columns
 
     def _arrays(self, experts: tuple[Expert, ...], known: ByFingerprint) -> _Columns:
-        column = np.array([known.columns.get(fingerprint(e), -1) for e in experts])
+        column = np.array([known.columns.get(known_as(e, known.columns), -1) for e in experts])
         newcomers = np.flatnonzero(column < 0)
         levels = [[experts[i].skills.get(s, np.nan) for s in self._skills] for i in newcomers]
         order = sorted(range(len(experts)), key=lambda i: self._preference(experts[i]))

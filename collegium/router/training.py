@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold
 
-from collegium.router.artifact import FittedRouter
+from collegium.router.artifact import FittedRouter, prompt_marks
 from collegium.router.costs import DEFAULT_MS_PER_TOKEN, DEFAULT_TOKENS
 from collegium.router.encoder import Encoder
 from collegium.router.familiarity import Familiarity
@@ -57,6 +57,7 @@ def fit_router(measured: Measured, background: Sequence[str], encoder: Encoder) 
         _means(measured.tokens, skills, head.classes_, DEFAULT_TOKENS),
         _means(per_token, skills, head.classes_, DEFAULT_MS_PER_TOKEN),
         _card(measured, background, X, skills, groups),
+        prompt_marks(measured.prompts),
     )
 
 

@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from collegium.errors import SetupError
@@ -65,6 +66,19 @@ class EmbeddingCache:
             if row is not None:
                 found[wanted] = row[0]
         return found
+
+
+class CachedEncoder:
+    """An encoder whose vectors are kept on disk."""
+
+    def __init__(self, inner: Encoder, cache: EmbeddingCache) -> None:
+        self.name = inner.name
+        self._inner = inner
+        self._cache = cache
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return one row a text, shape (n, dimensions)."""
+        return self._cache.encode(self._inner, texts).astype(np.float32)
 
 
 def key(encoder: str, text: str) -> bytes:

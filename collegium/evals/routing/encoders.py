@@ -14,6 +14,14 @@ def encoder(name: str) -> Encoder:
     return ENCODERS[name]()
 
 
+def fitted_on(name: str) -> Encoder:
+    """Make the encoder that a saved router's card names, which tells versions apart."""
+    for make in ENCODERS.values():
+        if (found := make()).name == name:
+            return found
+    raise SetupError(f"the router was fitted on vectors of '{name}', which nothing here makes")
+
+
 class LazyEncoder:
     """An encoder that is loaded when it is first asked: where all is on disk, never."""
 

@@ -63,14 +63,15 @@ def _two_folders(request: Request) -> list[Problem]:
 
 
 def _sets(request: Request) -> list[Problem]:
-    folders = [_folder(name, request.data) for name in request.datasets]
+    folders = [set_folder(name, request.data) for name in request.datasets]
     return [
         read_problem(folder, pool=request.pool, left_out=request.leave_out, seed=request.seed)
         for folder in folders or data_sets(data_root(request.data))
     ]
 
 
-def _folder(name: str, data: Path | None) -> Path:
+def set_folder(name: str, data: Path | None) -> Path:
+    """Return the folder that a person named, or that of a shared set; a SetupError if none is."""
     folder = Path(name) if Path(name).is_dir() else shared_set(name, data)
     if folder is None:
         raise SetupError(

@@ -1,0 +1,151 @@
+"""`collegium router explain`: who would answer a query and why; why a recorded one went there."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from collegium.cli.output import json_option, print_json, print_table
+
+if TYPE_CHECKING:
+    from collegium.registry.decisions import OutcomeRecord
+    from collegium.router.router import Router
+    from collegium.settings import Settings
+
+
+@click.command(epilog='Example: collegium router explain "Convert 3 km to metres."')
+@click.argument("prompt", required=False)
+@click.option("--model", default="auto", help="A virtual model or an expert.")
+@click.option("--decision", help="Explain this recorded decision instead, by its id.")
+@json_option
+def explain(prompt: str | None, model: str, decision: str | None, as_json: bool) -> None:
+    """Say in words and numbers who would answer a query and why.
+
+    Asks the running service, which knows who is up and how busy; without one, the registry's
+    experts and the router's files are enough, as if every expert were up. Nothing is answered.
+    """
+    if (prompt is None) == (decision is None):
+        raise click.UsageError("give a PROMPT, or a recorded decision's id with --decision")
+    if decision is not None:
+        return _explain_recorded(decision, as_json=as_json)
+    found = asyncio.run(_decide(str(prompt), model))
+    if as_json:
+        return print_json(found)
+    click.echo(found["reason"])
+    click.echo(f"Out-of-distribution score {found['ood_score']:.2f} (above 0.5: unfamiliar)\n")
+    _print_forecasts(found["forecasts"])
+
+
+async def _decide(prompt: str, model: str) -> dict[str, Any]:
+    from collegium.cli.service_client import running_service
+    from collegium.settings import load_settings
+
+    settings = load_settings()
+    async with running_service(settings) as service:
+        if service is not None:
+            body = {"model": model, "messages": [{"role": "user", "content": prompt}]}
+            decided: dict[str, Any] = await service.call("POST", "/v1/route", body)
+            return decided
+    return await _decide_here(settings, prompt, model)
+
+
+async def _decide_here(settings: Settings, prompt: str, model: str) -> dict[str, Any]:
+    from collegium.errors import SetupError
+    from collegium.registry.database import Database
+    from collegium.registry.decisions import DecisionLog
+    from collegium.registry.experts import ExpertRegistry
+    from collegium.router.decision import Query
+    from collegium.web.answering import decision_json
+    from collegium.web.service import REMEMBERED
+
+    database = Database(settings.registry_url)
+    try:
+        await database.migrate()
+        experts = await ExpertRegistry(database).list()
+        past = await DecisionLog(database).recent(REMEMBERED)
+    finally:
+        await database.close()
+    if not experts:
+        raise SetupError("no expert is registered yet: `collegium serve` adds the embedded pool")
+    click.echo("No service runs here: decided as if every expert were up.\n", err=True)
+    router = _router(settings, past, experts)
+    return decision_json(await router.decide(Query(prompt, model), experts, lambda expert: None))
+
+
+def _router(settings: Settings, past: Any, experts: Any) -> Router:
+    """The router as the service would load it."""
+    from collegium.router.artifact import BUNDLED, load
+    from collegium.router.costs import Speeds
+    from collegium.router.encoder import make_encoder
+    from collegium.router.recall import recorded
+    from collegium.router.router import Router
+
+    speeds = Speeds(settings.device_watts)
+    speeds.recall(recorded(past, experts))
+    fitted = load(settings.router_dir or BUNDLED)
+    return Router(make_encoder(settings.encoder, threads=1), fitted, speeds)
+
+
+def _explain_recorded(decision_id: str, *, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    logged = asyncio.run(_recorded(decision_id))
+    if as_json:
+        return print_json(asdict(logged))
+    decision = logged.decision
+    asked = "its text was not kept" if decision.prompt is None else f"“{decision.prompt[:200]}”"
+    click.echo(f"{decision.created_at:%Y-%m-%d %H:%M:%S} UTC, {decision.requested_model}: {asked}")
+    click.echo(decision.reason)
+    if decision.limits:
+        limits = ", ".join(f"{name} {value}" for name, value in decision.limits.items())
+        click.echo(f"Limits: {limits}")
+    click.echo(_what_came(logged.outcome))
+    for each in logged.feedback:
+        comment = f": {each.comment}" if each.comment else ""
+        click.echo(f"Rated {each.verdict}{comment}")
+    click.echo()
+    _print_forecasts(decision.forecasts)
+
+
+async def _recorded(decision_id: str) -> Any:
+    from collegium.registry.database import Database
+    from collegium.registry.decisions import DecisionLog
+    from collegium.settings import load_settings
+
+    database = Database(load_settings().registry_url)
+    try:
+        await database.migrate()
+        return await DecisionLog(database).get(decision_id)
+    finally:
+        await database.close()
+
+
+def _what_came(outcome: OutcomeRecord | None) -> str:
+    if outcome is None:
+        return "Nothing is recorded of what came of it."
+    if outcome.status != "ok":
+        return f"It ended with {outcome.status}: {outcome.error or 'the caller left'}"
+    energy = "" if outcome.energy_j is None else f", {outcome.energy_j:.1f} J"
+    return (
+        f"It took {outcome.latency_ms:.0f} ms, {outcome.completion_tokens} tokens, "
+        f"${outcome.cost_usd:.6f}{energy}."
+    )
+
+
+def _print_forecasts(forecasts: Any) -> None:
+    header = ("EXPERT", "P(CORRECT)", "COST", "LATENCY", "ENERGY", "NOTE")
+    print_table(header, [_row(forecast) for forecast in forecasts])
+
+
+def _row(forecast: dict[str, Any]) -> tuple[str, ...]:
+    quality, energy = forecast["quality"], forecast["energy_j"]
+    return (
+        forecast["expert"],
+        "unknown" if quality is None else f"{quality:.1%}",
+        f"${forecast['cost_usd']:.6f}",
+        f"{forecast['latency_ms']:.0f} ms",
+        "unknown" if energy is None else f"{energy:.1f} J",
+        forecast["note"],
+    )

@@ -1,0 +1,175 @@
+"""`collegium router train`: on the live pool's outcomes, recorded sets, or rated decisions."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from collegium.cli.output import json_option, print_json
+
+if TYPE_CHECKING:
+    from collegium.cli.outcomes import Collected
+    from collegium.router.training import Measured
+    from collegium.settings import Settings
+
+BACKGROUND_SETS = {"clinc150": 300, "llmrouter9": 250, "routellm2": 200, "mmlupro28": 150}
+"""Shared sets, and how many of their prompts stand for all that no specialist was taught."""
+FAMILIAR = 200
+"""Questions a task that show which queries are familiar; this needs no answers."""
+
+
+@click.command(epilog="Example: collegium router train --out ./my-router")
+@click.argument("datasets", metavar="[DATASET]…", nargs=-1)
+@click.option("--recorded", is_flag=True, help="Learn from the registry's rated decisions.")
+@click.option("--all", "whole", is_flag=True, help="Learn from the sets' test parts as well.")
+@click.option("--per-task", type=click.IntRange(5, 2000), default=60, help="Questions a task.")
+@click.option("--seed", default=0, help="Which questions, background and training parts.")
+@click.option("--data", type=click.Path(path_type=Path), help="Folder of the shared data sets.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
+@json_option
+def train(
+    datasets: tuple[str, ...], recorded: bool, out: Path, as_json: bool, **options: Any
+) -> None:
+    """Fit the router. Set `router_dir` to serve with the result.
+
+    By default every expert of the pool is asked validation questions of the training phrasings
+    (needs the service; starts one where none runs). With a DATASET, a folder or the name of a
+    shared set, it learns from recorded outcomes of models, each of which belongs to the expert
+    that is registered by the model's name; with --recorded from decisions that people rated.
+    """
+    from collegium.router.artifact import save
+
+    if options["whole"] and not datasets:
+        raise click.UsageError("--all is for data sets: name one")
+    if datasets or recorded:
+        fitted = _on_records(datasets, recorded=recorded, **options)
+    else:
+        fitted = asyncio.run(_on_pool(options["per_task"], options["seed"], options["data"]))
+    save(fitted, out)
+    if as_json:
+        return print_json({"out": str(out), **fitted.card})
+    left_out = fitted.card["left_out_phrasings"]
+    click.echo(
+        f"Wrote {out}: {fitted.card['prompts']} prompts, {len(fitted.fingerprints)} experts; on "
+        f"phrasings left out of the fit: Brier {left_out['brier']}, ECE {left_out['ece']}."
+    )
+
+
+def _on_records(
+    datasets: tuple[str, ...],
+    *,
+    recorded: bool,
+    whole: bool,
+    seed: int,
+    data: Path | None,
+    per_task: int,
+) -> Any:
+    """Fit on sets, rated decisions or both; `per_task` is the pool's and does not count here."""
+    from collegium.evals.learning import joined, recorded_set
+    from collegium.evals.routing.sources import set_folder
+    from collegium.router.training import fit_router
+    from collegium.settings import load_settings
+
+    settings = load_settings()
+    folders = [set_folder(name, data) for name in datasets]
+    parts = [recorded_set(folder, seed=seed, whole=whole) for folder in folders]
+    if recorded:
+        parts.append(asyncio.run(_rated(settings)))
+    measured = joined(parts)
+    encoder = _cached_encoder(settings)
+    encoder.encode(measured.prompts)  # the long part, with its bar
+    click.echo("Fitting the router", err=True)
+    return fit_router(measured, [], encoder)
+
+
+def _cached_encoder(settings: Settings) -> Any:
+    from collegium.evals.routing.embeddings import CachedEncoder, EmbeddingCache
+    from collegium.evals.routing.encoders import encoder
+
+    return CachedEncoder(encoder(settings.encoder), EmbeddingCache(settings.cache_dir))
+
+
+async def _rated(settings: Settings) -> Measured:
+    """The rated decisions; what each query asks for is read by the router that is served."""
+    from collegium.evals.learning import rated, rated_decisions
+    from collegium.registry.database import Database
+    from collegium.registry.decisions import DecisionLog
+    from collegium.registry.experts import ExpertRegistry
+    from collegium.router.artifact import BUNDLED, load
+    from collegium.router.forecasting import fingerprint
+
+    database = Database(settings.registry_url)
+    try:
+        await database.migrate()
+        rows = rated(await DecisionLog(database).outcomes(limit=100_000))
+        experts = await ExpertRegistry(database).list()
+    finally:
+        await database.close()
+    served = load(settings.router_dir or BUNDLED)
+    X = _cached_encoder(settings).encode([str(entry.decision.prompt) for entry in rows])
+    skills = [str(skill) for skill in served.skills.predict(X)]
+    return rated_decisions(rows, skills, {e.name: fingerprint(e) for e in experts})
+
+
+async def _on_pool(per_task: int, seed: int, data: Path | None) -> Any:
+    from collegium.cli.asking import endpoint
+    from collegium.cli.local_service import some_service
+    from collegium.cli.outcomes import collect_outcomes
+    from collegium.evals.data import data_root
+    from collegium.router.encoder import make_encoder
+    from collegium.router.training import fit_router
+    from collegium.settings import load_settings
+
+    settings, root = load_settings(), data_root(data)
+    background = _background(root, seed)
+    async with some_service(settings) as url, endpoint(settings, url) as service:
+        found = await collect_outcomes(settings, service, "validation", per_task, seed)
+    found.outcomes.require_complete()
+    click.echo("Fitting the router", err=True)
+    return fit_router(_measured(found, seed), background, make_encoder(settings.encoder))
+
+
+def _background(root: Path, seed: int) -> list[str]:
+    """Prompts of real users and benchmarks, none of which a specialist was taught."""
+    import gzip
+    import json
+    from random import Random
+
+    from collegium.errors import SetupError
+
+    prompts: list[str] = []
+    for name, count in BACKGROUND_SETS.items():
+        file, field = ("data", "text") if name == "clinc150" else ("prompts", "prompt")
+        path = root / name / f"{file}.jsonl.gz"
+        if not path.is_file():
+            raise SetupError(f"the background set {path} is missing; name its folder with --data")
+        with gzip.open(path, "rt") as lines:
+            texts = [json.loads(line)[field] for line in lines]
+        prompts += Random(seed).sample(texts, min(count, len(texts)))
+    return prompts
+
+
+def _measured(found: Collected, seed: int) -> Any:
+    """The outcomes, and below them questions that nobody was asked: they show what is familiar."""
+    import numpy as np
+
+    from collegium.experts.specialists import TASKS
+    from collegium.router.training import Measured
+
+    outcomes = found.outcomes
+    asked = {e.prompt_id for e in outcomes.prompts}
+    drawn = [e for t in TASKS.values() for e in t.examples("validation", FAMILIAR, seed)]
+    examples = [*outcomes.prompts, *(e for e in drawn if e.prompt_id not in asked)]
+    unknown = np.full((len(examples) - len(asked), len(outcomes.experts)), np.nan)
+    return Measured(
+        prompts=[e.prompt for e in examples],
+        skills=[e.task for e in examples],
+        groups=[e.template for e in examples],
+        fingerprints=found.fingerprints,
+        scores=np.vstack([outcomes.scores, unknown]),
+        tokens=np.vstack([outcomes.completion_tokens, unknown]),
+        latency_s=np.vstack([outcomes.latency_s, unknown]),
+    )

@@ -1,0 +1,124 @@
+"""What a router can be fitted on, apart from the live pool: recorded sets, and rated decisions."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from collegium.errors import SetupError
+from collegium.evals.arrays import Floats
+from collegium.evals.formats import load_any
+from collegium.evals.routing.problem import Problem, read_problem
+from collegium.evals.routing.set_algebra import of_pool
+from collegium.registry.decisions import LoggedDecision, Verdict
+from collegium.router.forecasting import named
+from collegium.router.training import Measured
+
+VERDICTS: Mapping[Verdict, float] = {
+    "good_fit": 1.0,
+    "overprovisioned": 1.0,  # right, if too dear: the price is for the trade-off to weigh
+    "underpowered": 0.0,
+    "failed": 0.0,
+}
+FEWEST = 20
+"""Fewer rated decisions tell next to nothing of any expert."""
+
+
+def recorded_set(
+    folder: Path, *, pool: Sequence[str] = (), seed: int = 0, whole: bool = False
+) -> Measured:
+    """A set's training part, or with `whole` every prompt; its models are known by their names."""
+    problem = read_problem(folder, pool=pool, seed=seed)
+    extras = of_pool(load_any(folder), problem.models).extras
+    known = np.union1d(problem.train_rows, problem.test_rows)
+    rows = known if whole else problem.train_rows
+    unknown = np.full(problem.scores.shape, np.nan)
+    return Measured(
+        prompts=[problem.prompts[row] for row in rows],
+        skills=[problem.tasks[row] for row in rows],
+        groups=[str(problem.families[row]) for row in rows],
+        fingerprints=[named(model) for model in problem.models],
+        scores=problem.scores[rows],
+        tokens=_written(problem, extras, unknown)[rows],
+        latency_s=extras.get("latency_s", unknown)[rows],
+    )
+
+
+def _written(problem: Problem, extras: Mapping[str, Floats], unknown: Floats) -> Floats:
+    from collegium.evals.routing.costs import CHARACTERS_A_TOKEN
+
+    characters = extras.get("response_chars", unknown) / CHARACTERS_A_TOKEN
+    return np.asarray(extras.get("out_tokens", characters))
+
+
+def rated(log: Sequence[LoggedDecision]) -> tuple[LoggedDecision, ...]:
+    """The decisions that a router can learn from: with a prompt, and rated by somebody."""
+    rows = tuple(entry for entry in log if entry.feedback and entry.decision.prompt)
+    if len(rows) < FEWEST:
+        raise SetupError(
+            f"{len(rows)} recorded decisions have a prompt and a rating; at least {FEWEST} are "
+            "needed: send POST /v1/feedback, and keep `record_prompts` on"
+        )
+    return rows
+
+
+def rated_decisions(
+    rows: Sequence[LoggedDecision], skills: Sequence[str], fingerprints: Mapping[str, str]
+) -> Measured:
+    """Rated decisions (n) as outcomes; `skills` (n) says what each query asks for.
+
+    Only the expert that answered has a score: the mean of its verdicts. The others' cells are
+    unmeasured, which predictors take for what it is. `fingerprints` are those of the registered
+    experts by name; outcomes of one that is gone are known by its name.
+    """
+    experts = sorted({entry.decision.expert for entry in rows})
+    column = {name: i for i, name in enumerate(experts)}
+    values = np.full((3, len(rows), len(experts)), np.nan)
+    for i, entry in enumerate(rows):
+        values[:, i, column[entry.decision.expert]] = _outcome(entry)
+    scores, tokens, latency_s = values
+    return Measured(
+        prompts=[str(entry.decision.prompt) for entry in rows],
+        skills=list(skills),
+        groups=[entry.decision.session or entry.decision.id for entry in rows],
+        fingerprints=[fingerprints.get(name, named(name)) for name in experts],
+        scores=scores,
+        tokens=tokens,
+        latency_s=latency_s,
+    )
+
+
+def joined(parts: Sequence[Measured]) -> Measured:
+    """Several sets under one another; an expert that only some of them know has gaps."""
+    names = list(dict.fromkeys(name for part in parts for name in part.fingerprints))
+
+    def table(field: str) -> Floats:
+        blocks = []
+        for part in parts:
+            block = np.full((len(part.prompts), len(names)), np.nan)
+            block[:, [names.index(name) for name in part.fingerprints]] = getattr(part, field)
+            blocks.append(block)
+        return np.vstack(blocks)
+
+    return Measured(
+        prompts=[prompt for part in parts for prompt in part.prompts],
+        skills=[skill for part in parts for skill in part.skills],
+        groups=[f"{i} {group}" for i, part in enumerate(parts) for group in part.groups],
+        fingerprints=names,
+        scores=table("scores"),
+        tokens=table("tokens"),
+        latency_s=table("latency_s"),
+    )
+
+
+def verdict_score(entry: LoggedDecision) -> float:
+    """The mean of a rated decision's verdicts, in [0, 1]."""
+    return float(np.mean([VERDICTS[each.verdict] for each in entry.feedback]))
+
+
+def _outcome(entry: LoggedDecision) -> tuple[float, float, float]:
+    score = verdict_score(entry)
+    outcome = entry.outcome
+    if outcome is None or outcome.status != "ok" or not outcome.completion_tokens:
+        return score, np.nan, np.nan
+    return score, outcome.completion_tokens, (outcome.latency_ms or np.nan) / 1000

@@ -1,0 +1,143 @@
+"""`collegium router train|eval|explain` without an engine: on a recorded set, and on a registry."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from collegium.cli.router_command import command
+from collegium.errors import SetupError, UnknownDecision
+from collegium.registry.database import Database
+from collegium.registry.decisions import DecisionLog
+from collegium.registry.expert import Expert
+from collegium.registry.experts import ExpertRegistry
+from collegium.settings import load_settings
+from tests.evals.test_learning import logged, write_set
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A registry of its own, a free port, and the encoder that needs no second to load."""
+    monkeypatch.setenv("COLLEGIUM_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("COLLEGIUM_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("COLLEGIUM_ENCODER", "static")
+    monkeypatch.setenv("COLLEGIUM_PORT", "1")
+    return tmp_path
+
+
+def run(*arguments: str) -> str:
+    """What the command printed; our own errors are raised."""
+    result = CliRunner().invoke(command, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def in_registry(*, decisions: int = 0, verdict: bool = False) -> None:
+    """Register the set's models as experts, and record what one of them answered."""
+
+    async def write() -> None:
+        database = Database(load_settings().registry_url)
+        await database.migrate()
+        for name in ("lister", "poet"):
+            expert = Expert(name, "openai", name, base_url="http://127.0.0.1:9/v1", output_price=2)
+            await ExpertRegistry(database).add(expert)
+        log = DecisionLog(database)
+        for number in range(decisions):
+            entry = logged(number, verdicts=["good_fit"] if verdict else [])
+            await log.record(entry.decision)
+            assert entry.outcome is not None
+            await log.finish(entry.outcome)
+            for each in entry.feedback:
+                await log.feedback(each)
+        await database.close()
+
+    asyncio.run(write())
+
+
+def test_a_set_trains_a_router_that_is_judged_on_its_other_prompts(home: Path) -> None:
+    """From a folder to a saved router to a table, with the prompts it learnt from left out."""
+    folder, out = write_set(home / "set"), home / "router"
+    card = json.loads(run("train", str(folder), "--out", str(out), "--json"))
+    assert card["prompts"] == 60
+    report = json.loads(run("eval", str(folder), "--router-dir", str(out), "--json"))
+    (found,) = report["sets"]
+    rows = {row["name"]: row for row in found["contenders"]}
+    assert found["test_prompts"] == 20
+    assert rows["saved router"]["accuracy"]["estimate"] == 1.0
+    assert rows["best_single"]["accuracy"]["estimate"] == 0.5
+
+
+def test_a_router_is_not_judged_on_what_it_learnt_from(home: Path) -> None:
+    """One that saw everything is refused, with what to do."""
+    folder, out = write_set(home / "set"), home / "router"
+    run("train", str(folder), "--all", "--out", str(out))
+    with pytest.raises(SetupError, match=r"fitted on every prompt .* without --all"):
+        run("eval", str(folder), "--router-dir", str(out))
+
+
+def test_the_bundled_router_knows_no_model_of_a_set(home: Path) -> None:
+    """It says so, and how to make one that does."""
+    with pytest.raises(SetupError, match="was not fitted on any model of 'set'"):
+        run("eval", str(write_set(home / "set")))
+
+
+def test_a_sets_models_are_the_experts_of_that_name(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Registered by the same name, an expert is routed to by what its model scored."""
+    in_registry()
+    run("train", str(write_set(home / "set")), "--out", str(home / "router"))
+    monkeypatch.setenv("COLLEGIUM_ROUTER_DIR", str(home / "router"))
+    decided = json.loads(run("explain", "poems about the number 7, please", "--json"))
+    assert decided["expert"] == "poet"
+    assert decided["confidence"] > 0.8
+    assert "poet is" in run("explain", "poems about the number 7, please")
+
+
+def test_recorded_decisions_train_and_judge_a_router(home: Path) -> None:
+    """Rated ones, together with a set; what an answer was worth is told by expert."""
+    in_registry(decisions=30, verdict=True)
+    run("train", str(write_set(home / "set")), "--out", str(home / "first"))
+    environment = {"COLLEGIUM_ROUTER_DIR": str(home / "first")}
+    arguments = ["train", str(home / "set"), "--recorded", "--out", str(home / "second"), "--json"]
+    result = CliRunner().invoke(command, arguments, catch_exceptions=False, env=environment)
+    assert json.loads(result.stdout)["prompts"] == 90
+    report = json.loads(run("eval", "--json"))
+    assert (report["decisions"], report["rated"]) == (30, 30)
+    assert "poet" in run("eval")
+
+
+def test_a_recorded_decision_is_explained(home: Path) -> None:
+    """What was asked, forecast and measured; an unknown one is told."""
+    in_registry(decisions=1, verdict=True)
+    told = run("explain", "--decision", "dec_0")
+    assert "poems about 0" in told
+    assert "It took 1000 ms, 100 tokens, $0.001000." in told
+    assert "Rated good_fit" in told
+    with pytest.raises(UnknownDecision, match="dec_9"):
+        run("explain", "--decision", "dec_9")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["explain"], "give a PROMPT"),
+        (["explain", "hello", "--decision", "dec_0"], "give a PROMPT"),
+        (["train", "--all", "--out", "there"], "--all is for data sets"),
+    ],
+)
+def test_wrong_arguments_are_told(arguments: list[str], told: str) -> None:
+    """Status 2, and what would be right."""
+    result = CliRunner().invoke(command, arguments)
+    assert result.exit_code == 2
+    assert told in result.output
+
+
+def test_an_empty_registry_explains_nothing() -> None:
+    """It says where experts come from."""
+    with pytest.raises(SetupError, match="collegium serve"):
+        run("explain", "hello")
