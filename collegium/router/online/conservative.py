@@ -35,8 +35,11 @@ class Purse:
         self.level = min(self.most, self.level + self.alpha)
 
     def affordable(self, prices: Array) -> NDArray[np.bool_]:
-        """Which choices it can pay now, shape (e,); those that risk nothing are free."""
-        return np.asarray((prices <= 0) | (prices <= self.level))
+        """Which choices it can pay now, shape (e,).
+
+        Those that risk nothing are free, but not in debt: their promise is a belief too.
+        """
+        return np.asarray(prices <= self.level)
 
     def pay(self, price: float) -> None:
         """Pay for a choice; a negative price (surely better than the baseline) earns."""

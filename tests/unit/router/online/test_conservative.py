@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from collegium.router.online.conservative import Purse
@@ -24,6 +24,7 @@ def worst_window(losses: list[float], alpha: float) -> float:
 
 
 @settings(max_examples=200, deadline=None)
+@example([(1.0, 1.0, 0.0, True)] * 3, 0.125, 0.5)  # promises of the best, all of them false
 @given(st.lists(STEP, max_size=40), st.floats(0.01, 0.2), st.floats(0.5, 3))
 def test_no_window_loses_more_than_promised(
     steps: list[tuple[float, float, float, bool]], alpha: float, most: float
