@@ -16,6 +16,7 @@ CollegiumError                500
 │   └── ProbeFailed           422  the expert did not answer its probe
 ├── StateUnavailable          503  the shared state (Redis) can't be reached
 ├── ArtifactRejected          500  a saved router is corrupt or foreign
+├── KernelMisuse              500  a kernel got shapes, ids or options that it can't compute
 └── ExpertError               502  an expert failed
     ├── ExpertUnavailable     503  down, starting or refusing connections
     ├── ExpertTimeout         504
@@ -144,6 +145,12 @@ class ArtifactRejected(CollegiumError):
     """A saved router is corrupt, incomplete or not ours."""
 
     code = "artifact_rejected"
+
+
+class KernelMisuse(CollegiumError, ValueError):
+    """A kernel was called with shapes, expert ids or options that it can't compute."""
+
+    code = "kernel_misuse"
 
 
 class ExpertError(CollegiumError):

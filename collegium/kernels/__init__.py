@@ -1,1 +1,1 @@
-"""Token-level mixture-of-experts kernels: nothing here yet; the design is in docs/decisions."""
+"""Token-level kernels: sparse experts (`moe`) and LoRA on a CPU, and their places in vLLM."""

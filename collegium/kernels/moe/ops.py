@@ -1,0 +1,74 @@
+"""The public operations: route tokens to experts and compute the experts' weighted sum."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from collegium.errors import KernelMisuse
+from collegium.kernels.moe import reference
+from collegium.kernels.moe.activations import Activation
+from collegium.kernels.moe.packed import PackedExperts
+from collegium.kernels.moe.routing import Gating, gate
+
+
+def route(logits: Tensor, gating: Gating, bias: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Choose each token's experts: ids int32 and weights float32, both (tokens, k), best first.
+
+    `logits` (tokens, experts); `bias` (experts,) counts for the choice, not for the weights
+    (DeepSeek-V3, arXiv 2412.19437). A dropped slot has id -1 and weight 0. Raises KernelMisuse.
+    """
+    if logits.dim() != 2 or (bias is not None and bias.shape != logits.shape[1:]):
+        raise KernelMisuse("logits must be (tokens, experts), and a bias (experts,)")
+    return gate(logits, gating, bias)
+
+
+def fused_experts(
+    x: Tensor,
+    packed: PackedExperts,
+    ids: Tensor,
+    weights: Tensor,
+    activation: Activation | str = Activation.SILU,
+    *,
+    shared: PackedExperts | None = None,
+    shared_weights: Tensor | None = None,
+    residual: Tensor | None = None,
+) -> Tensor:
+    """Each token's experts' outputs, weighted and summed: (tokens, hidden), `x`'s dtype.
+
+    `x` (tokens, hidden) bfloat16 or float32; `ids` int32 or int64 and `weights` float32, both
+    (tokens, k). Id -1 skips a slot and saves its work; other ids outside the experts raise
+    KernelMisuse. Every expert of `shared` runs for every token, times `shared_weights` (tokens,)
+    or 1. `residual` (tokens,) adds that much of `x` itself: the weight of identity experts.
+    """
+    activation = _checked(x, packed, ids, weights, activation)
+    out = reference.forward(x, packed, ids, weights, activation, residual)
+    if shared is not None:
+        every, all_weights = _everyone(x, shared, shared_weights)
+        out += reference.forward(x, shared, every, all_weights, activation)
+    return out.to(x.dtype)
+
+
+def _everyone(x: Tensor, shared: PackedExperts, weights: Tensor | None) -> tuple[Tensor, Tensor]:
+    size = (len(x), shared.experts)
+    every = torch.arange(shared.experts, dtype=torch.int32).expand(size).contiguous()
+    given = torch.ones(len(x)) if weights is None else weights.float().reshape(len(x))
+    return every, given[:, None].expand(size).contiguous()
+
+
+def _checked(
+    x: Tensor, packed: PackedExperts, ids: Tensor, weights: Tensor, activation: Activation | str
+) -> Activation:
+    if x.dim() != 2 or x.shape[1] != packed.hidden:
+        raise KernelMisuse(f"x must be (tokens, {packed.hidden}), not {tuple(x.shape)}")
+    if x.dtype not in (torch.bfloat16, torch.float32):
+        raise KernelMisuse(f"x must be bfloat16 or float32, not {x.dtype}")
+    if ids.shape != weights.shape or ids.dim() != 2 or len(ids) != len(x):
+        raise KernelMisuse(f"ids and weights must both be ({len(x)}, k)")
+    try:
+        activation = Activation(activation)
+    except ValueError as exc:
+        raise KernelMisuse(f"no activation '{activation}': {', '.join(Activation)}") from exc
+    if activation is Activation.SWIGLUOAI and not packed.gated:
+        raise KernelMisuse("swigluoai has no ungated form")
+    return activation
