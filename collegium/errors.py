@@ -8,6 +8,9 @@ CollegiumError                500
 │   ├── Unauthorized          401
 │   ├── UnknownModel          404
 │   ├── UnknownDecision       404
+│   ├── UnknownFile           404
+│   ├── UnknownBatch          404
+│   ├── BatchEnded            409  nothing is left to cancel
 │   ├── PromptTooLong         400
 │   └── NoFeasibleExpert      422  the limits leave no expert
 ├── RegistryError             400  the registry refuses a change
@@ -90,6 +93,27 @@ class UnknownDecision(BadRequest):
 
     http_status = 404
     code = "decision_not_found"
+
+
+class UnknownFile(BadRequest):
+    """No uploaded or written file has this id."""
+
+    http_status = 404
+    code = "file_not_found"
+
+
+class UnknownBatch(BadRequest):
+    """No bulk job has this id."""
+
+    http_status = 404
+    code = "batch_not_found"
+
+
+class BatchEnded(BadRequest):
+    """The bulk job has ended, so it can't be cancelled any more."""
+
+    http_status = 409
+    code = "batch_ended"
 
 
 class PromptTooLong(BadRequest):

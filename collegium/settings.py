@@ -82,6 +82,10 @@ class Settings(BaseSettings):
         3600.0, gt=0, description="How long a conversation keeps its expert after its last query."
     )
     max_body_mib: float = Field(8.0, gt=0, description="Larger request bodies are refused.")
+    max_file_mib: float = Field(100.0, gt=0, description="Larger files of bulk jobs are refused.")
+    bulk_concurrency: int = Field(
+        32, ge=1, description="Lines of a bulk job that one remote address answers at once."
+    )
 
     @classmethod
     def settings_customise_sources(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, BinaryIO
 
 import httpx
 
@@ -30,13 +30,26 @@ class ServiceClient:
 
     async def call(self, method: str, path: str, body: Any = None) -> Any:
         """Call and return the JSON; the service's error message becomes ours."""
+        response = await self._asked(method, path, json=body)
+        return response.json() if response.content else None
+
+    async def upload(self, path: str, name: str, content: BinaryIO, **fields: str) -> Any:
+        """Send a file as a form and return the JSON."""
+        file = {"file": (name, content)}
+        return (await self._asked("POST", path, data=fields, files=file)).json()
+
+    async def download(self, path: str) -> bytes:
+        """Return a file's bytes."""
+        return (await self._asked("GET", path)).content
+
+    async def _asked(self, method: str, path: str, **content: Any) -> httpx.Response:
         try:
-            response = await self.http.request(method, path, json=body)
+            response = await self.http.request(method, path, **content)
         except httpx.HTTPError as exc:
             raise ServiceRefused(f"the service went away: {exc or type(exc).__name__}") from exc
         if response.is_error:
             raise ServiceRefused(_message(response))
-        return response.json() if response.content else None
+        return response
 
     async def runs_on(self, where: str) -> bool:
         """Whether a service answers at the settings' address and uses this registry."""

@@ -6,7 +6,17 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import JSON, CheckConstraint, DateTime, Dialect, Double, ForeignKey, MetaData, Text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    Dialect,
+    Double,
+    ForeignKey,
+    MetaData,
+    Text,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
 
@@ -188,6 +198,55 @@ class FeedbackRow(Table):
     verdict: Mapped[str]
     comment: Mapped[str | None]
     created_at: Mapped[datetime]
+
+
+class FileRow(Table):
+    """The columns of `FileRecord`; the bytes lie in the file store under the same id."""
+
+    __tablename__ = "files"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    filename: Mapped[str]
+    purpose: Mapped[str]
+    bytes: Mapped[int] = mapped_column(BigInteger())
+    created_at: Mapped[datetime] = mapped_column(index=True)
+    expires_at: Mapped[datetime | None]
+
+
+class BatchRow(Table):
+    """The columns of `BatchRecord`; files are no foreign keys, for jobs outlive their files."""
+
+    __tablename__ = "batches"
+    __table_args__ = (
+        CheckConstraint(
+            "status IN ('validating', 'failed', 'in_progress', 'finalizing', 'completed', "
+            "'expired', 'cancelling', 'cancelled')",
+            "status",
+        ),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    endpoint: Mapped[str]
+    input_file_id: Mapped[str]
+    completion_window: Mapped[str]
+    status: Mapped[str] = mapped_column(index=True)
+    created_at: Mapped[datetime] = mapped_column(index=True)
+    expires_at: Mapped[datetime]
+    in_progress_at: Mapped[datetime | None]
+    finalizing_at: Mapped[datetime | None]
+    completed_at: Mapped[datetime | None]
+    failed_at: Mapped[datetime | None]
+    expired_at: Mapped[datetime | None]
+    cancelling_at: Mapped[datetime | None]
+    cancelled_at: Mapped[datetime | None]
+    output_file_id: Mapped[str | None]
+    error_file_id: Mapped[str | None]
+    errors: Mapped[list[dict[str, Any]]]
+    total: Mapped[int]
+    completed: Mapped[int]
+    failed: Mapped[int]
+    notes: Mapped[dict[str, Any]]
+    routing: Mapped[dict[str, Any]]
 
 
 def to_columns(value: DataclassInstance) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-PolicyName = Literal["quality", "out_of_distribution", "named", "session"]
+PolicyName = Literal["quality", "out_of_distribution", "named", "session", "bulk"]
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,10 @@ class Router:
         decision = self.decide_on(query, experts, reading, unavailable)
         return replace(decision, overhead_ms=1000 * (time.perf_counter() - started))
 
+    def tolerated(self, query: Query) -> float:
+        """The quality that the query's trade-off gives up for a lower price."""
+        return self._tolerances.at(query.limits.tradeoff or 0.0, query.text)
+
     async def read(self, text: str) -> Reading:
         """Embed a text and read its skills and strangeness."""
         if self._inline:
@@ -83,7 +87,7 @@ class Router:
         """The decision proper: no input or output, the same for the same arguments."""
         named = query.requested_model not in VIRTUAL_MODELS
         candidates: Sequence[Expert] = allowed(experts, query)
-        tolerated = self._tolerances.at(query.limits.tradeoff or 0.0, query.text)
+        tolerated = self.tolerated(query)
         if not named:
             candidates = self._shortlist.of(candidates, query, reading, unavailable, tolerated)
         forecasts = mark(self._forecaster.forecast(candidates, query, reading), query.limits)

@@ -13,8 +13,9 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from collegium import __version__
 from collegium.settings import Settings, load_settings
-from collegium.web import catalogue, chat, error_responses, feedback, health
+from collegium.web import batches, catalogue, chat, error_responses, feedback, files, health
 from collegium.web.body_limit import BodyLimit
+from collegium.web.bulk.jobs import BulkJobs
 from collegium.web.dependencies import authenticate
 from collegium.web.service import Service
 
@@ -29,12 +30,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app = FastAPI(title="Collegium", version=__version__, lifespan=_lifespan)
     app.state.service = service
     error_responses.install(app)
-    for module in (chat, catalogue, feedback):
+    for module in (chat, catalogue, feedback, files, batches):
         app.include_router(module.routes, dependencies=[Depends(authenticate)])
     app.include_router(health.routes)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_api_route("/", page, include_in_schema=False)
-    app.add_middleware(BodyLimit, most=round(service.settings.max_body_mib * 2**20))
+    most = round(service.settings.max_body_mib * 2**20)
+    app.add_middleware(BodyLimit, most=most, streamed=(files.PATH,))
     _guard_loopback(app, service.settings)
     return app
 
@@ -48,9 +50,12 @@ async def page() -> FileResponse:
 async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
     service: Service = app.state.service
     await service.open()
+    bulk = BulkJobs(service)
+    bulk.start()
     try:
         yield
     finally:
+        await bulk.close()
         await service.close()
 
 

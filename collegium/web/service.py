@@ -15,11 +15,14 @@ from collegium.experts.pool import Pool
 from collegium.experts.roster import ENGINE, GENERALIST, embedded_experts
 from collegium.experts.supervisor import Status, Supervisor
 from collegium.experts.vllm import EngineSpec
+from collegium.registry.batches import BatchRegistry
 from collegium.registry.database import Database
 from collegium.registry.decisions import DecisionLog
 from collegium.registry.engines import EngineRegistry, EngineReport
 from collegium.registry.expert import Expert
 from collegium.registry.experts import ExpertRegistry
+from collegium.registry.file_store import FileStore
+from collegium.registry.files import FileRegistry
 from collegium.registry.state import open_state
 from collegium.router.artifact import BUNDLED, load
 from collegium.router.costs import Speeds
@@ -41,6 +44,11 @@ class Service:
         self.database = Database(settings.registry_url)
         self.registry = ExpertRegistry(self.database)
         self.log = DecisionLog(self.database)
+        self.files = FileRegistry(self.database)
+        self.file_store = FileStore(settings.data_dir / "files")
+        self.batches = BatchRegistry(self.database)
+        self.bulk_folder = settings.data_dir / "batches"
+        self.bulk_news = asyncio.Event()
         redis = settings.redis_url
         self.state = open_state(redis.get_secret_value() if redis else None)
         self.metrics = Metrics()
@@ -86,6 +94,13 @@ class Service:
         if self._router is None:
             raise ExpertUnavailable("router", f"not ready yet: {self.progress}", retry_after_s=5)
         return self._router
+
+    async def routable(self) -> None:
+        """Return when the router is loaded."""
+        while self._router is None:
+            if self.failure is not None:
+                raise self.failure
+            await asyncio.sleep(0.2)
 
     def not_ready(self) -> str | None:
         """Why the service can't answer now, in words; None when it can."""

@@ -1,0 +1,194 @@
+"""`collegium batch …`: bulk jobs of the running service."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from collegium.cli.output import json_option, print_json, print_table
+
+if TYPE_CHECKING:
+    from collegium.cli.service_client import ServiceClient
+
+ENDED = ("failed", "completed", "expired", "cancelled")
+LOOK_S = 0.5
+
+
+@click.group(epilog="Example: collegium batch submit questions.jsonl --wait")
+def command() -> None:
+    """Answer many requests at once: routed whole, batched by expert. Needs the service."""
+
+
+@command.command(epilog="Example: collegium batch submit questions.jsonl --window 2h --wait")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--window", default="24h", help="Time until what is left expires, such as 30m.")
+@click.option("--max-cost", type=click.FloatRange(0), help="Dollars that the job may cost.")
+@click.option("--capacity", multiple=True, metavar="EXPERT=LINES", help="Most lines an expert.")
+@click.option("--note", multiple=True, metavar="KEY=TEXT", help="Kept as the job's metadata.")
+@click.option("--wait", is_flag=True, help="Stay until the job has ended; Ctrl-C leaves it.")
+@json_option
+def submit(
+    file: Path,
+    window: str,
+    max_cost: float | None,
+    capacity: tuple[str, ...],
+    note: tuple[str, ...],
+    wait: bool,
+    as_json: bool,
+) -> None:
+    """Send a file of requests, one JSON object a line as in OpenAI's batches."""
+    if not file.is_file():
+        raise click.UsageError(f"there is no file '{file}'")
+    limits: dict[str, Any] = {"capacity": _capacities(capacity)} if capacity else {}
+    if max_cost is not None:
+        limits["max_cost_usd"] = max_cost
+    body = {
+        "endpoint": "/v1/chat/completions",
+        "completion_window": window,
+        "metadata": _pairs(note, "--note") or None,
+        "routing": limits,
+    }
+    batch = asyncio.run(_submit(file, body, wait=wait))
+    if as_json:
+        return print_json(batch)
+    click.echo(f"{batch['id']} is {batch['status']}: {_counts(batch)}")
+    if not wait:
+        click.echo(f"Follow it with `collegium batch status {batch['id']} --wait`.", err=True)
+
+
+@command.command(epilog="Example: collegium batch status batch_0f3a --wait")
+@click.argument("batch", required=False)
+@click.option("--wait", is_flag=True, help="Stay until the job has ended.")
+@json_option
+def status(batch: str | None, wait: bool, as_json: bool) -> None:
+    """Show one job, or the latest ones."""
+    if batch is None:
+        if wait:
+            raise click.UsageError("--wait needs the job's id")
+        return _list(as_json)
+    found = asyncio.run(_status(batch, wait=wait))
+    if as_json:
+        return print_json(found)
+    for field in ("id", "status", "created_at", "expires_at", "output_file_id", "error_file_id"):
+        click.echo(f"{field:15}  {found[field] if found[field] is not None else '-'}")
+    click.echo(f"{'lines':15}  {_counts(found)}")
+    for error in (found["errors"] or {"data": []})["data"]:
+        click.echo(f"{'error':15}  {error['message']}")
+
+
+@command.command(epilog="Example: collegium batch results batch_0f3a --out answers.jsonl")
+@click.argument("batch")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
+@click.option("--errors", is_flag=True, help="The lines that failed instead of the answers.")
+@json_option
+def results(batch: str, out: Path | None, errors: bool, as_json: bool) -> None:
+    """Fetch a job's answers: JSON lines, or with --json one list."""
+    import json
+
+    text = asyncio.run(_results(batch, "error_file_id" if errors else "output_file_id"))
+    if as_json:
+        lines = text.decode("utf-8", "surrogatepass").split("\n")
+        text = (json.dumps([json.loads(line) for line in lines if line]) + "\n").encode()
+    if out is None:
+        click.echo(text, nl=False)
+    else:
+        out.write_bytes(text)
+        click.echo(f"Wrote {out}", err=True)
+
+
+@command.command(epilog="Example: collegium batch cancel batch_0f3a")
+@click.argument("batch")
+@json_option
+def cancel(batch: str, as_json: bool) -> None:
+    """End a job early; what is answered by then is kept."""
+    found = asyncio.run(_call("POST", f"/v1/batches/{batch}/cancel"))
+    print_json(found) if as_json else click.echo(f"{batch} is {found['status']}.")
+
+
+def _list(as_json: bool) -> None:
+    found = asyncio.run(_call("GET", "/v1/batches?limit=20"))
+    if as_json:
+        return print_json(found["data"])
+    rows = [(b["id"], b["status"], _counts(b)) for b in found["data"]]
+    print_table(("BATCH", "STATUS", "LINES"), rows)
+
+
+async def _submit(file: Path, body: dict[str, Any], *, wait: bool) -> Any:
+    from collegium.cli.service_client import required_service
+    from collegium.settings import load_settings
+
+    async with required_service(load_settings()) as service:
+        with file.open("rb") as content:
+            source = await service.upload("/v1/files", file.name, content, purpose="batch")
+        batch = await service.call("POST", "/v1/batches", body | {"input_file_id": source["id"]})
+        return await _until_ended(service, batch) if wait else batch
+
+
+async def _status(batch: str, *, wait: bool) -> Any:
+    from collegium.cli.service_client import required_service
+    from collegium.settings import load_settings
+
+    async with required_service(load_settings()) as service:
+        found = await service.call("GET", f"/v1/batches/{batch}")
+        return await _until_ended(service, found) if wait else found
+
+
+async def _until_ended(service: ServiceClient, batch: Any) -> Any:
+    """Show a bar until the job has ended; to interrupt it leaves the job alone."""
+    from tqdm import tqdm
+
+    with tqdm(desc=batch["status"], unit="line", mininterval=0) as bar:
+        while True:
+            counts = batch["request_counts"]
+            bar.total = counts["total"] or None
+            bar.n = counts["completed"] + counts["failed"]
+            bar.set_description(batch["status"], refresh=False)
+            bar.refresh()
+            if batch["status"] in ENDED:
+                return batch
+            await asyncio.sleep(LOOK_S)
+            batch = await service.call("GET", f"/v1/batches/{batch['id']}")
+
+
+async def _results(batch: str, kind: str) -> bytes:
+    from collegium.cli.service_client import required_service
+    from collegium.errors import CollegiumError
+    from collegium.settings import load_settings
+
+    async with required_service(load_settings()) as service:
+        found = await service.call("GET", f"/v1/batches/{batch}")
+        if found[kind] is None:
+            what = "answers" if kind == "output_file_id" else "errors"
+            raise CollegiumError(f"{batch} is {found['status']} and has no file of {what}")
+        return await service.download(f"/v1/files/{found[kind]}/content")
+
+
+async def _call(method: str, path: str) -> Any:
+    from collegium.cli.service_client import required_service
+    from collegium.settings import load_settings
+
+    async with required_service(load_settings()) as service:
+        return await service.call(method, path)
+
+
+def _counts(batch: Any) -> str:
+    counts = batch["request_counts"]
+    failed = f", {counts['failed']} failed" if counts["failed"] else ""
+    return f"{counts['completed']} of {counts['total']} answered{failed}"
+
+
+def _pairs(given: tuple[str, ...], option: str) -> dict[str, str]:
+    pairs = [text.partition("=") for text in given]
+    if any(not key or not sign for key, sign, _ in pairs):
+        raise click.UsageError(f"{option} takes KEY=VALUE")
+    return {key: value for key, _, value in pairs}
+
+
+def _capacities(given: tuple[str, ...]) -> dict[str, int]:
+    pairs = _pairs(given, "--capacity")
+    if wrong := [text for text in pairs.values() if not text.isdecimal()]:
+        raise click.UsageError(f"--capacity takes whole numbers, not {wrong[0]!r}")
+    return {expert: int(lines) for expert, lines in pairs.items()}

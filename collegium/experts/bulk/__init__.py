@@ -1,0 +1,1 @@
+"""Bulk work: lines in, grouped by who answers them, results written exactly once."""

@@ -1,0 +1,76 @@
+"""The lines of a bulk job's input: one request each, in the shape of OpenAI's batches."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+Json = dict[str, Any]
+LONGEST_ID = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One request. `number` counts from 1 and tells lines apart, whatever their ids are."""
+
+    number: int
+    custom_id: str
+    body: Json
+
+
+@dataclass(frozen=True, slots=True)
+class BadLine:
+    """A line that is no request; `code` is for machines, `message` for people."""
+
+    number: int
+    custom_id: str | None
+    code: str
+    message: str
+
+
+def read_lines(source: Iterable[bytes], endpoint: str) -> Iterator[Line | BadLine]:
+    """Read each line that is not blank; an id that came before makes a bad line."""
+    seen: set[str] = set()
+    for number, raw in enumerate(source, start=1):
+        if not raw.strip():
+            continue
+        line = read_line(number, raw, endpoint)
+        if isinstance(line, Line) and line.custom_id in seen:
+            message = f"custom_id {line.custom_id!r} was used on an earlier line"
+            line = BadLine(number, line.custom_id, "duplicate_custom_id", message)
+        if isinstance(line, Line):
+            seen.add(line.custom_id)
+        yield line
+
+
+def read_line(number: int, raw: bytes, endpoint: str) -> Line | BadLine:
+    """Read one line, or say what is wrong with it."""
+    try:
+        fields = json.loads(raw)
+    except ValueError as exc:  # also text that is not UTF-8
+        return BadLine(number, None, "invalid_json_line", f"line {number} is not JSON: {exc}")
+    except RecursionError:
+        return BadLine(number, None, "invalid_json_line", f"line {number} is nested too deeply")
+    if not isinstance(fields, dict):
+        return BadLine(number, None, "invalid_json_line", f"line {number} is not a JSON object")
+    custom_id = fields.get("custom_id")
+    if not isinstance(custom_id, str) or not 0 < len(custom_id) <= LONGEST_ID:
+        message = f"line {number}: custom_id must be text of 1 to {LONGEST_ID} letters"
+        return BadLine(number, None, "invalid_custom_id", message)
+    if fault := _fault(fields, endpoint):
+        return BadLine(number, custom_id, "invalid_request", f"line {number}: {fault}")
+    return Line(number, custom_id, fields["body"])
+
+
+def _fault(fields: Json, endpoint: str) -> str | None:
+    if fields.get("method") != "POST":
+        return f"method must be 'POST', not {fields.get('method')!r}"
+    if fields.get("url") != endpoint:
+        return f"url must be '{endpoint}' as in the batch, not {fields.get('url')!r}"
+    if not isinstance(fields.get("body"), dict):
+        return "body must be a JSON object"
+    if unknown := sorted(fields.keys() - {"custom_id", "method", "url", "body"}):
+        return f"unknown fields: {', '.join(unknown)}"
+    return None

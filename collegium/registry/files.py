@@ -1,0 +1,73 @@
+"""Files of bulk jobs: what is known of them here, their bytes in the file store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from sqlalchemy import delete, select
+
+from collegium.errors import UnknownFile
+from collegium.registry.database import Database
+from collegium.registry.pages import Order, Page, page_of
+from collegium.registry.tables import FileRow, from_row, to_columns
+
+
+@dataclass(frozen=True, slots=True)
+class FileRecord:
+    """One file; `filename` is what the caller called it, never a path of ours."""
+
+    id: str
+    filename: str
+    purpose: str
+    bytes: int
+    created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    expires_at: datetime | None = None
+
+
+class FileRegistry:
+    """The files that callers see."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def put(self, record: FileRecord) -> None:
+        """Write a file's record; its bytes are in the store by then."""
+        await self._database.write(self._database.upsert(FileRow), to_columns(record))
+
+    async def get(self, file_id: str) -> FileRecord:
+        """Return one file's record; UnknownFile where there is none, or its time is over."""
+        async with self._database.session() as session:
+            row = await session.get(FileRow, file_id)
+        record = None if row is None else from_row(FileRecord, row)
+        if record is None or (record.expires_at and record.expires_at <= datetime.now(UTC)):
+            raise UnknownFile(f"no file has the id '{file_id}'", "file_id")
+        return record
+
+    async def list(
+        self,
+        *,
+        purpose: str | None = None,
+        after: str | None = None,
+        limit: int = 100,
+        order: Order = "desc",
+    ) -> Page[FileRecord]:
+        """Return one page of the files, newest first unless told otherwise."""
+        statement = select(FileRow)
+        if purpose is not None:
+            statement = statement.where(FileRow.purpose == purpose)
+        cursor = None if after is None else await self.get(after)
+        rows = await page_of(self._database, statement, FileRow, cursor, limit, order)
+        return rows.map(lambda row: from_row(FileRecord, row))
+
+    async def expired(self) -> tuple[FileRecord, ...]:
+        """Return the files whose time is over, to be deleted."""
+        over = FileRow.expires_at <= datetime.now(UTC)
+        async with self._database.session() as session:
+            rows = await session.scalars(select(FileRow).where(over))
+            return tuple(from_row(FileRecord, row) for row in rows)
+
+    async def forget(self, file_id: str) -> None:
+        """Delete a file's record, if there is one."""
+        async with self._database.transaction() as session:
+            await session.execute(delete(FileRow).where(FileRow.id == file_id))

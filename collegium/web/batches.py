@@ -1,0 +1,166 @@
+"""/v1/batches: create, see, list and cancel bulk jobs, in OpenAI's shape."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from collegium.errors import BadRequest, BatchEnded
+from collegium.experts.client import Json
+from collegium.registry.batches import ENDED, BatchRecord
+from collegium.router.assignment import JobLimits
+from collegium.web.dependencies import ServiceDep
+from collegium.web.files import page_json
+from collegium.web.schemas import NonNegative
+
+routes = APIRouter()
+PATH = "/v1/batches"
+_WINDOW = re.compile(r"([1-9]\d{0,5})([smhd])")
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+LONGEST_S = 14 * 86_400
+
+
+class JobRouting(BaseModel):
+    """What holds for the job as a whole; each line may have its own `routing` beside it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    max_cost_usd: NonNegative | None = None
+    capacity: dict[str, Annotated[int, Field(ge=0)]] = {}
+
+    def limits(self) -> JobLimits:
+        """The limits as the router takes them."""
+        return JobLimits(self.max_cost_usd, dict(self.capacity))
+
+
+class NewBatch(BaseModel):
+    """A bulk job to do."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    input_file_id: Annotated[str, Field(min_length=1, max_length=64)]
+    endpoint: Literal["/v1/chat/completions"]
+    completion_window: str = "24h"
+    metadata: (
+        dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]] | None
+    ) = Field(None, max_length=16)
+    routing: JobRouting = Field(default_factory=JobRouting)
+
+
+@routes.post(PATH)
+async def create(body: NewBatch, service: ServiceDep) -> Json:
+    """Take a job; it is validated and done in the background."""
+    source = await service.files.get(body.input_file_id)
+    if source.purpose != "batch":
+        message = f"file '{source.id}' has the purpose '{source.purpose}', not 'batch'"
+        raise BadRequest(message, "input_file_id")
+    await _check_capacity(body.routing, service)
+    now = datetime.now(UTC)
+    record = BatchRecord(
+        id=f"batch_{secrets.token_hex(12)}",
+        endpoint=body.endpoint,
+        input_file_id=source.id,
+        completion_window=body.completion_window,
+        created_at=now,
+        expires_at=now + timedelta(seconds=window_s(body.completion_window)),
+        notes=body.metadata or {},
+        routing=body.routing.model_dump(exclude_defaults=True),
+    )
+    folder = service.bulk_folder / record.id
+    await asyncio.to_thread(service.file_store.lend, source.id, folder / "input.jsonl")
+    await service.batches.add(record)
+    service.bulk_news.set()
+    return batch_json(record)
+
+
+@routes.get(PATH)
+async def batches(
+    service: ServiceDep,
+    after: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+) -> Json:
+    """One page of the jobs, newest first."""
+    page = await service.batches.list(after=after, limit=limit)
+    return page_json(page.map(batch_json))
+
+
+@routes.get(PATH + "/{batch_id}")
+async def batch(batch_id: str, service: ServiceDep) -> Json:
+    """One job: how far it is, and where its results are."""
+    return batch_json(await service.batches.get(batch_id))
+
+
+@routes.post(PATH + "/{batch_id}/cancel")
+async def cancel(batch_id: str, service: ServiceDep) -> Json:
+    """End a job early; what is answered by then is kept."""
+    done = await service.batches.become(
+        batch_id, "cancelling", out_of=("validating", "in_progress")
+    )
+    record = await service.batches.get(batch_id)
+    if not done and record.status in ENDED:
+        raise BatchEnded(f"the batch is {record.status} already", "batch_id")
+    service.bulk_news.set()
+    return batch_json(record)
+
+
+def window_s(text: str) -> int:
+    """The seconds of a completion window such as `24h`."""
+    match = _WINDOW.fullmatch(text)
+    seconds = int(match[1]) * _UNITS[match[2]] if match else 0
+    if not 0 < seconds <= LONGEST_S:
+        raise BadRequest(
+            f"completion_window must be a time such as '24h' or '30m', at most 14d, not {text!r}",
+            "completion_window",
+        )
+    return seconds
+
+
+def batch_json(record: BatchRecord) -> Json:
+    """A job as OpenAI shows it."""
+    errors = {"object": "list", "data": list(record.errors)} if record.errors else None
+    return {
+        "id": record.id,
+        "object": "batch",
+        "endpoint": record.endpoint,
+        "errors": errors,
+        "input_file_id": record.input_file_id,
+        "completion_window": record.completion_window,
+        "status": record.status,
+        "output_file_id": record.output_file_id,
+        "error_file_id": record.error_file_id,
+        "created_at": int(record.created_at.timestamp()),
+        "in_progress_at": _seconds(record.in_progress_at),
+        "expires_at": int(record.expires_at.timestamp()),
+        "finalizing_at": _seconds(record.finalizing_at),
+        "completed_at": _seconds(record.completed_at),
+        "failed_at": _seconds(record.failed_at),
+        "expired_at": _seconds(record.expired_at),
+        "cancelling_at": _seconds(record.cancelling_at),
+        "cancelled_at": _seconds(record.cancelled_at),
+        "request_counts": {
+            "total": record.total,
+            "completed": record.completed,
+            "failed": record.failed,
+        },
+        "metadata": dict(record.notes) or None,
+        "routing": dict(record.routing),
+    }
+
+
+async def _check_capacity(routing: JobRouting, service: ServiceDep) -> None:
+    known = {expert.name for expert in await service.experts()}
+    if unknown := sorted(routing.capacity.keys() - known):
+        raise BadRequest(
+            f"routing.capacity names experts that are not registered: {', '.join(unknown)}",
+            "routing.capacity",
+        )
+
+
+def _seconds(moment: datetime | None) -> int | None:
+    return None if moment is None else int(moment.timestamp())

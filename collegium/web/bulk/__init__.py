@@ -1,0 +1,1 @@
+"""Bulk jobs: routed whole, grouped by who answers, checkpointed line by line."""

@@ -1,0 +1,99 @@
+"""Ask the lines of a job: grouped by who answers, each group at its full batch, with patience."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Sequence
+from itertools import count
+
+from collegium.errors import CollegiumError, ExpertTimeout, UnknownModel
+from collegium.experts.bulk.crew import work_through
+from collegium.experts.bulk.lines import Line
+from collegium.experts.client import Json
+from collegium.registry.expert import Expert
+from collegium.router.costs import place_of
+from collegium.router.decision import Decision
+from collegium.web.answering import Answer
+from collegium.web.bulk.plan import request_of
+from collegium.web.chat import query_of
+from collegium.web.service import Service
+
+Answered = Callable[[Line, str, Json], Awaitable[None]]
+Refused = Callable[[Line, CollegiumError], Awaitable[None]]
+Work = tuple[Line, Decision]
+TRIES = 8
+LONGEST_WAIT_S = 30.0
+
+
+class Asking:
+    """Asks lines and hands each result on once; an expert that is down is waited for."""
+
+    def __init__(self, service: Service, answered: Answered, refused: Refused) -> None:
+        self._service = service
+        self._answered = answered
+        self._refused = refused
+        self._experts: dict[str, Expert] = {}
+        self._given_up: set[str] = set()
+
+    async def ask(self, work: Sequence[Work]) -> None:
+        """Return when every line has its result."""
+        self._experts = {e.name: e for e in await self._service.experts()}
+        groups: dict[str, list[Work]] = defaultdict(list)
+        for line, decision in work:
+            expert = self._experts.get(decision.expert)
+            if expert is None or not expert.enabled:
+                message = f"The expert '{decision.expert}' was removed or disabled meanwhile"
+                await self._refused(line, UnknownModel(message, "model"))
+                continue
+            groups[place_of(expert)].append((line, decision))
+        await asyncio.gather(*(self._group(place, items) for place, items in groups.items()))
+
+    def _at_once(self, place: str) -> int:
+        engine = self._service.engines.get(place)
+        settings = self._service.settings
+        return settings.bulk_concurrency if engine is None else engine.spec.max_sequences
+
+    async def _group(self, place: str, work: Sequence[Work]) -> None:
+        """All lines of one place, one expert after the other: few adapters share a batch."""
+        engine = self._service.engines.get(place)
+        if engine is not None:
+            await engine.wait_ready()
+        by_expert = sorted(work, key=lambda item: (item[1].expert, item[0].number))
+        await work_through(by_expert, self._one, at_once=self._at_once(place))
+
+    async def _one(self, item: Work) -> None:
+        line, decision = item
+        expert = self._experts[decision.expert]
+        try:
+            body = await self._tried(line, decision, expert)
+        except CollegiumError as exc:
+            await self._refused(line, exc)
+        else:
+            await self._answered(line, decision.id, body)
+
+    async def _tried(self, line: Line, decision: Decision, expert: Expert) -> Json:
+        """Ask, and ask again after a failure that may pass; nobody waits twice for a dead place."""
+        request = request_of(line.body)
+        await Answer(self._service, decision, expert).begin(query_of(request), None)
+        place = place_of(expert)
+        for attempt in count(1):
+            try:
+                body = await Answer(self._service, decision, expert).whole(request.upstream())
+            except CollegiumError as exc:
+                if not may_pass(exc):
+                    raise
+                if attempt == TRIES or place in self._given_up:
+                    self._given_up.add(place)
+                    raise
+                await asyncio.sleep(min((exc.retry_after_s or 1) * attempt, LONGEST_WAIT_S))
+            else:
+                self._given_up.discard(place)
+                return body
+        raise AssertionError("unreachable")
+
+
+def may_pass(error: CollegiumError) -> bool:
+    """Whether the same request may succeed later."""
+    overloaded = error.http_status == 429
+    return error.retry_after_s is not None or overloaded or isinstance(error, ExpertTimeout)

@@ -1,0 +1,141 @@
+"""Does the open bulk jobs, oldest first, for as long as the service runs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from collegium.errors import CollegiumError
+from collegium.registry.batches import BatchRecord
+from collegium.web.bulk.job import BulkJob
+from collegium.web.service import Service
+
+log = logging.getLogger(__name__)
+LOOK_S = 2.0
+AFTER_FAILURE_S = 10.0
+
+
+class BulkJobs:
+    """One job is worked on at a time: two would take turns at the engines, and so load them twice.
+
+    Of several processes on one data folder only one works, the one that holds the lock; the kernel
+    frees it even after kill -9. A job belongs to the machine that has its files.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._working: str | None = None
+        self._loop: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin in the background."""
+        self._loop = asyncio.create_task(self._run(), name="bulk jobs")
+
+    async def close(self) -> None:
+        """Stop where it is: what is finished is on disk, the rest is asked again."""
+        tasks = [task for task in (self._loop, *self._tasks.values()) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run(self) -> None:
+        folder = self._service.bulk_folder
+        while True:
+            with _lock(folder / ".lock") as held:
+                if held:
+                    await self._work()
+            await asyncio.sleep(LOOK_S)
+
+    async def _work(self) -> None:
+        news = self._service.bulk_news
+        while True:
+            news.clear()
+            try:
+                self._look(await self._service.batches.unfinished())
+                await self._forget_expired_files()
+            except CollegiumError as exc:  # the database is away for a moment
+                log.warning("bulk jobs wait: %s", exc)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(news.wait(), LOOK_S)
+
+    def _look(self, unfinished: tuple[BatchRecord, ...]) -> None:
+        """Begin with the oldest job; what only has to end does so at once."""
+        self._clean({record.id for record in unfinished})
+        for record in unfinished:
+            if record.id in self._tasks or not (self._folder(record.id)).is_dir():
+                continue
+            ending = record.status == "cancelling" or record.expires_at <= datetime.now(UTC)
+            if ending or self._working is None:
+                self._begin(record, working=not ending)
+
+    def _begin(self, record: BatchRecord, *, working: bool) -> None:
+        task = asyncio.create_task(self._do(record), name=record.id)
+        self._tasks[record.id] = task
+        if working:
+            self._working = record.id
+
+    async def _do(self, record: BatchRecord) -> None:
+        try:
+            await BulkJob(self._service, record, self._folder(record.id)).run()
+        except (CollegiumError, OSError) as exc:  # a full disk, a database that is down
+            log.error("bulk job %s waits %.0f s: %s", record.id, AFTER_FAILURE_S, exc)
+            await asyncio.sleep(AFTER_FAILURE_S)
+        except Exception:
+            log.exception("bulk job %s failed", record.id)
+            await self._give_up(record.id)
+        finally:
+            del self._tasks[record.id]
+            if self._working == record.id:
+                self._working = None
+            self._service.bulk_news.set()
+
+    async def _give_up(self, batch_id: str) -> None:
+        error = {
+            "code": "internal_error",
+            "message": "Something unexpected failed in the service; its log says what",
+            "line": None,
+            "param": None,
+        }
+        out_of = ("validating", "in_progress", "cancelling", "finalizing")
+        with contextlib.suppress(CollegiumError):
+            await self._service.batches.become(batch_id, "failed", out_of=out_of, errors=[error])
+
+    def _clean(self, unfinished: set[str]) -> None:
+        """Delete the folders of jobs that have ended: their results are in the file store."""
+        for folder in self._service.bulk_folder.glob("batch_*"):
+            fresh = folder.stat().st_mtime > datetime.now(UTC).timestamp() - 60
+            if folder.name not in unfinished and folder.name not in self._tasks and not fresh:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    async def _forget_expired_files(self) -> None:
+        for record in await self._service.files.expired():
+            self._service.file_store.remove(record.id)
+            await self._service.files.forget(record.id)
+
+    def _folder(self, batch_id: str) -> Path:
+        return self._service.bulk_folder / batch_id
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[bool]:
+    """Try to take the lock; yields whether we have it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(descriptor)

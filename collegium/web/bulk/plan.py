@@ -1,0 +1,156 @@
+"""Who answers which line of a job: decided for all lines together, kept on disk, read again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from collegium.errors import BadRequest, CollegiumError, ExpertUnavailable
+from collegium.experts.bulk.lines import Line
+from collegium.registry.expert import Expert
+from collegium.router.assignment import JobLimits, assign_job
+from collegium.router.decision import Decision, Forecast, Query
+from collegium.router.router import Router
+from collegium.web.chat import query_of
+from collegium.web.schemas import ChatRequest
+
+Array = NDArray[np.float64]
+BY_PRICE, BY_QUALITY = 1e-6, 1e-9
+"""Among experts that are good enough the cheaper one, among equally cheap ones the better one."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The decisions of all lines that can be asked, and why the others can't, by line number."""
+
+    decisions: Mapping[int, Decision]
+    refusals: Mapping[int, CollegiumError]
+
+
+async def make_plan(
+    router: Router,
+    experts: Sequence[Expert],
+    engines: Mapping[str, object],
+    lines: Sequence[Line],
+    limits: JobLimits,
+) -> Plan:
+    """Decide each line, then all lines together; NoFeasibleExpert when the job's limits bind."""
+
+    def unavailable(expert: Expert) -> ExpertUnavailable | None:
+        """An engine of ours that is not ready will be; one that is not ours never comes."""
+        if expert.engine is None or expert.engine in engines:
+            return None
+        return ExpertUnavailable(expert.name, f"its engine '{expert.engine}' is not run here")
+
+    decided: dict[int, tuple[Query, Decision]] = {}
+    refusals: dict[int, CollegiumError] = {}
+    for line in lines:
+        try:
+            query = query_of(request_of(line.body))
+            decided[line.number] = query, await router.decide(query, experts, unavailable)
+        except CollegiumError as exc:
+            refusals[line.number] = exc
+        await asyncio.sleep(0)  # requests of people come in between
+    tolerated = {n: router.tolerated(query) for n, (query, _) in decided.items()}
+    decisions = {n: decision for n, (_, decision) in decided.items()}
+    joint = await asyncio.to_thread(jointly, decisions, tolerated, limits)
+    return Plan(joint, refusals)
+
+
+def request_of(body: Mapping[str, Any]) -> ChatRequest:
+    """A line's body as the API would read it; BadRequest where it would refuse it."""
+    try:
+        request = ChatRequest.model_validate(body)
+    except ValidationError as exc:
+        problems = [f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg']}" for e in exc.errors()]
+        raise BadRequest("; ".join(dict.fromkeys(problems)), "body") from exc
+    if request.stream:
+        raise BadRequest("stream can't be used in a batch", "stream")
+    return request
+
+
+def jointly(
+    decisions: Mapping[int, Decision], tolerated: Mapping[int, float], limits: JobLimits
+) -> dict[int, Decision]:
+    """Move lines between experts so that the job's limits hold at the least loss of quality."""
+    if not decisions or limits == JobLimits():
+        return dict(decisions)
+    names = sorted({f.expert for d in decisions.values() for f in d.forecasts})
+    column = {name: index for index, name in enumerate(names)}
+    value = np.full((len(decisions), len(names)), np.nan)
+    cost = np.full_like(value, np.nan)
+    dearest = max((f.cost_usd for d in decisions.values() for f in d.forecasts), default=0.0) or 1.0
+    for row, (number, decision) in enumerate(decisions.items()):
+        for forecast, worth in _worths(decision, tolerated[number], dearest):
+            value[row, column[forecast.expert]] = worth
+            cost[row, column[forecast.expert]] = forecast.cost_usd
+    chosen = assign_job(value, cost, names, limits).experts
+    return {
+        number: _moved(decision, names[chosen[row]])
+        for row, (number, decision) in enumerate(decisions.items())
+    }
+
+
+def _worths(
+    decision: Decision, tolerated: float, dearest: float
+) -> Iterator[tuple[Forecast, float]]:
+    """What each expert that may answer is worth; a choice that is no matter of quality stays."""
+    if decision.policy != "quality":
+        chosen = decision.forecast
+        yield chosen, chosen.quality or 0.0
+        return
+    able = [f for f in decision.forecasts if f.feasible and f.quality is not None]
+    enough = max(f.quality or 0.0 for f in able) - tolerated
+    for forecast in able:
+        level = forecast.quality or 0.0
+        price = forecast.cost_usd / dearest
+        yield forecast, min(level, enough) - BY_PRICE * price + BY_QUALITY * level
+
+
+def _moved(decision: Decision, expert: str) -> Decision:
+    if expert == decision.expert:
+        return decision
+    found = next(f for f in decision.forecasts if f.expert == expert)
+    chance = f"{found.quality or 0.0:.0%} likely to be right"
+    reason = (
+        f"The job's capacities and budget leave {expert} ({chance}); "
+        f"alone the line would have gone to {decision.expert}."
+    )
+    return replace(
+        decision, expert=expert, policy="bulk", confidence=found.quality or 0.0, reason=reason
+    )
+
+
+def save_plan(plan: Plan, path: Path) -> None:
+    """Write the decisions, whole or not at all; only the chosen expert's forecast is kept."""
+    draft = path.with_suffix(".draft")
+    with draft.open("w", encoding="utf-8") as file:
+        for number, decision in plan.decisions.items():
+            kept = {**asdict(decision), "forecasts": [asdict(decision.forecast)], "line": number}
+            file.write(json.dumps(kept, separators=(",", ":")) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    draft.rename(path)
+
+
+def load_plan(path: Path) -> dict[int, Decision] | None:
+    """The decisions of an earlier process; None where it did not come so far."""
+    if not path.is_file():
+        return None
+    found = {}
+    for text in path.read_text(encoding="utf-8").splitlines():
+        kept = json.loads(text)
+        number = kept.pop("line")
+        del kept["id"]  # a line that is asked anew is a decision of its own in the log
+        forecasts = tuple(Forecast(**f) for f in kept.pop("forecasts"))
+        found[number] = Decision(**kept, forecasts=forecasts)
+    return found

@@ -1,0 +1,347 @@
+"""Bulk jobs through OpenAI's own client, on a service whose experts repeat what they are told."""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import openai
+import pytest
+
+from tests.running_service import RunningService, running_service
+
+pytestmark = pytest.mark.slow
+CHAT: Any = "/v1/chat/completions"
+ENDED = ("completed", "failed", "expired", "cancelled")
+
+
+@pytest.fixture(scope="module")
+def bulk_service(
+    tmp_path_factory: pytest.TempPathFactory, echo_url: str
+) -> Iterator[RunningService]:
+    """No engine: two experts at the echo server, equally good and one of them dear."""
+    folder = tmp_path_factory.mktemp("bulk")
+    with running_service(folder, COLLEGIUM_EMBEDDED="false") as service:
+        register(service, echo_url)
+        yield service
+
+
+def register(service: RunningService, echo_url: str) -> None:
+    for name, price in (("cheap", 1.0), ("dear", 100.0)):
+        new = {"name": name, "kind": "openai", "base_url": echo_url, "output_price": price}
+        answer = httpx.post(f"{service.url}/v1/experts", json=new, timeout=60)
+        assert answer.status_code == 201, answer.text
+
+
+@pytest.fixture
+def sdk(bulk_service: RunningService) -> Iterator[openai.OpenAI]:
+    url = f"{bulk_service.url}/v1"
+    with openai.OpenAI(base_url=url, api_key="none", max_retries=0) as client:
+        yield client
+
+
+def line(custom_id: str, text: str = "hello", model: str = "cheap", **body: Any) -> str:
+    messages = [{"role": "user", "content": text}]
+    request = {"model": model, "messages": messages, **body}
+    return json.dumps({"custom_id": custom_id, "method": "POST", "url": CHAT, "body": request})
+
+
+def submitted(sdk: openai.OpenAI, lines: list[str], **more: Any) -> Any:
+    data = "\n".join(lines).encode()
+    source = sdk.files.create(file=("in.jsonl", io.BytesIO(data)), purpose="batch")
+    window: Any = more.pop("completion_window", "24h")
+    return sdk.batches.create(
+        input_file_id=source.id, endpoint=CHAT, completion_window=window, **more
+    )
+
+
+def ended(sdk: openai.OpenAI, batch: Any, timeout_s: float = 60) -> Any:
+    deadline = time.monotonic() + timeout_s
+    while (batch := sdk.batches.retrieve(batch.id)).status not in ENDED:
+        assert time.monotonic() < deadline, batch
+        time.sleep(0.1)
+    return batch
+
+
+def counted(sdk: openai.OpenAI, batch: Any) -> Any:
+    return sdk.batches.retrieve(batch.id).request_counts
+
+
+def results(sdk: openai.OpenAI, file_id: str | None) -> list[dict[str, Any]]:
+    assert file_id is not None
+    return [json.loads(text) for text in sdk.files.content(file_id).text.splitlines()]
+
+
+def test_a_job_answers_every_line_once(sdk: openai.OpenAI) -> None:
+    """Each result bears its line's id and the body that the line alone would have got."""
+    lines = [line(f"row-{n}", f"text {n}") for n in range(200)]
+    batch = ended(sdk, submitted(sdk, lines, metadata={"for": "a test"}))
+    assert (batch.status, batch.metadata) == ("completed", {"for": "a test"})
+    assert (batch.request_counts.total, batch.request_counts.completed) == (200, 200)
+    assert batch.error_file_id is None
+    found = {r["custom_id"]: r for r in results(sdk, batch.output_file_id)}
+    assert len(found) == 200
+    for n in range(200):
+        response = found[f"row-{n}"]["response"]
+        body = response["body"]
+        assert response["status_code"] == 200
+        assert body["choices"][0]["message"]["content"] == f"Echo: text {n}"
+        assert body["model"] == "cheap"
+    info = sdk.files.retrieve(batch.output_file_id)
+    assert (info.purpose, info.filename) == ("batch_output", f"{batch.id}_output.jsonl")
+
+
+def test_bad_lines_go_to_the_error_file_and_the_job_goes_on(sdk: openai.OpenAI) -> None:
+    """Each with its own reason; the good ones are answered."""
+    lines = [
+        line("good"),
+        "{nonsense",
+        line("good"),
+        line("nobody", model="nobody"),
+        line("no-messages", messages=[]),
+        line("streaming", stream=True),
+        line("good-2"),
+    ]
+    batch = ended(sdk, submitted(sdk, lines))
+    counts = batch.request_counts
+    assert (batch.status, counts.total, counts.completed, counts.failed) == ("completed", 7, 2, 5)
+    assert {r["custom_id"] for r in results(sdk, batch.output_file_id)} == {"good", "good-2"}
+    errors = results(sdk, batch.error_file_id)
+    own = {r["error"]["code"] for r in errors if r["error"]}
+    assert own == {"invalid_json_line", "duplicate_custom_id"}
+    sent = {r["custom_id"]: r["response"] for r in errors if r["response"]}
+    assert sent["nobody"]["status_code"] == 404
+    assert sent["nobody"]["body"]["error"]["code"] == "model_not_found"
+    assert sent["no-messages"]["status_code"] == 400
+    assert "stream" in sent["streaming"]["body"]["error"]["message"]
+
+
+def test_files_are_kept_listed_and_deleted(sdk: openai.OpenAI) -> None:
+    """As the SDK does it, pages included; a file's name is never a path."""
+    data = (line("a") + "\n").encode()
+    made = [
+        sdk.files.create(file=(f"../../etc/{n}.jsonl", io.BytesIO(data)), purpose="batch").id
+        for n in range(3)
+    ]
+    assert sdk.files.content(made[0]).read() == data
+    assert sdk.files.retrieve(made[0]).bytes == len(data)
+    newest = [f.id for f in sdk.files.list(limit=2, purpose="batch")]  # follows the pages
+    assert newest[:3] == made[::-1]
+    oldest = [f.id for f in sdk.files.list(order="asc")]
+    assert oldest.index(made[0]) < oldest.index(made[1])
+    assert sdk.files.delete(made[0]).deleted
+    for gone in (made[0], "../collegium.sqlite3", "file-%2e%2e"):
+        with pytest.raises(openai.NotFoundError):
+            sdk.files.content(gone)
+
+
+def test_a_deleted_input_does_not_harm_its_job(sdk: openai.OpenAI) -> None:
+    """A job keeps what it was given."""
+    batch = submitted(sdk, [line(f"{n}") for n in range(50)])
+    sdk.files.delete(batch.input_file_id)
+    assert ended(sdk, batch).request_counts.completed == 50
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"input_file_id": "file-0"}, "no file"),
+        ({"endpoint": "/v1/embeddings"}, "endpoint"),
+        ({"completion_window": "soon"}, "completion_window"),
+        ({"routing": {"capacity": {"nobody": 1}}}, "not registered"),
+        ({"routing": {"nonsense": 1}}, "routing.nonsense"),
+    ],
+)
+def test_a_wrong_job_is_refused_at_once(
+    bulk_service: RunningService, sdk: openai.OpenAI, change: dict[str, Any], match: str
+) -> None:
+    """Before anything is written down."""
+    source = sdk.files.create(file=("in.jsonl", line("a").encode()), purpose="batch")
+    body = {"input_file_id": source.id, "endpoint": CHAT, "completion_window": "24h"} | change
+    answer = httpx.post(f"{bulk_service.url}/v1/batches", json=body)
+    assert answer.status_code in (400, 404)
+    assert match in answer.json()["error"]["message"]
+
+
+def test_an_empty_file_fails_the_job(sdk: openai.OpenAI) -> None:
+    """The reason is in the job's errors."""
+    batch = ended(sdk, submitted(sdk, [""]))
+    assert batch.status == "failed"
+    assert batch.errors.data[0].code == "empty_file"
+
+
+def test_uploads_that_make_no_sense_are_refused(bulk_service: RunningService) -> None:
+    """Wrong purpose, no file, no form."""
+    url = f"{bulk_service.url}/v1/files"
+    file = {"file": ("in.jsonl", b"{}")}
+    assert httpx.post(url, files=file, data={"purpose": "fine-tune"}).status_code == 400
+    assert (
+        httpx.post(url, files={"other": ("x", b"1")}, data={"purpose": "batch"}).status_code == 400
+    )
+    assert httpx.post(url, json={}).status_code == 400
+    kept = {"purpose": "batch", "expires_after[anchor]": "created_at"}
+    assert httpx.post(url, files=file, data=kept).status_code == 400
+    hour = kept | {"expires_after[seconds]": "3600"}
+    assert httpx.post(url, files=file, data=hour).json()["expires_at"] > time.time() + 3500
+
+
+def test_a_budget_over_the_job_moves_lines_to_the_cheap_expert(
+    bulk_service: RunningService, sdk: openai.OpenAI
+) -> None:
+    """Both know conversion; the dear one is better, and the budget buys it some lines only."""
+    from collegium.experts.specialists import TASKS
+
+    for name, level in (("cheap", 0.8), ("dear", 0.95)):
+        skills = {"skills": {"conversion": level}}
+        url = f"{bulk_service.url}/v1/experts/{name}"
+        assert httpx.patch(url, json=skills).status_code == 200
+    asked = TASKS["conversion"].examples("test", 20)
+    lines = [line(str(n), e.prompt, model="auto", max_tokens=100) for n, e in enumerate(asked)]
+    free = ended(sdk, submitted(sdk, lines))
+    experts = [r["response"]["body"]["model"] for r in results(sdk, free.output_file_id)]
+    assert experts.count("dear") > 15
+    capped: Any = {"routing": {"capacity": {"dear": 4}}}
+    batch = ended(sdk, submitted(sdk, lines, extra_body=capped))
+    found = results(sdk, batch.output_file_id)
+    assert [r["response"]["body"]["model"] for r in found].count("dear") == 4
+    moved = [r["response"]["body"]["collegium"]["decision"] for r in found]
+    assert "bulk" in {decision["policy"] for decision in moved}
+    poor: Any = {"routing": {"max_cost_usd": 1e-9}}
+    refused = ended(sdk, submitted(sdk, lines, extra_body=poor))
+    assert refused.status == "failed"
+    assert "cheapest experts would cost" in refused.errors.data[0].message
+
+
+@pytest.fixture
+def slow_expert(bulk_service: RunningService, tmp_path: Path) -> Iterator[str]:
+    """An expert that accepts connections and never answers."""
+    import socket
+
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(256)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+        put_in_registry(bulk_service, "mute", url)
+        yield "mute"
+
+
+def put_in_registry(service: RunningService, name: str, url: str) -> None:
+    """Past the probe, which a mute expert can't pass."""
+    import asyncio
+
+    from collegium.registry.database import Database
+    from collegium.registry.expert import Expert
+    from collegium.registry.experts import ExpertRegistry
+
+    async def add() -> None:
+        database = Database(f"sqlite+aiosqlite:///{service.data_dir / 'collegium.sqlite3'}")
+        registry = ExpertRegistry(database)
+        if name in {e.name for e in await registry.list()}:
+            await registry.remove(name)
+        await registry.add(Expert(name, "openai", "mute", base_url=url))
+        await database.close()
+
+    asyncio.run(add())
+
+
+def test_cancelling_keeps_what_is_answered(sdk: openai.OpenAI, slow_expert: str) -> None:
+    """What was finished is in the output file; a second cancel is refused."""
+    lines = [line("fast"), *(line(f"slow-{n}", model=slow_expert) for n in range(5))]
+    batch = submitted(sdk, lines)
+    while counted(sdk, batch).completed < 1:
+        time.sleep(0.1)
+    assert sdk.batches.cancel(batch.id).status == "cancelling"
+    batch = ended(sdk, batch)
+    assert batch.status == "cancelled"
+    assert batch.cancelled_at is not None
+    assert [r["custom_id"] for r in results(sdk, batch.output_file_id)] == ["fast"]
+    with pytest.raises(openai.ConflictError, match="cancelled already"):
+        sdk.batches.cancel(batch.id)
+
+
+def test_lines_that_are_late_expire(sdk: openai.OpenAI, slow_expert: str) -> None:
+    """Answered lines are kept, the others say that their time was over."""
+    lines = [line("fast"), line("slow", model=slow_expert)]
+    batch = ended(sdk, submitted(sdk, lines, completion_window="4s"))
+    assert batch.status == "expired"
+    assert [r["custom_id"] for r in results(sdk, batch.output_file_id)] == ["fast"]
+    late = results(sdk, batch.error_file_id)
+    assert [(r["custom_id"], r["error"]["code"]) for r in late] == [("slow", "batch_expired")]
+
+
+def test_jobs_are_listed_newest_first(sdk: openai.OpenAI) -> None:
+    """Pages as the SDK follows them."""
+    made = [submitted(sdk, [line("a")]).id for _ in range(3)]
+    assert [b.id for b in sdk.batches.list(limit=2)][:3] == made[::-1]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_kill_9_loses_and_repeats_no_finished_line(
+    tmp_path: Path, echo_url: str, seed: int
+) -> None:
+    """Killed at random moments until it is done: every line exactly once, by its number and id."""
+    rng = random.Random(seed)
+    lines = [line(f"row-{n}", f"text {n}") for n in range(1500)]
+    lines[7] = "{nonsense"
+    batch: Any = None
+    for kill in range(20):
+        with running_service(tmp_path, COLLEGIUM_EMBEDDED="false") as service:
+            url = f"{service.url}/v1"
+            with openai.OpenAI(base_url=url, api_key="none", max_retries=0) as sdk:
+                if batch is None:
+                    register(service, echo_url)
+                    batch = submitted(sdk, lines)
+                if kill < 3:
+                    time.sleep(rng.uniform(0.1, 1.5))
+                    service.process.kill()
+                    service.process.wait()
+                    continue
+                batch = ended(sdk, batch, 120)
+                found = results(sdk, batch.output_file_id)
+                errors = results(sdk, batch.error_file_id)
+                break
+    assert batch.status == "completed"
+    assert sorted(r["custom_id"] for r in found) == sorted(
+        f"row-{n}" for n in range(1500) if n != 7
+    )
+    assert len({r["id"] for r in found}) == 1499
+    assert [r["error"]["code"] for r in errors] == ["invalid_json_line"]
+    for record in found:
+        said = record["response"]["body"]["choices"][0]["message"]["content"]
+        assert said == f"Echo: text {record['custom_id'].removeprefix('row-')}"
+
+
+def command(service: RunningService, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return service.cli("batch", *arguments)
+
+
+def test_the_command_submits_waits_and_fetches(
+    bulk_service: RunningService, tmp_path: Path
+) -> None:
+    """`collegium batch` from the input file to the results file."""
+    source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_text("\n".join(line(f"{n}") for n in range(30)))
+    done = command(bulk_service, "submit", str(source), "--wait", "--json")
+    assert done.returncode == 0, done.stderr
+    batch = json.loads(done.stdout)
+    assert batch["status"] == "completed"
+    assert "30/30" in done.stderr
+    shown = json.loads(command(bulk_service, "status", batch["id"], "--json").stdout)
+    assert shown["request_counts"]["completed"] == 30
+    assert batch["id"] in command(bulk_service, "status").stdout
+    fetched = command(bulk_service, "results", batch["id"], "--out", str(target))
+    assert fetched.returncode == 0, fetched.stderr
+    assert len(target.read_text().splitlines()) == 30
+    printed = command(bulk_service, "results", batch["id"])
+    assert len(printed.stdout.splitlines()) == 30
+    again = command(bulk_service, "cancel", batch["id"])
+    assert (again.returncode, "already" in again.stderr) == (1, True)
+    missing = command(bulk_service, "status", "batch_none")
+    assert (missing.returncode, "no batch" in missing.stderr) == (1, True)

@@ -1,0 +1,83 @@
+"""The order of a bulk job's groups, and the reading of its lines."""
+
+from __future__ import annotations
+
+import json
+from itertools import permutations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from collegium.experts.bulk.lines import BadLine, Line, read_lines
+from collegium.experts.bulk.order import Group, best_schedule, schedule
+
+CHAT = "/v1/chat/completions"
+seconds = st.floats(0.1, 100)
+groups = st.lists(
+    st.builds(Group, st.uuids().map(str), seconds, seconds, st.sampled_from([1.0, 2.0, 4.0])),
+    min_size=1,
+    max_size=5,
+)
+
+
+def test_with_room_for_one_the_resident_engine_goes_first() -> None:
+    """Its load is saved; all else is the sum of loads and work."""
+    work = [Group(n, 10.0, 30.0, 4.0) for n in ("a", "b", "c")]
+    best = best_schedule(work, 4.0, resident=["b"])
+    assert best.order[0] == "b"
+    assert best.makespan_s == pytest.approx(3 * 10 + 2 * 30)
+
+
+def test_with_room_for_two_the_long_group_does_not_wait() -> None:
+    """Two short groups share one place while the long one has the other."""
+    work = [Group("s1", 5, 5, 1), Group("s2", 5, 5, 1), Group("long", 15, 5, 1)]
+    assert best_schedule(work, 2.0).makespan_s == pytest.approx(20)
+
+
+@settings(max_examples=60, deadline=None)
+@given(groups, st.sampled_from([1.0, 2.0, 4.0, 8.0]))
+def test_no_other_order_ends_earlier(work: list[Group], budget: float) -> None:
+    """Compared with every order, and with the bounds that no schedule beats."""
+    best = best_schedule(work, budget)
+    tried = [schedule(order, budget, frozenset()) for order in permutations(work)]
+    assert best.makespan_s == pytest.approx(min(s.makespan_s for s in tried))
+    assert best.makespan_s >= max(g.load_s + g.work_s for g in work) - 1e-9
+    area = sum((g.load_s + g.work_s) * min(g.memory_gib, budget) for g in work)
+    assert best.makespan_s >= area / budget - 1e-6
+    assert set(best.order) == {g.name for g in work}
+
+
+def test_many_groups_are_ordered_without_trying_all() -> None:
+    """Longest first is within 4/3 of the bound for equal engines (Graham 1969)."""
+    work = [Group(str(n), float(1 + n * 7 % 11), 2.0, 1.0) for n in range(40)]
+    best = best_schedule(work, 4.0)
+    assert best.makespan_s <= sum(g.load_s + g.work_s for g in work) / 4 * 4 / 3
+
+
+def raw(**fields: object) -> bytes:
+    line = {"custom_id": "1", "method": "POST", "url": CHAT, "body": {}} | fields
+    return json.dumps(line).encode() + b"\n"
+
+
+def test_lines_are_read_and_bad_ones_said_why() -> None:
+    """Each bad line is one error; the good ones around it stay."""
+    source = [
+        raw(),
+        b"\n",
+        b"{nonsense\n",
+        raw(custom_id="2", url="/v1/embeddings"),
+        raw(),
+        raw(custom_id=7),
+        b"\xff\xfe\n",
+        raw(custom_id="3", body=[]),
+        raw(custom_id="4", model="x"),
+        b"[" * 100_000 + b"\n",
+        raw(custom_id="5").rstrip(b"\n"),
+    ]
+    found = list(read_lines(source, CHAT))
+    assert [f.number for f in found] == [1, 3, 4, 5, 6, 7, 8, 9, 10, 11]
+    assert [f.custom_id for f in found if isinstance(f, Line)] == ["1", "5"]
+    codes = [f.code for f in found if isinstance(f, BadLine)]
+    json_, request, id_ = "invalid_json_line", "invalid_request", "invalid_custom_id"
+    assert codes == [json_, request, "duplicate_custom_id", id_, json_, request, request, json_]
