@@ -6,6 +6,7 @@ CollegiumError                500
 │   └── ModelPackageMissing        the embedded models are not installed
 ├── BadRequest                400  the caller can mend it
 │   ├── Unauthorized          401
+│   ├── Forbidden             403
 │   ├── UnknownModel          404
 │   ├── UnknownDecision       404
 │   ├── UnknownFile           404
@@ -22,6 +23,7 @@ CollegiumError                500
 ├── KernelMisuse              500  a kernel got shapes, ids or options that it can't compute
 └── ExpertError               502  an expert failed
     ├── ExpertUnavailable     503  down, starting or refusing connections
+    ├── ExpertBusy            429  its queue is full, or too long for the request's deadline
     ├── ExpertTimeout         504
     ├── QuorumMissed          502  too few members of a panel answered
     └── ExpertRejected        4xx  the expert refused this request
@@ -79,6 +81,13 @@ class Unauthorized(BadRequest):
 
     http_status = 401
     code = "invalid_api_key"
+
+
+class Forbidden(BadRequest):
+    """The API key is good, but not for this."""
+
+    http_status = 403
+    code = "forbidden"
 
 
 class UnknownModel(BadRequest):
@@ -195,6 +204,17 @@ class ExpertUnavailable(ExpertError):
     code = "expert_unavailable"
 
     def __init__(self, expert: str, message: str, retry_after_s: int = 5) -> None:
+        super().__init__(expert, message)
+        self.retry_after_s = retry_after_s
+
+
+class ExpertBusy(ExpertError):
+    """Too many wait for the expert; to come back later is better than to wait in vain."""
+
+    http_status = 429
+    code = "expert_busy"
+
+    def __init__(self, expert: str, message: str, retry_after_s: int = 1) -> None:
         super().__init__(expert, message)
         self.retry_after_s = retry_after_s
 

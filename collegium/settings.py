@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -33,6 +33,9 @@ class Settings(BaseSettings):
     port: Port = Field(8000, description="Port that the service listens on.")
     api_key: SecretStr | None = Field(
         None, min_length=8, description="Callers must send this key as a bearer token."
+    )
+    caller_keys: dict[str, Annotated[SecretStr, Field(min_length=8)]] = Field(
+        {}, description="More keys by their callers' names; they may ask, not change experts."
     )
     data_dir: Path = Field(
         default_factory=lambda: _home("XDG_DATA_HOME", ".local/share"),
@@ -72,6 +75,15 @@ class Settings(BaseSettings):
     request_timeout_s: float = Field(
         120.0, gt=0, description="Longest wait for the next byte of an expert's answer."
     )
+    first_token_timeout_s: float = Field(
+        60.0, gt=0, description="Longest wait for the first chunk of a streamed answer."
+    )
+    queue_depth: int = Field(
+        128, ge=1, description="Requests that may wait for one expert; more are refused (429)."
+    )
+    remote_concurrency: int = Field(
+        64, ge=1, description="Requests a remote endpoint gets at once, all replicas together."
+    )
     record_prompts: bool = Field(
         True, description="Keep the text of queries beside their decisions, to train routers on."
     )
@@ -99,6 +111,14 @@ class Settings(BaseSettings):
         """Arguments win over the environment, the environment over the file."""
         toml = TomlConfigSettingsSource(settings_cls, toml_file=config_file())
         return init_settings, env_settings, toml
+
+    @model_validator(mode="after")
+    def _callers_need_an_administrator(self) -> Settings:
+        if self.caller_keys and self.api_key is None:
+            raise ValueError("caller_keys need an api_key, for who may change experts")
+        if "api_key" in self.caller_keys:
+            raise ValueError("caller_keys: 'api_key' is the name of the administrator's own key")
+        return self
 
     @property
     def registry_url(self) -> str:

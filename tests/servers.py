@@ -95,10 +95,10 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 
 @contextmanager
-def redis_server() -> Iterator[RedisServer]:
-    """Start a Redis that keeps nothing on disk."""
+def redis_server(port: int | None = None) -> Iterator[RedisServer]:
+    """Start a Redis that keeps nothing on disk, on a free port or where one was before."""
     program = find_program("redis-server", package="redis-server")
-    port = free_port()
+    port = port or free_port()
     options = ["--bind", "127.0.0.1", "--port", str(port), "--requirepass", PASSWORD]
     with _folder(None) as folder:
         command = [str(program), *options, "--save", "", "--dir", str(folder)]

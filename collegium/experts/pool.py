@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import Any
 
-from collegium.errors import ExpertUnavailable
+from collegium.errors import ExpertTimeout, ExpertUnavailable
 from collegium.experts.client import ExpertClient, HttpExpert, Json
+from collegium.experts.dispatch.dispatcher import Dispatcher, Spot
+from collegium.experts.dispatch.terms import ANY_TIME, Terms
 from collegium.experts.engine_expert import EngineExpert, EngineLink
 from collegium.experts.litellm_client import LiteLLMExpert
 from collegium.experts.roster import adapter_folder
@@ -17,35 +20,76 @@ from collegium.registry.expert import Expert
 
 
 class Pool:
-    """Clients by expert, made on first use and made anew when the expert changes."""
+    """Clients by expert, made on first use and made anew when the expert changes.
 
-    def __init__(self, engines: Mapping[str, Supervisor], *, timeout_s: float) -> None:
+    Each request waits for its turn: a place that answers (an engine, an endpoint) runs so many at
+    once as its batch holds.
+    """
+
+    def __init__(
+        self,
+        engines: Mapping[str, Supervisor],
+        *,
+        timeout_s: float,
+        first_token_timeout_s: float | None = None,
+        remote_concurrency: int = 64,
+        dispatcher: Dispatcher | None = None,
+    ) -> None:
         self.engines = engines
-        self._links = {name: EngineLink(engine, timeout_s) for name, engine in engines.items()}
+        self.dispatcher = dispatcher or Dispatcher(patience_s=timeout_s)
+        self._links: dict[str, EngineLink] = {}
         self._timeout_s = timeout_s
+        self._first_token_timeout_s = first_token_timeout_s or timeout_s
+        self._remote_concurrency = remote_concurrency
         self._clients: dict[str, tuple[Expert, ExpertClient]] = {}
         self._retired: list[ExpertClient] = []
 
-    async def complete(self, expert: Expert, body: Mapping[str, Any]) -> Json:
-        """Ask an expert and return its whole answer."""
-        return await (await self._client(expert)).complete(body)
-
-    async def stream(self, expert: Expert, body: Mapping[str, Any]) -> AsyncIterator[Json]:
-        """Ask an expert and yield its answer's chunks; closing cancels the generation."""
+    async def complete(
+        self, expert: Expert, body: Mapping[str, Any], terms: Terms = ANY_TIME
+    ) -> Json:
+        """Ask an expert when it is this request's turn, and return its whole answer."""
         client = await self._client(expert)
-        async with aclosing(client.stream(body)) as chunks:  # type: ignore[type-var]
+        async with self.dispatcher.turn(expert, self.spot(expert), terms) as turn:
+            answer = await client.complete(body)
+            turn.first()
+            return answer
+
+    async def stream(
+        self, expert: Expert, body: Mapping[str, Any], terms: Terms = ANY_TIME
+    ) -> AsyncIterator[Json]:
+        """Ask an expert and yield its answer's chunks; closing cancels the generation."""
+        client, spot = await self._client(expert), self.spot(expert)
+        async with (
+            self.dispatcher.turn(expert, spot, terms) as turn,
+            aclosing(client.stream(body)) as chunks,  # type: ignore[type-var]
+        ):
+            first = await self._first(expert, chunks)
+            if first is None:
+                return
+            await self.dispatcher.began(spot, turn)
+            yield first
             async for chunk in chunks:
                 yield chunk
 
     def unavailable(self, expert: Expert) -> ExpertUnavailable | None:
         """Say why an expert can't answer now; None when nothing is known against it."""
-        if expert.engine is None:
-            return None
         try:
-            self._link(expert).engine.require_ready(expert.name)
+            return self.dispatcher.refusal(expert, self.spot(expert))
         except ExpertUnavailable as exc:
             return exc
-        return None
+
+    def spot(self, expert: Expert) -> Spot:
+        """Where an expert is asked; ExpertUnavailable when its engine is not ready.
+
+        Each process of an engine has circuits of its own: a new one starts without blame.
+        """
+        if expert.engine is None:
+            place = expert.base_url or expert.name
+            return Spot(place, self._remote_concurrency, expert.name, shared=True)
+        engine = self._link(expert).engine
+        engine.require_ready(expert.name)
+        circuit = f"{expert.name} on {engine.name} {engine.incarnation}"
+        return Spot(engine.name, engine.spec.max_sequences, circuit, shared=False)
 
     async def aclose(self) -> None:
         """Close every client."""
@@ -53,6 +97,15 @@ class Pool:
             await client.aclose()
         for link in self._links.values():
             await link.aclose()
+        await self.dispatcher.aclose()
+
+    async def _first(self, expert: Expert, chunks: AsyncIterator[Json]) -> Json | None:
+        """The first chunk; ExpertTimeout where it does not come, None where there is none."""
+        try:
+            async with asyncio.timeout(self._first_token_timeout_s):
+                return await anext(chunks, None)
+        except TimeoutError as exc:
+            raise ExpertTimeout(expert.name, "no first token in time") from exc
 
     async def _client(self, expert: Expert) -> ExpertClient:
         known = self._clients.get(expert.name)
@@ -83,10 +136,14 @@ class Pool:
         )
 
     def _link(self, expert: Expert) -> EngineLink:
-        link = self._links.get(expert.engine or "")
-        if link is None:
+        name = expert.engine or ""
+        engine = self.engines.get(name)
+        if engine is None:
             message = f"its engine '{expert.engine}' is not run by this service"
             raise ExpertUnavailable(expert.name, message, retry_after_s=60)
+        link = self._links.get(name)
+        if link is None or link.engine is not engine:
+            link = self._links[name] = EngineLink(engine, self._timeout_s)
         return link
 
 

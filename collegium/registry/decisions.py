@@ -47,6 +47,10 @@ class OutcomeRecord:
     decision_id: str
     status: Status
     error: str | None = None
+    expert: str | None = None
+    """Who answered, where that may not be who was chosen."""
+    tried: Sequence[Mapping[str, Any]] | None = None
+    """Who else was asked, and why that became nothing."""
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     cost_usd: float | None = None
@@ -74,6 +78,11 @@ class LoggedDecision:
     decision: DecisionRecord
     outcome: OutcomeRecord | None
     feedback: tuple[FeedbackRecord, ...]
+
+    @property
+    def answered_by(self) -> str:
+        """The expert whose answer this is: the chosen one, unless another took its place."""
+        return (self.outcome and self.outcome.expert) or self.decision.expert
 
 
 class DecisionLog:

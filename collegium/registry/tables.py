@@ -172,6 +172,8 @@ class OutcomeRow(Table):
     )
     status: Mapped[str]
     error: Mapped[str | None]
+    expert: Mapped[str | None]
+    tried: Mapped[list[dict[str, Any]] | None]
     prompt_tokens: Mapped[int | None]
     completion_tokens: Mapped[int | None]
     cost_usd: Mapped[float | None]

@@ -19,18 +19,18 @@ def recorded(log: Sequence[LoggedDecision], experts: Sequence[Expert]) -> dict[s
     """
     places = {expert.name: place_of(expert) for expert in experts}
     answers = sorted(
-        (entry for entry in log if entry.outcome and entry.decision.expert in places),
+        (entry for entry in log if entry.outcome and entry.answered_by in places),
         key=lambda entry: entry.decision.created_at,
     )
     found: dict[str, list[Timing]] = {}
     for entry, load in zip(answers, _loads(answers, places), strict=True):
         if (timing := _timing(entry, load)) is not None:
-            found.setdefault(entry.decision.expert, []).append(timing)
+            found.setdefault(entry.answered_by, []).append(timing)
     return found
 
 
 def _loads(answers: Sequence[LoggedDecision], places: dict[str, str]) -> list[float]:
-    where = np.array([places[entry.decision.expert] for entry in answers])
+    where = np.array([places[entry.answered_by] for entry in answers])
     began = np.array([entry.decision.created_at.timestamp() for entry in answers])
     ended = np.array([e.outcome.finished_at.timestamp() if e.outcome else 0.0 for e in answers])
     found = np.zeros(len(answers))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 from collegium.errors import CollegiumError
 from collegium.experts.client import Json
+from collegium.experts.dispatch.attempts import Attempts
+from collegium.experts.dispatch.terms import ANY_TIME, Terms
 from collegium.registry.decisions import DecisionRecord, OutcomeRecord
 from collegium.registry.expert import Expert
 from collegium.router.costs import price_usd
@@ -21,26 +23,44 @@ from collegium.web.service import Service
 Status = Literal["ok", "error", "cancelled"]
 
 
-async def decide(service: Service, query: Query, session: str | None) -> tuple[Decision, Expert]:
-    """Let the router decide, with what is known of the conversation."""
+async def decide(
+    service: Service, query: Query, session: str | None
+) -> tuple[Decision, tuple[Expert, ...]]:
+    """Let the router decide, with what is known of the conversation.
+
+    The expert that it chose comes first, then those that may take its place, best first.
+    """
     experts = await service.experts()
     query = replace(query, session_expert=await service.session_expert(session))
     decision = await service.router.decide(query, experts, service.pool.unavailable)
-    return decision, next(e for e in experts if e.name == decision.expert)
+    by_name = {e.name: e for e in experts}
+    fitting = [f.expert for f in decision.forecasts if f.feasible and f.expert != decision.expert]
+    return decision, tuple(by_name[name] for name in (decision.expert, *fitting))
 
 
 class Answer:
     """An answer in the making. Every way out of it records one outcome."""
 
-    def __init__(self, service: Service, decision: Decision, expert: Expert) -> None:
+    def __init__(
+        self,
+        service: Service,
+        decision: Decision,
+        candidates: Sequence[Expert],
+        terms: Terms = ANY_TIME,
+    ) -> None:
         self.decision = decision
         self._service = service
-        self._expert = expert
+        self._attempts = Attempts(service.pool, candidates, terms)
         self._started = time.perf_counter()
         self._ttft_ms: float | None = None
         self._usage: tuple[int, int] = (0, 0)
         self._outcome: Json | None = None
         self._load = 0
+
+    @property
+    def expert(self) -> Expert:
+        """Who answers: the chosen one, or who took its place before the answer began."""
+        return self._attempts.expert
 
     async def begin(self, query: Query, session: str | None) -> None:
         """Write the decision down before anything is asked: it outlives a crash."""
@@ -54,8 +74,8 @@ class Answer:
     async def whole(self, body: Mapping[str, Any]) -> Json:
         """Ask and return the whole answer."""
         try:
-            with self._service.speeds.answering(self._expert) as self._load:
-                answer = await self._service.pool.complete(self._expert, body)
+            with self._service.speeds.answering(self.expert) as self._load:
+                answer = await self._attempts.complete(body)
         except CollegiumError as exc:
             self._finish("error", str(exc))
             raise
@@ -65,7 +85,7 @@ class Answer:
         self._count(answer.get("usage"))
         outcome = self._finish("ok")
         labels = {"decision": decision_json(self.decision), "outcome": outcome}
-        return {**answer, "model": self._expert.name, "collegium": labels}
+        return {**answer, "model": self.expert.name, "collegium": labels}
 
     async def chunks(self, body: Mapping[str, Any], *, usage: bool) -> AsyncGenerator[Json]:
         """Ask and yield the answer's chunks: the decision on the first, the outcome on the last."""
@@ -107,19 +127,23 @@ class Answer:
             yield usage_chunk
 
     async def _asked(self, body: Mapping[str, Any]) -> AsyncGenerator[Json]:
-        stream = _generator(self._service.pool.stream(self._expert, body))
-        with self._service.speeds.answering(self._expert) as self._load:
-            async with aclosing(stream) as chunks:
+        with self._service.speeds.answering(self.expert) as self._load:
+            async with aclosing(self._attempts.stream(body)) as chunks:
                 async for chunk in chunks:
                     if self._ttft_ms is None and _has_text(chunk):
                         self._ttft_ms = self._elapsed_ms()
-                    yield {**chunk, "model": self._expert.name}
+                    yield {**chunk, "model": self.expert.name}
 
     def _first(self, chunk: Json) -> Json:
         route = self.decision.policy
-        metadata = {"route": route, "model": self._expert.name, "provider": "collegium"}
-        decision = {"decision": decision_json(self.decision)}
-        return {**chunk, "x-router-metadata": metadata, "collegium": decision}
+        metadata = {"route": route, "model": self.expert.name, "provider": "collegium"}
+        labels: Json = {"decision": decision_json(self.decision), "expert": self.expert.name}
+        if self._attempts.tried:
+            labels["tried"] = self._tried()
+        return {**chunk, "x-router-metadata": metadata, "collegium": labels}
+
+    def _tried(self) -> list[Json]:
+        return [asdict(tried) for tried in self._attempts.tried]
 
     def _count(self, usage: Any) -> None:
         if isinstance(usage, Mapping):
@@ -134,20 +158,23 @@ class Answer:
         if self._outcome is not None:
             return self._outcome
         latency_ms, service = self._elapsed_ms(), self._service
-        cost = price_usd(self._expert, *self._usage)
+        cost = price_usd(self.expert, *self._usage)
         record = OutcomeRecord(
             decision_id=self.decision.id,
             status=status,
+            expert=self.expert.name,
+            tried=self._tried() or None,
             error=error,
             prompt_tokens=self._usage[0],
             completion_tokens=self._usage[1],
             cost_usd=cost,
             latency_ms=latency_ms,
             ttft_ms=self._ttft_ms,
-            energy_j=service.speeds.energy_j(self._expert, latency_ms),
+            energy_j=service.speeds.energy_j(self.expert, latency_ms),
         )
         service.spawn(service.log.finish(record))
-        name = self._expert.name
+        name = self.expert.name
+        service.metrics.ended(self.decision)
         service.metrics.answered(name, status, latency_ms, self._ttft_ms, self._usage, cost)
         if status == "ok":
             service.speeds.learn(
@@ -188,18 +215,21 @@ def decision_record(decision: Decision, query: Query, session: str | None) -> De
     )
 
 
-def decision_headers(decision: Decision, cost_usd: float | None = None) -> dict[str, str]:
-    """The headers that tell who answers and why."""
+def decision_headers(
+    decision: Decision, expert: str | None = None, cost_usd: float | None = None
+) -> dict[str, str]:
+    """The headers that tell who answers (by default the chosen one) and why."""
+    expert = expert or decision.expert
     cost = decision.forecast.cost_usd if cost_usd is None else cost_usd
     return {
-        "x-collegium-expert": decision.expert,
+        "x-collegium-expert": expert,
         "x-collegium-policy": decision.policy,
         "x-collegium-confidence": f"{decision.confidence:.4f}",
         "x-collegium-cost-usd": f"{cost:.8f}",
         "x-collegium-overhead-ms": f"{decision.overhead_ms:.2f}",
         "x-collegium-decision-id": decision.id,
         "X-Router-Route": decision.policy,
-        "X-Router-Model": decision.expert,
+        "X-Router-Model": expert,
     }
 
 
@@ -211,14 +241,3 @@ def _has_text(chunk: Json) -> bool:
 def _merged(chunk: Json, labels: Mapping[str, Any]) -> Json:
     before = chunk.get("collegium") or {}
     return {**chunk, "collegium": {**before, **labels["collegium"]}}
-
-
-async def _generator(chunks: AsyncIterator[Json]) -> AsyncGenerator[Json]:
-    """An async iterator as a generator, which can be closed."""
-    try:
-        async for chunk in chunks:
-            yield chunk
-    finally:
-        close = getattr(chunks, "aclose", None)
-        if close is not None:
-            await close()

@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Response
 
 from collegium.experts.client import Json
 from collegium.registry.expert import Expert
 from collegium.router.router import VIRTUAL_MODELS
-from collegium.web.dependencies import ServiceDep
+from collegium.web.dependencies import ServiceDep, administrate
 from collegium.web.schemas import ExpertChanges, NewExpert
 
 routes = APIRouter()
+ADMIN = [Depends(administrate)]
 CREATED = 1_760_000_000  # OpenAI's shape wants a time; experts are not dated
 
 
@@ -34,7 +35,7 @@ async def experts(service: ServiceDep) -> Json:
     return {"object": "list", "data": [asdict(e) for e in await service.experts()]}
 
 
-@routes.post("/v1/experts", status_code=201)
+@routes.post("/v1/experts", status_code=201, dependencies=ADMIN)
 async def add(body: NewExpert, service: ServiceDep) -> Json:
     """Check, probe and register an expert; the next request may go to it."""
     fields = body.model_dump()
@@ -43,14 +44,14 @@ async def add(body: NewExpert, service: ServiceDep) -> Json:
     return {"expert": asdict(expert), "probe": asdict(report)}
 
 
-@routes.patch("/v1/experts/{name}")
+@routes.patch("/v1/experts/{name}", dependencies=ADMIN)
 async def change(name: str, body: ExpertChanges, service: ServiceDep) -> Json:
     """Change an expert; the next request knows it."""
     changes: dict[str, Any] = body.model_dump(exclude_unset=True, exclude_none=True)
     return asdict(await service.registry.update(name, **changes))
 
 
-@routes.delete("/v1/experts/{name}", status_code=204)
+@routes.delete("/v1/experts/{name}", status_code=204, dependencies=ADMIN)
 async def remove(name: str, service: ServiceDep) -> Response:
     """Forget an expert; its recorded decisions stay."""
     await service.registry.remove(name)

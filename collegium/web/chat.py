@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import aclosing
 from typing import Annotated, Any
@@ -13,11 +14,12 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from collegium.errors import BadRequest, CollegiumError
 from collegium.experts.client import Json
+from collegium.experts.dispatch.terms import Terms
 from collegium.router.conversation import query_text, text_of
 from collegium.router.costs import prompt_tokens_of
-from collegium.router.decision import Query
+from collegium.router.decision import Decision, Query
 from collegium.web.answering import Answer, decide, decision_headers, decision_json
-from collegium.web.dependencies import ServiceDep
+from collegium.web.dependencies import CallerDep, ServiceDep
 from collegium.web.error_responses import error_body
 from collegium.web.schemas import ChatRequest
 
@@ -34,12 +36,20 @@ async def route(body: ChatRequest, service: ServiceDep, session: SessionId = Non
 
 @routes.post("/v1/chat/completions")
 async def chat_completions(
-    request: Request, body: ChatRequest, service: ServiceDep, session: SessionId = None
+    request: Request,
+    body: ChatRequest,
+    service: ServiceDep,
+    caller: CallerDep,
+    session: SessionId = None,
 ) -> Response:
     """Route a conversation and answer it, whole or as server-sent events."""
     query = query_of(body)
-    decision, expert = await decide(service, query, session)
-    answer = Answer(service, decision, expert)
+    arrived = time.monotonic()
+    decision, candidates = await decide(service, query, session)
+    if not (decision.policy != "named" if body.routing.failover is None else body.routing.failover):
+        candidates = candidates[:1]
+    terms = terms_of(body, caller, arrived, decision)
+    answer = Answer(service, decision, candidates, terms)
     await answer.begin(query, session)
     if body.stream:
         return await streamed(answer, body)
@@ -47,7 +57,7 @@ async def chat_completions(
     if whole is None:
         return Response(status_code=499)  # nobody reads it
     cost = whole["collegium"]["outcome"]["cost_usd"]
-    return JSONResponse(whole, headers=decision_headers(decision, cost))
+    return JSONResponse(whole, headers=decision_headers(decision, answer.expert.name, cost))
 
 
 def query_of(body: ChatRequest) -> Query:
@@ -61,11 +71,23 @@ def query_of(body: ChatRequest) -> Query:
     return Query(text, body.model, body.routing.limits(), max_tokens, prompt_tokens)
 
 
+def terms_of(body: ChatRequest, caller: str, arrived: float, decision: Decision) -> Terms:
+    """How the request waits for its turn."""
+    limit_ms = body.routing.max_latency_ms
+    return Terms(
+        caller=caller,
+        priority=body.routing.priority,
+        deadline=None if limit_ms is None else arrived + limit_ms / 1000,
+        expected_s=decision.forecast.latency_ms / 1000,
+        hedge=body.routing.hedge,
+    )
+
+
 async def streamed(answer: Answer, body: ChatRequest) -> StreamingResponse:
     """Start to stream. An expert that fails before its first chunk is still an HTTP error."""
     chunks = answer.chunks(body.upstream(), usage=body.wants_usage())
     first = await anext(chunks, None)
-    headers = decision_headers(answer.decision) | {"Cache-Control": "no-cache"}
+    headers = decision_headers(answer.decision, answer.expert.name) | {"Cache-Control": "no-cache"}
     events = server_sent_events(first, chunks)
     return StreamingResponse(events, media_type="text/event-stream", headers=headers)
 

@@ -7,8 +7,11 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from collegium.errors import Unauthorized
+from collegium.errors import Forbidden, Unauthorized
+from collegium.settings import Settings
 from collegium.web.service import Service
+
+ADMINISTRATOR = "api_key"
 
 
 def service_of(request: Request) -> Service:
@@ -21,11 +24,43 @@ ServiceDep = Annotated[Service, Depends(service_of)]
 
 
 def authenticate(request: Request, service: ServiceDep) -> None:
-    """Refuse callers without the API key, when one is set."""
-    expected = service.settings.api_key
-    if expected is None:
+    """Refuse callers without a key, when one is set, and note who calls.
+
+    Without keys a caller is an address: also then one client's burst does not block the others.
+    """
+    settings = service.settings
+    if settings.api_key is None:
+        request.state.caller = request.client.host if request.client else ""
         return
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
-    wanted = expected.get_secret_value().encode()
-    if scheme.lower() != "bearer" or not secrets.compare_digest(key.strip().encode(), wanted):
+    caller = _owner(key.strip(), settings) if scheme.lower() == "bearer" else None
+    if caller is None:
         raise Unauthorized("Send the API key as `Authorization: Bearer KEY`")
+    request.state.caller = caller
+
+
+def administrate(request: Request, service: ServiceDep) -> None:
+    """Refuse callers whose key is for asking only."""
+    if service.settings.api_key is not None and request.state.caller != ADMINISTRATOR:
+        raise Forbidden("This key may ask experts, not change them: use the setting `api_key`")
+
+
+def caller_of(request: Request) -> str:
+    """Who calls: the key's name, or the address where there are no keys."""
+    caller: str = request.state.caller
+    return caller
+
+
+CallerDep = Annotated[str, Depends(caller_of)]
+
+
+def _owner(key: str, settings: Settings) -> str | None:
+    """The name of the key; every key is compared, so that the time taken tells nothing."""
+    assert settings.api_key is not None
+    named = {ADMINISTRATOR: settings.api_key, **settings.caller_keys}
+    owners = [
+        name
+        for name, secret in named.items()
+        if secrets.compare_digest(key.encode(), secret.get_secret_value().encode())
+    ]
+    return owners[0] if owners else None

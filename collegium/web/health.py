@@ -34,6 +34,7 @@ async def readyz(service: ServiceDep) -> JSONResponse:
 @routes.get("/metrics")
 async def metrics(service: ServiceDep) -> Response:
     """Counters for Prometheus."""
+    service.metrics.queues(service.pool.dispatcher)
     return Response(service.metrics.text(), media_type="text/plain; version=0.0.4")
 
 

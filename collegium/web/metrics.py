@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from collegium.experts.dispatch.dispatcher import Dispatcher
 from collegium.router.decision import Decision
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+BREAKER = {"closed": 0.0, "half-open": 0.5, "open": 1.0}
 
 
 class Metrics:
@@ -32,6 +34,18 @@ class Metrics:
         self._in_flight = Gauge(
             "collegium_in_flight", "Answers being made", ["expert"], registry=self.registry
         )
+        self._waiting = Gauge(
+            "collegium_queue_depth", "Requests waiting", ["expert"], registry=self.registry
+        )
+        self._slots = Gauge(
+            "collegium_slots_taken", "Requests asked now", ["place"], registry=self.registry
+        )
+        self._breakers = Gauge(
+            "collegium_breaker",
+            "0 closed, 0.5 half-open, 1 open",
+            ["expert"],
+            registry=self.registry,
+        )
         self._engines = Gauge(
             "collegium_engine_ready", "1 when ready", ["engine"], registry=self.registry
         )
@@ -45,6 +59,10 @@ class Metrics:
         self._overhead.labels(decision.expert).observe(decision.overhead_ms / 1000)
         self._in_flight.labels(decision.expert).inc()
 
+    def ended(self, decision: Decision) -> None:
+        """The answer to a decision is over, whoever gave it."""
+        self._in_flight.labels(decision.expert).dec()
+
     def answered(
         self,
         expert: str,
@@ -55,7 +73,6 @@ class Metrics:
         cost_usd: float,
     ) -> None:
         """Count an answer that ended, however it ended."""
-        self._in_flight.labels(expert).dec()
         self._answers.labels(expert, status).inc()
         self._tokens.labels(expert, "prompt").inc(usage[0])
         self._tokens.labels(expert, "completion").inc(usage[1])
@@ -67,6 +84,15 @@ class Metrics:
     def engine(self, name: str, *, ready: bool) -> None:
         """Note an engine's state."""
         self._engines.labels(name).set(1 if ready else 0)
+
+    def queues(self, dispatcher: Dispatcher) -> None:
+        """Note who waits, who is asked and who is left alone now."""
+        for expert, waiting in dispatcher.waiting().items():
+            self._waiting.labels(expert).set(waiting)
+        for place, busy in dispatcher.busy().items():
+            self._slots.labels(place).set(busy)
+        for expert, state in dispatcher.circuits().items():
+            self._breakers.labels(expert).set(BREAKER[state])
 
     def text(self) -> bytes:
         """The page in Prometheus's text format."""

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from collegium.experts.dispatch.terms import Priority
 from collegium.router.decision import Limits
 
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -28,6 +29,10 @@ class Routing(BaseModel):
     k: Annotated[int, Field(ge=1, le=1)] = 1
     """Panels of several experts are not built yet, and so refused."""
     aggregate: Literal["single"] = "single"
+    priority: Priority = "normal"
+    failover: bool | None = None
+    """Whether another expert may answer when the chosen one can't: by default where we chose."""
+    hedge: bool = False
 
     def limits(self) -> Limits:
         """The limits as the router takes them."""

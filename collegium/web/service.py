@@ -9,6 +9,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from collegium.errors import CollegiumError, ExpertUnavailable, StateUnavailable
+from collegium.experts.dispatch.dispatcher import Dispatcher
 from collegium.experts.embedded import ensure_base_model
 from collegium.experts.enrol import Enrolment
 from collegium.experts.pool import Pool
@@ -54,7 +55,7 @@ class Service:
         self.metrics = Metrics()
         self.speeds = Speeds(settings.device_watts)
         self.engines = {ENGINE: self._embedded_engine()} if settings.embedded else {}
-        self.pool = Pool(self.engines, timeout_s=settings.request_timeout_s)
+        self.pool = self._make_pool()
         self.enrolment = Enrolment(self.registry, self.pool)
         self.progress = "starting"
         self.failure: CollegiumError | None = None
@@ -133,6 +134,18 @@ class Service:
         if session is not None:
             with contextlib.suppress(StateUnavailable):  # session_expert has warned
                 await self.state.put(f"session:{session}", expert, self.settings.session_ttl_s)
+
+    def _make_pool(self) -> Pool:
+        settings = self.settings
+        timeout_s = settings.request_timeout_s
+        shared = self.state if settings.redis_url else None
+        return Pool(
+            self.engines,
+            timeout_s=timeout_s,
+            first_token_timeout_s=settings.first_token_timeout_s,
+            remote_concurrency=settings.remote_concurrency,
+            dispatcher=Dispatcher(shared, depth=settings.queue_depth, patience_s=timeout_s),
+        )
 
     async def _start(self) -> None:
         try:

@@ -8,7 +8,13 @@ from collections.abc import AsyncIterator
 import pytest
 
 from collegium.errors import SettingsError, StateUnavailable
-from collegium.registry.state import MemoryState, RedisState, SharedState, open_state
+from collegium.registry.state import (
+    MemoryState,
+    RedisState,
+    SharedState,
+    SturdyState,
+    open_state,
+)
 from tests.servers import PASSWORD, RedisServer, free_port, redis_server
 
 
@@ -141,3 +147,67 @@ def test_a_wrong_redis_url_is_a_settings_error_that_does_not_repeat_it(url: str)
         open_state(url)
 
     assert "pw" not in str(caught.value)
+
+
+async def test_no_change_is_lost(state: SharedState) -> None:
+    """Fifty at once, each on top of another."""
+    await asyncio.gather(
+        *(state.change("count", lambda text: str(int(text or 0) + 1), 60) for _ in range(50))
+    )
+    assert await state.get("count") == "50"
+
+
+async def test_claims_stay_within_what_there_is(state: SharedState) -> None:
+    """Holders say how many they have; together it is never too many."""
+    assert await state.claim("slots", "a", 3, 5, 60)
+    assert not await state.claim("slots", "b", 3, 5, 60)
+    assert await state.claim("slots", "b", 2, 5, 60)
+    assert await state.claim("slots", "a", 2, 5, 60)
+    assert await state.claim("slots", "b", 3, 5, 60)
+    assert not await state.claim("slots", "a", 3, 5, 60)
+    assert await state.claim("slots", "a", 2, 1, 60), "to keep is no claim"
+
+
+async def test_a_holder_that_is_gone_holds_nothing(state: SharedState) -> None:
+    """A replica that was killed gives its slots back after a while."""
+    assert await state.claim("gone", "a", 5, 5, 0.05)
+    assert not await state.claim("gone", "b", 1, 5, 60)
+    await asyncio.sleep(0.1)
+    assert await state.claim("gone", "b", 5, 5, 60)
+
+
+async def test_without_redis_all_goes_on_with_one_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Each replica for itself, and nobody waits for a server that is away."""
+    state = SturdyState(RedisState(f"redis://127.0.0.1:{free_port()}/0"))
+    for number in range(20):
+        await state.put("a", str(number), 60)
+        assert await state.get("a") == str(number)
+    assert await state.change("a", lambda text: f"{text}!", 60) == "19!"
+    assert await state.claim("slots", "a", 1, 1, 60)
+    assert len(caplog.records) == 1
+    assert "going on without shared state" in caplog.text
+    await state.close()
+
+
+@pytest.mark.slow
+async def test_a_redis_that_comes_back_is_used_again(caplog: pytest.LogCaptureFixture) -> None:
+    """On its old port, empty."""
+    with redis_server() as server:
+        state = SturdyState(RedisState(server.url, timeout_s=0.5), retry_s=0.1)
+        await state.put("a", "shared", 60)
+    await state.put("a", "local", 60)
+    assert await state.get("a") == "local"
+    with redis_server(server.port) as server:
+        await asyncio.sleep(0.2)
+        assert await state.get("a") is None
+        await state.put("a", "shared again", 60)
+        other = RedisState(server.url)
+        assert await other.get("a") == "shared again"
+        await other.close()
+    assert [record.message.split(":")[0] for record in caplog.records] == [
+        "going on without shared state, each replica for itself",
+        "shared state is back",
+    ]
+    await state.close()

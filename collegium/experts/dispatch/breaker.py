@@ -1,0 +1,155 @@
+"""Circuit breakers: an expert that failed several times in a row is left alone for a while."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import Literal
+
+from collegium.errors import ExpertUnavailable
+from collegium.registry.state import MemoryState, SharedState
+
+State = Literal["closed", "open", "half-open"]
+FRESH_S = 1.0
+"""So long a copy of the shared state is believed."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """When a circuit opens, and for how long, seconds."""
+
+    failures: int = 5
+    first_rest_s: float = 5.0
+    longest_rest_s: float = 60.0
+    probe_s: float = 30.0
+    """A probe that says nothing for so long no longer keeps others from trying."""
+
+    def rest_s(self, times: int) -> float:
+        """Doubled each time that it opens again without an answer in between."""
+        return min(self.longest_rest_s, self.first_rest_s * 2.0 ** min(times - 1, 30))
+
+
+@dataclass(frozen=True)
+class Circuit:
+    """One expert's breaker; moments are `time.time`, for replicas share them."""
+
+    failures: int = 0
+    opened: int = 0
+    until: float = 0.0
+    probed_until: float = 0.0
+
+    def state(self, now: float) -> State:
+        """Closed lets all through, open none, half-open one probe."""
+        if not self.opened:
+            return "closed"
+        return "open" if now < self.until else "half-open"
+
+    def rest_s(self, now: float) -> float:
+        """Seconds until it lets the next request through; 0 when it does now."""
+        return max(self.until - now, self.probed_until - now, 0.0) if self.opened else 0.0
+
+    def failed(self, now: float, rules: Rules) -> Circuit:
+        """After a failure."""
+        failures = self.failures + 1
+        state = self.state(now)
+        if state == "open" or (state == "closed" and failures < rules.failures):
+            return replace(self, failures=failures)
+        opened = self.opened + 1
+        return Circuit(failures, opened, now + rules.rest_s(opened))
+
+    def probed(self, now: float, rules: Rules) -> Circuit:
+        """While one request finds out."""
+        return replace(self, probed_until=now + rules.probe_s)
+
+
+class Breakers:
+    """All circuits, shared through the state; a local copy answers without waiting."""
+
+    def __init__(
+        self,
+        state: SharedState | None = None,
+        rules: Rules | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._state = state or MemoryState()
+        self._rules = rules or Rules()
+        self._clock = clock
+        self._copies: dict[str, tuple[Circuit, float]] = {}
+
+    def circuit(self, key: str) -> Circuit:
+        """What is known here of a circuit."""
+        return self._copies.get(key, (Circuit(), 0.0))[0]
+
+    def states(self) -> dict[str, State]:
+        """Every circuit that ever failed here."""
+        now = self._clock()
+        return {key: circuit.state(now) for key, (circuit, _) in self._copies.items()}
+
+    def refusal(self, key: str, expert: str) -> ExpertUnavailable | None:
+        """Why an expert is left alone now; None when it may be asked."""
+        rest_s = self.circuit(key).rest_s(self._clock())
+        if rest_s <= 0:
+            return None
+        message = "it failed several times in a row and is left alone for a while"
+        return ExpertUnavailable(expert, message, retry_after_s=max(1, round(rest_s)))
+
+    async def enter(self, key: str, expert: str) -> None:
+        """Let a request through, or raise ExpertUnavailable; the first after a rest is a probe."""
+        now = self._clock()
+        circuit, read = self._copies.get(key, (Circuit(), 0.0))
+        if now - read > FRESH_S:
+            circuit = self._keep(key, await self._state.get(_name(key)))
+        if circuit.state(now) == "half-open" and not circuit.rest_s(now):
+            return await self._probe(key, expert)
+        if (refusal := self.refusal(key, expert)) is not None:
+            raise refusal
+
+    async def succeeded(self, key: str) -> None:
+        """Close the circuit."""
+        if self.circuit(key) != Circuit():
+            await self._change(key, lambda circuit: Circuit())
+
+    async def failed(self, key: str) -> None:
+        """Count a failure."""
+        await self._change(key, lambda circuit: circuit.failed(self._clock(), self._rules))
+
+    async def let_go(self, key: str) -> None:
+        """A probe that ended without a verdict makes room for the next one."""
+        if self.circuit(key).probed_until:
+            await self._change(key, lambda circuit: replace(circuit, probed_until=0.0))
+
+    async def _probe(self, key: str, expert: str) -> None:
+        """Become the one probe, if no other request of any replica is it."""
+        mine = False
+
+        def step(circuit: Circuit) -> Circuit:
+            nonlocal mine
+            now = self._clock()
+            mine = circuit.state(now) != "open" and not circuit.rest_s(now)
+            return circuit.probed(now, self._rules) if mine and circuit.opened else circuit
+
+        await self._change(key, step)
+        if not mine and (refusal := self.refusal(key, expert)) is not None:
+            raise refusal
+
+    async def _change(self, key: str, step: Callable[[Circuit], Circuit]) -> None:
+        def text_step(text: str | None) -> str:
+            return json.dumps(asdict(step(_circuit(text))))
+
+        ttl_s = 2 * self._rules.longest_rest_s + self._rules.probe_s
+        self._keep(key, await self._state.change(_name(key), text_step, ttl_s))
+
+    def _keep(self, key: str, text: str | None) -> Circuit:
+        circuit = _circuit(text)
+        self._copies[key] = circuit, self._clock()
+        return circuit
+
+
+def _name(key: str) -> str:
+    return f"breaker:{key}"
+
+
+def _circuit(text: str | None) -> Circuit:
+    return Circuit(**json.loads(text)) if text else Circuit()

@@ -1,0 +1,159 @@
+"""Online dispatch: a turn at an expert, and what its outcome says about the expert."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from collegium.errors import CollegiumError, ExpertError, ExpertUnavailable
+from collegium.experts.dispatch.breaker import Breakers, State
+from collegium.experts.dispatch.pace import Pace
+from collegium.experts.dispatch.place import Place
+from collegium.experts.dispatch.shared_slots import SharedSlots
+from collegium.experts.dispatch.terms import Terms
+from collegium.registry.expert import Expert
+from collegium.registry.state import SharedState
+
+
+@dataclass(frozen=True)
+class Spot:
+    """Where an expert is asked: a place with slots, and the name of its circuit breaker."""
+
+    place: str
+    slots: int
+    circuit: str
+    shared: bool
+    """Whether other replicas ask it as well: an endpoint, and not our own engine."""
+
+
+class Turn:
+    """One request's turn at an expert."""
+
+    def __init__(self, pace: Pace) -> None:
+        self.began = False
+        self._pace = pace
+        self._started = time.monotonic()
+
+    def first(self) -> None:
+        """The answer begins."""
+        if not self.began:
+            self.began = True
+            self._pace.began(time.monotonic() - self._started)
+
+
+class Dispatcher:
+    """All places and circuits. Where a state is given, replicas share what they know in it."""
+
+    def __init__(
+        self, state: SharedState | None = None, *, depth: int = 128, patience_s: float = 120.0
+    ) -> None:
+        self._depth = depth
+        self._patience_s = patience_s
+        self._places: dict[str, Place] = {}
+        self._paces: dict[str, Pace] = {}
+        self._shared, self._own = Breakers(state), Breakers()
+        self._slots = SharedSlots(state, secrets.token_hex(8)) if state else None
+
+    @asynccontextmanager
+    async def turn(self, expert: Expert, spot: Spot, terms: Terms) -> AsyncGenerator[Turn]:
+        """Wait for a turn, have it, and note how it ended.
+
+        Raises ExpertBusy where the queue is full or too slow, ExpertUnavailable where the expert
+        is left alone after failures.
+        """
+        breakers, pace = self._breakers(spot), self.pace(expert.name)
+        turn = Turn(pace)
+        if (refusal := breakers.refusal(spot.circuit, expert.name)) is not None:
+            raise refusal  # not worth waiting for
+        async with self._slot(expert.name, spot, terms, pace):
+            started = time.monotonic()
+            await breakers.enter(spot.circuit, expert.name)
+            try:
+                yield turn
+            except BaseException as exc:
+                await asyncio.shield(_note(breakers, spot.circuit, exc))
+                raise
+            pace.served(time.monotonic() - started)
+            await breakers.succeeded(spot.circuit)
+
+    async def began(self, spot: Spot, turn: Turn) -> None:
+        """A stream's first chunk: the expert lives, and need not be probed to the end."""
+        turn.first()
+        await self._breakers(spot).succeeded(spot.circuit)
+
+    def pace(self, expert: str) -> Pace:
+        """What was measured of an expert."""
+        return self._paces.setdefault(expert, Pace())
+
+    def refusal(self, expert: Expert, spot: Spot) -> ExpertUnavailable | None:
+        """Why an expert is left alone now; None when it may be asked."""
+        return self._breakers(spot).refusal(spot.circuit, expert.name)
+
+    def is_idle(self, spot: Spot) -> bool:
+        """Whether a request would have its turn at once."""
+        place = self._place(spot)
+        return place.busy < place.slots
+
+    def waiting(self) -> Mapping[str, int]:
+        """How many wait for each expert."""
+        return {name: n for place in self._places.values() for name, n in place.waiting.items()}
+
+    def busy(self) -> Mapping[str, int]:
+        """How many slots of each place are taken."""
+        return {name: place.busy for name, place in self._places.items()}
+
+    def circuits(self) -> Mapping[str, State]:
+        """Each expert's breaker."""
+        own = {key.split(" on ")[0]: state for key, state in self._own.states().items()}
+        return own | self._shared.states()
+
+    async def aclose(self) -> None:
+        """Tell the other replicas that the slots are free."""
+        if self._slots is not None:
+            await self._slots.aclose()
+
+    @asynccontextmanager
+    async def _slot(
+        self, expert: str, spot: Spot, terms: Terms, pace: Pace
+    ) -> AsyncGenerator[None]:
+        place = self._place(spot)
+        await place.enter(expert, terms, pace)
+        try:
+            if self._slots is not None and spot.shared:
+                await self._slots.take(spot.place, expert, spot.slots, terms, self._patience_s)
+                try:
+                    yield
+                finally:
+                    self._slots.give(spot.place)
+            else:
+                yield
+        finally:
+            place.leave()
+
+    def _place(self, spot: Spot) -> Place:
+        place = self._places.get(spot.place)
+        if place is None:
+            place = self._places[spot.place] = Place(spot.slots, self._depth, self._patience_s)
+        place.slots = spot.slots
+        return place
+
+    def _breakers(self, spot: Spot) -> Breakers:
+        return self._shared if spot.shared else self._own
+
+
+def is_failure(exc: BaseException) -> bool:
+    """Whether an error speaks against the expert, and not against the request or its haste."""
+    return isinstance(exc, ExpertError) and exc.http_status >= 500
+
+
+async def _note(breakers: Breakers, circuit: str, exc: BaseException) -> None:
+    if is_failure(exc):
+        await breakers.failed(circuit)
+    elif isinstance(exc, CollegiumError):  # it understood and refused: it lives
+        await breakers.succeeded(circuit)
+    else:
+        await breakers.let_go(circuit)

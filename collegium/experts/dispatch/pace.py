@@ -1,0 +1,35 @@
+"""How long answers take once it is their turn, measured."""
+
+from __future__ import annotations
+
+from collections import deque
+
+MEMORY = 0.1  # weight of the newest answer in the running mean
+MOST = 256  # the newest count, for an expert's speed changes
+ENOUGH_TO_HEDGE = 20
+HEDGE_QUANTILE = 0.95
+
+
+class Pace:
+    """One expert's service times and times to the first token, seconds."""
+
+    def __init__(self) -> None:
+        self.service_s: float | None = None
+        """Running mean of a slot's time; None before the first answer."""
+        self._first: deque[float] = deque(maxlen=MOST)
+
+    def served(self, seconds: float) -> None:
+        """Note how long an answer had its slot."""
+        before = seconds if self.service_s is None else self.service_s
+        self.service_s = (1 - MEMORY) * before + MEMORY * seconds
+
+    def began(self, seconds: float) -> None:
+        """Note how long an answer's first token took, waiting included."""
+        self._first.append(seconds)
+
+    def hedge_after_s(self) -> float | None:
+        """The time within which 95 % begin; None while too few were measured."""
+        if len(self._first) < ENOUGH_TO_HEDGE:
+            return None
+        ordered = sorted(self._first)
+        return ordered[min(len(ordered) - 1, int(HEDGE_QUANTILE * len(ordered)))]

@@ -1,0 +1,95 @@
+"""A place that answers, such as an engine: so many slots, and a queue for each of its experts."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import Counter
+
+from collegium.errors import ExpertBusy
+from collegium.experts.dispatch.fair_queue import FairQueue
+from collegium.experts.dispatch.pace import Pace
+from collegium.experts.dispatch.terms import Terms
+
+Ticket = asyncio.Future[None]
+
+
+class Place:
+    """Adapters on one engine share its slots; each expert's queue has a depth of its own."""
+
+    def __init__(self, slots: int, depth: int, patience_s: float) -> None:
+        self.slots = slots
+        self.busy = 0
+        self.waiting: Counter[str] = Counter()
+        self._depth = depth
+        self._patience_s = patience_s
+        self._usual, self._background = FairQueue[Ticket](), FairQueue[Ticket]()
+
+    async def enter(self, expert: str, terms: Terms, pace: Pace) -> None:
+        """Return when it is this request's turn; ExpertBusy at once when that can't be in time."""
+        if self.busy < self.slots and not len(self._usual):
+            self.busy += 1
+            return
+        self._admit(expert, terms, pace)
+        await self._wait(expert, terms, pace)
+
+    def leave(self) -> None:
+        """Give the slot to the next."""
+        self.busy -= 1
+        self._call()
+
+    def wait_s(self, terms: Terms, pace: Pace) -> float:
+        """How long a request that comes now would wait, seconds; 0 while nothing is measured."""
+        if self.busy < self.slots:
+            return 0.0
+        ahead = self._usual.ahead(terms.caller)
+        if terms.priority == "background":
+            ahead = len(self._usual) + self._background.ahead(terms.caller)
+        elif terms.priority == "urgent":
+            ahead = 0
+        return (ahead + 1) * (pace.service_s or 0.0) / self.slots
+
+    def _admit(self, expert: str, terms: Terms, pace: Pace) -> None:
+        wait_s, left_s = self.wait_s(terms, pace), terms.left_s()
+        if self.waiting[expert] >= self._depth:
+            raise _busy(expert, f"{self._depth} requests wait for it already", wait_s)
+        if left_s is None:
+            left_s, needed_s = self._patience_s, wait_s
+        else:
+            needed_s = wait_s + (terms.expected_s or pace.service_s or 0.0)
+        if needed_s > left_s:
+            words = f"its queue takes about {wait_s:.1f} s, the answer would come too late"
+            raise _busy(expert, words, needed_s - left_s)
+
+    async def _wait(self, expert: str, terms: Terms, pace: Pace) -> None:
+        ticket: Ticket = asyncio.get_running_loop().create_future()
+        queue = self._background if terms.priority == "background" else self._usual
+        work = terms.expected_s or pace.service_s or 1.0
+        queue.push(ticket, terms.caller, work, first=terms.priority == "urgent")
+        self.waiting[expert] += 1
+        left_s = terms.left_s()
+        try:
+            async with asyncio.timeout(self._patience_s if left_s is None else left_s):
+                await ticket
+        except BaseException as exc:  # it gave up: nobody may be left with what it had
+            if ticket.done() and not ticket.cancelled():
+                self.leave()
+            queue.discard(ticket, terms.caller)
+            if isinstance(exc, TimeoutError):
+                words = "its queue moved too slowly, the answer would come too late"
+                raise _busy(expert, words, self.wait_s(terms, pace)) from exc
+            raise
+        finally:
+            self.waiting[expert] -= 1
+        return
+
+    def _call(self) -> None:
+        while self.busy < self.slots and (queue := self._usual or self._background):
+            ticket = queue.pop()
+            if not ticket.done():
+                self.busy += 1
+                ticket.set_result(None)
+
+
+def _busy(expert: str, why: str, retry_after_s: float) -> ExpertBusy:
+    return ExpertBusy(expert, why, max(1, math.ceil(retry_after_s)))

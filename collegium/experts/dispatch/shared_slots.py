@@ -1,0 +1,80 @@
+"""Slots of an endpoint that several replicas ask: together they ask no more than it takes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+
+from collegium.errors import ExpertBusy
+from collegium.experts.dispatch.terms import Terms
+from collegium.registry.state import SharedState
+
+TTL_S = 15.0
+"""What a replica holds is free again so long after it was last heard of."""
+RENEW_S = 5.0
+POLL_S = 0.05
+
+
+class SharedSlots:
+    """One replica's part of all places' slots, told to the others through the shared state.
+
+    It always tells how many it has, never how many more: a state that was lost mends itself.
+    """
+
+    def __init__(self, state: SharedState, replica: str) -> None:
+        self._state = state
+        self._replica = replica
+        self._held: Counter[str] = Counter()
+        self._most: dict[str, int] = {}
+        self._turns: dict[str, asyncio.Lock] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._renewal: asyncio.Task[None] | None = None
+
+    async def take(
+        self, place: str, expert: str, most: int, terms: Terms, patience_s: float
+    ) -> None:
+        """Hold one more slot; ExpertBusy when the other replicas leave none in time."""
+        self._most[place] = most
+        self._renewal = self._renewal or asyncio.create_task(self._renew(), name="renew slots")
+        left_s = terms.left_s()
+        end = time.monotonic() + (patience_s if left_s is None else left_s)
+        while not await self._claim(place, 1):
+            if time.monotonic() + POLL_S > end:
+                raise ExpertBusy(expert, f"all {most} slots of its endpoint are taken")
+            await asyncio.sleep(POLL_S)
+
+    def give(self, place: str) -> None:
+        """Hold one slot less, and tell the others soon."""
+        self._held[place] -= 1
+        task = asyncio.create_task(self._tell(place))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def aclose(self) -> None:
+        """Stop telling."""
+        tasks = [*self._tasks, *([self._renewal] if self._renewal else [])]
+        if self._renewal is not None:
+            self._renewal.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _claim(self, place: str, more: int) -> bool:
+        async with self._turns.setdefault(place, asyncio.Lock()):  # counts arrive in their order
+            count, most = self._held[place] + more, self._most[place]
+            self._held[place] = count  # counted already, should the caller be cancelled meanwhile
+            taken = False
+            try:
+                taken = await self._state.claim(f"slots:{place}", self._replica, count, most, TTL_S)
+            finally:
+                if not taken:
+                    self._held[place] -= more
+            return taken
+
+    async def _tell(self, place: str) -> None:
+        await self._claim(place, 0)
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(RENEW_S)
+            for place in [place for place, held in self._held.items() if held]:
+                await self._tell(place)

@@ -1,0 +1,318 @@
+"""Queues, failover and what survives: real services, real upstreams, real Redis and PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from tests.running_service import RunningService, running_service
+from tests.servers import free_port, redis_server
+
+pytestmark = pytest.mark.slow
+SERVER = Path(__file__).with_name("counting_server.py")
+KEYS = {"shop": "the-key-of-the-shop", "desk": "the-key-of-the-desk"}
+ADMIN = "the-administrators-key"
+
+
+class Upstream:
+    """A counting server's process."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.process = subprocess.Popen([sys.executable, str(SERVER), str(port)])
+
+    @property
+    def url(self) -> str:
+        """Its API."""
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    def stats(self) -> dict[str, Any]:
+        """What it counted."""
+        counted: dict[str, Any] = httpx.get(f"http://127.0.0.1:{self.port}/stats").json()
+        return counted
+
+    def wait(self) -> Upstream:
+        """Return when it answers."""
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                self.stats()
+                return self
+            except httpx.TransportError:
+                assert time.monotonic() < deadline, "the upstream did not start"
+                time.sleep(0.1)
+
+
+@contextmanager
+def upstream(port: int | None = None) -> Iterator[Upstream]:
+    """A counting server, gone afterwards."""
+    server = Upstream(port or free_port())
+    try:
+        yield server.wait()
+    finally:
+        server.process.kill()
+        server.process.wait()
+
+
+@contextmanager
+def serving(folder: Path, *servers: Upstream, **settings: str) -> Iterator[RunningService]:
+    """A service with an expert a server: `a`, `b`, …; the first is preferred, for it is cheaper."""
+    with running_service(folder, COLLEGIUM_EMBEDDED="false", **settings) as service:
+        for price, (name, server) in enumerate(zip("abc", servers, strict=False)):
+            new = {"name": name, "kind": "openai", "base_url": server.url, "generalist": True}
+            added = post(service, "/v1/experts", {**new, "output_price": price}, ADMIN)
+            assert added.status_code == 201, added.text
+        yield service
+
+
+def post(service: RunningService, path: str, body: Any, key: str = "none") -> httpx.Response:
+    """Call the service."""
+    headers = {"authorization": f"Bearer {key}"}
+    return httpx.post(f"{service.url}{path}", json=body, headers=headers, timeout=60)
+
+
+def asking(name: str, **fields: Any) -> dict[str, Any]:
+    """A request that its id makes known to the upstream."""
+    return {"messages": [{"role": "user", "content": name}], **fields}
+
+
+def ask(service: RunningService, name: str, **fields: Any) -> httpx.Response:
+    """Ask and wait."""
+    return post(service, "/v1/chat/completions", asking(name, **fields))
+
+
+def said(lines: list[str]) -> tuple[str, dict[str, Any] | None, bool]:
+    """The text of a stream, its error event, and whether it came to its end mark."""
+    events = [line.removeprefix("data: ") for line in lines if line.startswith("data: ")]
+    parsed = [json.loads(event) for event in events if event != "[DONE]"]
+    choices = [choice for event in parsed for choice in event.get("choices", [])]
+    text = "".join(choice["delta"].get("content") or "" for choice in choices)
+    return text, next((e["error"] for e in parsed if "error" in e), None), "[DONE]" in events
+
+
+def test_the_next_expert_answers_for_one_that_is_killed_frozen_or_away(tmp_path: Path) -> None:
+    """Silently, and the outcome tells; a frozen one costs its time to the first token once."""
+    timeout = {"COLLEGIUM_FIRST_TOKEN_TIMEOUT_S": "1"}
+    with upstream() as a, upstream() as b, serving(tmp_path, a, b, **timeout) as service:
+        assert ask(service, "well").json()["model"] == "a"
+        os.kill(a.process.pid, signal.SIGSTOP)
+        answer = ask(service, "frozen", stream=True)
+        os.kill(a.process.pid, signal.SIGCONT)
+        assert said(answer.text.splitlines())[0] == "".join(f"frozen/{n} " for n in range(5))
+        assert answer.headers["x-collegium-expert"] == "b"
+        a.process.kill()
+        a.process.wait()
+        outcome = ask(service, "killed").json()["collegium"]["outcome"]
+        assert outcome["expert"] == "b"
+        assert [(t["expert"], t["code"]) for t in outcome["tried"]] == [("a", "expert_unavailable")]
+        named = ask(service, "named", model="a")
+        assert (named.status_code, named.json()["error"]["code"]) == (503, "expert_unavailable")
+        allowed = ask(service, "allowed", model="a", routing={"failover": True})
+        assert allowed.json()["model"] == "b"
+        for number in range(4):
+            ask(service, f"more-{number}")
+        assert 'collegium_breaker{expert="a"} 1.0' in httpx.get(f"{service.url}/metrics").text
+        assert ask(service, "open").json()["collegium"]["outcome"]["tried"] is None
+        assert max(b.stats()["asked"].values()) == 1
+
+
+def test_an_upstream_killed_in_a_stream_is_one_error_and_nothing_twice(tmp_path: Path) -> None:
+    """What was said stays said, by one expert."""
+    with upstream() as a, upstream() as b, serving(tmp_path, a, b) as service:
+        body = asking("story", stream=True, tokens=1000, every_s=0.02)
+        url = f"{service.url}/v1/chat/completions"
+        with httpx.stream("POST", url, json=body, timeout=60) as response:
+            lines = response.iter_lines()
+            heard = [next(lines) for _ in range(10)]
+            a.process.kill()
+            heard += list(lines)
+        text, error, ended = said(heard)
+        assert text == "".join(f"story/{n} " for n in range(len(text.split())))
+        assert error is not None
+        assert not ended
+        assert b.stats()["asked"].get("story") is None
+
+
+def test_a_full_queue_and_a_short_deadline_are_refused_at_once(tmp_path: Path) -> None:
+    """429 with Retry-After; where failover is allowed, another expert answers instead."""
+    limits = {"COLLEGIUM_REMOTE_CONCURRENCY": "1", "COLLEGIUM_QUEUE_DEPTH": "2"}
+    with upstream() as a, upstream() as b, serving(tmp_path, a, b, **limits) as service:
+        for number in range(3):
+            ask(service, f"measured-{number}", model="a", first_s=1.0)
+
+        async def burst() -> None:
+            async with httpx.AsyncClient(base_url=service.url, timeout=60) as http:
+                path = "/v1/chat/completions"
+                slow = [
+                    asyncio.create_task(
+                        http.post(path, json=asking(f"slow-{n}", model="a", first_s=1.0))
+                    )
+                    for n in range(2)
+                ]
+                await asyncio.sleep(0.3)
+                routing: dict[str, Any] = {"max_latency_ms": 1100}
+                started = time.monotonic()
+                late = await http.post(path, json=asking("late", model="a", routing=routing))
+                assert time.monotonic() - started < 0.9
+                assert late.status_code == 429
+                assert int(late.headers["retry-after"]) >= 1
+                assert late.json()["error"]["code"] == "expert_busy"
+                routing["failover"] = True
+                other = await http.post(path, json=asking("other", model="a", routing=routing))
+                assert other.json()["model"] == "b"
+                third = asyncio.create_task(http.post(path, json=asking("third", model="a")))
+                await asyncio.sleep(0.1)
+                full = await http.post(path, json=asking("full", model="a"))
+                assert full.status_code == 429
+                assert [r.status_code for r in await asyncio.gather(*slow, third)] == [200] * 3
+
+        asyncio.run(burst())
+        assert a.stats()["most"] == 1
+
+
+def test_callers_share_an_expert_and_may_not_change_it(tmp_path: Path) -> None:
+    """Forty of one caller's requests do not keep the other's four waiting to the end."""
+    settings = {
+        "COLLEGIUM_API_KEY": ADMIN,
+        "COLLEGIUM_CALLER_KEYS": json.dumps(KEYS),
+        "COLLEGIUM_REMOTE_CONCURRENCY": "1",
+    }
+    with upstream() as a, serving(tmp_path, a, **settings) as service:
+        assert post(service, "/v1/experts", {}, KEYS["shop"]).status_code in (400, 403)
+        gone = httpx.delete(
+            f"{service.url}/v1/experts/a", headers={"authorization": f"Bearer {KEYS['shop']}"}
+        )
+        assert (gone.status_code, gone.json()["error"]["code"]) == (403, "forbidden")
+        order: list[str] = []
+
+        async def one(http: httpx.AsyncClient, caller: str, number: int) -> None:
+            headers = {"authorization": f"Bearer {KEYS[caller]}"}
+            body = asking(f"{caller}-{number}", model="a", first_s=0.05)
+            answer = await http.post("/v1/chat/completions", json=body, headers=headers)
+            assert answer.status_code == 200
+            order.append(caller)
+
+        async def both() -> None:
+            async with httpx.AsyncClient(base_url=service.url, timeout=60) as http:
+                many = [asyncio.create_task(one(http, "shop", n)) for n in range(40)]
+                await asyncio.sleep(0.5)
+                few = [asyncio.create_task(one(http, "desk", n)) for n in range(4)]
+                await asyncio.gather(*many, *few)
+
+        asyncio.run(both())
+        last = max(place for place, caller in enumerate(order) if caller == "desk")
+        assert last < 30
+
+
+def test_500_streams_of_which_a_tenth_leave(tmp_path: Path) -> None:
+    """None lost, none answered twice, and nothing is left behind: no task, socket or process."""
+    settings = {"COLLEGIUM_QUEUE_DEPTH": "1000", "COLLEGIUM_REMOTE_CONCURRENCY": "100"}
+    with upstream() as a, serving(tmp_path, a, **settings) as service:
+        process = psutil.Process(service.process.pid)
+        ask(service, "warm")
+        before = process.num_fds(), process.num_threads(), len(process.children(recursive=True))
+        heard: Counter[str] = Counter()
+
+        async def one(http: httpx.AsyncClient, number: int) -> None:
+            name = f"s{number}"
+            body = asking(name, model="a", stream=True, tokens=8, every_s=0.02)
+            lines = []
+            async with http.stream("POST", "/v1/chat/completions", json=body) as response:
+                assert response.status_code == 200
+                async for line in response.aiter_lines():
+                    lines.append(line)
+                    if number % 10 == 0 and len(lines) > 3:
+                        heard["left"] += 1
+                        return
+            text, error, ended = said(lines)
+            assert error is None
+            assert ended
+            assert text == "".join(f"{name}/{n} " for n in range(8))
+            heard["whole"] += 1
+
+        async def all_of_them() -> None:
+            limits = httpx.Limits(max_connections=None)
+            async with httpx.AsyncClient(base_url=service.url, timeout=120, limits=limits) as http:
+                await asyncio.gather(*(one(http, number) for number in range(500)))
+
+        asyncio.run(all_of_them())
+        assert heard == {"whole": 450, "left": 50}
+        counted = a.stats()
+        assert max(counted["asked"].values()) == 1
+        assert len(counted["asked"]) == 502  # the probe and the warm one too
+        assert counted["most"] <= 100
+        until(lambda: a.stats()["now"] == 0)
+        until(lambda: "collegium_slots_taken" in metrics(service) and idle(service))
+        until(lambda: process.num_fds() <= before[0] + 70)  # kept-alive connections to the expert
+        assert len(process.children(recursive=True)) == before[2]
+
+
+def test_a_redis_that_dies_and_comes_back_loses_no_request(tmp_path: Path) -> None:
+    """Two replicas share the slots while it lives; each goes on alone while it does not."""
+    with redis_server() as redis, upstream() as a:
+        settings = {"COLLEGIUM_REDIS_URL": redis.url, "COLLEGIUM_REMOTE_CONCURRENCY": "4"}
+        with (
+            serving(tmp_path / "one", a, **settings) as one,
+            serving(tmp_path / "two", a, **settings) as two,
+        ):
+            assert asyncio.run(many([one, two], "shared", 40)) == {200: 40}
+            assert a.stats()["most"] <= 4
+            redis.process.kill()
+            redis.process.wait()
+            assert asyncio.run(many([one, two], "alone", 40)) == {200: 40}
+            with redis_server(redis.port):
+                time.sleep(5.5)
+                assert asyncio.run(many([one, two], "again", 40)) == {200: 40}
+            log = (tmp_path / "one" / "serve.log").read_text()
+            assert log.count("going on without shared state") == 1
+            assert log.count("shared state is back") == 1
+        assert max(a.stats()["asked"].values()) <= 2  # each service's probe says the same
+
+
+async def many(services: list[RunningService], name: str, number: int) -> dict[int, int]:
+    """The statuses of so many requests at once, over all services."""
+    async with httpx.AsyncClient(timeout=60) as http:
+        answers = await asyncio.gather(
+            *(
+                http.post(
+                    f"{services[n % len(services)].url}/v1/chat/completions",
+                    json=asking(f"{name}-{n}", model="a", first_s=0.05),
+                )
+                for n in range(number)
+            )
+        )
+    return dict(Counter(answer.status_code for answer in answers))
+
+
+def metrics(service: RunningService) -> str:
+    """The page for Prometheus."""
+    return httpx.get(f"{service.url}/metrics").text
+
+
+def idle(service: RunningService) -> bool:
+    """Nobody waits, nobody is asked, no answer is in the making."""
+    names = ("collegium_slots_taken{", "collegium_queue_depth{", "collegium_in_flight{")
+    lines = [line for line in metrics(service).splitlines() if line.startswith(names)]
+    return all(float(line.split()[-1]) == 0 for line in lines)
+
+
+def until(true: Any, timeout_s: float = 20) -> None:
+    """Wait for something that happens soon."""
+    deadline = time.monotonic() + timeout_s
+    while not true():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.1)

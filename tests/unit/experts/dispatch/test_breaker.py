@@ -1,0 +1,111 @@
+"""Circuit breakers: closed, open, half-open, and shared."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+import pytest
+
+from collegium.errors import ExpertUnavailable
+from collegium.experts.dispatch.breaker import Breakers, Circuit, Rules
+from collegium.registry.state import MemoryState
+
+RULES = Rules(failures=3, first_rest_s=10.0, longest_rest_s=40.0, probe_s=5.0)
+
+
+@dataclass
+class Clock:
+    """A clock that a test sets."""
+
+    now: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def opened(clock: Clock, state: MemoryState | None = None) -> Breakers:
+    """Breakers of which `sql`'s has just opened."""
+    breakers = Breakers(state, RULES, clock)
+    for _ in range(RULES.failures):
+        await breakers.enter("sql", "sql")
+        await breakers.failed("sql")
+    return breakers
+
+
+async def test_it_opens_after_failures_in_a_row() -> None:
+    """An answer in between begins the count anew."""
+    breakers = Breakers(None, RULES, Clock())
+    for _ in range(2):
+        await breakers.failed("sql")
+    await breakers.succeeded("sql")
+    for _ in range(2):
+        await breakers.failed("sql")
+    assert breakers.refusal("sql", "sql") is None
+    await breakers.failed("sql")
+    refusal = breakers.refusal("sql", "sql")
+    assert refusal is not None
+    assert refusal.retry_after_s == 10
+    assert breakers.states() == {"sql": "open"}
+    with pytest.raises(ExpertUnavailable, match="left alone"):
+        await breakers.enter("sql", "sql")
+
+
+async def test_after_its_rest_one_probe_passes() -> None:
+    """The others wait for what it finds."""
+    clock = Clock()
+    breakers = await opened(clock)
+    clock.now += 10
+    assert breakers.states() == {"sql": "half-open"}
+    await breakers.enter("sql", "sql")
+    with pytest.raises(ExpertUnavailable):
+        await breakers.enter("sql", "sql")
+    await breakers.succeeded("sql")
+    assert breakers.circuit("sql") == Circuit()
+
+
+async def test_a_probe_that_fails_doubles_the_rest() -> None:
+    """Up to a limit."""
+    clock = Clock()
+    breakers = await opened(clock)
+    for rest in (20, 40, 40):
+        clock.now = breakers.circuit("sql").until
+        await breakers.enter("sql", "sql")
+        await breakers.failed("sql")
+        assert breakers.circuit("sql").until == clock.now + rest
+
+
+async def test_a_probe_whose_client_left_makes_room_for_the_next() -> None:
+    """Also one that never says anything."""
+    clock = Clock()
+    breakers = await opened(clock)
+    clock.now += 10
+    await breakers.enter("sql", "sql")
+    await breakers.let_go("sql")
+    await breakers.enter("sql", "sql")
+    clock.now += RULES.probe_s
+    await breakers.enter("sql", "sql")
+
+
+async def test_failures_of_all_replicas_count_together_and_none_is_lost() -> None:
+    """Twenty at once, of two replicas."""
+    state = MemoryState()
+    rules = Rules(failures=1000)
+    one, two = Breakers(state, rules), Breakers(state, rules)
+    await asyncio.gather(*(b.failed("sql") for b in (one, two) for _ in range(10)))
+    await one.failed("sql")
+    assert one.circuit("sql").failures == 21
+
+
+async def test_another_replica_learns_of_it_at_its_next_request() -> None:
+    """And of several replicas one probes."""
+    clock, state = Clock(), MemoryState()
+    await opened(clock, state)
+    other = Breakers(state, RULES, clock)
+    with pytest.raises(ExpertUnavailable):
+        await other.enter("sql", "sql")
+    clock.now += 10
+    third = Breakers(state, RULES, clock)
+    await other.enter("sql", "sql")
+    with pytest.raises(ExpertUnavailable):
+        await third.enter("sql", "sql")
