@@ -164,15 +164,16 @@ def test_a_full_queue_and_a_short_deadline_are_refused_at_once(tmp_path: Path) -
                     for n in range(2)
                 ]
                 await asyncio.sleep(0.3)
-                routing: dict[str, Any] = {"max_latency_ms": 1100}
+                routing: dict[str, Any] = {"max_latency_ms": 1800}
+                hurry = {"model": "a", "max_tokens": 5, "routing": routing}
                 started = time.monotonic()
-                late = await http.post(path, json=asking("late", model="a", routing=routing))
+                late = await http.post(path, json=asking("late", **hurry))
                 assert time.monotonic() - started < 0.9
                 assert late.status_code == 429
                 assert int(late.headers["retry-after"]) >= 1
                 assert late.json()["error"]["code"] == "expert_busy"
                 routing["failover"] = True
-                other = await http.post(path, json=asking("other", model="a", routing=routing))
+                other = await http.post(path, json=asking("other", **hurry))
                 assert other.json()["model"] == "b"
                 third = asyncio.create_task(http.post(path, json=asking("third", model="a")))
                 await asyncio.sleep(0.1)
