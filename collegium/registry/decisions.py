@@ -47,16 +47,16 @@ class OutcomeRecord:
     decision_id: str
     status: Status
     error: str | None = None
-    expert: str | None = None
-    """Who answered, where that may not be who was chosen."""
-    tried: Sequence[Mapping[str, Any]] | None = None
-    """Who else was asked, and why that became nothing."""
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     cost_usd: float | None = None
     latency_ms: float | None = None
     ttft_ms: float | None = None
     energy_j: float | None = None
+    expert: str | None = None
+    """Who answered, where that may not be who was chosen."""
+    tried: Sequence[Mapping[str, Any]] | None = None
+    """Who else was asked, and why that became nothing."""
     finished_at: datetime = field(default_factory=_now)
 
 

@@ -11,6 +11,7 @@ from collegium.errors import CollegiumError, ExpertTimeout, UnknownModel
 from collegium.experts.bulk.crew import work_through
 from collegium.experts.bulk.lines import Line
 from collegium.experts.client import Json
+from collegium.experts.dispatch.terms import Terms
 from collegium.registry.expert import Expert
 from collegium.router.costs import place_of
 from collegium.router.decision import Decision
@@ -22,6 +23,8 @@ from collegium.web.service import Service
 Answered = Callable[[Line, str, Json], Awaitable[None]]
 Refused = Callable[[Line, CollegiumError], Awaitable[None]]
 Work = tuple[Line, Decision]
+BULK = Terms(caller="bulk", priority="background")
+"""People who wait for their answers go first."""
 TRIES = 8
 LONGEST_WAIT_S = 30.0
 
@@ -75,11 +78,11 @@ class Asking:
     async def _tried(self, line: Line, decision: Decision, expert: Expert) -> Json:
         """Ask, and ask again after a failure that may pass; nobody waits twice for a dead place."""
         request = request_of(line.body)
-        await Answer(self._service, decision, expert).begin(query_of(request), None)
+        await Answer(self._service, decision, (expert,)).begin(query_of(request), None)
         place = place_of(expert)
         for attempt in count(1):
             try:
-                body = await Answer(self._service, decision, expert).whole(request.upstream())
+                body = await self._answer(decision, expert).whole(request.upstream())
             except CollegiumError as exc:
                 if not may_pass(exc):
                     raise
@@ -91,6 +94,9 @@ class Asking:
                 self._given_up.discard(place)
                 return body
         raise AssertionError("unreachable")
+
+    def _answer(self, decision: Decision, expert: Expert) -> Answer:
+        return Answer(self._service, decision, (expert,), BULK)
 
 
 def may_pass(error: CollegiumError) -> bool:
