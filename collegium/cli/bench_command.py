@@ -1,4 +1,4 @@
-"""`collegium bench router`: how long a decision takes on this machine."""
+"""`collegium bench …`: how long parts of Collegium take on this machine."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from collegium.cli.bench_batch import batch
 from collegium.cli.output import json_option, print_table
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 @click.group(epilog="Example: collegium bench router --json")
 def command() -> None:
     """Time parts of Collegium on this machine."""
+
+
+command.add_command(batch)
 
 
 @command.command(epilog="Example: collegium bench router --json")

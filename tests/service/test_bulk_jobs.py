@@ -42,9 +42,12 @@ def register(service: RunningService, echo_url: str) -> None:
 
 @pytest.fixture
 def sdk(bulk_service: RunningService) -> Iterator[openai.OpenAI]:
-    url = f"{bulk_service.url}/v1"
-    with openai.OpenAI(base_url=url, api_key="none", max_retries=0) as client:
+    with sdk_of(bulk_service) as client:
         yield client
+
+
+def sdk_of(service: RunningService) -> openai.OpenAI:
+    return openai.OpenAI(base_url=f"{service.url}/v1", api_key="none", max_retries=0)
 
 
 def line(custom_id: str, text: str = "hello", model: str = "cheap", **body: Any) -> str:
@@ -288,34 +291,56 @@ def test_kill_9_loses_and_repeats_no_finished_line(
 ) -> None:
     """Killed at random moments until it is done: every line exactly once, by its number and id."""
     rng = random.Random(seed)
-    lines = [line(f"row-{n}", f"text {n}") for n in range(1500)]
+    lines = [line(f"row-{n}", f"text {n}") for n in range(400)]
     lines[7] = "{nonsense"
     batch: Any = None
-    for kill in range(20):
-        with running_service(tmp_path, COLLEGIUM_EMBEDDED="false") as service:
-            url = f"{service.url}/v1"
-            with openai.OpenAI(base_url=url, api_key="none", max_retries=0) as sdk:
-                if batch is None:
-                    register(service, echo_url)
-                    batch = submitted(sdk, lines)
-                if kill < 3:
-                    time.sleep(rng.uniform(0.1, 1.5))
-                    service.process.kill()
-                    service.process.wait()
-                    continue
+    for kills_left in (2, 1, 0):
+        with (
+            running_service(tmp_path, COLLEGIUM_EMBEDDED="false") as service,
+            sdk_of(service) as sdk,
+        ):
+            if batch is None:
+                register(service, echo_url)
+                batch = submitted(sdk, lines)
+            if kills_left:
+                until_answered(sdk, batch, rng.randint(0, 100))
+                time.sleep(rng.uniform(0, 0.3))
+                service.process.kill()
+                service.process.wait()
+            else:
                 batch = ended(sdk, batch, 120)
                 found = results(sdk, batch.output_file_id)
                 errors = results(sdk, batch.error_file_id)
-                break
     assert batch.status == "completed"
-    assert sorted(r["custom_id"] for r in found) == sorted(
-        f"row-{n}" for n in range(1500) if n != 7
-    )
-    assert len({r["id"] for r in found}) == 1499
+    assert sorted(r["custom_id"] for r in found) == sorted(f"row-{n}" for n in range(400) if n != 7)
+    assert len({r["id"] for r in found}) == 399
     assert [r["error"]["code"] for r in errors] == ["invalid_json_line"]
     for record in found:
         said = record["response"]["body"]["choices"][0]["message"]["content"]
         assert said == f"Echo: text {record['custom_id'].removeprefix('row-')}"
+
+
+def until_answered(sdk: openai.OpenAI, batch: Any, more: int) -> None:
+    """Return when so many more lines are answered than when this began."""
+    goal = min(counted(sdk, batch).completed + more, 390)
+    deadline = time.monotonic() + 120
+    while counted(sdk, batch).completed < goal:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_job_goes_on_when_its_engine_is_killed(crashable_service: RunningService) -> None:
+    """On the real engine: killed in the middle of a batch, every line is answered once."""
+    lines = [line(f"row-{n}", f"Say the number {n}.", "smollm2", max_tokens=24) for n in range(60)]
+    with sdk_of(crashable_service) as sdk:
+        batch = submitted(sdk, lines)
+        until_answered(sdk, batch, 1)
+        crashable_service.kill_engine()
+        batch = ended(sdk, batch, 400)
+        assert (batch.status, batch.request_counts.completed) == ("completed", 60)
+        found = results(sdk, batch.output_file_id)
+    assert len({r["custom_id"] for r in found}) == len(found) == 60
+    assert {r["response"]["body"]["model"] for r in found} == {"smollm2"}
 
 
 def command(service: RunningService, *arguments: str) -> subprocess.CompletedProcess[str]:

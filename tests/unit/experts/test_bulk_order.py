@@ -1,16 +1,21 @@
-"""The order of a bulk job's groups, and the reading of its lines."""
+"""A bulk job's lines, the order of its groups, the turns of its engines."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 from itertools import permutations
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from collegium.experts.bulk.crew import work_through
 from collegium.experts.bulk.lines import BadLine, Line, read_lines
 from collegium.experts.bulk.order import Group, best_schedule, schedule
+from collegium.experts.bulk.turns import Turns
+from tests.unit.experts.engines import StubEngine, alive
 
 CHAT = "/v1/chat/completions"
 seconds = st.floats(0.1, 100)
@@ -81,3 +86,47 @@ def test_lines_are_read_and_bad_ones_said_why() -> None:
     codes = [f.code for f in found if isinstance(f, BadLine)]
     json_, request, id_ = "invalid_json_line", "invalid_request", "invalid_custom_id"
     assert codes == [json_, request, "duplicate_custom_id", id_, json_, request, request, json_]
+
+
+async def test_engines_take_turns(tmp_path: Path) -> None:
+    """The one before has ended when the next one is ready; who is loaded needs no load."""
+    stubs = {}
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        stubs[name] = StubEngine(tmp_path / name)
+    turns = Turns({name: stub.supervisor for name, stub in stubs.items()})
+    assert await turns.take("a") > 0
+    first = stubs["a"].supervisor.status.pid
+    assert await turns.take("a") == 0
+    assert turns.resident == ("a",)
+    assert await turns.take("b") > 0
+    assert first is not None
+    assert not alive(first)
+    assert stubs["b"].supervisor.status.state == "ready"
+    await turns.close()
+    assert turns.resident == ()
+    assert stubs["b"].supervisor.status.state == "stopped"
+
+
+async def test_work_goes_on_at_full_batch_and_ends_when_it_is_cancelled() -> None:
+    """Never fewer at once than there may be while items wait; the first failure ends all."""
+    busy, most, done = 0, 0, []
+
+    async def work(item: int) -> None:
+        nonlocal busy, most
+        busy += 1
+        most = max(most, busy)
+        try:
+            await asyncio.sleep(0.001 * (item % 3))
+            if item == 50:
+                raise ValueError("no")
+            done.append(item)
+        finally:
+            busy -= 1
+
+    await work_through(range(40), work, at_once=8)
+    assert (sorted(done), most, busy) == (list(range(40)), 8, 0)
+    with pytest.raises(ValueError, match="no"):
+        await work_through(range(45, 1000), work, at_once=8)
+    assert busy == 0
+    assert max(done) < 100

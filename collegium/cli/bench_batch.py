@@ -1,0 +1,113 @@
+"""`collegium bench batch`: a bulk job on engines that take turns, on real engines."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from collegium.cli.output import json_option, print_table
+
+if TYPE_CHECKING:
+    from collegium.evals.bench_batch import BatchBench
+
+
+@click.command(epilog="Example: collegium bench batch --json")
+@click.option(
+    "--expert",
+    "experts",
+    multiple=True,
+    default=("conversion", "json", "sql"),
+    help="Embedded specialist, an engine of its own here; may be repeated.",
+)
+@click.option("--lines", type=click.IntRange(1, 5000), default=150, help="Lines an expert.")
+@click.option(
+    "--stretches",
+    type=click.IntRange(1, 1000),
+    default=4,
+    help="Lines of one engine in a row that are measured in arrival order.",
+)
+@click.option("--seed", default=0, help="Which questions, in which order.")
+@click.option("--work", type=click.Path(path_type=Path), help="Folder of what is measured by then.")
+@json_option
+def batch(
+    experts: tuple[str, ...],
+    lines: int,
+    stretches: int,
+    seed: int,
+    work: Path | None,
+    as_json: bool,
+) -> None:
+    """Time a bulk job with room for one engine: in groups, and in arrival order.
+
+    Starts real engines, one at a time. Interrupted, it goes on from the part that was done.
+    """
+    given = " ".join(f"--expert {name}" for name in experts)
+    again = f"collegium bench batch {given} --lines {lines} --stretches {stretches} --seed {seed}"
+    report = asyncio.run(_measure(experts, lines, stretches, seed, work, again))
+    if as_json:
+        click.echo(report.to_json(), nl=False)
+    else:
+        _show(report)
+
+
+async def _measure(
+    experts: tuple[str, ...], lines: int, stretches: int, seed: int, work: Path | None, again: str
+) -> BatchBench:
+    import shutil
+
+    from collegium.errors import SetupError
+    from collegium.evals.bench_batch import Bench
+    from collegium.experts.bulk.turns import Turns
+    from collegium.experts.embedded import ensure_base_model
+    from collegium.experts.roster import GENERALIST
+    from collegium.experts.specialists import TASKS
+    from collegium.experts.supervisor import Supervisor
+    from collegium.experts.vllm import EngineSpec
+    from collegium.settings import load_settings
+
+    if unknown := sorted(set(experts) - set(TASKS)):
+        raise SetupError(f"no embedded specialist is called {', '.join(unknown)}")
+    settings = load_settings()
+    model = ensure_base_model(settings.cache_dir)
+    engines = {
+        name: Supervisor(
+            EngineSpec(
+                name,
+                model,
+                GENERALIST,
+                python=settings.engine_python,
+                context=settings.engine_context,
+                max_sequences=settings.engine_max_sequences,
+                cache_gib=settings.engine_cache_gib,
+            ),
+            settings.data_dir / "logs" / f"bench-{name}.log",
+            start_timeout_s=settings.engine_start_timeout_s,
+        )
+        for name in dict.fromkeys(experts)
+    }
+    what = f"{'-'.join(engines)}-{lines}-{stretches}-{seed}"
+    folder = work or settings.cache_dir / "bench-batch" / what
+    bench = Bench(Turns(engines), settings.request_timeout_s, folder)
+    found = await bench.run(lines, stretches, seed, again)
+    if work is None:
+        shutil.rmtree(folder)  # measured whole: next time it is measured anew
+    return found
+
+
+def _show(report: BatchBench) -> None:
+    job, order = report.job, report.arrival_order
+    rows = [
+        (name, f"{job.load_s[name]:.1f} s", f"{job.answer_s[name]:.1f} s", job.tokens[name])
+        for name in job.load_s
+    ]
+    print_table(("ENGINE", "LOAD", "ANSWERS", "TOKENS"), rows)
+    click.echo(
+        f"\n{report.lines} lines in groups: {job.makespan_s:.0f} s, {report.over_bound:.2f} times "
+        f"the bound of {job.bound_s:.0f} s (goal: at most 1.15).\n"
+        f"In arrival order: {order.seconds:.0f} s for the first {order.lines} lines "
+        f"({order.stretches} of {order.all_stretches} stretches), so about "
+        f"{order.makespan_s:.0f} s: {report.speed_up:.0f} times as long (goal: at least 3)."
+    )

@@ -1,0 +1,156 @@
+"""Residency policies on a recorded trace: who waits how long when few of many engines fit.
+
+Arrivals and answers' lengths come from a trace of a production service (Azure, 2023), the prompts
+from a routing set: half of it teaches a k-nearest forecast which expert answers what, the other
+half is asked. So the experts' shares are those that routing by quality makes.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+
+from collegium.errors import SetupError
+from collegium.evals.data import load_set
+from collegium.evals.provenance import Provenance, provenance
+from collegium.evals.residency_world import Arrival, Pace, Run, simulate
+from collegium.experts.residency.foresight import Foresight
+from collegium.experts.residency.lru import Lru
+from collegium.experts.residency.view import EngineCost, Policy
+from collegium.router.encoder import Encoder
+from collegium.router.predictors import predictor
+
+ON_DEMAND, LRU, FORESIGHT = "on demand", "LRU", "foresight"
+TIME, TOKENS = "TIMESTAMP", "GeneratedTokens"
+
+
+@dataclass(frozen=True)
+class Device:
+    """Equal engines on one device: how many of them fit, and what was measured of one."""
+
+    fit: int
+    load_s: float
+    unload_s: float
+    pace: Pace
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One policy's waiting times, seconds, and loads; `end_s` is the last answer's time."""
+
+    policy: str
+    mean_s: float
+    p50_s: float
+    p95_s: float
+    p99_s: float
+    most_s: float
+    swaps: int
+    end_s: float
+
+    @classmethod
+    def of(cls, policy: str, run: Run) -> Outcome:
+        waits = np.array(run.waits)
+        p50, p95, p99 = (float(p) for p in np.percentile(waits, (50, 95, 99)))
+        most = float(waits.max())
+        return cls(policy, float(waits.mean()), p50, p95, p99, most, run.swaps, run.end)
+
+
+@dataclass(frozen=True)
+class ResidencyReport:
+    """All policies on the same requests."""
+
+    data: str
+    trace: str
+    shares: dict[str, float]
+    device: Device
+    outcomes: tuple[Outcome, ...]
+    provenance: Provenance
+
+    def outcome(self, policy: str) -> Outcome:
+        """One policy's row."""
+        return next(o for o in self.outcomes if o.policy == policy)
+
+    def goals(self) -> tuple[tuple[str, float, float], ...]:
+        """What was promised, its limit, and what was found."""
+        ours = self.outcome(FORESIGHT)
+        waiting = ours.p95_s / max(self.outcome(LRU).p95_s, 1e-9)
+        swaps = ours.swaps / max(self.outcome(ON_DEMAND).swaps, 1)
+        return ("p95 waiting / LRU", 0.5, waiting), ("swaps / on demand", 1 / 3, swaps)
+
+    def to_json(self) -> str:
+        """Everything, and whether the goals are met."""
+        goals = [
+            {"what": what, "limit": limit, "found": found, "met": found <= limit}
+            for what, limit, found in self.goals()
+        ]
+        return json.dumps(asdict(self) | {"goals": goals}, indent=2) + "\n"
+
+
+def requests(
+    folder: Path, trace: Path, encoder: Encoder, *, experts: int, seed: int
+) -> tuple[Arrival, ...]:
+    """A trace's arrivals with routed prompts: the `experts` best models of the set take part."""
+    data = load_set(folder)
+    best = np.argsort(-np.nanmean(data.scores, axis=0))[:experts]
+    if len(best) < experts:
+        raise SetupError(f"{data.name} has {len(best)} models, fewer than {experts}")
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(data.prompts))
+    taught, asked = np.split(order, [len(order) // 2])
+    X = np.asarray(encoder.encode(data.prompts), dtype=np.float64)
+    forecast = predictor("knn").fit(X[taught], data.scores[np.ix_(taught, best)])
+    chosen = forecast.predict(X[asked]).argmax(axis=1)
+    times, tokens = read_trace(trace)
+    picked = rng.integers(len(chosen), size=len(times))
+    names = [data.models[best[chosen[p]]] for p in picked]
+    return tuple(map(Arrival, times, names, tokens))
+
+
+def read_trace(path: Path) -> tuple[list[float], list[int]]:
+    """Seconds from the first arrival, and generated tokens, of one of Azure's traces."""
+    try:
+        with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        stamps = [datetime.fromisoformat(row[TIME][:26]).timestamp() for row in rows]
+        return [t - stamps[0] for t in stamps], [int(row[TOKENS]) for row in rows]
+    except (OSError, ValueError, KeyError, IndexError) as exc:
+        raise SetupError(f"{path} is no trace with {TIME} and {TOKENS}: {exc!r}") from exc
+
+
+def compare(
+    arrivals: Sequence[Arrival],
+    device: Device,
+    *,
+    data: str,
+    trace: str,
+    command: str,
+    seed: int,
+) -> tuple[ResidencyReport, dict[str, Run]]:
+    """Play the requests under each policy."""
+    counted = Counter(a.engine for a in arrivals)
+    engines = {
+        name: EngineCost(1.0, device.load_s, device.unload_s) for name, _ in counted.most_common()
+    }
+    runs = {}
+    policies: dict[str, Policy] = {ON_DEMAND: Lru(), LRU: Lru(), FORESIGHT: Foresight()}
+    for name, policy in policies.items():
+        in_order = name == ON_DEMAND
+        fit = float(device.fit)
+        runs[name] = simulate(arrivals, engines, fit, policy, device.pace, in_order=in_order)
+    report = ResidencyReport(
+        data,
+        trace,
+        {name: count / len(arrivals) for name, count in counted.most_common()},
+        device,
+        tuple(Outcome.of(name, run) for name, run in runs.items()),
+        provenance(command, seed, {"requests": len(arrivals), "experts": len(engines)}),
+    )
+    return report, runs

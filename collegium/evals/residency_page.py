@@ -1,0 +1,85 @@
+"""The page of a residency report: who was loaded when, and how long people waited."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from collegium.evals.report_parts import document, figure, html_table, line, section
+from collegium.evals.residency import FORESIGHT, LRU, ResidencyReport
+from collegium.evals.residency_world import Run
+from collegium.evals.svg import ACCENT, INK, LINE, PLAIN, drawing, inline_svg, panels
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+HEAD = ("Policy", "mean", "p50", "p95", "p99", "longest", "loads")
+
+
+def residency_page(report: ResidencyReport, runs: Mapping[str, Run]) -> str:
+    """Return the whole page."""
+    rows = [line(cells(report, o.policy)) for o in report.outcomes]
+    title = f"Residency: {len(report.shares)} experts, {report.device.fit} fit"
+    intro = (
+        f"<header><h1>{title}</h1><p>Requests of {report.trace} with prompts of {report.data}. "
+        f"A load takes {report.device.load_s:g} s. "
+        f"Made by <code>{report.provenance.command}</code>.</p></header>\n"
+    )
+    body = (
+        intro,
+        section("Waiting, seconds", html_table(HEAD, rows)),
+        section("Who was loaded when", figure(timeline(report, runs))),
+        section("How long requests waited", figure(waiting(runs))),
+    )
+    return document(title, body)
+
+
+def cells(report: ResidencyReport, policy: str) -> tuple[str, ...]:
+    """A policy's row of the table."""
+    o = report.outcome(policy)
+    times = (o.mean_s, o.p50_s, o.p95_s, o.p99_s, o.most_s)
+    return (policy, *(f"{seconds:.1f}" for seconds in times), str(o.swaps))
+
+
+def timeline(report: ResidencyReport, runs: Mapping[str, Run]) -> str:
+    """Draw the engines' time on the device under LRU and under foresight."""
+    names = list(report.shares)
+    end = max(runs[policy].end for policy in (LRU, FORESIGHT))
+    with drawing("timeline"):
+        drawn, axes = panels(2, 1, height=1.4 + 0.5 * len(names))
+        for axis, policy in zip(axes, (LRU, FORESIGHT), strict=True):
+            _spans(axis, runs[policy], names)
+            axis.set_xlim(0, end / 60)
+            axis.set_title(f"{policy}: {runs[policy].swaps} loads")
+        axes[1].set_xlabel("minutes")
+        return inline_svg(drawn, "timeline", "Engines on the device over time, by policy")
+
+
+def _spans(axis: Axes, run: Run, names: list[str]) -> None:
+    """Loading is pale, answering is full."""
+    for span in run.spans:
+        place = names.index(span.engine)
+        ready = min(span.ready or span.end, span.end)
+        axis.barh(place, (ready - span.begin) / 60, left=span.begin / 60, color=LINE, height=0.7)
+        axis.barh(place, (span.end - ready) / 60, left=ready / 60, color=ACCENT, height=0.7)
+    axis.set_yticks(range(len(names)), names)
+    axis.set_ylim(len(names) - 0.4, -0.6)
+    axis.tick_params(length=0)
+
+
+def waiting(runs: Mapping[str, Run]) -> str:
+    """Draw the share of requests that waited at most so long."""
+    with drawing("waiting"):
+        drawn, (axis,) = panels(1, 1, height=3.2)
+        for policy, colour in ((LRU, PLAIN), (FORESIGHT, ACCENT)):
+            waits = np.sort(runs[policy].waits)
+            share = np.arange(1, len(waits) + 1) / len(waits)
+            axis.plot(waits, share, color=colour, linewidth=1.8, label=policy)
+        axis.axhline(0.95, color=LINE, linewidth=1)
+        axis.set_xlabel("seconds")
+        axis.set_ylabel("share of requests")
+        axis.set_ylim(0, 1.01)
+        axis.legend(frameon=False, loc="lower right", labelcolor=INK)
+        return inline_svg(drawn, "waiting", "Share of requests by waiting time")

@@ -1,0 +1,1 @@
+"""Which engines are loaded when more of them are wanted than fit."""

@@ -1,0 +1,183 @@
+"""The scheduler of residency: requests in, commands out. No clock and no process of its own.
+
+The live service and the simulator drive this same code: they tell what happened and when, and
+carry out what `step` returns.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from collegium.experts.residency.demand import Demand
+from collegium.experts.residency.lru import EPSILON
+from collegium.experts.residency.view import Change, EngineCost, EngineView, Phase, Policy, View
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Somebody waits for an engine; `number` is the caller's, in the order of arrival."""
+
+    number: int
+    engine: str
+    arrived: float
+    deadline: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What is to be done now: begin a request on its engine, load an engine or unload one."""
+
+    what: Literal["start", "load", "unload"]
+    engine: str
+    request: Request | None = None
+
+
+@dataclass
+class _Engine:
+    cost: EngineCost
+    phase: Phase = "absent"
+    waiting: deque[Request] = field(default_factory=deque)
+    running: int = 0
+    last_used: float = 0.0
+    arrivals: float = 0.0
+    """The sum of the waiting requests' arrivals: queues may be long and are looked at often."""
+
+    def wait(self, request: Request) -> None:
+        self.waiting.append(request)
+        self.arrivals += request.arrived
+
+    def begin(self) -> Request:
+        request = self.waiting.popleft()
+        self.arrivals -= request.arrived
+        return request
+
+    def leave(self, request: Request) -> None:
+        self.waiting.remove(request)
+        self.arrivals -= request.arrived
+
+
+class Scheduler:
+    """Engines under one memory budget. `in_order` begins requests strictly as they arrived."""
+
+    def __init__(
+        self,
+        engines: Mapping[str, EngineCost],
+        budget_gib: float,
+        policy: Policy,
+        *,
+        demand: Demand | None = None,
+        in_order: bool = False,
+    ) -> None:
+        self._engines = {name: _Engine(cost) for name, cost in engines.items()}
+        self._budget_gib = budget_gib
+        self._policy = policy
+        self._demand = demand or Demand()
+        self._in_order = in_order
+        self._change: Change | None = None
+        self._deadlines = 0
+        self.swaps = 0
+        """Loads so far."""
+
+    def arrived(self, request: Request, probabilities: Mapping[str, float] | None = None) -> None:
+        """A request came for an engine."""
+        self._engines[request.engine].wait(request)
+        self._deadlines += request.deadline is not None
+        self._demand.arrived(request.arrived, probabilities or {request.engine: 1.0})
+
+    def left(self, request: Request) -> None:
+        """A waiting request's caller is gone."""
+        self._engines[request.engine].leave(request)
+        self._deadlines -= request.deadline is not None
+
+    def finished(self, engine: str, now: float) -> None:
+        """A request that was begun on an engine has ended."""
+        self._engines[engine].running -= 1
+        self._engines[engine].last_used = now
+
+    def loaded(self, engine: str, now: float) -> None:
+        """A load has ended well."""
+        self._engines[engine].phase = "resident"
+        self._engines[engine].last_used = now
+        self._change = None
+
+    def gone(self, engine: str) -> None:
+        """An unload has ended, or an engine died or could not be loaded."""
+        self._engines[engine].phase = "absent"
+        if self._change is not None and self._change.load == engine:
+            self._change = None
+
+    def step(self, now: float) -> list[Command]:
+        """What is to be done now."""
+        commands = self._starts(now)
+        if self._change is None:
+            self._change = self._policy.decide(self.view(now))
+            for name in self._change.evict if self._change else ():
+                self._engines[name].phase = "leaving"
+        return commands + self._unloads() + self._loads()
+
+    def phase(self, engine: str) -> Phase:
+        """Where an engine is on its way in or out."""
+        return self._engines[engine].phase
+
+    def view(self, now: float) -> View:
+        """What the policy sees."""
+        engines = {name: self._seen(name, e, now) for name, e in self._engines.items()}
+        return View(now, self._budget_gib, engines)
+
+    def _seen(self, name: str, engine: _Engine, now: float) -> EngineView:
+        waiting = engine.waiting
+        dated = waiting if self._deadlines else ()
+        deadlines = [r.deadline for r in dated if r.deadline is not None]
+        return EngineView(
+            name,
+            engine.cost,
+            engine.phase,
+            len(waiting),
+            len(waiting) * now - engine.arrivals,
+            waiting[0].arrived if waiting else None,
+            min(deadlines, default=None),
+            engine.running,
+            engine.last_used,
+            self._demand.per_second(name, now),
+        )
+
+    def _starts(self, now: float) -> list[Command]:
+        commands = []
+        while (name := self._next()) is not None:
+            engine = self._engines[name]
+            engine.running += 1
+            engine.last_used = now
+            request = engine.begin()
+            self._deadlines -= request.deadline is not None
+            commands.append(Command("start", name, request))
+        return commands
+
+    def _next(self) -> str | None:
+        """An engine that can begin its next request."""
+        waiting = [name for name, e in self._engines.items() if e.waiting]
+        if self._in_order and waiting:
+            waiting = [min(waiting, key=lambda n: self._engines[n].waiting[0].number)]
+        return next((name for name in waiting if self._free(self._engines[name])), None)
+
+    def _free(self, engine: _Engine) -> bool:
+        return engine.phase == "resident" and engine.running < engine.cost.at_once
+
+    def _unloads(self) -> list[Command]:
+        idle = [n for n, e in self._engines.items() if e.phase == "leaving" and not e.running]
+        for name in idle:
+            self._engines[name].phase = "unloading"
+        return [Command("unload", name) for name in idle]
+
+    def _loads(self) -> list[Command]:
+        if self._change is None or self._engines[self._change.load].phase != "absent":
+            return []
+        engine = self._engines[self._change.load]
+        taken = sum(e.cost.memory_gib for e in self._engines.values() if e.phase != "absent")
+        if taken + engine.cost.memory_gib > self._budget_gib + EPSILON:
+            return []
+        engine.phase = "loading"
+        self.swaps += 1
+        return [Command("load", self._change.load)]
