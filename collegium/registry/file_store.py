@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from collegium.errors import UnknownFile
+from collegium.errors import SetupError, UnknownFile
 
 _ID = re.compile(r"file-[0-9a-f]{24}")
 CHUNK = 1 << 20
@@ -32,15 +32,18 @@ class FileStore:
     async def save(self, chunks: AsyncIterable[bytes]) -> tuple[str, int]:
         """Write a new file; return its id and its length in bytes."""
         file_id = new_file_id()
-        self._folder.mkdir(parents=True, exist_ok=True)
         draft = self._folder / f".{file_id}"
         size = 0
         try:
+            self._folder.mkdir(parents=True, exist_ok=True)
             with draft.open("xb") as file:
                 async for chunk in chunks:
                     size += await asyncio.to_thread(file.write, chunk)
                 await asyncio.to_thread(_sync, file)
             draft.rename(self.path(file_id))
+        except OSError as exc:
+            reason = exc.strerror or type(exc).__name__
+            raise SetupError(f"files can't be stored in data_dir: {reason}") from exc
         finally:
             draft.unlink(missing_ok=True)
         return file_id, size

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from collegium.errors import UnknownBatch, UnknownFile
+from collegium.errors import SetupError, UnknownBatch, UnknownFile
 from collegium.registry.batches import BatchRecord, BatchRegistry
 from collegium.registry.database import Database
 from collegium.registry.file_store import FileStore
@@ -96,7 +96,7 @@ async def test_bytes_are_stored_whole_or_not_at_all(tmp_path: Path) -> None:
     file_id, size = await store.save(pieces(b"one", b"", b"two"))
     assert size == 6
     assert b"".join([chunk async for chunk in store.chunks(file_id)]) == b"onetwo"
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(SetupError, match="can't be stored in data_dir: No space"):
         await store.save(broken())
     assert [path.name for path in tmp_path.iterdir()] == [file_id]
 

@@ -48,9 +48,8 @@ class Journal:
 
     async def append(self, record: Json) -> None:
         """Write one record and wait until it is on disk."""
-        raw = json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n"
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((raw.encode("utf-8", "surrogatepass"), done))
+        self._waiting.append((_encoded(record), done))
         if self._writing is None:
             self._writing = asyncio.create_task(self._write(), name=f"journal {self.path.name}")
         await asyncio.shield(done)
@@ -89,6 +88,15 @@ class Journal:
         except OSError:
             os.ftruncate(descriptor, end)  # what comes next begins on a line of its own
             raise
+
+
+def _encoded(record: Json) -> bytes:
+    """Plain UTF-8; half a surrogate pair, which callers can send, stays an escape."""
+    try:
+        text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
+        return f"{text}\n".encode()
+    except UnicodeEncodeError:
+        return f"{json.dumps(record, separators=(',', ':'))}\n".encode()
 
 
 def _tell(batch: list[tuple[bytes, asyncio.Future[None]]], error: OSError | None) -> None:

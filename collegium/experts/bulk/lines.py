@@ -48,7 +48,7 @@ def read_lines(source: Iterable[bytes], endpoint: str) -> Iterator[Line | BadLin
 def read_line(number: int, raw: bytes, endpoint: str) -> Line | BadLine:
     """Read one line, or say what is wrong with it."""
     try:
-        fields = json.loads(raw)
+        fields = json.loads(raw, parse_constant=_no_constant)
     except ValueError as exc:  # also text that is not UTF-8
         return BadLine(number, None, "invalid_json_line", f"line {number} is not JSON: {exc}")
     except RecursionError:
@@ -62,6 +62,11 @@ def read_line(number: int, raw: bytes, endpoint: str) -> Line | BadLine:
     if fault := _fault(fields, endpoint):
         return BadLine(number, custom_id, "invalid_request", f"line {number}: {fault}")
     return Line(number, custom_id, fields["body"])
+
+
+def _no_constant(name: str) -> None:
+    """Python would read NaN, and could not send it on."""
+    raise ValueError(f"{name} is no number")
 
 
 def _fault(fields: Json, endpoint: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import count
@@ -20,6 +21,7 @@ from collegium.web.bulk.plan import request_of
 from collegium.web.chat import query_of
 from collegium.web.service import Service
 
+log = logging.getLogger(__name__)
 Answered = Callable[[Line, str, Json], Awaitable[None]]
 Refused = Callable[[Line, CollegiumError], Awaitable[None]]
 Work = tuple[Line, Decision]
@@ -72,6 +74,10 @@ class Asking:
             body = await self._tried(line, decision, expert)
         except CollegiumError as exc:
             await self._refused(line, exc)
+        except Exception:  # the outermost handler of a line: the others go on
+            log.exception("line %d of a bulk job failed", line.number)
+            message = "Something unexpected failed in the service; its log says what"
+            await self._refused(line, CollegiumError(message))
         else:
             await self._answered(line, decision.id, body)
 

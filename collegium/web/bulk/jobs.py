@@ -62,7 +62,7 @@ class BulkJobs:
             try:
                 self._look(await self._service.batches.unfinished())
                 await self._forget_expired_files()
-            except CollegiumError as exc:  # the database is away for a moment
+            except (CollegiumError, OSError) as exc:  # the database or the disk is away
                 log.warning("bulk jobs wait: %s", exc)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(news.wait(), LOOK_S)

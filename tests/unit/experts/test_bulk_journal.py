@@ -107,3 +107,17 @@ async def test_a_write_that_fails_leaves_no_half_line(
     await journal.append({"n": 3})
     await journal.close()
     assert (tmp_path / "out.jsonl").read_text() == '{"n":1}\n{"n":3}\n'
+
+
+async def test_any_text_that_json_can_carry_is_kept(tmp_path: Path) -> None:
+    """Also half a surrogate pair, which is no UTF-8; other text stays readable."""
+    texts = ["é 漢字 🎓", "\ud800 alone", "line\nend\u2028"]
+    journal = Journal(tmp_path / "out.jsonl")
+    assert list(journal.open()) == []
+    for text in texts:
+        await journal.append({"text": text})
+    await journal.close()
+    again = Journal(journal.path)
+    assert [record["text"] for record in again.open()] == texts
+    await again.close()
+    assert "漢字" in journal.path.read_text(encoding="utf-8")
