@@ -60,11 +60,13 @@ async def _measure(
 
     from collegium.errors import SetupError
     from collegium.evals.bench_batch import Bench
-    from collegium.experts.bulk.turns import Turns
     from collegium.experts.embedded import ensure_base_model
+    from collegium.experts.residency.live import Residents
+    from collegium.experts.residency.lru import Lru
+    from collegium.experts.residency.view import EngineCost
     from collegium.experts.roster import GENERALIST
     from collegium.experts.specialists import TASKS
-    from collegium.experts.supervisor import Supervisor
+    from collegium.experts.supervisor import USUAL_START_S, Supervisor
     from collegium.experts.vllm import EngineSpec
     from collegium.settings import load_settings
 
@@ -90,7 +92,9 @@ async def _measure(
     }
     what = f"{'-'.join(engines)}-{lines}-{stretches}-{seed}"
     folder = work or settings.cache_dir / "bench-batch" / what
-    bench = Bench(Turns(engines), settings.request_timeout_s, folder)
+    one = EngineCost(1.0, USUAL_START_S)  # of a budget of 1: there is room for one
+    residents = Residents(engines, dict.fromkeys(engines, one), 1.0, Lru())
+    bench = Bench(residents, settings.request_timeout_s, folder)
     found = await bench.run(lines, stretches, seed, again)
     if work is None:
         shutil.rmtree(folder)  # measured whole: next time it is measured anew

@@ -20,8 +20,8 @@ from collegium.evals.provenance import Provenance, provenance
 from collegium.experts.bulk.crew import work_through
 from collegium.experts.bulk.journal import Journal
 from collegium.experts.bulk.order import Group, best_schedule
-from collegium.experts.bulk.turns import Turns
 from collegium.experts.pool import Pool
+from collegium.experts.residency.live import Residents
 from collegium.experts.roster import BUILTIN
 from collegium.experts.specialists import TASKS
 from collegium.experts.supervisor import USUAL_START_S
@@ -121,11 +121,11 @@ class BatchBench:
 class Bench:
     """Measures in two parts; each is kept in `folder` once done, and not repeated."""
 
-    def __init__(self, turns: Turns, timeout_s: float, folder: Path) -> None:
-        self._turns = turns
-        self._pool = Pool(turns.engines, timeout_s=timeout_s)
+    def __init__(self, residents: Residents, timeout_s: float, folder: Path) -> None:
+        self._residents = residents
+        self._pool = Pool(residents.engines, timeout_s=timeout_s)
         self._folder = folder
-        self._experts = {name: _expert(name) for name in turns.engines}
+        self._experts = {name: _expert(name) for name in residents.engines}
 
     async def run(self, per_expert: int, stretches: int, seed: int, command: str) -> BatchBench:
         """Do the job in groups, then begin it in arrival order."""
@@ -137,7 +137,7 @@ class Bench:
                 "arrival-order", await self._arrival_order(lines, stretches)
             )
         finally:
-            await self._turns.close()
+            await self._residents.aclose()
             await self._pool.aclose()
         counts = {"lines": len(lines), "experts": len(self._experts)}
         return BatchBench(len(lines), job, order, provenance(command, seed, counts))
@@ -148,7 +148,7 @@ class Bench:
         journal = Journal(path)
         list(journal.open())
         groups = [Group(name, 1.0, USUAL_START_S, 1.0) for name in self._experts]
-        order = best_schedule(groups, 1.0, self._turns.resident).order
+        order = best_schedule(groups, 1.0, self._residents.resident).order
         load_s, answer_s, tokens, rate = {}, {}, {}, {}
         makespan_s = 0.0
         with tqdm(total=len(lines), desc="in groups", unit="line") as bar:
@@ -156,11 +156,12 @@ class Bench:
                 began = (
                     time.perf_counter()
                 )  # from here to the last answer: also the one before ends
-                load_s[name] = await self._turns.take(name)
                 mine = [line for line in lines if line.expert == name]
-                answer_s[name], tokens[name] = await self._ask(mine, journal, bar)
-                makespan_s += time.perf_counter() - began
-                rate[name] = await self._rate(name, len(mine), seed)
+                async with self._residents.hold(name):
+                    answer_s[name], tokens[name] = await self._ask(mine, journal, bar)
+                    makespan_s += time.perf_counter() - began
+                    rate[name] = await self._rate(name, len(mine), seed)
+                load_s[name] = self._residents.load_s[name]
         await journal.close()
         return Job(makespan_s, load_s, answer_s, tokens, rate)
 
@@ -172,15 +173,17 @@ class Bench:
 
     async def _arrival_order(self, lines: Sequence[Line], most: int) -> ArrivalOrder:
         stretches = [list(group) for _, group in groupby(lines, key=lambda line: line.expert)]
-        done = 0
-        await self._turns.close()
+        # One that is still loaded from the job would save its load: begin with another.
+        first = next(
+            i for i, s in enumerate(stretches) if s[0].expert not in self._residents.resident
+        )
+        measured = stretches[first : first + most]
         began = time.perf_counter()
-        for stretch in tqdm(stretches[:most], desc="arrival order", unit="stretch"):
-            await self._turns.take(stretch[0].expert)
-            await self._ask(stretch, None, None)
-            done += len(stretch)
+        for stretch in tqdm(measured, desc="arrival order", unit="stretch"):
+            async with self._residents.hold(stretch[0].expert):
+                await self._ask(stretch, None, None)
         seconds = time.perf_counter() - began
-        return ArrivalOrder(seconds, done, min(most, len(stretches)), len(stretches))
+        return ArrivalOrder(seconds, sum(map(len, measured)), len(measured), len(stretches))
 
     async def _ask(
         self, lines: Sequence[Line], journal: Journal | None, bar: Any
@@ -197,7 +200,7 @@ class Bench:
                 await journal.append({"number": line.number, "answer": answer})
                 bar.update()
 
-        at_once = self._turns.engines[lines[0].expert].spec.max_sequences
+        at_once = self._residents.engines[lines[0].expert].spec.max_sequences
         await work_through(lines, one, at_once=at_once)
         return time.perf_counter() - began, tokens
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from collegium.experts.residency.demand import Demand
@@ -97,10 +97,12 @@ class Scheduler:
         self._engines[engine].running -= 1
         self._engines[engine].last_used = now
 
-    def loaded(self, engine: str, now: float) -> None:
-        """A load has ended well."""
-        self._engines[engine].phase = "resident"
-        self._engines[engine].last_used = now
+    def loaded(self, engine: str, now: float, took_s: float | None = None) -> None:
+        """A load has ended well; what it took is what the next one is expected to take."""
+        state = self._engines[engine]
+        state.phase, state.last_used = "resident", now
+        if took_s is not None:
+            state.cost = replace(state.cost, load_s=took_s)
         self._change = None
 
     def gone(self, engine: str) -> None:

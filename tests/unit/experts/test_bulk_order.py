@@ -1,11 +1,10 @@
-"""A bulk job's lines, the order of its groups, the turns of its engines."""
+"""A bulk job's lines, the order of its groups, its full batches."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 from itertools import permutations
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -14,8 +13,6 @@ from hypothesis import strategies as st
 from collegium.experts.bulk.crew import work_through
 from collegium.experts.bulk.lines import BadLine, Line, read_lines
 from collegium.experts.bulk.order import Group, best_schedule, schedule
-from collegium.experts.bulk.turns import Turns
-from tests.unit.experts.engines import StubEngine, alive
 
 CHAT = "/v1/chat/completions"
 seconds = st.floats(0.1, 100)
@@ -97,30 +94,6 @@ def test_lines_are_read_and_bad_ones_said_why() -> None:
         json_,
         json_,
     ]
-
-
-async def test_engines_take_turns(tmp_path: Path) -> None:
-    """The one before has ended when the next one is ready; who is loaded needs no load."""
-    stubs = {}
-    for name in "ab":
-        (tmp_path / name).mkdir()
-        stubs[name] = StubEngine(tmp_path / name)
-    turns = Turns({name: stub.supervisor for name, stub in stubs.items()})
-    assert await turns.take("a") > 0
-    first = stubs["a"].supervisor.status.pid
-    assert await turns.take("a") == 0
-    assert list(turns.resident) == ["a"]
-    assert await turns.take("b") > 0
-    assert first is not None
-    assert not alive(first)
-    assert state(stubs["b"]) == "ready"
-    await turns.close()
-    assert list(turns.resident) == []
-    assert state(stubs["b"]) == "stopped"
-
-
-def state(stub: StubEngine) -> str:
-    return stub.supervisor.status.state
 
 
 async def test_work_goes_on_at_full_batch_and_ends_when_it_is_cancelled() -> None:

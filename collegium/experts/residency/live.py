@@ -1,0 +1,141 @@
+"""Supervised engines that come and go as the residency scheduler says."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Coroutine, Mapping
+from contextlib import asynccontextmanager
+from itertools import count
+from typing import Any
+
+from collegium.errors import ExpertUnavailable
+from collegium.experts.residency.scheduler import Request, Scheduler
+from collegium.experts.residency.view import EngineCost, Policy
+from collegium.experts.supervisor import Supervisor
+
+LOOK_S = 1.0
+LONGEST_LOAD_S = 600.0
+
+
+class Residents:
+    """Engines under one budget of memory: `hold` one, and it is loaded and stays meanwhile."""
+
+    def __init__(
+        self,
+        engines: Mapping[str, Supervisor],
+        costs: Mapping[str, EngineCost],
+        budget_gib: float,
+        policy: Policy,
+        *,
+        longest_load_s: float = LONGEST_LOAD_S,
+    ) -> None:
+        self.engines = engines
+        self.load_s: dict[str, float] = {}
+        """What each engine's last load took."""
+        self._scheduler = Scheduler(costs, budget_gib, policy)
+        self._longest_load_s = longest_load_s
+        self._numbers = count()
+        self._waiting: dict[int, tuple[Request, asyncio.Future[None]]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._looking: asyncio.Task[None] | None = None
+
+    @asynccontextmanager
+    async def hold(self, name: str, *, deadline: float | None = None) -> AsyncGenerator[Supervisor]:
+        """Wait for an engine's turn and use it; `deadline` is on the clock of `time.monotonic`.
+
+        Raises ExpertUnavailable when the engine can't be loaded.
+        """
+        request = Request(next(self._numbers), name, time.monotonic(), deadline)
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting[request.number] = request, turn
+        self._scheduler.arrived(request)
+        self._step()
+        try:
+            await turn
+        except asyncio.CancelledError:
+            self._withdraw(request)
+            raise
+        try:
+            yield self.engines[name]
+        finally:
+            self._scheduler.finished(name, time.monotonic())
+            self._step()
+
+    @property
+    def resident(self) -> tuple[str, ...]:
+        """The engines that are loaded."""
+        return tuple(n for n in self.engines if self._scheduler.phase(n) == "resident")
+
+    async def aclose(self) -> None:
+        """End every engine."""
+        if self._looking is not None:
+            self._looking.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(engine.stop() for engine in self.engines.values()))
+
+    def _step(self) -> None:
+        """Carry out what the scheduler says now; look again soon while somebody waits."""
+        for command in self._scheduler.step(time.monotonic()):
+            if command.what == "load":
+                self._spawn(self._load(command.engine))
+            elif command.what == "unload":
+                self._spawn(self._unload(command.engine))
+            elif command.request is not None:
+                _, turn = self._waiting.pop(command.request.number)
+                turn.set_result(None)
+        if self._waiting and (self._looking is None or self._looking.done()):
+            self._looking = asyncio.create_task(self._look(), name="residency")
+
+    async def _look(self) -> None:
+        """Policies also act because time passes."""
+        while self._waiting:
+            await asyncio.sleep(LOOK_S)
+            self._step()
+
+    async def _load(self, name: str) -> None:
+        began = time.monotonic()
+        engine = self.engines[name]
+        try:
+            async with asyncio.timeout(self._longest_load_s):
+                await engine.start()
+                await engine.wait_ready()
+        except TimeoutError:
+            why = engine.status.detail
+            await engine.stop()
+            self._scheduler.gone(name)
+            self._refuse(name, why)
+        else:
+            now = time.monotonic()
+            self.load_s[name] = now - began
+            self._scheduler.loaded(name, now, took_s=now - began)
+        self._step()
+
+    async def _unload(self, name: str) -> None:
+        await self.engines[name].stop()
+        self._scheduler.gone(name)
+        self._step()
+
+    def _withdraw(self, request: Request) -> None:
+        """Its caller is gone: from the queue, or from the turn that it has just been given."""
+        if self._waiting.pop(request.number, None) is not None:
+            self._scheduler.left(request)
+        else:
+            self._scheduler.finished(request.engine, time.monotonic())
+        self._step()
+
+    def _refuse(self, name: str, why: str) -> None:
+        """Tell all who wait for an engine that it does not come."""
+        for request, turn in list(self._waiting.values()):
+            if request.engine == name:
+                del self._waiting[request.number]
+                self._scheduler.left(request)
+                message = f"its engine '{name}' was not loaded in time: {why}"
+                turn.set_exception(ExpertUnavailable(name, message, retry_after_s=60))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
