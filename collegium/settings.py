@@ -87,6 +87,9 @@ class Settings(BaseSettings):
     record_prompts: bool = Field(
         True, description="Keep the text of queries beside their decisions, to train routers on."
     )
+    online_learning: Literal["off", "shadow", "on"] = Field(
+        "off", description="Learn from ratings while serving; `shadow` learns, but does not act."
+    )
     device_watts: float = Field(
         45.0, gt=0, description="Power of the device that runs the experts, for energy forecasts."
     )

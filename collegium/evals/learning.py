@@ -10,16 +10,10 @@ from collegium.evals.arrays import Floats
 from collegium.evals.formats import load_any
 from collegium.evals.routing.problem import Problem, read_problem
 from collegium.evals.routing.set_algebra import of_pool
-from collegium.registry.decisions import LoggedDecision, Verdict
+from collegium.registry.decisions import VERDICT_SCORES, LoggedDecision
 from collegium.router.forecasting import named
 from collegium.router.training import Measured
 
-VERDICTS: Mapping[Verdict, float] = {
-    "good_fit": 1.0,
-    "overprovisioned": 1.0,  # right, if too dear: the price is for the trade-off to weigh
-    "underpowered": 0.0,
-    "failed": 0.0,
-}
 FEWEST = 20
 """Fewer rated decisions tell next to nothing of any expert."""
 
@@ -113,7 +107,7 @@ def joined(parts: Sequence[Measured]) -> Measured:
 
 def verdict_score(entry: LoggedDecision) -> float:
     """The mean of a rated decision's verdicts, in [0, 1]."""
-    return float(np.mean([VERDICTS[each.verdict] for each in entry.feedback]))
+    return float(np.mean([VERDICT_SCORES[each.verdict] for each in entry.feedback]))
 
 
 def _outcome(entry: LoggedDecision) -> tuple[float, float, float]:

@@ -17,6 +17,13 @@ from collegium.registry.tables import DecisionRow, FeedbackRow, OutcomeRow, from
 
 Status = Literal["ok", "error", "cancelled"]
 Verdict = Literal["good_fit", "underpowered", "overprovisioned", "failed"]
+VERDICT_SCORES: Mapping[Verdict, float] = {
+    "good_fit": 1.0,
+    "overprovisioned": 1.0,  # right, if too dear: the price is for the trade-off to weigh
+    "underpowered": 0.0,
+    "failed": 0.0,
+}
+"""What each verdict says of the answer's quality."""
 
 
 def _now() -> datetime:
@@ -38,6 +45,8 @@ class DecisionRecord:
     session: str | None = None
     forecasts: Sequence[Mapping[str, Any]] = ()
     limits: Mapping[str, Any] = field(default_factory=dict)
+    propensity: float = 1.0
+    """The odds that the expert had; off-policy estimates weigh by it."""
 
 
 @dataclass(frozen=True, slots=True)

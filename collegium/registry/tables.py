@@ -154,6 +154,7 @@ class DecisionRow(Table):
     session: Mapped[str | None]
     forecasts: Mapped[list[dict[str, Any]]]
     limits: Mapped[dict[str, Any]]
+    propensity: Mapped[float] = mapped_column(server_default="1.0")
 
     outcome: Mapped[OutcomeRow | None] = relationship(lazy="raise", viewonly=True)
     feedback: Mapped[list[FeedbackRow]] = relationship(

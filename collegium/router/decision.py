@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-PolicyName = Literal["quality", "out_of_distribution", "named", "session", "bulk"]
+PolicyName = Literal["quality", "out_of_distribution", "named", "session", "bulk", "online"]
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,8 @@ class Decision:
     ood_score: float | None
     requested_model: str
     overhead_ms: float = 0.0
+    propensity: float = 1.0
+    """The odds that this expert had: below 1 where online learning drew among several."""
     id: str = field(default_factory=lambda: f"dec_{secrets.token_hex(12)}")
 
     @property

@@ -8,6 +8,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from collegium.errors import (
     ArtifactRejected,
     BadRequest,
@@ -22,6 +25,7 @@ from collegium.router.decision import Decision, Forecast, Limits, PolicyName, Qu
 from collegium.router.encoder import Encoder, is_quick
 from collegium.router.forecasting import Forecaster, Reading
 from collegium.router.limits import infeasible, mark
+from collegium.router.online.learner import Learner
 from collegium.router.policy import choose, keeps, quality, ranked
 from collegium.router.shortlist import SIZE, Shortlist
 from collegium.router.tradeoff import Tolerances
@@ -43,7 +47,13 @@ class Router:
     """Decides. Slow encoders run in a thread of their own, so that the event loop goes on."""
 
     def __init__(
-        self, encoder: Encoder, fitted: FittedRouter, speeds: Speeds, *, shortlist: int = SIZE
+        self,
+        encoder: Encoder,
+        fitted: FittedRouter,
+        speeds: Speeds,
+        *,
+        shortlist: int = SIZE,
+        learner: Learner | None = None,
     ) -> None:
         if fitted.encoder != encoder.name:
             raise ArtifactRejected(
@@ -51,6 +61,7 @@ class Router:
                 "ones; choose another encoder or router_dir, or train a router with this encoder"
             )
         self._encoder = encoder
+        self._learner = learner
         self._inline = is_quick(encoder)  # to wake a thread would take longer
         self._forecaster = Forecaster(fitted, speeds)
         self._tolerances = Tolerances.of(fitted.card)
@@ -64,8 +75,11 @@ class Router:
         """Choose who answers; raises UnknownModel, NoFeasibleExpert or ExpertUnavailable."""
         started = time.perf_counter()
         query = with_tradeoff(query, experts)
-        reading = await self.read(query.text)
-        decision = self.decide_on(query, experts, reading, unavailable)
+        embedding = await self._embed(query.text)
+        decision = self.decide_on(query, experts, self._forecaster.read(embedding), unavailable)
+        # Cheaper experts are a promise of the forecasts: learning keeps to the best quality.
+        if self._learner and decision.policy == "quality" and not query.limits.tradeoff:
+            decision = self._learner.adjusted(decision, embedding)
         return replace(decision, overhead_ms=1000 * (time.perf_counter() - started))
 
     def tolerated(self, query: Query) -> float:
@@ -74,12 +88,15 @@ class Router:
 
     async def read(self, text: str) -> Reading:
         """Embed a text and read its skills and strangeness."""
+        return self._forecaster.read(await self._embed(text))
+
+    async def _embed(self, text: str) -> NDArray[np.float64]:
         if self._inline:
             embedding = self._encoder.encode([text])
         else:
             loop = asyncio.get_running_loop()
             embedding = await loop.run_in_executor(self._thread, self._encoder.encode, [text])
-        return self._forecaster.read(embedding[0])
+        return np.asarray(embedding[0], dtype=np.float64)
 
     def decide_on(
         self, query: Query, experts: Sequence[Expert], reading: Reading, unavailable: Availability

@@ -212,6 +212,7 @@ def decision_record(decision: Decision, query: Query, session: str | None) -> De
         session=session,
         forecasts=[asdict(f) for f in decision.forecasts],
         limits=limits,
+        propensity=decision.propensity,
     )
 
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Any
 
 from collegium.errors import CollegiumError, ExpertUnavailable, StateUnavailable
@@ -27,12 +28,15 @@ from collegium.registry.files import FileRegistry
 from collegium.registry.state import open_state
 from collegium.router.artifact import BUNDLED, load
 from collegium.router.costs import Speeds
+from collegium.router.online.learner import Learner
 from collegium.router.recall import recorded
 from collegium.router.router import Router
 from collegium.settings import Settings
 from collegium.web.metrics import Metrics
 
 log = logging.getLogger(__name__)
+KEEP_EVERY = 20
+"""Ratings between two writes of what online learning learnt: so many a crash may lose."""
 REMEMBERED = 1000
 """So many of the last decisions tell at the start how fast the experts are."""
 
@@ -57,6 +61,7 @@ class Service:
         self.engines = {ENGINE: self._embedded_engine()} if settings.embedded else {}
         self.pool = self._make_pool()
         self.enrolment = Enrolment(self.registry, self.pool)
+        self.learner: Learner | None = None
         self.progress = "starting"
         self.failure: CollegiumError | None = None
         self._router: Router | None = None
@@ -77,6 +82,8 @@ class Service:
                 task.cancel()
         await asyncio.gather(*(engine.stop() for engine in self.engines.values()))
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self.learner and self.learner.ratings:
+            self.learner.save(self._learnt)
         await self.pool.aclose()
         await self.state.close()
         await self.database.close()
@@ -171,7 +178,22 @@ class Service:
         # One thread: the engine needs the cores, and a query is one short sentence.
         encoder = make_encoder(self.settings.encoder, threads=1)
         encoder.encode(["The first query should not pay for lazy loading."])
-        return Router(encoder, load(self.settings.router_dir or BUNDLED), self.speeds)
+        fitted = load(self.settings.router_dir or BUNDLED)
+        mode = self.settings.online_learning
+        if mode != "off":
+            self.learner = Learner.open(self._learnt, fitted, mode=mode)
+        return Router(encoder, fitted, self.speeds, learner=self.learner)
+
+    def rate(self, decision_id: str, rating: float, source: str) -> None:
+        """Let a rating teach, where online learning is on; every so often it is kept on disk."""
+        learner = self.learner
+        learnt = learner is not None and learner.rate(decision_id, rating, source)
+        if learner and learnt and learner.ratings % KEEP_EVERY == 0:
+            learner.save(self._learnt)
+
+    @property
+    def _learnt(self) -> Path:
+        return self.settings.data_dir / "online"
 
     def _embedded_engine(self) -> Supervisor:
         settings = self.settings

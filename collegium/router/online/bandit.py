@@ -138,6 +138,15 @@ class Bandit:
             float(promised[expert]) if charged else None,
         )
 
+    def make_room(self, experts: int) -> None:
+        """Take in experts that joined, up to so many: they begin without evidence."""
+        new = experts - len(self.quality.moment)
+        if new <= 0:
+            return
+        for part in (self.quality, self.burden, self.caps):
+            part.make_room(new)
+        self.doubt = self.caps.doubt(self.settings.contamination)
+
     def expected(self, x: Array, quality: Array, burden: Array) -> Array:
         """Expected reward of every expert, shape (e,): the greedy policy takes its maximum."""
         return self._beliefs(self.projection(x), quality, burden)[0]

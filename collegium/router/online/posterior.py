@@ -44,6 +44,13 @@ class Residuals:
         self.covariance = np.linalg.inv(self._prior + self.precision)
         self.coefficients = np.einsum("ekl,el->ek", self.covariance, self.moment)
 
+    def make_room(self, experts: int) -> None:
+        """Append so many experts, of whom nothing was seen."""
+        shape = self.precision.shape[1:]
+        self.precision = np.concatenate([self.precision, np.zeros((experts, *shape))])
+        self.moment = np.concatenate([self.moment, np.zeros((experts, shape[0]))])
+        self.refresh()
+
     def mean(self, z: Array) -> Array:
         """Expected difference from the forecast for features (k,), shape (e,)."""
         return np.asarray(self.coefficients @ z)

@@ -26,6 +26,11 @@ class SourceCaps:
         self.mass: Array = np.zeros((BUCKETS, experts))
         self.trusted: Array = np.zeros(experts)
 
+    def make_room(self, experts: int) -> None:
+        """Append so many experts, whom nobody rated."""
+        self.mass = np.hstack([self.mass, np.zeros((BUCKETS, experts))])
+        self.trusted = np.r_[self.trusted, np.zeros(experts)]
+
     def admit(self, source: str, expert: int) -> float:
         """Return the weight of one more rating in [0, 1], and remember it."""
         self.mass *= self.discount
