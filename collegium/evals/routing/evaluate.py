@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
@@ -10,12 +11,14 @@ from collegium.evals.bootstrap import LEVEL, RESAMPLES, Interval
 from collegium.evals.routing.choosing import choose, picked
 from collegium.evals.routing.curves import aiq
 from collegium.evals.routing.exam_results import Judged, Tick, judged, results
-from collegium.evals.routing.lessons import Forecaster, means
+from collegium.evals.routing.lessons import Forecaster, Peer, means
 from collegium.evals.routing.measures import COMPARED, SAME_PRICE, Setting, contenders
 from collegium.evals.routing.pairs import Pair
+from collegium.evals.routing.peer_results import peer_results
 from collegium.evals.routing.problem import Problem
 from collegium.evals.routing.routing_report import Mean, SetReport
 
+NO_PEERS: Mapping[str, Peer] = MappingProxyType({})
 Encode = Callable[[Sequence[str]], Floats]
 
 
@@ -33,16 +36,20 @@ def evaluate(
     X: Floats,
     routers: Mapping[str, Forecaster],
     *,
+    peers: Mapping[str, Peer] = NO_PEERS,
     seed: int = 0,
     resamples: int = RESAMPLES,
     tick: Tick = lambda name: None,
 ) -> Evaluated:
-    """Let routers and baselines learn and choose, and measure them; `X` has a row a prompt."""
+    """Let routers, peers and baselines learn and choose, and measure them.
+
+    `X` has a row a prompt.
+    """
     exam = judged(problem)
     setting = _setting(problem, exam, seed)
-    rows, replicates = contenders(
-        setting, results(problem, X, routers, tick=tick), resamples=resamples
-    )
+    visiting, peer_notes = peer_results(problem, X, exam, peers, tick=tick)
+    found = [*results(problem, X, routers, tick=tick), *visiting]
+    rows, replicates = contenders(setting, found, resamples=resamples)
     strong, weak = _strong_and_weak(problem, exam)
     report = SetReport(
         name=problem.name,
@@ -57,20 +64,26 @@ def evaluate(
         weak=problem.models[weak],
         cost_source=problem.cost_source,
         zero_router_aiq=_zero_router_aiq(exam, setting),
-        notes=(*problem.notes, *_price_note(setting)),
+        notes=(*problem.notes, *peer_notes, *_price_note(setting)),
         contenders=rows,
     )
     return Evaluated(report, replicates)
 
 
 def mean_differences(evaluated: Sequence[Evaluated]) -> tuple[Mean, ...]:
-    """Average each router's differences over sets, with the interval of independent draws."""
+    """Average each router's differences over sets, with the interval of independent draws.
+
+    Peers without a row in some set have no mean.
+    """
     if len(evaluated) < 2:
         return ()
+    everywhere = set.intersection(*({row.name for row in e.report.peers} for e in evaluated))
+    peers = [row.name for row in evaluated[0].report.peers if row.name in everywhere]
+    others = (*COMPARED, *peers)
     return tuple(
         Mean(
             router.name,
-            {other: _mean_difference(evaluated, router.name, other) for other in COMPARED},
+            {other: _mean_difference(evaluated, router.name, other) for other in others},
         )
         for router in evaluated[0].report.routers
     )
@@ -79,8 +92,9 @@ def mean_differences(evaluated: Sequence[Evaluated]) -> tuple[Mean, ...]:
 def _mean_difference(evaluated: Sequence[Evaluated], router: str, other: str) -> Interval:
     estimates, draws = [], []
     for each in evaluated:
-        places = {(row.name, row.kind): i for i, row in enumerate(each.report.contenders)}
-        left, right = places[router, "router"], places[other, "baseline"]
+        ours = {row.name: i for i, row in enumerate(each.report.contenders) if row.kind == "router"}
+        bars = {row.name: i for i, row in enumerate(each.report.contenders) if row.kind != "router"}
+        left, right = ours[router], bars[other]
         rows = each.report.contenders
         estimates.append(rows[left].accuracy.estimate - rows[right].accuracy.estimate)
         draws.append(each.replicates[:, left] - each.replicates[:, right])

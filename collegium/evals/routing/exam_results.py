@@ -10,7 +10,7 @@ from collegium.errors import SetupError
 from collegium.evals.arrays import Bools, Floats, Ints
 from collegium.evals.routing import baselines as base
 from collegium.evals.routing.choosing import choose, picked
-from collegium.evals.routing.lessons import Forecaster, lesson_and_exam, means
+from collegium.evals.routing.lessons import Forecaster, Peer, lesson_and_exam, means
 from collegium.evals.routing.problem import Problem
 from collegium.evals.routing.routing_report import Kind
 
@@ -70,9 +70,9 @@ def results(
     return [*found, _random(exam), _hindsight(exam)]
 
 
-def contender_count(routers: Mapping[str, Forecaster]) -> int:
+def contender_count(routers: Mapping[str, Forecaster], peers: Mapping[str, Peer]) -> int:
     """Return how many ticks a problem takes."""
-    return len(routers) + len(base.BASELINES)
+    return len(routers) + len(peers) + len(base.BASELINES)
 
 
 def chosen_by(

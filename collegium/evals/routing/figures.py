@@ -39,6 +39,7 @@ def cost_quality(found: SetReport, router: Contender, name: str) -> str:
         axis.plot(x, y, color=MUTED, linestyle=DASHED, label="mixing single models by chance")
         for index, row in enumerate(others):
             _curve(axis, row, LINE, "other routers" if index == 0 else None, width=1.1)
+        _peers(axis, found)
         _curve(axis, knn, PLAIN, LABELS[base.TUNED_KNN], width=2.2)
         _curve(axis, router, ACCENT, router.name, width=2.2)
         axis.set_xlabel("dollars per 1,000 queries")
@@ -73,6 +74,16 @@ def _dense_hull(x: Floats, y: Floats) -> tuple[Floats, Floats]:
     corners, heights = hull(x, y)
     steps = np.unique(np.r_[corners, np.linspace(corners[0], corners[-1], 400)])
     return steps, np.interp(steps, corners, heights)
+
+
+def _peers(axis: "Axes", found: SetReport) -> None:
+    """Put a cross where each peer chose to be; most have no trade-off to draw."""
+    if found.peers:
+        dollars = [1000 * row.cost_usd for row in found.peers]
+        accuracy = [100 * row.accuracy.estimate for row in found.peers]
+        axis.scatter(
+            dollars, accuracy, s=30, color=INK, marker="x", label="other projects' routers"
+        )
 
 
 def _model_names(axis: "Axes", x: Floats, y: Floats, names: list[str]) -> None:

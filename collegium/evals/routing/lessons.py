@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from collegium.evals.arrays import Floats, Ints
+from collegium.evals.routing.choosing import Choice
 from collegium.evals.routing.problem import Problem
 from collegium.evals.routing.splits import Fold
 
@@ -32,6 +34,23 @@ class Exam:
 
 Forecaster = Callable[[Lesson, Exam], Floats]
 """Learn, then forecast the score of every model on every prompt of the exam: shape (n, e)."""
+
+
+class Chooser(Protocol):
+    """Learn, then choose a model for every prompt of the exam."""
+
+    def __call__(self, lesson: Lesson, exam: Exam) -> Choice:
+        """Raise PeerFailed where no choice comes of it."""
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Another project's router, which is judged beside ours."""
+
+    choose: Chooser
+    note: str
+    pairs_only: bool = False
+    """Whether it routes between two models, no more."""
 
 
 def lesson_and_exam(problem: Problem, X: Floats, fold: Fold) -> tuple[Lesson, Exam]:

@@ -51,19 +51,35 @@ def contenders(
         seed=setting.seed,
     )
     bars = {result.name: i for i, result in enumerate(results) if result.kind != "router"}
-    rows = [_contender(setting, result, averages, i, bars) for i, result in enumerate(results)]
+    peers = tuple(result.name for result in results if result.kind == "peer")
+    rows = [
+        _contender(
+            setting,
+            result,
+            averages,
+            i,
+            bars,
+            (*COMPARED, *peers) if result.kind == "router" else COMPARED,
+        )
+        for i, result in enumerate(results)
+    ]
     return tuple(rows), averages.replicates
 
 
 def _contender(
-    setting: Setting, result: Result, averages: Averages, index: int, bars: Mapping[str, int]
+    setting: Setting,
+    result: Result,
+    averages: Averages,
+    index: int,
+    bars: Mapping[str, int],
+    compared: Sequence[str],
 ) -> Contender:
     accuracy = averages.mean(index)
     best = averages.mean(bars[base.ORACLE]).estimate
     curve, pair, (low, high) = _curve(setting, result), _pair(setting, result), setting.range_usd
 
     def differences(weighting: str) -> dict[str, Interval]:
-        others = {name: bars[name] for name in COMPARED if bars[name] != index}
+        others = {name: bars[name] for name in compared if bars[name] != index}
         return {name: averages.difference(index, i, weighting) for name, i in others.items()}
 
     return Contender(

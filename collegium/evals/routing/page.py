@@ -39,7 +39,7 @@ def _header(report: RoutingReport) -> str:
 
 
 def _overview(report: RoutingReport) -> str:
-    tables = (text.overview(report), text.mean_table(report))
+    tables = (text.overview(report), text.mean_table(report), text.peer_means(report))
     return section("All sets", "\n".join(map(_table, tables)) if report.means else "")
 
 
@@ -55,6 +55,7 @@ def _set(report: RoutingReport, found: SetReport, name: str) -> str:
         _tiles(found, router),
         section("Every way to answer", _main_table(found, router) + _remarks(found)),
         section("Differences", _table(text.differences(found))),
+        section("Other projects' routers", _table(text.peer_differences(found))),
         section("Groups of tasks", _table(text.group_table(found))),
         section("Paraphrases", _table(text.robustness_table(found))),
         section("Cost and quality", curves if router.curve else ""),

@@ -11,7 +11,7 @@ from collegium.evals.calibration import Calibration
 from collegium.evals.pool_report import Spread
 from collegium.evals.provenance import Provenance
 
-Kind = Literal["oracle", "router", "baseline"]
+Kind = Literal["oracle", "router", "peer", "baseline"]
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,8 @@ class Contender:
     spread: Spread | None
     robustness: Robustness | None
     differences: dict[str, Interval]
-    """Accuracy less that of the best single model, the task table, the tuned kNN."""
+    """Accuracy less that of the best single model, the task table, the tuned kNN; a router's also
+    less that of each peer."""
     macro_differences: dict[str, Interval]
     group_differences: dict[str, dict[str, Interval]]
     """The same within each group, of macro accuracies."""
@@ -100,6 +101,11 @@ class SetReport:
     def routers(self) -> tuple[Contender, ...]:
         """The rows of routers."""
         return tuple(row for row in self.contenders if row.kind == "router")
+
+    @property
+    def peers(self) -> tuple[Contender, ...]:
+        """The rows of other projects' routers."""
+        return tuple(row for row in self.contenders if row.kind == "peer")
 
 
 @dataclass(frozen=True)

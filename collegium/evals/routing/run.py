@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from tqdm import tqdm
 
 from collegium.evals.routing.embeddings import EmbeddingCache
-from collegium.evals.routing.evaluate import Evaluated, evaluate
+from collegium.evals.routing.evaluate import NO_PEERS, Evaluated, evaluate
 from collegium.evals.routing.exam_results import contender_count
-from collegium.evals.routing.lessons import Forecaster
+from collegium.evals.routing.lessons import Forecaster, Peer
 from collegium.evals.routing.problem import Problem
 from collegium.router.encoder import Encoder
 
@@ -18,12 +18,13 @@ def judge(
     encoder: Encoder,
     cache: EmbeddingCache,
     *,
+    peers: Mapping[str, Peer] = NO_PEERS,
     seed: int = 0,
 ) -> list[Evaluated]:
     """Evaluate every problem; all prompts are encoded first, for that takes longest."""
     vectors = [cache.encode(encoder, problem.prompts) for problem in problems]
     found = []
-    with tqdm(total=len(problems) * contender_count(routers), unit="router") as bar:
+    with tqdm(total=len(problems) * contender_count(routers, peers), unit="router") as bar:
 
         def tick(name: str) -> None:
             bar.set_postfix_str(name)
@@ -31,5 +32,5 @@ def judge(
 
         for problem, X in zip(problems, vectors, strict=True):
             bar.set_description(problem.name)
-            found.append(evaluate(problem, X, routers, seed=seed, tick=tick))
+            found.append(evaluate(problem, X, routers, peers=peers, seed=seed, tick=tick))
     return found

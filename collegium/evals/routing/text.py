@@ -40,8 +40,8 @@ def label(row: Contender) -> str:
 
 
 def ordered(found: SetReport) -> list[Contender]:
-    """Return the bound first, then routers and baselines from best to worst."""
-    order = {"oracle": 0, "router": 1, "baseline": 2}
+    """Return the bound first, then routers, peers and baselines from best to worst."""
+    order = {"oracle": 0, "router": 1, "peer": 2, "baseline": 3}
     return sorted(found.contenders, key=lambda r: (order[r.kind], -r.accuracy.estimate))
 
 
@@ -66,6 +66,21 @@ def differences(found: SetReport) -> list[list[str]]:
             if row.kind == "router"
         ),
     ]
+
+
+def peer_differences(found: SetReport) -> list[list[str]]:
+    """Return what each router gains on each peer, in points; nothing without peers."""
+    routers = [row for row in ordered(found) if row.kind == "router"]
+    head = ["less the peer", *(row.name for row in routers)]
+    head += [f"macro, {row.name}" for row in routers]
+    rows = [
+        [row.name]
+        + [points(ours.differences[row.name]) for ours in routers]
+        + [points(ours.macro_differences[row.name]) for ours in routers]
+        for row in ordered(found)
+        if row.kind == "peer"
+    ]
+    return [head, *rows] if rows else []
 
 
 def group_table(found: SetReport) -> list[list[str]]:
@@ -122,10 +137,19 @@ def mean_table(report: RoutingReport) -> list[list[str]]:
     """Return each router's mean differences over all sets; nothing for a single set."""
     if not report.means:
         return []
-    names = list(report.means[0].differences)
+    names = (base.BEST_SINGLE, base.TASK_TABLE, base.TUNED_KNN)
     head = [f"mean of {len(report.sets)} sets", *(f"less {LABELS[name]}" for name in names)]
     rows = [[m.router, *(points(m.differences[name]) for name in names)] for m in report.means]
     return [head, *rows]
+
+
+def peer_means(report: RoutingReport) -> list[list[str]]:
+    """Return each router's mean gain on the peers that are in all sets; nothing without any."""
+    shown = {name for found in report.sets for name in (row.name for row in found.peers)}
+    names = [n for m in report.means[:1] for n in m.differences if n in shown]
+    head = [f"mean of {len(report.sets)} sets, less", *(m.router for m in report.means)]
+    rows = [[name, *(points(m.differences[name]) for m in report.means)] for name in names]
+    return [head, *rows] if rows else []
 
 
 def heading(found: SetReport) -> str:

@@ -139,3 +139,9 @@ def test_a_set_after_json_is_not_overwritten(command: Command, tmp_path: Path) -
     assert refused.exit_code == 2
     assert "is a data set" in refused.output
     assert not (tmp_path / "first").exists()
+
+
+def test_an_unknown_peer_is_refused_before_anything_is_judged(command: Command) -> None:
+    """The message names those that there are."""
+    with pytest.raises(SetupError, match="no peer is called 'nope'; there are llmrouter-lib"):
+        command("first", "--peer", "nope")

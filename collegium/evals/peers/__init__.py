@@ -1,0 +1,1 @@
+"""Other projects' routers beside ours: their own code, in environments of their own."""
