@@ -18,6 +18,7 @@ CollegiumError                500
 ├── RegistryError             400  the registry refuses a change
 │   ├── ExpertExists          409
 │   ├── ExpertNotFound        404
+│   ├── EngineNotFound        404
 │   └── ProbeFailed           422  the expert did not answer its probe
 ├── StateUnavailable          503  the shared state (Redis) can't be reached
 ├── ArtifactRejected          500  a saved router is corrupt or foreign
@@ -168,6 +169,13 @@ class ExpertNotFound(RegistryError):
 
     http_status = 404
     code = "expert_not_found"
+
+
+class EngineNotFound(RegistryError):
+    """The service runs no engine of this name."""
+
+    http_status = 404
+    code = "engine_not_found"
 
 
 class ProbeFailed(RegistryError):

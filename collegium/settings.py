@@ -72,6 +72,9 @@ class Settings(BaseSettings):
     engine_start_timeout_s: float = Field(
         300.0, gt=0, description="An engine that is not ready by then is started again."
     )
+    engine_stall_s: float = Field(
+        60.0, gt=0, description="An engine with requests that makes no token so long is restarted."
+    )
     request_timeout_s: float = Field(
         120.0, gt=0, description="Longest wait for the next byte of an expert's answer."
     )

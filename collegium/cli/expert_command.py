@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import click
 
@@ -15,6 +17,34 @@ if TYPE_CHECKING:
     from collegium.registry.expert import Expert
 
 PRICES = "dollars per million tokens"
+ENGINE_OPTIONS = (
+    click.option(
+        "--dtype",
+        type=click.Choice(["bfloat16", "float16", "float32"]),
+        help="The engine's numbers; by default the fastest of this processor.",
+    ),
+    click.option(
+        "--max-sequences", type=click.IntRange(1), default=32, help="Requests it runs at once."
+    ),
+    click.option(
+        "--cache-gib",
+        type=click.FloatRange(0, min_open=True),
+        default=1.0,
+        help="Memory of the engine's KV cache on a CPU, GiB.",
+    ),
+    click.option("--device", default="", help="Numbers of the GPUs that the engine may see."),
+    click.option(
+        "--lora-slots", type=click.IntRange(0), default=0, help="Adapters in one batch; 0: none."
+    ),
+    click.option("--engine-flag", multiple=True, help="An option of vLLM, such as --seed=1."),
+)
+
+
+def engine_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of an expert with an engine of its own."""
+    for option in reversed(ENGINE_OPTIONS):
+        command = option(command)
+    return command
 
 
 @click.group(epilog="Example: collegium expert add mine --url http://127.0.0.1:9000/v1")
@@ -27,6 +57,11 @@ def command() -> None:
 @click.option("--url", help="Address of an OpenAI-compatible API, ending in /v1.")
 @click.option("--litellm", help="Model as LiteLLM names it, such as openai/gpt-4o-mini.")
 @click.option("--lora", type=click.Path(path_type=Path), help="Folder of a LoRA adapter.")
+@click.option(
+    "--model-path",
+    type=click.Path(path_type=Path),
+    help="Folder of a whole model: an engine of its own is started for it.",
+)
 @click.option("--on", "engine", default=None, help="Engine that the adapter runs on.")
 @click.option("--model", default="", help="The model's name at the address, if it serves several.")
 @click.option("--api-key-env", help="Environment variable that holds the address's key.")
@@ -35,21 +70,29 @@ def command() -> None:
 @click.option("--output-price", type=click.FloatRange(0), default=0.0, help=PRICES)
 @click.option("--context", type=click.IntRange(1), default=2048, help="Context window, tokens.")
 @click.option("--generalist", is_flag=True, help="It may answer what no specialist knows.")
+@engine_options
 @json_option
 def add(
-    name: str, url: str | None, litellm: str | None, lora: Path | None, as_json: bool, **rest: Any
+    name: str,
+    url: str | None,
+    litellm: str | None,
+    lora: Path | None,
+    model_path: Path | None,
+    as_json: bool,
+    **rest: Any,
 ) -> None:
     """Probe an expert and register it; a refusal changes nothing."""
-    if sum(option is not None for option in (url, litellm, lora)) != 1:
-        raise click.UsageError("give one of --url, --litellm and --lora")
-    kind = "openai" if url else "litellm" if litellm else "lora"
+    if sum(option is not None for option in (url, litellm, lora, model_path)) != 1:
+        raise click.UsageError("give one of --url, --litellm, --lora and --model-path")
+    kind = "openai" if url else "litellm" if litellm else "lora" if lora else "engine"
+    engine = rest["engine"] if lora else None
     body = {
         "name": name,
         "kind": kind,
         "model": litellm or rest["model"],
         "base_url": url,
         "adapter": str(lora.resolve()) if lora else None,
-        "engine": rest["engine"] if lora else None,
+        "engine": _engine(model_path, rest) if model_path else engine,
         "api_key_env": rest["api_key_env"],
         "description": rest["description"],
         "input_price": rest["input_price"],
@@ -68,8 +111,40 @@ def add(
     click.echo(f"Measure it with `collegium expert profile {name}`, so that it is routed to.")
 
 
+def _engine(model_path: Path, options: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "model_path": str(model_path.resolve()),
+        "dtype": options["dtype"],
+        "max_sequences": options["max_sequences"],
+        "cache_gib": options["cache_gib"],
+        "device": options["device"],
+        "lora_slots": options["lora_slots"],
+        "flags": " ".join(options["engine_flag"]),
+    }
+
+
+async def _remove(name: str) -> None:
+    from collegium.cli.service_client import open_registry, running_service
+    from collegium.experts.enrol import Enrolment
+    from collegium.experts.pool import Pool
+    from collegium.registry.engines import EngineRegistry
+    from collegium.settings import load_settings
+
+    settings = load_settings()
+    async with running_service(settings) as service:
+        if service is not None:
+            await service.call("DELETE", f"/v1/experts/{quote(name, safe='')}")
+            return
+    pool = Pool({}, timeout_s=settings.request_timeout_s)
+    async with open_registry(settings) as registry:
+        engines = EngineRegistry(registry.database)
+        await Enrolment(registry, pool, engines=engines).remove(name)
+        await pool.aclose()
+
+
 async def _add(body: dict[str, Any]) -> dict[str, Any]:
     from collegium.cli.service_client import open_registry, running_service
+    from collegium.errors import CollegiumError
     from collegium.experts.enrol import Enrolment
     from collegium.experts.pool import Pool
     from collegium.registry.expert import Expert
@@ -80,6 +155,8 @@ async def _add(body: dict[str, Any]) -> dict[str, Any]:
         if service is not None:
             added: dict[str, Any] = await service.call("POST", "/v1/experts", body)
             return added
+    if body["kind"] == "engine":
+        raise CollegiumError("an engine is started by the running service: `collegium serve`")
     if body["kind"] == "lora":
         body = body | {"model": body["name"]}
     pool = Pool({}, timeout_s=settings.request_timeout_s)
@@ -135,7 +212,7 @@ def update(name: str, as_json: bool, **changes: Any) -> None:
 @json_option
 def remove(name: str, as_json: bool) -> None:
     """Forget an expert; its recorded decisions stay."""
-    asyncio.run(_on_registry("remove", name))
+    asyncio.run(_remove(name))
     print_json({"removed": name}) if as_json else click.echo(f"Removed '{name}'.")
 
 

@@ -51,6 +51,20 @@ class EngineConnection:
                 self._loaded.add(served)
         return served
 
+    async def unload_adapter(self, served: str) -> None:
+        """Let the engine forget an adapter whose expert is gone."""
+        async with self._loading:
+            if served not in self._loaded:
+                return
+            self._loaded.discard(served)
+            headers = {"Authorization": f"Bearer {self._secret}"}
+            with expert_errors(served):
+                async with httpx.AsyncClient(
+                    timeout=LOAD_TIMEOUT_S, headers=headers, trust_env=False
+                ) as http:
+                    address = f"{self.base_url}/v1/unload_lora_adapter"
+                    await http.post(address, json={"lora_name": served})
+
     async def _post_adapter(self, name: str, served: str, folder: Path) -> None:
         body = {"lora_name": served, "lora_path": str(folder)}
         headers = {"Authorization": f"Bearer {self._secret}"}
@@ -103,16 +117,25 @@ class EngineExpert:
 
     async def complete(self, body: Mapping[str, Any]) -> Json:
         """Return the whole answer."""
-        return await (await self._http()).complete(body)
+        http = await self._http()
+        with self._link.engine.asked():
+            return await http.complete(body)
 
     async def stream(self, body: Mapping[str, Any]) -> AsyncIterator[Json]:
         """Yield the answer's chunks."""
         chunks = (await self._http()).stream(body)
-        try:
-            async for chunk in chunks:
-                yield chunk
-        finally:  # closing the connection makes the engine abort the generation
-            await chunks.aclose()  # type: ignore[attr-defined]
+        with self._link.engine.asked():
+            try:
+                async for chunk in chunks:
+                    yield chunk
+            finally:  # closing the connection makes the engine abort the generation
+                await chunks.aclose()  # type: ignore[attr-defined]
+
+    async def retire(self) -> None:
+        """Unload the adapter, where an engine has it."""
+        if self._adapter is not None and self._link.engine.status.state == "ready":
+            connection = self._link.connection(self.name)
+            await connection.unload_adapter(served_name(self.name, self._adapter))
 
     async def aclose(self) -> None:
         """The link owns the connections."""

@@ -8,11 +8,20 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from collegium.errors import CollegiumError, ExpertExists, ExpertNotFound, ProbeFailed
+from collegium.errors import (
+    CollegiumError,
+    ExpertExists,
+    ExpertNotFound,
+    ProbeFailed,
+    RegistryError,
+)
 from collegium.experts.client import HttpExpert, is_address
+from collegium.experts.fleet import Fleet
+from collegium.experts.fleet import check as check_engine
 from collegium.experts.pool import Pool, api_key
 from collegium.experts.roster import BUILTIN, ENGINE, adapter_folder
 from collegium.experts.vllm import MOST_LORA_RANK
+from collegium.registry.engines import EngineDescription, EngineRegistry
 from collegium.registry.expert import Expert
 from collegium.registry.experts import ExpertRegistry
 
@@ -39,9 +48,17 @@ class ProbeReport:
 class Enrolment:
     """Adds experts to a registry after probing them; a refusal changes nothing."""
 
-    def __init__(self, registry: ExpertRegistry, pool: Pool) -> None:
+    def __init__(
+        self,
+        registry: ExpertRegistry,
+        pool: Pool,
+        fleet: Fleet | None = None,
+        engines: EngineRegistry | None = None,
+    ) -> None:
         self._registry = registry
         self._pool = pool
+        self._fleet = fleet
+        self._engines = engines
 
     async def add(self, expert: Expert) -> tuple[Expert, ProbeReport]:
         """Check, probe and register; ExpertExists or ProbeFailed say why not."""
@@ -55,6 +72,43 @@ class Enrolment:
         report = await self.probe(expert)
         await self._registry.add(expert)
         return expert, report
+
+    async def add_engine(
+        self, expert: Expert, engine: EngineDescription
+    ) -> tuple[Expert, ProbeReport]:
+        """Start an engine for an expert of its own, probe it and keep both; or neither."""
+        check_name(expert.name)
+        await self._refuse_duplicate(expert.name)
+        check_engine(engine)
+        if self._fleet is None or self._engines is None:
+            raise ProbeFailed("an engine is started by the running service: `collegium serve`")
+        if engine.name in self._fleet:
+            raise ExpertExists(f"an engine '{engine.name}' exists already")
+        started = await self._fleet.start(engine)
+        try:
+            status = await started.wait_settled()
+            if status.state != "ready":
+                raise ProbeFailed(f"the engine of '{expert.name}' does not start: {status.detail}")
+            report = await self.probe(expert)
+            await self._engines.describe(engine)
+            await self._registry.add(expert)
+        except BaseException:
+            await self._fleet.end(engine.name)
+            await self._engines.forget(engine.name)
+            raise
+        return expert, report
+
+    async def remove(self, name: str) -> None:
+        """Forget an expert, and the engine that is its own; adapters on that keep it."""
+        expert = await self._registry.get(name)
+        users = [e.name for e in await self._registry.list() if e.engine == expert.engine]
+        own = expert.kind == "engine" and expert.engine == name and self._engines is not None
+        if own and len(users) > 1:
+            others = ", ".join(user for user in users if user != name)
+            raise RegistryError(f"the engine of '{name}' also runs {others}: remove those first")
+        await self._registry.remove(name)
+        if own and self._engines is not None:
+            await self._engines.forget(name)
 
     async def probe(self, expert: Expert) -> ProbeReport:
         """Ask an expert to say hello; an engine that this process does not run is not asked."""

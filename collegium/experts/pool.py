@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -90,6 +90,15 @@ class Pool:
         engine.require_ready(expert.name)
         circuit = f"{expert.name} on {engine.name} {engine.incarnation}"
         return Spot(engine.name, engine.spec.max_sequences, circuit, shared=False)
+
+    async def follow(self, experts: Sequence[Expert]) -> None:
+        """Let go of experts that are gone: their clients, and their adapters in engines."""
+        names = {expert.name for expert in experts}
+        for name in [name for name in self._clients if name not in names]:
+            _, client = self._clients.pop(name)
+            self._retired.append(client)
+            if isinstance(client, EngineExpert):
+                await client.retire()
 
     async def aclose(self) -> None:
         """Close every client."""

@@ -8,15 +8,16 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
 import httpx
 
 from collegium.errors import CollegiumError, ExpertUnavailable
 from collegium.experts import vllm
+from collegium.experts.progress import Progress
 from collegium.experts.vllm import EngineSpec, environment, free_port, is_taken
 
 log = logging.getLogger(__name__)
@@ -27,6 +28,8 @@ Command = Callable[[EngineSpec, int], list[str]]
 
 USUAL_START_S = 40.0  # eager mode, 2 cores (measured 25 to 45 s)
 LOG_TAIL_BYTES = 100_000
+MOST_LOG_BYTES = 50_000_000
+DRAIN_POLL_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,10 @@ class Patience:
     stop_grace_s: float = 10.0
     first_backoff_s: float = 1.0
     longest_backoff_s: float = 60.0
+    most_failures: int = 10
+    """Starts in vain in a row after which it is left stopped: a crash loop mends nothing."""
+    stall_s: float = 60.0
+    """An engine with requests that makes no token for so long is hung, whatever it says."""
 
     def backoff_s(self, failures: int) -> float:
         """The wait before the next start, doubled with each failure in a row."""
@@ -76,6 +83,9 @@ class Supervisor:
         self.incarnation = 0
         """Counts starts: what was loaded into an earlier process is gone."""
         self.status = Status("stopped", "not started", "")
+        self.in_flight = 0
+        """Requests that it was given and has not ended."""
+        self._draining = False
         self._start_timeout_s = start_timeout_s
         self._listener = listener
         self._command = command
@@ -92,7 +102,10 @@ class Supervisor:
         return self.spec.name
 
     async def start(self) -> None:
-        """Begin to supervise."""
+        """Begin to supervise; again, where it was stopped or given up."""
+        if self._task is not None and not self._task.done():
+            return
+        self._draining = False
         self._task = asyncio.create_task(self._supervise(), name=f"supervise {self.name}")
 
     async def stop(self) -> None:
@@ -105,6 +118,29 @@ class Supervisor:
         self._task = None
         await self._become(Status("stopped", "stopped", ""))
 
+    async def drain(self, patience_s: float) -> None:
+        """Take no new requests, let those end that it has, for so long at most, then stop."""
+        self._draining = True
+        deadline = time.monotonic() + patience_s
+        while self.in_flight and time.monotonic() < deadline:
+            await asyncio.sleep(DRAIN_POLL_S)
+        await self.stop()
+
+    @contextlib.contextmanager
+    def asked(self) -> Iterator[None]:
+        """Count a request: an engine that has some must make tokens."""
+        self.in_flight += 1
+        try:
+            yield
+        finally:
+            self.in_flight -= 1
+
+    async def wait_settled(self) -> Status:
+        """Return when it is ready, or failed to become so."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self.status.state in ("ready", "failed"))
+        return self.status
+
     async def wait_ready(self) -> None:
         """Return when the engine answers."""
         async with self._changed:
@@ -116,8 +152,10 @@ class Supervisor:
 
     def require_ready(self, expert: str) -> str:
         """Return the engine's address, or say in words why it can't answer now."""
-        if self.status.state == "ready":
+        if self.status.state == "ready" and not self._draining:
             return self.status.base_url
+        if self._draining:
+            raise ExpertUnavailable(expert, f"its engine '{self.name}' takes no new requests")
         message = f"its engine '{self.name}' is {self.status.state}: {self.status.detail}"
         raise ExpertUnavailable(expert, message, self.retry_after_s())
 
@@ -127,6 +165,9 @@ class Supervisor:
             self._since = time.monotonic()
             why, was_ready = await self._live_once()
             failures = 1 if was_ready else failures + 1
+            if failures >= self._patience.most_failures:
+                given_up = f"{why}; given up after {failures} starts in vain"
+                return await self._become(Status("failed", given_up, ""))
             delay = self._patience.backoff_s(failures)
             self._since = time.monotonic() + delay  # nobody need ask before the next start
             await self._become(Status("failed", f"{why}; restarting in {delay:.0f} s", ""))
@@ -163,9 +204,7 @@ class Supervisor:
             await asyncio.shield(_end(process, self._patience.stop_grace_s))
 
     async def _launch(self, port: int) -> asyncio.subprocess.Process:
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("ab") as file:
-            self._log_start = file.tell()
+        with self._open_log() as file:
             return await asyncio.create_subprocess_exec(
                 *self._command(self.spec, port),
                 env=environment(self.spec),
@@ -174,6 +213,19 @@ class Supervisor:
                 stderr=file,
                 start_new_session=True,  # its own process group: Ctrl-C is ours to pass on
             )
+
+    def _open_log(self) -> IO[bytes]:
+        """Open the log, begun anew when it has grown large; a full disk costs the log alone."""
+        try:
+            self.log.parent.mkdir(parents=True, exist_ok=True)
+            if self.log.exists() and self.log.stat().st_size > MOST_LOG_BYTES:
+                self.log.replace(self.log.with_suffix(".1.log"))
+            file = self.log.open("ab")
+        except OSError as exc:
+            log.warning("engine %s runs without a log: %s", self.name, exc)
+            return Path(os.devnull).open("ab")
+        self._log_start = file.tell()
+        return file
 
     async def _until_ready(
         self, process: asyncio.subprocess.Process, http: httpx.AsyncClient
@@ -192,12 +244,14 @@ class Supervisor:
         self, process: asyncio.subprocess.Process, http: httpx.AsyncClient
     ) -> str:
         """Watch a ready process; return why it can no longer be used."""
-        strikes = 0
+        strikes, progress = 0, Progress(self._patience.stall_s)
         while strikes < self._patience.strikes:
             with contextlib.suppress(TimeoutError):
                 status = await asyncio.wait_for(process.wait(), self._patience.health_every_s)
                 return f"the engine ended with status {status}"
             strikes = 0 if await _healthy(http) else strikes + 1
+            if await progress.stalled(http, busy=self.in_flight > 0):
+                return f"the engine made no token for {self._patience.stall_s:.0f} s"
         return "the engine stopped answering"
 
     async def _become(self, status: Status) -> None:

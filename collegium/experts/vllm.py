@@ -6,7 +6,7 @@ import os
 import secrets
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +16,28 @@ MOST_LORA_SLOTS = 8  # adapters computed in one batch
 MOST_LORAS = 32  # adapters kept in memory
 MOST_LORA_RANK = 8
 """Every adapter is padded to it, so more would make all of them slower."""
+FLAGS = frozenset(
+    f"--{name}"
+    for name in (
+        "block-size",
+        "enable-chunked-prefill",
+        "enable-prefix-caching",
+        "gpu-memory-utilization",
+        "kv-cache-dtype",
+        "kv-cache-memory-bytes",
+        "max-num-batched-tokens",
+        "no-enable-chunked-prefill",
+        "no-enable-prefix-caching",
+        "no-enforce-eager",
+        "pipeline-parallel-size",
+        "quantization",
+        "reasoning-parser",
+        "scheduling-policy",
+        "seed",
+        "tensor-parallel-size",
+    )
+)
+"""What an engine's description may add: nothing that names code to run or where to listen."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +54,12 @@ class EngineSpec:
     context: int = 2048
     max_sequences: int = 32
     cache_gib: float = 1.0
+    lora_slots: int = MOST_LORA_SLOTS
+    """Adapters computed in one batch; 0 for an engine without adapters."""
+    device: str = ""
+    """Numbers of the GPUs that it may see, as in CUDA_VISIBLE_DEVICES; empty: all, or the CPU."""
+    flags: tuple[str, ...] = ()
+    """More options of vLLM, from `FLAGS`."""
     secret: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
     """The engine answers only callers that know it: other users of the machine do not."""
 
@@ -58,20 +86,34 @@ def _options(spec: EngineSpec, port: int) -> list[str]:
         "--dtype": spec.dtype,
         "--max-model-len": spec.context,
         "--max-num-seqs": spec.max_sequences,
-        "--max-loras": MOST_LORA_SLOTS,
-        "--max-cpu-loras": MOST_LORAS,
-        "--max-lora-rank": MOST_LORA_RANK,
+        "--load-format": "safetensors",  # never pickles
         "--tool-call-parser": "hermes",
     }
-    # Eager: the compiled mode takes about 170 s to start on 2 cores, eager 25 to 45 s.
-    flags = ["--enforce-eager", "--enable-lora", "--enable-auto-tool-choice"]
-    return flags + [str(word) for pair in options.items() for word in pair]
+    loras: Mapping[str, object] = {
+        "--max-loras": spec.lora_slots,
+        "--max-cpu-loras": MOST_LORAS,
+        "--max-lora-rank": MOST_LORA_RANK,
+    }
+    flags = ["--enable-auto-tool-choice"]
+    if spec.lora_slots:
+        options, flags = {**options, **loras}, [*flags, "--enable-lora"]
+    if "--no-enforce-eager" not in spec.flags:
+        # Eager: the compiled mode takes about 170 s to start on 2 cores, eager 25 to 45 s.
+        flags.append("--enforce-eager")
+    return [*flags, *(str(word) for pair in options.items() for word in pair), *spec.flags]
+
+
+def refused_flags(flags: Sequence[str]) -> list[str]:
+    """Those that are not in `FLAGS`."""
+    return [flag for flag in flags if flag.partition("=")[0] not in FLAGS]
 
 
 def environment(spec: EngineSpec) -> dict[str, str]:
     """Our environment without our own settings (they may hold secrets), and vLLM's switches."""
     kept = (SWITCH,)  # what our plugin inside the engine reads
     ours = {k: v for k, v in os.environ.items() if not k.startswith("COLLEGIUM_") or k in kept}
+    if spec.device:
+        ours["CUDA_VISIBLE_DEVICES"] = spec.device
     return ours | {
         "HF_HUB_OFFLINE": "1",
         "PYTHONSAFEPATH": "1",

@@ -25,7 +25,7 @@ class ExpertRegistry:
     """The experts by name; each change bumps one revision, in the change's own transaction."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self.database = self._database = database
 
     async def list(self) -> tuple[Expert, ...]:
         """Return all experts, sorted by name."""

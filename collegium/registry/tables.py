@@ -138,6 +138,22 @@ class EngineRow(Table):
     updated_at: Mapped[datetime]
 
 
+class EngineDescriptionRow(Table):
+    """The columns of `EngineDescription`."""
+
+    __tablename__ = "engine_descriptions"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    model_path: Mapped[str]
+    dtype: Mapped[str | None]
+    context: Mapped[int]
+    max_sequences: Mapped[int]
+    cache_gib: Mapped[float]
+    device: Mapped[str]
+    lora_slots: Mapped[int]
+    flags: Mapped[str]
+
+
 class DecisionRow(Table):
     """The columns of `DecisionRecord`; `expert` is no foreign key, for the log outlives experts."""
 

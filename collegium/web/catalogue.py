@@ -7,11 +7,16 @@ from typing import Any
 
 from fastapi import APIRouter, Depends, Response
 
+from collegium.errors import BadRequest, EngineNotFound
 from collegium.experts.client import Json
+from collegium.experts.fleet import DRAIN_S
+from collegium.experts.supervisor import Supervisor
+from collegium.registry.engines import EngineDescription
 from collegium.registry.expert import Expert
 from collegium.router.router import VIRTUAL_MODELS
 from collegium.web.dependencies import ServiceDep, administrate
-from collegium.web.schemas import ExpertChanges, NewExpert
+from collegium.web.schemas import ExpertChanges, NewEngine, NewExpert
+from collegium.web.service import Service
 
 routes = APIRouter()
 ADMIN = [Depends(administrate)]
@@ -38,6 +43,8 @@ async def experts(service: ServiceDep) -> Json:
 @routes.post("/v1/experts", status_code=201, dependencies=ADMIN)
 async def add(body: NewExpert, service: ServiceDep) -> Json:
     """Check, probe and register an expert; the next request may go to it."""
+    if body.kind == "engine" or isinstance(body.engine, NewEngine):
+        return await _add_engine(body, service)
     fields = body.model_dump()
     fields["model"] = fields["model"] or (body.name if body.kind != "openai" else "")
     expert, report = await service.enrolment.add(Expert(**fields))
@@ -54,8 +61,54 @@ async def change(name: str, body: ExpertChanges, service: ServiceDep) -> Json:
 @routes.delete("/v1/experts/{name}", status_code=204, dependencies=ADMIN)
 async def remove(name: str, service: ServiceDep) -> Response:
     """Forget an expert; its recorded decisions stay."""
-    await service.registry.remove(name)
+    await service.enrolment.remove(name)
+    await service.experts()  # what ran for it alone is ended in the background
     return Response(status_code=204)
+
+
+async def _add_engine(body: NewExpert, service: Service) -> Json:
+    if body.kind != "engine" or not isinstance(body.engine, NewEngine):
+        wanted = 'the kind "engine" goes with an object in `engine`, other kinds with a name'
+        raise BadRequest(wanted, "engine")
+    fields = body.model_dump(exclude={"engine"}) | {"model": body.name, "engine": body.name}
+    engine = EngineDescription(body.name, context=body.context_window, **body.engine.model_dump())
+    expert, report = await service.enrolment.add_engine(Expert(**fields), engine)
+    return {"expert": asdict(expert), "probe": asdict(report)}
+
+
+@routes.get("/v1/engines")
+async def engines(service: ServiceDep) -> Json:
+    """The engines that this process runs, and how they are."""
+    return {"object": "list", "data": [_engine(e) for e in service.engines.values()]}
+
+
+@routes.post("/v1/engines/{name}/restart", dependencies=ADMIN)
+async def restart(name: str, service: ServiceDep) -> Json:
+    """Let an engine finish what it has, then start it anew, also where it was given up."""
+    engine = service.engines.get(name)
+    if engine is None:
+        raise EngineNotFound(f"this service runs no engine '{name}'; it runs {_names(service)}")
+    await engine.drain(DRAIN_S)
+    await engine.start()
+    return _engine(engine)
+
+
+def _names(service: Service) -> str:
+    return ", ".join(service.engines) or "none"
+
+
+def _engine(engine: Supervisor) -> Json:
+    spec, status = engine.spec, engine.status
+    return {
+        "name": engine.name,
+        "model_path": str(spec.model_path),
+        "state": status.state,
+        "detail": status.detail,
+        "pid": status.pid,
+        "starts": engine.incarnation,
+        "in_flight": engine.in_flight,
+        "max_sequences": spec.max_sequences,
+    }
 
 
 def _model(name: str, details: Json) -> Json:

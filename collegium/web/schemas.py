@@ -107,15 +107,30 @@ class FeedbackRequest(BaseModel):
     comment: Annotated[str, Field(max_length=2000)] | None = None
 
 
+class NewEngine(BaseModel):
+    """An engine to start for an expert of its own."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model_path: Annotated[str, Field(min_length=1)]
+    dtype: Literal["bfloat16", "float16", "float32"] | None = None
+    max_sequences: Annotated[int, Field(ge=1, le=4096)] = 32
+    cache_gib: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    device: Annotated[str, Field(pattern=r"^[0-9,]*$")] = ""
+    lora_slots: Annotated[int, Field(ge=0, le=64)] = 0
+    flags: str = ""
+
+
 class NewExpert(BaseModel):
     """An expert to register."""
 
     model_config = ConfigDict(extra="forbid")
 
     name: str
-    kind: Literal["openai", "litellm", "lora"]
+    kind: Literal["openai", "litellm", "lora", "engine"]
     model: str = ""
-    engine: str | None = None
+    engine: str | NewEngine | None = None
+    """An engine's name, or for the kind `engine` what to start."""
     base_url: str | None = None
     adapter: str | None = None
     api_key_env: str | None = None

@@ -13,9 +13,10 @@ from collegium.errors import CollegiumError, ExpertUnavailable, StateUnavailable
 from collegium.experts.dispatch.dispatcher import Dispatcher
 from collegium.experts.embedded import ensure_base_model
 from collegium.experts.enrol import Enrolment
+from collegium.experts.fleet import Fleet
 from collegium.experts.pool import Pool
 from collegium.experts.roster import ENGINE, GENERALIST, embedded_experts
-from collegium.experts.supervisor import Status, Supervisor
+from collegium.experts.supervisor import Patience, Status, Supervisor
 from collegium.experts.vllm import EngineSpec
 from collegium.registry.batches import BatchRegistry
 from collegium.registry.database import Database
@@ -58,13 +59,16 @@ class Service:
         self.state = open_state(redis.get_secret_value() if redis else None)
         self.metrics = Metrics()
         self.speeds = Speeds(settings.device_watts)
-        self.engines = {ENGINE: self._embedded_engine()} if settings.embedded else {}
+        self.engine_registry = EngineRegistry(self.database)
+        embedded = [self._embedded_engine()] if settings.embedded else []
+        self.engines = Fleet(self._supervise, settings.engine_python, *embedded)
         self.pool = self._make_pool()
-        self.enrolment = Enrolment(self.registry, self.pool)
+        self.enrolment = Enrolment(self.registry, self.pool, self.engines, self.engine_registry)
         self.learner: Learner | None = None
         self.progress = "starting"
         self.failure: CollegiumError | None = None
         self._router: Router | None = None
+        self._following = asyncio.Lock()
         self._experts: tuple[int, tuple[Expert, ...]] = (-1, ())
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -74,13 +78,14 @@ class Service:
         if self.settings.embedded:
             await self.registry.seed(ENGINE, embedded_experts(self.settings.engine_context))
         self.spawn(self._start(), name="start")
+        self.spawn(self._follow(), name="follow")
 
     async def close(self) -> None:
         """Start nothing more, stop the engines, finish what is being written, let go."""
         for task in self._tasks:
-            if task.get_name() == "start":
+            if task.get_name() in ("start", "follow"):
                 task.cancel()
-        await asyncio.gather(*(engine.stop() for engine in self.engines.values()))
+        await self.engines.stop()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self.learner and self.learner.ratings:
             self.learner.save(self._learnt)
@@ -116,14 +121,17 @@ class Service:
             return str(self.failure)
         if self._router is None:
             return self.progress
-        waiting = [e for e in self.engines.values() if e.status.state != "ready"]
-        return f"engine {waiting[0].name}: {waiting[0].status.detail}" if waiting else None
+        embedded = self.engines.get(ENGINE)  # others' failures are their own experts' alone
+        if embedded is None or embedded.status.state == "ready":
+            return None
+        return f"engine {ENGINE}: {embedded.status.detail}"
 
     async def experts(self) -> tuple[Expert, ...]:
         """All registered experts, read again whenever one changed."""
         revision = await self.registry.revision()
         if revision != self._experts[0]:
             self._experts = (revision, await self.registry.list())
+            self.spawn(self._follow(), name="follow")
         return self._experts[1]
 
     async def session_expert(self, session: str | None) -> str | None:
@@ -153,6 +161,12 @@ class Service:
             remote_concurrency=settings.remote_concurrency,
             dispatcher=Dispatcher(shared, depth=settings.queue_depth, patience_s=timeout_s),
         )
+
+    async def _follow(self) -> None:
+        """Run the engines and keep the adapters that the registry knows, and no others."""
+        async with self._following:
+            await self.engines.follow(await self.engine_registry.described())
+            await self.pool.follow(await self.registry.list())
 
     async def _start(self) -> None:
         try:
@@ -207,24 +221,33 @@ class Service:
             max_sequences=settings.engine_max_sequences,
             cache_gib=settings.engine_cache_gib,
         )
+        return self._supervise(spec)
+
+    def _supervise(self, spec: EngineSpec) -> Supervisor:
+        settings = self.settings
+
+        async def changed(status: Status) -> None:
+            await self._engine_changed(spec, status)
+
         return Supervisor(
             spec,
-            settings.data_dir / "logs" / f"{ENGINE}.log",
+            settings.data_dir / "logs" / f"{spec.name}.log",
             start_timeout_s=settings.engine_start_timeout_s,
-            listener=self._engine_changed,
+            listener=changed,
+            patience=Patience(stall_s=settings.engine_stall_s),
         )
 
-    async def _engine_changed(self, status: Status) -> None:
-        self.metrics.engine(ENGINE, ready=status.state == "ready")
+    async def _engine_changed(self, spec: EngineSpec, status: Status) -> None:
+        self.metrics.engine(spec.name, ready=status.state == "ready")
         report = EngineReport(
-            name=ENGINE,
+            name=spec.name,
             base_url=status.base_url,
-            model=GENERALIST,
+            model=spec.served_name,
             state=status.state,
             pid=status.pid,
             detail=status.detail,
         )
-        await EngineRegistry(self.database).report(report)
+        await self.engine_registry.report(report)
 
     def _tell(self, progress: str) -> None:
         self.progress = progress

@@ -22,6 +22,8 @@ IMPATIENT = Patience(
     stop_grace_s=5.0,
     first_backoff_s=0.1,
     longest_backoff_s=0.4,
+    most_failures=100,
+    stall_s=0.5,
 )
 SOON_S = 60.0  # on a machine with other work to do
 

@@ -2,7 +2,9 @@
 
 `python stub_engine.py PORT FOLDER`: a file in FOLDER changes what it does. `crash` ends it while
 it starts, `never` keeps it from ever being ready, `hang` lets it take connections and be silent,
-`stubborn` lets it ignore SIGTERM, `family` starts a process of its own, whose id it writes there.
+`frozen` lets it be
+well and answer no chat, `stubborn` lets it ignore SIGTERM, `family` starts a process of its own,
+whose id it writes there.
 """
 
 from __future__ import annotations
@@ -24,6 +26,11 @@ def wants(what: str) -> bool:
     return (FOLDER / what).exists()
 
 
+def made() -> str:
+    """What was ever asked: it stands for the tokens."""
+    return (FOLDER / "requests").read_text() if wants("requests") else ""
+
+
 class Handler(BaseHTTPRequestHandler):
     """Health, a chat that never changes, adapters that are always taken, and a way to die."""
 
@@ -38,6 +45,8 @@ class Handler(BaseHTTPRequestHandler):
             os._exit(7)
         while wants("hang"):
             time.sleep(0.05)
+        if self.path == "/metrics":
+            return self.answer(200, f"vllm:generation_tokens_total{{}} {len(made())}", text=True)
         self.answer(503 if wants("never") else 200, {})
 
     def do_POST(self) -> None:
@@ -47,6 +56,10 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(401, {"error": {"message": "no key"}})
         with (FOLDER / "requests").open("a") as file:
             file.write(json.dumps([self.path, body]) + "\n")
+        while wants("frozen") and "lora" not in self.path:
+            time.sleep(0.05)
+        if self.path == "/v1/unload_lora_adapter":
+            return self.answer(200, {})
         if self.path == "/v1/load_lora_adapter":
             if wants("no-adapters"):
                 return self.answer(400, {"error": {"message": "no such adapter"}})
@@ -54,9 +67,9 @@ class Handler(BaseHTTPRequestHandler):
         message = {"role": "assistant", "content": f"I am {os.getpid()}"}
         self.answer(200, {"model": body["model"], "choices": [{"message": message}]})
 
-    def answer(self, status: int, body: object) -> None:
-        """Send JSON."""
-        data = json.dumps(body).encode()
+    def answer(self, status: int, body: object, *, text: bool = False) -> None:
+        """Send JSON, or text."""
+        data = str(body).encode() if text else json.dumps(body).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()

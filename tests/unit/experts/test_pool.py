@@ -147,6 +147,21 @@ async def test_after_a_restart_of_the_engine_all_goes_on(
     assert first == second
 
 
+async def test_a_removed_experts_adapter_is_unloaded(
+    local: Pool, engine: StubEngine, tmp_path: Path
+) -> None:
+    """Under the name that it was loaded by; the engine's other experts stay."""
+    expert = adapter(tmp_path / "lora")
+    await said(local, expert)
+    await said(local, BASE)
+    await local.follow([BASE])
+    path, body = json.loads((engine.folder / "requests").read_text().splitlines()[-1])
+    assert (path, body["lora_name"]) == ("/v1/unload_lora_adapter", loaded(engine)[0])
+    await local.follow([BASE])
+    await said(local, expert)
+    assert len(loaded(engine)) == 2
+
+
 async def test_an_expert_on_an_engine_that_is_not_ready_is_unavailable(
     local: Pool, engine: StubEngine
 ) -> None:

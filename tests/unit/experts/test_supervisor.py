@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import signal
@@ -9,6 +10,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -92,6 +94,76 @@ async def test_an_engine_that_hangs_is_noticed(tmp_path: Path) -> None:
         await engine.ready(2)
         assert first.pid is not None
         assert not alive(first.pid)
+
+
+async def test_an_engine_that_is_well_but_makes_nothing_is_noticed(tmp_path: Path) -> None:
+    """Its core froze: health answers, requests do not."""
+    async with stub_engine(tmp_path) as engine:
+        await engine.ready()
+        engine.let("frozen")
+        with engine.supervisor.asked():
+            await until(lambda: engine.having("failed"))
+        assert "made no token" in engine.having("failed")[0].detail
+        engine.no_longer("frozen")
+        await engine.ready(2)
+
+
+async def test_an_idle_engine_need_not_make_tokens(tmp_path: Path) -> None:
+    """Silence without requests is no fault."""
+    async with stub_engine(tmp_path) as engine:
+        await engine.ready()
+        await asyncio.sleep(1.5)
+        assert not engine.having("failed")
+
+
+async def test_a_crash_loop_ends(tmp_path: Path) -> None:
+    """Until somebody starts it again."""
+    patience = replace(IMPATIENT, most_failures=3, first_backoff_s=0.01)
+    async with stub_engine(tmp_path, "crash", patience=patience) as engine:
+        await until(lambda: "given up after 3" in engine.supervisor.status.detail)
+        starts = engine.supervisor.incarnation
+        await asyncio.sleep(0.3)
+        assert engine.supervisor.incarnation == starts == 3
+        engine.no_longer("crash")
+        await engine.supervisor.start()
+        await engine.ready()
+
+
+async def test_draining_lets_requests_end(tmp_path: Path) -> None:
+    """New ones are refused; the process ends when the last old one has."""
+    async with stub_engine(tmp_path) as engine:
+        pid = (await engine.ready()).pid or 0
+        with engine.supervisor.asked():
+            draining = asyncio.create_task(engine.supervisor.drain(30.0))
+            await asyncio.sleep(0.3)
+            with pytest.raises(ExpertUnavailable, match="takes no new requests"):
+                engine.supervisor.require_ready("sql")
+            assert alive(pid)
+        await draining
+        assert not alive(pid)
+        await engine.supervisor.start()
+        await engine.ready(2)
+
+
+async def test_a_log_that_can_not_be_written_costs_the_log_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A file lies where its folder should be."""
+    (tmp_path / "logs").write_text("in the way")
+    async with stub_engine(tmp_path) as engine:
+        await engine.ready()
+    assert "engine stub runs without a log" in caplog.text
+
+
+async def test_a_large_log_is_begun_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The old one is kept beside it."""
+    monkeypatch.setattr("collegium.experts.supervisor.MOST_LOG_BYTES", 100)
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "stub.log").write_text("x" * 200)
+    async with stub_engine(tmp_path) as engine:
+        await engine.ready()
+    assert (tmp_path / "logs" / "stub.1.log").read_text() == "x" * 200
+    assert (tmp_path / "logs" / "stub.log").stat().st_size < 100
 
 
 async def test_to_stop_is_to_end_everything_it_started(tmp_path: Path) -> None:

@@ -1,0 +1,93 @@
+"""All engines that this process runs, by name: the embedded one and those that are described."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+
+from collegium.errors import ProbeFailed
+from collegium.experts.supervisor import Supervisor
+from collegium.experts.vllm import EngineSpec, fastest_dtype, refused_flags
+from collegium.registry.engines import EngineDescription
+
+DRAIN_S = 30.0
+"""An engine whose expert was removed may finish what it has, for so long."""
+
+
+class Fleet(Mapping[str, Supervisor]):
+    """Starts engines, and stops them when their descriptions are gone."""
+
+    def __init__(
+        self, supervise: Callable[[EngineSpec], Supervisor], python: Path, *engines: Supervisor
+    ) -> None:
+        self._supervise = supervise
+        self._python = python
+        self._engines = {engine.name: engine for engine in engines}
+        self._described: dict[str, EngineDescription] = {}
+
+    def __getitem__(self, name: str) -> Supervisor:
+        return self._engines[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._engines)
+
+    def __len__(self) -> int:
+        return len(self._engines)
+
+    async def start(self, description: EngineDescription) -> Supervisor:
+        """Run a described engine; returns at once."""
+        engine = self._supervise(spec_of(description, self._python))
+        self._engines[description.name] = engine
+        self._described[description.name] = description
+        await engine.start()
+        return engine
+
+    async def end(self, name: str, *, drain_s: float = 0.0) -> None:
+        """Stop a described engine and forget it."""
+        self._described.pop(name, None)
+        engine = self._engines.get(name)
+        if engine is not None:
+            await engine.drain(drain_s)
+            self._engines.pop(name, None)
+
+    async def follow(self, descriptions: Iterable[EngineDescription]) -> None:
+        """Run what is described and whose model is on this machine; end what no longer is."""
+        wanted = {d.name: d for d in descriptions if Path(d.model_path).is_dir()}
+        for name in [n for n, d in self._described.items() if wanted.get(n) != d]:
+            await self.end(name, drain_s=DRAIN_S)
+        for name, description in wanted.items():
+            if name not in self._engines:
+                await self.start(description)
+
+    async def stop(self) -> None:
+        """Stop all engines."""
+        await asyncio.gather(*(engine.stop() for engine in self._engines.values()))
+
+
+def spec_of(engine: EngineDescription, python: Path) -> EngineSpec:
+    """What the supervisor needs to know; the engine serves its model under its own name."""
+    return EngineSpec(
+        engine.name,
+        Path(engine.model_path),
+        engine.name,
+        python=python,
+        dtype=engine.dtype or fastest_dtype(),
+        context=engine.context,
+        max_sequences=engine.max_sequences,
+        cache_gib=engine.cache_gib,
+        lora_slots=engine.lora_slots,
+        device=engine.device,
+        flags=tuple(engine.flags.split()),
+    )
+
+
+def check(engine: EngineDescription) -> None:
+    """Refuse what could not run: no model, weights in pickles, options that we don't pass on."""
+    folder = Path(engine.model_path)
+    if not (folder / "config.json").is_file():
+        raise ProbeFailed(f"'{folder}' is no model's folder: it has no config.json")
+    if not any(folder.glob("*.safetensors")):
+        raise ProbeFailed(f"'{folder}' has no .safetensors weights (pickles are never loaded)")
+    if refused := refused_flags(engine.flags.split()):
+        raise ProbeFailed(f"these options of vLLM can't be given: {', '.join(refused)}")

@@ -1,0 +1,41 @@
+"""Whether an engine that has work does it: its counters of tokens have to move.
+
+vLLM's `/health` says that the API server lives. Its engine core is another process: frozen, it
+leaves `/health` well and every request without an answer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import httpx
+
+TOKENS = ("vllm:prompt_tokens_total{", "vllm:generation_tokens_total{")
+
+
+class Progress:
+    """Watches one process."""
+
+    def __init__(self, patience_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._patience_s = patience_s
+        self._clock = clock
+        self._tokens = -1.0
+        self._moved = clock()
+
+    async def stalled(self, http: httpx.AsyncClient, *, busy: bool) -> bool:
+        """Whether it had work for all the patience and made nothing of it."""
+        now = self._clock()
+        tokens = await _tokens(http) if busy else self._tokens
+        if not busy or tokens != self._tokens:
+            self._moved, self._tokens = now, tokens
+        return now - self._moved > self._patience_s
+
+
+async def _tokens(http: httpx.AsyncClient) -> float:
+    """All tokens that it ever read or made; 0 where it does not say."""
+    try:
+        text = (await http.get("/metrics")).text
+    except httpx.HTTPError:
+        return 0.0
+    return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith(TOKENS))
