@@ -1,4 +1,4 @@
-"""`collegium bench …`: how long parts of Collegium take on this machine."""
+"""`collegium bench …`: how long a decision takes, and what callers get under load."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from collegium.cli.bench_batch import batch
+from collegium.cli.bench_load import load
 from collegium.cli.output import json_option, print_table
 
 if TYPE_CHECKING:
@@ -44,6 +45,9 @@ def router(per_task: int, rounds: int, fit: bool, seed: int, as_json: bool) -> N
         click.echo(report.to_json(), nl=False)
     else:
         _show(report)
+
+
+command.add_command(load)
 
 
 def _show(report: RouterBench) -> None:

@@ -61,6 +61,8 @@ class OutcomeRecord:
     cost_usd: float | None = None
     latency_ms: float | None = None
     ttft_ms: float | None = None
+    waited_ms: float | None = None
+    """In the expert's queue, which is part of the latency."""
     energy_j: float | None = None
     expert: str | None = None
     """Who answered, where that may not be who was chosen."""

@@ -196,6 +196,7 @@ class OutcomeRow(Table):
     cost_usd: Mapped[float | None]
     latency_ms: Mapped[float | None]
     ttft_ms: Mapped[float | None]
+    waited_ms: Mapped[float | None]
     energy_j: Mapped[float | None]
     finished_at: Mapped[datetime]
 

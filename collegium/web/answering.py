@@ -158,12 +158,14 @@ class Answer:
         if self._outcome is not None:
             return self._outcome
         latency_ms, service = self._elapsed_ms(), self._service
+        waited_s = self._attempts.waited_s
         cost = price_usd(self.expert, *self._usage)
         record = OutcomeRecord(
             decision_id=self.decision.id,
             status=status,
             expert=self.expert.name,
             tried=self._tried() or None,
+            waited_ms=None if waited_s is None else 1000 * waited_s,
             error=error,
             prompt_tokens=self._usage[0],
             completion_tokens=self._usage[1],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 from collegium.errors import ExpertError
@@ -45,9 +46,11 @@ class Attempts:
         """Who answers, or was asked first while nobody does."""
         self.tried: list[Tried] = []
         """Who else was asked, and why that became nothing."""
+        self.waited_s: float | None = None
+        """In the queue of who was asked last; None while nobody had a turn for it."""
         self._pool = pool
         self._candidates = candidates[:MOST_ATTEMPTS]
-        self._terms = terms
+        self._terms = replace(terms, on_turn=self._turn)
 
     async def complete(self, body: Mapping[str, Any]) -> Json:
         """The whole answer."""
@@ -157,6 +160,9 @@ class Attempts:
         if not self._terms.hedge:
             return None
         return self._pool.dispatcher.pace(expert.name).hedge_after_s()
+
+    def _turn(self, waited_s: float) -> None:
+        self.waited_s = waited_s
 
     def _note(self, expert: Expert, code: str, error: str, began: float) -> None:
         waited_ms = 1000 * (time.monotonic() - began)

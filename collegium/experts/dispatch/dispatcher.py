@@ -69,8 +69,11 @@ class Dispatcher:
         turn = Turn(pace)
         if (refusal := breakers.refusal(spot.circuit, expert.name)) is not None:
             raise refusal  # not worth waiting for
+        came = time.monotonic()
         async with self._slot(expert.name, spot, terms, pace):
             started = time.monotonic()
+            if terms.on_turn is not None:
+                terms.on_turn(started - came)
             await breakers.enter(spot.circuit, expert.name)
             try:
                 yield turn

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,6 +24,8 @@ class Terms:
     """How long the answer itself is expected to take, seconds, without waiting."""
     hedge: bool = False
     """Ask a second expert when the first is slower than it nearly always is."""
+    on_turn: Callable[[float], None] | None = None
+    """Told how many seconds it waited, when its turn comes."""
 
     def left_s(self) -> float | None:
         """Seconds to the deadline; None where there is none."""

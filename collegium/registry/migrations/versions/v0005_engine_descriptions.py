@@ -1,4 +1,4 @@
-"""Engines that are ours to run."""
+"""Engines that are ours to run; outcomes say how long they waited."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ down_revision = "0004"
 
 
 def upgrade() -> None:
-    """Make the table."""
+    """Make the table and add the column; older outcomes don't know."""
+    op.add_column("outcomes", sa.Column("waited_ms", sa.Double))
     op.create_table(
         "engine_descriptions",
         sa.Column("name", sa.Text, nullable=False),
@@ -27,5 +28,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop it."""
+    """Drop both."""
+    op.drop_column("outcomes", "waited_ms")
     op.drop_table("engine_descriptions")

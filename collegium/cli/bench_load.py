@@ -1,0 +1,126 @@
+"""`collegium bench load`: replay a recorded trace through the HTTP API."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from collegium.cli.output import json_option, print_table
+
+if TYPE_CHECKING:
+    from collegium.evals.load.load_report import LoadReport, Spread
+
+
+@click.command(epilog="Example: collegium bench load --requests 100 --speed 1 --speed 10 --json")
+@click.option("--trace", default="azure_llm_2023_conv", help="A file of DATA/traces.")
+@click.option("--requests", type=click.IntRange(1), default=200, help="The trace's first so many.")
+@click.option(
+    "--speed",
+    "speeds",
+    type=click.FloatRange(0, min_open=True),
+    multiple=True,
+    default=(1.0, 10.0),
+    help="How much faster than recorded; each is one replay.",
+)
+@click.option("--model", default="auto", help="A virtual model or an expert.")
+@click.option("--most-prompt-tokens", type=click.IntRange(1), default=256, help="Longer are cut.")
+@click.option("--most-output-tokens", type=click.IntRange(1), default=32, help="Longer are cut.")
+@click.option("--max-latency-ms", type=click.FloatRange(0), help="Deadline of each request.")
+@click.option("--ttft", "ttft_s", default=2.0, help="Good: a first token within so many seconds.")
+@click.option("--tpot", "tpot_s", default=0.2, help="Good: so many seconds a token after it.")
+@click.option("--data", type=click.Path(path_type=Path), help="Folder of the data sets.")
+@json_option
+def load(as_json: bool, **options: Any) -> None:
+    """Replay a trace of a real service: its arrivals and lengths, with real prompts.
+
+    Uses the running service, or starts one. Requests come when the trace says, however many still
+    wait.
+    """
+    report = asyncio.run(_load(**options))
+    if as_json:
+        click.echo(report.to_json(), nl=False)
+    else:
+        _show(report)
+
+
+async def _load(
+    *,
+    trace: str,
+    requests: int,
+    speeds: tuple[float, ...],
+    model: str,
+    most_prompt_tokens: int,
+    most_output_tokens: int,
+    max_latency_ms: float | None,
+    ttft_s: float,
+    tpot_s: float,
+    data: Path | None,
+) -> LoadReport:
+    from collegium.cli.local_service import some_service
+    from collegium.evals.data import data_root, load_set
+    from collegium.evals.load.load_report import LoadReport, Objective, summarise
+    from collegium.evals.load.replay import replay
+    from collegium.evals.load.trace import prompt_of, read_trace
+    from collegium.evals.provenance import provenance
+    from collegium.settings import load_settings
+
+    folder, settings = data_root(data), load_settings()
+    arrivals = read_trace(folder / "traces", trace, requests)
+    texts = load_set(folder / "alpacaeval2").prompts
+    routing = {} if max_latency_ms is None else {"max_latency_ms": max_latency_ms}
+    bodies = [
+        {
+            "model": model,
+            "messages": [
+                {
+                    "role": "user",
+                    "content": prompt_of(min(a.prompt_tokens, most_prompt_tokens), texts, number),
+                }
+            ],
+            "max_tokens": max(1, min(a.output_tokens, most_output_tokens)),
+            "stream": True,
+            "routing": routing,
+        }
+        for number, a in enumerate(arrivals)
+    ]
+    key = settings.api_key.get_secret_value() if settings.api_key else None
+    objective, runs = Objective(ttft_s, tpot_s), []
+    async with some_service(settings) as url:
+        for speed in speeds:
+            sent, seconds = await replay(
+                url, arrivals, bodies, speed=speed, key=key, label=f"x{speed:g}"
+            )
+            runs.append(summarise(speed, sent, seconds, objective))
+    again = f"collegium bench load --trace {trace} --requests {requests} --model {model}"
+    again += f" --most-prompt-tokens {most_prompt_tokens}"
+    again += f" --most-output-tokens {most_output_tokens}"
+    again += "".join(f" --speed {speed:g}" for speed in speeds)
+    again += "" if max_latency_ms is None else f" --max-latency-ms {max_latency_ms:g}"
+    return LoadReport(trace, objective, runs, provenance(again, 0, {"requests": requests}))
+
+
+def _show(report: LoadReport) -> None:
+    header = ("SPEED", "OFFERED/S", "STATUSES", "TTFT P50/P95/P99", "TPOT", "WAITING")
+    rows = [
+        (
+            f"x{run.speed:g}",
+            f"{run.offered_per_s:.1f}",
+            ", ".join(f"{status}: {n}" for status, n in run.statuses.items()),
+            _times(run.ttft_s),
+            _times(run.tpot_s),
+            _times(run.waited_s),
+            f"{run.tokens_per_s:.0f}",
+            f"{run.goodput_per_s:.2f}",
+            f"{run.good_share:.0%}",
+        )
+        for run in report.runs
+    ]
+    print_table((*header, "TOKENS/S", "GOODPUT/S", "GOOD"), rows)
+
+
+def _times(spread: Spread) -> str:
+    found = (spread.p50, spread.p95, spread.p99)
+    return " / ".join("-" if value is None else f"{value:.2f}" for value in found) + " s"
