@@ -21,6 +21,7 @@ def command() -> None:
 
 
 command.add_command(batch)
+command.add_command(load)
 
 
 @command.command(epilog="Example: collegium bench router --json")
@@ -45,9 +46,6 @@ def router(per_task: int, rounds: int, fit: bool, seed: int, as_json: bool) -> N
         click.echo(report.to_json(), nl=False)
     else:
         _show(report)
-
-
-command.add_command(load)
 
 
 def _show(report: RouterBench) -> None:

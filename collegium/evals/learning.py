@@ -65,11 +65,11 @@ def rated_decisions(
     unmeasured, which predictors take for what it is. `fingerprints` are those of the registered
     experts by name; outcomes of one that is gone are known by its name.
     """
-    experts = sorted({entry.decision.expert for entry in rows})
+    experts = sorted({entry.answered_by for entry in rows})
     column = {name: i for i, name in enumerate(experts)}
     values = np.full((3, len(rows), len(experts)), np.nan)
     for i, entry in enumerate(rows):
-        values[:, i, column[entry.decision.expert]] = _outcome(entry)
+        values[:, i, column[entry.answered_by]] = _outcome(entry)
     scores, tokens, latency_s = values
     return Measured(
         prompts=[str(entry.decision.prompt) for entry in rows],

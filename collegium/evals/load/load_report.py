@@ -71,9 +71,7 @@ class LoadReport:
 def summarise(speed: float, sent: Sequence[Sent], seconds: float, objective: Objective) -> Run:
     """One replay's numbers; percentiles over the requests that were answered."""
     good = sum(map(objective.met, sent))
-    statuses = Counter(
-        "broken" if s.status == 200 and not s.whole else str(s.status) for s in sent
-    )
+    statuses = Counter("broken" if s.status == 200 and not s.whole else str(s.status) for s in sent)
     return Run(
         speed=speed,
         requests=len(sent),

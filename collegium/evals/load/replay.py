@@ -50,10 +50,10 @@ async def replay(
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     timeout = httpx.Timeout(READ_TIMEOUT_S, connect=30.0, pool=None)
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=64)
-    began = time.monotonic()
     async with httpx.AsyncClient(
         base_url=url, headers=headers, timeout=timeout, limits=limits
     ) as http:
+        began = time.monotonic()
         with tqdm(total=len(bodies), unit="request", desc=label, disable=not progress) as bar:
 
             async def one(arrival: Arrival, body: dict[str, Any]) -> Sent:

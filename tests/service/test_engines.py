@@ -1,0 +1,82 @@
+"""Engines that experts bring, on the real vLLM: added, frozen, and ended with their expert."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from collegium.experts.embedded import ensure_base_model
+from collegium.settings import load_settings
+from tests.running_service import RunningService, running_service
+
+pytestmark = pytest.mark.slow
+HELLO = {"model": "mine", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 4}
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    """A service without the embedded pool; an engine counts as hung after 10 s."""
+    folder = tmp_path_factory.mktemp("bare")
+    settings = {"COLLEGIUM_EMBEDDED": "false", "COLLEGIUM_ENGINE_STALL_S": "10"}
+    with running_service(folder, **settings) as service:
+        yield service
+
+
+def state(service: RunningService) -> Any:
+    """What the service says of its one engine."""
+    engines = httpx.get(f"{service.url}/v1/engines", timeout=30).json()["data"]
+    return engines[0] if engines else None
+
+
+def until(true: Any, timeout_s: float = 300) -> None:
+    """Wait for something that an engine does."""
+    deadline = time.monotonic() + timeout_s
+    while not true():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.3)
+
+
+def test_an_expert_brings_its_engine_which_is_watched_and_goes_with_it(
+    bare: RunningService, tmp_path: Path
+) -> None:
+    """One engine's whole life, for each start takes most of a minute."""
+    model = ensure_base_model(load_settings().cache_dir)
+    refused = bare.cli("expert", "add", "mine", "--model-path", str(tmp_path))
+    assert refused.returncode == 1
+    assert "no config.json" in refused.stderr
+
+    added = bare.cli(
+        "expert", "add", "mine", "--model-path", str(model), "--generalist",
+        "--max-sequences", "4", "--engine-flag=--max-num-batched-tokens=2048", "--json",
+    )  # fmt: skip
+    assert added.returncode == 0, added.stderr
+    assert json.loads(added.stdout)["probe"]["answered"]
+    engine = state(bare)
+    assert (engine["name"], engine["state"], engine["starts"]) == ("mine", "ready", 1)
+    url = f"{bare.url}/v1/chat/completions"
+    assert httpx.post(url, json=HELLO, timeout=120).json()["model"] == "mine"
+
+    # The core freezes: health stays well, tokens do not come.
+    server = psutil.Process(engine["pid"])
+    cores = server.children(recursive=True)
+    for core in cores:
+        core.send_signal(signal.SIGSTOP)
+    assert httpx.get(f"{bare.url}/healthz").status_code == 200
+    failed = httpx.post(url, json=HELLO | {"stream": True}, timeout=120)
+    assert failed.status_code in (503, 504)
+    until(lambda: state(bare)["starts"] == 2 and state(bare)["state"] == "ready")
+    assert httpx.post(url, json=HELLO, timeout=120).status_code == 200
+    assert not any(core.is_running() and core.status() != "zombie" for core in cores)
+
+    removed = bare.cli("expert", "remove", "mine")
+    assert removed.returncode == 0, removed.stderr
+    until(lambda: state(bare) is None, 60)
+    assert psutil.Process(bare.process.pid).children(recursive=True) == []
