@@ -3,8 +3,9 @@
 CollegiumError                500
 ├── SetupError                500  something on this machine is missing or broken
 │   ├── SettingsError              a setting is wrong
-│   ├── ModelPackageMissing        the embedded models are not installed
-│   └── PeerFailed                 another project's router, run beside ours, gave no answer
+│   ├── DatabaseUnavailable   503  the database can't be reached or used
+│   ├── ModelPackageMissing   500  the embedded models are not installed
+│   └── PeerFailed            500  another project's router, run beside ours, gave no answer
 ├── BadRequest                400  the caller can mend it
 │   ├── Unauthorized          401
 │   ├── Forbidden             403
@@ -52,6 +53,14 @@ class SettingsError(SetupError):
     """A setting has a value that can't be used."""
 
     code = "settings_error"
+
+
+class DatabaseUnavailable(SetupError):
+    """The database can't be reached or used now."""
+
+    http_status = 503
+    code = "database_unavailable"
+    retry_after_s = 5
 
 
 class ModelPackageMissing(SetupError):

@@ -25,6 +25,21 @@ class PostgresServer:
 
     port: int
     programs: Path
+    process: subprocess.Popen[bytes]
+    command: tuple[str, ...]
+    folder: Path
+    user: str | None
+
+    @contextmanager
+    def again(self) -> Iterator[None]:
+        """Start it once more after it was killed, with what it had on disk."""
+        with _process(list(self.command), self.folder, signal.SIGQUIT, self.user) as process:
+            _wait(process, self.folder, self._answers)
+            yield
+
+    def _answers(self) -> bool:
+        probe = [str(self.programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        return subprocess.run(probe, check=False).returncode == 0
 
     def url(self, database: str = "postgres", password: str = PASSWORD) -> str:
         """Return SQLAlchemy's URL of one of its databases."""
@@ -88,10 +103,11 @@ def postgres_server() -> Iterator[PostgresServer]:
             "max_connections=60",
         ]
         # SIGQUIT stops it without writing everything down: that took up to 20 s.
-        with _process([*command, *options], folder, signal.SIGQUIT, user) as process:
-            probe = [str(programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
-            _wait(process, folder, lambda: subprocess.run(probe, check=False).returncode == 0)
-            yield PostgresServer(port, programs)
+        command += options
+        with _process(command, folder, signal.SIGQUIT, user) as process:
+            server = PostgresServer(port, programs, process, tuple(command), folder, user)
+            _wait(process, folder, server._answers)
+            yield server
 
 
 @contextmanager

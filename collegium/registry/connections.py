@@ -15,7 +15,7 @@ from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from collegium.errors import SettingsError, SetupError
+from collegium.errors import DatabaseUnavailable, SettingsError
 
 CONNECT_TIMEOUT_S = 10.0
 BUSY_TIMEOUT_S = 10.0
@@ -63,13 +63,13 @@ def database_errors(where: str) -> Iterator[None]:
     except (IntegrityError, DataError):
         raise
     except DBAPIError as exc:
-        raise SetupError(f"can't use the database {where}: {exc.orig}") from exc
+        raise DatabaseUnavailable(f"can't use the database {where}: {exc.orig}") from exc
     except PoolTimeout as exc:
-        raise SetupError(f"the database {where} is too busy: no free connection") from exc
+        raise DatabaseUnavailable(f"the database {where} is too busy: no free connection") from exc
     except TimeoutError as exc:
-        raise SetupError(f"can't reach the database {where}: no answer in time") from exc
+        raise DatabaseUnavailable(f"can't reach the database {where}: no answer in time") from exc
     except (OSError, PostgresError) as exc:
-        raise SetupError(f"can't reach the database {where}: {exc}") from exc
+        raise DatabaseUnavailable(f"can't reach the database {where}: {exc}") from exc
 
 
 def to_json(value: object) -> str:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +29,23 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     """A service without the embedded pool; an engine counts as hung after 10 s."""
     folder = tmp_path_factory.mktemp("bare")
     settings = {"COLLEGIUM_EMBEDDED": "false", "COLLEGIUM_ENGINE_STALL_S": "10"}
-    with running_service(folder, **settings) as service:
+    with full_disk(folder / "logs"), running_service(folder, **settings) as service:
         yield service
+
+
+@contextmanager
+def full_disk(folder: Path) -> Iterator[None]:
+    """A disk of 64 KiB, which an engine's log fills in its first seconds; only root can mount."""
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        yield
+        return
+    try:
+        (folder / "filler").write_bytes(b"x" * 60_000)
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def state(service: RunningService) -> Any:
@@ -59,6 +77,9 @@ def test_an_expert_brings_its_engine_which_is_watched_and_goes_with_it(
     )  # fmt: skip
     assert added.returncode == 0, added.stderr
     assert json.loads(added.stdout)["probe"]["answered"]
+    logs = bare.data_dir / "logs"
+    if logs.is_mount():
+        assert shutil.disk_usage(logs).free == 0
     engine = state(bare)
     assert (engine["name"], engine["state"], engine["starts"]) == ("mine", "ready", 1)
     url = f"{bare.url}/v1/chat/completions"
