@@ -16,12 +16,14 @@ class Pace:
     def __init__(self) -> None:
         self.service_s: float | None = None
         """Running mean of a slot's time; None before the first answer."""
+        self._served = 0
         self._first: deque[float] = deque(maxlen=MOST)
 
     def served(self, seconds: float) -> None:
         """Note how long an answer had its slot."""
-        before = seconds if self.service_s is None else self.service_s
-        self.service_s = (1 - MEMORY) * before + MEMORY * seconds
+        self._served += 1
+        weight = max(MEMORY, 1 / self._served)  # the plain mean of the first ten
+        self.service_s = (1 - weight) * (self.service_s or 0.0) + weight * seconds
 
     def began(self, seconds: float) -> None:
         """Note how long an answer's first token took, waiting included."""
