@@ -36,18 +36,22 @@ class Calibrated:
 @click.option("--guarantee", type=click.FloatRange(0.01, 0.999), help="Share of queries, as 0.9.")
 @click.option("--within", type=click.FloatRange(0, 1), default=0.05, help="Of the best's quality.")
 @click.option("--seed", default=0, help="Which queries are held out.")
-@click.option("--out", type=DATA_SET, help="Write the served router there, calibrated.")
+@click.option("--router-dir", type=DATA_SET, help="Calibrate this saved router on the data set.")
+@click.option("--out", type=DATA_SET, help="Write the router there, calibrated.")
 @json_option
 def calibrate(dataset: Path | None, out: Path | None, as_json: bool, **options: Any) -> None:
     """Find the trade-off for a share of dear answers, a mean cost or a quality.
 
     Without a data set it reads the registry's recorded decisions, which tell what is expected: a
-    quality is then the forecasts' own. With one, forecasts are fitted to three eighths of its
-    queries, calibrated on as many and judged on the rest; its experts are the set's, not the
-    pool's, so that --out is for recorded decisions.
+    quality is then the forecasts' own. With one and --router-dir, that router is calibrated on
+    three quarters of the queries that it was not fitted on and judged on the rest. With a data set
+    alone, forecasts are fitted to three eighths of its queries and calibrated on as many: that
+    says what is to be expected of such a set, and there is no router for --out to write.
     """
-    if out is not None and dataset is not None:
-        raise click.UsageError("--out calibrates the served router: it takes no data set")
+    if dataset is None and options["router_dir"] is not None:
+        raise click.UsageError("--router-dir is calibrated on a data set: name one")
+    if out is not None and dataset is not None and options["router_dir"] is None:
+        raise click.UsageError("--out needs a router: name one with --router-dir")
     if dataset is None:
         found = asyncio.run(
             _on_decisions(targets=options["targets"], guarantee=options["guarantee"])
@@ -56,7 +60,7 @@ def calibrate(dataset: Path | None, out: Path | None, as_json: bool, **options: 
         found = _on_data_set(dataset, **options)
     card = _card(found)
     if out is not None:
-        _write(out, card)
+        _write(out, card, options["router_dir"])
     if as_json:
         return print_json({**_json(found), **card, "out": None if out is None else str(out)})
     _show(found, card)
@@ -70,10 +74,11 @@ def _on_data_set(
     guarantee: float | None,
     within: float,
     seed: int,
+    router_dir: Path | None,
 ) -> Calibrated:
     from collegium.router.calibrating import calibrated_on, held_floor, hits, samples
 
-    traffic = _traffic(folder, prices, seed)
+    traffic = _traffic(folder, prices, seed, router_dir)
     learn, judge = samples(traffic)
     curve = calibrated_on(learn)
     floor = None
@@ -84,20 +89,33 @@ def _on_data_set(
     return Calibrated(queries, len(judge.quality), curve, found, floor)
 
 
-def _traffic(folder: Path, prices: tuple[str, ...], seed: int) -> Traffic:
+def _traffic(folder: Path, prices: tuple[str, ...], seed: int, router_dir: Path | None) -> Traffic:
     import numpy as np
 
     from collegium.evals.data import load_set
+    from collegium.evals.routing.embeddings import EmbeddingCache
+    from collegium.evals.routing.encoders import encoder, fitted_on
+    from collegium.evals.routing.saved import known_models, new_to, saved_forecasts
     from collegium.evals.spending import held_out, spent
+    from collegium.router.artifact import load
     from collegium.router.calibrating import Traffic
-    from collegium.router.encoder import make_encoder
     from collegium.settings import load_settings
 
-    data = load_set(folder)
+    settings, data = load_settings(), load_set(folder)
     costs = spent(data, folder, dict(_pair(price) for price in prices))
-    click.echo(f"Encoding {len(data.prompts)} prompts", err=True)
-    X = make_encoder(load_settings().encoder).encode(data.prompts).astype(np.float64)
-    return Traffic(X, data.scores.astype(np.float64), costs, held_out(data, seed))
+    judged = held_out(data, seed)
+    cache = EmbeddingCache(settings.cache_dir)
+    if router_dir is None:
+        X = cache.encode(encoder(settings.encoder), data.prompts)
+        return Traffic(X, data.scores.astype(np.float64), costs, judged)
+    fitted = load(router_dir)
+    models = known_models(fitted, data.models, data.name)
+    columns = [data.models.index(model) for model in models]
+    new = new_to(fitted, data.prompts)
+    X = cache.encode(fitted_on(fitted.encoder), data.prompts)[new]
+    scores, costs = data.scores[new][:, columns], costs[new][:, columns]
+    forecast = saved_forecasts(fitted, models, X)
+    return Traffic(X, scores.astype(np.float64), costs, judged[new], forecast)
 
 
 async def _on_decisions(*, targets: tuple[str, ...], guarantee: float | None) -> Calibrated:
@@ -162,14 +180,14 @@ def _card(found: Calibrated) -> dict[str, Any]:
     return calibrated_card(found.curve, found.floor.floor if found.floor else None)
 
 
-def _write(out: Path, card: dict[str, Any]) -> None:
-    """The served router with a calibrated card."""
+def _write(out: Path, card: dict[str, Any], router_dir: Path | None) -> None:
+    """The named or the served router with a calibrated card."""
     from dataclasses import replace
 
     from collegium.router.artifact import BUNDLED, load, save
     from collegium.settings import load_settings
 
-    fitted = load(load_settings().router_dir or BUNDLED)
+    fitted = load(router_dir or load_settings().router_dir or BUNDLED)
     save(replace(fitted, card={**fitted.card, **card}), out)
     click.echo(f"Wrote {out}; serve with COLLEGIUM_ROUTER_DIR={out}", err=True)
 

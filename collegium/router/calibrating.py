@@ -33,6 +33,9 @@ class Traffic:
     spent: Array
     held_out: NDArray[np.bool_]
     """Which queries judge, shape (n,); the others calibrate."""
+    forecast: Array | None = None
+    """What a router that saw none of these queries forecasts, in the shape of `scores`; where it
+    is None, a half of the others is set aside to fit forecasts."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,8 @@ RIDGES: tuple[Fit, ...] = tuple(partial(ridge, penalty=penalty) for penalty in P
 class Parts:
     """Rows of the traffic: a half of what is not held out for the forecasts, a half to calibrate.
 
+    With forecasts given, all of it calibrates.
+
     Forecasts out of fold would waste less, but come from as many models, whose small shifts move
     the share of an expert by far more than chance does where all queries are alike.
     """
@@ -90,10 +95,20 @@ class Parts:
     @classmethod
     def of(cls, traffic: Traffic) -> Parts:
         learn, judge = np.flatnonzero(~traffic.held_out), np.flatnonzero(traffic.held_out)
-        if min(len(learn) // 2, len(judge)) < FEWEST:
+        given = traffic.forecast is not None
+        if min(len(learn) if given else len(learn) // 2, len(judge)) < FEWEST:
             raise SetupError(f"at least {FEWEST} queries are needed to fit, to calibrate, to judge")
+        if given:
+            return cls(learn, learn, judge)
         mixed = np.random.default_rng(0).permutation(learn)
         return cls(mixed[::2], mixed[1::2], judge)
+
+
+def _forecasts(traffic: Traffic, parts: Parts, fit: Fit) -> Array:
+    """P(correct) of every query, shape (n, experts)."""
+    if traffic.forecast is not None:
+        return traffic.forecast
+    return fit(traffic.X[parts.fitted_on], traffic.scores[parts.fitted_on])(traffic.X)
 
 
 def samples(traffic: Traffic, fit: Fit = ridge) -> tuple[Sample, Sample]:
@@ -102,12 +117,12 @@ def samples(traffic: Traffic, fit: Fit = ridge) -> tuple[Sample, Sample]:
     A query's cost is not known before it is answered, so that the expert's mean stands for it.
     """
     parts = Parts.of(traffic)
-    forecast = fit(traffic.X[parts.fitted_on], traffic.scores[parts.fitted_on])
+    forecast = _forecasts(traffic, parts, fit)
     price = np.nanmean(traffic.spent[parts.fitted_on], axis=0)
 
     def sample(rows: Indices) -> Sample:
         cost = np.tile(price, (len(rows), 1))
-        return Sample(forecast(traffic.X[rows]), cost, traffic.scores[rows], traffic.spent[rows])
+        return Sample(forecast[rows], cost, traffic.scores[rows], traffic.spent[rows])
 
     return sample(parts.calibrated_on), sample(parts.judged_on)
 
@@ -159,9 +174,9 @@ def held_floor(
     cost = np.tile(price, (len(unseen), 1))
     here = np.arange(len(unseen)) < len(parts.calibrated_on)
     found = []
+    fits = fits if traffic.forecast is None else fits[:1]
     for fit in fits:
-        forecast = fit(traffic.X[parts.fitted_on], traffic.scores[parts.fitted_on])
-        quality = forecast(traffic.X[unseen])
+        quality = _forecasts(traffic, parts, fit)[unseen]
         floor = fit_floor(
             quality[here],
             cost[here],

@@ -91,7 +91,8 @@ def test_a_registry_without_decisions_is_told(home: Path) -> None:
         (["--guarantee", "0.9"], "--guarantee needs a data set"),
         (["--target", "speed=1"], "expected one of share, cost, quality"),
         (["--target", "share"], "expected NAME=NUMBER"),
-        (["somewhere", "--out", "there"], "it takes no data set"),
+        (["somewhere", "--out", "there"], "--out needs a router"),
+        (["--router-dir", "there"], "calibrated on a data set"),
     ],
 )
 def test_wrong_options_are_told(home: Path, arguments: list[str], told: str) -> None:

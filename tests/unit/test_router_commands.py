@@ -85,6 +85,26 @@ def test_the_bundled_router_knows_no_model_of_a_set(home: Path) -> None:
         run("eval", str(write_set(home / "set")))
 
 
+def test_a_saved_router_is_calibrated_on_a_set(home: Path) -> None:
+    """On prompts that it did not learn from; the card then holds what the service reads."""
+    folder, out = write_set(home / "set", each=480), home / "router"
+    run("train", str(folder), "--out", str(out))
+    prices = ("--price", "lister=1", "--price", "poet=10")
+    arguments = (
+        "calibrate",
+        str(folder),
+        "--router-dir",
+        str(out),
+        *prices,
+        "--target",
+        "share=0.4",
+    )
+    told = json.loads(run(*arguments, "--out", str(home / "calibrated"), "--json"))
+    assert told["queries"] + told["held_out_queries"] == 240
+    card = json.loads((home / "calibrated" / "card.json").read_text())
+    assert card["tradeoff"] == told["tradeoff"]
+
+
 def test_a_sets_models_are_the_experts_of_that_name(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
