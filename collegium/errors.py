@@ -15,7 +15,8 @@ CollegiumError                500
 │   ├── UnknownBatch          404
 │   ├── BatchEnded            409  nothing is left to cancel
 │   ├── PromptTooLong         400
-│   └── NoFeasibleExpert      422  the limits leave no expert
+│   ├── NoFeasibleExpert      422  the limits leave no expert
+│   └── BudgetSpent           422  a panel may not spend more
 ├── RegistryError             400  the registry refuses a change
 │   ├── ExpertExists          409
 │   ├── ExpertNotFound        404
@@ -157,6 +158,13 @@ class NoFeasibleExpert(BadRequest):
 
     http_status = 422
     code = "no_feasible_expert"
+
+
+class BudgetSpent(BadRequest):
+    """A panel has spent what the request allows."""
+
+    http_status = 422
+    code = "budget_spent"
 
 
 class RegistryError(CollegiumError):

@@ -11,6 +11,7 @@ import click
 from collegium.cli.eval_newcomers import newcomers
 from collegium.cli.eval_online import online
 from collegium.cli.eval_ood import ood
+from collegium.cli.eval_panels import panels
 from collegium.cli.eval_residency import residency
 from collegium.cli.eval_routing import routing
 from collegium.cli.output import json_option
@@ -28,7 +29,7 @@ def command() -> None:
     """Measure experts and routing."""
 
 
-for measured in (routing, newcomers, online, ood, residency):
+for measured in (routing, newcomers, online, ood, panels, residency):
     command.add_command(measured)
 
 

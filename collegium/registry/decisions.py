@@ -68,6 +68,8 @@ class OutcomeRecord:
     """Who answered, where that may not be who was chosen."""
     tried: Sequence[Mapping[str, Any]] | None = None
     """Who else was asked, and why that became nothing."""
+    calls: Sequence[Mapping[str, Any]] | None = None
+    """Each call of a panel; None of a single answer."""
     finished_at: datetime = field(default_factory=_now)
 
 
@@ -80,6 +82,8 @@ class FeedbackRecord:
     verdict: Verdict
     comment: str | None = None
     created_at: datetime = field(default_factory=_now)
+    preferred: str | None = None
+    """The expert whose answer the person liked better."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,10 @@ from typing import Literal
 Kind = Literal["engine", "lora", "openai", "litellm"]
 
 
+AGGREGATION = "aggregation"
+"""The skill of making one answer of several: measured like others, asked of aggregators only."""
+
+
 @dataclass(frozen=True, slots=True)
 class Expert:
     """One servable model: where it answers, what it costs, what it has been measured to do.

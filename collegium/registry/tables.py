@@ -198,6 +198,7 @@ class OutcomeRow(Table):
     ttft_ms: Mapped[float | None]
     waited_ms: Mapped[float | None]
     energy_j: Mapped[float | None]
+    calls: Mapped[list[dict[str, Any]] | None]
     finished_at: Mapped[datetime]
 
 
@@ -217,6 +218,7 @@ class FeedbackRow(Table):
     )
     verdict: Mapped[str]
     comment: Mapped[str | None]
+    preferred: Mapped[str | None]
     created_at: Mapped[datetime]
 
 

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-PolicyName = Literal["quality", "out_of_distribution", "named", "session", "bulk", "online"]
+PolicyName = Literal[
+    "quality", "out_of_distribution", "named", "session", "bulk", "online", "panel"
+]
 
 
 @dataclass(frozen=True)

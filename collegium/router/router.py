@@ -18,7 +18,7 @@ from collegium.errors import (
     NoFeasibleExpert,
     UnknownModel,
 )
-from collegium.registry.expert import Expert
+from collegium.registry.expert import AGGREGATION, Expert
 from collegium.router.artifact import FittedRouter
 from collegium.router.costs import Speeds
 from collegium.router.decision import Decision, Forecast, Limits, PolicyName, Query
@@ -97,6 +97,11 @@ class Router:
             loop = asyncio.get_running_loop()
             embedding = await loop.run_in_executor(self._thread, self._encoder.encode, [text])
         return np.asarray(embedding[0], dtype=np.float64)
+
+    def similarity(self, texts: Sequence[str]) -> list[list[float]]:
+        """Cosine similarities of texts, shape (n, n); waits for its turn at the encoder."""
+        rows = self._thread.submit(self._encoder.encode, list(texts)).result()
+        return [[float(value) for value in row] for row in rows @ rows.T]
 
     def decide_on(
         self, query: Query, experts: Sequence[Expert], reading: Reading, unavailable: Availability
@@ -224,7 +229,8 @@ def _fallback_preference(expert: Expert) -> tuple[bool, float, float, bool, str]
 
 
 def _mean_level(expert: Expert) -> float:
-    return sum(expert.skills.values()) / len(expert.skills) if expert.skills else 0.0
+    levels = [level for skill, level in expert.skills.items() if skill != AGGREGATION]
+    return sum(levels) / len(levels) if levels else 0.0
 
 
 def _decision(

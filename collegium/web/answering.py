@@ -62,6 +62,11 @@ class Answer:
         """Who answers: the chosen one, or who took its place before the answer began."""
         return self._attempts.expert
 
+    @property
+    def answered_by(self) -> str:
+        """The name under which the answer is given."""
+        return self.expert.name
+
     async def begin(self, query: Query, session: str | None) -> None:
         """Write the decision down before anything is asked: it outlives a crash."""
         record = decision_record(self.decision, query, session)
@@ -71,7 +76,7 @@ class Answer:
         await self._service.keep_session(session, self.decision.expert)
         self._service.metrics.decided(self.decision)
 
-    async def whole(self, body: Mapping[str, Any]) -> Json:
+    async def whole(self, body: Mapping[str, Any], *, show: bool = False) -> Json:
         """Ask and return the whole answer."""
         try:
             with self._service.speeds.answering(self.expert) as self._load:
@@ -87,7 +92,9 @@ class Answer:
         labels = {"decision": decision_json(self.decision), "outcome": outcome}
         return {**answer, "model": self.expert.name, "collegium": labels}
 
-    async def chunks(self, body: Mapping[str, Any], *, usage: bool) -> AsyncGenerator[Json]:
+    async def chunks(
+        self, body: Mapping[str, Any], *, usage: bool, show: bool = False
+    ) -> AsyncGenerator[Json]:
         """Ask and yield the answer's chunks: the decision on the first, the outcome on the last."""
         status: Status = "cancelled"
         error: str | None = None
@@ -187,7 +194,7 @@ class Answer:
                 ttft_ms=self._ttft_ms,
                 load=self._load,
             )
-        hidden = ("decision_id", "finished_at")
+        hidden = ("decision_id", "finished_at", "calls")
         self._outcome = {k: v for k, v in asdict(record).items() if k not in hidden}
         return self._outcome
 

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Depends, Response
 
 from collegium.errors import BadRequest, EngineNotFound
+from collegium.experts.aggregation.catalogue import MODES
 from collegium.experts.client import Json
 from collegium.experts.fleet import DRAIN_S
 from collegium.experts.supervisor import Supervisor
@@ -15,6 +16,7 @@ from collegium.registry.engines import EngineDescription
 from collegium.registry.expert import Expert
 from collegium.router.router import VIRTUAL_MODELS
 from collegium.web.dependencies import ServiceDep, administrate
+from collegium.web.panel_request import PANEL_MODELS
 from collegium.web.schemas import ExpertChanges, NewEngine, NewExpert
 from collegium.web.service import Service
 
@@ -29,6 +31,10 @@ async def models(service: ServiceDep) -> Json:
     virtual = [
         _model(name, {"virtual": True, "description": text, "tradeoff": tradeoff})
         for name, (tradeoff, text) in VIRTUAL_MODELS.items()
+    ]
+    virtual += [
+        _model(name, {"virtual": True, "description": MODES[mode].text, "aggregate": mode})
+        for name, mode in PANEL_MODELS.items()
     ]
     experts = [_model(e.name, _details(e)) for e in await service.experts() if e.enabled]
     return {"object": "list", "data": virtual + experts}

@@ -18,10 +18,14 @@ from collegium.experts.dispatch.terms import Terms
 from collegium.router.conversation import query_text, text_of
 from collegium.router.costs import prompt_tokens_of
 from collegium.router.decision import Decision, Query
+from collegium.router.panels.planning import Wish
 from collegium.web.answering import Answer, decide, decision_headers, decision_json
 from collegium.web.dependencies import CallerDep, ServiceDep
 from collegium.web.error_responses import error_body
+from collegium.web.panel_answer import PanelAnswer, plan_json, planned
+from collegium.web.panel_request import Aggregate, mode_of, wish_of
 from collegium.web.schemas import ChatRequest
+from collegium.web.service import Service
 
 routes = APIRouter()
 SessionId = Annotated[str | None, Header(alias="x-session-id", max_length=128)]
@@ -30,6 +34,10 @@ SessionId = Annotated[str | None, Header(alias="x-session-id", max_length=128)]
 @routes.post("/v1/route")
 async def route(body: ChatRequest, service: ServiceDep, session: SessionId = None) -> JSONResponse:
     """Decide and answer nothing: every candidate's forecast, the choice and its reason."""
+    if (mode := mode_of(body)) is not None:
+        decision, found = await planned(service, query_of(body), _wish(body, mode, service))
+        shown = decision_json(decision) | {"panel": plan_json(found)}
+        return JSONResponse(shown, headers=decision_headers(decision))
     decision, _ = await decide(service, query_of(body), session)
     return JSONResponse(decision_json(decision), headers=decision_headers(decision))
 
@@ -44,20 +52,37 @@ async def chat_completions(
 ) -> Response:
     """Route a conversation and answer it, whole or as server-sent events."""
     query = query_of(body)
-    arrived = time.monotonic()
-    decision, candidates = await decide(service, query, session)
-    if not (decision.policy != "named" if body.routing.failover is None else body.routing.failover):
-        candidates = candidates[:1]
-    terms = terms_of(body, caller, arrived, decision)
-    answer = Answer(service, decision, candidates, terms)
+    answer = await answer_of(service, body, query, caller, session)
     await answer.begin(query, session)
     if body.stream:
         return await streamed(answer, body)
-    whole = await unless_client_leaves(request, answer.whole(body.upstream()))
+    show = body.routing.panel.show_members
+    whole = await unless_client_leaves(request, answer.whole(body.upstream(), show=show))
     if whole is None:
         return Response(status_code=499)  # nobody reads it
     cost = whole["collegium"]["outcome"]["cost_usd"]
-    return JSONResponse(whole, headers=decision_headers(decision, answer.expert.name, cost))
+    return JSONResponse(whole, headers=decision_headers(answer.decision, answer.answered_by, cost))
+
+
+async def answer_of(
+    service: Service, body: ChatRequest, query: Query, caller: str, session: str | None
+) -> Answer | PanelAnswer:
+    """The answer in the making: one expert's, or a panel's where one is asked for and pays."""
+    arrived = time.monotonic()
+    if (mode := mode_of(body)) is not None:
+        decision, found = await planned(service, query, _wish(body, mode, service))
+        terms = terms_of(body, caller, arrived, decision)
+        if found.mode != "single":
+            return PanelAnswer(service, decision, found, query, terms)
+        return Answer(service, decision, [found.panel.members[0].expert], terms)
+    decision, candidates = await decide(service, query, session)
+    if not (decision.policy != "named" if body.routing.failover is None else body.routing.failover):
+        candidates = candidates[:1]
+    return Answer(service, decision, candidates, terms_of(body, caller, arrived, decision))
+
+
+def _wish(body: ChatRequest, mode: Aggregate, service: Service) -> Wish:
+    return wish_of(body, mode, service.router.similarity, service.profiles)
 
 
 def query_of(body: ChatRequest) -> Query:
@@ -83,11 +108,12 @@ def terms_of(body: ChatRequest, caller: str, arrived: float, decision: Decision)
     )
 
 
-async def streamed(answer: Answer, body: ChatRequest) -> StreamingResponse:
+async def streamed(answer: Answer | PanelAnswer, body: ChatRequest) -> StreamingResponse:
     """Start to stream. An expert that fails before its first chunk is still an HTTP error."""
-    chunks = answer.chunks(body.upstream(), usage=body.wants_usage())
+    show = body.routing.panel.show_members
+    chunks = answer.chunks(body.upstream(), usage=body.wants_usage(), show=show)
     first = await anext(chunks, None)
-    headers = decision_headers(answer.decision, answer.expert.name) | {"Cache-Control": "no-cache"}
+    headers = decision_headers(answer.decision, answer.answered_by) | {"Cache-Control": "no-cache"}
     events = server_sent_events(first, chunks)
     return StreamingResponse(events, media_type="text/event-stream", headers=headers)
 

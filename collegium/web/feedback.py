@@ -24,6 +24,7 @@ async def feedback(request: Request, body: FeedbackRequest, service: ServiceDep)
         decision_id=body.decision_id,
         verdict=body.verdict,
         comment=body.comment,
+        preferred=body.preferred,
     )
     await service.log.feedback(record)
     source = await _source(request, service, body.decision_id)

@@ -81,6 +81,12 @@ class Metrics:
         if ttft_ms is not None:
             self._first.labels(expert).observe(ttft_ms / 1000)
 
+    def called(self, expert: str, usage: tuple[int, int], cost_usd: float) -> None:
+        """Count what one call of a panel took; the panel's answer is counted once, by itself."""
+        self._tokens.labels(expert, "prompt").inc(usage[0])
+        self._tokens.labels(expert, "completion").inc(usage[1])
+        self._cost.labels(expert).inc(cost_usd)
+
     def engine(self, name: str, *, ready: bool) -> None:
         """Note an engine's state."""
         self._engines.labels(name).set(1 if ready else 0)

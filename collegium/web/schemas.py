@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from collegium.experts.dispatch.terms import Priority
 from collegium.router.decision import Limits
+from collegium.web.panel_request import MOST_MEMBERS, Aggregate, PanelOptions
 
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
@@ -26,9 +27,9 @@ class Routing(BaseModel):
     tradeoff: Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)] | None = None
     experts_allow: list[str] | None = None
     experts_deny: list[str] = []
-    k: Annotated[int, Field(ge=1, le=1)] = 1
-    """Panels of several experts are not built yet, and so refused."""
-    aggregate: Literal["single"] = "single"
+    k: Annotated[int, Field(ge=1, le=MOST_MEMBERS)] | None = None
+    aggregate: Aggregate = "single"
+    panel: PanelOptions = Field(default_factory=PanelOptions)
     priority: Priority = "normal"
     failover: bool | None = None
     """Whether another expert may answer when the chosen one can't: by default where we chose."""
@@ -105,6 +106,8 @@ class FeedbackRequest(BaseModel):
     decision_id: Annotated[str, Field(min_length=1, max_length=64)]
     verdict: Verdict
     comment: Annotated[str, Field(max_length=2000)] | None = None
+    preferred: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    """The expert of a panel whose answer was better than the one that was given."""
 
 
 class NewEngine(BaseModel):

@@ -30,6 +30,7 @@ from collegium.registry.state import open_state
 from collegium.router.artifact import BUNDLED, load
 from collegium.router.costs import Speeds
 from collegium.router.online.learner import Learner
+from collegium.router.panels.profiles import Profiles
 from collegium.router.recall import recorded
 from collegium.router.router import Router
 from collegium.settings import Settings
@@ -63,6 +64,7 @@ class Service:
         embedded = [self._embedded_engine()] if settings.embedded else []
         self.engines = Fleet(self._supervise, settings.engine_python, *embedded)
         self.pool = self._make_pool()
+        self.profiles = Profiles.load(settings.router_dir or BUNDLED)
         self.enrolment = Enrolment(self.registry, self.pool, self.engines, self.engine_registry)
         self.learner: Learner | None = None
         self.progress = "starting"

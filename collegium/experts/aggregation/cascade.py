@@ -6,6 +6,7 @@ the dear one.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 from collegium.experts.aggregation.base import Ask, Panel, Reply
 from collegium.experts.aggregation.confidence import Confidence, leader
 from collegium.experts.aggregation.delivering import delivered
-from collegium.experts.aggregation.events import Event
+from collegium.experts.aggregation.events import Event, Group
 from collegium.experts.aggregation.fan_out import FanOut
 from collegium.experts.aggregation.grouping import Ballots
 from collegium.experts.aggregation.seating import seated
@@ -44,10 +45,14 @@ class Cascade:
                 async for event in events:
                     yield event
             replies += rounds[-1].replies
-            if replies and leader(replies, self._ballots, self._confidence)[1] >= self._threshold:
+            if replies and (await self._leader(replies))[1] >= self._threshold:
                 break
         if not replies:
             rounds[0].require_quorum(1)
-        best, chance, groups = leader(replies, self._ballots, self._confidence)
+        best, chance, groups = await self._leader(replies)
         for event in delivered(best, f"{chance:.0%} likely to be right", groups=groups):
             yield event
+
+    async def _leader(self, replies: list[Reply]) -> tuple[Reply, float, tuple[Group, ...]]:
+        """In a thread: to compare texts takes an encoder."""
+        return await asyncio.to_thread(leader, replies, self._ballots, self._confidence)

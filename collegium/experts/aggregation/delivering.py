@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
-from collegium.errors import ExpertError
+from collegium.errors import CollegiumError
 from collegium.experts.aggregation.base import Ask, Call, Member, Panel, Reply
 from collegium.experts.aggregation.drafts import Draft
 from collegium.experts.aggregation.events import (
@@ -66,7 +66,7 @@ async def aggregated(
                     spoken = True
                     yield Chosen(seat, "written by the aggregator")
                 yield event
-    except ExpertError as exc:
+    except CollegiumError as exc:
         yield Dropped(seat, str(exc))
         if spoken:  # nobody can take back what was read
             raise

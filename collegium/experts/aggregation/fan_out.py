@@ -67,9 +67,9 @@ class FanOut:
         for seat, task in tasks.items():
             task.add_done_callback(partial(_tell, inbox, _Ended(seat)))
         waiting, why = set(tasks), SPARED
-        deadline = Deadline(self._timeout_s)
+        deadline, done = Deadline(self._timeout_s), False
         try:
-            while waiting and not (enough and enough(self._found, waiting)):
+            while waiting and not done:
                 event = await deadline.first(inbox.get())
                 if event is None:
                     why = LATE
@@ -77,6 +77,7 @@ class FanOut:
                 if isinstance(event, _Ended):
                     tasks[event.seat].result()  # what nobody named is raised here
                     waiting.discard(event.seat)
+                    done = enough is not None and enough(self._found, waiting)
                 else:
                     yield event
         finally:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from collegium.experts.aggregation.base import Member, Reply, Similarity
@@ -61,7 +61,7 @@ class Ballots:
         The speaker is the first seat of the winning group, so whoever sits before it must be in.
         Free texts may merge with whatever comes; they are never decided early.
         """
-        groups = self.count(replies)
+        groups = replace(self, similarity=None).count(replies)
         if not groups:
             return False
         keys = {r.seat: self.key(r) for r in replies}

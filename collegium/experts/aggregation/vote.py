@@ -5,6 +5,7 @@ Votes are weighed by calibrated forecasts; as soon as nothing can change, the re
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import aclosing
 from typing import Any
@@ -41,7 +42,8 @@ class Vote:
             async for event in events:
                 yield event
         fan.require_quorum()
-        groups = self._ballots.count(fan.replies)
+        # Encoders and checks of code take their time.
+        groups = await asyncio.to_thread(self._ballots.count, fan.replies)
         winner = next(r for r in fan.replies if r.seat == groups[0].seats[0])
         how = f"{len(groups[0].seats)} of {len(fan.replies)} agree"
         for event in delivered(winner, how, groups=groups):

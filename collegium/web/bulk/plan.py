@@ -21,6 +21,7 @@ from collegium.router.assignment import JobLimits, assign_job
 from collegium.router.decision import Decision, Forecast, Query
 from collegium.router.router import Router
 from collegium.web.chat import query_of
+from collegium.web.panel_request import mode_of
 from collegium.web.schemas import ChatRequest
 
 Array = NDArray[np.float64]
@@ -75,6 +76,8 @@ def request_of(body: Mapping[str, Any]) -> ChatRequest:
         raise BadRequest("; ".join(dict.fromkeys(problems)), "body") from exc
     if request.stream:
         raise BadRequest("stream can't be used in a batch", "stream")
+    if mode_of(request) is not None:
+        raise BadRequest("panels can't be used in a batch: one expert a line", "routing.aggregate")
     return request
 
 

@@ -24,7 +24,7 @@ const api = new Api(new KeyRing(question => keyPrompt.ask(question)))
 const roster = new Roster(api)
 const pool = new Pool(api)
 const conversation = new Conversation()
-const asker = new Asker({ api, pool, conversation })
+const asker = new Asker({ api, pool, roster, conversation })
 const announcer = new Announcer($("announcer"))
 
 const page = {

@@ -23,12 +23,12 @@ export class Api {
     return { ready: response.ok, status: report.status ?? "", detail: report.detail ?? "" }
   }
 
-  async rate(decisionId, verdict, comment) {
-    await this.#post("/v1/feedback", { decision_id: decisionId, verdict, comment })
+  async rate(decisionId, verdict, comment, preferred) {
+    await this.#post("/v1/feedback", { decision_id: decisionId, verdict, comment, preferred })
   }
 
-  async *streamAnswer({ model, messages, session }, signal) {
-    const body = { model, messages, stream: true }
+  async *streamAnswer({ model, messages, session, routing }, signal) {
+    const body = { model, messages, routing, stream: true }
     const headers = { "x-session-id": session }
     const response = await this.#post("/v1/chat/completions", body, { headers, signal })
 

@@ -1,6 +1,7 @@
 // One expert's answer to one question, from the request to the rating.
 
 import { ApiError } from "/static/js/api/api_error.js"
+import { Panel } from "/static/js/models/panel.js"
 
 export class Answer extends EventTarget {
   #controller = new AbortController()
@@ -14,7 +15,7 @@ export class Answer extends EventTarget {
   clear() {
     Object.assign(this, {
       state: "waiting", text: "", decision: null, outcome: null, cut: false,
-      error: null, willRetry: false, rating: null,
+      error: null, willRetry: false, rating: null, panel: null, preferred: null,
     })
     this.#changed()
   }
@@ -38,6 +39,7 @@ export class Answer extends EventTarget {
   receive(chunk) {
     this.decision ??= chunk.collegium?.decision ?? null
     this.outcome = chunk.collegium?.outcome ?? this.outcome
+    if (chunk.collegium?.panel) this.#hear(chunk.collegium.panel)
     const [choice] = chunk.choices ?? []
     this.text += choice?.delta?.content ?? ""
     this.cut ||= choice?.finish_reason === "length"
@@ -66,9 +68,20 @@ export class Answer extends EventTarget {
     this.#changed()
   }
 
+  // A person may like another member's answer better than the panel's.
+  prefer(seat) {
+    Object.assign(this, { preferred: seat, text: seat.text })
+    this.#changed()
+  }
+
   rated(rating) {
     this.rating = rating
     this.#changed()
+  }
+
+  #hear(told) {
+    this.panel ??= new Panel()
+    this.panel.receive(told)
   }
 
   #changed() {

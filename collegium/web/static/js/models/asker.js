@@ -9,13 +9,15 @@ const ATTEMPTS = 6
 export class Asker extends EventTarget {
   #api
   #pool
+  #roster
   #conversation
   #running = new Set()
 
-  constructor({ api, pool, conversation }) {
+  constructor({ api, pool, roster, conversation }) {
     super()
     this.#api = api
     this.#pool = pool
+    this.#roster = roster
     this.#conversation = conversation
   }
 
@@ -68,8 +70,10 @@ export class Asker extends EventTarget {
   async #attempt(exchange, answer) {
     const { session } = this.#conversation
     const messages = this.#conversation.messagesFor(exchange)
+    const model = answer.requested
+    const routing = this.#roster.isPanel(model) ? { panel: { show_members: true } } : undefined
     try {
-      for await (const chunk of this.#api.streamAnswer({ model: answer.requested, messages, session }, answer.signal)) {
+      for await (const chunk of this.#api.streamAnswer({ model, messages, session, routing }, answer.signal)) {
         answer.receive(chunk)
       }
       answer.finish()

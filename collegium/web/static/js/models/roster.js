@@ -21,7 +21,11 @@ export class Roster extends EventTarget {
   }
 
   find(name) {
-    return this.experts.find(expert => expert.name === name) ?? { name, description: "", hue: null }
+    return this.experts.find(expert => expert.name === name) ?? { name: plain(name), description: "", hue: null }
+  }
+
+  isPanel(name) {
+    return this.virtual.some(model => model.name === name && model.panel)
   }
 }
 
@@ -30,9 +34,14 @@ function entry({ id, collegium = {} }) {
     name: id,
     virtual: collegium.virtual ?? false,
     enabled: collegium.enabled ?? true,
+    panel: Boolean(collegium.aggregate),
     generalist: collegium.generalist ?? false,
     description: collegium.description ?? "",
   }
+}
+
+function plain(name) {
+  return name?.replace("collegium/", "") ?? ""
 }
 
 // Colour means speciality: the generalist stays grey.

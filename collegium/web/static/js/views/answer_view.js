@@ -4,6 +4,7 @@ import { element, fill } from "/static/js/lib/dom.js"
 import { Prose } from "/static/js/markdown/prose.js"
 import { AnswerActions } from "/static/js/views/answer_actions.js"
 import { AnswerHead } from "/static/js/views/answer_head.js"
+import { PanelView } from "/static/js/views/panel_view.js"
 import { Failure } from "/static/js/views/failure.js"
 import { tint } from "/static/js/views/tint.js"
 import { WhyPanel } from "/static/js/views/why_panel.js"
@@ -20,6 +21,7 @@ export class AnswerView {
   #why
   #actions
   #failure
+  #panel
   #prose = new Prose()
   #note = element("p", { class: "answer__note" })
   #frame = null
@@ -29,10 +31,11 @@ export class AnswerView {
     this.#roster = page.roster
     this.#why = new WhyPanel(page.roster)
     this.#head = new AnswerHead(answer, { roster: page.roster, why: this.#why })
+    this.#panel = new PanelView(answer, page)
     this.#failure = new Failure(page.pool, () => page.retry(exchange, answer))
     this.#actions = new AnswerActions(answer, { exchange, page })
     this.element = element("article", { class: "answer", tabindex: "-1" },
-      this.#head.element, this.#why.element, this.#prose.element, this.#note,
+      this.#head.element, this.#why.element, this.#panel.element, this.#prose.element, this.#note,
       this.#failure.element, ...this.#actions.elements)
     answer.addEventListener("change", () => this.#soon())
     this.show()
@@ -46,6 +49,7 @@ export class AnswerView {
     tint(this.element, this.#roster.find(expert))
     this.#head.show()
     if (decision) this.#why.show({ decision, outcome })
+    this.#panel.show()
     this.#prose.show(text)
     this.#failure.show(this.#answer)
     this.#actions.show()

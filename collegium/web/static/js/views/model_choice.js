@@ -22,7 +22,11 @@ export class ModelChoice {
 
   #show() {
     const { model } = this
-    fill(this.#select, group("The router", this.#roster.virtual), group("One expert", this.#roster.experts))
+    const { virtual, experts } = this.#roster
+    fill(this.#select,
+      group("The router", virtual.filter(({ panel }) => !panel)),
+      group("One expert", experts),
+      group("A panel", virtual.filter(({ panel }) => panel)))
     this.#select.value = model
     if (this.#select.selectedIndex < 0) this.#select.value = "auto"
   }
@@ -33,5 +37,5 @@ function group(label, models) {
 }
 
 function option({ name, description }) {
-  return element("option", { value: name, title: description || null }, name.replace("collegium/", ""))
+  return element("option", { value: name, title: description || null }, name.replace("collegium/", "").replaceAll("_", " "))
 }

@@ -1,0 +1,60 @@
+"""`collegium eval panels`: which ways to combine recorded answers pay."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from collegium.cli.output import json_option, print_json, print_table
+from collegium.cli.recorded_sets import recorded_options, recorded_sets
+
+
+@click.command(epilog="Example: collegium eval panels routerbench3 --html panels.html")
+@click.argument("dataset")
+@click.option("--html", type=click.Path(path_type=Path), help="Write a page with the plot.")
+@click.option("--save", type=click.Path(path_type=Path), help="Write panels.json to this folder.")
+@recorded_options
+@json_option
+def panels(
+    dataset: str, html: Path | None, save: Path | None, as_json: bool, **recorded: Any
+) -> None:
+    """Replay votes and cascades on recorded answers, and judge when they pay.
+
+    DATASET needs the answers' text and cost. Modes that need new words (moa, best_of_n, …) can't
+    be judged on recorded answers: see `collegium eval pool --aggregate`.
+    """
+    from tqdm import tqdm
+
+    from collegium.evals.data import load_set
+    from collegium.evals.panels.replay import read_responses
+    from collegium.evals.panels.study import study
+    from collegium.evals.panels.study_report import html_page, table, to_dict, verdict
+    from collegium.evals.provenance import provenance
+    from collegium.evals.routing.sources import set_folder
+
+    folder = set_folder(dataset, recorded["data"])
+    source = load_set(folder)
+    texts = read_responses(folder, source.prompt_ids, source.models)
+    (data,) = recorded_sets([dataset], **recorded)
+
+    def progress(name: str) -> Any:
+        return lambda rows: tqdm(rows, desc=name, unit="query", mininterval=1.0, leave=False)
+
+    report = study(data, texts, seed=recorded["seed"], progress=progress)
+    options = f"--router {recorded['router']} --seed {recorded['seed']}"
+    made = provenance(
+        f"collegium eval panels {dataset} {options}", recorded["seed"], {"test": report.test}
+    )
+    if save is not None:
+        report.profiles.save(save)
+        click.echo(f"Wrote {save / 'panels.json'}", err=True)
+    if html is not None:
+        html.write_text(html_page(report, made), encoding="utf-8")
+        click.echo(f"Wrote {html}", err=True)
+    if as_json:
+        return print_json(to_dict(report, made))
+    head, *rows = table(report)
+    print_table([word.upper() for word in head], rows)
+    click.echo(f"\n{verdict(report)}")

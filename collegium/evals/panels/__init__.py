@@ -1,0 +1,1 @@
+"""Panels on recorded answers: what each mode gains, what it costs, and when it pays."""

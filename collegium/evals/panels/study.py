@@ -1,0 +1,221 @@
+"""Which ways to answer lie on the quality-cost frontier, and does `auto` find them?
+
+Everything that is fitted (forecasts, error correlations, profiles) is fitted on training rows, the
+forecasts of which are cross-fitted; test rows are only judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from collegium.evals.arrays import Floats, Ints
+from collegium.evals.bootstrap import Bootstrap, Interval
+from collegium.evals.panels.replay import Played, Progress, Replay, Texts, Way
+from collegium.evals.recorded import Recorded
+from collegium.router.panels.profiles import BOUNDS, Profile, Profiles, range_of, worth
+
+SINGLE = Way("single")
+WAYS = (
+    SINGLE,
+    *(Way("vote", k, cap) for k in (3, 5) for cap in (0.1, 0.3, 1.0, None)),
+    *(
+        Way("cascade", 3, cap, threshold)
+        for cap in (0.3, None)
+        for threshold in (0.6, 0.7, 0.8, 0.9, 0.95)
+    ),
+)
+"""What recorded answers can judge: modes that need no further words of anybody."""
+PRICES = (0.0, 0.001, 0.003, 0.01, 0.02, 0.05, 0.1, 0.3, 1.0)
+"""Of one more multiple of the single answer's cost, in P(right)."""
+TOLERANCES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0)
+FEWEST = 30
+"""A range with fewer training rows has no profile."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One way to answer, judged: accuracy and mean dollars, each with its interval."""
+
+    name: str
+    kind: str
+    """`expert`, `routing` (one expert a query), `panel` or `auto`."""
+    accuracy: Interval
+    cost_usd: float
+    over_equal_cost: Interval
+    """Less the best mix of single experts for the same money."""
+    over_routing: Interval
+    """Less single routing for the same money."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """A set's points, and how far `auto` lies from the hull of everything that is fixed."""
+
+    data: str
+    train: int
+    test: int
+    points: tuple[Point, ...]
+    auto_over_hull: dict[str, Interval]
+    """By auto's point: its accuracy less that of the fixed ways' hull for the same money."""
+    profiles: Profiles
+
+
+def study(
+    data: Recorded, texts: Texts, *, seed: int = 0, progress: Callable[[str], Progress]
+) -> Study:
+    """Play all ways on the training rows, learn when which pays, judge on the test rows."""
+    train, test = _answered(data, data.train), _answered(data, data.test)
+    known = np.nanmean(data.costs[train], axis=0)
+    correlations = error_correlations(data, train)
+    replay = Replay(data, texts, known, Profiles(correlations=correlations))
+    learnt = {way: replay.play(way, train, progress(way.name)) for way in WAYS}
+    judged = {way: replay.play(way, test, progress(way.name)) for way in WAYS}
+    best = np.array([data.forecasts[row].max() for row in range(len(data.forecasts))])
+    profiles = Profiles(profiled(learnt, best[train], seed=seed), correlations)
+    columns = _columns(data, test, known, judged)
+    columns += [
+        _auto(learnt, judged, best[train], best[test], price, seed=seed) for price in PRICES
+    ]
+    return _judged(data.name, len(train), columns, profiles, seed=seed)
+
+
+@dataclass(frozen=True)
+class _Column:
+    name: str
+    kind: str
+    played: Played
+
+
+def error_correlations(data: Recorded, rows: Ints) -> dict[str, dict[str, float]]:
+    """Of what is left of two models' outcomes after their forecasts: do they err together?"""
+    left = np.nan_to_num(data.scores[rows] - data.forecasts[rows])
+    table = np.nan_to_num(np.corrcoef(left.T))
+    return {
+        one: {other: round(float(table[i, j]), 4) for j, other in enumerate(data.models) if i != j}
+        for i, one in enumerate(data.models)
+    }
+
+
+def profiled(
+    played: dict[Way, Played], best: Floats, *, seed: int
+) -> tuple[tuple[Profile, ...], ...]:
+    """What each panel gained over one expert and what it cost, by range of the best forecast."""
+    ranges = np.array([range_of(p) for p in best])
+    return tuple(
+        tuple(
+            _profile(way, played, np.flatnonzero(ranges == index), seed)
+            for way in WAYS
+            if way is not SINGLE and (ranges == index).sum() >= FEWEST
+        )
+        for index in range(len(BOUNDS) + 1)
+    )
+
+
+def _profile(way: Way, played: dict[Way, Played], rows: Ints, seed: int) -> Profile:
+    one, other = played[way], played[SINGLE]
+    pairs = np.stack([one.scores[rows], other.scores[rows]], axis=1)
+    gain = Bootstrap(pairs, seed=seed).difference(0, 1)
+    multiple = one.costs[rows].mean() / other.costs[rows].mean()
+    return Profile(
+        way.mode, way.k, gain.estimate, gain.low, float(multiple), len(rows), way.threshold, way.cap
+    )
+
+
+def _auto(
+    learnt: dict[Way, Played],
+    judged: dict[Way, Played],
+    best_train: Floats,
+    best_test: Floats,
+    price: float,
+    *,
+    seed: int,
+) -> _Column:
+    """In each range of the best forecast the way that is worth most at this price, as served."""
+    profiles = profiled(learnt, best_train, seed=seed)
+    panels = [way for way in WAYS if way is not SINGLE]
+    scores, costs = np.empty(len(best_test)), np.empty(len(best_test))
+    for index, measured in enumerate(profiles):
+        rows = np.array([range_of(p) == index for p in best_test])
+        values = [worth(profile, price) for profile in measured]
+        chosen = SINGLE
+        if values and max(values) > 0:
+            chosen = panels[int(np.argmax(values))]
+        scores[rows], costs[rows] = judged[chosen].scores[rows], judged[chosen].costs[rows]
+    return _Column(f"auto at {price:g} a multiple", "auto", Played(scores, costs))
+
+
+def _columns(data: Recorded, test: Ints, known: Floats, judged: dict[Way, Played]) -> list[_Column]:
+    experts = [
+        _Column(name, "expert", Played(data.scores[test, i], data.costs[test, i]))
+        for i, name in enumerate(data.models)
+    ]
+    routing = [_routed(data, test, known, tolerance) for tolerance in TOLERANCES]
+    panels = [_Column(w.name, "panel", judged[w]) for w in WAYS if w is not SINGLE]
+    return [*experts, *routing, *panels]
+
+
+def _routed(data: Recorded, rows: Ints, known: Floats, tolerance: float) -> _Column:
+    """The cheapest expert whose forecast is within the tolerance of the best."""
+    forecasts = data.forecasts[rows]
+    enough = forecasts >= forecasts.max(axis=1, keepdims=True) - tolerance
+    chosen = np.where(enough, known, np.inf).argmin(axis=1)
+    played = Played(data.scores[rows, chosen], data.costs[rows, chosen])
+    return _Column(f"single, tolerance {tolerance:g}", "routing", played)
+
+
+def _judged(
+    name: str, train: int, columns: Sequence[_Column], profiles: Profiles, *, seed: int
+) -> Study:
+    table = np.stack([c.played.scores for c in columns] + [c.played.costs for c in columns], axis=1)
+    bootstrap, n = Bootstrap(table, seed=seed), len(columns)
+    kinds = np.array([column.kind for column in columns])
+
+    def over(index: int, rivals: Ints) -> Interval:
+        """Accuracy less the rivals' hull at the same cost; the hull is redrawn in each resample."""
+        found = bootstrap.interval(
+            lambda m: m[..., index] - hull_at(m[..., rivals], m[..., n + rivals], m[..., n + index])
+        )
+        assert found is not None
+        return found
+
+    experts, routing = np.flatnonzero(kinds == "expert"), np.flatnonzero(kinds == "routing")
+    fixed = np.flatnonzero(kinds != "auto")
+    points = tuple(
+        Point(
+            column.name,
+            column.kind,
+            bootstrap.mean(index),
+            float(bootstrap.means[n + index]),
+            over(index, experts),
+            over(index, routing),
+        )
+        for index, column in enumerate(columns)
+    )
+    hull = {columns[int(i)].name: over(int(i), fixed) for i in np.flatnonzero(kinds == "auto")}
+    return Study(name, train, len(table), points, hull, profiles)
+
+
+def hull_at(accuracy: Floats, cost: Floats, at: Floats) -> Floats:
+    """The best accuracy of a mix of ways for the money `at`; shapes (..., ways) and (...).
+
+    A mix answers some queries in one way and the rest in another; what is too dear for the money
+    is no part of it, except mixed with something cheaper.
+    """
+    below, above = cost <= at[..., None] * (1 + 1e-12), cost > at[..., None]
+    best = np.where(below, accuracy, -np.inf).max(axis=-1)
+    gap = cost[..., None, :] - cost[..., :, None]
+    share = (at[..., None, None] - cost[..., :, None]) / np.where(gap > 0, gap, np.inf)
+    mixed = accuracy[..., :, None] + share * (accuracy[..., None, :] - accuracy[..., :, None])
+    usable = below[..., :, None] & above[..., None, :]
+    best = np.maximum(best, np.where(usable, mixed, -np.inf).max(axis=(-1, -2)))
+    cheapest = np.take_along_axis(accuracy, cost.argmin(axis=-1)[..., None], axis=-1)[..., 0]
+    return np.asarray(np.where(np.isfinite(best), best, cheapest), dtype=np.float64)
+
+
+def _answered(data: Recorded, rows: Ints) -> Ints:
+    """Rows that every model answered: else the ways would be judged on different queries."""
+    whole = np.isfinite(data.scores[rows]).all(axis=1) & np.isfinite(data.costs[rows]).all(axis=1)
+    return np.asarray(rows[whole], dtype=np.int64)

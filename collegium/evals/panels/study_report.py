@@ -1,0 +1,100 @@
+"""The study of panels as JSON, a table, a sentence and a page with its plot."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from html import escape
+from typing import Any
+
+from collegium.evals.bootstrap import Interval
+from collegium.evals.panels.study import Point, Study
+from collegium.evals.provenance import Provenance
+from collegium.evals.report_parts import document, figure, html_table, line, section
+from collegium.evals.svg import ACCENT, INK, MUTED, PLAIN, drawing, inline_svg, panels
+
+COLOURS = {"expert": MUTED, "routing": PLAIN, "panel": INK, "auto": ACCENT}
+WORDS = {
+    "expert": "one expert for all",
+    "routing": "single routing",
+    "panel": "a fixed panel",
+    "auto": "auto",
+}
+
+
+def to_dict(study: Study, made: Provenance) -> dict[str, Any]:
+    """What JSON can hold."""
+    return {"kind": "panels", **asdict(study), "provenance": asdict(made)}
+
+
+def table(study: Study) -> list[list[str]]:
+    """All points by cost, the first row the head."""
+    head = ["way", "kind", "accuracy", "cost a query", "over one expert", "over routing"]
+    points = sorted(study.points, key=lambda p: (p.cost_usd, p.name))
+    return [head, *map(_row, points)]
+
+
+def _row(point: Point) -> list[str]:
+    return [
+        point.name,
+        point.kind,
+        f"{point.accuracy.estimate:.1%}",
+        f"${point.cost_usd:.6f}",
+        _points(point.over_equal_cost),
+        _points(point.over_routing),
+    ]
+
+
+def verdict(study: Study) -> str:
+    """In words: which panels pay, which do harm, and whether auto keeps to the hull."""
+    fixed = [p for p in study.points if p.kind == "panel"]
+    below = [name for name, gap in study.auto_over_hull.items() if gap.high < 0]
+    auto = "lies on or above" if not below else f"({', '.join(below)}) lies below"
+    return (
+        f"{study.data}: of {len(fixed)} fixed panels, {_count(fixed, 'over_equal_cost', +1)} beat "
+        f"and {_count(fixed, 'over_equal_cost', -1)} lose to single experts for the same money; "
+        f"against single routing {_count(fixed, 'over_routing', +1)} win and "
+        f"{_count(fixed, 'over_routing', -1)} lose (95 % intervals). `auto` {auto} the hull of the "
+        f"fixed ways within the interval. {study.test} test queries, profiles from {study.train}."
+    )
+
+
+def html_page(study: Study, made: Provenance) -> str:
+    """Return the whole page: no script, no request to anywhere."""
+    head, *rows = table(study)
+    body = [
+        "<header>\n<h1>When does a panel pay?</h1>\n"
+        f"<p><code>{escape(made.command)}</code>, {escape(made.date[:10])}.</p>\n</header>\n",
+        f'<p class="verdict">{escape(verdict(study))}</p>\n',
+        section("Quality and cost", figure(curve(study))),
+        section("Every way", html_table(head, map(line, rows))),
+    ]
+    return document("Collegium: panels", body)
+
+
+def curve(study: Study) -> str:
+    """Draw accuracy over cost, one mark a way."""
+    with drawing("panels"):
+        plot, (axis,) = panels(1, 1, height=4.0)
+        for kind, colour in COLOURS.items():
+            found = sorted(
+                (p.cost_usd, p.accuracy.estimate) for p in study.points if p.kind == kind
+            )
+            joined = "-" if kind in ("routing", "auto") else ""
+            axis.plot([c for c, _ in found], [a for _, a in found], joined, marker="o",
+                      markersize=4, color=colour, linewidth=1.4, label=WORDS[kind])  # fmt: skip
+        axis.set_xscale("log")
+        axis.set_xlabel("dollars a query")
+        axis.set_ylabel("right")
+        axis.grid()
+        axis.legend(frameon=False, loc="lower right", labelcolor=INK)
+        return inline_svg(plot, "panels", "Accuracy over cost of experts, routing, panels and auto")
+
+
+def _count(points: list[Point], measure: str, sign: int) -> int:
+    """How many are above (or below) zero by the whole interval."""
+    found: list[Interval] = [getattr(p, measure) for p in points]
+    return sum(i.low > 0 if sign > 0 else i.high < 0 for i in found)
+
+
+def _points(gap: Interval) -> str:
+    return f"{100 * gap.estimate:+.1f} [{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]"

@@ -1,0 +1,241 @@
+"""Plan a panel: members, aggregator, expected quality and cost, all within the caller's limits."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from collegium.errors import BadRequest, NoFeasibleExpert
+from collegium.experts.aggregation.base import Member, Panel
+from collegium.experts.aggregation.catalogue import MODES, ModeName, Options
+from collegium.registry.expert import AGGREGATION, Expert
+from collegium.router.decision import Decision, Forecast, Limits
+from collegium.router.limits import mark
+from collegium.router.panels.profiles import Profile, Profiles, price, worth
+from collegium.router.panels.recruiting import recruit
+from collegium.router.panels.taking import aggregations, calls, panel_forecast
+from collegium.router.policy import quality
+
+SAMPLING = 0.7
+"""Temperature of samples of one expert, as in the self-consistency and Self-MoA papers."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the caller wants of a panel; None leaves it to the plan."""
+
+    mode: ModeName | Literal["auto"]
+    k: int | None = None
+    quorum: int | None = None
+    aggregator: str | None = None
+    samples: bool = False
+    """Members are samples of the best expert."""
+    temperature: float | None = None
+    member_timeout_ms: float | None = None
+    cap: float | None = None
+    """Members cost at most this multiple of the chosen expert's answer."""
+    max_calls: int | None = None
+    max_total_tokens: int | None = None
+    seed: int = 0
+    verbatim: bool = False
+    """The answer has to keep to tools or a schema, so nobody may write it anew."""
+    options: Options = field(default_factory=Options)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A panel that can be asked, and what is expected of it."""
+
+    mode: ModeName
+    panel: Panel
+    forecast: Forecast
+    options: Options
+    reason: str
+    calls: int
+
+
+def plan(
+    wish: Wish,
+    decision: Decision,
+    experts: Sequence[Expert],
+    limits: Limits,
+    profiles: Profiles,
+    prompt_tokens: int,
+) -> Plan:
+    """Return the panel; raises NoFeasibleExpert where the limits leave none.
+
+    `decision` is the router's on the same query: its forecasts are the candidates.
+    """
+    planner = _Planner(
+        wish, decision, {e.name: e for e in experts}, limits, profiles, prompt_tokens
+    )
+    return planner.auto() if wish.mode == "auto" else planner.named(wish.mode)
+
+
+class _Planner:
+    def __init__(
+        self,
+        wish: Wish,
+        decision: Decision,
+        experts: dict[str, Expert],
+        limits: Limits,
+        profiles: Profiles,
+        prompt_tokens: int,
+    ) -> None:
+        self._wish = wish
+        self._decision = decision
+        self._experts = experts
+        self._limits = limits
+        self._profiles = profiles
+        self._prompt_tokens = prompt_tokens
+
+    def named(self, mode: ModeName) -> Plan:
+        """The mode that was asked for, with as many members as fit."""
+        asked = self._wish.k or MODES[mode].seats
+        fewest = asked if self._wish.k else min(2, asked)
+        broken = ""
+        for k in range(asked, fewest - 1, -1):
+            found = self._plan(mode, k, self._wish.options, self._wish.cap)
+            broken = self._broken(found)
+            if not broken:
+                less = "" if k == asked else f" The limits leave {k} members, not {asked}."
+                return replace(found, reason=f"{found.reason}{less}")
+        raise NoFeasibleExpert(
+            f"No panel for '{mode}' fits the limits: {broken}. Relax them, or ask for fewer "
+            "members with routing.k",
+            "routing",
+        )
+
+    def auto(self) -> Plan:
+        """The most worthwhile measured mode that fits; one expert where none is worth its cost."""
+        best = max((quality(f) for f in self._decision.forecasts if f.feasible), default=-1.0)
+        at_price = price(self._limits.tradeoff or 0.0)
+        measured = self._profiles.at(best if best >= 0 else None)
+        for profile in sorted(measured, key=lambda p: -worth(p, at_price)):
+            if worth(profile, at_price) <= 0:
+                break
+            if self._wish.verbatim and MODES[profile.mode].combines:
+                continue
+            if (found := self._measured(profile)) is not None:
+                return found
+        why = "no gain is expected of a panel here" if measured else "no panel was measured here"
+        return self._single(f"{self._decision.reason} One expert answers: {why}.")
+
+    def _measured(self, profile: Profile) -> Plan | None:
+        options = self._wish.options
+        if profile.threshold is not None:
+            options = replace(options, threshold=profile.threshold)
+        try:
+            found = self._plan(profile.mode, profile.k, options, profile.cap)
+        except NoFeasibleExpert:
+            return None
+        if self._broken(found):
+            return None
+        gain = f"measured gain {profile.gain:+.1%} for {profile.cost:.1f} times the cost"
+        return replace(found, reason=f"{found.reason} Chosen by itself: {gain}.")
+
+    def _single(self, reason: str) -> Plan:
+        chosen = self._decision.forecast
+        member = Member(self._experts[chosen.expert], chosen.quality)
+        panel = Panel((member,), timeout_s=self._timeout_s(), seed=self._wish.seed)
+        return Plan("single", panel, chosen, self._wish.options, reason, 1)
+
+    def _plan(self, mode: ModeName, k: int, options: Options, cap: float | None) -> Plan:
+        if mode == "single":
+            return self._single(self._decision.reason)
+        described = MODES[mode]
+        one = described.one_expert or self._wish.samples
+        seats = self._samples(mode, k) if one else self._recruits(mode, k, cap)
+        members = tuple(member for _, member in seats)
+        aggregator = None
+        if aggregations(mode, len(members), options):
+            aggregator = self._aggregator(members[0].expert.name if one else None)
+        panel = Panel(
+            members,
+            None if aggregator is None else self._member(aggregator),
+            self._quorum(mode, len(members)),
+            self._timeout_s(aggregator),
+            self._wish.seed,
+        )
+        forecasts = [forecast for forecast, _ in seats]
+        forecast = panel_forecast(mode, forecasts, panel, aggregator, options, self._prompt_tokens)
+        names = ", ".join(dict.fromkeys(f.expert for f in forecasts))
+        who = f"{names}, {len(members)} samples" if one else names
+        by = f"; {aggregator.expert} combines" if aggregator else ""
+        reason = f"{described.text}: {who}{by}."
+        return Plan(mode, panel, forecast, options, reason, calls(mode, len(members), options))
+
+    def _recruits(self, mode: ModeName, k: int, cap: float | None) -> list[tuple[Forecast, Member]]:
+        """Different experts; a profile may have been measured with cheap ones only."""
+        candidates = self._decision.forecasts
+        if cap is not None:
+            most = cap * self._decision.forecast.cost_usd
+            candidates = tuple(f for f in candidates if f.cost_usd <= most)
+        found = recruit(candidates, k, correlation=self._profiles.correlation)
+        if len(found) < (k if self._wish.k else min(2, k)):
+            raise NoFeasibleExpert(
+                f"A panel of {k} needs as many experts; {len(found)} can be asked within the "
+                "limits. For samples of one expert set routing.panel.samples",
+                "routing",
+            )
+        if mode == "cascade":
+            found = tuple(sorted(found, key=lambda f: (f.cost_usd, quality(f), f.expert)))
+        return [(f, self._member(f)) for f in found]
+
+    def _samples(self, mode: ModeName, k: int) -> list[tuple[Forecast, Member]]:
+        """Of the expert that the router chose."""
+        chosen, wish = self._decision.forecast, self._wish
+        varied = None if mode == "diverse_prompts" else SAMPLING
+        temperature = wish.temperature if wish.temperature is not None else varied
+        drawn = random.Random(wish.seed)
+        seeds = [drawn.randrange(2**31) for _ in range(k)]
+        member = self._member(chosen)
+        return [(chosen, replace(member, temperature=temperature, seed=seed)) for seed in seeds]
+
+    def _member(self, forecast: Forecast) -> Member:
+        expert = self._experts[forecast.expert]
+        return Member(expert, forecast.quality, self._wish.temperature)
+
+    def _aggregator(self, one: str | None) -> Forecast:
+        """The one named, else the only member, else the best measured at it."""
+        name = self._wish.aggregator or one
+        if name is not None and name not in self._experts:
+            raise BadRequest(f"routing.panel.aggregator: there is no expert '{name}'", "routing")
+        able = [f for f in self._decision.forecasts if f.feasible and name in (None, f.expert)]
+        if not able:
+            raise NoFeasibleExpert(f"'{name}' can't aggregate within the limits", "routing")
+        return max(able, key=self._aggregation)
+
+    def _aggregation(self, forecast: Forecast) -> tuple[float, bool, float, float, str]:
+        """Measured level first; who was never measured is behind, generalists before others."""
+        expert = self._experts[forecast.expert]
+        level = expert.skills.get(AGGREGATION, -1.0)
+        return level, expert.generalist, quality(forecast), -forecast.cost_usd, forecast.expert
+
+    def _quorum(self, mode: ModeName, members: int) -> int:
+        """Half of the members, unless the caller says otherwise."""
+        usual = 1 if mode in ("first", "cascade") else (members + 1) // 2
+        quorum = self._wish.quorum or usual
+        if quorum > members:
+            raise BadRequest(f"routing.panel.quorum is {quorum} of {members} members", "routing")
+        return quorum
+
+    def _timeout_s(self, aggregator: Forecast | None = None) -> float | None:
+        """What the members may take: their own limit, or what the aggregator leaves of all."""
+        limits = [self._wish.member_timeout_ms]
+        if self._limits.max_latency_ms is not None:
+            kept = 0.0 if aggregator is None else aggregator.latency_ms
+            limits.append(max(self._limits.max_latency_ms - kept, self._limits.max_latency_ms / 2))
+        known = [limit for limit in limits if limit is not None]
+        return min(known) / 1000 if known else None
+
+    def _broken(self, found: Plan) -> str:
+        """Which limit the whole panel breaks, in words; empty where it breaks none."""
+        wish, tokens = self._wish, found.forecast.output_tokens + found.calls * self._prompt_tokens
+        if wish.max_calls is not None and found.calls > wish.max_calls:
+            return f"max_calls: {found.calls} > {wish.max_calls}"
+        if wish.max_total_tokens is not None and tokens > wish.max_total_tokens:
+            return f"max_total_tokens: about {tokens} > {wish.max_total_tokens}"
+        return mark([found.forecast], self._limits)[0].note

@@ -1,0 +1,97 @@
+"""Panels on recorded answers: real modes replay them, and what pays is judged honestly."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from collegium.errors import SetupError
+from collegium.evals.panels.replay import Replay, Texts, Way, read_responses
+from collegium.evals.panels.study import SINGLE, Study, error_correlations, hull_at, study
+from collegium.evals.panels.study_report import table, to_dict, verdict
+from collegium.evals.provenance import provenance
+from collegium.evals.recorded import Recorded
+from collegium.router.panels.profiles import Profiles
+
+MODELS = ("cheap", "twin", "other", "dear")
+COSTS = np.array([1.0, 1.0, 1.0, 20.0])
+RATES = np.array([0.7, 0.7, 0.7, 0.8])
+
+
+def world(n: int = 600, seed: int = 0) -> tuple[Recorded, Texts]:
+    """Three cheap models, two of which err together, and a dear one; four options a question."""
+    rng = np.random.default_rng(seed)
+    scores = (rng.random((n, 4)) < RATES).astype(np.float64)
+    scores[:, 1] = scores[:, 0]
+    wrong = rng.integers(1, 4, (n, 4))
+    wrong[:, 1] = wrong[:, 0]
+    said = np.where(scores == 1, 0, wrong)
+    texts = {(i, j): "ABCD"[said[i, j]] for i in range(n) for j in range(4)}
+    forecasts = np.tile(RATES, (n, 1))
+    costs = np.tile(COSTS, (n, 1))
+    rows = np.arange(n)
+    data = Recorded("toy", MODELS, ("t",) * n, forecasts, scores, costs, forecasts,
+                    rows[: n // 2], rows[n // 2 :])  # fmt: skip
+    return data, texts
+
+
+def test_a_replayed_vote_is_the_vote_of_the_recorded_answers() -> None:
+    """Marks and dollars against a plain count, for three members of known weights."""
+    data, texts = world(200)
+    replay = Replay(data, texts, COSTS, Profiles())
+    played = replay.play(Way("vote", 3), np.arange(200))
+    assert set(played.costs) == {22.0}
+    single = replay.play(SINGLE, np.arange(200))
+    assert (single.scores == data.scores[:, 3]).all()
+    # Members are dear, cheap and other: the two, where they agree, outvote the dear one.
+    agree = np.array([texts[i, 0] == texts[i, 2] for i in range(200)])
+    assert (played.scores == np.where(agree, data.scores[:, 0], data.scores[:, 3])).all()
+
+
+def test_correlated_errors_are_seen_and_avoided() -> None:
+    """The twin's errors are the cheap one's; with that known, the panel takes another member."""
+    data, texts = world()
+    found = error_correlations(data, data.train)
+    assert found["cheap"]["twin"] == pytest.approx(1.0)
+    assert abs(found["cheap"]["other"]) < 0.2
+    rows = np.arange(300, 600)
+    blind = Replay(data, texts, COSTS, Profiles()).play(Way("vote", 3, 0.5), rows)
+    seeing = Replay(data, texts, COSTS, Profiles(correlations=found)).play(Way("vote", 3), rows)
+    assert seeing.scores.mean() > blind.scores.mean()
+
+
+def test_the_hull_mixes_the_ways_around_the_money() -> None:
+    """Between two ways on the straight line, below the cheapest the cheapest, dear ones never."""
+    accuracy, cost = np.array([0.5, 0.8, 0.55]), np.array([1.0, 3.0, 2.5])
+    at = [0.5, 1.0, 2.0, 3.0, 9.0]
+    found = [float(hull_at(accuracy, cost, np.array(money))) for money in at]
+    assert found == pytest.approx([0.5, 0.5, 0.65, 0.8, 0.8])
+
+
+@pytest.fixture(scope="module")
+def judged() -> Study:
+    """The study of the toy world."""
+    data, texts = world()
+    return study(data, texts, progress=lambda _: iter)
+
+
+def test_auto_lies_on_the_hull_and_pays_for_itself(judged: Study) -> None:
+    """What was learnt on the training rows holds on the others."""
+    assert all(gap.high >= 0 for gap in judged.auto_over_hull.values())
+    frugal = [p for p in judged.points if p.kind == "auto"][-1]
+    dear = next(p for p in judged.points if p.name == "dear")
+    assert frugal.cost_usd < dear.cost_usd
+
+
+def test_the_report_says_what_was_found(judged: Study) -> None:
+    """Every way is in the table, the JSON and the sentence count them."""
+    made = provenance("command", 0, {})
+    assert len(table(judged)) == len(judged.points) + 1
+    assert to_dict(judged, made)["test"] == 300
+    assert "fixed panels" in verdict(judged)
+
+
+def test_sets_without_text_are_refused(tmp_path: object) -> None:
+    """The message names the file."""
+    with pytest.raises(SetupError, match=r"responses\.jsonl\.gz"):
+        read_responses(tmp_path, (), ())  # type: ignore[arg-type]

@@ -1,0 +1,45 @@
+"""A service with experts that do as their names say, for the tests of panels."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from tests.running_service import RunningService, running_service
+from tests.servers import free_port
+from tests.service.panel_server import EXPERTS
+
+
+@contextmanager
+def panel_service(data_dir: Path) -> Iterator[RunningService]:
+    """Start the experts' server and a service without an engine; end both afterwards."""
+    port = free_port()
+    command = [sys.executable, "-m", "uvicorn", "tests.service.panel_server:app"]
+    server = subprocess.Popen([*command, "--port", str(port), "--log-level", "warning"])
+    try:
+        with running_service(data_dir, COLLEGIUM_EMBEDDED="false") as service:
+            _register(service, f"http://127.0.0.1:{port}/v1")
+            yield service
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _register(service: RunningService, url: str) -> None:
+    with httpx.Client(base_url=service.url, timeout=60) as http:
+        for name, (model, level, price) in EXPERTS.items():
+            prices = {"input_price": price, "output_price": price}
+            body = {"name": name, "kind": "openai", "model": model, "base_url": url, **prices}
+            patience = time.monotonic() + 30  # the other server starts
+            while (added := http.post("/v1/experts", json=body)).status_code == 422:
+                assert time.monotonic() < patience, added.text
+                time.sleep(0.2)
+            assert added.status_code == 201, added.text
+            skills = {"skills": {"conversion": level}}
+            assert http.patch(f"/v1/experts/{name}", json=skills).status_code == 200
