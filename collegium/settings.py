@@ -155,7 +155,7 @@ def load_settings(**overrides: object) -> Settings:
 
 
 # Read elsewhere: by this module, by evals, and by our plugin inside the engine.
-_OTHER_VARIABLES = {"COLLEGIUM_CONFIG", "COLLEGIUM_DATA", "COLLEGIUM_LORA"}
+_OTHER_VARIABLES = {"COLLEGIUM_CONFIG", "COLLEGIUM_DATA", "COLLEGIUM_ISA", "COLLEGIUM_LORA"}
 
 
 def _refuse_unknown_variables() -> None:

@@ -6,9 +6,11 @@ import torch
 from torch import Tensor
 
 from collegium.errors import KernelMisuse
-from collegium.kernels.moe import reference
+from collegium.kernels.moe import layout, reference
 from collegium.kernels.moe.activations import Activation
-from collegium.kernels.moe.packed import PackedExperts
+from collegium.kernels.moe.formats import Format
+from collegium.kernels.moe.isa import Isa, chosen
+from collegium.kernels.moe.packed import PackedExperts, PackedMatrix
 from collegium.kernels.moe.routing import Gating, gate
 
 
@@ -33,20 +35,63 @@ def fused_experts(
     shared: PackedExperts | None = None,
     shared_weights: Tensor | None = None,
     residual: Tensor | None = None,
+    isa: Isa | None = None,
 ) -> Tensor:
     """Each token's experts' outputs, weighted and summed: (tokens, hidden), `x`'s dtype.
 
     `x` (tokens, hidden) bfloat16 or float32; `ids` int32 or int64 and `weights` float32, both
     (tokens, k). Id -1 skips a slot and saves its work; other ids outside the experts raise
     KernelMisuse. Every expert of `shared` runs for every token, times `shared_weights` (tokens,)
-    or 1. `residual` (tokens,) adds that much of `x` itself: the weight of identity experts.
+    or 1. `residual` (tokens,) adds that much of `x` itself: the weight of identity experts. `isa`
+    computes (default: `isa.chosen()`). On all but `torch` a row's bits depend on the row alone.
     """
     activation = _checked(x, packed, ids, weights, activation)
-    out = reference.forward(x, packed, ids, weights, activation, residual)
+    isa = chosen() if isa is None else isa
+    if isa is Isa.TORCH:
+        out = reference.forward(x, packed, ids, weights, activation, residual)
+        if shared is not None:
+            out += reference.forward(x, shared, *_everyone(x, shared, shared_weights), activation)
+        return out.to(x.dtype)
+    x = x.contiguous()
+    out = torch.empty_like(x, dtype=x.dtype if shared is None else torch.float32)
+    _run(out, x, packed, ids, weights, activation, isa, residual)
     if shared is not None:
-        every, all_weights = _everyone(x, shared, shared_weights)
-        out += reference.forward(x, shared, every, all_weights, activation)
+        every = _everyone(x, shared, shared_weights)
+        _run(out, x, shared, *every, activation, isa, None, add=True)
     return out.to(x.dtype)
+
+
+def _run(
+    out: Tensor,
+    x: Tensor,
+    packed: PackedExperts,
+    ids: Tensor,
+    weights: Tensor,
+    activation: Activation,
+    isa: Isa,
+    residual: Tensor | None,
+    *,
+    add: bool = False,
+) -> None:
+    """Call the C++ kernels; what they refuse is KernelMisuse."""
+    up, down = packed.up, packed.down
+    ids = ids.contiguous() if ids.dtype in (torch.int32, torch.int64) else ids.int().contiguous()
+    try:
+        torch.ops.collegium_moe.forward(
+            out, x, ids, weights.float().contiguous(),
+            None if residual is None else residual.float().contiguous(),
+            up.panels, up.scales, up.bias, down.panels, down.scales, down.bias,
+            isa.number, list(Format).index(packed.format), list(Activation).index(activation),
+            packed.gated, *_depth(up, packed.format), *_depth(down, packed.format), add,
+        )  # fmt: skip
+    except RuntimeError as exc:
+        raise KernelMisuse(str(exc).splitlines()[0]) from exc
+
+
+def _depth(matrix: PackedMatrix, form: Format) -> tuple[int, int]:
+    """K with its padding, and the part of it that is summed before it is scaled."""
+    multiple = layout.padding(form, matrix.group)
+    return -(-matrix.wide // multiple) * multiple, layout.block(form, matrix.group)
 
 
 def _everyone(x: Tensor, shared: PackedExperts, weights: Tensor | None) -> tuple[Tensor, Tensor]:

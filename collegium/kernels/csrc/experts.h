@@ -1,0 +1,205 @@
+// The two projections of the experts, as tasks on panels; included once by each instruction set's file.
+#pragma once
+#include "curves.h"
+#include "panel.h"
+
+namespace moe {
+namespace {
+
+// Rows of bfloat16 or float as the other, with zeros up to `padded`.
+void convert(const void* from, bool float_from, int64_t n, int64_t padded, void* to, bool float_to) {
+  const float* wide = static_cast<const float*>(from);
+  const uint16_t* narrow = static_cast<const uint16_t*>(from);
+  float buffer[16];
+  for (int64_t i = 0; i < padded; i += 16) {
+    F32 v;
+    if (i + 16 <= n) {
+      v = float_from ? load(wide + i) : load_bf16(narrow + i);
+    } else {
+      for (int j = 0; j < 16; ++j) buffer[j] = i + j >= n ? 0.0f : float_from ? wide[i + j] : from_bf16(narrow[i + j]);
+      v = load(buffer);
+    }
+    if (float_to) store(static_cast<float*>(to) + i, v);
+    else store_bf16(static_cast<uint16_t*>(to) + i, v);
+  }
+}
+
+// A bfloat16 row as int8 with one scale, and the sums of its blocks. `n` and `padded` are multiples of 16.
+void quantise(const uint16_t* from, int64_t n, int64_t padded, int64_t block, int8_t* to, float* scale,
+              int32_t* sums) {
+  F32 top = set(0.0f);
+  for (int64_t i = 0; i < n; i += 16) top = max(absolute(load_bf16(from + i)), top);
+  const float largest_value = largest(top);
+  bool nan = false;
+  for (int64_t i = 0; i < n; ++i) nan |= (from[i] & 0x7fff) > 0x7f80;
+  *scale = nan ? __builtin_nanf("") : largest_value / 127.0f;
+  const F32 inverse = set(largest_value > 0 && largest_value < 3e38f && !nan ? 127.0f / largest_value : 0.0f);
+  for (int64_t i = 0, b = 0; i < padded; i += block, ++b) {
+    int32_t total = 0;
+    for (int64_t j = i; j < std::min(i + block, padded); j += 16) {
+      const I32 codes = j < n ? rounded(mul(load_bf16(from + j), inverse)) : iset(0);
+      store_bytes(to + j, codes);
+      total += sum(codes);
+    }
+    sums[b] = total;
+  }
+}
+
+template <class Dot>
+Operands<Dot> operands(const Rows& rows, const int32_t* index, int64_t first, int count) {
+  Operands<Dot> a;
+  a.count = count;
+  for (int r = 0; r < count; ++r) {
+    const int64_t row = index ? index[first + r] : first + r;
+    a.rows[r] = static_cast<const typename Dot::Element*>(rows.data) + row * rows.stride;
+    a.sums[r] = rows.sums + row * rows.blocks;
+  }
+  return a;
+}
+
+inline F32 finished(const float* sums, float row_scale, const float* bias) {
+  F32 v = mul(load(sums), set(row_scale));
+  return bias ? add(v, load(bias)) : v;
+}
+
+template <class F>
+void store_inner(const Problem& p, int64_t slot, int64_t column, F32 v) {
+  if constexpr (sizeof(typename F::Dot::Element) == 4)
+    store(static_cast<float*>(p.inner) + slot * p.inner_stride + column, v);
+  else
+    store_bf16(static_cast<uint16_t*>(p.inner) + slot * p.inner_stride + column, v);
+}
+
+template <class F>
+void activate(const Problem& p, int64_t slot, int64_t panel, const float* sums, const float* bias, float scale) {
+  if (!p.gated) {
+    for (int c = 0; c < kPanel; c += 16) {
+      const F32 v = finished(sums + c, scale, bias ? bias + c : nullptr);
+      store_inner<F>(p, slot, panel * kPanel + c, curve(v, p.activation));
+    }
+    return;
+  }
+  for (int c = 0; c < kHalf; c += 16) {
+    const F32 gate = finished(sums + c, scale, bias ? bias + c : nullptr);
+    const F32 up = finished(sums + kHalf + c, scale, bias ? bias + kHalf + c : nullptr);
+    store_inner<F>(p, slot, panel * kHalf + c, gated_curve(gate, up, p.activation));
+  }
+}
+
+template <class F>
+void up_of(const Problem& p, Run run, const uint8_t* next) {
+  alignas(64) float sums[kRowBlock * kPanel];
+  const Group& g = p.groups[run.group];
+  const Stream stream{p.up.panel(g.expert, run.last), next};
+  for (int64_t first = 0; first < g.count; first += kRowBlock) {
+    const int count = int(std::min<int64_t>(kRowBlock, g.count - first));
+    const auto a = operands<typename F::Dot>(p.x, p.token, g.first + first, count);
+    for (int64_t panel = run.first; panel < run.last; ++panel) {
+      multiply<F>(p.up, g.expert, panel, a, sums, stream);
+      const float* bias = p.up.bias ? p.up.bias + (g.expert * p.up.n_panels + panel) * kPanel : nullptr;
+      for (int r = 0; r < count; ++r) {
+        const int64_t slot = g.first + first + r;
+        const float scale = p.x.scale ? p.x.scale[p.token[slot]] : 1.0f;
+        activate<F>(p, slot, panel, sums + r * kPanel, bias, scale);
+      }
+    }
+  }
+}
+
+inline F32 source_at(const Problem& p, int64_t token, int64_t column) {
+  const int64_t at = token * p.hidden + column;
+  float buffer[16] = {};
+  const int n = int(std::min<int64_t>(16, p.hidden - column));
+  for (int i = 0; i < n; ++i)
+    buffer[i] = p.float_source ? static_cast<const float*>(p.source)[at + i]
+                               : from_bf16(static_cast<const uint16_t*>(p.source)[at + i]);
+  return load(buffer);
+}
+
+// Sums of the columns of panels [first, last), all tokens: the caller's column block of `p.sums`.
+inline void start_sums(const Problem& p, float* sums, int64_t first, int64_t width) {
+  for (int64_t t = 0; t < p.tokens; ++t)
+    for (int64_t c = 0; c < width; c += 16) {
+      const int64_t column = first * kPanel + c;
+      const bool from_x = p.residual && column < p.hidden;
+      store(sums + t * width + c, from_x ? mul(set(p.residual[t]), source_at(p, t, column)) : set(0.0f));
+    }
+}
+
+inline void write_out(const Problem& p, const float* sums, int64_t first, int64_t width) {
+  const int64_t column = first * kPanel, n = std::min(width, p.hidden - column);
+  for (int64_t t = 0; t < p.tokens; ++t) {
+    const float* from = sums + t * width;
+    const int64_t at = t * p.hidden + column;
+    if (!p.float_out) {
+      uint16_t* to = static_cast<uint16_t*>(p.out) + at;
+      int64_t c = 0;
+      for (; c + 16 <= n; c += 16) store_bf16(to + c, load(from + c));
+      uint16_t rest[16];
+      if (c < n) store_bf16(rest, load(from + c)), std::memcpy(to + c, rest, 2 * (n - c));
+    } else {
+      float* to = static_cast<float*>(p.out) + at;
+      for (int64_t c = 0; c < n; ++c) to[c] = p.add ? to[c] + from[c] : from[c];
+    }
+  }
+}
+
+// Experts ascend, so a token's sum has one order whatever else is in the batch.
+template <class F>
+void down_of(const Problem& p, int64_t first, int64_t last, const uint8_t* next_task) {
+  alignas(64) float sums[kRowBlock * kPanel];
+  const int64_t width = (last - first) * kPanel;
+  float* total = p.sums + p.tokens * first * kPanel;
+  start_sums(p, total, first, width);
+  for (int64_t i = 0; i < p.n_groups; ++i) {
+    const Group& g = p.groups[i];
+    const uint8_t* next = i + 1 < p.n_groups ? p.down.panel(p.groups[i + 1].expert, first) : next_task;
+    const Stream stream{p.down.panel(g.expert, last), next};
+    for (int64_t start = 0; start < g.count; start += kRowBlock) {
+      const int count = int(std::min<int64_t>(kRowBlock, g.count - start));
+      const auto a = operands<typename F::Dot>(p.h, nullptr, g.first + start, count);
+      for (int64_t panel = first; panel < last; ++panel) {
+        multiply<F>(p.down, g.expert, panel, a, sums, stream);
+        const float* bias = p.down.bias ? p.down.bias + (g.expert * p.down.n_panels + panel) * kPanel : nullptr;
+        for (int r = 0; r < count; ++r) {
+          const int64_t slot = g.first + start + r;
+          const F32 weight = set(p.weight[slot]);
+          const float scale = p.h.scale ? p.h.scale[slot] : 1.0f;
+          float* to = total + p.token[slot] * width + (panel - first) * kPanel;
+          for (int c = 0; c < kPanel; c += 16) {
+            const F32 v = finished(sums + r * kPanel + c, scale, bias ? bias + c : nullptr);
+            store(to + c, fma(weight, v, load(to + c)));
+          }
+        }
+      }
+    }
+  }
+  write_out(p, total, first, width);
+}
+
+void up(const Problem& p, Run run, const uint8_t* next) {
+  switch (p.format) {
+    case Format::fp32: return up_of<Fp32>(p, run, next);
+    case Format::bf16: return up_of<Bf16>(p, run, next);
+    case Format::int8: return up_of<Int8>(p, run, next);
+    case Format::int4: return up_of<Int4>(p, run, next);
+    case Format::fp8: return up_of<Fp8>(p, run, next);
+    case Format::mxfp4: return up_of<Mxfp4>(p, run, next);
+  }
+}
+
+void down(const Problem& p, int64_t first, int64_t last, const uint8_t* next) {
+  switch (p.format) {
+    case Format::fp32: return down_of<Fp32>(p, first, last, next);
+    case Format::bf16: return down_of<Bf16>(p, first, last, next);
+    case Format::int8: return down_of<Int8>(p, first, last, next);
+    case Format::int4: return down_of<Int4>(p, first, last, next);
+    case Format::fp8: return down_of<Fp8>(p, first, last, next);
+    case Format::mxfp4: return down_of<Mxfp4>(p, first, last, next);
+  }
+}
+
+const Kernels kernels{convert, quantise, up, down};
+
+}  // namespace
+}  // namespace moe

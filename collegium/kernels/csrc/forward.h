@@ -1,0 +1,98 @@
+// One call from beginning to end: sort, convert, up, quantise, down.
+#pragma once
+#include <cstring>
+#include "grouping.h"
+#include "schedule.h"
+
+namespace moe {
+
+inline int64_t up_to(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+
+// Rows in the type of the format: as they are, converted, or quantised.
+class Converted {
+ public:
+  Converted(const Kernels& isa, const Matrix& m, Format format, const void* from, bool float_from,
+            int64_t rows, int64_t n, int64_t stride)
+      : rows_(rows), blocks_((m.wide + m.block - 1) / m.block), stride_(up_to(m.wide, 16)),
+        direct_(!is_integer(format) && float_from == (format == Format::fp32) && stride >= m.wide &&
+                (stride > n || n == m.wide)),
+        plain_(direct_ ? 0 : rows * stride_ * (format == Format::fp32 ? 4 : 2)),
+        codes_(is_integer(format) ? rows * stride_ : 0), scales_(is_integer(format) ? rows : 0),
+        sums_(is_integer(format) ? rows * blocks_ : 0) {
+    if (direct_) {
+      result_ = {from, stride, nullptr, nullptr, blocks_};
+      return;
+    }
+    const int64_t size = format == Format::fp32 ? 4 : 2, from_size = float_from ? 4 : 2;
+    for_tasks((rows + kRows - 1) / kRows, [&](int64_t task, int64_t) {
+      for (int64_t r = task * kRows; r < std::min(rows, (task + 1) * kRows); ++r) {
+        const char* row = static_cast<const char*>(from) + r * stride * from_size;
+        char* to = plain_.get() + r * stride_ * size;
+        isa.convert(row, float_from, n, stride_, to, format == Format::fp32);
+        if (is_integer(format))
+          isa.quantise(reinterpret_cast<uint16_t*>(to), std::min(up_to(n, 16), stride_), stride_, m.block,
+                       codes_.get() + r * stride_, scales_.get() + r, sums_.get() + r * blocks_);
+      }
+    });
+    if (is_integer(format)) result_ = {codes_.get(), stride_, scales_.get(), sums_.get(), blocks_};
+    else result_ = {plain_.get(), stride_, nullptr, nullptr, blocks_};
+  }
+  const Rows& rows() const { return result_; }
+
+ private:
+  static constexpr int64_t kRows = 16;  // of a task
+  int64_t rows_, blocks_, stride_;
+  bool direct_;
+  Scratch<char> plain_;
+  Scratch<int8_t> codes_;
+  Scratch<float> scales_;
+  Scratch<int32_t> sums_;
+  Rows result_;
+};
+
+inline void run_up(const Kernels& isa, const Problem& p) {
+  const int64_t panels = p.n_groups * p.up.n_panels;
+  const int64_t chunk = std::clamp<int64_t>(panels / (8 * threads()), 1, p.up.n_panels);
+  const int64_t chunks = (p.up.n_panels + chunk - 1) / chunk;
+  auto run_of = [&](int64_t task) {
+    const int64_t first = task % chunks * chunk;
+    return Run{task / chunks, first, std::min(first + chunk, p.up.n_panels)};
+  };
+  for_tasks(p.n_groups * chunks, [&](int64_t task, int64_t next) {
+    const Run later = run_of(std::max<int64_t>(next, 0));
+    isa.up(p, run_of(task), next < 0 ? nullptr : p.up.panel(p.groups[later.group].expert, later.first));
+  });
+}
+
+inline void run_down(const Kernels& isa, const Problem& p) {
+  const int64_t chunk = std::clamp<int64_t>(p.down.n_panels / (4 * threads()), 1, 4);
+  for_tasks((p.down.n_panels + chunk - 1) / chunk, [&](int64_t task, int64_t next) {
+    const uint8_t* later = next < 0 || !p.n_groups ? nullptr : p.down.panel(p.groups[0].expert, next * chunk);
+    isa.down(p, task * chunk, std::min((task + 1) * chunk, p.down.n_panels), later);
+  });
+}
+
+// `p` has the weights, the source and the output; the rest is made here.
+inline void forward(const Kernels& isa, Problem p, const Grouping& sorted) {
+  const int64_t slots = int64_t(sorted.token.size());
+  p.groups = sorted.groups.data();
+  p.n_groups = int64_t(sorted.groups.size());
+  p.token = sorted.token.data();
+  p.weight = sorted.weight.data();
+  const Converted x(isa, p.up, p.format, p.source, p.float_source, slots ? p.tokens : 0, p.hidden, p.hidden);
+  p.x = x.rows();
+  const int64_t made = p.up.n_panels * (p.gated ? kHalf : kPanel), size = p.format == Format::fp32 ? 4 : 2;
+  p.inner_stride = std::max(made, up_to(p.down.wide, 16));
+  const Scratch<char> inner(slots * p.inner_stride * size);
+  p.inner = inner.get();
+  for (int64_t s = 0; made < p.inner_stride && s < slots; ++s)
+    std::memset(inner.get() + (s * p.inner_stride + made) * size, 0, (p.inner_stride - made) * size);
+  run_up(isa, p);
+  const Converted h(isa, p.down, p.format, p.inner, p.format == Format::fp32, slots, p.inner_stride, p.inner_stride);
+  p.h = h.rows();
+  const Scratch<float> sums(p.tokens * p.down.n_panels * kPanel);
+  p.sums = sums.get();
+  run_down(isa, p);
+}
+
+}  // namespace moe

@@ -1,0 +1,123 @@
+"""Compile the C++ kernels once a version of their source, with g++ alone: some seconds.
+
+`python -m collegium.kernels.moe.build` does it at set-up; else the first use does. Without a
+compiler nothing breaks: the torch reference computes, slower (`isa.py`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+SOURCES = Path(__file__).parents[1] / "csrc"
+COMMON = [
+    "-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-Wall", "-fno-math-errno",
+    "-ffp-contract=off",  # else each height of a tile may round in its own way
+    "-DTORCH_TARGET_VERSION=0x020a000000000000",  # stable ABI: 2.10 and later run the same binary
+]  # fmt: skip
+# Not -march: GCC 12 knows no znver4, and a name would promise more than the code needs.
+AVX2 = ["-mavx2", "-mfma", "-mf16c"]
+AVX512 = [*AVX2, "-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mprefer-vector-width=512"]
+FLAGS = {
+    "isa_avx2": AVX2,
+    "isa_avx512": AVX512,
+    "isa_avx512bf16": [*AVX512, "-mavx512bf16", "-mavx512vnni", "-mavx512vbmi"],
+}
+
+
+class CannotBuild(Exception):
+    """There is no compiler, or it failed; the text says which."""
+
+
+def library() -> Path:
+    """The shared library of the present source, compiled where it is not there yet."""
+    made = _folder() / f"moe-{_fingerprint()}.so"
+    if not made.is_file():
+        _compile(made)
+    return made
+
+
+def _folder() -> Path:
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "collegium" / "kernels"
+
+
+def _compiler() -> str:
+    found = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
+    if not found or not shutil.which(found):
+        raise CannotBuild("no C++ compiler (g++) is installed")
+    return found
+
+
+def _sources() -> list[Path]:
+    """The translation units that this processor's family can run."""
+    x86 = platform.machine() in ("x86_64", "AMD64")
+    return [s for s in sorted(SOURCES.glob("*.cpp")) if x86 or s.stem not in FLAGS]
+
+
+def _fingerprint() -> str:
+    """Changes with the source, the flags and the machine."""
+    digest = hashlib.sha256(f"{platform.machine()} {COMMON} {FLAGS}".encode())
+    for source in sorted(SOURCES.iterdir()):
+        if source.suffix in (".cpp", ".h"):
+            digest.update(source.name.encode() + source.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _compile(made: Path) -> None:
+    """One process a translation unit, then link; the result appears whole or not at all."""
+    import torch
+
+    compiler, home = _compiler(), Path(torch.__file__).parent
+    includes = ["-I", str(home / "include")]
+    try:
+        made.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=made.parent) as name:
+            folder = Path(name)
+            objects = {unit: str(folder / f"{unit.stem}.o") for unit in _sources()}
+            _run(
+                [compiler, *COMMON, *FLAGS.get(unit.stem, []), *includes, "-c", unit, "-o", made_of]
+                for unit, made_of in objects.items()
+            )
+            link: list[str | Path] = [
+                compiler,
+                "-shared",
+                *objects.values(),
+                "-o",
+                folder / made.name,
+            ]
+            _run([[*link, "-L", home / "lib", "-ltorch_cpu"]])
+            (folder / made.name).replace(made)
+    except OSError as exc:
+        raise CannotBuild(f"can't write to {made.parent}: {exc.strerror}") from exc
+
+
+def _run(commands: Iterable[Sequence[str | Path]]) -> None:
+    """All at once; raise CannotBuild with the words of the first that fails."""
+    running = [
+        subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        for command in commands
+    ]
+    words = [process.communicate()[1] for process in running]
+    for process, said in zip(running, words, strict=True):
+        if process.returncode:
+            raise CannotBuild(f"the compiler failed: {said[-2000:]}")
+
+
+def main() -> None:
+    """Build, and say what came of it; never fail a set-up."""
+    try:
+        print(f"MoE kernels: {library()}")  # noqa: T201
+    except CannotBuild as exc:
+        print(f"MoE kernels are not built, torch computes instead: {exc}", file=sys.stderr)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
