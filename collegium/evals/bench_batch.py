@@ -50,7 +50,7 @@ class Line:
 class Job:
     """The job in groups: seconds from its beginning to its last answer, and where they went.
 
-    `rate` is tokens a second of each engine alone at full batch, on other lines of the same kind.
+    `rate` is tokens a second of each engine at full batch, measured on other lines like these.
     """
 
     makespan_s: float
@@ -61,8 +61,11 @@ class Job:
 
     @property
     def bound_s(self) -> float:
-        """Each engine loaded once, and its tokens at the rate of its full batch."""
-        pure = sum(self.tokens[name] / self.rate[name] for name in self.tokens)
+        """Each engine loaded once, and its tokens at the best rate of its full batch.
+
+        The job's own rate counts where it was better: neighbours on the machine slow either down.
+        """
+        pure = sum(min(self.answer_s[n], self.tokens[n] / self.rate[n]) for n in self.tokens)
         return sum(self.load_s.values()) + pure
 
 
