@@ -69,6 +69,12 @@ class Settings(BaseSettings):
     engine_context: int = Field(
         2048, ge=256, le=8192, description="Context window of the embedded experts, tokens."
     )
+    engine_memory_gib: float | None = Field(
+        None,
+        gt=0,
+        description="Memory for engines that experts brought; where it is too little for all, they "
+        "are loaded by demand. Default: all are loaded.",
+    )
     engine_start_timeout_s: float = Field(
         300.0, gt=0, description="An engine that is not ready by then is started again."
     )

@@ -93,7 +93,9 @@ async def _measure(
     what = f"{'-'.join(engines)}-{lines}-{stretches}-{seed}"
     folder = work or settings.cache_dir / "bench-batch" / what
     one = EngineCost(1.0, USUAL_START_S)  # of a budget of 1: there is room for one
-    residents = Residents(engines, dict.fromkeys(engines, one), 1.0, Lru())
+    residents = Residents(1.0, Lru())
+    for engine in engines.values():
+        residents.admit(engine, one)
     bench = Bench(residents, settings.request_timeout_s, folder)
     found = await bench.run(lines, stretches, seed, again)
     if work is None:

@@ -84,9 +84,9 @@ class Enrolment:
             raise ProbeFailed("an engine is started by the running service: `collegium serve`")
         if engine.name in self._fleet:
             raise ExpertExists(f"an engine '{engine.name}' exists already")
-        started = await self._fleet.start(engine)
+        await self._fleet.start(engine)
         try:
-            status = await started.wait_settled()
+            status = await self._fleet.settled(engine.name)
             if status.state != "ready":
                 raise ProbeFailed(f"the engine of '{expert.name}' does not start: {status.detail}")
             report = await self.probe(expert)

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from collegium.errors import ProbeFailed
-from collegium.experts.supervisor import Supervisor
+from collegium.errors import ProbeFailed, SetupError
+from collegium.experts.residency.live import Residents
+from collegium.experts.residency.view import EngineCost
+from collegium.experts.supervisor import USUAL_START_S, Status, Supervisor
 from collegium.experts.vllm import EngineSpec, fastest_dtype, refused_flags
 from collegium.registry.engines import EngineDescription
 
+log = logging.getLogger(__name__)
+PROCESS_GIB = 2.5
+"""A vLLM process beside weights and cache: about 4 GB with 0.3 GB of weights and 1 GiB of cache."""
 DRAIN_S = 30.0
 """An engine whose expert was removed may finish what it has, for so long."""
 
@@ -19,8 +26,13 @@ class Fleet(Mapping[str, Supervisor]):
     """Starts engines, and stops them when their descriptions are gone."""
 
     def __init__(
-        self, supervise: Callable[[EngineSpec], Supervisor], python: Path, *engines: Supervisor
+        self,
+        supervise: Callable[[EngineSpec], Supervisor],
+        python: Path,
+        *engines: Supervisor,
+        residents: Residents | None = None,
     ) -> None:
+        self.residents = residents
         self._supervise = supervise
         self._python = python
         self._engines = {engine.name: engine for engine in engines}
@@ -36,12 +48,22 @@ class Fleet(Mapping[str, Supervisor]):
         return len(self._engines)
 
     async def start(self, description: EngineDescription) -> Supervisor:
-        """Run a described engine; returns at once."""
+        """Run a described engine, or have it ready to run where engines take turns."""
         engine = self._supervise(spec_of(description, self._python))
+        if self.residents is not None:
+            self.residents.admit(engine, cost_of(description))
         self._engines[description.name] = engine
         self._described[description.name] = description
-        await engine.start()
+        if self.residents is None:
+            await engine.start()
         return engine
+
+    async def settled(self, name: str) -> Status:
+        """Return when a described engine is ready or failed; where they take turns, in its turn."""
+        if self.residents is None:
+            return await self._engines[name].wait_settled()
+        async with self.residents.hold(name) as engine:
+            return engine.status
 
     async def end(self, name: str, *, drain_s: float = 0.0) -> None:
         """Stop a described engine and forget it."""
@@ -50,6 +72,8 @@ class Fleet(Mapping[str, Supervisor]):
         if engine is not None:
             await engine.drain(drain_s)
             self._engines.pop(name, None)
+            if self.residents is not None and name in self.residents:
+                self.residents.dismiss(name)
 
     async def follow(self, descriptions: Iterable[EngineDescription]) -> None:
         """Run what is described and whose model is on this machine; end what no longer is."""
@@ -58,10 +82,15 @@ class Fleet(Mapping[str, Supervisor]):
             await self.end(name, drain_s=DRAIN_S)
         for name, description in wanted.items():
             if name not in self._engines:
-                await self.start(description)
+                try:
+                    await self.start(description)
+                except SetupError as exc:  # too large for this machine's budget
+                    log.error("engine %s is not run: %s", name, exc)
 
     async def stop(self) -> None:
         """Stop all engines."""
+        if self.residents is not None:
+            await self.residents.aclose()
         await asyncio.gather(*(engine.stop() for engine in self._engines.values()))
 
 
@@ -80,6 +109,14 @@ def spec_of(engine: EngineDescription, python: Path) -> EngineSpec:
         device=engine.device,
         flags=tuple(engine.flags.split()),
     )
+
+
+def cost_of(engine: EngineDescription) -> EngineCost:
+    """About what an engine takes: its weights, its cache and what every vLLM process needs."""
+    weights = sum(file.stat().st_size for file in Path(engine.model_path).glob("*.safetensors"))
+    memory_gib = weights / 2**30 + engine.cache_gib + PROCESS_GIB
+    # How many requests it answers together is the dispatcher's business.
+    return EngineCost(memory_gib, USUAL_START_S, at_once=sys.maxsize)
 
 
 def check(engine: EngineDescription) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Any
 
 from collegium.errors import ExpertTimeout, ExpertUnavailable
@@ -14,6 +14,7 @@ from collegium.experts.dispatch.dispatcher import Dispatcher, Spot
 from collegium.experts.dispatch.terms import ANY_TIME, Terms
 from collegium.experts.engine_expert import EngineExpert, EngineLink
 from collegium.experts.litellm_client import LiteLLMExpert
+from collegium.experts.residency.live import Residents
 from collegium.experts.roster import adapter_folder
 from collegium.experts.supervisor import Supervisor
 from collegium.registry.expert import Expert
@@ -34,8 +35,10 @@ class Pool:
         first_token_timeout_s: float | None = None,
         remote_concurrency: int = 64,
         dispatcher: Dispatcher | None = None,
+        residents: Residents | None = None,
     ) -> None:
         self.engines = engines
+        self._residents = residents
         self.dispatcher = dispatcher or Dispatcher(patience_s=timeout_s)
         self._links: dict[str, EngineLink] = {}
         self._timeout_s = timeout_s
@@ -49,7 +52,10 @@ class Pool:
     ) -> Json:
         """Ask an expert when it is this request's turn, and return its whole answer."""
         client = await self._client(expert)
-        async with self.dispatcher.turn(expert, self.spot(expert), terms) as turn:
+        async with (
+            self._loaded(expert, terms),
+            self.dispatcher.turn(expert, self.spot(expert), terms) as turn,
+        ):
             answer = await client.complete(body)
             turn.first()
             return answer
@@ -58,9 +64,10 @@ class Pool:
         self, expert: Expert, body: Mapping[str, Any], terms: Terms = ANY_TIME
     ) -> AsyncIterator[Json]:
         """Ask an expert and yield its answer's chunks; closing cancels the generation."""
-        client, spot = await self._client(expert), self.spot(expert)
+        client = await self._client(expert)
         async with (
-            self.dispatcher.turn(expert, spot, terms) as turn,
+            self._loaded(expert, terms),
+            self.dispatcher.turn(expert, spot := self.spot(expert), terms) as turn,
             aclosing(client.stream(body)) as chunks,  # type: ignore[type-var]
         ):
             first = await self._first(expert, chunks)
@@ -72,7 +79,12 @@ class Pool:
                 yield chunk
 
     def unavailable(self, expert: Expert) -> ExpertUnavailable | None:
-        """Say why an expert can't answer now; None when nothing is known against it."""
+        """Say why an expert can't answer now; None when nothing is known against it.
+
+        Where engines take turns, one that is not loaded will be when it is asked.
+        """
+        if self._takes_turns(expert) and self.engines[expert.engine or ""].status.state != "ready":
+            return None
         try:
             return self.dispatcher.refusal(expert, self.spot(expert))
         except ExpertUnavailable as exc:
@@ -90,6 +102,28 @@ class Pool:
         engine.require_ready(expert.name)
         circuit = f"{expert.name} on {engine.name} {engine.incarnation}"
         return Spot(engine.name, engine.spec.max_sequences, circuit, shared=False)
+
+    @asynccontextmanager
+    async def _loaded(self, expert: Expert, terms: Terms) -> AsyncGenerator[None]:
+        """Have the expert's engine loaded meanwhile, where engines take turns."""
+        if not self._takes_turns(expert) or self._residents is None:
+            yield
+            return
+        async with AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(self._timeout_s):
+                    held = self._residents.hold(
+                        expert.engine or "",
+                        deadline=terms.deadline,
+                        foretells=terms.priority != "background",
+                    )
+                    await stack.enter_async_context(held)
+            except TimeoutError as exc:
+                raise ExpertUnavailable(expert.name, "its engine's turn did not come") from exc
+            yield
+
+    def _takes_turns(self, expert: Expert) -> bool:
+        return self._residents is not None and expert.engine in self._residents
 
     async def follow(self, experts: Sequence[Expert]) -> None:
         """Let go of experts that are gone: their clients, and their adapters in engines."""

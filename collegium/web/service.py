@@ -15,6 +15,8 @@ from collegium.experts.embedded import ensure_base_model
 from collegium.experts.enrol import Enrolment
 from collegium.experts.fleet import Fleet
 from collegium.experts.pool import Pool
+from collegium.experts.residency.foresight import Foresight
+from collegium.experts.residency.live import Residents
 from collegium.experts.roster import ENGINE, GENERALIST, embedded_experts
 from collegium.experts.supervisor import Patience, Status, Supervisor
 from collegium.experts.vllm import EngineSpec
@@ -62,7 +64,9 @@ class Service:
         self.speeds = Speeds(settings.device_watts)
         self.engine_registry = EngineRegistry(self.database)
         embedded = [self._embedded_engine()] if settings.embedded else []
-        self.engines = Fleet(self._supervise, settings.engine_python, *embedded)
+        self.engines = Fleet(
+            self._supervise, settings.engine_python, *embedded, residents=self._residents()
+        )
         self.pool = self._make_pool()
         self.profiles = Profiles.load(settings.router_dir or BUNDLED)
         self.enrolment = Enrolment(self.registry, self.pool, self.engines, self.engine_registry)
@@ -162,7 +166,18 @@ class Service:
             first_token_timeout_s=settings.first_token_timeout_s,
             remote_concurrency=settings.remote_concurrency,
             dispatcher=Dispatcher(shared, depth=settings.queue_depth, patience_s=timeout_s),
+            residents=self.engines.residents,
         )
+
+    def _residents(self) -> Residents | None:
+        """Engines that take turns, where a budget of memory is set."""
+        settings = self.settings
+        if settings.engine_memory_gib is None:
+            return None
+        # A request gives up after request_timeout_s: its engine has to come before that.
+        policy = Foresight(patience_s=0.8 * settings.request_timeout_s)
+        longest_load_s = 1.5 * settings.engine_start_timeout_s
+        return Residents(settings.engine_memory_gib, policy, longest_load_s=longest_load_s)
 
     async def _follow(self) -> None:
         """Run the engines and keep the adapters that the registry knows, and no others."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Coroutine
 from contextlib import asynccontextmanager
 from itertools import count
 from typing import Any
 
-from collegium.errors import ExpertUnavailable
+from collegium.errors import ExpertUnavailable, SetupError
 from collegium.experts.residency.scheduler import Request, Scheduler
 from collegium.experts.residency.view import EngineCost, Policy
 from collegium.experts.supervisor import Supervisor
@@ -22,34 +22,55 @@ class Residents:
     """Engines under one budget of memory: `hold` one, and it is loaded and stays meanwhile."""
 
     def __init__(
-        self,
-        engines: Mapping[str, Supervisor],
-        costs: Mapping[str, EngineCost],
-        budget_gib: float,
-        policy: Policy,
-        *,
-        longest_load_s: float = LONGEST_LOAD_S,
+        self, budget_gib: float, policy: Policy, *, longest_load_s: float = LONGEST_LOAD_S
     ) -> None:
-        self.engines = engines
+        self.budget_gib = budget_gib
+        self.engines: dict[str, Supervisor] = {}
+        self.costs: dict[str, EngineCost] = {}
         self.load_s: dict[str, float] = {}
         """What each engine's last load took."""
-        self._scheduler = Scheduler(costs, budget_gib, policy)
+        self._scheduler = Scheduler({}, budget_gib, policy)
         self._longest_load_s = longest_load_s
         self._numbers = count()
         self._waiting: dict[int, tuple[Request, asyncio.Future[None]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._looking: asyncio.Task[None] | None = None
 
+    def __contains__(self, name: object) -> bool:
+        return name in self.engines
+
+    def admit(self, engine: Supervisor, cost: EngineCost) -> None:
+        """Take an engine in, not loaded; SetupError when it can never fit."""
+        if cost.memory_gib > self.budget_gib:
+            raise SetupError(
+                f"the engine '{engine.name}' takes about {cost.memory_gib:.1f} GiB, "
+                f"more than engine_memory_gib={self.budget_gib:g}"
+            )
+        self.engines[engine.name] = engine
+        self.costs[engine.name] = cost
+        self._scheduler.admit(engine.name, cost)
+
+    def dismiss(self, name: str) -> None:
+        """Forget an engine that its owner has stopped; who waits for it is told."""
+        self._refuse(name, "it was removed")
+        del self.engines[name], self.costs[name]
+        self._scheduler.dismiss(name)
+        self._step()
+
     @asynccontextmanager
-    async def hold(self, name: str, *, deadline: float | None = None) -> AsyncGenerator[Supervisor]:
+    async def hold(
+        self, name: str, *, deadline: float | None = None, foretells: bool = True
+    ) -> AsyncGenerator[Supervisor]:
         """Wait for an engine's turn and use it; `deadline` is on the clock of `time.monotonic`.
+
+        Work that says nothing of what comes next, such as a bulk job's, `foretells` nothing.
 
         Raises ExpertUnavailable when the engine can't be loaded.
         """
         request = Request(next(self._numbers), name, time.monotonic(), deadline)
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting[request.number] = request, turn
-        self._scheduler.arrived(request)
+        self._scheduler.arrived(request, None if foretells else {})
         self._step()
         try:
             await turn
@@ -59,8 +80,9 @@ class Residents:
         try:
             yield self.engines[name]
         finally:
-            self._scheduler.finished(name, time.monotonic())
-            self._step()
+            if name in self.engines:  # it may have been removed meanwhile
+                self._scheduler.finished(name, time.monotonic())
+                self._step()
 
     @property
     def resident(self) -> tuple[str, ...]:
@@ -106,7 +128,7 @@ class Residents:
             why = engine.status.detail
             await engine.stop()
             self._scheduler.gone(name)
-            self._refuse(name, why)
+            self._refuse(name, f"not loaded in time: {why}")
         else:
             now = time.monotonic()
             self.load_s[name] = now - began
@@ -132,7 +154,7 @@ class Residents:
             if request.engine == name:
                 del self._waiting[request.number]
                 self._scheduler.left(request)
-                message = f"its engine '{name}' was not loaded in time: {why}"
+                message = f"its engine '{name}' can't be used: {why}"
                 turn.set_exception(ExpertUnavailable(name, message, retry_after_s=60))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:

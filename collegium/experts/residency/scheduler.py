@@ -81,11 +81,22 @@ class Scheduler:
         self.swaps = 0
         """Loads so far."""
 
+    def admit(self, name: str, cost: EngineCost) -> None:
+        """Know one more engine."""
+        self._engines.setdefault(name, _Engine(cost))
+
+    def dismiss(self, name: str) -> None:
+        """Know an engine no more; nobody waits for it and it is not loaded."""
+        self.gone(name)
+        del self._engines[name]
+
     def arrived(self, request: Request, probabilities: Mapping[str, float] | None = None) -> None:
-        """A request came for an engine."""
+        """A request came for an engine; where the router would send others like it, if known."""
         self._engines[request.engine].wait(request)
         self._deadlines += request.deadline is not None
-        self._demand.arrived(request.arrived, probabilities or {request.engine: 1.0})
+        likely = {request.engine: 1.0} if probabilities is None else probabilities
+        if likely:
+            self._demand.arrived(request.arrived, likely)
 
     def left(self, request: Request) -> None:
         """A waiting request's caller is gone."""

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from itertools import count
 
 from collegium.errors import CollegiumError, ExpertTimeout, UnknownModel
-from collegium.experts.bulk.crew import work_through
+from collegium.experts.bulk.crew import in_room, work_through
 from collegium.experts.bulk.lines import Line
+from collegium.experts.bulk.order import Group, best_schedule
 from collegium.experts.client import Json
 from collegium.experts.dispatch.terms import Terms
+from collegium.experts.residency.live import Residents
 from collegium.registry.expert import Expert
 from collegium.router.costs import place_of
 from collegium.router.decision import Decision
@@ -52,7 +55,28 @@ class Asking:
                 await self._refused(line, UnknownModel(message, "model"))
                 continue
             groups[place_of(expert)].append((line, decision))
-        await asyncio.gather(*(self._group(place, items) for place, items in groups.items()))
+        residents = self._service.engines.residents
+        turns = [place for place in groups if residents is not None and place in residents]
+        at_once = [self._group(p, items) for p, items in groups.items() if p not in turns]
+        if residents is not None and turns:
+            at_once.append(self._in_turn(residents, {p: groups[p] for p in turns}))
+        await asyncio.gather(*at_once)
+
+    async def _in_turn(self, residents: Residents, groups: Mapping[str, Sequence[Work]]) -> None:
+        """As many engines as fit at once, in the order that ends first."""
+        sized = [
+            Group(place, self._seconds(place, items), cost.load_s, cost.memory_gib)
+            for place, items in groups.items()
+            for cost in (residents.costs[place],)
+        ]
+        order = best_schedule(sized, residents.budget_gib, residents.resident).order
+        memory = {group.name: group.memory_gib for group in sized}
+        work = [(memory[place], partial(self._group, place, groups[place])) for place in order]
+        await in_room(work, residents.budget_gib)
+
+    def _seconds(self, place: str, work: Sequence[Work]) -> float:
+        """What a group's answers are forecast to take at the engine's full batch."""
+        return sum(d.forecast.latency_ms for _, d in work) / 1000 / self._at_once(place)
 
     def _at_once(self, place: str) -> int:
         engine = self._service.engines.get(place)
@@ -61,8 +85,8 @@ class Asking:
 
     async def _group(self, place: str, work: Sequence[Work]) -> None:
         """All lines of one place, one expert after the other: few adapters share a batch."""
-        engine = self._service.engines.get(place)
-        if engine is not None:
+        engine, residents = self._service.engines.get(place), self._service.engines.residents
+        if engine is not None and (residents is None or place not in residents):
             await engine.wait_ready()
         by_expert = sorted(work, key=lambda item: (item[1].expert, item[0].number))
         await work_through(by_expert, self._one, at_once=self._at_once(place))

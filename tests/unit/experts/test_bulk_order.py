@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import partial
 from itertools import permutations
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collegium.experts.bulk.crew import work_through
+from collegium.experts.bulk.crew import in_room, work_through
 from collegium.experts.bulk.lines import BadLine, Line, read_lines
 from collegium.experts.bulk.order import Group, best_schedule, schedule
 
@@ -118,3 +119,22 @@ async def test_work_goes_on_at_full_batch_and_ends_when_it_is_cancelled() -> Non
         await work_through(range(45, 1000), work, at_once=8)
     assert busy == 0
     assert max(done) < 100
+
+
+async def test_pieces_run_beside_each_other_while_they_fit() -> None:
+    """In order, never more than the room holds; one that is too large runs alone."""
+    used, most, began = 0.0, 0.0, []
+
+    async def piece(size: float) -> None:
+        nonlocal used, most
+        began.append(size)
+        used += size
+        most = max(most, used if size <= 4 else 0.0)
+        if size > 4:
+            assert used == size
+        await asyncio.sleep(0.01)
+        used -= size
+
+    sizes = [2.0, 2.0, 3.0, 5.0, 1.0, 1.0]
+    await in_room([(size, partial(piece, size)) for size in sizes], 4.0)
+    assert (began, most, used) == (sizes, 4.0, 0.0)

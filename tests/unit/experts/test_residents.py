@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from collegium.errors import ExpertUnavailable
+from collegium.errors import ExpertUnavailable, SetupError
+from collegium.experts.pool import Pool
 from collegium.experts.residency.live import Residents
 from collegium.experts.residency.lru import Lru
 from collegium.experts.residency.view import EngineCost
+from collegium.experts.vllm import EngineSpec
+from collegium.registry.expert import Expert
 from tests.unit.experts.engines import StubEngine, alive
 
 COST = EngineCost(4.0, load_s=1.0, unload_s=0.1, at_once=2)
@@ -21,13 +24,22 @@ COST = EngineCost(4.0, load_s=1.0, unload_s=0.1, at_once=2)
 def stubs(tmp_path: Path) -> dict[str, StubEngine]:
     for name in "ab":
         (tmp_path / name).mkdir()
-    return {name: StubEngine(tmp_path / name) for name in "ab"}
+    return {
+        name: StubEngine(tmp_path / name, spec=EngineSpec(name, tmp_path / name, name))
+        for name in "ab"
+    }
+
+
+def admitted(stubs: dict[str, StubEngine], longest_load_s: float) -> Residents:
+    found = Residents(4.0, Lru(), longest_load_s=longest_load_s)
+    for stub in stubs.values():
+        found.admit(stub.supervisor, COST)
+    return found
 
 
 @pytest.fixture
 async def residents(stubs: dict[str, StubEngine]) -> AsyncIterator[Residents]:
-    engines = {name: stub.supervisor for name, stub in stubs.items()}
-    found = Residents(engines, dict.fromkeys(engines, COST), 4.0, Lru(), longest_load_s=20.0)
+    found = admitted(stubs, longest_load_s=20.0)
     yield found
     await found.aclose()
 
@@ -86,12 +98,44 @@ async def test_an_engine_that_does_not_start_is_said_to_be_unavailable(
 ) -> None:
     """With the reason; the other engine gets the room."""
     stubs["a"].let("crash")
-    engines = {name: stub.supervisor for name, stub in stubs.items()}
-    residents = Residents(engines, dict.fromkeys(engines, COST), 4.0, Lru(), longest_load_s=3.0)
-    with pytest.raises(ExpertUnavailable, match="was not loaded in time"):
+    residents = admitted(stubs, longest_load_s=3.0)
+    with pytest.raises(ExpertUnavailable, match="not loaded in time"):
         async with residents.hold("a"):
             pass
     stubs["a"].no_longer("crash")
     async with residents.hold("b"):
         assert residents.resident == ("b",)
     await residents.aclose()
+
+
+async def test_an_engine_that_can_never_fit_is_refused(stubs: dict[str, StubEngine]) -> None:
+    """When it is taken in, not when somebody waits for it."""
+    residents = Residents(3.0, Lru())
+    with pytest.raises(SetupError, match="more than engine_memory_gib=3"):
+        residents.admit(stubs["a"].supervisor, COST)
+
+
+async def test_a_removed_engine_is_forgotten(residents: Residents) -> None:
+    """Who waits for it is told, and its room is free."""
+    async with residents.hold("a"):
+        waiting = asyncio.create_task(residents.hold("b").__aenter__())
+        await asyncio.sleep(0.05)
+        residents.dismiss("b")
+        with pytest.raises(ExpertUnavailable, match="removed"):
+            await waiting
+    assert "b" not in residents
+
+
+async def test_a_pool_asks_experts_in_turn(residents: Residents) -> None:
+    """Each request finds its engine loaded, whichever was before; none is unavailable meanwhile."""
+    pool = Pool(residents.engines, timeout_s=30.0, residents=residents)
+    experts = [Expert(name, "engine", name, engine=name) for name in "abab"]
+    body = {"messages": [{"role": "user", "content": "Who are you?"}]}
+    said = []
+    for expert in experts:
+        assert pool.unavailable(expert) is None
+        answer = await pool.complete(expert, body)
+        said.append(answer["choices"][0]["message"]["content"])
+        assert residents.resident == (expert.name,)
+    assert len(set(said)) == 4  # a process of its own each time
+    await pool.aclose()
