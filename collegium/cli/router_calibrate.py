@@ -96,18 +96,17 @@ def _traffic(folder: Path, prices: tuple[str, ...], seed: int, router_dir: Path 
     from collegium.evals.routing.embeddings import EmbeddingCache
     from collegium.evals.routing.encoders import encoder, fitted_on
     from collegium.evals.routing.saved import known_models, new_to, saved_forecasts
-    from collegium.evals.spending import held_out, spent
+    from collegium.evals.spending import by_chance, held_out, spent
     from collegium.router.artifact import load
     from collegium.router.calibrating import Traffic
     from collegium.settings import load_settings
 
     settings, data = load_settings(), load_set(folder)
     costs = spent(data, folder, dict(_pair(price) for price in prices))
-    judged = held_out(data, seed)
     cache = EmbeddingCache(settings.cache_dir)
     if router_dir is None:
         X = cache.encode(encoder(settings.encoder), data.prompts)
-        return Traffic(X, data.scores.astype(np.float64), costs, judged)
+        return Traffic(X, data.scores.astype(np.float64), costs, held_out(data, seed))
     fitted = load(router_dir)
     models = known_models(fitted, data.models, data.name)
     columns = [data.models.index(model) for model in models]
@@ -115,7 +114,8 @@ def _traffic(folder: Path, prices: tuple[str, ...], seed: int, router_dir: Path 
     X = cache.encode(fitted_on(fitted.encoder), data.prompts)[new]
     scores, costs = data.scores[new][:, columns], costs[new][:, columns]
     forecast = saved_forecasts(fitted, models, X)
-    return Traffic(X, scores.astype(np.float64), costs, judged[new], forecast)
+    judged = by_chance(len(X), seed)
+    return Traffic(X, scores.astype(np.float64), costs, judged, forecast)
 
 
 async def _on_decisions(*, targets: tuple[str, ...], guarantee: float | None) -> Calibrated:

@@ -51,5 +51,9 @@ def held_out(data: RoutingData, seed: int) -> NDArray[np.bool_]:
     test = np.array([label == "test" for label in labels], dtype=bool)
     if test.any() and not test.all():
         return test
-    chance = np.random.default_rng(seed).random(len(data.prompts))
-    return np.asarray(chance < TEST_SHARE)
+    return by_chance(len(data.prompts), seed)
+
+
+def by_chance(count: int, seed: int) -> NDArray[np.bool_]:
+    """A quarter of so many prompts, shape (count,)."""
+    return np.asarray(np.random.default_rng(seed).random(count) < TEST_SHARE)
