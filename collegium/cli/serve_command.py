@@ -31,7 +31,10 @@ def command(host: str | None, port: int | None, embedded: bool | None) -> None:
 
     given = {"host": host, "port": port, "embedded": embedded}
     settings = load_settings(**{k: v for k, v in given.items() if v is not None})
-    asyncio.run(_serve(settings))
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(settings))
 
 
 async def _serve(settings: Settings) -> None:
@@ -44,7 +47,9 @@ async def _serve(settings: Settings) -> None:
     _warn_if_open(settings)
     app = create_app(settings)
     await app.state.service.database.migrate()  # a wrong address fails here, in one line
-    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5)
+    config = uvicorn.Config(
+        app, log_level="warning", access_log=False, timeout_graceful_shutdown=5
+    )
     server = uvicorn.Server(config)
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
     shown = asyncio.create_task(_show_progress(app.state.service, server, url))

@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
-import httpx
-
-from collegium.errors import (
-    ExpertError,
-    ExpertRejected,
-    ExpertTimeout,
-    ExpertUnavailable,
-    PromptTooLong,
-)
+from collegium.errors import ExpertError, ExpertRejected, ExpertUnavailable, PromptTooLong
+from collegium.experts.connection import Connection, expert_errors, is_address
 
 Json = dict[str, Any]
-CONNECT_TIMEOUT_S = 5.0
 REFUSALS = (400, 404, 413, 422, 429)
 """The caller's own fault, or haste; any other status is the expert's or the service's."""
 TOO_LONG = ("context length", "context_length", "maximum model length")
@@ -50,58 +40,49 @@ class HttpExpert:
         api_key: str | None = None,
         timeout_s: float = 120.0,
         trust_env: bool = True,
-        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.name = name
         self.model = model
         if not is_address(base_url):
             raise ExpertUnavailable(name, f"'{base_url}' is no address of an API")
-        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-        with expert_errors(name):
-            self._http = httpx.AsyncClient(
-                base_url=base_url.rstrip("/") + "/",
-                headers=headers,
-                timeout=httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S, pool=timeout_s),
-                limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
-                trust_env=trust_env,
-                transport=transport,
-            )
+        self._http = Connection(base_url, api_key=api_key, timeout_s=timeout_s, trust_env=trust_env)
 
     async def complete(self, body: Mapping[str, Any]) -> Json:
         """POST and read the whole answer."""
         with expert_errors(self.name):
-            response = await self._http.post("chat/completions", json=self._asked(body))
-            self._raise_for_status(response)
-            answer = self._chunk(response.text)
+            async with self._http.post("chat/completions", self._asked(body)) as reply:
+                text = await reply.text()
+                self._raise_for_status(reply.status, reply.reason, text)
+        answer = self._chunk(text)
         if not answer.get("choices"):
-            raise ExpertError(self.name, f"answered without choices: {response.text[:120]!r}")
+            raise ExpertError(self.name, f"answered without choices: {text[:120]!r}")
         return answer
 
     async def stream(self, body: Mapping[str, Any]) -> AsyncIterator[Json]:
         """POST and yield each server-sent event's JSON until `[DONE]`."""
         asked = self._asked({**body, "stream": True})
         with expert_errors(self.name):
-            async with self._http.stream("POST", "chat/completions", json=asked) as response:
-                if not response.is_success:
-                    await response.aread()
-                    self._raise_for_status(response)
-                async for line in response.aiter_lines():
-                    if not line.startswith("data:"):
+            async with self._http.post("chat/completions", asked) as reply:
+                if not reply.is_success:
+                    self._raise_for_status(reply.status, reply.reason, await reply.text())
+                async for line in reply.lines():
+                    if not line.startswith(b"data:"):
                         continue
-                    data = line.removeprefix("data:").strip()
-                    if data == "[DONE]":
+                    data = line.removeprefix(b"data:").strip()
+                    if data == b"[DONE]":
                         return
-                    yield self._chunk(data)
+                    yield self._chunk(data.decode(errors="replace"))
         raise ExpertUnavailable(self.name, "the connection closed in the middle of the answer")
 
     async def models(self) -> tuple[str, ...]:
         """The names of the models that the address serves."""
         with expert_errors(self.name):
-            response = await self._http.get("models")
-            self._raise_for_status(response)
-            rows = self._parsed(response.text).get("data")
+            async with self._http.get("models") as reply:
+                text = await reply.text()
+                self._raise_for_status(reply.status, reply.reason, text)
+        rows = self._parsed(text).get("data")
         if not isinstance(rows, list):
-            raise ExpertError(self.name, f"answered with no list: {response.text[:120]!r}")
+            raise ExpertError(self.name, f"answered with no list: {text[:120]!r}")
         return tuple(str(row["id"]) for row in rows if isinstance(row, dict) and row.get("id"))
 
     async def aclose(self) -> None:
@@ -129,34 +110,24 @@ class HttpExpert:
             raise ExpertError(self.name, f"answered in no chat's shape: {data[:120]!r}")
         return chunk
 
-    def _raise_for_status(self, response: httpx.Response) -> None:
-        if response.is_success:
+    def _raise_for_status(self, status: int, reason: str, text: str) -> None:
+        if 200 <= status < 300:
             return
-        message = _message_of(response)
-        if response.status_code in (502, 503, 504):
-            raise ExpertUnavailable(self.name, f"answered {response.status_code}: {message}")
+        message = _message_of(text, reason)
+        if status in (502, 503, 504):
+            raise ExpertUnavailable(self.name, f"answered {status}: {message}")
         if any(words in message for words in TOO_LONG):
             raise PromptTooLong(f"The prompt is too long for '{self.name}': {message}", "messages")
-        if response.status_code in REFUSALS:
-            raise ExpertRejected(self.name, message, response.status_code)
-        raise ExpertError(self.name, f"answered {response.status_code}: {message}")
+        if status in REFUSALS:
+            raise ExpertRejected(self.name, message, status)
+        raise ExpertError(self.name, f"answered {status}: {message}")
 
 
-def is_address(url: str) -> bool:
-    """Whether a URL could be that of an API."""
+def _message_of(text: str, reason: str) -> str:
     try:
-        parts = urlsplit(url)
-        _ = parts.port  # reading it checks it
+        return _message(json.loads(text), text)
     except ValueError:
-        return False
-    return parts.scheme in ("http", "https") and bool(parts.hostname)
-
-
-def _message_of(response: httpx.Response) -> str:
-    try:
-        return _message(response.json(), response.text)
-    except ValueError:
-        return response.text[:300] or response.reason_phrase
+        return text[:300] or reason
 
 
 def _message(answer: object, otherwise: str) -> str:
@@ -164,16 +135,3 @@ def _message(answer: object, otherwise: str) -> str:
     if isinstance(error, dict) and error.get("message"):
         return str(error["message"])
     return str(error) if error else otherwise[:300]
-
-
-@contextmanager
-def expert_errors(expert: str) -> Iterator[None]:
-    """Translate httpx's errors into ours, at the one place that calls out."""
-    try:
-        yield
-    except httpx.TimeoutException as exc:
-        raise ExpertTimeout(expert, "no answer in time") from exc
-    except httpx.ConnectError as exc:
-        raise ExpertUnavailable(expert, f"can't connect: {exc}") from exc
-    except (httpx.HTTPError, httpx.InvalidURL) as exc:
-        raise ExpertUnavailable(expert, str(exc) or type(exc).__name__) from exc

@@ -8,10 +8,9 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from collegium.errors import ExpertUnavailable
-from collegium.experts.client import HttpExpert, Json, expert_errors
+from collegium.experts.client import HttpExpert, Json
+from collegium.experts.connection import Connection, expert_errors
 from collegium.experts.supervisor import Supervisor
 
 LOAD_TIMEOUT_S = 60.0
@@ -28,6 +27,9 @@ class EngineConnection:
         self._experts: dict[str, HttpExpert] = {}
         self._loaded: set[str] = set()
         self._loading = asyncio.Lock()
+        self._adapters = Connection(
+            f"{base_url}/v1", api_key=self._secret, timeout_s=LOAD_TIMEOUT_S, trust_env=False
+        )
 
     def expert(self, name: str, model: str) -> HttpExpert:
         """The HTTP client for a model that this process serves."""
@@ -57,29 +59,21 @@ class EngineConnection:
             if served not in self._loaded:
                 return
             self._loaded.discard(served)
-            headers = {"Authorization": f"Bearer {self._secret}"}
             with expert_errors(served):
-                async with httpx.AsyncClient(
-                    timeout=LOAD_TIMEOUT_S, headers=headers, trust_env=False
-                ) as http:
-                    address = f"{self.base_url}/v1/unload_lora_adapter"
-                    await http.post(address, json={"lora_name": served})
+                async with self._adapters.post("unload_lora_adapter", {"lora_name": served}):
+                    pass
 
     async def _post_adapter(self, name: str, served: str, folder: Path) -> None:
         body = {"lora_name": served, "lora_path": str(folder)}
-        headers = {"Authorization": f"Bearer {self._secret}"}
         with expert_errors(name):
-            async with httpx.AsyncClient(
-                timeout=LOAD_TIMEOUT_S, headers=headers, trust_env=False
-            ) as http:
-                response = await http.post(f"{self.base_url}/v1/load_lora_adapter", json=body)
-        if response.is_error and "already been loaded" not in response.text:
-            raise ExpertUnavailable(
-                name, f"the engine can't load its adapter: {response.text[:300]}"
-            )
+            async with self._adapters.post("load_lora_adapter", body) as reply:
+                text = await reply.text()
+        if not reply.is_success and "already been loaded" not in text:
+            raise ExpertUnavailable(name, f"the engine can't load its adapter: {text[:300]}")
 
     async def aclose(self) -> None:
         """Close every connection."""
+        await self._adapters.aclose()
         for expert in self._experts.values():
             await expert.aclose()
 

@@ -15,7 +15,8 @@ from collegium.errors import (
     ProbeFailed,
     RegistryError,
 )
-from collegium.experts.client import HttpExpert, is_address
+from collegium.experts.client import HttpExpert
+from collegium.experts.connection import is_address
 from collegium.experts.fleet import Fleet
 from collegium.experts.fleet import check as check_engine
 from collegium.experts.pool import Pool, api_key

@@ -22,6 +22,8 @@ class ApiServer:
     url: str
     models: Sequence[str]
     requests: list[tuple[str, Mapping[str, str], Any]] = field(default_factory=list)
+    connections: set[Any] = field(default_factory=set)
+    """The clients' ends of the connections that were opened."""
     hung_up: threading.Event = field(default_factory=threading.Event)
     """Set when a client left in the middle of an endless answer."""
 
@@ -120,6 +122,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _note(self, body: Any) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.api.requests.append((self.path, headers, body))
+        self.api.connections.add(self.client_address)
 
 
 def _chunk(model: str, delta: Mapping[str, Any], finish_reason: str | None = None) -> Any:

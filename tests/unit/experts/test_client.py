@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, aclosing
 from typing import Any
 
-import httpx
+import aiohttp
 import pytest
 
 from collegium.errors import (
@@ -22,35 +22,33 @@ from collegium.errors import (
 )
 from collegium.experts.client import HttpExpert, Json
 from tests.unit.experts.api_server import ApiServer
+from tests.unit.experts.scripted_server import Raw, Request, Respond, response, scripted
 
 BODY = {"messages": [{"role": "user", "content": "Hi"}], "model": "auto", "top_k": 5}
 ANSWER = {"choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello"}}]}
 
 
-def expert(respond: Callable[[httpx.Request], httpx.Response], **options: Any) -> HttpExpert:
-    """An expert whose network is a function."""
-    transport = httpx.MockTransport(respond)
-    return HttpExpert("tiny", "http://tiny/v1/", "tiny-1", transport=transport, **options)
+Serve = Callable[..., Awaitable[HttpExpert]]
 
 
-def replying(response: httpx.Response) -> HttpExpert:
-    """An expert that always gives one response."""
-    return expert(lambda request: response)
+@pytest.fixture
+async def serve() -> AsyncIterator[Serve]:
+    """Make an expert whose server always gives one response, or calls a function for it."""
+    async with AsyncExitStack() as stack:
+
+        async def start(answer: Raw | Respond, **options: Any) -> HttpExpert:
+            respond = answer if callable(answer) else lambda _: answer
+            server = await stack.enter_async_context(scripted(respond))
+            client = HttpExpert("tiny", f"{server.url}/", "tiny-1", **options)
+            return await stack.enter_async_context(aclosing(client))
+
+        yield start
 
 
-def failing(error: Exception) -> HttpExpert:
-    """An expert whose network fails."""
-
-    def respond(request: httpx.Request) -> httpx.Response:
-        raise error
-
-    return expert(respond)
-
-
-def events(*data: Any, end: str = "data: [DONE]\n\n") -> httpx.Response:
+def events(*data: Any, end: str = "data: [DONE]\n\n") -> Raw:
     """A stream of events."""
     lines = [f"data: {d if isinstance(d, str) else json.dumps(d)}\n\n" for d in data]
-    return httpx.Response(200, text="".join(lines) + end)
+    return response(text="".join(lines) + end)
 
 
 async def streamed(client: HttpExpert) -> list[Json]:
@@ -64,70 +62,71 @@ WAYS: dict[str, Asking] = {"whole": lambda client: client.complete(BODY), "strea
 both_ways = pytest.mark.parametrize("ask", WAYS.values(), ids=WAYS.keys())
 
 
-async def test_a_whole_answer_is_asked_for_and_returned() -> None:
+async def test_a_whole_answer_is_asked_for_and_returned(serve: Serve) -> None:
     """The body passes as it is, but for the model's name; the key is a bearer token."""
-    seen: list[httpx.Request] = []
+    seen: list[Request] = []
 
-    def respond(request: httpx.Request) -> httpx.Response:
+    def respond(request: Request) -> Raw:
         seen.append(request)
-        return httpx.Response(200, json=ANSWER)
+        return response(body=ANSWER)
 
-    assert await expert(respond, api_key="s3cret").complete(BODY) == ANSWER
-    assert seen[0].url == "http://tiny/v1/chat/completions"
-    assert json.loads(seen[0].content) == {**BODY, "model": "tiny-1"}
+    assert await (await serve(respond, api_key="s3cret")).complete(BODY) == ANSWER
+    assert (seen[0].method, seen[0].path) == ("POST", "/v1/chat/completions")
+    assert seen[0].json() == {**BODY, "model": "tiny-1"}
     assert seen[0].headers["authorization"] == "Bearer s3cret"
+    assert seen[0].headers["content-type"] == "application/json"
 
 
-async def test_a_stream_yields_each_event_until_done() -> None:
+async def test_a_stream_yields_each_event_until_done(serve: Serve) -> None:
     """Comments, event names and blank lines are passed over, and so is all after the end."""
     text = (
         ': ping\n\nevent: message\ndata: {"choices": [{"index": 0}]}\n\n'
         'data:{"choices": [], "usage": {}}\r\n\r\ndata: [DONE]\n\ndata: rubbish\n\n'
     )
-    chunks = await streamed(replying(httpx.Response(200, text=text)))
+    chunks = await streamed(await serve(response(200, text=text)))
     assert chunks == [{"choices": [{"index": 0}]}, {"choices": [], "usage": {}}]
 
 
-async def test_a_stream_asks_for_a_stream() -> None:
+async def test_a_stream_asks_for_a_stream(serve: Serve) -> None:
     """Whatever the body says."""
     bodies: list[Any] = []
 
-    def respond(request: httpx.Request) -> httpx.Response:
-        bodies.append(json.loads(request.content))
+    def respond(request: Request) -> Raw:
+        bodies.append(request.json())
         return events()
 
-    await streamed(expert(respond))
+    await streamed(await serve(respond))
     assert bodies[0]["stream"] is True
 
 
-async def test_half_a_stream_is_an_error_after_what_came() -> None:
+async def test_half_a_stream_is_an_error_after_what_came(serve: Serve) -> None:
     """The chunks before the break are yielded, then the caller learns that it broke."""
-    chunks = replying(events({"choices": []}, end="")).stream(BODY)
+    chunks = (await serve(events({"choices": []}, end=""))).stream(BODY)
     assert await anext(chunks) == {"choices": []}
     with pytest.raises(ExpertUnavailable, match="middle of the answer"):
         await anext(chunks)
 
 
 @pytest.mark.parametrize("error", [{"message": "out of memory"}, "out of memory"])
-async def test_an_error_event_in_a_stream_is_an_error(error: Any) -> None:
+async def test_an_error_event_in_a_stream_is_an_error(serve: Serve, error: Any) -> None:
     """With the words of the expert."""
     with pytest.raises(ExpertError, match="expert 'tiny': out of memory"):
-        await streamed(replying(events({"choices": []}, {"error": error})))
+        await streamed(await serve(events({"choices": []}, {"error": error})))
 
 
-async def test_an_error_in_a_whole_answer_is_an_error() -> None:
+async def test_an_error_in_a_whole_answer_is_an_error(serve: Serve) -> None:
     """Even under status 200, as some servers answer."""
     with pytest.raises(ExpertError, match="out of memory"):
-        await replying(httpx.Response(200, json={"error": {"message": "out of memory"}})).complete(
+        await (await serve(response(200, body={"error": {"message": "out of memory"}}))).complete(
             BODY
         )
 
 
-async def test_an_error_field_that_is_null_is_no_error() -> None:
+async def test_an_error_field_that_is_null_is_no_error(serve: Serve) -> None:
     """As some servers write it in every answer."""
     ok = {**ANSWER, "error": None}
-    assert await replying(httpx.Response(200, json=ok)).complete(BODY) == ok
-    assert await streamed(replying(events(ok))) == [ok]
+    assert await (await serve(response(200, body=ok))).complete(BODY) == ok
+    assert await streamed(await serve(events(ok))) == [ok]
 
 
 @both_ways
@@ -149,12 +148,12 @@ async def test_an_error_field_that_is_null_is_no_error() -> None:
     ],
 )
 async def test_a_status_becomes_an_error_with_the_experts_words(
-    ask: Asking, status: int, kind: type[CollegiumError]
+    serve: Serve, ask: Asking, status: int, kind: type[CollegiumError]
 ) -> None:
     """A refusal keeps its status; what is the service's own fault does not become the caller's."""
-    response = httpx.Response(status, json={"error": {"message": "because", "type": "x"}})
+    refusal = response(status, body={"error": {"message": "because", "type": "x"}})
     with pytest.raises(CollegiumError, match="because") as info:
-        await ask(replying(response))
+        await ask(await serve(refusal))
     assert type(info.value) is kind
     if kind is ExpertRejected:
         assert info.value.http_status == status
@@ -171,10 +170,12 @@ async def test_a_status_becomes_an_error_with_the_experts_words(
         "code: context_length_exceeded",
     ],
 )
-async def test_a_prompt_that_does_not_fit_is_told_apart(ask: Asking, message: str) -> None:
+async def test_a_prompt_that_does_not_fit_is_told_apart(
+    serve: Serve, ask: Asking, message: str
+) -> None:
     """The caller can mend that, whichever words the server has for it."""
     with pytest.raises(PromptTooLong, match="too long for 'tiny'") as info:
-        await ask(replying(httpx.Response(400, json={"error": {"message": message}})))
+        await ask(await serve(response(400, body={"error": {"message": message}})))
     assert (info.value.http_status, info.value.param) == (400, "messages")
 
 
@@ -183,69 +184,94 @@ async def test_a_prompt_that_does_not_fit_is_told_apart(ask: Asking, message: st
     ("text", "told"), [("<h1>Bad</h1>", "Bad"), ("", "Internal Server Error"), ("[1]", r"\[1\]")]
 )
 async def test_an_error_without_our_shape_is_told_as_it_is(
-    ask: Asking, text: str, told: str
+    serve: Serve, ask: Asking, text: str, told: str
 ) -> None:
     """A proxy's page, or nothing but a status."""
     with pytest.raises(ExpertError, match=told):
-        await ask(replying(httpx.Response(500, text=text)))
+        await ask(await serve(response(500, text=text)))
 
 
 @pytest.mark.parametrize(
     "text", ["<html>", "", "[]", '"text"', "null", "{}", '{"choices": []}', '{"choices": 5}']
 )
-async def test_a_whole_answer_that_is_none_is_an_error(text: str) -> None:
+async def test_a_whole_answer_that_is_none_is_an_error(serve: Serve, text: str) -> None:
     """No JSON, no object, or none with choices."""
     with pytest.raises(ExpertError, match="answered"):
-        await replying(httpx.Response(200, text=text)).complete(BODY)
+        await (await serve(response(200, text=text))).complete(BODY)
 
 
 @pytest.mark.parametrize(
     "data", ["{", "[]", "null", '{"choices": "none"}', '{"choices": [1]}', '{"choices": {"a": 1}}']
 )
-async def test_an_event_that_is_no_chunk_is_an_error(data: str) -> None:
+async def test_an_event_that_is_no_chunk_is_an_error(serve: Serve, data: str) -> None:
     """Nobody after us has to doubt a chunk's shape."""
     with pytest.raises(ExpertError, match="answered"):
-        await streamed(replying(events(data)))
+        await streamed(await serve(events(data)))
 
 
-async def test_bytes_that_are_no_text_are_no_crash() -> None:
+async def test_bytes_that_are_no_text_are_no_crash(serve: Serve) -> None:
     """Wrong bytes are an expert's fault, and named so."""
     with pytest.raises(ExpertError, match="no JSON"):
-        await replying(httpx.Response(200, content=b"\xff\xfe\x00")).complete(BODY)
+        await (await serve(response(raw=b"\xff\xfe\x00"))).complete(BODY)
 
 
 @both_ways
 @pytest.mark.parametrize(
-    ("error", "kind"),
+    "data",
     [
-        (httpx.ReadTimeout("slow"), ExpertTimeout),
-        (httpx.ConnectTimeout("slow"), ExpertTimeout),
-        (httpx.PoolTimeout("full"), ExpertTimeout),
-        (httpx.ConnectError("refused"), ExpertUnavailable),
-        (httpx.RemoteProtocolError("cut"), ExpertUnavailable),
-        (httpx.ReadError(""), ExpertUnavailable),
+        b"",
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\ndata: ",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\n{",
     ],
+    ids=["hangs up", "no HTTP", "half a body", "half a chunk"],
 )
-async def test_a_failing_network_becomes_our_error(
-    ask: Asking, error: Exception, kind: type[CollegiumError]
-) -> None:
+async def test_a_failing_network_becomes_our_error(serve: Serve, ask: Asking, data: bytes) -> None:
     """With its cause kept."""
-    with pytest.raises(kind, match="expert 'tiny'") as info:
-        await ask(failing(error))
-    assert info.value.__cause__ is error
+    with pytest.raises(ExpertUnavailable, match="expert 'tiny'") as info:
+        await ask(await serve(Raw(data)))
+    assert isinstance(info.value.__cause__, aiohttp.ClientError)
 
 
-async def test_the_models_of_an_endpoint() -> None:
+async def test_an_event_of_a_megabyte_is_an_event(serve: Serve) -> None:
+    """Lines come in many pieces, and have no longest length."""
+    long = {"choices": [{"index": 0, "delta": {"content": "x" * 2**20}}]}
+    assert await streamed(await serve(events(long, {"choices": []}))) == [long, {"choices": []}]
+
+
+async def test_connections_are_kept_for_the_next_request(api: ApiServer) -> None:
+    """The server sees one connection."""
+    client = HttpExpert("tiny", api.url, "tiny")
+    for _ in range(3):
+        await client.complete(BODY)
+    assert len(api.connections) == 1
+    await client.aclose()
+
+
+async def test_a_proxy_of_the_environment_is_asked(
+    api: ApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For the world outside; NO_PROXY names exceptions."""
+    monkeypatch.setenv("http_proxy", api.url.removesuffix("/v1"))
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    client = HttpExpert("tiny", "http://far.example/v1", "tiny")
+    await client.complete(BODY)
+    assert api.requests[0][0] == "http://far.example/v1/chat/completions"
+    await client.aclose()
+
+
+async def test_the_models_of_an_endpoint(serve: Serve) -> None:
     """By name; rows without one are passed over."""
     rows = [{"id": "a"}, {"id": None}, "b", {"id": "c"}]
-    assert await replying(httpx.Response(200, json={"data": rows})).models() == ("a", "c")
+    assert await (await serve(response(200, body={"data": rows}))).models() == ("a", "c")
 
 
 @pytest.mark.parametrize("answer", [{"data": 5}, {"data": None}, {}, [], {"data": {"id": "a"}}])
-async def test_a_list_of_models_that_is_none_is_an_error(answer: Any) -> None:
+async def test_a_list_of_models_that_is_none_is_an_error(serve: Serve, answer: Any) -> None:
     """Many pages on the web answer GET /models with something."""
     with pytest.raises(ExpertError, match="answered"):
-        await replying(httpx.Response(200, json=answer)).models()
+        await (await serve(response(200, body=answer))).models()
 
 
 @pytest.mark.parametrize(
@@ -295,28 +321,6 @@ async def test_a_real_server_answers_whole_and_streamed(api: ApiServer) -> None:
     texts = [c["delta"].get("content", "") for x in await streamed(client) for c in x["choices"]]
     assert "".join(texts) == "Hello"
     await client.aclose()
-
-
-async def test_closing_the_iterator_hangs_up() -> None:
-    """The response is closed, so that the expert stops to generate."""
-
-    class Endless(httpx.AsyncByteStream):
-        closed = False
-
-        async def __aiter__(self) -> AsyncIterator[bytes]:
-            while True:
-                yield b'data: {"choices": []}\n\n'
-
-        async def aclose(self) -> None:
-            self.closed = True
-
-    body = Endless()
-    async with aclosing(
-        replying(httpx.Response(200, stream=body)).stream(BODY)  # type: ignore[type-var]
-    ) as chunks:
-        await anext(chunks)
-        assert not body.closed
-    assert body.closed
 
 
 async def test_a_real_server_notices_that_the_client_left(api: ApiServer) -> None:

@@ -1,0 +1,147 @@
+"""One pool of HTTP connections to an OpenAI-compatible address, on aiohttp.
+
+An answer of an instant server takes 0.08 ms of the processor here and 0.8 ms through httpx 0.28,
+which parses HTTP in Python (2 cores, 16 requests at once): a fifth of what a request costs us.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import ssl
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+
+from collegium.errors import ExpertTimeout, ExpertUnavailable
+
+CONNECT_TIMEOUT_S = 5.0
+KEPT_IDLE_S = 4.0  # uvicorn, and so vLLM, closes idle connections after 5 s: we do it first
+
+
+class Reply:
+    """A response whose body is still to be read."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+        self.status = response.status
+        self.reason = response.reason or ""
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the status is 2xx."""
+        return 200 <= self.status < 300
+
+    async def text(self) -> str:
+        """The whole body; bytes that are no UTF-8 are replaced."""
+        return (await self._response.read()).decode(errors="replace")
+
+    async def lines(self) -> AsyncIterator[bytes]:
+        """The body's lines as they come, of any length, without their ends."""
+        rest = b""
+        async for data in self._response.content.iter_any():
+            *whole, rest = (rest + data).split(b"\n")
+            for line in whole:
+                yield line
+        if rest:
+            yield rest
+
+
+class Connection:
+    """Requests to one address; connections are kept and reused, as many as there are requests."""
+
+    def __init__(
+        self, base_url: str, *, api_key: str | None, timeout_s: float, trust_env: bool
+    ) -> None:
+        """`timeout_s` limits each wait for a byte; `trust_env` takes the environment's proxy."""
+        self._base_url = base_url.rstrip("/")
+        self._headers = {"Content-Type": "application/json"}
+        if api_key:
+            self._headers["Authorization"] = f"Bearer {api_key}"
+        self._timeout = aiohttp.ClientTimeout(
+            total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=timeout_s
+        )
+        self._proxy = _proxy_of(base_url) if trust_env else None
+        self._session: aiohttp.ClientSession | None = None
+
+    @asynccontextmanager
+    async def post(self, path: str, body: Mapping[str, Any]) -> AsyncGenerator[Reply]:
+        """POST JSON; leaving early closes the connection, so that the server stops its work."""
+        async with self._asked("POST", path, json.dumps(body).encode()) as reply:
+            yield reply
+
+    @asynccontextmanager
+    async def get(self, path: str) -> AsyncGenerator[Reply]:
+        """GET."""
+        async with self._asked("GET", path, None) as reply:
+            yield reply
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        if self._session is not None:
+            await self._session.close()
+
+    @asynccontextmanager
+    async def _asked(self, method: str, path: str, data: bytes | None) -> AsyncGenerator[Reply]:
+        if self._session is None:  # it belongs to the running loop
+            self._session = self._opened()
+        async with self._session.request(
+            method,
+            f"{self._base_url}/{path}",
+            data=data,
+            proxy=self._proxy,
+            allow_redirects=False,  # the API key is for this address only
+        ) as response:
+            yield Reply(response)
+
+    def _opened(self) -> aiohttp.ClientSession:
+        secure = self._base_url.startswith("https:")
+        return aiohttp.ClientSession(
+            headers=self._headers,
+            timeout=self._timeout,
+            connector=aiohttp.TCPConnector(
+                limit=0, keepalive_timeout=KEPT_IDLE_S, ssl=_trusted() if secure else True
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+
+
+def is_address(url: str) -> bool:
+    """Whether a URL could be that of an API."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # reading it checks it
+    except ValueError:
+        return False
+    return url.isprintable() and parts.scheme in ("http", "https") and bool(parts.hostname)
+
+
+@contextmanager
+def expert_errors(expert: str) -> Iterator[None]:
+    """Translate the network's errors into ours, at the one place that calls out."""
+    try:
+        yield
+    except TimeoutError as exc:
+        raise ExpertTimeout(expert, "no answer in time") from exc
+    except aiohttp.ClientConnectorError as exc:
+        raise ExpertUnavailable(expert, f"can't connect: {exc}") from exc
+    except (aiohttp.ClientError, OSError) as exc:
+        raise ExpertUnavailable(expert, str(exc) or type(exc).__name__) from exc
+
+
+def _proxy_of(url: str) -> str | None:
+    """The proxy that the environment names for an address; read once, not on every request."""
+    parts, known = urlsplit(url), getproxies()
+    proxy = known.get(parts.scheme) or known.get("all")
+    return None if proxy is None or proxy_bypass(parts.netloc) else proxy
+
+
+def _trusted() -> ssl.SSLContext:
+    """Certifi's authorities, for a slim container has none of its own."""
+    import certifi
+
+    return ssl.create_default_context(cafile=os.environ.get("SSL_CERT_FILE") or certifi.where())
