@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any
 
-from sqlalchemy import Connection, Executable
+from sqlalchemy import Connection, Executable, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
@@ -22,6 +22,7 @@ from collegium.registry.connections import (
     parse_url,
     printable,
 )
+from collegium.registry.glance import Glance
 from collegium.registry.tables import Table
 
 _MIGRATION_LOCK = int.from_bytes(b"colleg", "big")
@@ -37,6 +38,8 @@ class Database:
         self.is_sqlite = self._url.get_backend_name() == "sqlite"
         self._engine = open_engine(self._url)
         self._sessions = async_sessionmaker(self._engine, expire_on_commit=False)
+        in_a_file = self.is_sqlite and in_file(self._url)
+        self._glance = Glance(self._url.database or "") if in_a_file else None
         # SQLite has one writer at a time and lets the others poll; a queue is fair, and faster.
         self._turn: AbstractAsyncContextManager[object] = (
             asyncio.Lock() if self.is_sqlite else nullcontext()
@@ -63,6 +66,14 @@ class Database:
             async with self._sessions() as session:
                 yield session
 
+    async def number(self, query: str) -> int:
+        """Read one number, 0 where there is no row: for what every request has to know."""
+        if self._glance is not None and (found := self._glance.number(query)) is not None:
+            return found
+        with database_errors(self.where):
+            async with self._engine.connect() as connection:
+                return int(await connection.scalar(text(query)) or 0)
+
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
         """Write: everything inside is committed together at the end, or nothing is.
@@ -75,9 +86,14 @@ class Database:
 
     async def write(self, statement: Executable, columns: dict[str, Any]) -> None:
         """Write one row in a transaction of its own: half the time that a session takes."""
+        await self.write_all([(statement, [columns])])
+
+    async def write_all(self, rows: Iterable[tuple[Executable, Sequence[dict[str, Any]]]]) -> None:
+        """Write the rows of several statements in one transaction: all of them, or none."""
         with database_errors(self.where):
             async with self._turn, self._engine.begin() as connection:
-                await connection.execute(statement, columns)
+                for statement, columns in rows:
+                    await connection.execute(statement, columns)
 
     def insert(self, table: type[Table]) -> postgresql.Insert | sqlite.Insert:
         """Begin an insert that may say what to do on conflict; the standard has none."""
@@ -92,6 +108,8 @@ class Database:
 
     async def close(self) -> None:
         """Close the connections; a closed database opens new ones when it is used again."""
+        if self._glance is not None:
+            self._glance.close()
         await self._engine.dispose()
 
     async def _use_write_ahead_log(self) -> None:

@@ -17,6 +17,7 @@ from collegium.registry.database import Database
 from collegium.registry.expert import Expert, Kind
 from collegium.registry.tables import ExpertRow, RevisionRow, SeedRow, from_row, to_columns
 
+_REVISION = str(select(RevisionRow.number))
 _FIXED = {"name", "version"}
 _CHANGEABLE = {f.name for f in fields(Expert)} - _FIXED
 
@@ -95,8 +96,7 @@ class ExpertRegistry:
 
     async def revision(self) -> int:
         """Return a number that grows with every change, so that a copy knows when it is stale."""
-        async with self._database.session() as session:
-            return await session.scalar(select(RevisionRow.number)) or 0
+        return await self._database.number(_REVISION)
 
 
 def check(expert: Expert) -> None:

@@ -118,8 +118,8 @@ class Speeds:
                 )
 
     def _refit(self, expert: str) -> None:
-        """After the first few answers, then after as many again: a fit takes about 1 ms."""
-        if self._news[expert] >= FEWEST_TIMINGS:
+        """After the first few answers, then whenever a quarter is new: a fit takes about 1 ms."""
+        if self._news[expert] >= max(FEWEST_TIMINGS, len(self._timings[expert]) // 4):
             self._models[expert] = fit_latency(self._timings[expert])
             self._news[expert] = 0
 

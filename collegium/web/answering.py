@@ -16,11 +16,13 @@ from collegium.experts.dispatch.attempts import Attempts
 from collegium.experts.dispatch.terms import ANY_TIME, Terms
 from collegium.registry.decisions import DecisionRecord, OutcomeRecord
 from collegium.registry.expert import Expert
+from collegium.registry.tables import to_columns
 from collegium.router.costs import price_usd
 from collegium.router.decision import Decision, Limits, Query
 from collegium.web.service import Service
 
 Status = Literal["ok", "error", "cancelled"]
+NO_LIMITS = vars(Limits())
 
 
 async def decide(
@@ -195,20 +197,19 @@ class Answer:
                 load=self._load,
             )
         hidden = ("decision_id", "finished_at", "calls")
-        self._outcome = {k: v for k, v in asdict(record).items() if k not in hidden}
+        self._outcome = {k: v for k, v in to_columns(record).items() if k not in hidden}
         return self._outcome
 
 
 def decision_json(decision: Decision) -> Json:
-    """A decision as the API shows it."""
-    public = asdict(decision)
-    public["skills"] = {k: round(v, 4) for k, v in decision.skills.items()}
-    return public
+    """A decision as the API shows it. (`asdict` copies deeply: with 20 experts 0.2 ms.)"""
+    skills = {k: round(v, 4) for k, v in decision.skills.items()}
+    return {**vars(decision), "skills": skills, "forecasts": _forecasts(decision)}
 
 
 def decision_record(decision: Decision, query: Query, session: str | None) -> DecisionRecord:
     """A decision as the registry keeps it."""
-    limits = {k: v for k, v in asdict(query.limits).items() if v != getattr(Limits(), k)}
+    limits = {k: v for k, v in vars(query.limits).items() if v != NO_LIMITS[k]}
     return DecisionRecord(
         id=decision.id,
         created_at=datetime.now(UTC),
@@ -219,10 +220,14 @@ def decision_record(decision: Decision, query: Query, session: str | None) -> De
         reason=decision.reason,
         prompt=query.text,
         session=session,
-        forecasts=[asdict(f) for f in decision.forecasts],
+        forecasts=_forecasts(decision),
         limits=limits,
         propensity=decision.propensity,
     )
+
+
+def _forecasts(decision: Decision) -> list[Json]:
+    return [dict(vars(forecast)) for forecast in decision.forecasts]
 
 
 def decision_headers(
