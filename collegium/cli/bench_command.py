@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from collegium.cli.bench_batch import batch
+from collegium.cli.bench_gateway import gateway
 from collegium.cli.bench_load import load
 from collegium.cli.output import json_option, print_table
 
@@ -21,6 +22,7 @@ def command() -> None:
 
 
 command.add_command(batch)
+command.add_command(gateway)
 command.add_command(load)
 
 

@@ -47,9 +47,7 @@ async def _serve(settings: Settings) -> None:
     _warn_if_open(settings)
     app = create_app(settings)
     await app.state.service.database.migrate()  # a wrong address fails here, in one line
-    config = uvicorn.Config(
-        app, log_level="warning", access_log=False, timeout_graceful_shutdown=5
-    )
+    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=5)
     server = uvicorn.Server(config)
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
     shown = asyncio.create_task(_show_progress(app.state.service, server, url))

@@ -1,0 +1,98 @@
+"""`collegium bench gateway`: requests a second and overhead, beside other gateways."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from collegium.cli.output import json_option, print_table
+
+if TYPE_CHECKING:
+    from collegium.evals.bench_gateway import GatewayBench, Speed, Spread
+
+
+@click.command(epilog="Example: collegium bench gateway --quick")
+@click.option(
+    "--encoder",
+    "encoders",
+    type=click.Choice(["static", "minilm"]),
+    multiple=True,
+    help="Encoder of the routing decision; may be repeated. Default: both.",
+)
+@click.option("--peers/--no-peers", default=True, help="Also nginx, LiteLLM and vllm-router.")
+@click.option("--rounds", type=click.IntRange(1, 100), default=3, help="Rounds over all gateways.")
+@click.option("--seconds", type=click.FloatRange(1, 600), default=5.0, help="Length of one run.")
+@click.option("--quick", is_flag=True, help="One round of two seconds, static encoder, no peers.")
+@click.option("--seed", default=0, help="Which prompts and outcomes.")
+@json_option
+def gateway(
+    encoders: tuple[str, ...],
+    peers: bool,
+    rounds: int,
+    seconds: float,
+    quick: bool,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Load the service with an instant upstream, a routing decision on every request.
+
+    Needs nginx and wrk. The peers are installed once, in environments of their own in the cache
+    folder. Every gateway runs one process, with 16 connections, whole answers and streams.
+    """
+    from collegium.evals.bench_gateway import bench_gateway
+    from collegium.settings import load_settings
+
+    if quick:
+        encoders, peers, rounds, seconds = encoders or ("static",), False, 1, 2.0
+    encoders = encoders or ("static", "minilm")
+    again = f"collegium bench gateway --rounds {rounds} --seconds {seconds:g} --seed {seed}"
+    again += "".join(f" --encoder {name}" for name in encoders) + ("" if peers else " --no-peers")
+    report = bench_gateway(
+        encoders=encoders,
+        with_peers=peers,
+        rounds=rounds,
+        seconds=seconds,
+        seed=seed,
+        cache=load_settings().cache_dir,
+        command=again,
+    )
+    if as_json:
+        click.echo(report.to_json())
+    else:
+        _show(report)
+
+
+def _show(report: GatewayBench) -> None:
+    latencies = ("OVERHEAD P50", "P99", "PACED P50", "P99")
+    costs = ("PROCESSOR", "MEMORY", "FAILED")
+    rows = [
+        (mode, name, *_cells(speed))
+        for mode, found in report.modes.items()
+        for name, speed in found.items()
+    ]
+    print_table(("MODE", "GATEWAY", "REQUESTS/S", "ROUNDS", *latencies, *costs), rows)
+    for name, why in report.left_out.items():
+        click.echo(f"Left out: {name}: {why}", err=True)
+    click.echo()
+    goals = [(g.what, g.limit, f"{g.found:.2f}", "yes" if g.met else "NO") for g in report.goals()]
+    print_table(("GOAL", "LIMIT", "FOUND", "MET"), goals)
+
+
+def _cells(speed: Speed) -> tuple[str, ...]:
+    rate = speed.per_second
+    return (
+        f"{rate.median:.0f}",
+        f"{rate.low:.0f}-{rate.high:.0f}",
+        _ms(speed.busy_p50_ms),
+        _ms(speed.busy_p99_ms),
+        _ms(speed.paced_p50_ms),
+        _ms(speed.paced_p99_ms),
+        f"{speed.processor_ms:.2f} ms",
+        f"{speed.memory_mib:.0f} MiB",
+        f"{speed.failed}",
+    )
+
+
+def _ms(spread: Spread) -> str:
+    return f"{spread.median:.2f} ms"
