@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from collegium.errors import ProbeFailed, SetupError
+from collegium.errors import ExpertUnavailable, ProbeFailed, SetupError
 from collegium.experts.residency.live import Residents
 from collegium.experts.residency.view import EngineCost
 from collegium.experts.supervisor import USUAL_START_S, Status, Supervisor
@@ -62,8 +62,11 @@ class Fleet(Mapping[str, Supervisor]):
         """Return when a described engine is ready or failed; where they take turns, in its turn."""
         if self.residents is None:
             return await self._engines[name].wait_settled()
-        async with self.residents.hold(name) as engine:
-            return engine.status
+        try:
+            async with self.residents.hold(name) as engine:
+                return engine.status
+        except ExpertUnavailable as exc:
+            return Status("failed", str(exc), "")
 
     async def end(self, name: str, *, drain_s: float = 0.0) -> None:
         """Stop a described engine and forget it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import asynccontextmanager
@@ -16,6 +17,8 @@ from collegium.experts.supervisor import Supervisor
 
 LOOK_S = 1.0
 LONGEST_LOAD_S = 600.0
+REST_S = 60.0
+"""A broken engine must not push others out again and again."""
 
 
 class Residents:
@@ -32,6 +35,8 @@ class Residents:
         self._scheduler = Scheduler({}, budget_gib, policy)
         self._longest_load_s = longest_load_s
         self._numbers = count()
+        self._rests: dict[str, float] = {}
+        """Until when an engine that could not be loaded is not tried again."""
         self._waiting: dict[int, tuple[Request, asyncio.Future[None]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._looking: asyncio.Task[None] | None = None
@@ -67,6 +72,9 @@ class Residents:
 
         Raises ExpertUnavailable when the engine can't be loaded.
         """
+        if time.monotonic() < self._rests.get(name, 0.0):
+            why = "it could not be loaded a moment ago"
+            raise ExpertUnavailable(name, f"its engine can't be used: {why}", round(REST_S))
         request = Request(next(self._numbers), name, time.monotonic(), deadline)
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting[request.number] = request, turn
@@ -90,12 +98,14 @@ class Residents:
         return tuple(n for n in self.engines if self._scheduler.phase(n) == "resident")
 
     async def aclose(self) -> None:
-        """End every engine."""
+        """End every engine; who waits for one is told."""
         if self._looking is not None:
             self._looking.cancel()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for name in self.engines:
+            self._refuse(name, "the service ends")
         await asyncio.gather(*(engine.stop() for engine in self.engines.values()))
 
     def _step(self) -> None:
@@ -120,31 +130,35 @@ class Residents:
     async def _load(self, name: str) -> None:
         began = time.monotonic()
         engine = self.engines[name]
-        try:
+        await engine.start()
+        status = engine.status
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._longest_load_s):
-                await engine.start()
-                await engine.wait_ready()
-        except TimeoutError:
-            why = engine.status.detail
-            await engine.stop()
-            self._scheduler.gone(name)
-            self._refuse(name, f"not loaded in time: {why}")
-        else:
-            now = time.monotonic()
+                status = await engine.wait_settled()
+        now = time.monotonic()
+        if name not in self.engines:  # removed meanwhile
+            return
+        if status.state == "ready":
             self.load_s[name] = now - began
             self._scheduler.loaded(name, now, took_s=now - began)
+        else:
+            await engine.stop()
+            self._rests[name] = now + REST_S
+            self._scheduler.gone(name)
+            self._refuse(name, f"it could not be loaded: {status.detail}")
         self._step()
 
     async def _unload(self, name: str) -> None:
         await self.engines[name].stop()
-        self._scheduler.gone(name)
+        if name in self.engines:
+            self._scheduler.gone(name)
         self._step()
 
     def _withdraw(self, request: Request) -> None:
         """Its caller is gone: from the queue, or from the turn that it has just been given."""
         if self._waiting.pop(request.number, None) is not None:
             self._scheduler.left(request)
-        else:
+        elif request.engine in self.engines:
             self._scheduler.finished(request.engine, time.monotonic())
         self._step()
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from collegium.errors import ExpertUnavailable, SetupError
+from collegium.experts.fleet import Fleet
 from collegium.experts.pool import Pool
 from collegium.experts.residency.live import Residents
 from collegium.experts.residency.lru import Lru
 from collegium.experts.residency.view import EngineCost
+from collegium.experts.supervisor import Supervisor
 from collegium.experts.vllm import EngineSpec
+from collegium.registry.engines import EngineDescription
 from collegium.registry.expert import Expert
 from tests.unit.experts.engines import StubEngine, alive
 
@@ -99,10 +103,13 @@ async def test_an_engine_that_does_not_start_is_said_to_be_unavailable(
     """With the reason; the other engine gets the room."""
     stubs["a"].let("crash")
     residents = admitted(stubs, longest_load_s=3.0)
-    with pytest.raises(ExpertUnavailable, match="not loaded in time"):
+    with pytest.raises(ExpertUnavailable, match="these are no weights"):
         async with residents.hold("a"):
             pass
-    stubs["a"].no_longer("crash")
+    with pytest.raises(ExpertUnavailable, match="a moment ago"):
+        async with residents.hold("a"):
+            pass
+    assert stubs["a"].supervisor.incarnation == 1
     async with residents.hold("b"):
         assert residents.resident == ("b",)
     await residents.aclose()
@@ -139,3 +146,40 @@ async def test_a_pool_asks_experts_in_turn(residents: Residents) -> None:
         assert residents.resident == (expert.name,)
     assert len(set(said)) == 4  # a process of its own each time
     await pool.aclose()
+
+
+async def test_who_waits_when_the_service_ends_is_told(residents: Residents) -> None:
+    """No request hangs on an engine that will not come."""
+    async with residents.hold("a"):
+        waiting = asyncio.create_task(residents.hold("b").__aenter__())
+        await asyncio.sleep(0.05)
+        await residents.aclose()
+        with pytest.raises(ExpertUnavailable, match="the service ends"):
+            await waiting
+
+
+async def test_a_fleet_starts_its_engines_in_their_turn(tmp_path: Path) -> None:
+    """Not when they are described; a broken one is failed, a removed one leaves its room."""
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "model.safetensors").write_bytes(b"weights")
+
+    def supervise(spec: EngineSpec) -> Supervisor:
+        (tmp_path / spec.name).mkdir()
+        return StubEngine(tmp_path / spec.name, spec=spec).supervisor
+
+    fleet = Fleet(supervise, Path("python"), residents=Residents(4.0, Lru()))
+    described = [EngineDescription(name, str(model)) for name in ("a", "b", "large")]
+    described[2] = replace(described[2], cache_gib=9.0)
+    await fleet.follow(described)
+    assert [engine.status.state for engine in fleet.values()] == ["stopped", "stopped"]
+    assert (await fleet.settled("a")).state == "ready"
+    (tmp_path / "b" / "crash").touch()
+    broken = await fleet.settled("b")
+    assert (broken.state, "no weights" in broken.detail) == ("failed", True)
+    assert [engine.status.state for engine in fleet.values()] == ["stopped", "stopped"]
+    await fleet.follow(described[:1])
+    assert list(fleet) == ["a"]
+    assert (await fleet.settled("a")).state == "ready"
+    await fleet.stop()
+    assert fleet["a"].status.state == "stopped"
