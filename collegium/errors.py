@@ -25,6 +25,7 @@ CollegiumError                500
 ├── StateUnavailable          503  the shared state (Redis) can't be reached
 ├── ArtifactRejected          500  a saved router is corrupt or foreign
 ├── KernelMisuse              500  a kernel got shapes, ids or options that it can't compute
+│   └── PolicyRefused              a token-routing policy that is not for several tenants
 └── ExpertError               502  an expert failed
     ├── ExpertUnavailable     503  down, starting or refusing connections
     ├── ExpertBusy            429  its queue is full, or too long for the request's deadline
@@ -220,6 +221,12 @@ class KernelMisuse(CollegiumError, ValueError):
     """A kernel was called with shapes, expert ids or options that it can't compute."""
 
     code = "kernel_misuse"
+
+
+class PolicyRefused(KernelMisuse):
+    """A token-routing policy lets tenants change each other's answers, and there may be several."""
+
+    code = "policy_refused"
 
 
 class ExpertError(CollegiumError):

@@ -1,0 +1,17 @@
+"""Which experts a token goes to: rules over gate logits, and whether a rule looks at other rows."""
+
+from collegium.kernels.moe.policies.base import Policy, Routed, require_row_local
+from collegium.kernels.moe.policies.capacity import Capacity
+from collegium.kernels.moe.policies.null_experts import NullExperts
+from collegium.kernels.moe.policies.subset import Subset
+from collegium.kernels.moe.policies.top_k import TopK
+
+__all__ = [
+    "Capacity",
+    "NullExperts",
+    "Policy",
+    "Routed",
+    "Subset",
+    "TopK",
+    "require_row_local",
+]
