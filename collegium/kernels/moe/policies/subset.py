@@ -1,4 +1,4 @@
-"""Only some experts are there, as after pruning to a domain; the others have substitutes or none."""
+"""Only some experts are there, as after pruning; the others have substitutes or none."""
 
 from __future__ import annotations
 

@@ -1,0 +1,201 @@
+"""Sparse layers on a GPU: two grouped matrix products in Triton with the same API as on a CPU.
+
+version 0  `reference.forward`, plain torch: the truth
+version 1  slots sorted by expert, a tile of slots and columns a program; gate, up and activation in
+           one pass, weights in the second one's epilogue, slots summed in their order
+
+The tile depends on the layer alone, never on the batch, and K is summed in one order: a row's
+result does not depend on its neighbours. Weights are bfloat16, float16 or float32.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from collegium.errors import KernelMisuse
+
+
+@dataclass(frozen=True)
+class Tile:
+    """What one program computes, and with how many warps and stages in flight."""
+
+    m: int
+    n: int
+    k: int
+    warps: int = 4
+    stages: int = 3
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """Slots in the order of their experts, each expert's padded to whole tiles.
+
+    `slots` holds slot numbers (token * k + place), `total` for padding; `experts` names each tile's
+    expert, -1 for tiles that are empty. Shapes depend on the batch's size only (CUDA graphs).
+    """
+
+    slots: Tensor
+    experts: Tensor
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def grouped_product(  # type: ignore[no-untyped-def]
+    a,
+    b,
+    out,
+    slot_weights,
+    slots,
+    experts,
+    total,
+    N,
+    K,
+    DIVIDE: tl.constexpr,
+    GATED: tl.constexpr,
+    WEIGHTED: tl.constexpr,
+    UPCAST: tl.constexpr,
+    BM: tl.constexpr,
+    BN: tl.constexpr,
+    BK: tl.constexpr,
+):
+    """out[slot] = a[slot // DIVIDE] @ b[expert].T; GATED: silu(gate) * up, b being (E, 2N, K).
+
+    a (rows, K), b (E, N or 2N, K), out (slots, N), contiguous; slot_weights (slots,) float32.
+    """
+    block = tl.program_id(0)
+    expert = tl.load(experts + block)
+    if expert < 0:
+        return
+    mine = tl.load(slots + block * BM + tl.arange(0, BM))
+    there = mine < total
+    columns = tl.program_id(1) * BN + tl.arange(0, BN)
+    inside = columns < N
+    depth = tl.arange(0, BK)
+    rows = (mine // DIVIDE).to(tl.int64)
+    left = a + rows[:, None] * K + depth[None, :]
+    height = 2 * N if GATED else N
+    right = (
+        b + expert.to(tl.int64) * height * K + columns[None, :].to(tl.int64) * K + depth[:, None]
+    )
+    first = tl.zeros((BM, BN), dtype=tl.float32)
+    second = tl.zeros((BM, BN), dtype=tl.float32)
+    for start in range(0, K, BK):
+        deep = start + depth < K
+        x = tl.load(left + start, mask=there[:, None] & deep[None, :], other=0.0)
+        w = tl.load(right + start, mask=deep[:, None] & inside[None, :], other=0.0)
+        if UPCAST:  # the interpreter multiplies bfloat16 as integers (triton 3.6 and 3.9)
+            x, w = x.to(tl.float32), w.to(tl.float32)
+        first = tl.dot(x, w, acc=first, input_precision="ieee")
+        if GATED:
+            up = right + N.to(tl.int64) * K + start
+            w = tl.load(up, mask=deep[:, None] & inside[None, :], other=0.0)
+            if UPCAST:
+                w = w.to(tl.float32)
+            second = tl.dot(x, w, acc=second, input_precision="ieee")
+    if GATED:
+        first = first * tl.sigmoid(first) * second
+    if WEIGHTED:
+        first = first * tl.load(slot_weights + mine, mask=there, other=0.0)[:, None]
+    target = out + mine[:, None].to(tl.int64) * N + columns[None, :]
+    tl.store(target, first.to(out.dtype.element_ty), mask=there[:, None] & inside[None, :])
+
+
+def fused_experts(
+    x: Tensor, w13: Tensor, w2: Tensor, ids: Tensor, weights: Tensor, *, interpreted: bool = False
+) -> Tensor:
+    """Each token's experts' SwiGLU outputs, weighted and summed: (tokens, hidden), `x`'s dtype.
+
+    x (tokens, H); w13 (E, 2I, H), gate rows before up rows; w2 (E, H, I); ids int32 and weights
+    float32, both (tokens, k), id -1 skips a slot. Ids must be below E: on a GPU nobody checks.
+    """
+    tokens, k = ids.shape
+    experts, double, hidden = w13.shape
+    inter = double // 2
+    if x.shape != (tokens, hidden) or w2.shape != (experts, hidden, inter):
+        raise KernelMisuse(
+            f"x {tuple(x.shape)}, w13 {tuple(w13.shape)} and w2 {tuple(w2.shape)} don't fit"
+        )
+    tile = tile_of(x.dtype, hidden, inter)
+    grouping = grouped(ids, experts, tile.m)
+    inner = x.new_empty(tokens * k, inter)
+    slots = torch.zeros(tokens * k, hidden, dtype=torch.float32, device=x.device)
+    flat = weights.float().reshape(-1).contiguous()
+    launch: dict[str, Any] = {
+        "tile": tile,
+        "grouping": grouping,
+        "total": tokens * k,
+        "upcast": interpreted,
+    }
+    _product(x.contiguous(), w13, inner, flat, divide=k, gated=True, **launch)
+    _product(inner, w2, slots, flat, divide=1, gated=False, **launch)
+    out = slots.view(tokens, k, hidden)
+    summed = out[:, 0]
+    for place in range(1, k):  # in order, whatever k: torch's own sum may split it
+        summed = summed + out[:, place]
+    return summed.to(x.dtype)
+
+
+def _product(
+    a: Tensor,
+    b: Tensor,
+    out: Tensor,
+    weights: Tensor,
+    *,
+    tile: Tile,
+    grouping: Grouping,
+    total: int,
+    divide: int,
+    gated: bool,
+    upcast: bool,
+) -> None:
+    columns, depth = out.shape[1], a.shape[1]
+    grid = (len(grouping.experts), triton.cdiv(columns, tile.n))
+    kernel: Any = grouped_product
+    kernel[grid](
+        a, b.contiguous(), out, weights, grouping.slots, grouping.experts, total, columns, depth,
+        DIVIDE=divide, GATED=gated, WEIGHTED=not gated, UPCAST=upcast,
+        BM=tile.m, BN=tile.n, BK=tile.k, num_warps=tile.warps, num_stages=tile.stages,
+        enable_fp_fusion=True,
+    )  # fmt: skip
+
+
+def grouped(ids: Tensor, experts: int, rows: int) -> Grouping:
+    """Sort slots by expert and pad each expert's to tiles of `rows`; -1 is left out."""
+    flat = ids.reshape(-1).long()
+    total = len(flat)
+    blocks = triton.cdiv(total, rows) + experts
+    there = flat >= 0
+    order = torch.argsort(torch.where(there, flat, experts), stable=True)
+    counts = torch.bincount(torch.where(there, flat, experts), minlength=experts + 1)[:experts]
+    tiles = (counts + rows - 1) // rows
+    ends = tiles.cumsum(0)
+    begins, before = (ends - tiles) * rows, counts.cumsum(0) - counts
+    sorted_ids = flat[order]
+    real = sorted_ids >= 0
+    owner = sorted_ids.clamp(min=0)
+    place = begins[owner] + torch.arange(total, device=ids.device) - before[owner]
+    # Slots without an expert go to one place behind the end.
+    place = torch.where(real, place, blocks * rows)
+    slots = torch.full((blocks * rows + 1,), total, dtype=torch.int32, device=ids.device)
+    slots[place] = order.int()
+    number = torch.arange(blocks, device=ids.device)
+    owners = torch.searchsorted(ends, number, right=True)
+    owners = torch.where(owners < experts, owners, -1).int()
+    return Grouping(slots[:-1].contiguous(), owners.contiguous())
+
+
+def tile_of(dtype: torch.dtype, hidden: int, inter: int) -> Tile:
+    """The layer's tile: a table by type and size, the same for every batch."""
+    if dtype == torch.float32:
+        return Tile(16, 32, 32, warps=4, stages=2)
+    small = min(hidden, inter) <= 1024
+    return Tile(16, 64, 64, stages=4) if small else Tile(64, 64, 64)
+
+
+TILES = (Tile(16, 64, 64, stages=4), Tile(64, 64, 64), Tile(64, 128, 64, warps=8))
+"""What is compiled ahead and measured for half-width floats."""
