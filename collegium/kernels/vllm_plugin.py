@@ -4,22 +4,78 @@ from __future__ import annotations
 
 import logging
 import os
+from typing import Literal, cast, get_args
+
+from collegium.errors import KernelMisuse, SetupError
 
 log = logging.getLogger(__name__)
 
-SWITCH = "COLLEGIUM_LORA"  # off leaves vLLM as it is
+SWITCH = "COLLEGIUM_LORA"  # off leaves vLLM's own LoRA
+MOE_SWITCH = "COLLEGIUM_MOE"  # off, auto, force
 TESTED = "0.32."
+Switch = Literal["off", "auto", "force"]
 GROUPED_LORA = "collegium.kernels.lora.GroupedLora"
 
 
 def register() -> None:
-    """Let vLLM's CPU platform compute LoRA by groups; leave a version that we don't know alone."""
-    if os.environ.get(SWITCH, "auto") == "off":
+    """Let vLLM's CPU platform compute LoRA by groups and sparse layers by our kernels."""
+    _register_lora()
+    _register_moe()
+
+
+def _register_lora() -> None:
+    if os.environ.get(SWITCH, "auto") == "off" or not _is_tested("LoRA"):
         return
-    import vllm
     from vllm.platforms.cpu import CpuPlatform
 
-    if not vllm.__version__.startswith(TESTED):
-        log.warning("Collegium's LoRA needs vLLM %sx, not %s: off", TESTED, vllm.__version__)
-        return
     CpuPlatform.get_punica_wrapper = classmethod(lambda cls: GROUPED_LORA)
+
+
+def _register_moe() -> None:
+    """`auto` leaves vLLM as it is where our kernels can't be used or fail their check."""
+    wanted = moe_switch()
+    if wanted == "off":
+        return
+    why_not = None if _is_tested("sparse layers") else f"vLLM is not {TESTED}x"
+    why_not = why_not or _self_check(fallback=wanted == "force")
+    if why_not is not None:
+        if wanted == "force":
+            raise SetupError(f"{MOE_SWITCH}=force, but {why_not}")
+        log.warning("Collegium's sparse layers are off: %s", why_not)
+        return
+    from collegium.kernels.moe import vllm_experts, vllm_router
+
+    vllm_experts.install()
+    vllm_router.install()
+
+
+def moe_switch() -> Switch:
+    """What the environment asks for."""
+    value = os.environ.get(MOE_SWITCH, "auto")
+    for known in get_args(Switch):
+        if value == known:
+            return cast(Switch, known)
+    raise SetupError(f"{MOE_SWITCH} is off, auto or force, not '{value}'")
+
+
+def _is_tested(part: str) -> bool:
+    import vllm
+
+    if vllm.__version__.startswith(TESTED):
+        return True
+    log.warning("Collegium's %s needs vLLM %sx, not %s: off", part, TESTED, vllm.__version__)
+    return False
+
+
+def _self_check(*, fallback: bool) -> str | None:
+    """Compute a small layer and compare; return what is wrong. The plain torch fallback is slow."""
+    from vllm.platforms import current_platform
+
+    from collegium.kernels.moe.self_check import problem
+
+    if not current_platform.is_cpu():
+        return "this is no CPU platform"
+    try:
+        return problem(fallback=fallback)
+    except (KernelMisuse, RuntimeError, OSError) as exc:
+        return f"the kernels don't run here: {exc}"

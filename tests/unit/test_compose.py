@@ -21,7 +21,13 @@ from collegium.web.metrics import Metrics
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = {f"COLLEGIUM_{name.upper()}" for name in Settings.model_fields}
-NOT_SETTINGS = {"COLLEGIUM_CONFIG", "COLLEGIUM_DATA", "COLLEGIUM_ISA", "COLLEGIUM_LORA"}
+NOT_SETTINGS = {
+    "COLLEGIUM_CONFIG",
+    "COLLEGIUM_DATA",
+    "COLLEGIUM_ISA",
+    "COLLEGIUM_LORA",
+    "COLLEGIUM_MOE",
+}
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 VARIABLE = re.compile(r"\bCOLLEGIUM_[A-Z]+(?:_[A-Z]+)*")
 SECRET = re.compile(r"KEY|PASSWORD|SECRET|TOKEN")
