@@ -54,6 +54,10 @@ class Settings(BaseSettings):
         None, description="Redis for state shared by several replicas. Default: in memory."
     )
     embedded: bool = Field(True, description="Start the embedded pool on a supervised vLLM engine.")
+    sparse: bool = Field(
+        True,
+        description="Also serve the sparse mixture, on a second engine where memory allows.",
+    )
     router_dir: Path | None = Field(
         None, description="Folder of a trained router. Default: the one that ships with us."
     )
@@ -161,7 +165,13 @@ def load_settings(**overrides: object) -> Settings:
 
 
 # Read elsewhere: by this module, by evals, and by our plugin inside the engine.
-_OTHER_VARIABLES = {"COLLEGIUM_CONFIG", "COLLEGIUM_DATA", "COLLEGIUM_ISA", "COLLEGIUM_LORA"}
+_OTHER_VARIABLES = {
+    "COLLEGIUM_CONFIG",
+    "COLLEGIUM_DATA",
+    "COLLEGIUM_ISA",
+    "COLLEGIUM_LORA",
+    "COLLEGIUM_MOE",
+}
 
 
 def _refuse_unknown_variables() -> None:

@@ -75,6 +75,7 @@ def running_service(data_dir: Path, **settings: str) -> Iterator[RunningService]
         "COLLEGIUM_DATA_DIR": str(data_dir),
         "COLLEGIUM_PORT": str(port),
         "COLLEGIUM_DEVICE_WATTS": "40",
+        "COLLEGIUM_SPARSE": "false",  # a second engine, which has tests of its own
         **settings,
     }
     environment = without_settings() | ours

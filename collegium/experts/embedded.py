@@ -22,6 +22,7 @@ END_OF_TURN = "<|im_end|>"
 
 Progress = Callable[[str], None]
 Converter = Callable[[Path, Path], None]
+Maker = Callable[[Path], None]
 
 
 def silent(_message: str) -> None:
@@ -39,16 +40,26 @@ def ensure_base_model(cache: Path, progress: Progress = silent) -> Path:
 
 
 def ensure_converted(target: Path, convert: Converter, progress: Progress = silent) -> Path:
+    """Fill `target` from the GGUF, once."""
+
+    def make(folder: Path) -> None:
+        source = package_file(BASE_PACKAGE, BASE_GGUF, what=f"the weights of {BASE_MODEL}")
+        convert(source, folder)
+
+    task = f"Converting {BASE_MODEL} to safetensors (once, about half a minute)"
+    return ensure_made(target, BASE_GGUF, make, progress, task)
+
+
+def ensure_made(target: Path, source: str, make: Maker, progress: Progress, task: str) -> Path:
     """Fill `target` once, whole or not at all, however many processes ask at the same time."""
-    if is_complete(target):
+    if is_complete(target, source):
         return target
-    source = package_file(BASE_PACKAGE, BASE_GGUF, what=f"the weights of {BASE_MODEL}")
     target.parent.mkdir(parents=True, exist_ok=True)
     with locked(target.with_name(f".{target.name}.lock")):
-        if not is_complete(target):  # another process may have finished while we waited
-            progress(f"Converting {BASE_MODEL} to safetensors (once, about half a minute)")
-            replace_with_converted(target, source, convert)
-            progress(f"{BASE_MODEL} is ready")
+        if not is_complete(target, source):  # another process may have finished while we waited
+            progress(task)
+            replace_with_made(target, source, make)
+            progress(f"{target.name} is ready")
     return target
 
 
@@ -62,32 +73,33 @@ def package_file(package: str, file: str, *, what: str) -> Path:
     raise ModelPackageMissing(package, what)
 
 
-def is_complete(folder: Path) -> bool:
-    """Say whether a conversion ended: its marker is there, and every file has the size it had."""
+def is_complete(folder: Path, source: str = BASE_GGUF) -> bool:
+    """Say whether it was made of `source`, to the end: every file has the size it had then."""
     try:
         marker = json.loads((folder / MARKER).read_text())
         sizes = {name: (folder / name).stat().st_size for name in marker["files"]}
     except (OSError, ValueError, KeyError, TypeError):
         return False
-    return bool(marker.get("conversion") == CONVERSION and sizes == marker["files"])
+    wanted = (CONVERSION, source, sizes)
+    return (marker.get("conversion"), marker.get("source"), marker["files"]) == wanted
 
 
-def replace_with_converted(target: Path, source: Path, convert: Converter) -> None:
-    """Convert into a folder beside `target`, seal it with the marker and rename it."""
+def replace_with_made(target: Path, source: str, make: Maker) -> None:
+    """Make it in a folder beside `target`, seal that with the marker and rename it."""
     with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as scratch:
         folder = Path(scratch) / target.name
         folder.mkdir()
-        convert(source, folder)
+        make(folder)
         seal(folder, source)
         if target.exists():  # half done, damaged or from an older version
             shutil.rmtree(target)
         folder.rename(target)
 
 
-def seal(folder: Path, source: Path) -> None:
-    """Write the marker that makes a converted folder usable."""
+def seal(folder: Path, source: str) -> None:
+    """Write the marker that makes a folder usable."""
     files = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
-    marker = {"conversion": CONVERSION, "source": source.name, "files": files}
+    marker = {"conversion": CONVERSION, "source": source, "files": files}
     (folder / MARKER).write_text(json.dumps(marker, indent=2) + "\n")
 
 

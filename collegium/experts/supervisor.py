@@ -108,6 +108,10 @@ class Supervisor:
         self._draining = False
         self._task = asyncio.create_task(self._supervise(), name=f"supervise {self.name}")
 
+    async def decline(self, why: str) -> None:
+        """Do not start, and tell those who ask why."""
+        await self._become(Status("stopped", why, ""))
+
     async def stop(self) -> None:
         """End the process and everything it started."""
         if self._task is None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from collegium.kernels.vllm_plugin import SWITCH
+from collegium.kernels.vllm_plugin import MOE_SWITCH, SWITCH
 
 MOST_LORA_SLOTS = 8  # adapters computed in one batch
 MOST_LORAS = 32  # adapters kept in memory
@@ -110,7 +110,7 @@ def refused_flags(flags: Sequence[str]) -> list[str]:
 
 def environment(spec: EngineSpec) -> dict[str, str]:
     """Our environment without our own settings (they may hold secrets), and vLLM's switches."""
-    kept = (SWITCH,)  # what our plugin inside the engine reads
+    kept = (SWITCH, MOE_SWITCH, "COLLEGIUM_ISA")  # what our plugin inside the engine reads
     ours = {k: v for k, v in os.environ.items() if not k.startswith("COLLEGIUM_") or k in kept}
     if spec.device:
         ours["CUDA_VISIBLE_DEVICES"] = spec.device

@@ -18,6 +18,8 @@ from collegium.experts.pool import Pool
 from collegium.experts.residency.foresight import Foresight
 from collegium.experts.residency.live import Residents
 from collegium.experts.roster import ENGINE, GENERALIST, embedded_experts
+from collegium.experts.sparse.engine import SPARSE_ENGINE, lacking_memory, mixture, sparse_spec
+from collegium.experts.sparse.model import ensure_sparse_model
 from collegium.experts.supervisor import Patience, Status, Supervisor
 from collegium.experts.vllm import EngineSpec
 from collegium.registry.batches import BatchRegistry
@@ -64,6 +66,8 @@ class Service:
         self.speeds = Speeds(settings.device_watts)
         self.engine_registry = EngineRegistry(self.database)
         embedded = [self._embedded_engine()] if settings.embedded else []
+        if settings.embedded and settings.sparse:
+            embedded.append(self._supervise(sparse_spec(settings)))
         self.engines = Fleet(
             self._supervise, settings.engine_python, *embedded, residents=self._residents()
         )
@@ -83,6 +87,8 @@ class Service:
         await self.database.migrate()
         if self.settings.embedded:
             await self.registry.seed(ENGINE, embedded_experts(self.settings.engine_context))
+        if SPARSE_ENGINE in self.engines:
+            await self.registry.seed(SPARSE_ENGINE, [mixture(self.settings.engine_context)])
         self.spawn(self._start(), name="start")
         self.spawn(self._follow(), name="follow")
 
@@ -196,6 +202,23 @@ class Service:
         if ENGINE in self.engines:
             await asyncio.to_thread(ensure_base_model, self.settings.cache_dir, self._tell)
             await self.engines[ENGINE].start()
+        if SPARSE_ENGINE in self.engines:
+            self.spawn(self._start_sparse_engine(), name="start")
+
+    async def _start_sparse_engine(self) -> None:
+        """Take the cores only when the first engine no longer needs them to start."""
+        await self.engines[ENGINE].wait_ready()
+        engine = self.engines[SPARSE_ENGINE]
+        try:
+            why_not = lacking_memory()
+            if why_not is None:
+                await asyncio.to_thread(ensure_sparse_model, self.settings.cache_dir, log.info)
+                await engine.start()
+        except (CollegiumError, OSError) as exc:
+            why_not = f"its model can't be composed: {exc}"
+        if why_not is not None:
+            log.warning("the sparse mixture is not served: %s", why_not)
+            await engine.decline(why_not)
 
     async def _load_router(self) -> None:
         past = await self.log.recent(REMEMBERED)

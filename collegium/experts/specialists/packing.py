@@ -30,13 +30,17 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Packed:
-    """A batch as one sequence: the model's inputs, and which outputs are learnt from."""
+    """A batch as one sequence: the model's inputs, and which outputs are learnt from.
+
+    `owners` says whose each token is, counting from 1; tokens of the common beginning have 0.
+    """
 
     input_ids: Tensor
     position_ids: Tensor
     attention_mask: Tensor
     predictors: Tensor
     targets: Tensor
+    owners: Tensor
 
 
 def tokenise(tokenizer: PreTrainedTokenizerBase, example: Example) -> Tokens:
@@ -73,6 +77,7 @@ def pack(batch: Sequence[Tokens]) -> Packed:
         visibility(torch.tensor(owners)),
         torch.tensor(predictors),
         torch.tensor(targets),
+        torch.tensor(owners),
     )
 
 

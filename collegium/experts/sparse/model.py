@@ -1,0 +1,36 @@
+"""The composed model's folder in the cache, made at the first start."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from pathlib import Path
+
+from collegium.experts.embedded import Progress, ensure_base_model, ensure_made, silent
+from collegium.experts.sparse import WEIGHTS
+from collegium.experts.sparse.composing import compose
+from collegium.experts.sparse.lora import builtin_adapters
+from collegium.experts.specialists import ADAPTERS, TASKS
+
+SPARSE_MODEL = "SmolLM2-6x135M-Instruct"
+GATES = WEIGHTS / "gates.safetensors"
+# Raise it when what compose writes changes: older folders are then made again.
+COMPOSITION = 1
+
+
+def ensure_sparse_model(cache: Path, progress: Progress = silent) -> Path:
+    """Return the sparse model's folder under `cache`, composing it if need be."""
+    base = ensure_base_model(cache, progress)
+
+    def make(folder: Path) -> None:
+        compose(base, GATES, builtin_adapters(), folder)
+
+    task = f"Composing {SPARSE_MODEL} (once, about a quarter of a minute, 1.1 GB)"
+    return ensure_made(cache / SPARSE_MODEL, parts(), make, progress, task)
+
+
+def parts() -> str:
+    """Name what it is made of: another gate or adapter makes another model."""
+    digest = sha256(str(COMPOSITION).encode())
+    for path in (GATES, *(ADAPTERS / name / "adapter_model.safetensors" for name in TASKS)):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]

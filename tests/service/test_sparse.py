@@ -1,0 +1,52 @@
+"""The sparse mixture beside the pool: it comes later, answers by name and keeps nobody waiting."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from collegium.experts.specialists import TASKS
+from tests.running_service import RunningService, running_service
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    """A service that is ready, with its second engine on the way."""
+    folder = tmp_path_factory.mktemp("sparse")
+    with running_service(folder, COLLEGIUM_SPARSE="true", COLLEGIUM_MOE="off") as service:
+        yield service
+
+
+def ask(service: RunningService, prompt: str) -> httpx.Response:
+    """One greedy question to the mixture."""
+    body = {
+        "model": "mixture",
+        "messages": [{"role": "user", "content": prompt}],
+        "temperature": 0,
+        "max_tokens": 64,
+    }
+    return httpx.post(f"{service.url}/v1/chat/completions", json=body, timeout=120)
+
+
+def test_the_pool_is_ready_before_the_mixture(both: RunningService) -> None:
+    """Until its engine is there the mixture says so; then it does a specialist's work."""
+    early = ask(both, "Hello")
+    assert early.status_code == 503, early.text
+    assert "'sparse' is st" in early.text  # started, or still stopped
+
+    deadline = time.monotonic() + 300
+    while ask(both, "Hello").status_code != 200:
+        assert time.monotonic() < deadline, ask(both, "Hello").text
+        time.sleep(1)
+    task = TASKS["labels"]
+    questions = task.examples("test", 8)
+    right = [
+        task.check(q, ask(both, q.prompt).json()["choices"][0]["message"]["content"])
+        for q in questions
+    ]
+    assert sum(right) >= 4

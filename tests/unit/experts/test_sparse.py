@@ -1,0 +1,147 @@
+"""The sparse mixture: composed as it was trained, and started only where there is room."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from collegium.experts.sparse import MEMBERS, small_talk
+from collegium.experts.sparse.composing import KEPT_FILES, compose
+from collegium.experts.sparse.engine import MIXTURE, lacking_memory, mixture, sparse_spec
+from collegium.experts.sparse.lora import ATTENTION, FEED_FORWARD, Adapter
+from collegium.experts.sparse.mixture import mix, top_weights, trained
+from collegium.experts.sparse.model import GATES, parts
+from collegium.experts.vllm import command
+from collegium.settings import load_settings
+
+HIDDEN, INNER, LAYERS, RANK = 32, 48, 2, 3
+
+
+def llama(folder: Path) -> Any:
+    """A tiny random base model in float32, saved with files for a tokenizer."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(1)
+    config = LlamaConfig(
+        vocab_size=64,
+        hidden_size=HIDDEN,
+        intermediate_size=INNER,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        tie_word_embeddings=True,
+    )
+    model: Any = LlamaForCausalLM(config)  # type: ignore[no-untyped-call]
+    model.save_pretrained(folder)
+    for name in KEPT_FILES:
+        (folder / name).write_text("{}")
+    return model
+
+
+def adapter(folder: Path, seed: int) -> Adapter:
+    """A random adapter with changes that are large enough to see."""
+    sizes = dict.fromkeys(ATTENTION, (HIDDEN, HIDDEN)) | dict.fromkeys(
+        FEED_FORWARD, (INNER, HIDDEN)
+    )
+    sizes |= {"v_proj": (HIDDEN // 2, HIDDEN), "down_proj": (HIDDEN, INNER)}
+    generator = torch.Generator().manual_seed(seed)
+    tensors = {}
+    for layer in range(LAYERS):
+        for name, (out, into) in sizes.items():
+            block = "self_attn" if name in ATTENTION else "mlp"
+            prefix = f"base_model.model.model.layers.{layer}.{block}.{name}"
+            down = torch.randn(RANK, into, generator=generator) / 5
+            tensors[f"{prefix}.lora_A.weight"] = down
+            tensors[f"{prefix}.lora_B.weight"] = torch.randn(out, RANK, generator=generator) / 5
+    folder.mkdir()
+    save_file(tensors, folder / "adapter_model.safetensors")
+    (folder / "adapter_config.json").write_text(json.dumps({"r": RANK, "lora_alpha": 6}))
+    return Adapter(folder)
+
+
+@pytest.mark.filterwarnings("ignore")  # of transformers while loading
+def test_the_composed_model_computes_what_was_trained(tmp_path: Path) -> None:
+    """Merged experts in Mixtral's layout give the training mixture's logits."""
+    from transformers import AutoModelForCausalLM
+
+    base, composed = tmp_path / "base", tmp_path / "composed"
+    composed.mkdir()
+    model = llama(base)
+    adapters = [adapter(tmp_path / str(seed), seed) for seed in range(3)]
+    mix(model, adapters, RANK)
+    with torch.no_grad():
+        for weight in dict(trained(model)).values():
+            weight.copy_(torch.randn(weight.shape, generator=torch.Generator().manual_seed(7)) / 3)
+    save_file({n: w.detach().clone() for n, w in trained(model)}, tmp_path / "gates.safetensors")
+
+    compose(base, tmp_path / "gates.safetensors", adapters, composed)
+    served = AutoModelForCausalLM.from_pretrained(composed, dtype=torch.float32)
+    tokens = torch.tensor([[3, 9, 27, 11, 40, 2]])
+    with torch.inference_mode():
+        wanted, found = model(tokens).logits, served(tokens).logits
+
+    assert served.config.num_local_experts == 4
+    assert float(wanted.std()) > 0.1
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_a_token_has_two_experts_whose_weights_sum_to_one() -> None:
+    """Mixtral's rule: softmax over the best two logits."""
+    weights = top_weights(torch.tensor([[0.0, 2.0, 1.0, -1.0]]))
+
+    torch.testing.assert_close(weights[0, 1:3], torch.softmax(torch.tensor([2.0, 1.0]), 0))
+    assert weights[0, 0] == weights[0, 3] == 0
+
+
+def test_the_committed_gates_fit_the_embedded_model() -> None:
+    """A gate for every member in each of the 30 layers, and less than 2 MB in all."""
+    weights = load_file(GATES)
+
+    gates = [name for name in weights if name.endswith(".gate")]
+    assert len(gates) == 30
+    assert {weights[name].shape for name in gates} == {(len(MEMBERS), 576)}
+    assert GATES.stat().st_size < 2_000_000
+
+
+def test_other_parts_are_another_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The cache is made anew when the gates change."""
+    before = parts()
+    changed = tmp_path / "gates.safetensors"
+    changed.write_bytes(GATES.read_bytes() + b" ")
+    monkeypatch.setattr("collegium.experts.sparse.model.GATES", changed)
+
+    assert parts() != before
+
+
+def test_small_talk_for_the_test_is_never_trained() -> None:
+    """Other frames, so other prompts."""
+    train = small_talk.prompts(100)
+
+    assert len(set(train)) == 100
+    assert not set(train) & set(small_talk.prompts(30, test=True))
+
+
+def test_the_engine_starts_only_where_memory_is_free(tmp_path: Path) -> None:
+    """What is free and what is needed is said in GiB."""
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text("MemTotal: 8000000 kB\nMemAvailable:    2097152 kB\n")
+    assert lacking_memory(meminfo) == "2.0 GiB of memory are free, and it needs 4"
+    meminfo.write_text("MemAvailable:    6291456 kB\n")
+    assert lacking_memory(meminfo) is None
+    assert lacking_memory(tmp_path / "not there") is None
+
+
+def test_the_mixture_has_an_engine_without_adapters(tmp_path: Path) -> None:
+    """One more engine, one more expert that the router does not send queries to by itself."""
+    spec = sparse_spec(load_settings(cache_dir=tmp_path))
+    expert = mixture(1024)
+
+    assert "--enable-lora" not in command(spec, 1)
+    assert (expert.engine, expert.model) == (spec.name, spec.served_name)
+    assert expert.name == MIXTURE
+    assert not expert.skills
