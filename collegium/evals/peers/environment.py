@@ -12,6 +12,8 @@ import sys
 import sysconfig
 from pathlib import Path
 
+from tqdm import tqdm
+
 import collegium
 from collegium.errors import SetupError
 from collegium.evals.peers.catalogue import Package
@@ -35,7 +37,7 @@ class Environments:
         with locked(self._folder / f".{folder.name}.lock"):
             if not (folder / MARKER).is_file():
                 shutil.rmtree(folder, ignore_errors=True)
-                print(f"Installing {package.name} {package.version} in {folder}", file=sys.stderr)  # noqa: T201
+                tqdm.write(f"Installing {package.name} {package.version}", file=sys.stderr)
                 _make(folder, interpreter, package)
         return interpreter
 
