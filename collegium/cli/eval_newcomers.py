@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -36,21 +37,32 @@ def newcomers(
     RECOVERED is the share of its routing value that comes back, median over the models that have
     one; GAIN is what joining brings in points of accuracy, of what all data bring.
     """
+    found = recoveries(datasets, probes=probes, draws=draws, **recorded)
+    if as_json:
+        return print_json([asdict(each) for each in found])
+    print_recoveries(found)
+
+
+def recoveries(
+    datasets: Sequence[str], *, probes: Sequence[int], draws: int, seed: int, **recorded: Any
+) -> list[Recovery]:
+    """Each set's rows, then those over all sets."""
     from tqdm import tqdm
 
     from collegium.evals.newcomers import over_sets, recover
 
     tables = []
-    for data in recorded_sets(datasets, **recorded):
+    for data in recorded_sets(datasets, seed=seed, **recorded):
 
         def progress(models: Any, name: str = data.name) -> Any:
             return tqdm(models, desc=name, unit="model")
 
-        seed = recorded["seed"]
         tables.append(recover(data, probes=probes, draws=draws, seed=seed, progress=progress))
-    found = [each.recovery() for table in tables for each in table] + over_sets(tables)
-    if as_json:
-        return print_json([asdict(each) for each in found])
+    return [each.recovery() for table in tables for each in table] + over_sets(tables)
+
+
+def print_recoveries(found: Sequence[Recovery]) -> None:
+    """Print what came back."""
     print_table(HEAD, [_row(each) for each in found])
 
 

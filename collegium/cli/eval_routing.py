@@ -13,6 +13,10 @@ from collegium.cli.output import print_table
 if TYPE_CHECKING:
     from collegium.evals.routing.routing_report import RoutingReport
 
+PROBES, DRAWS = (50,), 3
+"""With --leave-out model: what a newcomer is asked, and how often that is drawn anew."""
+NO_JOINING = ("peers", "train", "test", "train_size", "pool", "html", "markdown")
+"""Options that say nothing of a model that joins."""
 EXISTING_FOLDER = click.Path(path_type=Path)
 
 
@@ -43,9 +47,12 @@ def routing(
 ) -> None:
     """Judge routers on recorded outcomes, against baselines and the oracle.
 
-    DATASET is a folder or the name of a shared set; without one, all shared sets.
+    DATASET is a folder or the name of a shared set; without one, all shared sets. With
+    --leave-out model each model joins again from 50 probes (`collegium eval newcomers`).
     """
     _refuse_swallowed_set(json_file, data)
+    if asked["leave_out"] == "model":
+        return _leave_out_models(json_file, data)
     report = _evaluate(data=data, **asked)
     if html is not None:
         from collegium.evals.routing.page import html_page
@@ -59,6 +66,39 @@ def routing(
         Path(json_file).write_text(report.to_json(), encoding="utf-8")
         click.echo(f"Wrote {json_file}", err=True)
     print_report(report, markdown=markdown)
+
+
+def _leave_out_models(json_file: str | None, data: Path | None) -> None:
+    """Let each model join again from few probes: how much of its routing value comes back."""
+    import json
+    from dataclasses import asdict
+
+    from collegium.cli.eval_newcomers import print_recoveries, recoveries
+    from collegium.evals.data import data_root, data_sets
+
+    asked = click.get_current_context().params
+    given = [f"--{name.replace('_', '-')}" for name in NO_JOINING if asked[name]]
+    if given:
+        raise click.UsageError(f"--leave-out model judges joining models alone: no {given[0]}")
+    if len(asked["routers"]) > 1:
+        raise click.UsageError("--leave-out model takes one --router: who forecasts the others")
+    names = asked["datasets"] or [str(folder) for folder in data_sets(data_root(data))]
+    found = recoveries(
+        names,
+        probes=PROBES,
+        draws=DRAWS,
+        data=data,
+        encoder=asked["encoder"],
+        router=asked["routers"][0] if asked["routers"] else "linear",
+        seed=asked["seed"],
+    )
+    text = json.dumps([asdict(each) for each in found], indent=2) + "\n"
+    if json_file == "-":
+        return click.echo(text, nl=False)
+    if json_file is not None:
+        Path(json_file).write_text(text, encoding="utf-8")
+        click.echo(f"Wrote {json_file}", err=True)
+    print_recoveries(found)
 
 
 def _refuse_swallowed_set(json_file: str | None, data: Path | None) -> None:

@@ -15,8 +15,6 @@ from collegium.evals.routing.costs import cost_model
 from collegium.evals.routing.set_algebra import of_pool, stacked
 from collegium.evals.routing.splits import Fold, given_split, hash_split, leave_out, single_fold
 
-LEAVABLE = ("task", "domain", "model")
-
 
 @dataclass(frozen=True)
 class Problem:

@@ -26,11 +26,6 @@ class Request:
 
 def problems(request: Request) -> list[Problem]:
     """Read everything; what does not go together is a SetupError."""
-    if request.leave_out == "model":
-        raise SetupError(
-            "--leave-out model: a model that is left out has to join again first; "
-            "`collegium eval newcomers` leaves each model out and lets it join from few probes"
-        )
     found = _two_folders(request) if request.train or request.test else _sets(request)
     if request.train_size is None:
         return found
