@@ -9,6 +9,7 @@ import click
 
 from collegium.cli.bench_batch import batch
 from collegium.cli.bench_gateway import gateway
+from collegium.cli.bench_kernels import kernels
 from collegium.cli.bench_load import load
 from collegium.cli.output import json_option, print_table
 
@@ -23,6 +24,7 @@ def command() -> None:
 
 command.add_command(batch)
 command.add_command(gateway)
+command.add_command(kernels)
 command.add_command(load)
 
 
