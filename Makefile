@@ -13,7 +13,7 @@ $(INSTALLED): requirements.txt pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --no-deps -r requirements.txt
 	$(BIN)/pip install --no-deps --no-build-isolation -e .
-	$(BIN)/python -m collegium.kernels.moe.build
+	$(BIN)/python -m collegium.kernels.moe
 	touch $@
 
 serve: setup

@@ -87,15 +87,14 @@ void activate(const Problem& p, int64_t slot, int64_t panel, const float* sums, 
 }
 
 template <class F>
-void up_of(const Problem& p, Run run, const uint8_t* next) {
+void up_of(const Problem& p, Run run) {
   alignas(64) float sums[kRowBlock * kPanel];
   const Group& g = p.groups[run.group];
-  const Stream stream{p.up.panel(g.expert, run.last), next};
   for (int64_t first = 0; first < g.count; first += kRowBlock) {
     const int count = int(std::min<int64_t>(kRowBlock, g.count - first));
     const auto a = operands<typename F::Dot>(p.x, p.token, g.first + first, count);
     for (int64_t panel = run.first; panel < run.last; ++panel) {
-      multiply<F>(p.up, g.expert, panel, a, sums, stream);
+      multiply<F>(p.up, g.expert, panel, a, sums);
       const float* bias = p.up.bias ? p.up.bias + (g.expert * p.up.n_panels + panel) * kPanel : nullptr;
       for (int r = 0; r < count; ++r) {
         const int64_t slot = g.first + first + r;
@@ -146,20 +145,18 @@ inline void write_out(const Problem& p, const float* sums, int64_t first, int64_
 
 // Experts ascend, so a token's sum has one order whatever else is in the batch.
 template <class F>
-void down_of(const Problem& p, int64_t first, int64_t last, const uint8_t* next_task) {
+void down_of(const Problem& p, int64_t first, int64_t last) {
   alignas(64) float sums[kRowBlock * kPanel];
   const int64_t width = (last - first) * kPanel;
   float* total = p.sums + p.tokens * first * kPanel;
   start_sums(p, total, first, width);
   for (int64_t i = 0; i < p.n_groups; ++i) {
     const Group& g = p.groups[i];
-    const uint8_t* next = i + 1 < p.n_groups ? p.down.panel(p.groups[i + 1].expert, first) : next_task;
-    const Stream stream{p.down.panel(g.expert, last), next};
     for (int64_t start = 0; start < g.count; start += kRowBlock) {
       const int count = int(std::min<int64_t>(kRowBlock, g.count - start));
       const auto a = operands<typename F::Dot>(p.h, nullptr, g.first + start, count);
       for (int64_t panel = first; panel < last; ++panel) {
-        multiply<F>(p.down, g.expert, panel, a, sums, stream);
+        multiply<F>(p.down, g.expert, panel, a, sums);
         const float* bias = p.down.bias ? p.down.bias + (g.expert * p.down.n_panels + panel) * kPanel : nullptr;
         for (int r = 0; r < count; ++r) {
           const int64_t slot = g.first + start + r;
@@ -177,25 +174,25 @@ void down_of(const Problem& p, int64_t first, int64_t last, const uint8_t* next_
   write_out(p, total, first, width);
 }
 
-void up(const Problem& p, Run run, const uint8_t* next) {
+void up(const Problem& p, Run run) {
   switch (p.format) {
-    case Format::fp32: return up_of<Fp32>(p, run, next);
-    case Format::bf16: return up_of<Bf16>(p, run, next);
-    case Format::int8: return up_of<Int8>(p, run, next);
-    case Format::int4: return up_of<Int4>(p, run, next);
-    case Format::fp8: return up_of<Fp8>(p, run, next);
-    case Format::mxfp4: return up_of<Mxfp4>(p, run, next);
+    case Format::fp32: return up_of<Fp32>(p, run);
+    case Format::bf16: return up_of<Bf16>(p, run);
+    case Format::int8: return up_of<Int8>(p, run);
+    case Format::int4: return up_of<Int4>(p, run);
+    case Format::fp8: return up_of<Fp8>(p, run);
+    case Format::mxfp4: return up_of<Mxfp4>(p, run);
   }
 }
 
-void down(const Problem& p, int64_t first, int64_t last, const uint8_t* next) {
+void down(const Problem& p, int64_t first, int64_t last) {
   switch (p.format) {
-    case Format::fp32: return down_of<Fp32>(p, first, last, next);
-    case Format::bf16: return down_of<Bf16>(p, first, last, next);
-    case Format::int8: return down_of<Int8>(p, first, last, next);
-    case Format::int4: return down_of<Int4>(p, first, last, next);
-    case Format::fp8: return down_of<Fp8>(p, first, last, next);
-    case Format::mxfp4: return down_of<Mxfp4>(p, first, last, next);
+    case Format::fp32: return down_of<Fp32>(p, first, last);
+    case Format::bf16: return down_of<Bf16>(p, first, last);
+    case Format::int8: return down_of<Int8>(p, first, last);
+    case Format::int4: return down_of<Int4>(p, first, last);
+    case Format::fp8: return down_of<Fp8>(p, first, last);
+    case Format::mxfp4: return down_of<Mxfp4>(p, first, last);
   }
 }
 

@@ -24,7 +24,7 @@ class Converted {
       return;
     }
     const int64_t size = format == Format::fp32 ? 4 : 2, from_size = float_from ? 4 : 2;
-    for_tasks((rows + kRows - 1) / kRows, [&](int64_t task, int64_t) {
+    for_tasks((rows + kRows - 1) / kRows, [&](int64_t task) {
       for (int64_t r = task * kRows; r < std::min(rows, (task + 1) * kRows); ++r) {
         const char* row = static_cast<const char*>(from) + r * stride * from_size;
         char* to = plain_.get() + r * stride_ * size;
@@ -54,21 +54,16 @@ inline void run_up(const Kernels& isa, const Problem& p) {
   const int64_t panels = p.n_groups * p.up.n_panels;
   const int64_t chunk = std::clamp<int64_t>(panels / (8 * threads()), 1, p.up.n_panels);
   const int64_t chunks = (p.up.n_panels + chunk - 1) / chunk;
-  auto run_of = [&](int64_t task) {
+  for_tasks(p.n_groups * chunks, [&](int64_t task) {
     const int64_t first = task % chunks * chunk;
-    return Run{task / chunks, first, std::min(first + chunk, p.up.n_panels)};
-  };
-  for_tasks(p.n_groups * chunks, [&](int64_t task, int64_t next) {
-    const Run later = run_of(std::max<int64_t>(next, 0));
-    isa.up(p, run_of(task), next < 0 ? nullptr : p.up.panel(p.groups[later.group].expert, later.first));
+    isa.up(p, {task / chunks, first, std::min(first + chunk, p.up.n_panels)});
   });
 }
 
 inline void run_down(const Kernels& isa, const Problem& p) {
   const int64_t chunk = std::clamp<int64_t>(p.down.n_panels / (4 * threads()), 1, 4);
-  for_tasks((p.down.n_panels + chunk - 1) / chunk, [&](int64_t task, int64_t next) {
-    const uint8_t* later = next < 0 || !p.n_groups ? nullptr : p.down.panel(p.groups[0].expert, next * chunk);
-    isa.down(p, task * chunk, std::min((task + 1) * chunk, p.down.n_panels), later);
+  for_tasks((p.down.n_panels + chunk - 1) / chunk, [&](int64_t task) {
+    isa.down(p, task * chunk, std::min((task + 1) * chunk, p.down.n_panels));
   });
 }
 

@@ -6,18 +6,7 @@
 namespace moe {
 namespace {
 
-constexpr int64_t kAhead = 128 * 1024;    // bytes between what is read and what is fetched for later
-constexpr int64_t kLargestBlock = 1024;   // of a format that is decoded to bytes
-
-// Where reading goes on: [.., end) is contiguous, `next` comes after it (null: nothing).
-struct Stream {
-  const uint8_t *end, *next;
-  const uint8_t* ahead(const uint8_t* at) const {
-    const uint8_t* later = at + kAhead;
-    if (later < end) return later;
-    return next ? next + (later - end) : nullptr;
-  }
-};
+constexpr int64_t kLargestBlock = 1024;  // of a format that is decoded to bytes
 
 template <class Dot>
 struct Operands {
@@ -28,17 +17,14 @@ struct Operands {
 
 template <class Dot, int R>
 void tile_row(const typename Dot::Element* const* a, const uint8_t* panel, int64_t k, float* sums,
-              const float* scale, bool first, const int32_t* const* row_sums, int64_t block, int zero,
-              Ahead ahead) {
-  for (int column = 0; column < kPanel; column += 16 * kColumns) {
-    Dot::template tile<R, kColumns>(a, panel, k, sums, column, scale, first, row_sums, block, zero, ahead);
-    ahead.lines = 0;
-  }
+              const float* scale, bool first, const int32_t* const* row_sums, int64_t block, int zero) {
+  for (int column = 0; column < kPanel; column += 16 * kColumns)
+    Dot::template tile<R, kColumns>(a, panel, k, sums, column, scale, first, row_sums, block, zero);
 }
 
 template <class Dot>
 using TileRow = void (*)(const typename Dot::Element* const*, const uint8_t*, int64_t, float*, const float*,
-                         bool, const int32_t* const*, int64_t, int, Ahead);
+                         bool, const int32_t* const*, int64_t, int);
 
 template <class Dot>
 constexpr TileRow<Dot> kTiles[kTileRows] = {tile_row<Dot, 1>, tile_row<Dot, 2>, tile_row<Dot, 3>,
@@ -46,8 +32,7 @@ constexpr TileRow<Dot> kTiles[kTileRows] = {tile_row<Dot, 1>, tile_row<Dot, 2>, 
 
 // `sums` (rows, 64) gets the rows' products with the panel; column scales are applied, row scales not.
 template <class F>
-void multiply(const Matrix& m, int64_t expert, int64_t p, const Operands<typename F::Dot>& a, float* sums,
-              Stream stream) {
+void multiply(const Matrix& m, int64_t expert, int64_t p, const Operands<typename F::Dot>& a, float* sums) {
   using Dot = typename F::Dot;
   alignas(64) uint8_t decoded[F::decodes ? kLargestBlock * kPanel : 64];
   const uint8_t* panel = m.panel(expert, p);
@@ -60,16 +45,12 @@ void multiply(const Matrix& m, int64_t expert, int64_t p, const Operands<typenam
     const uint8_t* codes = panel + F::bytes(k);
     const uint8_t* b = F::decode(codes, exponents + k / 32 * kPanel, deep, decoded);
     const float* scale = F::scaled ? scales + (F::scaled_by_block ? block * kPanel : 0) : nullptr;
-    const uint8_t* later = stream.ahead(codes);
-    const int64_t steps = deep / Dot::together, lines = F::bytes(deep) / 64;
     for (int t = 0, row = 0; t < tiles; ++t) {
       const int rows = (a.count - row + tiles - t - 1) / (tiles - t);  // tiles of nearly equal height
-      const int each = later ? int((lines + steps * tiles - 1) / (steps * tiles)) : 0;
-      const Ahead ahead{later + t * steps * each * 64, t * steps * each < lines ? each : 0};
       typename Dot::Element const* shifted[kTileRows];
       for (int r = 0; r < rows; ++r) shifted[r] = a.rows[row + r] + k;
       kTiles<Dot>[rows - 1](shifted, b, deep, sums + row * kPanel, scale, block == 0, a.sums + row, block,
-                            F::zero, ahead);
+                            F::zero);
       row += rows;
     }
   }

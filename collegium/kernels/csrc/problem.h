@@ -65,9 +65,9 @@ struct Problem {
   bool float_out, add;     // `add`: onto what is in `out`
 };
 
-// Where a thread goes on reading when a run of panels ends, to fetch it early.
+// Panels [first, last) of a group's expert.
 struct Run {
-  int64_t group, first, last;   // panels [first, last) of a group's expert
+  int64_t group, first, last;
 };
 
 // The functions that each instruction set provides.
@@ -75,8 +75,8 @@ struct Kernels {
   void (*convert)(const void* from, bool float_from, int64_t n, int64_t padded, void* to, bool float_to);
   void (*quantise)(const uint16_t* from, int64_t n, int64_t padded, int64_t block, int8_t* to,
                    float* scale, int32_t* sums);
-  void (*up)(const Problem& p, Run run, const uint8_t* next);
-  void (*down)(const Problem& p, int64_t first, int64_t last, const uint8_t* next);
+  void (*up)(const Problem& p, Run run);
+  void (*down)(const Problem& p, int64_t first, int64_t last);
 };
 
 const Kernels& kernels_portable();

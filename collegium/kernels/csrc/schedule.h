@@ -1,4 +1,4 @@
-// Tasks taken from a counter by torch's threads; each knows its next one, to fetch for it early.
+// Tasks that torch's threads take from a counter.
 #pragma once
 #include <torch/csrc/stable/ops.h>
 #include <algorithm>
@@ -10,18 +10,13 @@ namespace moe {
 
 inline int64_t threads() { return std::max<int64_t>(1, torch::stable::get_num_threads()); }
 
-// Calls task(i, next), i below n, each once; `next` is -1 where the thread has none yet.
+// Calls task(i) for i below n, each once, in the order of the counter.
 template <class Task>
 void for_tasks(int64_t n, const Task& task) {
   std::atomic<int64_t> counter{0};
   torch::stable::parallel_for(0, std::min(threads(), n), 1, [&](int64_t first, int64_t last) {
-    for (int64_t worker = first; worker < last; ++worker) {
-      for (int64_t now = counter++; now < n;) {
-        const int64_t next = counter++;
-        task(now, next < n ? next : -1);
-        now = next;
-      }
-    }
+    for (int64_t worker = first; worker < last; ++worker)
+      for (int64_t i = counter++; i < n; i = counter++) task(i);
   });
 }
 

@@ -10,16 +10,6 @@ namespace {
 
 constexpr int kTileRows = 6;
 
-// What a tile fetches of the panel that comes later, `lines` cache lines a step.
-struct Ahead {
-  const uint8_t* from;
-  int lines;
-};
-
-inline void fetch_step(Ahead& ahead) {
-  for (int i = 0; i < ahead.lines; ++i, ahead.from += 64) fetch(ahead.from);
-}
-
 // Write or add a register tile, scaled by column where the format has scales.
 template <int R, int C>
 inline void settle(F32 (&acc)[R][C], float* sums, int column, const float* scale, bool first) {
@@ -41,10 +31,12 @@ struct FloatDot {
 
   template <int R, int C>
   static void tile(const Element* const* a, const uint8_t* panel, int64_t k, float* sums, int column,
-                   const float* scale, bool first, const int32_t* const*, int64_t, int, Ahead ahead) {
+                   const float* scale, bool first, const int32_t* const*, int64_t, int) {
     F32 acc[R][C];
-#pragma GCC unroll 24
-    for (int i = 0; i < R * C; ++i) acc[i / C][i % C] = set(0.0f);
+#pragma GCC unroll 6
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+      for (int c = 0; c < C; ++c) acc[r][c] = set(0.0f);
     const float* b = reinterpret_cast<const float*>(panel) + column;
     for (int64_t i = 0; i < k; ++i, b += kPanel) {
       F32 w[C];
@@ -56,7 +48,6 @@ struct FloatDot {
 #pragma GCC unroll 4
         for (int c = 0; c < C; ++c) acc[r][c] = fma(x, w[c], acc[r][c]);
       }
-      fetch_step(ahead);
     }
     settle(acc, sums, column, scale, first);
   }
@@ -68,14 +59,15 @@ struct PairDot {
 
   template <int R, int C>
   static void tile(const Element* const* a, const uint8_t* panel, int64_t k, float* sums, int column,
-                   const float* scale, bool first, const int32_t* const*, int64_t, int, Ahead ahead) {
+                   const float* scale, bool first, const int32_t* const*, int64_t, int) {
     F32 acc[R][C];
-#pragma GCC unroll 24
-    for (int i = 0; i < R * C; ++i) acc[i / C][i % C] = set(0.0f);
+#pragma GCC unroll 6
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+      for (int c = 0; c < C; ++c) acc[r][c] = set(0.0f);
     const uint16_t* b = reinterpret_cast<const uint16_t*>(panel) + 2 * column;
     for (int64_t i = 0; i < k; i += 2, b += 2 * kPanel) {
       step<R, C>(acc, a, i, b);
-      fetch_step(ahead);
     }
     settle(acc, sums, column, scale, first);
   }
@@ -103,10 +95,14 @@ struct ByteDot {
   template <int R, int C>
   static void tile(const Element* const* a, const uint8_t* panel, int64_t k, float* sums, int column,
                    const float* scale, bool first, const int32_t* const* row_sums, int64_t block,
-                   int zero, Ahead ahead) {
+                   int zero) {
     I32 acc[R][C];
-#pragma GCC unroll 24
-    for (int i = 0; i < R * C; ++i) acc[i / C][i % C] = iset(-zero * row_sums[i / C][block]);
+#pragma GCC unroll 6
+    for (int r = 0; r < R; ++r) {
+      const I32 start = iset(-zero * row_sums[r][block]);
+#pragma GCC unroll 4
+      for (int c = 0; c < C; ++c) acc[r][c] = start;
+    }
     const uint8_t* b = panel + 4 * column;
     for (int64_t i = 0; i < k; i += 4, b += 4 * kPanel) {
       Bytes w[C];
@@ -118,11 +114,12 @@ struct ByteDot {
 #pragma GCC unroll 4
         for (int c = 0; c < C; ++c) acc[r][c] = dot(acc[r][c], w[c], x);
       }
-      fetch_step(ahead);
     }
     F32 sum[R][C];
-#pragma GCC unroll 24
-    for (int i = 0; i < R * C; ++i) sum[i / C][i % C] = to_float(acc[i / C][i % C]);
+#pragma GCC unroll 6
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+      for (int c = 0; c < C; ++c) sum[r][c] = to_float(acc[r][c]);
     settle(sum, sums, column, scale, first);
   }
 };

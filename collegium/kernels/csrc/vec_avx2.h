@@ -115,7 +115,6 @@ inline __m256i dot(__m256i sum, __m256i u, __m256i s) {
   return _mm256_add_epi32(sum, _mm256_add_epi32(even, odd));
 }
 inline I32 dot(I32 sum, Bytes u, Bytes s) { return {dot(sum.a, u.a, s.a), dot(sum.b, u.b, s.b)}; }
-inline void fetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1); }
 
 }  // namespace
 }  // namespace moe

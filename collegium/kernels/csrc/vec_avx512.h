@@ -87,7 +87,9 @@ inline Bytes spread_quad(const void* p) {
 }
 inline I32 dot(I32 sum, Bytes u, Bytes s) {
 #if defined(__AVX512VNNI__)
-  return {_mm512_dpbusd_epi32(sum.v, u.v, s.v)};
+  // With the intrinsic GCC 12 moves each of 24 sums through the stack: half the speed.
+  asm("vpdpbusd %2, %1, %0" : "+v"(sum.v) : "v"(u.v), "v"(s.v));
+  return sum;
 #else  // Not vpmaddubsw: a sum of two products of 255 by 127 would saturate.
   const __m512i even = _mm512_madd_epi16(_mm512_and_si512(u.v, _mm512_set1_epi16(255)),
                                          _mm512_srai_epi16(_mm512_slli_epi16(s.v, 8), 8));
@@ -95,7 +97,6 @@ inline I32 dot(I32 sum, Bytes u, Bytes s) {
   return {_mm512_add_epi32(sum.v, _mm512_add_epi32(even, odd))};
 #endif
 }
-inline void fetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1); }
 
 }  // namespace
 }  // namespace moe

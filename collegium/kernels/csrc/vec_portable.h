@@ -78,7 +78,6 @@ inline I32 dot(I32 sum, Bytes u, Bytes s) {
   EACH_LANE for (int j = 0; j < 4; ++j) sum.v[i] += int32_t(u.v[4 * i + j]) * int8_t(s.v[4 * i + j]);
   return sum;
 }
-inline void fetch(const void* p) { __builtin_prefetch(p, 0, 2); }
 
 #undef EACH_LANE
 

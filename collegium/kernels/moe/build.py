@@ -1,6 +1,6 @@
 """Compile the C++ kernels once a version of their source, with g++ alone: some seconds.
 
-`python -m collegium.kernels.moe.build` does it at set-up; else the first use does. Without a
+`python -m collegium.kernels.moe` does it at set-up; else the first use does. Without a
 compiler nothing breaks: the torch reference computes, slower (`isa.py`).
 """
 
@@ -117,7 +117,3 @@ def main() -> None:
         print(f"MoE kernels: {library()}")  # noqa: T201
     except CannotBuild as exc:
         print(f"MoE kernels are not built, torch computes instead: {exc}", file=sys.stderr)  # noqa: T201
-
-
-if __name__ == "__main__":
-    main()
