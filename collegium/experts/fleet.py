@@ -48,12 +48,11 @@ class Fleet(Mapping[str, Supervisor]):
         return len(self._engines)
 
     async def start(self, description: EngineDescription) -> Supervisor:
-        """Run a described engine, or have it ready to run where engines take turns."""
+        """Run an engine, or have it ready to run where engines take turns."""
         engine = self._supervise(spec_of(description, self._python))
         if self.residents is not None:
             self.residents.admit(engine, cost_of(description))
         self._engines[description.name] = engine
-        self._described[description.name] = description
         if self.residents is None:
             await engine.start()
         return engine
@@ -69,7 +68,7 @@ class Fleet(Mapping[str, Supervisor]):
             return Status("failed", str(exc), "")
 
     async def end(self, name: str, *, drain_s: float = 0.0) -> None:
-        """Stop a described engine and forget it."""
+        """Stop an engine and forget it."""
         self._described.pop(name, None)
         engine = self._engines.get(name)
         if engine is not None:
@@ -79,7 +78,10 @@ class Fleet(Mapping[str, Supervisor]):
                 self.residents.dismiss(name)
 
     async def follow(self, descriptions: Iterable[EngineDescription]) -> None:
-        """Run what is described and whose model is on this machine; end what no longer is."""
+        """Run what is described and whose model is on this machine; end what no longer is.
+
+        An engine that was started and is not described yet is on trial, and left alone.
+        """
         wanted = {d.name: d for d in descriptions if Path(d.model_path).is_dir()}
         for name in [n for n, d in self._described.items() if wanted.get(n) != d]:
             await self.end(name, drain_s=DRAIN_S)
@@ -89,6 +91,8 @@ class Fleet(Mapping[str, Supervisor]):
                     await self.start(description)
                 except SetupError as exc:  # too large for this machine's budget
                     log.error("engine %s is not run: %s", name, exc)
+                    continue
+            self._described[name] = description
 
     async def stop(self) -> None:
         """Stop all engines."""

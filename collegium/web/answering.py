@@ -186,6 +186,8 @@ class Answer:
         service.spawn(service.log.finish(record))
         name = self.expert.name
         service.metrics.ended(self.decision)
+        if service.learner is not None and name != self.decision.expert:
+            service.learner.forget(self.decision.id)
         service.metrics.answered(name, status, latency_ms, self._ttft_ms, self._usage, cost)
         if status == "ok":
             service.speeds.learn(

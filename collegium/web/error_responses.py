@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 def error_body(error: CollegiumError) -> dict[str, Any]:
     """The JSON of one of our errors."""
     kind = "invalid_request_error" if error.http_status < 500 else "server_error"
+    if error.http_status == 429:  # as OpenAI calls it
+        kind = "rate_limit_error"
     return _body(str(error), kind, error.code, getattr(error, "param", None))
 
 

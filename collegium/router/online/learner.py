@@ -91,6 +91,10 @@ class Learner:
         self.ratings += 1
         return True
 
+    def forget(self, decision_id: str) -> None:
+        """Another expert answered in the chosen one's place: its rating is not the choice's."""
+        self._choices.pop(decision_id, None)
+
     def _columns(self, names: Sequence[str]) -> list[int]:
         for name in names:
             self._column.setdefault(name, len(self._column))

@@ -132,6 +132,16 @@ async def test_another_process_follows_the_registry(
     assert not len(fleet)
 
 
+async def test_an_engine_on_trial_is_left_alone(fleet: Fleet, engine: EngineDescription) -> None:
+    """Another change of the registry comes while it starts."""
+    await fleet.start(engine)
+    await fleet.follow([])
+    assert "poet" in fleet
+    await fleet.follow([engine])
+    await fleet.follow([])
+    assert "poet" not in fleet
+
+
 @pytest.mark.parametrize(
     ("missing", "words"), [("config.json", "no model's folder"), ("model.safetensors", "pickles")]
 )

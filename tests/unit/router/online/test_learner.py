@@ -96,3 +96,11 @@ async def test_limits_are_kept(tmp_path: Path, limits: Limits) -> None:
 async def test_unknown_decisions_teach_nothing(tmp_path: Path) -> None:
     """A rating of a decision of another day."""
     assert not learner(tmp_path).rate("dec_of_old", 1.0, "")
+
+
+async def test_a_rating_of_somebody_elses_answer_teaches_nothing(tmp_path: Path) -> None:
+    """The chosen expert was down, and another one took its place."""
+    learning = learner(tmp_path)
+    decision = await router(learning).decide(Query("sql please"), POOL, everyone)
+    learning.forget(decision.id)
+    assert not learning.rate(decision.id, 1.0, "")
