@@ -11,12 +11,13 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal
+from typing import Literal
 
 import httpx
 
 from collegium.errors import CollegiumError, ExpertUnavailable
 from collegium.experts import vllm
+from collegium.experts.engine_log import EngineLog
 from collegium.experts.progress import Progress
 from collegium.experts.vllm import EngineSpec, environment, free_port, is_taken
 
@@ -27,8 +28,7 @@ Listener = Callable[["Status"], Awaitable[None]]
 Command = Callable[[EngineSpec, int], list[str]]
 
 USUAL_START_S = 40.0  # eager mode, 2 cores (measured 25 to 45 s)
-LOG_TAIL_BYTES = 100_000
-MOST_LOG_BYTES = 50_000_000
+LAST_WORDS_S = 1.0
 DRAIN_POLL_S = 0.1
 
 
@@ -90,7 +90,6 @@ class Supervisor:
         self._listener = listener
         self._command = command
         self._patience = patience or Patience()
-        self._log_start = 0
         self._usual_start_s = USUAL_START_S
         self._since = time.monotonic()
         self._changed = asyncio.Condition()
@@ -187,6 +186,9 @@ class Supervisor:
             process = await self._launch(port)
         except OSError as exc:
             return f"the engine can't be started: {exc}", False
+        said = EngineLog(self.log)
+        assert process.stdout is not None
+        capture = asyncio.create_task(said.capture(process.stdout), name=f"log {self.name}")
         try:
             self.incarnation += 1
             base_url = f"http://{host}:{port}"
@@ -198,38 +200,25 @@ class Supervisor:
             ) as http:
                 why = await self._until_ready(process, http)
                 if why is not None:
-                    return f"{why} ({self._last_words()})", False
+                    await asyncio.wait({capture}, timeout=LAST_WORDS_S)
+                    return f"{why} ({said.last_error() or f'see {self.log}'})", False
                 self._usual_start_s = time.monotonic() - self._since
                 await self._become(Status("ready", "ready", base_url, process.pid))
                 why = await self._until_dead(process, http)
                 await self._become(Status("failed", why, ""))  # at once: to end it may take long
                 return why, True
         finally:
-            await asyncio.shield(_end(process, self._patience.stop_grace_s))
+            await asyncio.shield(_end(process, capture, self._patience.stop_grace_s))
 
     async def _launch(self, port: int) -> asyncio.subprocess.Process:
-        with self._open_log() as file:
-            return await asyncio.create_subprocess_exec(
-                *self._command(self.spec, port),
-                env=environment(self.spec),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=file,
-                stderr=file,
-                start_new_session=True,  # its own process group: Ctrl-C is ours to pass on
-            )
-
-    def _open_log(self) -> IO[bytes]:
-        """Open the log, begun anew when it has grown large; a full disk costs the log alone."""
-        try:
-            self.log.parent.mkdir(parents=True, exist_ok=True)
-            if self.log.exists() and self.log.stat().st_size > MOST_LOG_BYTES:
-                self.log.replace(self.log.with_suffix(".1.log"))
-            file = self.log.open("ab")
-        except OSError as exc:
-            log.warning("engine %s runs without a log: %s", self.name, exc)
-            return Path(os.devnull).open("ab")
-        self._log_start = file.tell()
-        return file
+        return await asyncio.create_subprocess_exec(
+            *self._command(self.spec, port),
+            env=environment(self.spec),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,  # its own process group: Ctrl-C is ours to pass on
+        )
 
     async def _until_ready(
         self, process: asyncio.subprocess.Process, http: httpx.AsyncClient
@@ -269,16 +258,6 @@ class Supervisor:
         except CollegiumError as exc:  # a database that is down must not take the engine along
             log.warning("the state of engine %s is not recorded: %s", self.name, exc)
 
-    def _last_words(self) -> str:
-        """The last line of this process's log that looks like an error, to tell people."""
-        with contextlib.suppress(OSError), self.log.open("rb") as file:
-            file.seek(max(self._log_start, file.seek(0, os.SEEK_END) - LOG_TAIL_BYTES))
-            lines = file.read().decode(errors="replace").splitlines()
-            errors = [line.strip() for line in lines if "Error" in line]
-            if errors:
-                return errors[-1][-300:]
-        return f"see {self.log}"
-
 
 async def _healthy(http: httpx.AsyncClient) -> bool:
     try:
@@ -287,13 +266,17 @@ async def _healthy(http: httpx.AsyncClient) -> bool:
         return False
 
 
-async def _end(process: asyncio.subprocess.Process, grace_s: float) -> None:
-    """SIGTERM to the whole group, then SIGKILL for what is left."""
+async def _end(
+    process: asyncio.subprocess.Process, capture: asyncio.Task[None], grace_s: float
+) -> None:
+    """SIGTERM to the whole group, then SIGKILL for what is left; its log ends with it."""
     _signal_group(process.pid, signal.SIGTERM)
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(process.wait(), grace_s)
     _signal_group(process.pid, signal.SIGKILL)
     await process.wait()
+    await asyncio.wait({capture}, timeout=LAST_WORDS_S)
+    capture.cancel()
 
 
 def _signal_group(pid: int, number: signal.Signals) -> None:

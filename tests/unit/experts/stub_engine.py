@@ -85,6 +85,7 @@ def main() -> None:
     if wants("family"):
         child = subprocess.Popen(["sleep", "600"])
         (FOLDER / "family").write_text(str(child.pid))
+    print("stub engine", flush=True)  # noqa: T201
     ThreadingHTTPServer(("127.0.0.1", PORT), Handler).serve_forever()
 
 

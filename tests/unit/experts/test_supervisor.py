@@ -152,12 +152,23 @@ async def test_a_log_that_can_not_be_written_costs_the_log_alone(
     (tmp_path / "logs").write_text("in the way")
     async with stub_engine(tmp_path) as engine:
         await engine.ready()
-    assert "engine stub runs without a log" in caplog.text
+    assert "an engine goes on without its log" in caplog.text
+
+
+async def test_a_full_disk_costs_the_log_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Every write of the engine's output fails; the engine never learns of it."""
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "stub.log").symlink_to("/dev/full")
+    async with stub_engine(tmp_path) as engine:
+        await engine.ready()
+    assert "No space left on device" in caplog.text
 
 
 async def test_a_large_log_is_begun_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The old one is kept beside it."""
-    monkeypatch.setattr("collegium.experts.supervisor.MOST_LOG_BYTES", 100)
+    monkeypatch.setattr("collegium.experts.engine_log.MOST_LOG_BYTES", 100)
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs" / "stub.log").write_text("x" * 200)
     async with stub_engine(tmp_path) as engine:

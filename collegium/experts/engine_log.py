@@ -1,0 +1,63 @@
+"""What an engine says: kept in a file while the disk takes it, and its end in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from pathlib import Path
+from typing import IO
+
+log = logging.getLogger(__name__)
+MOST_LOG_BYTES = 50_000_000
+TAIL_BYTES = 100_000
+CHUNK_BYTES = 65_536
+
+
+class EngineLog:
+    """One process's output. The process writes to a pipe, and so never meets a full disk.
+
+    Given the file itself, vLLM ended with status 1 while it started (measured on a full tmpfs).
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._tail = b""
+        self._warned = False
+
+    async def capture(self, output: asyncio.StreamReader) -> None:
+        """Read to the end of the output, which is the end of all that write to it."""
+        with contextlib.ExitStack() as stack:
+            file = self._opened(stack)
+            while chunk := await output.read(CHUNK_BYTES):
+                self._tail = (self._tail + chunk)[-TAIL_BYTES:]
+                if file is not None:
+                    self._write(file, chunk)
+
+    def last_error(self) -> str | None:
+        """The last line that looks like an error, to tell people."""
+        lines = self._tail.decode(errors="replace").splitlines()
+        errors = [line.strip() for line in lines if "Error" in line and "WARNING" not in line]
+        return errors[-1][-300:] if errors else None
+
+    def _opened(self, stack: contextlib.ExitStack) -> IO[bytes] | None:
+        """The file, begun anew when it has grown large."""
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            if self._path.exists() and self._path.stat().st_size > MOST_LOG_BYTES:
+                self._path.replace(self._path.with_suffix(".1.log"))
+            return stack.enter_context(self._path.open("ab", buffering=0))
+        except OSError as exc:
+            self._warn(exc)
+            return None
+
+    def _write(self, file: IO[bytes], chunk: bytes) -> None:
+        try:
+            file.write(chunk)
+        except OSError as exc:
+            self._warn(exc)
+
+    def _warn(self, problem: OSError) -> None:
+        if not self._warned:
+            log.warning("an engine goes on without its log %s: %s", self._path, problem)
+        self._warned = True
