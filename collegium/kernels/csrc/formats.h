@@ -7,6 +7,7 @@ namespace moe {
 namespace {
 
 struct Plain {
+  using FewDot = void;
   static constexpr int zero = 0;
   static constexpr bool decodes = false, scaled_by_block = false, scaled = false;
   static const uint8_t* decode(const uint8_t* from, const uint8_t*, int64_t, uint8_t*) { return from; }
@@ -31,6 +32,7 @@ struct Int8 : Plain {
 
 struct Int4 {
   using Dot = ByteDot;
+  using FewDot = NibbleDot;  // of at most one tile of rows, from the codes themselves
   static constexpr int zero = 8;
   static constexpr bool decodes = true, scaled_by_block = true, scaled = true;
   static int64_t bytes(int64_t k) { return k * kPanel / 2; }
@@ -41,6 +43,7 @@ struct Int4 {
 };
 
 struct Fp8 {
+  using FewDot = void;
   using Dot = PairDot;
   static constexpr int zero = 0;
   static constexpr bool decodes = true, scaled_by_block = true, scaled = true;
@@ -52,6 +55,7 @@ struct Fp8 {
 };
 
 struct Mxfp4 {
+  using FewDot = void;
   using Dot = PairDot;
   static constexpr int zero = 0;
   static constexpr bool decodes = true, scaled_by_block = false, scaled = false;

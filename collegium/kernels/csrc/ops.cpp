@@ -63,6 +63,9 @@ moe::Matrix matrix(moe::Format f, const Tensor& panels, const Maybe& scales, con
   STD_TORCH_CHECK(panels.dim() == 3 && wide > 0 && block > 0 && block % 16 == 0 &&
                       panels.size(2) == panel_bytes(f, wide),
                   "the panels' size does not fit the format");
+  const bool grouped = f == moe::Format::int4 || f == moe::Format::fp8 || f == moe::Format::mxfp4;
+  STD_TORCH_CHECK(block <= 1024 && (!grouped || wide % block == 0), "a group has at most 1024 elements");
+  STD_TORCH_CHECK(f != moe::Format::fp8 && f != moe::Format::mxfp4 || block == 128, "blocks of 128 K only");
   const bool plain = f == moe::Format::fp32 || f == moe::Format::bf16;
   STD_TORCH_CHECK(plain != scales.has_value(), "scales are missing or not wanted");
   moe::Matrix m{panels.const_data_ptr<uint8_t>(), panels.size(2), panels.size(1), nullptr, 0, nullptr, wide, block};

@@ -124,5 +124,38 @@ struct ByteDot {
   }
 };
 
+// Nibbles taken apart in registers, for few rows: the same integers as by way of decoded bytes.
+struct NibbleDot {
+  template <int R, int C>
+  static void tile(const int8_t* const* a, const uint8_t* panel, int64_t k, float* sums, int column,
+                   const float* scale, bool first, const int32_t* const* row_sums, int64_t block, int zero) {
+    I32 acc[R][C];
+#pragma GCC unroll 6
+    for (int r = 0; r < R; ++r) {
+      const I32 start = iset(-zero * row_sums[r][block]);
+#pragma GCC unroll 4
+      for (int c = 0; c < C; ++c) acc[r][c] = start;
+    }
+    const uint8_t* b = panel + 4 * column;
+    for (int64_t i = 0; i < k; i += 8, b += 4 * kPanel) {
+      Bytes w[C];
+#pragma GCC unroll 4
+      for (int c = 0; c < C; ++c) w[c] = load_bytes(b + 64 * c);
+#pragma GCC unroll 6
+      for (int r = 0; r < R; ++r) {
+        const Bytes x = spread_quad(a[r] + i), y = spread_quad(a[r] + i + 4);
+#pragma GCC unroll 4
+        for (int c = 0; c < C; ++c) acc[r][c] = dot(dot(acc[r][c], low_nibbles(w[c]), x), high_nibbles(w[c]), y);
+      }
+    }
+    F32 sum[R][C];
+#pragma GCC unroll 6
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+      for (int c = 0; c < C; ++c) sum[r][c] = to_float(acc[r][c]);
+    settle(sum, sums, column, scale, first);
+  }
+};
+
 }  // namespace
 }  // namespace moe

@@ -107,6 +107,11 @@ inline Bytes spread_quad(const void* p) {
   std::memcpy(&quad, p, 4);
   return {_mm256_set1_epi32(quad), _mm256_set1_epi32(quad)};
 }
+inline __m256i low_nibbles(__m256i a) { return _mm256_and_si256(a, _mm256_set1_epi8(15)); }
+inline Bytes low_nibbles(Bytes a) { return {low_nibbles(a.a), low_nibbles(a.b)}; }
+inline Bytes high_nibbles(Bytes a) {
+  return {low_nibbles(_mm256_srli_epi16(a.a, 4)), low_nibbles(_mm256_srli_epi16(a.b, 4))};
+}
 // Not vpmaddubsw: a sum of two products of 255 by 127 would saturate.
 inline __m256i dot(__m256i sum, __m256i u, __m256i s) {
   const __m256i even = _mm256_madd_epi16(_mm256_and_si256(u, _mm256_set1_epi16(255)),

@@ -74,6 +74,14 @@ inline Bytes spread_quad(const void* p) {
   EACH_LANE std::memcpy(r.v + 4 * i, p, 4);
   return r;
 }
+inline Bytes low_nibbles(Bytes a) {
+  for (uint8_t& byte : a.v) byte &= 15;
+  return a;
+}
+inline Bytes high_nibbles(Bytes a) {
+  for (uint8_t& byte : a.v) byte >>= 4;
+  return a;
+}
 inline I32 dot(I32 sum, Bytes u, Bytes s) {
   EACH_LANE for (int j = 0; j < 4; ++j) sum.v[i] += int32_t(u.v[4 * i + j]) * int8_t(s.v[4 * i + j]);
   return sum;

@@ -11,6 +11,8 @@ from collegium.errors import KernelMisuse
 from collegium.kernels.moe import layout
 from collegium.kernels.moe.formats import Codes, Format, given, quantised, split
 
+STEP = 16  # of K, in which activations are quantised
+
 
 @dataclass(frozen=True)
 class PackedMatrix:
@@ -69,8 +71,6 @@ def pack(
     form = _format(format)
     if (w13_scale is None) != (w2_scale is None):
         raise KernelMisuse("give the scales of both projections or of none")
-    if group % 8 or group <= 0:
-        raise KernelMisuse(f"group must be a positive multiple of 8, not {group}")
     first = _codes(w13, w13_scale, form, group)
     second = _codes(w2, w2_scale, form, group)
     experts, rows, hidden = first.codes.shape
@@ -96,10 +96,26 @@ def _codes(weights: Tensor, scales: Tensor | None, form: Format, group: int) -> 
     if weights.dim() != 3 or weights.numel() == 0:
         raise KernelMisuse(f"weights must be (experts, rows, K), not {tuple(weights.shape)}")
     if scales is not None:
-        return given(weights, scales, form)
+        codes = given(weights, scales, form)
+        return codes if form is not Format.INT4 else _short_groups(codes)
     if weights.dtype not in (torch.float32, torch.bfloat16, torch.float16):
         raise KernelMisuse(f"weights of {weights.dtype} need their scales")
-    return quantised(weights, form, group)
+    if form is Format.INT4 and (group <= 0 or group % STEP):
+        raise KernelMisuse(f"group must be a positive multiple of {STEP}, not {group}")
+    codes = quantised(weights, form, group)
+    return codes if form is not Format.INT4 else _short_groups(codes)
+
+
+def _short_groups(codes: Codes) -> Codes:
+    """Halve the groups of int4, with their scales twice, until the kernels' buffer holds one."""
+    scales, group = codes.scales, codes.group
+    assert scales is not None
+    while group > layout.WHOLE_BLOCK and group % (2 * STEP) == 0:
+        scales, group = scales.repeat_interleave(2, -1), group // 2
+    if group % STEP or group > layout.WHOLE_BLOCK:
+        raise KernelMisuse(f"int4 groups must be a multiple of {STEP}, not {codes.group}")
+    groups = -(-codes.codes.shape[-1] // group)
+    return Codes(codes.format, codes.codes, scales[..., :groups], group)
 
 
 def _matrix(codes: Codes, bias: Tensor | None, *, gated: bool, interleaved: bool) -> PackedMatrix:

@@ -64,6 +64,17 @@ def test_many_rows_and_deep_sums(isa: Isa, form: Format) -> None:
 
 
 @pytest.mark.parametrize("isa", COMPILED)
+@pytest.mark.parametrize("tokens", [1, 40])
+def test_int4_with_one_scale_a_row(isa: Isa, tokens: int) -> None:
+    """Groups longer than the buffer for decoded codes are cut."""
+    made = layer("int4", experts=2, hidden=4096, inter=32, group=4096)
+    assert made.packed.up.group == 1024
+    x, (ids, weights) = noise(5, tokens, 4096), routed(6, tokens, 2, 2)
+    found, expected = (fused_experts(x, made.packed, ids, weights, isa=i) for i in (isa, Isa.TORCH))
+    assert distance(found, expected) < TOLERANCES[Format.INT4]
+
+
+@pytest.mark.parametrize("isa", COMPILED)
 def test_shared_experts_and_the_residual(isa: Isa) -> None:
     """As the reference adds them."""
     made, shared = layer(), layer(experts=2, inter=32)

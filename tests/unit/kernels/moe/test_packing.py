@@ -94,5 +94,5 @@ def test_what_does_not_fit_is_refused() -> None:
         pack(w13.to(torch.int8), w2, format="int8")
     with pytest.raises(KernelMisuse, match="a bias must be"):
         pack(w13, w2, w13_bias=w2)
-    with pytest.raises(KernelMisuse, match="multiple of 8"):
+    with pytest.raises(KernelMisuse, match="multiple of 16"):
         pack(w13, w2, format="int4", group=20)
