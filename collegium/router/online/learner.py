@@ -23,7 +23,7 @@ Mode = Literal["shadow", "on"]
 REMEMBERED = 10_000
 """Decisions that a rating may still reach; older ones are in the registry, for training."""
 CAREFUL = BanditSettings(alpha=0.02)
-"""On 1,500 queries without change it cost 0.2 points, free exploration 1.4 (docs/guides)."""
+"""On 1,500 queries without change it cost 0.1 points, free exploration 1.4 (docs/guides)."""
 DIMENSIONS = 8
 
 
