@@ -14,10 +14,13 @@ from collegium.errors import ExpertError, ProbeFailed
 from collegium.evals.cells import fingerprint
 from collegium.evals.collect import collect
 from collegium.evals.endpoint import Endpoint
+from collegium.evals.panels.aggregation import Aggregation
 from collegium.experts.enrol import PROBE, Enrolment
 from collegium.experts.pool import Pool
 from collegium.experts.roster import adapter_folder
 from collegium.experts.specialists import TASKS
+from collegium.experts.specialists.tasks.base import Task
+from collegium.registry.expert import AGGREGATION
 from collegium.settings import Settings, load_settings
 
 
@@ -52,14 +55,15 @@ async def profile_expert(name: str, shots: int) -> dict[str, float]:
     answer (Laplace), as a few shots say little.
     """
     settings = load_settings()
-    examples = [e for task in TASKS.values() for e in task.examples("validation", shots)]
+    measured: dict[str, Task] = {**TASKS, AGGREGATION: Aggregation(TASKS)}
+    examples = [e for task in measured.values() for e in task.examples("validation", shots)]
     async with open_registry(settings) as registry:
         expert = await registry.get(name)
         stamp = fingerprint(expert, weights=adapter_folder(expert))
         log = settings.cache_dir / "profiles" / f"{name}.jsonl"
         async with some_service(settings) as url, endpoint(settings, url) as service:
             outcomes = await collect(
-                service.ask, {name: stamp}, examples, TASKS, log, split="validation"
+                service.ask, {name: stamp}, examples, measured, log, split="validation"
             )
         try:
             outcomes.require_complete()
@@ -67,7 +71,8 @@ async def profile_expert(name: str, shots: int) -> dict[str, float]:
             raise ProbeFailed(str(exc)) from exc
         tasks, right = np.array(outcomes.tasks), outcomes.scores[:, 0]
         levels = {
-            task: round((float(right[tasks == task].sum()) + 1) / (shots + 2), 3) for task in TASKS
+            task: round((float(right[tasks == task].sum()) + 1) / (shots + 2), 3)
+            for task in measured
         }
         await registry.update(name, skills=levels)
     return levels

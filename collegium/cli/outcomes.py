@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import httpx
@@ -19,6 +21,9 @@ from collegium.router.forecasting import fingerprint
 from collegium.settings import Settings
 
 CONCURRENCY = 16  # half of what the engine runs at once: it should not queue
+PANEL_CONCURRENCY = 5  # of three members each
+PANELS = "panels-1"
+"""Changes when panels answer otherwise than before: what was kept is then asked again."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,8 @@ class Collected:
     outcomes: Outcomes
     generalist: str
     fingerprints: tuple[str, ...]
+    stamps: tuple[str, ...]
+    """What the cells of each expert are kept under."""
 
 
 async def collect_outcomes(
@@ -41,10 +48,11 @@ async def collect_outcomes(
         raise SetupError("no generalist is enabled; name one: collegium expert update … ")
     examples = [e for task in TASKS.values() for e in task.examples(split, per_task, seed)]
     log = settings.cache_dir / "outcomes" / f"{split}.jsonl"
+    stamps = {e.name: cell_fingerprint(e, weights=adapter_folder(e)) for e in experts}
     try:
         outcomes = await collect(
             service.ask,
-            {e.name: cell_fingerprint(e, weights=adapter_folder(e)) for e in experts},
+            stamps,
             examples,
             TASKS,
             log,
@@ -53,4 +61,21 @@ async def collect_outcomes(
         )
     except httpx.HTTPError as exc:
         raise SetupError(f"the service went away: {exc}") from exc
-    return Collected(outcomes, generalists[0], tuple(map(fingerprint, experts)))
+    prints = tuple(map(fingerprint, experts))
+    return Collected(outcomes, generalists[0], prints, tuple(stamps.values()))
+
+
+async def collect_panels(
+    settings: Settings, service: Endpoint, found: Collected, modes: Sequence[str]
+) -> Outcomes:
+    """Ask a panel of each mode the same questions; it goes on where it was interrupted."""
+    stamp = hashlib.sha256("\0".join((PANELS, *found.stamps)).encode()).hexdigest()[:16]
+    prompts = found.outcomes.prompts
+    return await collect(
+        service.ask,
+        {f"collegium/{mode}": stamp for mode in modes},
+        prompts,
+        TASKS,
+        settings.cache_dir / "outcomes" / "panels.jsonl",
+        concurrency=PANEL_CONCURRENCY,
+    )

@@ -11,6 +11,8 @@ import httpx
 import openai
 import pytest
 
+from collegium.evals.endpoint import Endpoint
+from collegium.registry.expert import AGGREGATION
 from tests.running_service import RunningService
 from tests.service.panel_server import EXPERTS
 from tests.service.panels import panel_service
@@ -255,3 +257,20 @@ def test_another_answer_can_be_preferred(http: httpx.Client) -> None:
     pick = {"decision_id": decision, "verdict": "underpowered", "preferred": "wrong"}
     assert http.post("/v1/feedback", json=pick).status_code == 200
     assert recorded(http, decision)["feedback"][0]["preferred"] == "wrong"
+
+
+async def test_evaluations_ask_panels_as_they_ask_experts(panels: RunningService) -> None:
+    """The answer is the panel's own, the tokens those of all its calls."""
+    async with Endpoint(f"{panels.url}/v1") as endpoint:
+        answer = await endpoint.ask("collegium/vote", QUESTION[0]["content"])
+    assert answer.text.strip() == "42"
+    assert answer.prompt_tokens >= 30
+
+
+def test_a_profile_tells_who_combines(panels: RunningService, http: httpx.Client) -> None:
+    """Aggregation is measured with the other skills; who always says the same combines nothing."""
+    done = panels.cli("expert", "profile", "evil", "--shots", "2", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["skills"][AGGREGATION] == 0.25
+    kept = {e["name"]: e["skills"] for e in http.get("/v1/experts").json()["data"]}
+    assert kept["evil"][AGGREGATION] == 0.25

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from collegium.experts.specialists import ADAPTERS, TASKS
+from collegium.registry.expert import AGGREGATION
 from tests.running_service import RunningService, running_service
 
 pytestmark = pytest.mark.slow
@@ -59,7 +60,7 @@ def test_profile_measures_the_expert_with_marked_questions(
     """An expert that only repeats is measured to know nothing."""
     done = service.cli("expert", "profile", echo, "--shots", "3", "--json")
     assert done.returncode == 0, done.stderr
-    assert set(json.loads(done.stdout)["skills"]) == set(TASKS)
+    assert set(json.loads(done.stdout)["skills"]) == {*TASKS, AGGREGATION}
     assert max(json.loads(done.stdout)["skills"].values()) < 0.5
 
 
