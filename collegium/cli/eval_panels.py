@@ -15,10 +15,16 @@ from collegium.cli.recorded_sets import recorded_options, recorded_sets
 @click.argument("dataset")
 @click.option("--html", type=click.Path(path_type=Path), help="Write a page with the plot.")
 @click.option("--save", type=click.Path(path_type=Path), help="Write panels.json to this folder.")
+@click.option("--cascade-cost", type=click.FloatRange(0), help="Fit a cascade to this mean cost.")
 @recorded_options
 @json_option
 def panels(
-    dataset: str, html: Path | None, save: Path | None, as_json: bool, **recorded: Any
+    dataset: str,
+    html: Path | None,
+    save: Path | None,
+    cascade_cost: float | None,
+    as_json: bool,
+    **recorded: Any,
 ) -> None:
     """Replay votes and cascades on recorded answers, and judge when they pay.
 
@@ -42,7 +48,7 @@ def panels(
     def progress(name: str) -> Any:
         return lambda rows: tqdm(rows, desc=name, unit="query", mininterval=1.0, leave=False)
 
-    report = study(data, texts, seed=recorded["seed"], progress=progress)
+    report = study(data, texts, cascade_cost=cascade_cost, seed=recorded["seed"], progress=progress)
     options = f"--router {recorded['router']} --seed {recorded['seed']}"
     made = provenance(
         f"collegium eval panels {dataset} {options}", recorded["seed"], {"test": report.test}

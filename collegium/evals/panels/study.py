@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from collegium.errors import SetupError
 from collegium.evals.arrays import Floats, Ints
 from collegium.evals.bootstrap import Bootstrap, Interval
 from collegium.evals.panels.replay import Played, Progress, Replay, Texts, Way
@@ -51,6 +52,17 @@ class Point:
 
 
 @dataclass(frozen=True)
+class Fitted:
+    """The cascade for a cost target: the most accurate on training rows that keeps it there."""
+
+    name: str
+    target_usd: float
+    train_cost_usd: float
+    test_cost_usd: float
+    test_accuracy: Interval
+
+
+@dataclass(frozen=True)
 class Study:
     """A set's points, and how far `auto` lies from the hull of everything that is fixed."""
 
@@ -58,13 +70,19 @@ class Study:
     train: int
     test: int
     points: tuple[Point, ...]
+    cascade: Fitted | None
     auto_over_hull: dict[str, Interval]
     """By auto's point: its accuracy less that of the fixed ways' hull for the same money."""
     profiles: Profiles
 
 
 def study(
-    data: Recorded, texts: Texts, *, seed: int = 0, progress: Callable[[str], Progress]
+    data: Recorded,
+    texts: Texts,
+    *,
+    cascade_cost: float | None = None,
+    seed: int = 0,
+    progress: Callable[[str], Progress],
 ) -> Study:
     """Play all ways on the training rows, learn when which pays, judge on the test rows."""
     train, test = _answered(data, data.train), _answered(data, data.test)
@@ -79,7 +97,24 @@ def study(
     columns += [
         _auto(learnt, judged, best[train], best[test], price, seed=seed) for price in PRICES
     ]
-    return _judged(data.name, len(train), columns, profiles, seed=seed)
+    fitted = None
+    if cascade_cost is not None:
+        fitted = fitted_cascade(learnt, judged, cascade_cost, seed=seed)
+    return _judged(data.name, len(train), columns, profiles, fitted, seed=seed)
+
+
+def fitted_cascade(
+    learnt: dict[Way, Played], judged: dict[Way, Played], target_usd: float, *, seed: int
+) -> Fitted:
+    """Fit threshold and members' cap to a mean cost; a SetupError says the least that is needed."""
+    costs = {w: float(p.costs.mean()) for w, p in learnt.items() if w.mode == "cascade"}
+    within = [way for way, cost in costs.items() if cost <= target_usd]
+    if not within:
+        least = min(costs.values())
+        raise SetupError(f"no cascade costs ${target_usd:g} a query; the cheapest ${least:.6f}")
+    best = max(within, key=lambda way: (learnt[way].scores.mean(), -costs[way]))
+    scores = Bootstrap(judged[best].scores[:, None], seed=seed).mean(0)
+    return Fitted(best.name, target_usd, costs[best], float(judged[best].costs.mean()), scores)
 
 
 @dataclass(frozen=True)
@@ -167,7 +202,13 @@ def _routed(data: Recorded, rows: Ints, known: Floats, tolerance: float) -> _Col
 
 
 def _judged(
-    name: str, train: int, columns: Sequence[_Column], profiles: Profiles, *, seed: int
+    name: str,
+    train: int,
+    columns: Sequence[_Column],
+    profiles: Profiles,
+    fitted: Fitted | None,
+    *,
+    seed: int,
 ) -> Study:
     table = np.stack([c.played.scores for c in columns] + [c.played.costs for c in columns], axis=1)
     bootstrap, n = Bootstrap(table, seed=seed), len(columns)
@@ -195,7 +236,7 @@ def _judged(
         for index, column in enumerate(columns)
     )
     hull = {columns[int(i)].name: over(int(i), fixed) for i in np.flatnonzero(kinds == "auto")}
-    return Study(name, train, len(table), points, hull, profiles)
+    return Study(name, train, len(table), points, fitted, hull, profiles)
 
 
 def hull_at(accuracy: Floats, cost: Floats, at: Floats) -> Floats:

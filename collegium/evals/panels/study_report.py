@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from collegium.evals.bootstrap import Interval
-from collegium.evals.panels.study import Point, Study
+from collegium.evals.panels.study import Fitted, Point, Study
 from collegium.evals.provenance import Provenance
 from collegium.evals.report_parts import document, figure, html_table, line, section
 from collegium.evals.svg import ACCENT, INK, MUTED, PLAIN, drawing, inline_svg, panels
@@ -55,6 +55,18 @@ def verdict(study: Study) -> str:
         f"against single routing {_count(fixed, 'over_routing', +1)} win and "
         f"{_count(fixed, 'over_routing', -1)} lose (95 % intervals). `auto` {auto} the hull of the "
         f"fixed ways within the interval. {study.test} test queries, profiles from {study.train}."
+        f"{_fitted(study.cascade)}"
+    )
+
+
+def _fitted(cascade: Fitted | None) -> str:
+    if cascade is None:
+        return ""
+    found = cascade.test_accuracy
+    return (
+        f" For ${cascade.target_usd:g} a query: {cascade.name}, ${cascade.train_cost_usd:.6f} in "
+        f"training, ${cascade.test_cost_usd:.6f} and {found.estimate:.1%} [{found.low:.1%}, "
+        f"{found.high:.1%}] on the test queries."
     )
 
 

@@ -22,7 +22,7 @@ UNKNOWN = 0.5
 class Confidence:
     """P(right) = logistic(intercept + forecast * logit(forecast) + tokens * logit(token chance)).
 
-    The default believes the forecast and nothing else; `collegium eval panels` fits the rest.
+    The default believes the forecast and nothing else; a router's `panels.json` may say otherwise.
     """
 
     intercept: float = 0.0

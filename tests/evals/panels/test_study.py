@@ -6,8 +6,15 @@ import numpy as np
 import pytest
 
 from collegium.errors import SetupError
-from collegium.evals.panels.replay import Replay, Texts, Way, read_responses
-from collegium.evals.panels.study import SINGLE, Study, error_correlations, hull_at, study
+from collegium.evals.panels.replay import Played, Replay, Texts, Way, read_responses
+from collegium.evals.panels.study import (
+    SINGLE,
+    Study,
+    error_correlations,
+    fitted_cascade,
+    hull_at,
+    study,
+)
 from collegium.evals.panels.study_report import table, to_dict, verdict
 from collegium.evals.provenance import provenance
 from collegium.evals.recorded import Recorded
@@ -71,8 +78,8 @@ def test_the_hull_mixes_the_ways_around_the_money() -> None:
 @pytest.fixture(scope="module")
 def judged() -> Study:
     """The study of the toy world."""
-    data, texts = world()
-    return study(data, texts, progress=lambda _: iter)
+    data, texts = world(240)
+    return study(data, texts, cascade_cost=15.0, progress=lambda _: iter)
 
 
 def test_auto_lies_on_the_hull_and_pays_for_itself(judged: Study) -> None:
@@ -83,11 +90,22 @@ def test_auto_lies_on_the_hull_and_pays_for_itself(judged: Study) -> None:
     assert frugal.cost_usd < dear.cost_usd
 
 
+def test_a_cascade_is_fitted_to_a_cost(judged: Study) -> None:
+    """It keeps the target where it was fitted and about keeps it elsewhere; too little is told."""
+    assert judged.cascade is not None
+    assert judged.cascade.train_cost_usd <= 15.0
+    assert judged.cascade.test_cost_usd < 16.5
+    way = Way("cascade", 3, None, 0.8)
+    played = {way: Played(np.ones(5), np.full(5, 2.0))}
+    with pytest.raises(SetupError, match=r"the cheapest \$2\.0"):
+        fitted_cascade(played, played, 1.0, seed=0)
+
+
 def test_the_report_says_what_was_found(judged: Study) -> None:
     """Every way is in the table, the JSON and the sentence count them."""
     made = provenance("command", 0, {})
     assert len(table(judged)) == len(judged.points) + 1
-    assert to_dict(judged, made)["test"] == 300
+    assert to_dict(judged, made)["test"] == 120
     assert "fixed panels" in verdict(judged)
 
 
