@@ -74,7 +74,8 @@ async def answer_of(
         terms = terms_of(body, caller, arrived, decision)
         if found.mode != "single":
             return PanelAnswer(service, decision, found, query, terms)
-        return Answer(service, decision, [found.panel.members[0].expert], terms)
+        alone = next(e for e in await service.experts() if e.name == decision.expert)
+        return Answer(service, decision, [alone], terms)
     decision, candidates = await decide(service, query, session)
     if not (decision.policy != "named" if body.routing.failover is None else body.routing.failover):
         candidates = candidates[:1]

@@ -43,7 +43,10 @@ async def planned(service: Service, query: Query, wish: Wish) -> tuple[Decision,
     tokens = query.prompt_tokens or 1
     found = plan(wish, decision, await service.experts(), limits, service.profiles, tokens)
     if found.mode == "single":
-        return replace(decision, reason=found.reason, requested_model=name), found
+        if limits.min_quality is not None:  # one expert has to be good enough by itself
+            decision, _ = await decide(service, replace(query, requested_model=routed), None)
+        reason = f"{decision.reason} {found.reason}"
+        return replace(decision, reason=reason, requested_model=name), found
     whole = replace(
         decision,
         expert=found.forecast.expert,

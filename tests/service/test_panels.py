@@ -241,6 +241,12 @@ def test_auto_asks_one_expert_where_no_gain_was_measured(http: httpx.Client) -> 
     assert "One expert answers" in answer["collegium"]["decision"]["reason"]
 
 
+def test_one_expert_has_to_be_good_enough_by_itself(http: httpx.Client) -> None:
+    """Where `auto` asks no panel, a floor under the quality holds for the single answer."""
+    words = refused(http, routing={"aggregate": "auto", "min_quality": 0.97})
+    assert "min_quality" in words
+
+
 def test_a_plan_can_be_seen_without_asking(http: httpx.Client) -> None:
     """/v1/route shows members, aggregator and what the whole is expected to take."""
     routing = {"aggregate": "moa", "experts_allow": ["right", "also", "wrong"]}

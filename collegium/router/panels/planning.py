@@ -121,7 +121,7 @@ class _Planner:
             if (found := self._measured(profile)) is not None:
                 return found
         why = "no gain is expected of a panel here" if measured else "no panel was measured here"
-        return self._single(f"{self._decision.reason} One expert answers: {why}.")
+        return self._single(f"One expert answers: {why}.")
 
     def _measured(self, profile: Profile) -> Plan | None:
         options = self._wish.options
