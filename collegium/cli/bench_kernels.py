@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collegium.evals.bench_kernels import KernelBench
 
 # Here as well as in evals: help imports no torch, and a test compares them.
-SHAPES = ("goals", "qwen3-30b-a3b", "mixtral", "embedded")
+SHAPES = ("goals", "quarter", "qwen3-30b-a3b", "mixtral", "embedded")
 FORMATS = ("bf16", "int8", "int4", "fp8")
 
 

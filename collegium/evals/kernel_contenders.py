@@ -37,6 +37,7 @@ class Shape:
 
 SHAPES = (
     Shape("goals", 64, 2048, 1024, 8),  # of issue 6; OLMoE's size as well
+    Shape("quarter", 16, 2048, 1024, 8),  # of the goals' experts, for small machines
     Shape("qwen3-30b-a3b", 128, 2048, 768, 8),
     Shape("mixtral", 8, 4096, 14336, 2),
     Shape("embedded", 4, 576, 1536, 2),  # SmolLM2-135M's feed-forward, four times
