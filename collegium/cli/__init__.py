@@ -17,7 +17,7 @@ COMMANDS = {
     "doctor": "Check this machine and say what is missing.",
     "eval": "Measure experts and routing.",
     "expert": "Register, show and change experts.",
-    "router": "Train, calibrate and explain the router.",
+    "router": "Train, judge, calibrate and explain the router.",
     "serve": "Start the service and its engines.",
 }
 """Each command with its help; it lives in the module `collegium.cli.<name>`."""

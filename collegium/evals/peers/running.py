@@ -18,6 +18,7 @@ from collegium.evals.peers.environment import Environments
 from collegium.evals.peers.exchange import ANSWER, Task, read_answer, write_task
 from collegium.evals.routing.choosing import Choice
 from collegium.evals.routing.lessons import Exam, Lesson, Peer
+from collegium.experts.vllm import as_child
 
 LIMIT_S = 600
 """Seconds that a router may take to learn and to route one fold of a set."""
@@ -128,7 +129,7 @@ def visiting(
                 adapter = f"collegium.evals.peers.adapters.{package.adapter}"
                 # -P: the folder it runs in is not searched for modules.
                 command = [str(environments.python(package)), "-P", "-m", adapter]
-                workers[package.name] = Worker(command)
+                workers[package.name] = Worker(as_child(command))  # it ends when we are killed
                 stack.callback(workers[package.name].close)
             visitor = Visitor(name, router, workers[package.name], seed, limit_s)
             found[name] = Peer(visitor, f"{package.name} {package.version}", package.pairs_only)
