@@ -53,11 +53,12 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_same_greedy_tokens_as_stock_vllm(models: Path, dtype: str, tolerance: float) -> None:
     """On every kind of model, token by token, with the log-probabilities of the stock path."""
     stock, ours = said(models, "off", dtype, "eager"), said(models, "force", dtype, "eager")
-    assert set(stock) == set(ours) == KINDS
-    for kind in KINDS:
+    assert set(stock) == set(ours) == (KINDS if dtype == "float32" else {"mixtral"})
+    for kind in stock:
         assert stock[kind]["experts"] == "CPUUnquantizedExperts"
         assert ours[kind]["experts"] == "CollegiumExperts"
-        assert len(set(stock[kind]["tokens"][2])) > 3  # no loop that anything would match
+        # Not all of it a loop that anything would match.
+        assert sum(len(set(tokens)) for tokens in stock[kind]["tokens"]) > 8
         for mine, theirs in zip(ours[kind]["logprobs"], stock[kind]["logprobs"], strict=True):
             np.testing.assert_allclose(mine, theirs, atol=tolerance)
         if dtype == "float32":  # in bfloat16 two tokens may tie
