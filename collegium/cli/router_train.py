@@ -44,10 +44,11 @@ def train(
 
     if options["whole"] and not datasets:
         raise click.UsageError("--all is for data sets: name one")
+    per_task = options.pop("per_task")
     if datasets or recorded:
         fitted = _on_records(datasets, recorded=recorded, **options)
     else:
-        fitted = asyncio.run(_on_pool(options["per_task"], options["seed"], options["data"]))
+        fitted = asyncio.run(_on_pool(per_task, options["seed"], options["data"]))
     save(fitted, out)
     if as_json:
         return print_json({"out": str(out), **fitted.card})
@@ -65,9 +66,8 @@ def _on_records(
     whole: bool,
     seed: int,
     data: Path | None,
-    per_task: int,
 ) -> Any:
-    """Fit on sets, rated decisions or both; `per_task` is the pool's and does not count here."""
+    """Fit on sets, rated decisions or both."""
     from collegium.evals.learning import joined, recorded_set
     from collegium.evals.routing.sources import set_folder
     from collegium.router.training import fit_router

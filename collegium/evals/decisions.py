@@ -9,7 +9,7 @@ import numpy as np
 from collegium.errors import SetupError
 from collegium.evals.arrays import Floats
 from collegium.evals.calibration import calibration
-from collegium.evals.learning import verdict_score
+from collegium.evals.learning import is_panel, verdict_score
 from collegium.registry.decisions import LoggedDecision
 
 FEWEST_RATINGS = 20
@@ -57,7 +57,7 @@ def decisions_report(log: Sequence[LoggedDecision]) -> DecisionsReport:
         raise SetupError("the registry has no recorded decisions yet: ask the service something")
     names = sorted({entry.decision.expert for entry in log})
     judged = [
-        entry for entry in log if entry.feedback and _chosen(entry).get("quality") is not None
+        e for e in log if e.feedback and _as_chosen(e) and _chosen(e).get("quality") is not None
     ]
     found = None
     if len(judged) >= FEWEST_RATINGS:
@@ -74,8 +74,9 @@ def decisions_report(log: Sequence[LoggedDecision]) -> DecisionsReport:
 
 
 def _expert(name: str, log: Sequence[LoggedDecision]) -> ExpertRecord:
-    answered = [e for e in log if e.outcome is not None and e.outcome.status == "ok"]
-    rated = [entry for entry in log if entry.feedback]
+    own = [entry for entry in log if _as_chosen(entry)]
+    answered = [e for e in own if e.outcome is not None and e.outcome.status == "ok"]
+    rated = [entry for entry in own if entry.feedback]
     spent = np.array([(e.outcome.cost_usd if e.outcome else 0) or 0.0 for e in answered])
     foreseen = np.array([_chosen(e).get("cost_usd") or 0.0 for e in answered])
     took = np.array([(e.outcome.latency_ms if e.outcome else 0) or np.nan for e in answered])
@@ -91,6 +92,11 @@ def _expert(name: str, log: Sequence[LoggedDecision]) -> ExpertRecord:
         cost_ratio=float(spent.sum() / foreseen.sum()) if foreseen.sum() > 0 else None,
         latency_ratio=_median(took / expected),
     )
+
+
+def _as_chosen(entry: LoggedDecision) -> bool:
+    """Whether the chosen expert answered, alone: else its forecast is of another's answer."""
+    return entry.answered_by == entry.decision.expert and not is_panel(entry)
 
 
 def _median(values: Floats) -> float | None:

@@ -46,8 +46,8 @@ def _written(problem: Problem, extras: Mapping[str, Floats], unknown: Floats) ->
 
 
 def rated(log: Sequence[LoggedDecision]) -> tuple[LoggedDecision, ...]:
-    """The decisions that a router can learn from: with a prompt, and rated by somebody."""
-    rows = tuple(entry for entry in log if entry.feedback and entry.decision.prompt)
+    """The decisions that a router can learn from: of one expert, with a prompt, and rated."""
+    rows = tuple(e for e in log if e.feedback and e.decision.prompt and not is_panel(e))
     if len(rows) < FEWEST:
         raise SetupError(
             f"{len(rows)} recorded decisions have a prompt and a rating; at least {FEWEST} are "
@@ -103,6 +103,11 @@ def joined(parts: Sequence[Measured]) -> Measured:
         tokens=table("tokens"),
         latency_s=table("latency_s"),
     )
+
+
+def is_panel(entry: LoggedDecision) -> bool:
+    """Whether several experts made the answer: its rating is no single expert's."""
+    return entry.outcome is not None and bool(entry.outcome.calls)
 
 
 def verdict_score(entry: LoggedDecision) -> float:

@@ -5,19 +5,18 @@ from __future__ import annotations
 import secrets
 from dataclasses import asdict
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 
 from collegium.experts.client import Json
 from collegium.registry.decisions import VERDICT_SCORES, FeedbackRecord
-from collegium.web.dependencies import ServiceDep
+from collegium.web.dependencies import ADMINISTRATOR, CallerDep, ServiceDep
 from collegium.web.schemas import FeedbackRequest
-from collegium.web.service import Service
 
 routes = APIRouter()
 
 
 @routes.post("/v1/feedback")
-async def feedback(request: Request, body: FeedbackRequest, service: ServiceDep) -> Json:
+async def feedback(body: FeedbackRequest, service: ServiceDep, caller: CallerDep) -> Json:
     """Record what a person thought of a decision, and let it teach."""
     record = FeedbackRecord(
         id=f"fb_{secrets.token_hex(12)}",
@@ -27,20 +26,10 @@ async def feedback(request: Request, body: FeedbackRequest, service: ServiceDep)
         preferred=body.preferred,
     )
     await service.log.feedback(record)
-    source = await _source(request, service, body.decision_id)
-    service.rate(body.decision_id, VERDICT_SCORES[body.verdict], source)
+    operator = caller == ADMINISTRATOR or service.settings.api_key is None
+    # Only a key tells callers apart for sure: anybody can make up another session.
+    service.rate(body.decision_id, VERDICT_SCORES[body.verdict], "" if operator else caller)
     return {"id": record.id, "decision_id": record.decision_id, "verdict": record.verdict}
-
-
-async def _source(request: Request, service: Service, decision_id: str) -> str:
-    """Whose rating it is: online learning caps what one source can do.
-
-    Without an API key only this machine's users reach us, and they are the operator ("").
-    """
-    if service.settings.api_key is None or service.learner is None:
-        return ""
-    session = (await service.log.get(decision_id)).decision.session
-    return session or (request.client.host if request.client else "unknown")
 
 
 @routes.get("/v1/decisions/{decision_id}")

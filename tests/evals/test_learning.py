@@ -6,6 +6,7 @@ import csv
 import gzip
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -128,6 +129,19 @@ def test_decisions_tell_how_good_the_forecasts_are() -> None:
     assert expert.latency_ratio == pytest.approx(2.0)
     assert report.ece is not None
     assert report.brier == pytest.approx(0.75 * 0.04 + 0.25 * 0.64)
+
+
+def test_an_answer_of_others_says_nothing_of_the_chosen_expert() -> None:
+    """Who took its place, or a panel, is neither compared with its forecast nor learnt from."""
+    entry = logged(0, verdicts=["failed"])
+    assert entry.outcome is not None
+    taken_over = replace(entry, outcome=replace(entry.outcome, expert="other"))
+    panel = replace(entry, outcome=replace(entry.outcome, calls=[{"expert": "poet"}]))
+    report = decisions_report([taken_over, panel])
+    assert (report.decisions, report.experts[0].rated, report.experts[0].good) == (2, 0, None)
+    others = [logged(i, verdicts=["good_fit"]) for i in range(1, 21)]
+    assert len(rated([panel, *others])) == 20
+    assert len(rated([taken_over, *others])) == 21
 
 
 def test_few_ratings_tell_no_calibration() -> None:

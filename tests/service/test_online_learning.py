@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -17,6 +19,9 @@ pytestmark = pytest.mark.slow
 ROUNDS = 300
 KNOWN = [n for n in range(40) if n % 4]
 """The set's training part: what is not in it may be unfamiliar, and that is not for learning."""
+
+
+KEY, CALLER = "the-operators-key", "one-callers-key"
 
 
 @pytest.fixture
@@ -33,32 +38,54 @@ def learning_service(
         "COLLEGIUM_EMBEDDED": "false",
         "COLLEGIUM_ROUTER_DIR": str(tmp_path / "router"),
         "COLLEGIUM_ONLINE_LEARNING": "on",
+        "COLLEGIUM_API_KEY": KEY,
+        "COLLEGIUM_CALLER_KEYS": json.dumps({"caller": CALLER}),
     }
     with running_service(tmp_path / "data", **settings) as service:
         for name in ("lister", "poet"):
             expert = {"name": name, "kind": "openai", "model": "echo-1", "base_url": echo_url}
-            httpx.post(f"{service.url}/v1/experts", json=expert, timeout=60).raise_for_status()
+            with client(service, KEY) as http:
+                http.post("/v1/experts", json=expert).raise_for_status()
         yield service
 
 
-def test_ratings_move_traffic_away_from_who_got_worse(learning_service: RunningService) -> None:
-    """Lists go to `lister` until people say that its answers fail; odds and policy are kept."""
-    with httpx.Client(base_url=learning_service.url, timeout=60) as http:
-        experts, policies = [], []
-        for i in range(ROUNDS):
-            number = KNOWN[i % len(KNOWN)]
-            said = {"role": "user", "content": f"lists about the number {number}, please"}
-            answer = http.post("/v1/chat/completions", json={"messages": [said]}).json()
-            decision = answer["collegium"]["decision"]
-            assert 0 < decision["propensity"] <= 1
-            verdict = "good_fit" if answer["model"] == "poet" else "failed"
-            rating = {"decision_id": decision["id"], "verdict": verdict}
-            assert http.post("/v1/feedback", json=rating).status_code == 200
-            experts.append(answer["model"])
-            policies.append(decision["policy"])
-        kept = http.get(f"/v1/decisions/{decision['id']}").json()
-    assert experts[:10].count("lister") >= 9
-    assert experts[-50:].count("poet") > 40
-    assert "online" in policies
-    assert kept["decision"]["propensity"] == pytest.approx(decision["propensity"])
+def client(service: RunningService, key: str) -> httpx.Client:
+    """Somebody with a key."""
+    headers = {"Authorization": f"Bearer {key}"}
+    return httpx.Client(base_url=service.url, headers=headers, timeout=60)
+
+
+def rate(http: httpx.Client, rounds: int) -> list[dict[str, Any]]:
+    """Ask for lists, and say that only the poet's are good, each time from another session."""
+    decisions = []
+    for i in range(rounds):
+        said = {
+            "role": "user",
+            "content": f"lists about the number {KNOWN[i % len(KNOWN)]}, please",
+        }
+        session = {"x-session-id": f"session {i}"}
+        body = {"messages": [said]}
+        answer = http.post("/v1/chat/completions", json=body, headers=session).json()
+        decision = answer["collegium"]["decision"]
+        assert 0 < decision["propensity"] <= 1
+        verdict = "good_fit" if answer["model"] == "poet" else "failed"
+        rating = {"decision_id": decision["id"], "verdict": verdict}
+        assert http.post("/v1/feedback", json=rating, headers=session).status_code == 200
+        decisions.append(decision)
+    return decisions
+
+
+def test_the_operators_ratings_move_traffic_and_one_callers_do_not(
+    learning_service: RunningService,
+) -> None:
+    """A key counts as one source, whatever sessions it makes up; odds and policy are kept."""
+    with client(learning_service, CALLER) as http:
+        flood = [decision["expert"] for decision in rate(http, ROUNDS)]
+    assert flood[-100:].count("lister") > 80
+    with client(learning_service, KEY) as http:
+        taught = rate(http, ROUNDS)
+        kept = http.get(f"/v1/decisions/{taught[-1]['id']}").json()
+    assert [decision["expert"] for decision in taught[-50:]].count("poet") > 40
+    assert "online" in {decision["policy"] for decision in taught}
+    assert kept["decision"]["propensity"] == pytest.approx(taught[-1]["propensity"])
     assert (learning_service.data_dir / "online" / "bandit.json").is_file()
