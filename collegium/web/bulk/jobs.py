@@ -89,7 +89,7 @@ class BulkJobs:
         except (CollegiumError, OSError) as exc:  # a full disk, a database that is down
             log.error("bulk job %s waits %.0f s: %s", record.id, AFTER_FAILURE_S, exc)
             await asyncio.sleep(AFTER_FAILURE_S)
-        except Exception:
+        except Exception:  # the outermost handler of a job: the next one goes on
             log.exception("bulk job %s failed", record.id)
             await self._give_up(record.id)
         finally:
