@@ -10,6 +10,7 @@ from torch import Tensor
 from collegium.errors import KernelMisuse
 from collegium.kernels.moe import layout
 from collegium.kernels.moe.formats import Codes, Format, given, quantised, split
+from collegium.kernels.moe.memory import in_huge_pages
 
 STEP = 16  # of K, in which activations are quantised
 
@@ -132,9 +133,10 @@ def _matrix(codes: Codes, bias: Tensor | None, *, gated: bool, interleaved: bool
         None if codes.scales is None else arranged(codes.scales),
         codes.group,
     )
+    scales = layout.scale_panels(in_order)
     return PackedMatrix(
-        layout.to_panels(in_order.codes, codes.format, codes.group),
-        layout.scale_panels(in_order),
+        in_huge_pages(layout.to_panels(in_order.codes, codes.format, codes.group)),
+        None if scales is None else in_huge_pages(scales),
         None if bias is None else split(arranged(bias.float()), 1, -1, layout.PANEL).contiguous(),
         rows,
         wide,
