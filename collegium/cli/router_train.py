@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 BACKGROUND_SETS = {"clinc150": 300, "llmrouter9": 250, "routellm2": 200, "mmlupro28": 150}
 """Shared sets, and how many of their prompts stand for all that no specialist was taught."""
+PER_TASK = 60
 FAMILIAR = 200
 """Questions a task that show which queries are familiar; this needs no answers."""
 
@@ -25,7 +26,7 @@ FAMILIAR = 200
 @click.argument("datasets", metavar="[DATASET]…", nargs=-1)
 @click.option("--recorded", is_flag=True, help="Learn from the registry's rated decisions.")
 @click.option("--all", "whole", is_flag=True, help="Learn from the sets' test parts as well.")
-@click.option("--per-task", type=click.IntRange(5, 2000), default=60, help="Questions a task.")
+@click.option("--per-task", type=click.IntRange(5, 2000), help="Questions a task [default: 60].")
 @click.option("--seed", default=0, help="Which questions, background and training parts.")
 @click.option("--data", type=click.Path(path_type=Path), help="Folder of the shared data sets.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
@@ -45,10 +46,12 @@ def train(
     if options["whole"] and not datasets:
         raise click.UsageError("--all is for data sets: name one")
     per_task = options.pop("per_task")
+    if per_task and (datasets or recorded):
+        raise click.UsageError("--per-task is for the pool: leave it out with sets or --recorded")
     if datasets or recorded:
         fitted = _on_records(datasets, recorded=recorded, **options)
     else:
-        fitted = asyncio.run(_on_pool(per_task, options["seed"], options["data"]))
+        fitted = asyncio.run(_on_pool(per_task or PER_TASK, options["seed"], options["data"]))
     save(fitted, out)
     if as_json:
         return print_json({"out": str(out), **fitted.card})

@@ -93,7 +93,7 @@ class Enrolment:
             report = await self.probe(expert)
             await self._engines.describe(engine)
             await self._registry.add(expert)
-        except BaseException:
+        except BaseException:  # also when cancelled: no engine runs that nobody knows
             await self._fleet.end(engine.name)
             await self._engines.forget(engine.name)
             raise

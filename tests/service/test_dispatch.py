@@ -99,9 +99,10 @@ def until_waiting(service: RunningService, expert: str, requests: int) -> None:
     """Return when so many requests wait for an expert."""
     gauge = f'collegium_queue_depth{{expert="{expert}"}} {requests:.1f}'
     deadline = time.monotonic() + 60
-    while gauge not in httpx.get(f"{service.url}/metrics").text.splitlines():
-        assert time.monotonic() < deadline, f"not {requests} requests waited"
-        time.sleep(0.05)
+    with httpx.Client(base_url=service.url, timeout=60) as http:
+        while gauge not in http.get("/metrics").text.splitlines():
+            assert time.monotonic() < deadline, f"not {requests} requests waited"
+            time.sleep(0.05)
 
 
 def said(lines: list[str]) -> tuple[str, dict[str, Any] | None, bool]:
@@ -214,13 +215,16 @@ def test_callers_share_an_expert_and_may_not_change_it(tmp_path: Path) -> None:
             assert answer.status_code == 200
 
         async def both() -> None:
-            # The first keeps the only slot until all the others wait, however slow the machine is.
-            async with httpx.AsyncClient(base_url=service.url, timeout=60) as http:
-                asks = [asyncio.create_task(one(http, "shop", 0, 8.0))]
-                asks += [asyncio.create_task(one(http, "shop", n, 0.01)) for n in range(1, 40)]
+            # One keeps the only slot until all the others wait, however slow the machine is.
+            async with httpx.AsyncClient(base_url=service.url, timeout=120) as http:
+                first = asyncio.create_task(one(http, "shop", 0, 1000.0))
+                while "shop-0" not in await asyncio.to_thread(lambda: a.stats()["asked"]):
+                    await asyncio.sleep(0.05)
+                asks = [asyncio.create_task(one(http, "shop", n, 0.01)) for n in range(1, 40)]
                 await asyncio.to_thread(until_waiting, service, "a", 39)
                 asks += [asyncio.create_task(one(http, "desk", n, 0.01)) for n in range(4)]
                 await asyncio.to_thread(until_waiting, service, "a", 43)
+                first.cancel()  # hanging up frees the slot
                 await asyncio.gather(*asks)
 
         asyncio.run(both())

@@ -67,7 +67,7 @@ class Attempts:
             chunks = self._pool.stream(expert, body, terms)
             try:
                 return await anext(chunks, None), chunks
-            except BaseException:
+            except BaseException:  # also when cancelled: the expert must stop
                 await _close(chunks)
                 raise
 

@@ -77,7 +77,7 @@ class Dispatcher:
             await breakers.enter(spot.circuit, expert.name)
             try:
                 yield turn
-            except BaseException as exc:
+            except BaseException as exc:  # also when cancelled: a probe must be let go
                 await asyncio.shield(_note(breakers, spot.circuit, exc))
                 raise
             pace.served(time.monotonic() - started)
