@@ -255,8 +255,8 @@ class Supervisor:
             return
         try:
             await self._listener(status)
-        except CollegiumError as exc:  # a database that is down must not take the engine along
-            log.warning("the state of engine %s is not recorded: %s", self.name, exc)
+        except CollegiumError as exc:  # whoever listens must not take the engine along
+            log.warning("nobody was told the state of engine %s: %s", self.name, exc)
 
 
 async def _healthy(http: httpx.AsyncClient) -> bool:

@@ -1,17 +1,13 @@
-"""What the engines last said of themselves."""
+"""The engines that are ours to run. How they are is asked of the process that runs them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Literal
+from dataclasses import dataclass
 
 from sqlalchemy import delete, select
 
 from collegium.registry.database import Database
-from collegium.registry.tables import EngineDescriptionRow, EngineRow, from_row, to_columns
-
-State = Literal["starting", "ready", "failed", "stopped"]
+from collegium.registry.tables import EngineDescriptionRow, from_row, to_columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,31 +27,14 @@ class EngineDescription:
     """More options of vLLM, between spaces."""
 
 
-@dataclass(frozen=True, slots=True)
-class EngineReport:
-    """One engine's state; `detail` is for people."""
-
-    name: str
-    base_url: str
-    model: str
-    state: State
-    pid: int | None = None
-    detail: str = ""
-    updated_at: datetime = field(default_factory=lambda: datetime.now(UTC))
-
-
 class EngineRegistry:
-    """The engines that are described, and the last report of each engine."""
+    """What each engine needs to run."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def report(self, report: EngineReport) -> None:
-        """Write the report over the engine's last one."""
-        await self._database.write(self._database.upsert(EngineRow), to_columns(report))
-
     async def describe(self, engine: EngineDescription) -> None:
-        """Keep what an engine needs to run."""
+        """Keep what an engine needs, in place of what was kept before."""
         upsert = self._database.upsert(EngineDescriptionRow)
         await self._database.write(upsert, to_columns(engine))
 
@@ -67,21 +46,7 @@ class EngineRegistry:
             return tuple(sorted(engines, key=lambda engine: engine.name))
 
     async def forget(self, name: str) -> None:
-        """Forget an engine, and what it last said."""
+        """Forget an engine."""
         async with self._database.transaction() as session:
-            for table in (EngineDescriptionRow, EngineRow):
-                await session.execute(delete(table).where(table.name == name))
-
-    async def get(self, name: str) -> EngineReport | None:
-        """Return the engine's last report, if it ever made one."""
-        async with self._database.session() as session:
-            row = await session.get(EngineRow, name)
-            return None if row is None else from_row(EngineReport, row)
-
-    async def list(self) -> tuple[EngineReport, ...]:
-        """Return all engines' last reports, sorted by name."""
-        async with self._database.session() as session:
-            reports = [
-                from_row(EngineReport, row) for row in await session.scalars(select(EngineRow))
-            ]
-            return tuple(sorted(reports, key=lambda report: report.name))
+            gone = delete(EngineDescriptionRow).where(EngineDescriptionRow.name == name)
+            await session.execute(gone)

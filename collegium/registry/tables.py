@@ -121,23 +121,6 @@ class ExpertRow(Table):
     version: Mapped[int]
 
 
-class EngineRow(Table):
-    """The columns of `EngineReport`."""
-
-    __tablename__ = "engines"
-    __table_args__ = (
-        CheckConstraint("state IN ('starting', 'ready', 'failed', 'stopped')", "state"),
-    )
-
-    name: Mapped[str] = mapped_column(primary_key=True)
-    base_url: Mapped[str]
-    model: Mapped[str]
-    state: Mapped[str]
-    pid: Mapped[int | None]
-    detail: Mapped[str]
-    updated_at: Mapped[datetime]
-
-
 class EngineDescriptionRow(Table):
     """The columns of `EngineDescription`."""
 

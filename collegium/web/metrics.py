@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from collegium.experts.dispatch.dispatcher import Dispatcher
@@ -87,9 +89,11 @@ class Metrics:
         self._tokens.labels(expert, "completion").inc(usage[1])
         self._cost.labels(expert).inc(cost_usd)
 
-    def engine(self, name: str, *, ready: bool) -> None:
-        """Note an engine's state."""
-        self._engines.labels(name).set(1 if ready else 0)
+    def engines(self, ready: Mapping[str, bool]) -> None:
+        """Note which engines there are now, and whether they are ready."""
+        self._engines.clear()  # an engine that is gone is not one that is down
+        for name, is_ready in ready.items():
+            self._engines.labels(name).set(is_ready)
 
     def queues(self, dispatcher: Dispatcher) -> None:
         """Note who waits, who is asked and who is left alone now."""

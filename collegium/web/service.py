@@ -21,12 +21,12 @@ from collegium.experts.residency.live import Residents
 from collegium.experts.roster import ENGINE, GENERALIST, embedded_experts
 from collegium.experts.sparse.engine import SPARSE_ENGINE, lacking_memory, mixture, sparse_spec
 from collegium.experts.sparse.model import ensure_sparse_model
-from collegium.experts.supervisor import Patience, Status, Supervisor
+from collegium.experts.supervisor import Patience, Supervisor
 from collegium.experts.vllm import EngineSpec
 from collegium.registry.batches import BatchRegistry
 from collegium.registry.database import Database
 from collegium.registry.decisions import DecisionLog
-from collegium.registry.engines import EngineRegistry, EngineReport
+from collegium.registry.engines import EngineRegistry
 from collegium.registry.expert import Expert
 from collegium.registry.experts import ExpertRegistry
 from collegium.registry.file_store import FileStore
@@ -267,29 +267,12 @@ class Service:
 
     def _supervise(self, spec: EngineSpec) -> Supervisor:
         settings = self.settings
-
-        async def changed(status: Status) -> None:
-            await self._engine_changed(spec, status)
-
         return Supervisor(
             spec,
             settings.data_dir / "logs" / f"{spec.name}.log",
             start_timeout_s=settings.engine_start_timeout_s,
-            listener=changed,
             patience=Patience(stall_s=settings.engine_stall_s),
         )
-
-    async def _engine_changed(self, spec: EngineSpec, status: Status) -> None:
-        self.metrics.engine(spec.name, ready=status.state == "ready")
-        report = EngineReport(
-            name=spec.name,
-            base_url=status.base_url,
-            model=spec.served_name,
-            state=status.state,
-            pid=status.pid,
-            detail=status.detail,
-        )
-        await self.engine_registry.report(report)
 
     def _tell(self, progress: str) -> None:
         self.progress = progress

@@ -100,5 +100,7 @@ def test_an_expert_brings_its_engine_which_is_watched_and_goes_with_it(
     removed = bare.cli("expert", "remove", "mine")
     assert removed.returncode == 0, removed.stderr
     until(lambda: state(bare) is None, 60)
+    metrics = httpx.get(f"{bare.url}/metrics", timeout=30).text
+    assert "collegium_engine_ready{" not in metrics
     family = psutil.Process(bare.process.pid).children(recursive=True)
     assert [p for p in family if "vllm" in f"{p.name()} {p.cmdline()}".lower()] == []

@@ -278,7 +278,7 @@ async def test_last_words_are_of_the_last_process(tmp_path: Path) -> None:
 
 
 async def test_a_listener_that_fails_takes_nothing_along(tmp_path: Path) -> None:
-    """The database may be down: the engine goes on."""
+    """What it needs may be down: the engine goes on."""
 
     async def deaf(status: Status) -> None:
         raise StateUnavailable("no database")

@@ -1,0 +1,23 @@
+"""What Prometheus reads."""
+
+from __future__ import annotations
+
+from collegium.web.metrics import Metrics
+
+
+def ready_lines(metrics: Metrics) -> list[str]:
+    """The lines about engines, without the comments."""
+    lines = metrics.text().decode().splitlines()
+    return [line for line in lines if line.startswith("collegium_engine_ready")]
+
+
+def test_an_engine_that_is_gone_is_not_one_that_is_down() -> None:
+    """Its series ends with it, or an alarm on engines that are down would never end."""
+    metrics = Metrics()
+    metrics.engines({"embedded": True, "poet": False})
+    assert ready_lines(metrics) == [
+        'collegium_engine_ready{engine="embedded"} 1.0',
+        'collegium_engine_ready{engine="poet"} 0.0',
+    ]
+    metrics.engines({"embedded": True})
+    assert ready_lines(metrics) == ['collegium_engine_ready{engine="embedded"} 1.0']
