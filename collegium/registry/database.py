@@ -23,6 +23,7 @@ from collegium.registry.connections import (
     printable,
 )
 from collegium.registry.glance import Glance
+from collegium.registry.inline_writer import InlineWriter, Rows
 from collegium.registry.tables import Table
 
 _MIGRATION_LOCK = int.from_bytes(b"colleg", "big")
@@ -39,7 +40,9 @@ class Database:
         self._engine = open_engine(self._url)
         self._sessions = async_sessionmaker(self._engine, expire_on_commit=False)
         in_a_file = self.is_sqlite and in_file(self._url)
-        self._glance = Glance(self._url.database or "") if in_a_file else None
+        file = self._url.database or ""
+        self._glance = Glance(file) if in_a_file else None
+        self._inline = InlineWriter(file, self._engine.dialect) if in_a_file else None
         # SQLite has one writer at a time and lets the others poll; a queue is fair, and faster.
         self._turn: AbstractAsyncContextManager[object] = (
             asyncio.Lock() if self.is_sqlite else nullcontext()
@@ -86,10 +89,17 @@ class Database:
 
     async def write(self, statement: Executable, columns: dict[str, Any]) -> None:
         """Write one row in a transaction of its own: half the time that a session takes."""
-        await self.write_all([(statement, [columns])])
+        await self._write_through([(statement, [columns])])
 
-    async def write_all(self, rows: Iterable[tuple[Executable, Sequence[dict[str, Any]]]]) -> None:
-        """Write the rows of several statements in one transaction: all of them, or none."""
+    async def write_all(self, rows: Sequence[Rows]) -> None:
+        """Write the rows of several statements in one transaction: all of them, or none.
+
+        For statements that are used again and again: SQLite's writer keeps them.
+        """
+        if self._inline is None or not self._inline.wrote(rows):
+            await self._write_through(rows)
+
+    async def _write_through(self, rows: Iterable[Rows]) -> None:
         with database_errors(self.where):
             async with self._turn, self._engine.begin() as connection:
                 for statement, columns in rows:
@@ -110,6 +120,8 @@ class Database:
         """Close the connections; a closed database opens new ones when it is used again."""
         if self._glance is not None:
             self._glance.close()
+        if self._inline is not None:
+            await self._inline.aclose()
         await self._engine.dispose()
 
     async def _use_write_ahead_log(self) -> None:

@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError, StatementError
 
 from collegium.errors import CollegiumError
 from collegium.registry.database import Database
+from collegium.registry.inline_writer import Rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class GroupCommit:
             _tell(rows)
 
 
-def _by_statement(rows: Sequence[_Row]) -> list[tuple[Executable, list[dict[str, Any]]]]:
+def _by_statement(rows: Sequence[_Row]) -> list[Rows]:
     found: dict[int, tuple[Executable, list[dict[str, Any]]]] = {}
     for row in rows:
         found.setdefault(id(row.statement), (row.statement, []))[1].append(row.columns)
