@@ -11,10 +11,11 @@ from sqlalchemy import Select, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import joinedload, selectinload
 
-from collegium.errors import RegistryError, UnknownDecision
+from collegium.errors import DatabaseUnavailable, RegistryError, UnknownDecision
 from collegium.registry.database import Database
 from collegium.registry.group_commit import GroupCommit
 from collegium.registry.tables import DecisionRow, FeedbackRow, OutcomeRow, from_row, to_columns
+from collegium.registry.unwritten import Unwritten
 
 Status = Literal["ok", "error", "cancelled"]
 Verdict = Literal["good_fit", "underpowered", "overprovisioned", "failed"]
@@ -107,6 +108,7 @@ class DecisionLog:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._commits = GroupCommit(database)
+        self._unwritten = Unwritten(self._write_outcome)
         # Made once: an upsert takes 2 ms to put together.
         self._decision, self._feedback = insert(DecisionRow), insert(FeedbackRow)
         self._outcome = database.upsert(OutcomeRow)
@@ -119,11 +121,16 @@ class DecisionLog:
             raise RegistryError(f"decision '{record.id}' is refused: {exc.orig}") from exc
 
     async def finish(self, record: OutcomeRecord) -> None:
-        """Write what came of a decision; a second outcome takes the first one's place."""
+        """Write what came of a decision; a second outcome takes the first one's place.
+
+        While the database is away it is kept in memory, and written when that is back.
+        """
         try:
-            await self._commits.write(self._outcome, to_columns(record))
-        except IntegrityError as exc:
-            await self._blame(exc, record.decision_id)
+            await self._write_outcome(record)
+        except DatabaseUnavailable:
+            self._unwritten.keep(record)
+        else:
+            self._unwritten.settled(record.decision_id)
 
     async def feedback(self, record: FeedbackRecord) -> None:
         """Write what a person thought of a decision."""
@@ -153,6 +160,16 @@ class DecisionLog:
             learnable = learnable.where(DecisionRow.created_at >= since)
         oldest = DecisionRow.created_at, DecisionRow.id
         return await self._read(learnable.order_by(*oldest).limit(limit))
+
+    async def aclose(self) -> None:
+        """Write what is kept, if the database is there."""
+        await self._unwritten.aclose()
+
+    async def _write_outcome(self, record: OutcomeRecord) -> None:
+        try:
+            await self._commits.write(self._outcome, to_columns(record))
+        except IntegrityError as exc:
+            await self._blame(exc, record.decision_id)
 
     async def _read(self, statement: Select[DecisionRow]) -> tuple[LoggedDecision, ...]:
         async with self._database.session() as session:

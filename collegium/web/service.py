@@ -104,6 +104,7 @@ class Service:
             self.learner.save(self._learnt)
         await self.pool.aclose()
         await self.state.close()
+        await self.log.aclose()
         await self.database.close()
 
     def spawn(self, work: Coroutine[Any, Any, Any], name: str | None = None) -> None:

@@ -11,6 +11,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -301,14 +302,22 @@ def test_a_redis_that_dies_and_comes_back_loses_no_request(tmp_path: Path) -> No
 def test_a_postgresql_that_dies_and_comes_back_is_told_and_nothing_is_repeated(
     tmp_path: Path,
 ) -> None:
-    """While it is away requests are refused, for no decision could be kept; then it goes on."""
+    """While it is away requests are refused, for no decision could be kept; then it goes on.
+
+    An answer that was under way is given, and what came of it is written when it is back.
+    """
     with postgres_server() as postgres, upstream() as a:
         settings = {"COLLEGIUM_DATABASE_URL": postgres.empty_database()}
         with serving(tmp_path, a, **settings) as service:
             before = ask(service, "before").json()["collegium"]["decision"]["id"]
             until(lambda: outcome(service, before) is not None)
-            postgres.process.kill()
-            postgres.process.wait()
+            with ThreadPoolExecutor() as other:
+                answering = other.submit(ask, service, "meanwhile", first_s=3.0)
+                until(lambda: "meanwhile" in a.stats()["asked"])
+                postgres.process.kill()
+                postgres.process.wait()
+                meanwhile = answering.result()
+            assert meanwhile.status_code == 200
             started = time.monotonic()
             refused = ask(service, "away")
             assert time.monotonic() - started < 20
@@ -318,6 +327,9 @@ def test_a_postgresql_that_dies_and_comes_back_is_told_and_nothing_is_repeated(
             with postgres.again():
                 until(lambda: ask(service, "after").status_code == 200)
                 assert outcome(service, before)["status"] == "ok"
+                under_way = meanwhile.json()["collegium"]["decision"]["id"]
+                until(lambda: outcome(service, under_way) is not None)
+                assert outcome(service, under_way)["status"] == "ok"
         counted = a.stats()["asked"]
         assert (counted["before"], counted.get("away"), counted["after"]) == (1, None, 1)
 
