@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import httpx
 
 from collegium.cli.service_client import open_registry
 from collegium.errors import SetupError
+from collegium.evals.cells import CellLog, cell_key
 from collegium.evals.cells import fingerprint as cell_fingerprint
 from collegium.evals.collect import collect
-from collegium.evals.endpoint import Endpoint
-from collegium.evals.outcomes import Outcomes
+from collegium.evals.endpoint import ROUTER, Endpoint
+from collegium.evals.outcomes import Answer, Outcomes
+from collegium.evals.panels.asking import WayAsker, samples_of
 from collegium.experts.roster import adapter_folder
 from collegium.experts.specialists import TASKS
 from collegium.experts.specialists.tasks.base import Split
+from collegium.registry.expert import AGGREGATION
+from collegium.router.artifact import BUNDLED
 from collegium.router.forecasting import fingerprint
+from collegium.router.panels.profiles import FILE
 from collegium.settings import Settings
 
 CONCURRENCY = 16  # half of what the engine runs at once: it should not queue
 PANEL_CONCURRENCY = 5  # of three members each
-PANELS = "panels-1"
+PANELS = "panels-2"
 """Changes when panels answer otherwise than before: what was kept is then asked again."""
 
 
@@ -35,6 +40,8 @@ class Collected:
     fingerprints: tuple[str, ...]
     stamps: tuple[str, ...]
     """What the cells of each expert are kept under."""
+    aggregation: tuple[str, ...] = ()
+    """Each expert's measured level: it decides who aggregates."""
 
 
 async def collect_outcomes(
@@ -62,20 +69,64 @@ async def collect_outcomes(
     except httpx.HTTPError as exc:
         raise SetupError(f"the service went away: {exc}") from exc
     prints = tuple(map(fingerprint, experts))
-    return Collected(outcomes, generalists[0], prints, tuple(stamps.values()))
+    levels = tuple(str(e.skills.get(AGGREGATION)) for e in experts)
+    return Collected(outcomes, generalists[0], prints, tuple(stamps.values()), levels)
 
 
-async def collect_panels(
-    settings: Settings, service: Endpoint, found: Collected, modes: Sequence[str]
-) -> Outcomes:
-    """Ask a panel of each mode the same questions; it goes on where it was interrupted."""
-    stamp = hashlib.sha256("\0".join((PANELS, *found.stamps)).encode()).hexdigest()[:16]
+@dataclass(frozen=True)
+class Ways:
+    """A pool's answers in further ways, and the texts of the samples among them."""
+
+    panels: Outcomes
+    samples: Mapping[str, Outcomes]
+    """By whose they are: the best expert's, and those of the router's choice."""
+    texts: Mapping[str, list[list[Answer]]]
+
+
+async def collect_ways(
+    settings: Settings,
+    service: Endpoint,
+    found: Collected,
+    modes: Sequence[str],
+    routed: Mapping[str, str],
+    sampled: Sequence[str],
+) -> Ways:
+    """Ask panels, and for samples of experts, the same questions; goes on where it was stopped.
+
+    `routed` is the router's choice by prompt; `sampled` names experts, or `routed`.
+    """
+    stamp = _stamp(settings, found)
+    asker, log = WayAsker(service, routed), settings.cache_dir / "outcomes" / "panels.jsonl"
     prompts = found.outcomes.prompts
-    return await collect(
-        service.ask,
-        {f"collegium/{mode}": stamp for mode in modes},
-        prompts,
-        TASKS,
-        settings.cache_dir / "outcomes" / "panels.jsonl",
-        concurrency=PANEL_CONCURRENCY,
-    )
+
+    async def asked(label: str, ways: Sequence[str]) -> Outcomes:
+        return await collect(
+            asker,
+            dict.fromkeys(ways, stamp),
+            prompts,
+            TASKS,
+            log,
+            concurrency=PANEL_CONCURRENCY,
+            label=label,
+        )
+
+    names = [mode if mode == ROUTER else f"collegium/{mode}" for mode in modes]
+    panels = await asked("asking panels", names)
+    samples, texts = {}, {}
+    for name in sampled:
+        samples[name] = await asked(f"sampling {name}", samples_of(name))
+        samples[name].require_complete()
+        with CellLog(log) as cells:
+            texts[name] = [
+                [cells.answers[cell_key(e.prompt, way, stamp)] for way in samples_of(name)]
+                for e in prompts
+            ]
+    return Ways(panels, samples, texts)
+
+
+def _stamp(settings: Settings, found: Collected) -> str:
+    """What a panel answers by: experts, who aggregates, and what was measured of panels."""
+    profiles = (settings.router_dir or BUNDLED) / FILE
+    measured = profiles.read_bytes() if profiles.is_file() else b""
+    parts = "\0".join((PANELS, *found.stamps, *found.aggregation)).encode()
+    return hashlib.sha256(parts + measured).hexdigest()[:16]

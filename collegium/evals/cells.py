@@ -102,6 +102,7 @@ def _parse(line: bytes, where: str) -> tuple[CellKey, Answer]:
             int(record["prompt_tokens"]),
             int(record["completion_tokens"]),
             float(record["latency_s"]),
+            float(logprob) if (logprob := record.get("logprob")) is not None else None,
         )
     except (ValueError, KeyError, TypeError) as exc:
         raise SetupError(f"{where}: expected a finished cell: {exc!r}") from exc

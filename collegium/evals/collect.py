@@ -32,6 +32,7 @@ async def collect(
     concurrency: int = 8,
     pause_s: float = 1.0,
     progress: bool = True,
+    label: str = "asking the experts",
 ) -> Outcomes:
     """Return the outcomes of all experts (name to fingerprint) on all examples.
 
@@ -44,7 +45,7 @@ async def collect(
         raise ValueError(f"no task can mark the examples of {', '.join(unknown)}")
     with CellLog(log) as cells:
         run = _Run(ask, experts, cells, pause_s)
-        await run.fill(examples, concurrency=concurrency, progress=progress)
+        await run.fill(examples, concurrency, label if progress else None)
         return mark(examples, experts, tasks, cells.answers, split, run.failures)
 
 
@@ -94,16 +95,16 @@ class _Run:
         self._pause_s = pause_s
         self._failures_in_succession = 0
 
-    async def fill(self, examples: Sequence[Example], *, concurrency: int, progress: bool) -> None:
-        """Ask for what is missing, `concurrency` cells at a time."""
+    async def fill(self, examples: Sequence[Example], concurrency: int, label: str | None) -> None:
+        """Ask for what is missing, `concurrency` cells at a time; a bar shows it under `label`."""
         missing = self._missing(examples)
         total = len(examples) * len(self._experts)
         with tqdm(
             total=total,
             initial=total - len(missing),
             unit="answer",
-            desc="asking the experts",
-            disable=not progress,
+            desc=label,
+            disable=label is None,
             mininterval=1.0,
         ) as bar:
             queue = iter(missing)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any
 
 import httpx
@@ -60,16 +60,17 @@ class Endpoint:
     ) -> None:
         await self._http.aclose()
 
-    async def ask(self, expert: str, prompt: str) -> Answer:
-        """Return an expert's greedy answer."""
+    async def ask(self, expert: str, prompt: str, **fields: Any) -> Answer:
+        """Return an expert's answer: greedy, unless `fields` of the request say otherwise."""
         began = time.perf_counter()
-        body = await self._post("/chat/completions", expert, prompt)
+        body = await self._post("/chat/completions", expert, prompt, fields)
         latency_s = time.perf_counter() - began
         with _well_formed(expert):
             _same_expert(expert, body)
             text = body["choices"][0]["message"]["content"] or ""
             usage = body["usage"]
-            return Answer(text, usage["prompt_tokens"], usage["completion_tokens"], latency_s)
+            used = usage["prompt_tokens"], usage["completion_tokens"]
+            return Answer(text, *used, latency_s, _mean_logprob(body["choices"][0]))
 
     async def decide(self, prompt: str) -> Decided:
         """Return what the service's router decides about a prompt, without an answer."""
@@ -78,12 +79,15 @@ class Endpoint:
             quality = {each["expert"]: each["quality"] for each in body["forecasts"]}
             return Decided(body["expert"], body["policy"], body["overhead_ms"], quality)
 
-    async def _post(self, path: str, model: str, prompt: str) -> Any:
+    async def _post(
+        self, path: str, model: str, prompt: str, fields: Mapping[str, Any] = MappingProxyType({})
+    ) -> Any:
         request = {
             "model": model,
             "messages": [{"role": "user", "content": prompt}],
             "temperature": 0,
             "max_tokens": self._max_tokens,
+            **fields,
         }
         with _translated(model):
             response = await self._http.post(path, json=request)
@@ -117,8 +121,15 @@ def _well_formed(expert: str) -> Iterator[None]:
         raise ExpertError(expert, f"the answer is not in OpenAI's shape: {exc!r}") from exc
 
 
+def _mean_logprob(choice: Mapping[str, Any]) -> float | None:
+    told = (choice.get("logprobs") or {}).get("content") or ()
+    return sum(token["logprob"] for token in told) / len(told) if told else None
+
+
 def _same_expert(expert: str, body: Mapping[str, Any]) -> None:
     """Refuse another expert's answer: a failover must not count for the one that was asked."""
+    if expert == ROUTER:
+        return
     answered = (body.get("collegium") or {}).get("decision", {}).get("expert", expert)
     if answered != expert:
         raise ExpertError(expert, f"'{answered}' answered in its place")

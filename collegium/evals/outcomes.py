@@ -27,6 +27,8 @@ class Answer:
     prompt_tokens: int
     completion_tokens: int
     latency_s: float
+    logprob: float | None = None
+    """Mean log-probability of its tokens, where it was asked for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,8 @@ INTERVALS = {
 }
 
 
-def html_page(report: PoolReport) -> str:
-    """Return the whole page: no script, no request to anywhere."""
+def html_page(report: PoolReport, further: str = "") -> str:
+    """Return the whole page, `further` sections at its end: no script, no request to anywhere."""
     from collegium.evals.plots import calibration_and_shares, heat_maps, task_bars
 
     body = [
@@ -38,6 +38,7 @@ def html_page(report: PoolReport) -> str:
         section("Experts by tasks", figure(heat_maps(report))),
         section("Forecasts and choices", figure(calibration_and_shares(report))),
         section("Paired differences", _intervals_table(report)),
+        further,
         section("Details", _details(report)),
     ]
     return document("Collegium: measured pool", body)

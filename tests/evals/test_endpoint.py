@@ -46,7 +46,7 @@ def serve(reply: Reply) -> Iterator[str]:
             thread.join()
 
 
-def completion(text: str, **extra: object) -> dict[str, object]:
+def completion(text: str, **extra: object) -> dict[str, Any]:
     """Return the body of an answer."""
     return {
         "choices": [{"message": {"role": "assistant", "content": text}}],

@@ -1,7 +1,7 @@
 """Experts for panels: an OpenAI-compatible server whose models do as their names say.
 
 `says:TEXT` says it, `later:TEXT` after the others, `slow:TEXT` after some time, `broken` fails,
-`repeats` gives back what it read, `calls:JSON` calls a tool.
+`repeats` gives back what it read, `calls:JSON` calls a tool, `knows` has learnt the tasks' answers.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse, StreamingResponse
+
+from collegium.experts.specialists import TASKS
+from collegium.experts.specialists.tasks.base import Split
 
 app = FastAPI()
 LATER_S, SLOW_S = 0.4, 2.0
@@ -28,12 +31,22 @@ EXPERTS = {
     "calls2": ('calls:{ "x":1 }', 0.1, 1.0),
 }
 """Model, measured level at conversion and price of each."""
+SCHOLARS = {"scholar": ("knows:", 0.9, 1.0), "parrot": ("says:42", 0.8, 1.0)}
+"""A pool for evaluations: one that is always right, one that never is."""
+SPLITS: tuple[Split, ...] = ("validation", "test")
+ANSWERS = {
+    example.prompt: example.reference
+    for task in TASKS.values()
+    for split in SPLITS
+    for example in task.examples(split, 40)
+}
 
 
 @app.get("/v1/models")
 def models() -> dict[str, Any]:
     """All that the tests register."""
-    rows = [{"id": model, "object": "model"} for model, _, _ in EXPERTS.values()]
+    known = [*EXPERTS.values(), *SCHOLARS.values()]
+    rows = [{"id": model, "object": "model"} for model, _, _ in known]
     return {"object": "list", "data": rows}
 
 
@@ -45,6 +58,8 @@ async def chat(body: dict[str, Any]) -> StreamingResponse | JSONResponse:
         return JSONResponse({"error": {"message": "out of order"}}, 500)
     if kind == "repeats":
         text = "\n".join(message["content"] for message in body["messages"])
+    if kind == "knows":
+        text = ANSWERS.get(body["messages"][-1]["content"], "")
     if not body.get("stream"):
         message = {"role": "assistant", "content": text or "Hello"}
         choice = {"index": 0, "message": message, "finish_reason": "stop"}

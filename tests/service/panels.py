@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,27 +15,36 @@ from tests.running_service import RunningService, running_service
 from tests.servers import free_port
 from tests.service.panel_server import EXPERTS
 
+Scripts = Mapping[str, tuple[str, float, float]]
+
 
 @contextmanager
-def panel_service(data_dir: Path) -> Iterator[RunningService]:
-    """Start the experts' server and a service without an engine; end both afterwards."""
+def panel_service(
+    data_dir: Path, experts: Scripts = EXPERTS, **settings: str
+) -> Iterator[RunningService]:
+    """Start the experts' server and a service without an engine; end both afterwards.
+
+    The first expert is the generalist.
+    """
     port = free_port()
     command = [sys.executable, "-m", "uvicorn", "tests.service.panel_server:app"]
     server = subprocess.Popen([*command, "--port", str(port), "--log-level", "warning"])
     try:
-        with running_service(data_dir, COLLEGIUM_EMBEDDED="false") as service:
-            _register(service, f"http://127.0.0.1:{port}/v1")
+        with running_service(data_dir, COLLEGIUM_EMBEDDED="false", **settings) as service:
+            _register(service, f"http://127.0.0.1:{port}/v1", experts)
             yield service
     finally:
         server.terminate()
         server.wait()
 
 
-def _register(service: RunningService, url: str) -> None:
+def _register(service: RunningService, url: str, experts: Scripts) -> None:
+    generalist = next(iter(experts))
     with httpx.Client(base_url=service.url, timeout=60) as http:
-        for name, (model, level, price) in EXPERTS.items():
+        for name, (model, level, price) in experts.items():
             prices = {"input_price": price, "output_price": price}
             body = {"name": name, "kind": "openai", "model": model, "base_url": url, **prices}
+            body["generalist"] = name == generalist
             patience = time.monotonic() + 30  # the other server starts
             while (added := http.post("/v1/experts", json=body)).status_code == 422:
                 assert time.monotonic() < patience, added.text

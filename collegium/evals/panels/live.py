@@ -1,86 +1,150 @@
-"""Panels on a live pool's verifiable tasks, beside the router's single answers."""
+"""Panels on a live pool's verifiable tasks, beside what the same tokens buy without one.
+
+The pool's own experts have no price, so tokens are what is compared: prompts and answers of every
+call. Each mode is paired, prompt by prompt, with the router's single answer, with the best single
+expert (alone and sampled), and with samples of whom the router chose. The best expert is picked on
+the judged prompts, in favour of the baseline.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from collegium.evals.arrays import Floats, Ints
 from collegium.evals.bootstrap import Bootstrap, Interval
+from collegium.evals.endpoint import ROUTER
 from collegium.evals.outcomes import Outcomes
+from collegium.evals.panels.hull import hull_at
+from collegium.evals.panels.sampled import Way
 
 SINGLE = "single"
 
 
 @dataclass(frozen=True)
-class PanelRow:
-    """One mode on all prompts; a panel that failed is wrong. Tokens are of all its calls."""
+class LiveRow:
+    """One way to answer, judged. What failed is wrong."""
 
-    mode: str
+    name: str
+    kind: str
+    """`expert`, `best` (its samples), `single`, `routed` (samples), `panel` or `auto`."""
     accuracy: Interval
-    minus_single: Interval
     tokens: float
     """A query, prompts and answers of every call."""
-    latency_s: float
-    failures: int
+    over_single: Interval
+    """Less single routing, whatever either costs."""
+    over_best: Interval
+    """Less the best single expert, alone or sampled, for the same tokens."""
+    over_routed: Interval
+    """Less single routing and samples of its choice, for the same tokens."""
+    latency_s: float = float("nan")
+    """Median; only comparable between ways that ran under the same load."""
+    failures: int = 0
 
 
-def compare(
-    experts: Outcomes, chosen: Ints, modes: Outcomes, *, seed: int = 0
-) -> tuple[PanelRow, ...]:
-    """Pair each mode with the single answer of the expert that the router chose.
+@dataclass(frozen=True)
+class LiveStudy:
+    """All ways on the same prompts."""
 
-    `chosen` (prompts,) are columns of `experts`; `modes` has the same prompts in the same order.
-    """
-    if modes.prompts != experts.prompts:
-        raise ValueError("experts and panels were asked different prompts")
-    every = np.arange(len(chosen))
-    single = experts.scores[every, chosen]
-    table = np.column_stack([single, np.nan_to_num(modes.scores)])
-    bootstrap = Bootstrap(table, strata=experts.tasks, seed=seed)
+    rows: tuple[LiveRow, ...]
+    prompts: int
+    best_expert: str
+    auto_over_hull: Interval | None
+    """Accuracy of `auto` less the hull of single routing and all fixed modes for its tokens."""
+
+
+def best_expert(experts: Outcomes) -> str:
+    """The most accurate one on these prompts."""
+    return experts.experts[int(experts.scores.mean(axis=0).argmax())]
+
+
+def single_ways(experts: Outcomes, chosen: Ints) -> list[Way]:
+    """Every expert alone, and the router's choice; `chosen` (prompts,) are columns."""
     tokens = experts.prompt_tokens + experts.completion_tokens
-    first = _row(SINGLE, bootstrap, 0, tokens[every, chosen], experts.latency_s[every, chosen])
-    return first, *_mode_rows(modes, bootstrap)
+    every = np.arange(len(chosen))
+    alone = [
+        Way(name, "expert", experts.scores[:, i], tokens[:, i])
+        for i, name in enumerate(experts.experts)
+    ]
+    return [*alone, Way(SINGLE, "single", experts.scores[every, chosen], tokens[every, chosen])]
 
 
-def _mode_rows(modes: Outcomes, bootstrap: Bootstrap) -> list[PanelRow]:
+def panel_ways(modes: Outcomes) -> list[Way]:
+    """Each mode; an answer that never came is wrong and took what the others take."""
     tokens = modes.prompt_tokens + modes.completion_tokens
     return [
-        _row(name, bootstrap, column + 1, tokens[:, column], modes.latency_s[:, column])
-        for column, name in enumerate(modes.experts)
+        Way(
+            name.removeprefix("collegium/"),
+            "auto" if name == ROUTER else "panel",
+            np.nan_to_num(modes.scores[:, i]),
+            _filled(tokens[:, i]),
+        )
+        for i, name in enumerate(modes.experts)
     ]
 
 
-def _row(
-    name: str, bootstrap: Bootstrap, column: int, tokens: Floats, latency_s: Floats
-) -> PanelRow:
-    failures = int(np.isnan(tokens).sum())
-    known = failures < len(tokens)
-    return PanelRow(
-        name,
-        bootstrap.mean(column),
-        bootstrap.difference(column, 0),
-        float(np.nanmean(tokens)) if known else 0.0,
-        float(np.nanmedian(latency_s)) if known else 0.0,
-        failures,
+def _filled(tokens: Floats) -> Floats:
+    known = np.isfinite(tokens)
+    return np.where(known, tokens, tokens[known].mean() if known.any() else 0.0)
+
+
+def judge(
+    ways: Sequence[Way],
+    best: str,
+    tasks: Sequence[str],
+    *,
+    modes: Outcomes | None = None,
+    seed: int = 0,
+) -> LiveStudy:
+    """Pair all ways; each baseline's hull is drawn anew in each resample."""
+    kinds = np.array([way.kind for way in ways])
+    names = [way.name for way in ways]
+    table = np.stack([w.scores for w in ways] + [w.tokens for w in ways], axis=1)
+    bootstrap, n = Bootstrap(table, strata=tasks, seed=seed), len(ways)
+    single = int(np.flatnonzero(kinds == "single")[0])
+    alone = np.array([name == best for name in names]) & (kinds == "expert")
+
+    def over(index: int, rivals: Ints) -> Interval:
+        found = bootstrap.interval(
+            lambda m: m[..., index] - hull_at(m[..., rivals], m[..., n + rivals], m[..., n + index])
+        )
+        assert found is not None
+        return found
+
+    of_best = np.flatnonzero(alone | (kinds == "best"))
+    of_routed = np.flatnonzero((kinds == "single") | (kinds == "routed"))
+    fixed = np.flatnonzero((kinds == "single") | (kinds == "panel"))
+    extra = _measured(modes)
+    rows = tuple(
+        LiveRow(
+            way.name,
+            way.kind,
+            bootstrap.mean(index),
+            float(bootstrap.means[n + index]),
+            bootstrap.difference(index, single),
+            over(index, of_best),
+            over(index, of_routed),
+            *extra.get(way.name, ()),
+        )
+        for index, way in enumerate(ways)
     )
+    auto = np.flatnonzero(kinds == "auto")
+    hull = over(int(auto[0]), fixed) if auto.size else None
+    return LiveStudy(rows, len(table), best, hull)
 
 
-def panel_table(rows: Sequence[PanelRow]) -> list[list[str]]:
-    """The rows as text, the first of them the head."""
-    head = ["mode", "right", "minus single", "tokens a query", "median seconds", "failed"]
-    return [head, *map(_cells, rows)]
-
-
-def _cells(row: PanelRow) -> list[str]:
-    accuracy, gap = row.accuracy, row.minus_single
-    return [
-        row.mode.removeprefix("collegium/"),
-        f"{accuracy.estimate:.1%} [{accuracy.low:.1%}, {accuracy.high:.1%}]",
-        f"{100 * gap.estimate:+.1f} [{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]",
-        f"{row.tokens:.0f}",
-        f"{row.latency_s:.2f}",
-        str(row.failures),
-    ]
+def _measured(modes: Outcomes | None) -> Mapping[str, tuple[float, int]]:
+    """Median seconds and failures by mode."""
+    if modes is None:
+        return {}
+    return {
+        name.removeprefix("collegium/"): (
+            float(np.nanmedian(modes.latency_s[:, i]))
+            if np.isfinite(modes.latency_s[:, i]).any()
+            else float("nan"),
+            int(np.isnan(modes.scores[:, i]).sum()),
+        )
+        for i, name in enumerate(modes.experts)
+    }

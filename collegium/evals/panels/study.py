@@ -14,6 +14,7 @@ import numpy as np
 from collegium.errors import SetupError
 from collegium.evals.arrays import Floats, Ints
 from collegium.evals.bootstrap import Bootstrap, Interval
+from collegium.evals.panels.hull import hull_at
 from collegium.evals.panels.replay import Played, Progress, Replay, Texts, Way
 from collegium.evals.recorded import Recorded
 from collegium.router.panels.profiles import BOUNDS, Profile, Profiles, range_of, worth
@@ -237,23 +238,6 @@ def _judged(
     )
     hull = {columns[int(i)].name: over(int(i), fixed) for i in np.flatnonzero(kinds == "auto")}
     return Study(name, train, len(table), points, fitted, hull, profiles)
-
-
-def hull_at(accuracy: Floats, cost: Floats, at: Floats) -> Floats:
-    """The best accuracy of a mix of ways for the money `at`; shapes (..., ways) and (...).
-
-    A mix answers some queries in one way and the rest in another; what is too dear for the money
-    is no part of it, except mixed with something cheaper.
-    """
-    below, above = cost <= at[..., None] * (1 + 1e-12), cost > at[..., None]
-    best = np.where(below, accuracy, -np.inf).max(axis=-1)
-    gap = cost[..., None, :] - cost[..., :, None]
-    share = (at[..., None, None] - cost[..., :, None]) / np.where(gap > 0, gap, np.inf)
-    mixed = accuracy[..., :, None] + share * (accuracy[..., None, :] - accuracy[..., :, None])
-    usable = below[..., :, None] & above[..., None, :]
-    best = np.maximum(best, np.where(usable, mixed, -np.inf).max(axis=(-1, -2)))
-    cheapest = np.take_along_axis(accuracy, cost.argmin(axis=-1)[..., None], axis=-1)[..., 0]
-    return np.asarray(np.where(np.isfinite(best), best, cheapest), dtype=np.float64)
 
 
 def _answered(data: Recorded, rows: Ints) -> Ints:

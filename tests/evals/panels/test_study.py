@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from collegium.errors import SetupError
+from collegium.evals.panels.hull import hull_at
 from collegium.evals.panels.replay import Played, Replay, Texts, Way, read_responses
 from collegium.evals.panels.study import (
     SINGLE,
     Study,
     error_correlations,
     fitted_cascade,
-    hull_at,
     study,
 )
 from collegium.evals.panels.study_report import table, to_dict, verdict

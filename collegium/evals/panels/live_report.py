@@ -1,0 +1,103 @@
+"""The live study of panels as a table, a sentence and a section with its plot."""
+
+from __future__ import annotations
+
+from html import escape
+
+from collegium.evals.bootstrap import Interval
+from collegium.evals.panels.live import LiveRow, LiveStudy
+from collegium.evals.report_parts import figure, html_table, line, section
+from collegium.evals.svg import ACCENT, INK, MUTED, PLAIN, drawing, inline_svg, panels
+
+COLOURS = {
+    "best": (MUTED, "samples of the best single expert"),
+    "routed": (PLAIN, "single routing, samples of its choice"),
+    "panel": (INK, "a fixed panel"),
+    "auto": (ACCENT, "auto"),
+}
+HEAD = ["way", "right", "tokens", "over single", "over best expert", "over samples", "failed"]
+
+
+def panel_table(study: LiveStudy) -> list[list[str]]:
+    """Every way, the first row the head; gaps in points with 95 % intervals."""
+    return [HEAD, *map(_cells, study.rows)]
+
+
+def _cells(row: LiveRow) -> list[str]:
+    found = row.accuracy
+    return [
+        row.name,
+        f"{found.estimate:.1%} [{found.low:.1%}, {found.high:.1%}]",
+        f"{row.tokens:.0f}",
+        _points(row.over_single),
+        _points(row.over_best),
+        _points(row.over_routed),
+        str(row.failures),
+    ]
+
+
+def panel_verdict(study: LiveStudy) -> str:
+    """In words: which modes pay for the same tokens, which do harm, where auto lies."""
+    fixed = [row for row in study.rows if row.kind == "panel"]
+    pay = [row.name for row in fixed if row.over_routed.low > 0]
+    harm = [row.name for row in fixed if row.over_routed.high < 0]
+    text = (
+        f"{study.prompts} questions. Against single routing and samples of its choice for the same "
+        f"tokens, of {len(fixed)} modes {_named(pay)} better and {_named(harm)} worse beyond the "
+        "95 % interval."
+    )
+    if study.auto_over_hull is not None:
+        gap = study.auto_over_hull
+        where = "below" if gap.high < 0 else "on or above"
+        text += f" `auto` lies {where} the hull of the fixed ways: {_points(gap)} points."
+    return text
+
+
+def _named(names: list[str]) -> str:
+    verb = "is" if len(names) == 1 else "are"
+    return f"{', '.join(names) or 'none'} {verb}"
+
+
+def panel_section(study: LiveStudy) -> str:
+    """A card of the pool's page."""
+    head, *rows = panel_table(study)
+    words = (
+        f'<p class="verdict">{escape(panel_verdict(study))}</p>\n'
+        "<p>Tokens are of all calls. Gaps are points, paired by question: over single routing; "
+        f"over {escape(study.best_expert)}, alone or sampled, for the same tokens; over single "
+        "routing and samples of its choice for the same tokens.</p>"
+    )
+    return section("Panels", words + figure(curve(study)) + html_table(head, map(line, rows)))
+
+
+def curve(study: LiveStudy) -> str:
+    """Draw accuracy over tokens, one mark a way."""
+    with drawing("live-panels"):
+        plot, (axis,) = panels(1, 1, height=4.4)
+        for kind, (colour, label) in COLOURS.items():
+            rows = sorted(
+                (row for row in study.rows if _belongs(row, kind, study)), key=lambda r: r.tokens
+            )
+            axis.plot([r.tokens for r in rows], [r.accuracy.estimate for r in rows], "",
+                      marker="o", markersize=4, color=colour, label=label)  # fmt: skip
+            for row in rows if kind in ("panel", "auto") else ():
+                at = (row.tokens, row.accuracy.estimate)
+                axis.annotate(row.name, at, (4, 3), textcoords="offset points", size=8, color=MUTED)
+        axis.set_xscale("log")
+        axis.set_xlabel("tokens a query, of all calls")
+        axis.set_ylabel("right")
+        axis.grid()
+        axis.legend(frameon=False, loc="lower right", labelcolor=INK)
+        words = "Accuracy over tokens of panels, auto and samples of one expert"
+        return inline_svg(plot, "live-panels", words)
+
+
+def _belongs(row: LiveRow, kind: str, study: LiveStudy) -> bool:
+    """Whether a row is drawn with a baseline: the expert alone is one sample of itself."""
+    if kind == "best":
+        return row.kind == "best" or (row.kind == "expert" and row.name == study.best_expert)
+    return row.kind == kind or (kind == "routed" and row.kind == "single")
+
+
+def _points(gap: Interval) -> str:
+    return f"{100 * gap.estimate:+.1f} [{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]"
