@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,8 +15,9 @@ if TYPE_CHECKING:
     from collegium.evals.bench_kernels import KernelBench
 
 # Here as well as in evals: help imports no torch, and a test compares them.
-SHAPES = ("goals", "quarter", "qwen3-30b-a3b", "mixtral", "embedded")
+SHAPES = ("goals", "olmoe", "quarter", "qwen3-30b-a3b", "mixtral", "embedded")
 FORMATS = ("bf16", "int8", "int4", "fp8")
+TOKENS = (1, 4, 16, 64, 256, 1024)
 
 
 @click.command(epilog="Example: collegium bench kernels --quick --json")
@@ -24,12 +26,20 @@ FORMATS = ("bf16", "int8", "int4", "fp8")
 @click.option("--tokens", multiple=True, type=click.IntRange(1, 4096), help="Batch sizes.")
 @click.option("--rounds", type=click.IntRange(2, 200), default=15, help="Rounds, after one more.")
 @click.option("--threads", type=click.IntRange(1, 256), default=1, help="Threads of torch.")
+@click.option(
+    "--scale-to",
+    type=click.IntRange(0, 256),
+    default=2,
+    help="Also time ours on so many threads in turn with one; 0: don't.",
+)
 @click.option("--quick", is_flag=True, help="Three batch sizes, five rounds.")
 @click.option(
     "--zentorch",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Folder that zentorch was installed into.",
 )
+@click.option("--llama-cpp", is_flag=True, help="Also llama.cpp, built at the first time.")
+@click.option("--without", multiple=True, metavar="KERNEL", help="Leave one out, as it is printed.")
 @json_option
 def kernels(
     shape: tuple[str, ...],
@@ -37,29 +47,43 @@ def kernels(
     tokens: tuple[int, ...],
     rounds: int,
     threads: int,
+    scale_to: int,
     quick: bool,
     zentorch: Path | None,
+    llama_cpp: bool,
+    without: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Time the sparse experts' kernels beside those of vLLM, SGLang, zentorch and torch.
+    """Time the sparse experts' kernels beside those of vLLM, SGLang, zentorch, llama.cpp and torch.
 
     All take turns on the same batches, with a read of memory and a matrix product in the same loop.
     """
-    from collegium.evals.bench_kernels import bench_kernels
+    from collegium.evals.bench_kernels import Plan, bench_kernels
+    from collegium.evals.kernel_contenders import Others
 
-    report = bench_kernels(
+    built = _llama_cpp() if llama_cpp else None
+    cores = len(os.sched_getaffinity(0))
+    plan = Plan(
         shapes=shape or ("goals",),
         formats=formats or FORMATS,
-        tokens=tokens or ((1, 16, 256) if quick else (1, 4, 16, 64, 256, 1024)),
+        tokens=tokens or ((1, 16, 256) if quick else TOKENS),
         rounds=5 if quick else rounds,
         threads=threads,
-        zentorch=zentorch,
-        command=" ".join(["collegium", *sys.argv[1:]]),
+        scale_to=scale_to if threads == 1 and 1 < scale_to <= cores else None,
+        others=Others(zentorch, built, without),
     )
+    report = bench_kernels(plan, command=" ".join(["collegium", *sys.argv[1:]]))
     if as_json:
         click.echo(report.to_json(), nl=False)
-        return
-    _show(report)
+    else:
+        _show(report)
+
+
+def _llama_cpp() -> Path:
+    from collegium.evals.kernel_llama_build import ensure_llama_cpp
+    from collegium.settings import load_settings
+
+    return ensure_llama_cpp(load_settings().cache_dir, lambda said: click.echo(said, err=True))
 
 
 def _show(report: KernelBench) -> None:
@@ -74,11 +98,19 @@ def _show(report: KernelBench) -> None:
     ]
     print_table(header, rows)
     click.echo()
-    probes = [
-        (
-            *(p.shape, p.format, p.tokens, f"{p.read_gigabytes_s:.1f} GB/s"),
-            f"{p.matmul_gflops:.0f} GF/s",
-        )
-        for p in report.probes
-    ]
-    print_table(("LAYER", "FORMAT", "TOKENS", "READ", "MATMUL"), probes)
+    scaled = {(s.shape, s.format, s.tokens): s for s in report.scalings}
+    probes = []
+    for p in report.probes:
+        cells = [p.shape, p.format, p.tokens, f"{p.read_gigabytes_s:.1f} GB/s"]
+        gain = scaled.get((p.shape, p.format, p.tokens))
+        told = f"{gain.ratio:.2f} times on {gain.to} threads" if gain else ""
+        probes.append((*cells, f"{p.matmul_gflops:.0f} GF/s", told))
+    print_table(("LAYER", "FORMAT", "TOKENS", "READ", "MATMUL", "OURS"), probes)
+    if report.goals():
+        click.echo()
+        goals = [
+            (g.what, f"{g.limit:.2f}", f"{g.found:.2f}", "yes" if g.met else "NO")
+            for g in report.goals()
+        ]
+        print_table(("GOAL", "AT LEAST", "FOUND", "MET"), goals)
+    click.echo(f"\n{report.processor}, {report.isa}, {report.threads} of torch's threads.")

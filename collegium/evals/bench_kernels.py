@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
-from collegium.evals.kernel_contenders import SHAPES, Run, Shape, batch, contenders
-from collegium.evals.provenance import Provenance, provenance
+from collegium.evals.kernel_contenders import OURS, Others, Run, contenders
+from collegium.evals.kernel_goals import Goal, goals
+from collegium.evals.kernel_layers import SHAPES, Shape, batch
+from collegium.evals.kernel_timings import Probe, Scaling, Timing, quartiles
+from collegium.evals.provenance import Provenance, processor, provenance
 from collegium.kernels.moe.formats import Format
 from collegium.kernels.moe.isa import chosen
 
@@ -23,84 +25,92 @@ FORMATS = (Format.BF16, Format.INT8, Format.INT4, Format.FP8)
 PROBE_BYTES = 1 << 28
 PROBE_SIZE = 1024
 
-
-@dataclass(frozen=True)
-class Timing:
-    """One contender on one batch size, over the rounds.
-
-    `ratio` is its time over ours in the same round, the median; above 1 ours is faster. `spread`
-    holds its quartiles.
-    """
-
-    shape: str
-    format: str
-    tokens: int
-    contender: str
-    milliseconds: float
-    ratio: float
-    spread: tuple[float, float]
-    gflops: float
-    gigabytes_s: float
-
-
-@dataclass(frozen=True)
-class Probe:
-    """Medians in the same loop: a read of 256 MiB, and oneDNN's bfloat16 product of 1024 cubed."""
-
-    shape: str
-    format: str
-    tokens: int
-    read_gigabytes_s: float
-    matmul_gflops: float
+Seconds = np.ndarray[Any, np.dtype[np.float64]]
 
 
 @dataclass(frozen=True)
 class KernelBench:
     """All timings, with what is needed to make them again."""
 
+    processor: str
     isa: str
     threads: int
     timings: tuple[Timing, ...]
     probes: tuple[Probe, ...]
+    scalings: tuple[Scaling, ...]
     provenance: Provenance
+
+    def goals(self) -> tuple[Goal, ...]:
+        """Issue 6's promises for what was measured."""
+        return goals(self.timings, self.probes, self.scalings) if self.threads == 1 else ()
 
     def to_json(self) -> str:
         """One JSON document."""
-        return json.dumps(asdict(self), indent=2) + "\n"
+        found = [{**asdict(goal), "met": goal.met} for goal in self.goals()]
+        return json.dumps({**asdict(self), "goals": found}, indent=2) + "\n"
 
 
-def bench_kernels(
-    *,
-    shapes: Sequence[str],
-    formats: Sequence[str],
-    tokens: Sequence[int],
-    rounds: int,
-    threads: int,
-    zentorch: Path | None,
-    command: str,
-    progress: bool = True,
-) -> KernelBench:
-    """Let all contenders take turns on the same batches."""
-    torch.set_num_threads(threads)
-    cells = [(s, Format(f)) for s in SHAPES if s.name in shapes for f in formats]
+@dataclass(frozen=True)
+class Plan:
+    """What is measured: all formats of all shapes at all batch sizes.
+
+    With `scale_to` threads, ours is also timed with so many in turn with `threads`.
+    """
+
+    shapes: Sequence[str]
+    formats: Sequence[str]
+    tokens: Sequence[int]
+    rounds: int
+    threads: int = 1
+    scale_to: int | None = None
+    others: Others = field(default_factory=Others)
+
+
+def bench_kernels(plan: Plan, *, command: str, progress: bool = True) -> KernelBench:
+    """Let all contenders take turns on the same batches; torch's threads are as before then."""
+    cells = [(s, Format(f)) for s in SHAPES if s.name in plan.shapes for f in plan.formats]
     timings: list[Timing] = []
     probes: list[Probe] = []
-    with tqdm(total=len(cells) * len(tokens), unit="batch size", disable=not progress) as bar:
-        for shape, form in cells:
-            runs = dict(contenders(shape, form, zentorch))
-            for count in tokens:
-                bar.set_postfix_str(f"{shape.name} {form} {count}")
-                taken = interleaved(runs, shape, count, rounds)
-                timings += _timings(taken, shape, form, count)
-                probes.append(_probe(taken, shape, form, count))
-                bar.update()
-    made = provenance(command, 0, {"rounds": rounds, "threads": threads})
-    return KernelBench(str(chosen()), threads, tuple(timings), tuple(probes), made)
+    scalings: list[Scaling] = []
+    before = torch.get_num_threads()
+    torch.set_num_threads(plan.threads)
+    try:
+        with tqdm(total=len(cells) * len(plan.tokens), unit="size", disable=not progress) as bar:
+            for shape, form in cells:
+                # A function of its own: two cells' weights are never there at once.
+                _cell(plan, shape, form, bar, (timings, probes, scalings))
+    finally:
+        torch.set_num_threads(before)
+    made = provenance(command, 0, {"rounds": plan.rounds, "threads": plan.threads})
+    found = tuple(timings), tuple(probes), tuple(scalings)
+    return KernelBench(processor(), str(chosen()), plan.threads, *found, made)
+
+
+def _cell(
+    plan: Plan,
+    shape: Shape,
+    form: Format,
+    bar: Any,
+    into: tuple[list[Timing], list[Probe], list[Scaling]],
+) -> None:
+    timings, probes, scalings = into
+    bar.set_postfix_str(f"{shape.name} {form}: packing")
+    runs = dict(contenders(shape, form, plan.others))
+    for count in plan.tokens:
+        bar.set_postfix_str(f"{shape.name} {form} {count}")
+        taken = interleaved(runs, shape, count, plan.rounds)
+        timings += _timings(taken, shape, form, count)
+        probes.append(_probe(taken, shape, form, count))
+        if plan.scale_to is not None:
+            ratio, spread = quartiles(scaled(runs[OURS], shape, count, plan))
+            threads = plan.threads, plan.scale_to
+            scalings.append(Scaling(shape.name, str(form), count, *threads, ratio, spread))
+        bar.update()
 
 
 def interleaved(
     runs: Mapping[str, Run], shape: Shape, tokens: int, rounds: int
-) -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:
+) -> dict[str, Seconds]:
     """Seconds a call, by contender and round; the first round warms up and is not counted.
 
     On one thread the processor's time, which does not grow when others want the same core.
@@ -125,7 +135,27 @@ def interleaved(
     return {name: np.array(seconds) for name, seconds in taken.items()}
 
 
-def _timings(taken: Mapping[str, Any], shape: Shape, form: Format, tokens: int) -> list[Timing]:
+def scaled(run: Run, shape: Shape, tokens: int, plan: Plan) -> Seconds:
+    """How many times as fast a run is on `scale_to` threads, by round and the clock on the wall."""
+    generator = torch.Generator().manual_seed(tokens)
+    ratios = []
+    for turn in range(plan.rounds + 1):
+        given = batch(shape, tokens, generator)
+        seconds = {}
+        counts = (plan.threads, plan.scale_to or 1)
+        for threads in counts if turn % 2 else counts[::-1]:
+            torch.set_num_threads(threads)
+            run(given)  # wakes the threads up, and what was read last is the same for both
+            started = time.perf_counter()
+            run(given)
+            seconds[threads] = time.perf_counter() - started
+        if turn:
+            ratios.append(seconds[counts[0]] / seconds[counts[1]])
+    torch.set_num_threads(plan.threads)
+    return np.array(ratios)
+
+
+def _timings(taken: Mapping[str, Seconds], shape: Shape, form: Format, tokens: int) -> list[Timing]:
     bits = {Format.FP32: 32, Format.BF16: 16, Format.INT8: 8, Format.FP8: 8}.get(form, 4)
     weights = 3 * shape.hidden * shape.inter
     active = shape.experts * (1 - (1 - shape.k / shape.experts) ** tokens)  # expected
@@ -133,19 +163,19 @@ def _timings(taken: Mapping[str, Any], shape: Shape, form: Format, tokens: int) 
     for name, seconds in taken.items():
         if name in ("read", "matmul"):
             continue
-        low, middle, high = np.percentile(seconds / taken["ours"], [25, 50, 75])
+        ratio, spread = quartiles(seconds / taken[OURS])
         median = float(np.median(seconds))
         found.append(
             Timing(
-                shape.name, str(form), tokens, name, 1000 * median, float(middle),
-                (float(low), float(high)), 2e-9 * tokens * shape.k * weights / median,
+                shape.name, str(form), tokens, name, 1000 * median, ratio, spread,
+                2e-9 * tokens * shape.k * weights / median,
                 1e-9 * active * weights * bits / 8 / median,
             )
         )  # fmt: skip
     return found
 
 
-def _probe(taken: Mapping[str, Any], shape: Shape, form: Format, tokens: int) -> Probe:
+def _probe(taken: Mapping[str, Seconds], shape: Shape, form: Format, tokens: int) -> Probe:
     read, product = float(np.median(taken["read"])), float(np.median(taken["matmul"]))
     flops = 2e-9 * PROBE_SIZE**3 / product
     return Probe(shape.name, str(form), tokens, 1e-9 * PROBE_BYTES / read, flops)

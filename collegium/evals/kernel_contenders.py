@@ -10,78 +10,60 @@ import importlib.util
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from collegium.evals.kernel_layers import GROUP, Batch, Shape, layer
+from collegium.evals.kernel_llama import GGML_TYPES, LlamaCpp
 from collegium.kernels.moe import fused_experts, pack
 from collegium.kernels.moe.formats import FP8_BLOCK, Codes, Format, quantised
 
-Run = Callable[["Batch"], Tensor]
+Run = Callable[[Batch], Tensor]
+OURS, HALF = "ours", "ours, half the slots"
 SGL_METHODS = {Format.BF16: 0, Format.INT8: 1, Format.FP8: 2, Format.INT4: 3}
-GROUP = 128
 GPTQ_ZERO = 0x77777777  # nibbles of 7, to which the packer adds 1
 
 
 @dataclass(frozen=True)
-class Shape:
-    """A layer: its experts, hidden and inner size, and experts a token."""
+class Others:
+    """Folders of what is not in our environment, and who is left out."""
 
-    name: str
-    experts: int
-    hidden: int
-    inter: int
-    k: int
+    zentorch: Path | None = None
+    llama_cpp: Path | None = None
+    without: tuple[str, ...] = ()
 
 
-SHAPES = (
-    Shape("goals", 64, 2048, 1024, 8),  # of issue 6; OLMoE's size as well
-    Shape("quarter", 16, 2048, 1024, 8),  # of the goals' experts, for small machines
-    Shape("qwen3-30b-a3b", 128, 2048, 768, 8),
-    Shape("mixtral", 8, 4096, 14336, 2),
-    Shape("embedded", 4, 576, 1536, 2),  # SmolLM2-135M's feed-forward, four times
-)
+def contenders(shape: Shape, form: Format, others: Others) -> Iterator[tuple[str, Run]]:
+    """Those that compute this format here, ours first, but for those that are left out."""
+    w13, w2 = layer(shape)
+    packed = pack(w13, w2, format=form, group=GROUP)
+    yield OURS, lambda b: fused_experts(b.x, packed, b.ids, b.weights)
+    yield HALF, lambda b: fused_experts(b.x, packed, b.half, b.weights)
+    for name, make in _others(w13, w2, form, others):
+        if name not in others.without:
+            yield name, make()
 
 
-@dataclass(frozen=True)
-class Batch:
-    """What all contenders get, bfloat16 and int32."""
-
-    x: Tensor
-    ids: Tensor
-    weights: Tensor
-
-
-def batch(shape: Shape, tokens: int, generator: torch.Generator) -> Batch:
-    """Random tokens, each with different experts."""
-    x = torch.randn(tokens, shape.hidden, generator=generator).bfloat16()
-    ids = torch.rand(tokens, shape.experts, generator=generator).topk(shape.k).indices.int()
-    return Batch(x, ids, torch.softmax(torch.randn(tokens, shape.k, generator=generator), -1))
-
-
-def contenders(shape: Shape, form: Format, zentorch: Path | None) -> Iterator[tuple[str, Run]]:
-    """Those that compute this format here, ours first."""
-    generator = torch.Generator().manual_seed(0)
-    rows = (shape.experts, 2 * shape.inter, shape.hidden)
-    w13 = torch.randn(rows, generator=generator).bfloat16() / shape.hidden**0.5
-    rows = (shape.experts, shape.hidden, shape.inter)
-    w2 = torch.randn(rows, generator=generator).bfloat16() / shape.inter**0.5
-    yield "ours", _ours(w13, w2, form)
+def _others(
+    w13: Tensor, w2: Tensor, form: Format, others: Others
+) -> Iterator[tuple[str, Callable[[], Run]]]:
     if _load_vllm():
         if form is Format.BF16:
-            yield "vllm", _stock(w13, w2)
+            amx = torch.cpu._init_amx()  # asks the system for its registers: else SIGILL
+            yield "vllm", partial(_stock, w13, w2, "amx" if amx else "vec")
+            if amx:
+                yield "vllm without AMX", partial(_stock, w13, w2, "vec")
         if form in SGL_METHODS:
-            yield "sglang", _sglang(w13, w2, form)
-    if zentorch and _load_zentorch(zentorch) and form in (Format.BF16, Format.INT8):
-        yield "zentorch", _zentorch(w13, w2, form)
+            yield "sglang", partial(_sglang, w13, w2, form)
+    if others.zentorch and form in (Format.BF16, Format.INT8) and _load_zentorch(others.zentorch):
+        yield "zentorch", partial(_zentorch, w13, w2, form)
     if form is Format.BF16:
-        yield "torch grouped_mm", _grouped(w13, w2)
-
-
-def _ours(w13: Tensor, w2: Tensor, form: Format) -> Run:
-    packed = pack(w13, w2, format=form, group=GROUP)
-    return lambda b: fused_experts(b.x, packed, b.ids, b.weights)
+        yield "torch grouped_mm", partial(_grouped, w13, w2)
+    if others.llama_cpp and form in GGML_TYPES:
+        yield "llama.cpp", partial(LlamaCpp, others.llama_cpp, w13, w2, form)
 
 
 def _load_vllm() -> bool:
@@ -96,16 +78,16 @@ def _load_vllm() -> bool:
     return True
 
 
-def _stock(w13: Tensor, w2: Tensor) -> Run:
-    """What vLLM 0.32 picks on a processor without AMX."""
+def _stock(w13: Tensor, w2: Tensor, isa: str) -> Run:
+    """vLLM 0.32's own operator: it picks `amx` where the processor has it, else `vec`."""
     first, second = torch.empty_like(w13), torch.empty_like(w2)
-    torch.ops._C.prepack_moe_weight(w13, first, "vec")
-    torch.ops._C.prepack_moe_weight(w2, second, "vec")
+    torch.ops._C.prepack_moe_weight(w13, first, isa)
+    torch.ops._C.prepack_moe_weight(w2, second, isa)
 
     def run(b: Batch) -> Tensor:
         out = torch.empty_like(b.x)
         torch.ops._C.cpu_fused_moe(
-            out, b.x, first, second, None, None, b.weights, b.ids, False, "silu", "vec"
+            out, b.x, first, second, None, None, b.weights, b.ids, False, "silu", isa
         )
         return out
 

@@ -67,16 +67,21 @@ class Codes:
 
 def quantised(weights: Tensor, form: Format, group: int) -> Codes:
     """Round float `weights` (experts, rows, K) to a format; `group` counts for int4 only."""
-    wide = weights.shape[-1]
-    if form is Format.FP32:
-        return Codes(form, weights.float(), None, wide)
-    if form is Format.BF16:
-        return Codes(form, weights.bfloat16(), None, wide)
+    if form in (Format.FP32, Format.BF16):
+        values = weights.float() if form is Format.FP32 else weights.bfloat16()
+        return Codes(form, values, None, weights.shape[-1])
+    # An expert at a time: Mixtral's w13 alone takes five float32 copies of 3.8 GB at once.
+    parts = [_quantised(expert.float(), form, group) for expert in weights.split(1)]  # type: ignore[no-untyped-call]
+    scales = [part.scales for part in parts if part.scales is not None]
+    return Codes(form, torch.cat([part.codes for part in parts]), torch.cat(scales), parts[0].group)
+
+
+def _quantised(weights: Tensor, form: Format, group: int) -> Codes:
     if form is Format.INT8:
-        return _integers(weights.float(), form, wide, 127)
+        return _integers(weights, form, weights.shape[-1], 127)
     if form is Format.INT4:
-        return _integers(weights.float(), form, group, 7)
-    return _fp8(weights.float()) if form is Format.FP8 else _mxfp4(weights.float())
+        return _integers(weights, form, group, 7)
+    return _fp8(weights) if form is Format.FP8 else _mxfp4(weights)
 
 
 def _integers(weights: Tensor, form: Format, group: int, largest: int) -> Codes:
