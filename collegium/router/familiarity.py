@@ -54,16 +54,19 @@ class Familiarity(OutlierMixin, BaseEstimator):
 
     def unchecked_distance(self, X: Array) -> Array:
         """As `distance`, for float rows that need no check: checks take most of the time."""
-        whitened = (
-            np.vstack([X, self.means_]) @ self.precision_
-        )  # once for all means: d x d is dear
-        rows, means = whitened[: len(X)], whitened[len(X) :]
-        squares = (
-            np.einsum("nd,nd->n", X, rows)[:, None]
-            - 2 * rows @ self.means_.T
-            + np.einsum("kd,kd->k", self.means_, means)
-        )
+        whitened = X @ self.precision_
+        means, squared_means = self._whitened_means()
+        squares = np.einsum("nd,nd->n", X, whitened)[:, None] - 2 * X @ means.T + squared_means
         return np.asarray(np.sqrt(np.maximum(squares.min(axis=1), 0.0)))
+
+    def _whitened_means(self) -> tuple[Array, Array]:
+        """The means times the precision, and their squared lengths: the same for all queries."""
+        known = getattr(self, "_whitened", None)
+        if known is None or known[0] is not self.means_ or known[1] is not self.precision_:
+            means = self.means_ @ self.precision_
+            squares = np.einsum("kd,kd->k", self.means_, means)
+            known = self._whitened = (self.means_, self.precision_, means, squares)
+        return known[2], known[3]
 
     def score_samples(self, X: Any) -> Array:
         """Higher is more familiar (scikit-learn's convention for outlier detectors)."""

@@ -79,56 +79,81 @@ class Forecaster:
         self.fitted = fitted
         self._speeds = speeds
         self._columns = {name: column for column, name in enumerate(fitted.fingerprints)}
+        self._known: dict[str, tuple[Expert, int | None]] = {}
+        self._skills = [str(name) for name in fitted.skills.classes_]
 
     def read(self, embedding: Array) -> Reading:
         """Read one embedding, shape (d,)."""
-        row = np.asarray(embedding, dtype=np.float64)[None, :]
-        fitted = self.fitted
-        skills = fitted.skills.probabilities(row)[0]
-        distance = fitted.familiarity.unchecked_distance(row)
-        ood_score = float(fitted.familiarity.as_ood_score(distance)[0])
-        columns = self._columns
-        quality = np.clip(fitted.quality.forecast(row)[0], 1 - MOST_SURE, MOST_SURE)
-        return Reading(
-            dict(zip(map(str, fitted.skills.classes_), skills.tolist(), strict=True)),
-            ood_score,
-            ood_score < 0.5,
-            ByFingerprint(columns, quality),
-            ByFingerprint(columns, fitted.tokens @ skills),
-            ByFingerprint(columns, fitted.milliseconds_per_token @ skills),
-        )
+        return self.read_all(np.asarray(embedding, dtype=np.float64)[None, :])[0]
+
+    def read_all(self, embeddings: Array) -> list[Reading]:
+        """Read embeddings, shape (n, d), together."""
+        fitted, columns = self.fitted, self._columns
+        skills = fitted.skills.probabilities(embeddings)
+        distance = fitted.familiarity.unchecked_distance(embeddings)
+        quality = np.clip(fitted.quality.forecast(embeddings), 1 - MOST_SURE, MOST_SURE)
+        tokens = skills @ fitted.tokens.T
+        ms_per_token = skills @ fitted.milliseconds_per_token.T
+        return [
+            Reading(
+                dict(zip(self._skills, row, strict=True)),
+                ood_score,
+                ood_score < 0.5,
+                ByFingerprint(columns, quality[i]),
+                ByFingerprint(columns, tokens[i]),
+                ByFingerprint(columns, ms_per_token[i]),
+            )
+            for i, (row, ood_score) in enumerate(
+                zip(
+                    skills.tolist(),
+                    fitted.familiarity.as_ood_score(distance).tolist(),
+                    strict=True,
+                )
+            )
+        ]
 
     def forecast(
         self, experts: Sequence[Expert], query: Query, reading: Reading
     ) -> tuple[Forecast, ...]:
         """One forecast an expert; quality is None for unfamiliar queries and unmeasured experts."""
-        return tuple(self._forecast(expert, query, reading) for expert in experts)
-
-    def _forecast(self, expert: Expert, query: Query, reading: Reading) -> Forecast:
-        key = known_as(expert, self._columns)
-        measured = reading.tokens.get(key) if reading.familiar else None
-        tokens = round(measured if measured is not None else DEFAULT_TOKENS)
-        tokens = max(1, min(tokens, query.max_tokens or tokens))
-        usual = reading.ms_per_token.get(key, DEFAULT_MS_PER_TOKEN)
         prompt_tokens = query.prompt_tokens or prompt_tokens_of(query.text)
+        return tuple(self._forecast(e, query, prompt_tokens, reading) for e in experts)
+
+    def _forecast(
+        self, expert: Expert, query: Query, prompt_tokens: int, reading: Reading
+    ) -> Forecast:
+        column = self._column(expert)
+        tokens, usual = DEFAULT_TOKENS, DEFAULT_MS_PER_TOKEN
+        if column is not None:
+            usual = float(reading.ms_per_token.array[column])
+            if reading.familiar:
+                tokens = round(float(reading.tokens.array[column]))
+        tokens = max(1, min(tokens, query.max_tokens or tokens))
         latency_ms = self._speeds.latency_ms(expert, prompt_tokens, tokens, usual)
         return Forecast(
             expert.name,
-            expected_quality(expert, reading),
+            expected_quality(expert, reading, column),
             price_usd(expert, prompt_tokens, tokens),
             latency_ms,
             self._speeds.energy_j(expert, latency_ms),
             tokens,
         )
 
+    def _column(self, expert: Expert) -> int | None:
+        """Where the fitted router has an expert; None where it does not know it."""
+        known = self._known.get(expert.name)
+        if known is None or known[0] is not expert:  # made anew when it changes
+            column = self._columns.get(known_as(expert, self._columns))
+            known = self._known[expert.name] = (expert, column)
+        return known[1]
 
-def expected_quality(expert: Expert, reading: Reading) -> float | None:
-    """P(correct): the expert's own head, or its skill profile weighted by the query's skills."""
+
+def expected_quality(expert: Expert, reading: Reading, column: int | None) -> float | None:
+    """P(correct): the expert's own head's, or its skill profile weighted by the query's skills."""
     if not reading.familiar:
         return None
-    key = known_as(expert, reading.quality.columns)
-    if key in reading.quality:
-        return reading.quality[key]
+    if column is not None:
+        return float(reading.quality.array[column])
     known = {skill: p for skill, p in reading.skills.items() if skill in expert.skills}
     weight = sum(known.values())
     if weight < ENOUGH_MEASURED:  # most of what the query asks for was never measured

@@ -57,6 +57,8 @@ _BOUNDS = (
 
 def mark(forecasts: Sequence[Forecast], limits: Limits) -> tuple[Forecast, ...]:
     """Mark what breaks a limit as not feasible, and note which one. Unknown values break limits."""
+    if not _set(limits):
+        return tuple(forecasts)
     return tuple(_marked(forecast, limits) for forecast in forecasts)
 
 

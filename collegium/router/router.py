@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-
-import numpy as np
-from numpy.typing import NDArray
 
 from collegium.errors import (
     ArtifactRejected,
@@ -22,11 +17,12 @@ from collegium.registry.expert import AGGREGATION, Expert
 from collegium.router.artifact import FittedRouter
 from collegium.router.costs import Speeds
 from collegium.router.decision import Decision, Forecast, Limits, PolicyName, Query
-from collegium.router.encoder import Encoder, is_quick
+from collegium.router.encoder import Encoder
 from collegium.router.forecasting import Forecaster, Reading
 from collegium.router.limits import infeasible, mark
 from collegium.router.online.learner import Learner
 from collegium.router.policy import choose, keeps, quality, ranked
+from collegium.router.reading import Reader
 from collegium.router.shortlist import SIZE, Shortlist
 from collegium.router.tradeoff import Tolerances
 
@@ -44,7 +40,7 @@ NOT_AVAILABLE = "not available now"
 
 
 class Router:
-    """Decides. Slow encoders run in a thread of their own, so that the event loop goes on."""
+    """Decides: reads the query, forecasts the experts, chooses within the limits."""
 
     def __init__(
         self,
@@ -60,14 +56,12 @@ class Router:
                 f"the router was fitted on '{fitted.encoder}' embeddings, not '{encoder.name}' "
                 "ones; choose another encoder or router_dir, or train a router with this encoder"
             )
-        self._encoder = encoder
         self._learner = learner
-        self._inline = is_quick(encoder)  # to wake a thread would take longer
         self._forecaster = Forecaster(fitted, speeds)
+        self._reader = Reader(encoder, self._forecaster)
         self._tolerances = Tolerances.of(fitted.card)
         skills = [str(name) for name in fitted.skills.classes_]
         self._shortlist = Shortlist(skills, _fallback_preference, shortlist)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="encoder")
 
     async def decide(
         self, query: Query, experts: Sequence[Expert], unavailable: Availability
@@ -75,11 +69,11 @@ class Router:
         """Choose who answers; raises UnknownModel, NoFeasibleExpert or ExpertUnavailable."""
         started = time.perf_counter()
         query = with_tradeoff(query, experts)
-        embedding = await self._embed(query.text)
-        decision = self.decide_on(query, experts, self._forecaster.read(embedding), unavailable)
+        read = await self._reader.read(query.text)
+        decision = self.decide_on(query, experts, read.reading, unavailable)
         # Cheaper experts are a promise of the forecasts: learning keeps to the best quality.
         if self._learner and decision.policy == "quality" and not query.limits.tradeoff:
-            decision = self._learner.adjusted(decision, embedding)
+            decision = self._learner.adjusted(decision, read.embedding)
         return replace(decision, overhead_ms=1000 * (time.perf_counter() - started))
 
     def tolerated(self, query: Query) -> float:
@@ -88,20 +82,11 @@ class Router:
 
     async def read(self, text: str) -> Reading:
         """Embed a text and read its skills and strangeness."""
-        return self._forecaster.read(await self._embed(text))
-
-    async def _embed(self, text: str) -> NDArray[np.float64]:
-        if self._inline:
-            embedding = self._encoder.encode([text])
-        else:
-            loop = asyncio.get_running_loop()
-            embedding = await loop.run_in_executor(self._thread, self._encoder.encode, [text])
-        return np.asarray(embedding[0], dtype=np.float64)
+        return (await self._reader.read(text)).reading
 
     def similarity(self, texts: Sequence[str]) -> list[list[float]]:
         """Cosine similarities of texts, shape (n, n); waits for its turn at the encoder."""
-        rows = self._thread.submit(self._encoder.encode, list(texts)).result()
-        return [[float(value) for value in row] for row in rows @ rows.T]
+        return self._reader.similarity(texts)
 
     def decide_on(
         self, query: Query, experts: Sequence[Expert], reading: Reading, unavailable: Availability

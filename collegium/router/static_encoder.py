@@ -47,8 +47,9 @@ class StaticEncoder:
         """Return one row a text, of unit length, shape (n, d)."""
         sums = np.empty((len(texts), self._vectors.shape[1]), dtype=np.float32)
         for row, text in enumerate(texts):
-            tokens = self._tokenizer.encode(ends(text), add_special_tokens=False).ids
-            sums[row] = self._vectors[tokens or self._nothing].sum(axis=0)
+            # The "fast" way leaves out where in the text a token is: a fifth of the time.
+            found = self._tokenizer.encode_batch_fast([ends(text)], add_special_tokens=False)
+            sums[row] = self._vectors[found[0].ids or self._nothing].sum(axis=0)
         return unit_rows(sums)
 
 
