@@ -76,8 +76,8 @@ class Settings(BaseSettings):
     engine_memory_gib: float | None = Field(
         None,
         gt=0,
-        description="Memory for engines that experts brought; where it is too little for all, they "
-        "are loaded by demand. Default: all are loaded.",
+        description="Memory for engines, the embedded one included; where it is too little for "
+        "all, those that experts brought are loaded by demand. Default: all are loaded.",
     )
     engine_start_timeout_s: float = Field(
         300.0, gt=0, description="An engine that is not ready by then is started again."

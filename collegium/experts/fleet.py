@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from collegium.errors import ExpertUnavailable, ProbeFailed, SetupError
+from collegium.experts.memory import engine_gib
 from collegium.experts.residency.live import Residents
 from collegium.experts.residency.view import EngineCost
 from collegium.experts.supervisor import USUAL_START_S, Status, Supervisor
@@ -16,8 +17,6 @@ from collegium.experts.vllm import EngineSpec, fastest_dtype, refused_flags
 from collegium.registry.engines import EngineDescription
 
 log = logging.getLogger(__name__)
-PROCESS_GIB = 2.5
-"""A vLLM process beside weights and cache: about 4 GB with 0.3 GB of weights and 1 GiB of cache."""
 DRAIN_S = 30.0
 """An engine whose expert was removed may finish what it has, for so long."""
 
@@ -50,12 +49,16 @@ class Fleet(Mapping[str, Supervisor]):
     async def start(self, description: EngineDescription) -> Supervisor:
         """Run an engine, or have it ready to run where engines take turns."""
         engine = self._supervise(spec_of(description, self._python))
-        if self.residents is not None:
-            self.residents.admit(engine, cost_of(description))
+        await self.run(engine)
         self._engines[description.name] = engine
+        return engine
+
+    async def run(self, engine: Supervisor) -> None:
+        """Start it, or let it take turns with others; SetupError where it can never fit."""
         if self.residents is None:
             await engine.start()
-        return engine
+        else:
+            self.residents.admit(engine, cost_of(engine.spec))
 
     async def settled(self, name: str) -> Status:
         """Return when a described engine is ready or failed; where they take turns, in its turn."""
@@ -118,12 +121,9 @@ def spec_of(engine: EngineDescription, python: Path) -> EngineSpec:
     )
 
 
-def cost_of(engine: EngineDescription) -> EngineCost:
-    """About what an engine takes: its weights, its cache and what every vLLM process needs."""
-    weights = sum(file.stat().st_size for file in Path(engine.model_path).glob("*.safetensors"))
-    memory_gib = weights / 2**30 + engine.cache_gib + PROCESS_GIB
-    # How many requests it answers together is the dispatcher's business.
-    return EngineCost(memory_gib, USUAL_START_S, at_once=sys.maxsize)
+def cost_of(spec: EngineSpec) -> EngineCost:
+    """How many requests it answers together is the dispatcher's business."""
+    return EngineCost(engine_gib(spec), USUAL_START_S, at_once=sys.maxsize)
 
 
 def check(engine: EngineDescription) -> None:

@@ -120,9 +120,14 @@ def environment(spec: EngineSpec) -> dict[str, str]:
         "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1",
         "VLLM_API_KEY": spec.secret,
         "VLLM_CPU_NUM_OF_RESERVED_CPU": "0",  # by default one core of two would idle
-        "VLLM_CPU_KVCACHE_SPACE": str(max(1, round(spec.cache_gib))),
+        "VLLM_CPU_KVCACHE_SPACE": str(whole_gib(spec.cache_gib)),
         "VLLM_NO_USAGE_STATS": "1",
     }
+
+
+def whole_gib(cache_gib: float) -> int:
+    """The cache that vLLM is told to make: on a CPU it takes no fractions."""
+    return max(1, round(cache_gib))
 
 
 def is_taken(host: str, port: int) -> bool:

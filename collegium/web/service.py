@@ -11,18 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from collegium.errors import CollegiumError, ExpertUnavailable, StateUnavailable
+from collegium.experts.configured import configured_fleet
 from collegium.experts.dispatch.dispatcher import Dispatcher
 from collegium.experts.embedded import ensure_base_model
 from collegium.experts.enrol import Enrolment
-from collegium.experts.fleet import Fleet
 from collegium.experts.pool import Pool
-from collegium.experts.residency.foresight import Foresight
-from collegium.experts.residency.live import Residents
-from collegium.experts.roster import ENGINE, GENERALIST, embedded_experts
-from collegium.experts.sparse.engine import SPARSE_ENGINE, lacking_memory, mixture, sparse_spec
+from collegium.experts.roster import ENGINE, embedded_experts
+from collegium.experts.sparse.engine import SPARSE_ENGINE, lacking_memory, mixture
 from collegium.experts.sparse.model import ensure_sparse_model
-from collegium.experts.supervisor import Patience, Supervisor
-from collegium.experts.vllm import EngineSpec
 from collegium.registry.batches import BatchRegistry
 from collegium.registry.database import Database
 from collegium.registry.decisions import DecisionLog
@@ -66,12 +62,7 @@ class Service:
         self.metrics = Metrics()
         self.speeds = Speeds(settings.device_watts)
         self.engine_registry = EngineRegistry(self.database)
-        embedded = [self._embedded_engine()] if settings.embedded else []
-        if settings.embedded and settings.sparse:
-            embedded.append(self._supervise(sparse_spec(settings)))
-        self.engines = Fleet(
-            self._supervise, settings.engine_python, *embedded, residents=self._residents()
-        )
+        self.engines = configured_fleet(settings)
         self.pool = self._make_pool()
         self.profiles = Profiles.load(settings.router_dir or BUNDLED)
         self.enrolment = Enrolment(self.registry, self.pool, self.engines, self.engine_registry)
@@ -177,16 +168,6 @@ class Service:
             residents=self.engines.residents,
         )
 
-    def _residents(self) -> Residents | None:
-        """Engines that take turns, where a budget of memory is set."""
-        settings = self.settings
-        if settings.engine_memory_gib is None:
-            return None
-        # A request gives up after request_timeout_s: its engine has to come before that.
-        policy = Foresight(patience_s=0.8 * settings.request_timeout_s)
-        longest_load_s = 1.5 * settings.engine_start_timeout_s
-        return Residents(settings.engine_memory_gib, policy, longest_load_s=longest_load_s)
-
     async def _follow(self) -> None:
         """Run the engines and keep the adapters that the registry knows, and no others."""
         async with self._following:
@@ -208,16 +189,19 @@ class Service:
             self.spawn(self._start_sparse_engine(), name="start")
 
     async def _start_sparse_engine(self) -> None:
-        """Take the cores only when the first engine no longer needs them to start."""
+        """Take the cores only when the first engine no longer needs them to start.
+
+        Where engines take turns it is one of them, and need not fit beside the others.
+        """
         await self.engines[ENGINE].wait_ready()
         engine = self.engines[SPARSE_ENGINE]
         try:
-            why_not = lacking_memory()
+            why_not = lacking_memory() if self.engines.residents is None else None
             if why_not is None:
                 await asyncio.to_thread(ensure_sparse_model, self.settings.cache_dir, log.info)
-                await engine.start()
+                await self.engines.run(engine)
         except (CollegiumError, OSError) as exc:
-            why_not = f"its model can't be composed: {exc}"
+            why_not = f"its engine can't be run: {exc}"
         if why_not is not None:
             log.warning("the sparse mixture is not served: %s", why_not)
             await engine.decline(why_not)
@@ -251,29 +235,6 @@ class Service:
     @property
     def _learnt(self) -> Path:
         return self.settings.data_dir / "online"
-
-    def _embedded_engine(self) -> Supervisor:
-        settings = self.settings
-        spec = EngineSpec(
-            ENGINE,
-            settings.cache_dir / "SmolLM2-135M-Instruct",
-            GENERALIST,
-            python=settings.engine_python,
-            port=settings.engine_port,
-            context=settings.engine_context,
-            max_sequences=settings.engine_max_sequences,
-            cache_gib=settings.engine_cache_gib,
-        )
-        return self._supervise(spec)
-
-    def _supervise(self, spec: EngineSpec) -> Supervisor:
-        settings = self.settings
-        return Supervisor(
-            spec,
-            settings.data_dir / "logs" / f"{spec.name}.log",
-            start_timeout_s=settings.engine_start_timeout_s,
-            patience=Patience(stall_s=settings.engine_stall_s),
-        )
 
     def _tell(self, progress: str) -> None:
         self.progress = progress

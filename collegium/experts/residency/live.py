@@ -48,8 +48,8 @@ class Residents:
         """Take an engine in, not loaded; SetupError when it can never fit."""
         if cost.memory_gib > self.budget_gib:
             raise SetupError(
-                f"the engine '{engine.name}' takes about {cost.memory_gib:.1f} GiB, "
-                f"more than engine_memory_gib={self.budget_gib:g}"
+                f"the engine '{engine.name}' takes about {cost.memory_gib:.1f} GiB, and "
+                f"engine_memory_gib leaves {self.budget_gib:.1f} GiB for engines that take turns"
             )
         self.engines[engine.name] = engine
         self.costs[engine.name] = cost

@@ -118,7 +118,7 @@ async def test_an_engine_that_does_not_start_is_said_to_be_unavailable(
 async def test_an_engine_that_can_never_fit_is_refused(stubs: dict[str, StubEngine]) -> None:
     """When it is taken in, not when somebody waits for it."""
     residents = Residents(3.0, Lru())
-    with pytest.raises(SetupError, match="more than engine_memory_gib=3"):
+    with pytest.raises(SetupError, match=r"leaves 3\.0 GiB"):
         residents.admit(stubs["a"].supervisor, COST)
 
 

@@ -1,0 +1,41 @@
+"""About how much memory an engine takes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from collegium.experts.vllm import EngineSpec, whole_gib
+
+PROCESS_GIB = 2.5
+"""A vLLM process beside weights and cache: about 4 GB with 0.3 GB of weights and 1 GiB of cache."""
+BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+GIB = 2**30
+
+
+def engine_gib(spec: EngineSpec, *, file_gib: float | None = None) -> float:
+    """Its weights, its cache and what every vLLM process needs.
+
+    `file_gib` is the size of weights that are not there yet, in two bytes a weight.
+    """
+    if file_gib is None:
+        weights = weights_gib(spec.model_path, spec.dtype)
+    else:
+        weights = file_gib * BYTES.get(spec.dtype, 2) / 2
+    return weights + whole_gib(spec.cache_gib) + PROCESS_GIB
+
+
+def weights_gib(folder: Path, dtype: str) -> float:
+    """The weights of a model's folder in the precision that they are loaded with."""
+    size = sum(file.stat().st_size for file in folder.glob("*.safetensors")) / GIB
+    stored = BYTES.get(stored_dtype(folder))
+    return size if stored is None else size * BYTES.get(dtype, stored) / stored
+
+
+def stored_dtype(folder: Path) -> str:
+    """The precision that a model's configuration names; empty where it names none."""
+    try:
+        config = json.loads((folder / "config.json").read_text())
+        return str(config.get("dtype") or config.get("torch_dtype") or "")
+    except (OSError, ValueError, AttributeError):  # no configuration: vLLM will say so
+        return ""
