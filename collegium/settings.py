@@ -97,6 +97,12 @@ class Settings(BaseSettings):
     remote_concurrency: int = Field(
         64, ge=1, description="Requests a remote endpoint gets at once, all replicas together."
     )
+    remote_bulk_concurrency: int | None = Field(
+        None,
+        ge=1,
+        description="How many of these a bulk job may take; the others are left to people. "
+        "Default: half of them.",
+    )
     record_prompts: bool = Field(
         True, description="Keep the text of queries beside their decisions, to train routers on."
     )
@@ -111,9 +117,6 @@ class Settings(BaseSettings):
     )
     max_body_mib: float = Field(8.0, gt=0, description="Larger request bodies are refused.")
     max_file_mib: float = Field(100.0, gt=0, description="Larger files of bulk jobs are refused.")
-    bulk_concurrency: int = Field(
-        32, ge=1, description="Lines of a bulk job that one remote address answers at once."
-    )
 
     @classmethod
     def settings_customise_sources(
@@ -135,6 +138,20 @@ class Settings(BaseSettings):
         if "api_key" in self.caller_keys:
             raise ValueError("caller_keys: 'api_key' is the name of the administrator's own key")
         return self
+
+    @model_validator(mode="after")
+    def _bulk_jobs_take_a_part(self) -> Settings:
+        if (self.remote_bulk_concurrency or 1) > self.remote_concurrency:
+            raise ValueError(
+                f"remote_bulk_concurrency={self.remote_bulk_concurrency} is more than all of "
+                f"remote_concurrency={self.remote_concurrency}, of which it is a part"
+            )
+        return self
+
+    @property
+    def bulk_lines_at_once(self) -> int:
+        """The lines of a bulk job that one remote endpoint gets at once."""
+        return self.remote_bulk_concurrency or max(1, self.remote_concurrency // 2)
 
     @property
     def registry_url(self) -> str:

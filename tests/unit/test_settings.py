@@ -149,3 +149,18 @@ def test_the_folders_follow_the_desktops_conventions(
     settings = load_settings()
     assert settings.data_dir == tmp_path / "data" / "collegium"
     assert settings.cache_dir == tmp_path / "cache" / "collegium"
+
+
+@pytest.mark.parametrize(("given", "lines"), [({}, 32), ({"remote_concurrency": 1}, 1)])
+def test_a_bulk_job_takes_half_of_a_remote_endpoint(given: dict[str, int], lines: int) -> None:
+    """And one line at least; the rest is left to people."""
+    assert load_settings(**given).bulk_lines_at_once == lines
+    assert load_settings(remote_bulk_concurrency=1).bulk_lines_at_once == 1
+
+
+def test_a_bulk_job_can_not_have_more_than_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A setting that would be overruled in silence is refused."""
+    monkeypatch.setenv("COLLEGIUM_REMOTE_CONCURRENCY", "8")
+    monkeypatch.setenv("COLLEGIUM_REMOTE_BULK_CONCURRENCY", "9")
+    with pytest.raises(SettingsError, match="more than all of remote_concurrency=8"):
+        load_settings()

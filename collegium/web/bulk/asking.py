@@ -80,8 +80,9 @@ class Asking:
 
     def _at_once(self, place: str) -> int:
         engine = self._service.engines.get(place)
-        settings = self._service.settings
-        return settings.bulk_concurrency if engine is None else engine.spec.max_sequences
+        if engine is not None:
+            return engine.spec.max_sequences
+        return self._service.settings.bulk_lines_at_once
 
     async def _group(self, place: str, work: Sequence[Work]) -> None:
         """All lines of one place, one expert after the other: few adapters share a batch."""
