@@ -9,9 +9,9 @@ import numpy as np
 from collegium.evals.arrays import Floats, Ints
 from collegium.evals.bootstrap import Bootstrap
 from collegium.evals.outcomes import Outcomes
+from collegium.evals.panels.auto import FEWEST
 from collegium.evals.panels.live import panel_ways, single_ways
 from collegium.evals.panels.sampled import Way
-from collegium.evals.panels.study import FEWEST
 from collegium.experts.aggregation.cascade import THRESHOLD
 from collegium.experts.aggregation.catalogue import MODES, ModeName
 from collegium.router.panels.profiles import BOUNDS, Profile, Profiles, range_of

@@ -14,12 +14,12 @@ import numpy as np
 from collegium.errors import SetupError
 from collegium.evals.arrays import Floats, Ints
 from collegium.evals.bootstrap import Bootstrap, Interval
+from collegium.evals.panels.auto import PRICES, SINGLE, auto_played, nested_price, profiled
 from collegium.evals.panels.hull import hull_at
 from collegium.evals.panels.replay import Played, Progress, Replay, Texts, Way
 from collegium.evals.recorded import Recorded
-from collegium.router.panels.profiles import BOUNDS, Profile, Profiles, range_of, worth
+from collegium.router.panels.profiles import Profiles
 
-SINGLE = Way("single")
 WAYS = (
     SINGLE,
     *(Way("vote", k, cap) for k in (3, 5) for cap in (0.1, 0.3, 1.0, None)),
@@ -30,11 +30,7 @@ WAYS = (
     ),
 )
 """What recorded answers can judge: modes that need no further words of anybody."""
-PRICES = (0.0, 0.001, 0.003, 0.01, 0.02, 0.05, 0.1, 0.3, 1.0)
-"""Of one more multiple of the single answer's cost, in P(right)."""
 TOLERANCES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0)
-FEWEST = 30
-"""A range with fewer training rows has no profile."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +71,13 @@ class Study:
     auto_over_hull: dict[str, Interval]
     """By auto's point: its accuracy less that of the fixed ways' hull for the same money."""
     profiles: Profiles
+    price: float
+    """Of a multiple of the single answer's cost, chosen on training rows: see `nested_price`."""
+
+
+def auto_name(price: float) -> str:
+    """As tables show `auto` at a price."""
+    return f"auto at {price:g} a multiple"
 
 
 def study(
@@ -96,12 +99,14 @@ def study(
     profiles = Profiles(profiled(learnt, best[train], seed=seed), correlations)
     columns = _columns(data, test, known, judged)
     columns += [
-        _auto(learnt, judged, best[train], best[test], price, seed=seed) for price in PRICES
+        _Column(auto_name(price), "auto", auto_played(profiles.ranges, judged, best[test], price))
+        for price in PRICES
     ]
     fitted = None
     if cascade_cost is not None:
         fitted = fitted_cascade(learnt, judged, cascade_cost, seed=seed)
-    return _judged(data.name, len(train), columns, profiles, fitted, seed=seed)
+    price = nested_price(learnt, best[train], seed=seed)
+    return _judged(data.name, len(train), columns, profiles, fitted, price, seed=seed)
 
 
 def fitted_cascade(
@@ -135,54 +140,6 @@ def error_correlations(data: Recorded, rows: Ints) -> dict[str, dict[str, float]
     }
 
 
-def profiled(
-    played: dict[Way, Played], best: Floats, *, seed: int
-) -> tuple[tuple[Profile, ...], ...]:
-    """What each panel gained over one expert and what it cost, by range of the best forecast."""
-    ranges = np.array([range_of(p) for p in best])
-    return tuple(
-        tuple(
-            _profile(way, played, np.flatnonzero(ranges == index), seed)
-            for way in WAYS
-            if way is not SINGLE and (ranges == index).sum() >= FEWEST
-        )
-        for index in range(len(BOUNDS) + 1)
-    )
-
-
-def _profile(way: Way, played: dict[Way, Played], rows: Ints, seed: int) -> Profile:
-    one, other = played[way], played[SINGLE]
-    pairs = np.stack([one.scores[rows], other.scores[rows]], axis=1)
-    gain = Bootstrap(pairs, seed=seed).difference(0, 1)
-    multiple = one.costs[rows].mean() / other.costs[rows].mean()
-    return Profile(
-        way.mode, way.k, gain.estimate, gain.low, float(multiple), len(rows), way.threshold, way.cap
-    )
-
-
-def _auto(
-    learnt: dict[Way, Played],
-    judged: dict[Way, Played],
-    best_train: Floats,
-    best_test: Floats,
-    price: float,
-    *,
-    seed: int,
-) -> _Column:
-    """In each range of the best forecast the way that is worth most at this price, as served."""
-    profiles = profiled(learnt, best_train, seed=seed)
-    panels = [way for way in WAYS if way is not SINGLE]
-    scores, costs = np.empty(len(best_test)), np.empty(len(best_test))
-    for index, measured in enumerate(profiles):
-        rows = np.array([range_of(p) == index for p in best_test])
-        values = [worth(profile, price) for profile in measured]
-        chosen = SINGLE
-        if values and max(values) > 0:
-            chosen = panels[int(np.argmax(values))]
-        scores[rows], costs[rows] = judged[chosen].scores[rows], judged[chosen].costs[rows]
-    return _Column(f"auto at {price:g} a multiple", "auto", Played(scores, costs))
-
-
 def _columns(data: Recorded, test: Ints, known: Floats, judged: dict[Way, Played]) -> list[_Column]:
     experts = [
         _Column(name, "expert", Played(data.scores[test, i], data.costs[test, i]))
@@ -208,6 +165,7 @@ def _judged(
     columns: Sequence[_Column],
     profiles: Profiles,
     fitted: Fitted | None,
+    price: float,
     *,
     seed: int,
 ) -> Study:
@@ -237,7 +195,7 @@ def _judged(
         for index, column in enumerate(columns)
     )
     hull = {columns[int(i)].name: over(int(i), fixed) for i in np.flatnonzero(kinds == "auto")}
-    return Study(name, train, len(table), points, fitted, hull, profiles)
+    return Study(name, train, len(table), points, fitted, hull, profiles, price)
 
 
 def _answered(data: Recorded, rows: Ints) -> Ints:

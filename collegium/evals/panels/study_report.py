@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from collegium.evals.bootstrap import Interval
-from collegium.evals.panels.study import Fitted, Point, Study
+from collegium.evals.panels.study import Fitted, Point, Study, auto_name
 from collegium.evals.provenance import Provenance
 from collegium.evals.report_parts import document, figure, html_table, line, section
 from collegium.evals.svg import ACCENT, INK, MUTED, PLAIN, drawing, inline_svg, panels
@@ -54,8 +54,9 @@ def verdict(study: Study) -> str:
         f"and {_count(fixed, 'over_equal_cost', -1)} lose to single experts for the same money; "
         f"against single routing {_count(fixed, 'over_routing', +1)} win and "
         f"{_count(fixed, 'over_routing', -1)} lose (95 % intervals). `auto` {auto} the hull of the "
-        f"fixed ways within the interval. {study.test} test queries, profiles from {study.train}."
-        f"{_fitted(study.cascade)}"
+        f"fixed ways within the interval; at {study.price:g} a multiple, chosen in training, "
+        f"by {_points(study.auto_over_hull[auto_name(study.price)])} points. "
+        f"{study.test} test queries, profiles from {study.train}.{_fitted(study.cascade)}"
     )
 
 

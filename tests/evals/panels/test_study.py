@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from collegium.errors import SetupError
+from collegium.evals.panels.auto import PRICES, SINGLE, nested_price
 from collegium.evals.panels.hull import hull_at
 from collegium.evals.panels.replay import Played, Replay, Texts, Way, read_responses
 from collegium.evals.panels.study import (
-    SINGLE,
     Study,
+    auto_name,
     error_correlations,
     fitted_cascade,
     study,
@@ -88,6 +89,31 @@ def test_auto_lies_on_the_hull_and_pays_for_itself(judged: Study) -> None:
     frugal = [p for p in judged.points if p.kind == "auto"][-1]
     dear = next(p for p in judged.points if p.name == "dear")
     assert frugal.cost_usd < dear.cost_usd
+
+
+def test_the_price_is_chosen_on_training_rows(judged: Study) -> None:
+    """It is one of those that are tried, and its point and its gap are in the study."""
+    assert judged.price in PRICES
+    assert auto_name(judged.price) in {p.name for p in judged.points}
+    assert auto_name(judged.price) in judged.auto_over_hull
+
+
+def test_the_nested_price_buys_what_pays_and_saves_what_is_free() -> None:
+    """In doubt a vote gains much for twice the cost; where the router is sure, a tenth will do.
+
+    0.05 is the lowest price that saves on the sure half; at 1 nobody would buy the vote.
+    """
+    rng = np.random.default_rng(1)
+    best = np.tile([0.3, 0.97], 200)
+    unsure = best < 0.5
+    right = (rng.random(400) < np.where(unsure, 0.2, 0.9)).astype(float)
+    voted = np.where(unsure, np.maximum(right, rng.random(400) < 0.9), right)
+    ways = {
+        SINGLE: Played(right, np.ones(400)),
+        Way("vote", 3): Played(voted, np.where(unsure, 2.0, 9.0)),
+        Way("vote", 3, 0.1): Played(np.where(unsure, 0.0, right), np.full(400, 0.1)),
+    }
+    assert nested_price(ways, best, seed=0) == 0.05
 
 
 def test_a_cascade_is_fitted_to_a_cost(judged: Study) -> None:
