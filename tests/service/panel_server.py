@@ -31,7 +31,7 @@ EXPERTS = {
     "calls2": ('calls:{ "x":1 }', 0.1, 1.0),
 }
 """Model, measured level at conversion and price of each."""
-SCHOLARS = {"scholar": ("knows:", 0.9, 1.0), "parrot": ("says:42", 0.8, 1.0)}
+SCHOLARS = {"parrot": ("says:42", 0.8, 1.0), "scholar": ("knows:", 0.9, 1.0)}
 """A pool for evaluations: one that is always right, one that never is."""
 SPLITS: tuple[Split, ...] = ("validation", "test")
 ANSWERS = {
@@ -59,7 +59,7 @@ async def chat(body: dict[str, Any]) -> StreamingResponse | JSONResponse:
     if kind == "repeats":
         text = "\n".join(message["content"] for message in body["messages"])
     if kind == "knows":
-        text = ANSWERS.get(body["messages"][-1]["content"], "")
+        text = known(body["messages"][-1]["content"])
     if not body.get("stream"):
         message = {"role": "assistant", "content": text or "Hello"}
         choice = {"index": 0, "message": message, "finish_reason": "stop"}
@@ -67,6 +67,12 @@ async def chat(body: dict[str, Any]) -> StreamingResponse | JSONResponse:
             {**_base("chat.completion"), "choices": [choice], "usage": _usage(text)}
         )
     return StreamingResponse(_events(kind, text), media_type="text/event-stream")
+
+
+def known(asked: str) -> str:
+    """The answer to the longest question that the words hold."""
+    found = max((question for question in ANSWERS if question in asked), key=len, default="")
+    return ANSWERS.get(found, "")
 
 
 async def _events(kind: str, text: str) -> AsyncIterator[str]:

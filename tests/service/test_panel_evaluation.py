@@ -87,6 +87,21 @@ def test_a_profile_is_measured_on_validation_questions(
     assert "--aggregate" in refused.stderr
 
 
+def test_the_aggregator_is_who_was_measured_to_combine_best(scholars: RunningService) -> None:
+    """Before that it is the generalist; the answer is then the aggregator's."""
+    body = {"model": "collegium/moa", "messages": QUESTION}
+    with httpx.Client(base_url=scholars.url, timeout=60) as http:
+        assert http.post("/v1/route", json=body).json()["panel"]["aggregator"] == "parrot"
+        for name in SCHOLARS:
+            done = scholars.cli("expert", "profile", name, "--shots", "5", "--json")
+            assert done.returncode == 0, done.stderr
+        assert http.post("/v1/route", json=body).json()["panel"]["aggregator"] == "scholar"
+        answer = http.post("/v1/chat/completions", json=body).json()
+    assert answer["model"] == "scholar"
+    roles = {call["role"]: call["expert"] for call in answer["collegium"]["panel"]["calls"]}
+    assert roles["aggregator"] == "scholar"
+
+
 @pytest.fixture(scope="module")
 def profiled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """A service whose router has a profile: a vote pays, whatever the forecast."""
