@@ -107,11 +107,12 @@ def judge(
     alone = np.array([name == best for name in names]) & (kinds == "expert")
 
     def over(index: int, rivals: Ints) -> Interval:
-        found = bootstrap.interval(
-            lambda m: m[..., index] - hull_at(m[..., rivals], m[..., n + rivals], m[..., n + index])
+        return bootstrap.bounded(
+            lambda m: (
+                m[..., index] - hull_at(m[..., rivals], m[..., n + rivals], m[..., n + index])
+            ),
+            bounds=(-1.0, 1.0),
         )
-        assert found is not None
-        return found
 
     of_best = np.flatnonzero(alone | (kinds == "best"))
     of_routed = np.flatnonzero((kinds == "single") | (kinds == "routed"))

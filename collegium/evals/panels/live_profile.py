@@ -16,6 +16,9 @@ from collegium.experts.aggregation.cascade import THRESHOLD
 from collegium.experts.aggregation.catalogue import MODES, ModeName
 from collegium.router.panels.profiles import BOUNDS, Profile, Profiles, range_of
 
+LIKELY = 1.96
+"""Standard errors from none at which a correlation is more than chance, at 95 %."""
+
 
 def live_profiles(
     experts: Outcomes,
@@ -61,15 +64,23 @@ def _profile(way: Way, single: Way, rows: Ints, seed: int) -> Profile:
 
 
 def correlations(experts: Outcomes, forecasts: Floats) -> dict[str, dict[str, float]]:
-    """Of what is left of two experts' outcomes after their forecasts, where both have one."""
+    """Of what is left of two experts' outcomes after their forecasts, where both have one.
+
+    What could be chance (less than 1.96 standard errors of Fisher's z from none) is left out.
+    """
     left = experts.scores - forecasts
-    names, table = experts.experts, {}
-    for i, one in enumerate(names):
-        pairs = {}
-        for j, other in enumerate(names):
-            both = np.isfinite(left[:, i]) & np.isfinite(left[:, j])
-            if i != j and both.sum() >= FEWEST and left[both][:, [i, j]].std(axis=0).min() > 0:
-                value = np.corrcoef(left[both, i], left[both, j])[0, 1]
-                pairs[other] = round(float(value), 4)
-        table[one] = pairs
-    return table
+    pairs: dict[str, dict[str, float]] = {name: {} for name in experts.experts}
+    for i, one in enumerate(experts.experts):
+        for j, other in enumerate(experts.experts):
+            if i != j and (found := _correlation(left[:, i], left[:, j])) is not None:
+                pairs[one][other] = round(found, 4)
+    return pairs
+
+
+def _correlation(one: Floats, other: Floats) -> float | None:
+    both = np.isfinite(one) & np.isfinite(other)
+    x, y = one[both], other[both]
+    if len(x) < FEWEST or not x.std() or not y.std():
+        return None
+    found = float(np.clip(np.corrcoef(x, y)[0, 1], -0.999, 0.999))
+    return found if abs(np.arctanh(found)) * np.sqrt(len(x) - 3) > LIKELY else None
