@@ -11,6 +11,7 @@ from collegium.cli.bench_batch import batch
 from collegium.cli.bench_gateway import gateway
 from collegium.cli.bench_kernels import kernels
 from collegium.cli.bench_load import load
+from collegium.cli.bench_sparse import sparse
 from collegium.cli.output import json_option, print_table
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ command.add_command(batch)
 command.add_command(gateway)
 command.add_command(kernels)
 command.add_command(load)
+command.add_command(sparse)
 
 
 @command.command(epilog="Example: collegium bench router --json")

@@ -1,0 +1,197 @@
+"""Tokens a second of vLLM serving sparse models, with our kernels and with its own.
+
+The core of `collegium bench sparse`: one engine a variant, all loaded, which take turns.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, Any
+
+import numpy as np
+from tqdm import tqdm
+
+from collegium.errors import SetupError
+from collegium.evals.kernel_timings import quartiles
+from collegium.evals.provenance import Provenance, processor, provenance
+from collegium.evals.sparse_engine import Ready, Workload
+from collegium.experts.vllm import EngineSpec, as_child, environment
+from collegium.kernels.vllm_plugin import MOE_SWITCH
+
+STOCK, OURS = "vllm", "ours"
+ZEN = "ZenCpuPlatform"
+WORKLOADS = (
+    Workload("prefill", sequences=4, prompt=512, answer=1),
+    Workload("decode, alone", sequences=1, prompt=16, answer=48),
+    Workload("decode, eight", sequences=8, prompt=16, answer=48),
+)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A sparse model's folder; `dummy` gives it random weights, which need no file."""
+
+    name: str
+    folder: Path
+    dummy: bool = False
+
+
+@dataclass(frozen=True)
+class Variant:
+    """An engine: which experts it is to use, and a folder of packages before its own."""
+
+    name: str
+    switch: str
+    packages: Path | None = None
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A variant's tokens a second, and how many times stock's in the same round (quartiles)."""
+
+    model: str
+    workload: str
+    variant: str
+    experts: str
+    tokens_s: float
+    ratio: float
+    spread: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class SparseBench:
+    """All rates, and who was left out why."""
+
+    processor: str
+    rates: tuple[Rate, ...]
+    left_out: Mapping[str, str]
+    provenance: Provenance
+
+    def to_json(self) -> str:
+        """One JSON document."""
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is measured; stock comes first in `variants`, for the others are compared with it."""
+
+    models: Sequence[Model]
+    variants: Sequence[Variant]
+    rounds: int
+    workloads: Sequence[Workload] = field(default=WORKLOADS)
+
+
+def variants(zentorch: Path | None) -> tuple[Variant, ...]:
+    """Stock and ours, and both again with zentorch where its folder is given."""
+    found = [Variant(STOCK, "off"), Variant(OURS, "force")]
+    if zentorch is not None:
+        found += [Variant(f"{v.name}, zentorch", v.switch, zentorch.resolve()) for v in found]
+    return tuple(found)
+
+
+def bench_sparse(plan: Plan, *, command: str, progress: bool = True) -> SparseBench:
+    """Load a model in all variants, let them take turns, go on to the next model."""
+    rates: list[Rate] = []
+    left_out: dict[str, str] = {}
+    steps = len(plan.models) * (plan.rounds + 1) * len(plan.workloads)
+    with tqdm(total=steps, unit="turn", disable=not progress) as bar:
+        for model in plan.models:
+            bar.set_postfix_str(f"{model.name}: loading")
+            with contextlib.ExitStack() as stack:
+                engines = {
+                    v.name: stack.enter_context(engine(model, v, plan.workloads))
+                    for v in plan.variants
+                }
+                for name in [v.name for v in plan.variants if v.packages]:
+                    if engines[name].ready.platform != ZEN:
+                        left_out[name] = "vLLM uses zentorch on AMD processors with AVX-512 only"
+                        del engines[name]
+                rates += _rates(model, engines, plan, bar)
+    made = provenance(command, 0, {"rounds": plan.rounds})
+    return SparseBench(processor(), tuple(rates), left_out, made)
+
+
+def _rates(model: Model, engines: Mapping[str, Engine], plan: Plan, bar: Any) -> list[Rate]:
+    found = []
+    for workload in plan.workloads:
+        bar.set_postfix_str(f"{model.name}: {workload.name}")
+        taken: dict[str, list[float]] = {name: [] for name in engines}
+        for turn in range(plan.rounds + 1):  # the first one warms up
+            order = list(engines)[turn % len(engines) :] + list(engines)[: turn % len(engines)]
+            for name in order:
+                seconds = engines[name].seconds(workload, seed=turn)
+                if turn:
+                    taken[name].append(seconds)
+            bar.update()
+        stock = np.array(taken[STOCK])
+        for name, seconds_ in taken.items():
+            ratio, spread = quartiles(stock / np.array(seconds_))
+            rate = workload.counted / float(np.median(seconds_))
+            experts = engines[name].ready.experts
+            found.append(Rate(model.name, workload.name, name, experts, rate, ratio, spread))
+    return found
+
+
+class Engine:
+    """A process that has loaded a model."""
+
+    def __init__(self, process: subprocess.Popen[str], log: IO[bytes]) -> None:
+        self._process = process
+        self._log = log
+        self.ready = Ready(**self._answer())
+
+    def seconds(self, workload: Workload, seed: int) -> float:
+        """How long it takes for a workload."""
+        assert self._process.stdin is not None
+        told = {"workload": asdict(workload), "seed": seed}
+        self._process.stdin.write(json.dumps(told) + "\n")
+        self._process.stdin.flush()
+        return float(self._answer()["seconds"])
+
+    def _answer(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            self._log.seek(0)
+            said = self._log.read().decode(errors="replace")[-1500:]
+            raise SetupError(f"an engine ended; its last words: {said}")
+        found: dict[str, Any] = json.loads(line)
+        return found
+
+
+@contextlib.contextmanager
+def engine(model: Model, variant: Variant, workloads: Sequence[Workload]) -> Iterator[Engine]:
+    """One that is loaded, and ended afterwards; SetupError where it can't be."""
+    context = max(w.prompt + w.answer for w in workloads)
+    sequences = max(w.sequences for w in workloads)
+    form = "dummy" if model.dummy else "safetensors"
+    program = [sys.executable, "-m", "collegium.evals.sparse_engine", str(model.folder), form]
+    spec = EngineSpec(variant.name, model.folder, model.name)
+    told = environment(spec) | {
+        MOE_SWITCH: variant.switch,
+        "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # all in this one process, which sleeps till asked
+        "VLLM_LOGGING_LEVEL": "WARNING",
+    }
+    if variant.packages is not None:
+        told["PYTHONPATH"] = os.pathsep.join(
+            (str(variant.packages), os.environ.get("PYTHONPATH", ""))
+        )
+    with TemporaryFile() as log:
+        process = subprocess.Popen(
+            as_child([*program, str(context), str(sequences)]),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, env=told,
+        )  # fmt: skip
+        try:
+            yield Engine(process, log)
+        finally:
+            process.kill()
+            process.communicate()
