@@ -1,0 +1,150 @@
+"""Make a sparse model smaller: its experts' weights in int8 or int4, all else as it was.
+
+`python -m collegium.experts.sparse.quantising` prints the quality before and after. The folder is a
+compressed-tensors checkpoint (llm-compressor's format): int8 a row with activations int8 a token
+(W8A8), or int4 in groups, symmetric. Rounding is to the nearest; no data is needed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from collegium.errors import SetupError
+from collegium.experts.sparse.composing import KEPT_FILES
+from collegium.experts.sparse.pruning import CACHE, size
+from collegium.kernels.moe.formats import Format, quantised
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+EXPERT = re.compile(r"\.block_sparse_moe\.experts\.\d+\.w[123]\.weight$")
+GROUPS = (128, 64, 32)
+WEIGHTS = {"type": "int", "symmetric": True, "dynamic": False}
+INT8 = {
+    "format": "int-quantized",
+    "weights": WEIGHTS | {"num_bits": 8, "strategy": "channel"},
+    "input_activations": WEIGHTS | {"num_bits": 8, "strategy": "token", "dynamic": True},
+}
+INT4 = {"format": "pack-quantized", "weights": WEIGHTS | {"num_bits": 4, "strategy": "group"}}
+NIBBLES = 8  # in an int32, the first in the lowest bits
+
+
+def quantise(source: Path, folder: Path, form: Format) -> None:
+    """Write `source`, a Mixtral, with its experts in int8 or int4 into `folder`."""
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(source / "model.safetensors")
+    experts = [n for n, t in tensors.items() if EXPERT.search(n) and t.is_floating_point()]
+    if not experts:
+        raise SetupError(f"{source} has no experts by Mixtral's names in floats")
+    group = _group({tensors[n].shape[1] for n in experts}) if form is Format.INT4 else 0
+    for name in experts:
+        stem, weight = name.removesuffix(".weight"), tensors.pop(name)
+        for part, tensor in _codes(weight, form, group).items():
+            tensors[f"{stem}.{part}"] = tensor
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    config = json.loads((source / "config.json").read_text())
+    config["quantization_config"] = description(form, group, _kept(tensors))
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    for name in KEPT_FILES:
+        shutil.copy(source / name, folder)
+
+
+def _group(widths: set[int]) -> int:
+    """The widest group that rows of all widths are made of."""
+    for group in GROUPS:
+        if all(width % group == 0 for width in widths):
+            return group
+    raise SetupError(f"int4 needs rows in groups of {GROUPS[-1]}; these have {sorted(widths)}")
+
+
+def _codes(weight: Tensor, form: Format, group: int) -> dict[str, Tensor]:
+    """One matrix's tensors, by compressed-tensors' names."""
+    import torch
+
+    found = quantised(weight[None], form, group)
+    assert found.scales is not None
+    if form is Format.INT8:
+        return {"weight": found.codes[0], "weight_scale": found.scales[0]}
+    nibbles = (found.codes[0].int() + 8).unflatten(1, (-1, NIBBLES))  # type: ignore[no-untyped-call]
+    packed = sum(nibbles[..., place] << 4 * place for place in range(NIBBLES))
+    return {
+        "weight_packed": packed.contiguous(),
+        "weight_scale": found.scales[0].bfloat16(),
+        "weight_shape": torch.tensor(weight.shape),
+    }
+
+
+def _kept(tensors: Mapping[str, Tensor]) -> list[str]:
+    """Linear layers that stay as they are."""
+    matrices = (n for n, t in tensors.items() if n.endswith(".weight") and t.dim() == 2)
+    return sorted(
+        name.removesuffix(".weight")
+        for name in matrices
+        if not EXPERT.search(name) and "embed" not in name
+    )
+
+
+def description(form: Format, group: int, kept: list[str]) -> dict[str, Any]:
+    """`quantization_config`, by which engines know how to read the codes."""
+    scheme = dict(INT8)
+    if form is Format.INT4:
+        scheme = INT4 | {"weights": INT4["weights"] | {"group_size": group}}  # type: ignore[operator]
+    return {
+        "quant_method": "compressed-tensors",
+        "quantization_status": "compressed",
+        "format": scheme["format"],
+        "config_groups": {"group_0": {"targets": ["Linear"], **scheme}},
+        "ignore": kept,
+    }
+
+
+@click.command(
+    epilog="Example: python -m collegium.experts.sparse.quantising --format int8 --out runs/int8"
+)
+@click.option("--format", "form", required=True, type=click.Choice(["int8", "int4"]))
+@click.option(
+    "--source", type=click.Path(exists=True, path_type=Path), help="Default: the mixture."
+)
+@click.option("--questions", type=click.IntRange(min=1), default=20, help="Questions a task.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The model's folder.")
+@click.option("--cache", type=click.Path(path_type=Path), default=CACHE, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def main(
+    form: str, source: Path | None, questions: int, out: Path, cache: Path, as_json: bool
+) -> None:
+    """Quantise the mixture's experts and print its accuracy and size before and after."""
+    from collegium.experts.sparse.judging import Judge, load
+    from collegium.experts.sparse.kernel_experts import use_kernels
+    from collegium.experts.sparse.model import ensure_sparse_model
+
+    source = source or ensure_sparse_model(cache, lambda said: click.echo(said, err=True))
+    out.mkdir(parents=True, exist_ok=True)
+    quantise(source, out, Format(form))
+    judge = Judge(questions)
+    model, tokenizer = load(source)
+    found: dict[str, dict[str, Any]] = {
+        "before": {"accuracy": judge.accuracy(model, tokenizer), "gigabytes": size(source)}
+    }
+    use_kernels(model, out)
+    found["after"] = {"accuracy": judge.accuracy(model, tokenizer), "gigabytes": size(out)}
+    if as_json:
+        click.echo(json.dumps({"format": form, "questions": questions, **found}, indent=2))
+        return
+    for name, of in found.items():
+        shares = of["accuracy"]
+        told = ", ".join(f"{task} {share:.0%}" for task, share in shares.items())
+        mean = sum(shares.values()) / len(shares)
+        click.echo(f"{name}: {mean:.0%} of {questions} questions a task right ({told}), "
+                   f"{of['gigabytes']:.2f} GB")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

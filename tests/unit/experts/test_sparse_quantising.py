@@ -1,0 +1,94 @@
+"""Quantised experts: a checkpoint that others read, judged by the kernels that serve it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from collegium.errors import SetupError
+from collegium.experts.sparse.composing import KEPT_FILES
+from collegium.experts.sparse.kernel_experts import use_kernels
+from collegium.experts.sparse.quantising import quantise
+from collegium.kernels.moe.formats import Format
+
+TOKENS = torch.tensor([[3, 9, 27, 11, 40, 2]])
+FIRST = "model.layers.0.block_sparse_moe.experts.0.w1"
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Any:
+    """A small Mixtral, saved in `whole`."""
+    from transformers import MixtralConfig, MixtralForCausalLM
+
+    torch.manual_seed(3)
+    config = MixtralConfig(
+        vocab_size=64, hidden_size=128, intermediate_size=192, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=2, num_local_experts=4, num_experts_per_tok=2,
+    )  # fmt: skip
+    made: Any = MixtralForCausalLM(config)  # type: ignore[no-untyped-call]
+    made.save_pretrained(tmp_path / "whole")
+    for name in KEPT_FILES:
+        (tmp_path / "whole" / name).write_text("{}")
+    return made.eval()
+
+
+def said(model: Any) -> torch.Tensor:
+    with torch.inference_mode():
+        found: torch.Tensor = model(TOKENS).logits
+    return found
+
+
+@pytest.mark.filterwarnings("ignore")  # of transformers while saving
+@pytest.mark.parametrize(("form", "most", "smaller"), [("int8", 0.03, 0.6), ("int4", 0.25, 0.4)])
+def test_the_kernels_say_nearly_what_the_floats_said(
+    model: Any, tmp_path: Path, form: str, most: float, smaller: float
+) -> None:
+    """From the written file alone, which is smaller by as much as its experts are."""
+    wanted = said(model)
+    (tmp_path / form).mkdir()
+    quantise(tmp_path / "whole", tmp_path / form, Format(form))
+    use_kernels(model, tmp_path / form)
+    difference = said(model) - wanted
+
+    assert 0 < float(difference.norm() / wanted.norm()) < most
+    sizes = [(tmp_path / n / "model.safetensors").stat().st_size for n in (form, "whole")]
+    assert sizes[0] < smaller * sizes[1]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("form", ["int8", "int4"])
+def test_compressed_tensors_reads_the_codes(model: Any, tmp_path: Path, form: str) -> None:
+    """The library that defines the format decompresses them to what they were rounded from."""
+    from compressed_tensors.compressors import BaseCompressor
+    from compressed_tensors.quantization import QuantizationConfig
+
+    (tmp_path / form).mkdir()
+    quantise(tmp_path / "whole", tmp_path / form, Format(form))
+    config = json.loads((tmp_path / form / "config.json").read_text())["quantization_config"]
+    scheme = QuantizationConfig.model_validate(config).config_groups["group_0"]
+    tensors = load_file(tmp_path / form / "model.safetensors")
+    parts = {n.removeprefix(f"{FIRST}."): t for n, t in tensors.items() if n.startswith(FIRST)}
+    compressor = BaseCompressor.get_value_from_registry(config["format"])
+    weight = compressor.decompress(parts, scheme)["weight"]
+    step = 1 / (127 if form == "int8" else 7)
+    original = load_file(tmp_path / "whole" / "model.safetensors")[f"{FIRST}.weight"]
+
+    assert float((weight.float() - original).abs().max()) < 0.6 * step * float(original.abs().max())
+    assert "lm_head" in config["ignore"]
+    assert "model.layers.1.block_sparse_moe.gate" in config["ignore"]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_is_quantised_or_no_mixtral_is_told(model: Any, tmp_path: Path) -> None:
+    """Instead of a folder that no engine can read."""
+    (tmp_path / "int8").mkdir()
+    quantise(tmp_path / "whole", tmp_path / "int8", Format.INT8)
+    codes = load_file(tmp_path / "int8" / "model.safetensors")
+    assert codes[f"{FIRST}.weight"].dtype is torch.int8
+    with pytest.raises(SetupError, match="in floats"):
+        quantise(tmp_path / "int8", tmp_path / "again", Format.INT8)
