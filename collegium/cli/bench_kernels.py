@@ -13,6 +13,7 @@ from collegium.cli.output import json_option, print_table
 
 if TYPE_CHECKING:
     from collegium.evals.bench_kernels import KernelBench
+    from collegium.evals.kernel_machines import Machine
 
 # Here as well as in evals: help imports no torch, and a test compares them.
 SHAPES = ("goals", "olmoe", "quarter", "qwen3-30b-a3b", "mixtral", "embedded")
@@ -25,6 +26,8 @@ TOKENS = (1, 4, 16, 64, 256, 1024)
 @click.option("--format", "formats", multiple=True, type=click.Choice(FORMATS), help="Formats.")
 @click.option("--tokens", multiple=True, type=click.IntRange(1, 4096), help="Batch sizes.")
 @click.option("--rounds", type=click.IntRange(2, 200), default=15, help="Rounds, after one more.")
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", help="What computes.")
+@click.option("--autotune", is_flag=True, help="Measure the tiles first and keep them; cuda only.")
 @click.option("--threads", type=click.IntRange(1, 256), default=1, help="Threads of torch.")
 @click.option(
     "--scale-to",
@@ -46,6 +49,8 @@ def kernels(
     formats: tuple[str, ...],
     tokens: tuple[int, ...],
     rounds: int,
+    device: str,
+    autotune: bool,
     threads: int,
     scale_to: int,
     quick: bool,
@@ -60,23 +65,41 @@ def kernels(
     """
     from collegium.evals.bench_kernels import Plan, bench_kernels
     from collegium.evals.kernel_contenders import Others
+    from collegium.evals.kernel_machines import Cpu, Cuda
 
+    machine = Cuda() if device == "cuda" else Cpu()
+    again = " ".join(["collegium", *sys.argv[1:]])
+    if autotune:
+        _autotune(shape or ("goals",), machine, again)
     built = _llama_cpp() if llama_cpp else None
     cores = len(os.sched_getaffinity(0))
     plan = Plan(
         shapes=shape or ("goals",),
-        formats=formats or FORMATS,
+        formats=formats or machine.formats,
         tokens=tokens or ((1, 16, 256) if quick else TOKENS),
         rounds=5 if quick else rounds,
         threads=threads,
-        scale_to=scale_to if threads == 1 and 1 < scale_to <= cores else None,
+        scale_to=scale_to if device == "cpu" and threads == 1 < scale_to <= cores else None,
+        machine=machine,
         others=Others(zentorch, built, without),
     )
-    report = bench_kernels(plan, command=" ".join(["collegium", *sys.argv[1:]]))
+    report = bench_kernels(plan, command=again)
     if as_json:
         click.echo(report.to_json(), nl=False)
     else:
         _show(report)
+
+
+def _autotune(shapes: tuple[str, ...], machine: Machine, again: str) -> None:
+    from collegium.evals.kernel_layers import SHAPES
+    from collegium.evals.kernel_tuning import autotune
+    from collegium.kernels.moe.triton_tiles import TABLES
+
+    if machine.device != "cuda":
+        raise click.UsageError("--autotune is for --device cuda: our C++ has no tiles to choose")
+    wanted = [shape for shape in SHAPES if shape.name in shapes]
+    path = autotune(wanted, machine.seconds, machine.name, TABLES, again)
+    click.echo(f"The tiles are in {path}", err=True)
 
 
 def _llama_cpp() -> Path:

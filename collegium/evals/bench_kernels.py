@@ -13,17 +13,13 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from collegium.evals.kernel_contenders import OURS, Others, Run, contenders
+from collegium.evals.kernel_contenders import OURS, Others, Run
 from collegium.evals.kernel_goals import Goal, goals
 from collegium.evals.kernel_layers import SHAPES, Shape, batch
+from collegium.evals.kernel_machines import Cpu, Machine, Sizes
 from collegium.evals.kernel_timings import Probe, Scaling, Timing, quartiles
-from collegium.evals.provenance import Provenance, processor, provenance
+from collegium.evals.provenance import Provenance, provenance
 from collegium.kernels.moe.formats import Format
-from collegium.kernels.moe.isa import chosen
-
-FORMATS = (Format.BF16, Format.INT8, Format.INT4, Format.FP8)
-PROBE_BYTES = 1 << 28
-PROBE_SIZE = 1024
 
 Seconds = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -32,6 +28,7 @@ Seconds = np.ndarray[Any, np.dtype[np.float64]]
 class KernelBench:
     """All timings, with what is needed to make them again."""
 
+    device: str
     processor: str
     isa: str
     threads: int
@@ -42,7 +39,8 @@ class KernelBench:
 
     def goals(self) -> tuple[Goal, ...]:
         """Issue 6's promises for what was measured."""
-        return goals(self.timings, self.probes, self.scalings) if self.threads == 1 else ()
+        judged = self.device == "cpu" and self.threads == 1
+        return goals(self.timings, self.probes, self.scalings) if judged else ()
 
     def to_json(self) -> str:
         """One JSON document."""
@@ -63,6 +61,7 @@ class Plan:
     rounds: int
     threads: int = 1
     scale_to: int | None = None
+    machine: Machine = field(default_factory=Cpu)
     others: Others = field(default_factory=Others)
 
 
@@ -83,7 +82,9 @@ def bench_kernels(plan: Plan, *, command: str, progress: bool = True) -> KernelB
         torch.set_num_threads(before)
     made = provenance(command, 0, {"rounds": plan.rounds, "threads": plan.threads})
     found = tuple(timings), tuple(probes), tuple(scalings)
-    return KernelBench(processor(), str(chosen()), plan.threads, *found, made)
+    return KernelBench(
+        plan.machine.device, plan.machine.name, plan.machine.isa, plan.threads, *found, made
+    )  # fmt: skip
 
 
 def _cell(
@@ -95,12 +96,12 @@ def _cell(
 ) -> None:
     timings, probes, scalings = into
     bar.set_postfix_str(f"{shape.name} {form}: packing")
-    runs = dict(contenders(shape, form, plan.others))
+    runs = dict(plan.machine.contenders(shape, form, plan.others))
     for count in plan.tokens:
         bar.set_postfix_str(f"{shape.name} {form} {count}")
-        taken = interleaved(runs, shape, count, plan.rounds)
+        taken = interleaved(runs, shape, count, plan.rounds, plan.machine)
         timings += _timings(taken, shape, form, count)
-        probes.append(_probe(taken, shape, form, count))
+        probes.append(_probe(taken, shape, form, count, plan.machine.sizes))
         if plan.scale_to is not None:
             ratio, spread = quartiles(scaled(runs[OURS], shape, count, plan))
             threads = plan.threads, plan.scale_to
@@ -109,29 +110,22 @@ def _cell(
 
 
 def interleaved(
-    runs: Mapping[str, Run], shape: Shape, tokens: int, rounds: int
+    runs: Mapping[str, Run], shape: Shape, tokens: int, rounds: int, machine: Machine
 ) -> dict[str, Seconds]:
-    """Seconds a call, by contender and round; the first round warms up and is not counted.
-
-    On one thread the processor's time, which does not grow when others want the same core.
-    """
-    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
-    memory = torch.ones(PROBE_BYTES // 4)
-    square = torch.ones(PROBE_SIZE, PROBE_SIZE, dtype=torch.bfloat16)
+    """Seconds a call, by contender and round; the first round warms up and is not counted."""
+    probes = machine.probes()
     generator = torch.Generator().manual_seed(tokens)
-    taken: dict[str, list[float]] = {name: [] for name in (*runs, "read", "matmul")}
+    taken: dict[str, list[float]] = {name: [] for name in (*runs, *probes)}
     for turn in range(rounds + 1):
-        given = batch(shape, tokens, generator)
+        given = machine.placed(batch(shape, tokens, generator))
         calls: list[tuple[str, Callable[[], Any]]] = [
-            (name, partial(run, given)) for name, run in runs.items()
-        ]
-        calls += [("read", memory.sum), ("matmul", lambda: square @ square)]
+            *((name, partial(run, given)) for name, run in runs.items()), *probes.items(),
+        ]  # fmt: skip
         first = turn % len(calls)  # nobody always comes after the same neighbour's cache
         for name, call in (*calls[first:], *calls[:first]):
-            started = clock()
-            call()
+            seconds = machine.seconds(call)
             if turn:
-                taken[name].append(clock() - started)
+                taken[name].append(seconds)
     return {name: np.array(seconds) for name, seconds in taken.items()}
 
 
@@ -175,7 +169,9 @@ def _timings(taken: Mapping[str, Seconds], shape: Shape, form: Format, tokens: i
     return found
 
 
-def _probe(taken: Mapping[str, Seconds], shape: Shape, form: Format, tokens: int) -> Probe:
+def _probe(
+    taken: Mapping[str, Seconds], shape: Shape, form: Format, tokens: int, sizes: Sizes
+) -> Probe:
     read, product = float(np.median(taken["read"])), float(np.median(taken["matmul"]))
-    flops = 2e-9 * PROBE_SIZE**3 / product
-    return Probe(shape.name, str(form), tokens, 1e-9 * PROBE_BYTES / read, flops)
+    flops = 2e-9 * sizes.matmul**3 / product
+    return Probe(shape.name, str(form), tokens, 1e-9 * sizes.read / read, flops)

@@ -61,7 +61,7 @@ def _others(
     if others.zentorch and form in (Format.BF16, Format.INT8) and _load_zentorch(others.zentorch):
         yield "zentorch", partial(_zentorch, w13, w2, form)
     if form is Format.BF16:
-        yield "torch grouped_mm", partial(_grouped, w13, w2)
+        yield "torch grouped_mm", partial(grouped_mm, w13, w2)
     if others.llama_cpp and form in GGML_TYPES:
         yield "llama.cpp", partial(LlamaCpp, others.llama_cpp, w13, w2, form)
 
@@ -165,7 +165,7 @@ def _zentorch(w13: Tensor, w2: Tensor, form: Format) -> Run:
     return run
 
 
-def _grouped(w13: Tensor, w2: Tensor) -> Run:
+def grouped_mm(w13: Tensor, w2: Tensor) -> Run:
     """The steps of transformers' `grouped_mm` experts: sort, two grouped products, add up."""
     experts = len(w13)
 
@@ -173,7 +173,8 @@ def _grouped(w13: Tensor, w2: Tensor) -> Run:
         chosen = b.ids.flatten().long()
         order = chosen.argsort()
         tokens = order // b.ids.shape[1]
-        ends = torch.bincount(chosen, minlength=experts).cumsum(0).int()
+        every = torch.arange(experts, device=b.ids.device)
+        ends = torch.searchsorted(chosen[order], every, right=True).int()
         gate, up = torch._grouped_mm(b.x[tokens], w13.mT, offs=ends).chunk(2, -1)
         inner = torch.nn.functional.silu(gate) * up
         found = torch._grouped_mm(inner, w2.mT, offs=ends)

@@ -41,6 +41,10 @@ class Batch:
     half: Tensor
     """`ids` without each token's later half, as top-p drops them: id -1."""
 
+    def to(self, device: str) -> Batch:
+        """The same on a device."""
+        return Batch(*(t.to(device) for t in (self.x, self.ids, self.weights, self.half)))
+
 
 def batch(shape: Shape, tokens: int, generator: torch.Generator) -> Batch:
     """Random tokens, each with different experts."""

@@ -29,7 +29,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class Probe:
-    """Medians in the same loop: a read of 256 MiB, and oneDNN's bfloat16 product of 1024 cubed."""
+    """Medians in the same loop: a read of memory, and a bfloat16 product of square matrices."""
 
     shape: str
     format: str

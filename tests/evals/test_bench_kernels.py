@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
 
 from collegium.cli import bench_kernels as command
 from collegium.errors import SetupError
 from collegium.evals import bench_kernels
-from collegium.evals.bench_kernels import FORMATS, Plan
+from collegium.evals.bench_kernels import Plan
 from collegium.evals.kernel_contenders import HALF, OURS, SGL_METHODS, Others, contenders
 from collegium.evals.kernel_goals import goals
 from collegium.evals.kernel_layers import SHAPES, Shape, batch
 from collegium.evals.kernel_llama_build import ensure_llama_cpp
+from collegium.evals.kernel_machines import Cpu, Cuda, Sizes
 from collegium.evals.kernel_timings import Probe, Scaling, Timing
 from collegium.kernels.moe.formats import Format
+from collegium.kernels.moe.triton_tiles import TILES
 from collegium.settings import load_settings
 
+ROOT = Path(__file__).resolve().parents[2]
 SMALL = Shape("small", 8, 256, 128, 2)
 NARROW = (0.9, 1.1)
 
@@ -40,7 +47,7 @@ def differences(found: dict[str, torch.Tensor]) -> dict[str, float]:
 def test_the_command_names_what_there_is() -> None:
     """Its lists are written twice, for help imports no torch."""
     assert tuple(shape.name for shape in SHAPES) == command.SHAPES
-    assert FORMATS == command.FORMATS
+    assert Cpu.formats == command.FORMATS
 
 
 def test_contenders_compute_the_same() -> None:
@@ -75,7 +82,7 @@ def test_without_cmake_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_a_report_holds_every_contender_and_the_probes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ours is once its own time, the probes are not contenders, one is left out as asked."""
     monkeypatch.setattr(bench_kernels, "SHAPES", (SMALL,))
-    monkeypatch.setattr(bench_kernels, "PROBE_BYTES", 1 << 20)
+    monkeypatch.setattr(Cpu, "sizes", Sizes(1 << 20, 64))
     before = torch.get_num_threads()
     others = Others(without=("vllm without AMX",))
     plan = Plan(("small",), ("bf16",), (1, 3), rounds=2, scale_to=2, others=others)
@@ -89,7 +96,7 @@ def test_a_report_holds_every_contender_and_the_probes(monkeypatch: pytest.Monke
     assert told["probes"][1]["tokens"] == 3
     assert [(s["tokens"], s["to"]) for s in told["scalings"]] == [(1, 2), (3, 2)]
     assert told["goals"] == []  # they are of another layer
-    assert SGL_METHODS.keys() >= {Format(f) for f in FORMATS}
+    assert SGL_METHODS.keys() >= set(Cpu.formats)
 
 
 def test_goals_are_judged_by_the_best_contender() -> None:
@@ -114,3 +121,31 @@ def test_goals_are_judged_by_the_best_contender() -> None:
         "bf16, 1 token: times as fast with half of the slots": (2.0, True),
         "bf16, 256 tokens: times as fast on 2 threads": (1.95, True),
     }
+
+
+def test_without_a_gpu_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what to do."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(SetupError, match=r"torch .* sees none; run it where"):
+        Cuda()
+    done = CliRunner().invoke(command.kernels, ["--device", "cuda"])
+    assert isinstance(done.exception, SetupError)
+    done = CliRunner().invoke(command.kernels, ["--autotune"])
+    assert "--autotune is for --device cuda" in done.output
+
+
+def test_the_gpus_contenders_compute_the_same_in_the_interpreter() -> None:
+    """Ours with Triton's interpreter, torch's on the CPU; and the tile that is fastest is tuned."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.evals.tuning_interpreted"],
+        env=os.environ | {"TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"},
+        cwd=ROOT, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads(done.stdout)
+
+    assert found["contenders"] == [OURS, HALF, "torch grouped_mm"]
+    assert found["difference"] < 0.02
+    assert found["best"] == str(TILES[0])
+    assert found["measured"] == 2
+    assert found["layer"] == "bfloat16 3x32x16"

@@ -38,13 +38,14 @@ class CannotBuild(Exception):
 
 def library() -> Path:
     """The shared library of the present source, compiled where it is not there yet."""
-    made = _folder() / f"moe-{_fingerprint()}.so"
+    made = cache_folder() / f"moe-{_fingerprint()}.so"
     if not made.is_file():
         _compile(made)
     return made
 
 
-def _folder() -> Path:
+def cache_folder() -> Path:
+    """Where what is made once a machine is kept."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return cache / "collegium" / "kernels"
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from collegium.errors import SetupError
-from collegium.kernels.moe.triton_experts import Tile, grouped_product
+from collegium.kernels.moe.triton_experts import grouped_product
+from collegium.kernels.moe.triton_tiles import Tile
 
 SHARED_KIB = {80: 163, 90: 227}
 """Dynamic shared memory of a program by compute capability (CUDA C++ guide, table 30)."""

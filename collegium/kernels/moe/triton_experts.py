@@ -19,17 +19,7 @@ import triton.language as tl
 from torch import Tensor
 
 from collegium.errors import KernelMisuse
-
-
-@dataclass(frozen=True)
-class Tile:
-    """What one program computes, and with how many warps and stages in flight."""
-
-    m: int
-    n: int
-    k: int
-    warps: int = 4
-    stages: int = 3
+from collegium.kernels.moe.triton_tiles import TABLES, Layer, Tile
 
 
 @dataclass(frozen=True)
@@ -106,12 +96,20 @@ def grouped_product(  # type: ignore[no-untyped-def]
 
 
 def fused_experts(
-    x: Tensor, w13: Tensor, w2: Tensor, ids: Tensor, weights: Tensor, *, interpreted: bool = False
+    x: Tensor,
+    w13: Tensor,
+    w2: Tensor,
+    ids: Tensor,
+    weights: Tensor,
+    *,
+    tile: Tile | None = None,
+    interpreted: bool = False,
 ) -> Tensor:
     """Each token's experts' SwiGLU outputs, weighted and summed: (tokens, hidden), `x`'s dtype.
 
     x (tokens, H); w13 (E, 2I, H), gate rows before up rows; w2 (E, H, I); ids int32 and weights
     float32, both (tokens, k), id -1 skips a slot. Ids must be below E: on a GPU nobody checks.
+    `tile` is the device's table's for the layer, or its default.
     """
     tokens, k = ids.shape
     experts, double, hidden = w13.shape
@@ -120,7 +118,9 @@ def fused_experts(
         raise KernelMisuse(
             f"x {tuple(x.shape)}, w13 {tuple(w13.shape)} and w2 {tuple(w2.shape)} don't fit"
         )
-    tile = tile_of(x.dtype, hidden, inter)
+    if tile is None:
+        name = torch.cuda.get_device_name(x.device) if x.is_cuda else x.device.type
+        tile = TABLES.tile(Layer(x.dtype, experts, hidden, inter), name)
     grouping = grouped(ids, experts, tile.m)
     inner = x.new_empty(tokens * k, inter)
     slots = torch.zeros(tokens * k, hidden, dtype=torch.float32, device=x.device)
@@ -169,15 +169,17 @@ def grouped(ids: Tensor, experts: int, rows: int) -> Grouping:
     flat = ids.reshape(-1).long()
     total = len(flat)
     blocks = triton.cdiv(total, rows) + experts
-    there = flat >= 0
-    order = torch.argsort(torch.where(there, flat, experts), stable=True)
-    counts = torch.bincount(torch.where(there, flat, experts), minlength=experts + 1)[:experts]
+    owner = torch.where(flat >= 0, flat, experts)
+    order = torch.argsort(owner, stable=True)
+    owner = owner[order]
+    # Not bincount, which waits for the GPU to tell the largest id: nothing here may (CUDA graphs).
+    every = torch.arange(experts, device=ids.device)
+    before = torch.searchsorted(owner, every)
+    counts = torch.searchsorted(owner, every, right=True) - before
     tiles = (counts + rows - 1) // rows
     ends = tiles.cumsum(0)
-    begins, before = (ends - tiles) * rows, counts.cumsum(0) - counts
-    sorted_ids = flat[order]
-    real = sorted_ids >= 0
-    owner = sorted_ids.clamp(min=0)
+    begins, real = (ends - tiles) * rows, owner < experts
+    owner = owner.clamp(max=experts - 1)
     place = begins[owner] + torch.arange(total, device=ids.device) - before[owner]
     # Slots without an expert go to one place behind the end.
     place = torch.where(real, place, blocks * rows)
@@ -187,15 +189,3 @@ def grouped(ids: Tensor, experts: int, rows: int) -> Grouping:
     owners = torch.searchsorted(ends, number, right=True)
     owners = torch.where(owners < experts, owners, -1).int()
     return Grouping(slots[:-1].contiguous(), owners.contiguous())
-
-
-def tile_of(dtype: torch.dtype, hidden: int, inter: int) -> Tile:
-    """The layer's tile: a table by type and size, the same for every batch."""
-    if dtype == torch.float32:
-        return Tile(16, 32, 32, warps=4, stages=2)
-    small = min(hidden, inter) <= 1024
-    return Tile(16, 64, 64, stages=4) if small else Tile(64, 64, 64)
-
-
-TILES = (Tile(16, 64, 64, stages=4), Tile(64, 64, 64), Tile(64, 128, 64, warps=8))
-"""What is compiled ahead and measured for half-width floats."""

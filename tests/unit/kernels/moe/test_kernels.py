@@ -145,7 +145,7 @@ def test_a_compiler_that_fails_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setattr(build, "COMMON", ["-std=c++1"])
     with pytest.raises(build.CannotBuild, match="the compiler failed"):
         build.library()
-    assert list((build._folder()).iterdir()) == []
+    assert list((build.cache_folder()).iterdir()) == []
 
 
 def test_instruction_sets_are_numbered_as_in_cpp() -> None:

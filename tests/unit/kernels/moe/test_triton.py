@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from collegium.errors import SetupError
 from collegium.kernels.moe.triton_ahead import Resources, compiled
-from collegium.kernels.moe.triton_experts import TILES, Tile, grouped, tile_of
+from collegium.kernels.moe.triton_experts import grouped
+from collegium.kernels.moe.triton_tiles import CANDIDATES, TILES, Layer, Tile, TileTables
 
 ROOT = Path(__file__).resolve().parents[4]
 WIDE = Tile(64, 64, 64)
@@ -33,13 +35,16 @@ def test_the_kernels_compute_the_reference_in_the_interpreter() -> None:
     assert found["fp32 alone"]
     assert found["bf16 alone"]
     assert found["fp32 skipped"] == found["bf16 skipped"] == 0
+    assert found["tiles"] == len(CANDIDATES)
+    assert found["worst tile"] < 1e-2
     # The interpreter's bfloat16 product is wrong uncast. Where this fails, UPCAST can go.
     assert not found["bf16 uncast"] < 1
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("capability", [80, 90])
-@pytest.mark.parametrize("tile", TILES, ids=str)
+@pytest.mark.parametrize(
+    ("tile", "capability"), [(t, c) for t in CANDIDATES for c in (80, 90) if c == 90 or t in TILES]
+)
 def test_every_tile_compiles_within_the_limits(tile: Tile, capability: int) -> None:
     """No spilt registers, memory that fits, and wgmma on sm_90."""
     for gated in (True, False):
@@ -65,7 +70,37 @@ def test_slots_are_grouped_by_expert_in_whole_tiles() -> None:
     assert all(tile == [6, 6] for tile in tiles[4:])
 
 
-def test_the_tile_is_the_layers_own() -> None:
-    """It is chosen by type and size; the batch is no argument."""
-    assert tile_of(torch.bfloat16, 2048, 1024) == tile_of(torch.bfloat16, 512, 4096) == TILES[0]
-    assert tile_of(torch.bfloat16, 4096, 14336) == WIDE
+def test_the_tile_is_the_layers_own(tmp_path: Path) -> None:
+    """It is chosen by type and size where nothing was measured; the batch is no argument."""
+    tables = TileTables(tmp_path)
+
+    def tile(hidden: int, inter: int) -> Tile:
+        return tables.tile(Layer(torch.bfloat16, 64, hidden, inter), "a GPU")
+
+    assert tile(2048, 1024) == tile(512, 4096) == TILES[0]
+    assert tile(4096, 14336) == WIDE
+
+
+def test_measured_tiles_are_kept_by_device(tmp_path: Path) -> None:
+    """Another device, size or type has its default; what was measured before stays."""
+    first, second = (Layer(torch.bfloat16, 64, 2048, inter) for inter in (1024, 768))
+    written = TileTables(tmp_path)
+    assert written.tile(first, "NVIDIA H100 80GB HBM3") == TILES[0]
+    written.write("NVIDIA H100 80GB HBM3", {first: CANDIDATES[5]}, {})
+    path = written.write("NVIDIA H100 80GB HBM3", {second: CANDIDATES[4]}, {"command": "test"})
+
+    for tables in (written, TileTables(tmp_path)):
+        assert tables.tile(first, "NVIDIA H100 80GB HBM3") == CANDIDATES[5]
+        assert tables.tile(second, "NVIDIA H100 80GB HBM3") == CANDIDATES[4]
+        assert tables.tile(first, "NVIDIA A100") == TILES[0]
+    assert path.name == "nvidia-h100-80gb-hbm3.json"
+    assert json.loads(path.read_text())["origin"] == {"command": "test"}
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"tiles": {"a": {"m": 1}}}'])
+def test_a_broken_table_is_told_with_its_place(tmp_path: Path, text: str) -> None:
+    """Not read as an empty one."""
+    tables = TileTables(tmp_path)
+    tables.path("a GPU").write_text(text)
+    with pytest.raises(SetupError, match=r"a-gpu\.json is no table of tiles.*delete it"):
+        tables.tile(Layer(torch.bfloat16, 1, 16, 16), "a GPU")

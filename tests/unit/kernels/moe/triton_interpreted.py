@@ -14,6 +14,7 @@ from collegium.kernels.moe.activations import Activation
 from collegium.kernels.moe.packed import pack
 from collegium.kernels.moe.reference import forward
 from collegium.kernels.moe.triton_experts import fused_experts
+from collegium.kernels.moe.triton_tiles import CANDIDATES
 
 EXPERTS, HIDDEN, INTER, K, TOKENS = 5, 48, 40, 2, 19
 
@@ -29,6 +30,7 @@ def main() -> None:
     ids[2, 1], ids[5] = -1, -1
     ids[7:] = torch.tensor([3, 0])  # more slots of one expert than a tile holds
     found: dict[str, object] = {}
+    worst = 0.0
     for name, dtype in {"fp32": torch.float32, "bf16": torch.bfloat16}.items():
         given = [tensor.to(dtype) for tensor in (x, w13, w2)]
         some, up, down = given
@@ -43,6 +45,11 @@ def main() -> None:
         ]
         found[f"{name} alone"] = bool(torch.equal(torch.cat(alone), out[[0, 2, 5, 18]]))
         found[f"{name} skipped"] = float(out[5].abs().max())
+    largest = wanted.abs().max()
+    for tile in CANDIDATES:
+        out = fused_experts(some, up, down, ids, weights, tile=tile, interpreted=True)
+        worst = max(worst, float((out.float() - wanted).abs().max() / largest))
+    found["tiles"], found["worst tile"] = len(CANDIDATES), worst
     uncast = fused_experts(x.bfloat16(), w13.bfloat16(), w2.bfloat16(), ids, weights)
     found["bf16 uncast"] = float((uncast.float() - wanted).abs().max())
     json.dump(found, sys.stdout)
