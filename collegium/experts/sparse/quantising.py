@@ -2,7 +2,8 @@
 
 `python -m collegium.experts.sparse.quantising` prints the quality before and after. The folder is a
 compressed-tensors checkpoint (llm-compressor's format): int8 a row with activations int8 a token
-(W8A8), or int4 in groups, symmetric. Rounding is to the nearest; no data is needed.
+(W8A8), or int4 in groups, symmetric, each with the scale of the least squared error. Rounding is
+to the nearest; no data is needed.
 """
 
 from __future__ import annotations
@@ -10,16 +11,16 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from collegium.errors import SetupError
 from collegium.experts.sparse.composing import KEPT_FILES
 from collegium.experts.sparse.pruning import CACHE, size
-from collegium.kernels.moe.formats import Format, quantised
+from collegium.kernels.moe.formats import Format, quantised, split
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,18 +34,22 @@ INT8 = {
     "input_activations": WEIGHTS | {"num_bits": 8, "strategy": "token", "dynamic": True},
 }
 INT4 = {"format": "pack-quantized", "weights": WEIGHTS | {"num_bits": 4, "strategy": "group"}}
+SHARES = [1 - 0.03 * step for step in range(14)]  # of the scale that clips nothing
 NIBBLES = 8  # in an int32, the first in the lowest bits
 
 
-def quantise(source: Path, folder: Path, form: Format) -> None:
-    """Write `source`, a Mixtral, with its experts in int8 or int4 into `folder`."""
+def quantise(source: Path, folder: Path, form: Format, groups: Sequence[int] = GROUPS) -> None:
+    """Write `source`, a Mixtral, with its experts in int8 or int4 into `folder`.
+
+    int4's scales are of the first of `groups` that rows can be made of.
+    """
     from safetensors.torch import load_file, save_file
 
     tensors = load_file(source / "model.safetensors")
     experts = [n for n, t in tensors.items() if EXPERT.search(n) and t.is_floating_point()]
     if not experts:
         raise SetupError(f"{source} has no experts by Mixtral's names in floats")
-    group = _group({tensors[n].shape[1] for n in experts}) if form is Format.INT4 else 0
+    group = _group({tensors[n].shape[1] for n in experts}, groups) if form is Format.INT4 else 0
     for name in experts:
         stem, weight = name.removesuffix(".weight"), tensors.pop(name)
         for part, tensor in _codes(weight, form, group).items():
@@ -57,29 +62,53 @@ def quantise(source: Path, folder: Path, form: Format) -> None:
         shutil.copy(source / name, folder)
 
 
-def _group(widths: set[int]) -> int:
-    """The widest group that rows of all widths are made of."""
-    for group in GROUPS:
+def _group(widths: set[int], groups: Sequence[int]) -> int:
+    """The first group that rows of all widths are made of."""
+    for group in groups:
         if all(width % group == 0 for width in widths):
             return group
-    raise SetupError(f"int4 needs rows in groups of {GROUPS[-1]}; these have {sorted(widths)}")
+    raise SetupError(f"int4 needs rows in groups of {groups[-1]}; these have {sorted(widths)}")
 
 
 def _codes(weight: Tensor, form: Format, group: int) -> dict[str, Tensor]:
     """One matrix's tensors, by compressed-tensors' names."""
     import torch
 
-    found = quantised(weight[None], form, group)
-    assert found.scales is not None
     if form is Format.INT8:
+        found = quantised(weight[None], form, group)
+        assert found.scales is not None
         return {"weight": found.codes[0], "weight_scale": found.scales[0]}
-    nibbles = (found.codes[0].int() + 8).unflatten(1, (-1, NIBBLES))  # type: ignore[no-untyped-call]
+    codes, scales = int4(weight, group)
+    nibbles = split(codes.int() + 8, 1, -1, NIBBLES)
     packed = sum(nibbles[..., place] << 4 * place for place in range(NIBBLES))
     return {
-        "weight_packed": packed.contiguous(),
-        "weight_scale": found.scales[0].bfloat16(),
+        "weight_packed": cast("Tensor", packed).contiguous(),
+        "weight_scale": scales,
         "weight_shape": torch.tensor(weight.shape),
     }
+
+
+def int4(weight: Tensor, group: int) -> tuple[Tensor, Tensor]:
+    """Codes -8 to 7 (rows, K) and bfloat16 scales (rows, K / group) of the least squared error.
+
+    A group's largest weight need not have the largest code: the others gain more from finer steps.
+    """
+    import torch
+
+    groups = split(weight.float(), 1, -1, group)
+    largest = groups.abs().amax(-1)
+    codes, scales = torch.zeros_like(groups), torch.zeros_like(largest, dtype=torch.bfloat16)
+    least = torch.full_like(largest, torch.inf)
+    for share in SHARES:
+        tried = (share * largest / 7).clamp_min(1e-30).bfloat16()
+        step = tried.float()[..., None]
+        rounded = (groups / step).round().clamp(-8, 7)
+        error = (rounded * step - groups).square().sum(-1)
+        better = error < least
+        least = torch.where(better, error, least)
+        scales = torch.where(better, tried, scales)
+        codes = torch.where(better[..., None], rounded, codes)
+    return codes.flatten(1).to(torch.int8), scales
 
 
 def _kept(tensors: Mapping[str, Tensor]) -> list[str]:
@@ -113,12 +142,23 @@ def description(form: Format, group: int, kept: list[str]) -> dict[str, Any]:
 @click.option(
     "--source", type=click.Path(exists=True, path_type=Path), help="Default: the mixture."
 )
+@click.option(
+    "--group",
+    type=click.Choice([str(group) for group in GROUPS]),
+    help="Of int4's scales. Default: the widest.",
+)
 @click.option("--questions", type=click.IntRange(min=1), default=20, help="Questions a task.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The model's folder.")
 @click.option("--cache", type=click.Path(path_type=Path), default=CACHE, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def main(
-    form: str, source: Path | None, questions: int, out: Path, cache: Path, as_json: bool
+    form: str,
+    source: Path | None,
+    group: str | None,
+    questions: int,
+    out: Path,
+    cache: Path,
+    as_json: bool,
 ) -> None:
     """Quantise the mixture's experts and print its accuracy and size before and after."""
     from collegium.experts.sparse.judging import Judge, load
@@ -127,7 +167,7 @@ def main(
 
     source = source or ensure_sparse_model(cache, lambda said: click.echo(said, err=True))
     out.mkdir(parents=True, exist_ok=True)
-    quantise(source, out, Format(form))
+    quantise(source, out, Format(form), GROUPS if group is None else (int(group),))
     judge = Judge(questions)
     model, tokenizer = load(source)
     found: dict[str, dict[str, Any]] = {

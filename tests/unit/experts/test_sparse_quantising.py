@@ -13,8 +13,8 @@ from safetensors.torch import load_file
 from collegium.errors import SetupError
 from collegium.experts.sparse.composing import KEPT_FILES
 from collegium.experts.sparse.kernel_experts import use_kernels
-from collegium.experts.sparse.quantising import quantise
-from collegium.kernels.moe.formats import Format
+from collegium.experts.sparse.quantising import int4, quantise
+from collegium.kernels.moe.formats import Format, quantised
 
 TOKENS = torch.tensor([[3, 9, 27, 11, 40, 2]])
 FIRST = "model.layers.0.block_sparse_moe.experts.0.w1"
@@ -75,10 +75,14 @@ def test_compressed_tensors_reads_the_codes(model: Any, tmp_path: Path, form: st
     parts = {n.removeprefix(f"{FIRST}."): t for n, t in tensors.items() if n.startswith(FIRST)}
     compressor = BaseCompressor.get_value_from_registry(config["format"])
     weight = compressor.decompress(parts, scheme)["weight"]
-    step = 1 / (127 if form == "int8" else 7)
     original = load_file(tmp_path / "whole" / "model.safetensors")[f"{FIRST}.weight"]
+    if form == "int8":
+        wanted = quantised(original[None], Format.INT8, 0).values()[0]
+    else:
+        codes, scales = int4(original, 64)
+        wanted = codes * scales.float().repeat_interleave(64, 1)
 
-    assert float((weight.float() - original).abs().max()) < 0.6 * step * float(original.abs().max())
+    torch.testing.assert_close(weight.float(), wanted, atol=1e-3, rtol=0.01)
     assert "lm_head" in config["ignore"]
     assert "model.layers.1.block_sparse_moe.gate" in config["ignore"]
 
@@ -92,3 +96,24 @@ def test_what_is_quantised_or_no_mixtral_is_told(model: Any, tmp_path: Path) -> 
     assert codes[f"{FIRST}.weight"].dtype is torch.int8
     with pytest.raises(SetupError, match="in floats"):
         quantise(tmp_path / "int8", tmp_path / "again", Format.INT8)
+
+
+def test_int4_scales_make_less_error_than_the_largest_weights() -> None:
+    """Of weights with a normal distribution; codes use all of the four bits."""
+    weight = torch.randn(64, 512, generator=torch.Generator().manual_seed(0))
+    codes, scales = int4(weight, 64)
+    found = codes * scales.float().repeat_interleave(64, 1)
+    plain = quantised(weight[None], Format.INT4, 64).values()[0]
+
+    assert float((found - weight).norm()) < 0.95 * float((plain - weight).norm())
+    assert (int(codes.min()), int(codes.max())) == (-8, 7)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_groups_must_fit_the_rows(model: Any, tmp_path: Path) -> None:
+    """Rows of 192 are no multiple of 128: the widest that fits is taken, or the one asked for."""
+    quantise(tmp_path / "whole", tmp_path, Format.INT4)
+    config = json.loads((tmp_path / "config.json").read_text())["quantization_config"]
+    assert config["config_groups"]["group_0"]["weights"]["group_size"] == 64
+    with pytest.raises(SetupError, match="groups of 128"):
+        quantise(tmp_path / "whole", tmp_path, Format.INT4, (128,))
