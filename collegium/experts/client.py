@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Protocol
 
 from collegium.errors import ExpertError, ExpertRejected, ExpertUnavailable, PromptTooLong
-from collegium.experts.connection import Connection, expert_errors, is_address
+from collegium.experts.connection import Connection, expert_errors, is_address, parsed_json
 
 Json = dict[str, Any]
 REFUSALS = (400, 404, 413, 422, 429)
@@ -51,11 +50,11 @@ class HttpExpert:
         """POST and read the whole answer."""
         with expert_errors(self.name):
             async with self._http.post("chat/completions", self._asked(body)) as reply:
-                text = await reply.text()
-                self._raise_for_status(reply.status, reply.reason, text)
-        answer = self._chunk(text)
+                data = await reply.read()
+                self._raise_for_status(reply.status, reply.reason, data)
+        answer = self._chunk(data)
         if not answer.get("choices"):
-            raise ExpertError(self.name, f"answered without choices: {text[:120]!r}")
+            raise ExpertError(self.name, f"answered without choices: {_shown(data)}")
         return answer
 
     async def stream(self, body: Mapping[str, Any]) -> AsyncIterator[Json]:
@@ -64,25 +63,25 @@ class HttpExpert:
         with expert_errors(self.name):
             async with self._http.post("chat/completions", asked) as reply:
                 if not reply.is_success:
-                    self._raise_for_status(reply.status, reply.reason, await reply.text())
+                    self._raise_for_status(reply.status, reply.reason, await reply.read())
                 async for line in reply.lines():
                     if not line.startswith(b"data:"):
                         continue
                     data = line.removeprefix(b"data:").strip()
                     if data == b"[DONE]":
                         return
-                    yield self._chunk(data.decode(errors="replace"))
+                    yield self._chunk(data)
         raise ExpertUnavailable(self.name, "the connection closed in the middle of the answer")
 
     async def models(self) -> tuple[str, ...]:
         """The names of the models that the address serves."""
         with expert_errors(self.name):
             async with self._http.get("models") as reply:
-                text = await reply.text()
-                self._raise_for_status(reply.status, reply.reason, text)
-        rows = self._parsed(text).get("data")
+                data = await reply.read()
+                self._raise_for_status(reply.status, reply.reason, data)
+        rows = self._parsed(data).get("data")
         if not isinstance(rows, list):
-            raise ExpertError(self.name, f"answered with no list: {text[:120]!r}")
+            raise ExpertError(self.name, f"answered with no list: {_shown(data)}")
         return tuple(str(row["id"]) for row in rows if isinstance(row, dict) and row.get("id"))
 
     async def aclose(self) -> None:
@@ -92,28 +91,28 @@ class HttpExpert:
     def _asked(self, body: Mapping[str, Any]) -> Json:
         return {**body, "model": self.model}
 
-    def _parsed(self, text: str) -> Json:
+    def _parsed(self, data: bytes) -> Json:
         try:
-            answer = json.loads(text)
+            answer = parsed_json(data)
         except ValueError as exc:
-            raise ExpertError(self.name, f"answered with no JSON: {text[:120]!r}") from exc
+            raise ExpertError(self.name, f"answered with no JSON: {_shown(data)}") from exc
         if not isinstance(answer, dict):
-            raise ExpertError(self.name, f"answered with no JSON object: {text[:120]!r}")
+            raise ExpertError(self.name, f"answered with no JSON object: {_shown(data)}")
         return answer
 
-    def _chunk(self, data: str) -> Json:
+    def _chunk(self, data: bytes) -> Json:
         chunk = self._parsed(data)
         if chunk.get("error"):
-            raise ExpertError(self.name, _message(chunk, data))
+            raise ExpertError(self.name, _message(chunk, _text(data)))
         choices = chunk.get("choices") or []
         if not isinstance(choices, list) or not all(isinstance(c, dict) for c in choices):
-            raise ExpertError(self.name, f"answered in no chat's shape: {data[:120]!r}")
+            raise ExpertError(self.name, f"answered in no chat's shape: {_shown(data)}")
         return chunk
 
-    def _raise_for_status(self, status: int, reason: str, text: str) -> None:
+    def _raise_for_status(self, status: int, reason: str, data: bytes) -> None:
         if 200 <= status < 300:
             return
-        message = _message_of(text, reason)
+        message = _message_of(data, reason)
         if status in (502, 503, 504):
             raise ExpertUnavailable(self.name, f"answered {status}: {message}")
         if any(words in message for words in TOO_LONG):
@@ -123,11 +122,20 @@ class HttpExpert:
         raise ExpertError(self.name, f"answered {status}: {message}")
 
 
-def _message_of(text: str, reason: str) -> str:
+def _message_of(data: bytes, reason: str) -> str:
+    text = _text(data)
     try:
-        return _message(json.loads(text), text)
+        return _message(parsed_json(data), text)
     except ValueError:
         return text[:300] or reason
+
+
+def _text(data: bytes) -> str:
+    return data.decode(errors="replace")
+
+
+def _shown(data: bytes) -> str:
+    return repr(_text(data)[:120])
 
 
 def _message(answer: object, otherwise: str) -> str:

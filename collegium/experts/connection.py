@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
+import msgspec
 
 from collegium.errors import ExpertTimeout, ExpertUnavailable
 
@@ -36,9 +37,9 @@ class Reply:
         """Whether the status is 2xx."""
         return 200 <= self.status < 300
 
-    async def text(self) -> str:
-        """The whole body; bytes that are no UTF-8 are replaced."""
-        return (await self._response.read()).decode(errors="replace")
+    async def read(self) -> bytes:
+        """The whole body."""
+        return await self._response.read()
 
     async def lines(self) -> AsyncIterator[bytes]:
         """The body's lines as they come, of any length, without their ends."""
@@ -71,7 +72,7 @@ class Connection:
     @asynccontextmanager
     async def post(self, path: str, body: Mapping[str, Any]) -> AsyncGenerator[Reply]:
         """POST JSON; leaving early closes the connection, so that the server stops its work."""
-        async with self._asked("POST", path, json.dumps(body).encode()) as reply:
+        async with self._asked("POST", path, _as_json(body)) as reply:
             yield reply
 
     @asynccontextmanager
@@ -108,6 +109,21 @@ class Connection:
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
         )
+
+
+def parsed_json(data: bytes) -> Any:
+    """JSON of any kind; bytes that are no UTF-8 are replaced. ValueError where it is none."""
+    try:
+        return msgspec.json.decode(data)
+    except ValueError:
+        return json.loads(data.decode(errors="replace"))
+
+
+def _as_json(body: Mapping[str, Any]) -> bytes:
+    try:
+        return msgspec.json.encode(body)
+    except UnicodeEncodeError:  # half a surrogate pair, which JSON can escape and UTF-8 not hold
+        return json.dumps(body).encode()
 
 
 def is_address(url: str) -> bool:

@@ -67,7 +67,7 @@ class EngineConnection:
         body = {"lora_name": served, "lora_path": str(folder)}
         with expert_errors(name):
             async with self._adapters.post("load_lora_adapter", body) as reply:
-                text = await reply.text()
+                text = (await reply.read()).decode(errors="replace")
         if not reply.is_success and "already been loaded" not in text:
             raise ExpertUnavailable(name, f"the engine can't load its adapter: {text[:300]}")
 

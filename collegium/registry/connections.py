@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from asyncpg import PostgresError  # type: ignore[import-untyped]
 from sqlalchemy import URL, AsyncAdaptedQueuePool, event, make_url
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError
@@ -73,8 +73,12 @@ def database_errors(where: str) -> Iterator[None]:
 
 
 def to_json(value: object) -> str:
-    """Write JSON for a column: any mapping is an object, and NaN, which is no JSON, an error."""
-    return json.dumps(value, default=dict, allow_nan=False)
+    """Write JSON for a column: any mapping is an object. NaN, which is no JSON, becomes null."""
+    return msgspec.json.encode(value, enc_hook=_as_mapping).decode()
+
+
+def _as_mapping(value: Any) -> dict[Any, Any]:
+    return dict(value)
 
 
 def _postgres(url: URL) -> AsyncEngine:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import aclosing
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.responses import Response, StreamingResponse
 
 from collegium.errors import BadRequest, CollegiumError
 from collegium.experts.client import Json
@@ -20,39 +19,39 @@ from collegium.router.costs import prompt_tokens_of
 from collegium.router.decision import Decision, Query
 from collegium.router.panels.planning import Wish
 from collegium.web.answering import Answer, decide, decision_headers, decision_json
-from collegium.web.dependencies import CallerDep, ServiceDep
 from collegium.web.error_responses import error_body
+from collegium.web.json_response import JsonResponse, to_bytes
+from collegium.web.lean_route import LeanRoute
 from collegium.web.panel_answer import PanelAnswer, plan_json, planned
 from collegium.web.panel_request import Aggregate, mode_of, wish_of
 from collegium.web.schemas import ChatRequest
 from collegium.web.service import Service
 
-routes = APIRouter()
-SessionId = Annotated[str | None, Header(alias="x-session-id", max_length=128)]
+routes = APIRouter(route_class=LeanRoute)
+SESSION, LONGEST_SESSION = "x-session-id", 128
+SessionId = Annotated[str | None, Header(alias=SESSION, max_length=LONGEST_SESSION)]
+WATCH_AFTER_S = 0.05
+"""Whether a client has left is asked of answers that take longer: to ask takes 0.05 ms."""
 
 
 @routes.post("/v1/route")
-async def route(body: ChatRequest, service: ServiceDep, session: SessionId = None) -> JSONResponse:
+async def route(request: Request, body: ChatRequest, _: SessionId = None) -> Response:
     """Decide and answer nothing: every candidate's forecast, the choice and its reason."""
+    service: Service = request.app.state.service
     if (mode := mode_of(body)) is not None:
         decision, found = await planned(service, query_of(body), _wish(body, mode, service))
         shown = decision_json(decision) | {"panel": plan_json(found)}
-        return JSONResponse(shown, headers=decision_headers(decision))
-    decision, _ = await decide(service, query_of(body), session)
-    return JSONResponse(decision_json(decision), headers=decision_headers(decision))
+        return JsonResponse(shown, headers=decision_headers(decision))
+    decision, _candidates = await decide(service, query_of(body), session_of(request))
+    return JsonResponse(decision_json(decision), headers=decision_headers(decision))
 
 
 @routes.post("/v1/chat/completions")
-async def chat_completions(
-    request: Request,
-    body: ChatRequest,
-    service: ServiceDep,
-    caller: CallerDep,
-    session: SessionId = None,
-) -> Response:
+async def chat_completions(request: Request, body: ChatRequest, _: SessionId = None) -> Response:
     """Route a conversation and answer it, whole or as server-sent events."""
-    query = query_of(body)
-    answer = await answer_of(service, body, query, caller, session)
+    service: Service = request.app.state.service
+    query, session = query_of(body), session_of(request)
+    answer = await answer_of(service, body, query, request.state.caller, session)
     await answer.begin(query, session)
     if body.stream:
         return await streamed(answer, body)
@@ -61,7 +60,17 @@ async def chat_completions(
     if whole is None:
         return Response(status_code=499)  # nobody reads it
     cost = whole["collegium"]["outcome"]["cost_usd"]
-    return JSONResponse(whole, headers=decision_headers(answer.decision, answer.answered_by, cost))
+    return JsonResponse(whole, headers=decision_headers(answer.decision, answer.answered_by, cost))
+
+
+def session_of(request: Request) -> str | None:
+    """The conversation that the request belongs to, where it says so."""
+    session = request.headers.get(SESSION)
+    if session is not None and len(session) > LONGEST_SESSION:
+        raise BadRequest(
+            f"The header {SESSION} has more than {LONGEST_SESSION} characters", SESSION
+        )
+    return session
 
 
 async def answer_of(
@@ -121,7 +130,7 @@ async def streamed(answer: Answer | PanelAnswer, body: ChatRequest) -> Streaming
 
 async def server_sent_events(
     first: Json | None, chunks: AsyncGenerator[Json]
-) -> AsyncGenerator[str]:
+) -> AsyncGenerator[bytes]:
     """Chunks as events; a failure in the middle is one error event."""
     async with aclosing(chunks):
         try:
@@ -132,30 +141,48 @@ async def server_sent_events(
         except CollegiumError as exc:
             yield event(error_body(exc))
             return
-    yield "data: [DONE]\n\n"
+    yield b"data: [DONE]\n\n"
 
 
-def event(data: Json) -> str:
+def event(data: Json) -> bytes:
     """One server-sent event."""
-    return f"data: {json.dumps(data, ensure_ascii=False, separators=(',', ':'))}\n\n"
+    return b"data: %b\n\n" % to_bytes(data)
 
 
 async def unless_client_leaves(request: Request, work: Coroutine[Any, Any, Json]) -> Json | None:
     """Run to the end, or cancel and return None when the client hangs up first."""
-    task = asyncio.create_task(work)
-    leaving = asyncio.create_task(_left(request))
+    here = asyncio.current_task()
+    assert here is not None
+    watch = _Watch(request, here)
     try:
-        await asyncio.wait({task, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
+        return await work
+    except asyncio.CancelledError:
+        if watch.left and here.uncancel() == 0:
+            return None
+        raise
     finally:
-        leaving.cancel()
-        if not task.done():
-            task.cancel()
-            await asyncio.wait({task})
-    return None
+        watch.end()
 
 
-async def _left(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+class _Watch:
+    """Cancels a task when the request's client hangs up."""
+
+    def __init__(self, request: Request, task: asyncio.Task[Any]) -> None:
+        self.left = False
+        self._request, self._task = request, task
+        self._watching: asyncio.Task[None] | None = None
+        self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER_S, self._begin)
+
+    def end(self) -> None:
+        self._timer.cancel()
+        if self._watching is not None:
+            self._watching.cancel()
+
+    def _begin(self) -> None:
+        self._watching = asyncio.create_task(self._wait())
+
+    async def _wait(self) -> None:
+        while (await self._request.receive())["type"] != "http.disconnect":
+            pass
+        self.left = True
+        self._task.cancel()

@@ -26,11 +26,17 @@ async def service_of(request: Request) -> Service:
 ServiceDep = Annotated[Service, Depends(service_of)]
 
 
-async def authenticate(request: Request, service: ServiceDep) -> None:
+async def authenticate(request: Request) -> None:
+    """Refuse callers without a key, when one is set, and note who calls."""
+    note_caller(request)
+
+
+def note_caller(request: Request) -> None:
     """Refuse callers without a key, when one is set, and note who calls.
 
     Without keys a caller is an address: also then one client's burst does not block the others.
     """
+    service: Service = request.app.state.service
     settings = service.settings
     if settings.api_key is None:
         request.state.caller = request.client.host if request.client else ""

@@ -213,9 +213,12 @@ class Service:
         _spare_collector()
 
     def _loaded_router(self) -> Router:
+        from threadpoolctl import threadpool_limits
+
         from collegium.router.encoder import make_encoder
 
         self._tell("loading the router")
+        threadpool_limits(1, "blas")  # its threads would wait busily beside the event loop
         # One thread: the engine needs the cores, and a query is one short sentence.
         encoder = make_encoder(self.settings.encoder, threads=1)
         encoder.encode(["The first query should not pay for lazy loading."])

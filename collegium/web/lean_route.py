@@ -1,0 +1,76 @@
+"""A route for what every request pays: it checks the key, reads the body, and answers.
+
+FastAPI's way from a request to a handler's arguments takes 0.2 ms, as much as reading the query and
+choosing the expert; the handler's signature still documents the route (`/docs`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, ValidationError
+
+from collegium.errors import BadRequest
+from collegium.web.dependencies import note_caller
+
+Body = TypeVar("Body", bound=BaseModel)
+
+
+class LeanRoute(APIRoute):
+    """Gives the endpoint `request` and `body`, and runs none of the route's dependencies.
+
+    The rest of the endpoint's parameters are for the documentation and have their defaults.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """FastAPI's hook: what answers a request."""
+        endpoint: Any = self.endpoint
+        model = self.body_field.field_info.annotation if self.body_field else None
+        assert isinstance(model, type)
+        assert issubclass(model, BaseModel)
+
+        async def handle(request: Request) -> Response:
+            note_caller(request)
+            response: Response = await endpoint(request, await body_of(request, model))
+            return response
+
+        return handle
+
+
+async def body_of(request: Request, model: type[Body]) -> Body:
+    """The request's JSON as a `model`; RequestValidationError says what is wrong with it.
+
+    Only what is sent as JSON is read: another site's page can send text, but not that.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json" and not kind.endswith("+json"):
+        raise BadRequest("Send the body as JSON, with `Content-Type: application/json`")
+    data = await request.body()
+    try:
+        return model.model_validate_json(data)
+    except ValidationError as exc:
+        if not any(problem["type"] == "json_invalid" for problem in exc.errors()):
+            raise _in_body(exc) from exc
+    return _leniently(data, model)
+
+
+def _leniently(data: bytes, model: type[Body]) -> Body:
+    """Read what Python calls JSON: it also takes half a surrogate pair, as some clients send."""
+    try:
+        return model.model_validate(json.loads(data))
+    except ValidationError as exc:
+        raise _in_body(exc) from exc
+    except ValueError as exc:  # no JSON, or no UTF-8
+        words = getattr(exc, "msg", None) or "it is not in UTF-8"
+        problem = {"type": "json_invalid", "loc": ("body",), "msg": words, "ctx": {"error": words}}
+        raise RequestValidationError([problem]) from exc
+
+
+def _in_body(exc: ValidationError) -> RequestValidationError:
+    return RequestValidationError([{**e, "loc": ("body", *e["loc"])} for e in exc.errors()])
