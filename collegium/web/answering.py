@@ -19,6 +19,7 @@ from collegium.registry.expert import Expert
 from collegium.registry.tables import to_columns
 from collegium.router.costs import price_usd
 from collegium.router.decision import Decision, Limits, Query
+from collegium.router.router import Availability
 from collegium.web.service import Service
 
 Status = Literal["ok", "error", "cancelled"]
@@ -26,15 +27,16 @@ NO_LIMITS = vars(Limits())
 
 
 async def decide(
-    service: Service, query: Query, session: str | None
+    service: Service, query: Query, session: str | None, unavailable: Availability | None = None
 ) -> tuple[Decision, tuple[Expert, ...]]:
     """Let the router decide, with what is known of the conversation.
 
     The expert that it chose comes first, then those that may take its place, best first.
+    `unavailable` says who can't answer: by default as the pool is now.
     """
     experts = await service.experts()
     query = replace(query, session_expert=await service.session_expert(session))
-    decision = await service.router.decide(query, experts, service.pool.unavailable)
+    decision = await service.router.decide(query, experts, unavailable or service.pool.unavailable)
     by_name = {e.name: e for e in experts}
     fitting = [f.expert for f in decision.forecasts if f.feasible and f.expert != decision.expert]
     return decision, tuple(by_name[name] for name in (decision.expert, *fitting))

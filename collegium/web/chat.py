@@ -39,7 +39,7 @@ async def route(request: Request, body: ChatRequest, _: SessionId = None) -> Res
     """Decide and answer nothing: every candidate's forecast, the choice and its reason."""
     service: Service = request.app.state.service
     if (mode := mode_of(body)) is not None:
-        decision, found = await planned(service, query_of(body), _wish(body, mode, service))
+        decision, found = await planned(service, query_of(body), panel_wish(body, mode, service))
         shown = decision_json(decision) | {"panel": plan_json(found)}
         return JsonResponse(shown, headers=decision_headers(decision))
     decision, _candidates = await decide(service, query_of(body), session_of(request))
@@ -79,7 +79,7 @@ async def answer_of(
     """The answer in the making: one expert's, or a panel's where one is asked for and pays."""
     arrived = time.monotonic()
     if (mode := mode_of(body)) is not None:
-        decision, found = await planned(service, query, _wish(body, mode, service))
+        decision, found = await planned(service, query, panel_wish(body, mode, service))
         terms = terms_of(body, caller, arrived, decision)
         if found.mode != "single":
             return PanelAnswer(service, decision, found, query, terms)
@@ -91,7 +91,8 @@ async def answer_of(
     return Answer(service, decision, candidates, terms_of(body, caller, arrived, decision))
 
 
-def _wish(body: ChatRequest, mode: Aggregate, service: Service) -> Wish:
+def panel_wish(body: ChatRequest, mode: Aggregate, service: Service) -> Wish:
+    """What a request wants of a panel, with what this service has measured of panels."""
     return wish_of(body, mode, service.router.similarity, service.profiles)
 
 

@@ -27,24 +27,28 @@ from collegium.experts.dispatch.terms import ANY_TIME, Terms
 from collegium.registry.decisions import OutcomeRecord
 from collegium.router.decision import Decision, Query
 from collegium.router.panels.planning import Plan, Wish, plan
+from collegium.router.router import Availability
 from collegium.web.answering import Status, decide, decision_json, decision_record
 from collegium.web.ledger import Ledger
 from collegium.web.panel_request import PANEL_MODELS
 from collegium.web.service import Service
 
 
-async def planned(service: Service, query: Query, wish: Wish) -> tuple[Decision, Plan]:
-    """Let the router forecast every expert, then plan the panel."""
+async def planned(
+    service: Service, query: Query, wish: Wish, unavailable: Availability | None = None
+) -> tuple[Decision, Plan]:
+    """Let the router forecast every expert, then plan the panel; `unavailable` as in `decide`."""
     limits, name = query.limits, query.requested_model
     routed = "auto" if name in PANEL_MODELS else name
     # The panel as a whole has to be good enough, not each of its members.
     alone = replace(query, limits=replace(limits, min_quality=None), requested_model=routed)
-    decision, _ = await decide(service, alone, None)
+    decision, _ = await decide(service, alone, None, unavailable)
     tokens = query.prompt_tokens or 1
     found = plan(wish, decision, await service.experts(), limits, service.profiles, tokens)
     if found.mode == "single":
         if limits.min_quality is not None:  # one expert has to be good enough by itself
-            decision, _ = await decide(service, replace(query, requested_model=routed), None)
+            good = replace(query, requested_model=routed)
+            decision, _ = await decide(service, good, None, unavailable)
         reason = f"{decision.reason} {found.reason}"
         return replace(decision, reason=reason, requested_model=name), found
     whole = replace(

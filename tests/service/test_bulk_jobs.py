@@ -126,6 +126,39 @@ def test_bad_lines_go_to_the_error_file_and_the_job_goes_on(sdk: openai.OpenAI) 
     assert "stream" in sent["streaming"]["body"]["error"]["message"]
 
 
+def test_a_line_may_ask_for_a_panel(bulk_service: RunningService, sdk: openai.OpenAI) -> None:
+    """Its answer tells every call; `auto` where nothing pays is one expert; nonsense is refused."""
+    lines = [
+        line("vote", "hello", "auto", routing={"aggregate": "vote", "k": 2}),
+        line("by-name", "hello again", "collegium/vote", routing={"k": 2}),
+        line("auto", "hello", "auto", routing={"aggregate": "auto"}),
+        line("one", "hello", "cheap", routing={"aggregate": "vote"}),
+    ]
+    batch = ended(sdk, submitted(sdk, lines))
+    assert (batch.request_counts.completed, batch.request_counts.failed) == (3, 1)
+    told = {r["custom_id"]: r["response"] for r in results(sdk, batch.output_file_id)}
+    for name in ("vote", "by-name"):
+        body = told[name]["body"]
+        calls = body["collegium"]["panel"]["calls"]
+        assert {call["expert"] for call in calls} == {"cheap", "dear"}
+        cost = sum(call["cost_usd"] for call in calls)
+        assert body["collegium"]["outcome"]["cost_usd"] == pytest.approx(cost)
+        kept = httpx.get(f"{bulk_service.url}/v1/decisions/{told[name]['request_id']}", timeout=60)
+        assert kept.json()["decision"]["policy"] == "panel"
+    assert "panel" not in told["auto"]["body"]["collegium"]
+    (error,) = results(sdk, batch.error_file_id)
+    assert "is one" in error["response"]["body"]["error"]["message"]
+
+
+def test_a_budget_over_the_job_counts_whole_panels(sdk: openai.OpenAI) -> None:
+    """A panel costs what its members are forecast to cost; too small a budget fails the job."""
+    lines = [line(str(i), f"hello {i}", "collegium/vote", routing={"k": 2}) for i in range(3)]
+    limits: Any = {"routing": {"max_cost_usd": 1e-9}}
+    batch = ended(sdk, submitted(sdk, lines, extra_body=limits))
+    assert batch.status == "failed"
+    assert "cost" in batch.errors.data[0].message
+
+
 def test_files_are_kept_listed_and_deleted(sdk: openai.OpenAI) -> None:
     """As the SDK does it, pages included; a file's name is never a path."""
     data = (line("a") + "\n").encode()

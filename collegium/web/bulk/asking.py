@@ -18,10 +18,14 @@ from collegium.experts.dispatch.terms import Terms
 from collegium.experts.residency.live import Residents
 from collegium.registry.expert import Expert
 from collegium.router.costs import place_of
-from collegium.router.decision import Decision
+from collegium.router.decision import Decision, Query
+from collegium.router.panels.planning import Plan
 from collegium.web.answering import Answer
-from collegium.web.bulk.plan import request_of
-from collegium.web.chat import query_of
+from collegium.web.bulk.plan import request_of, waiting_for_engines
+from collegium.web.chat import panel_wish, query_of
+from collegium.web.panel_answer import PanelAnswer, planned
+from collegium.web.panel_request import mode_of
+from collegium.web.schemas import ChatRequest
 from collegium.web.service import Service
 
 log = logging.getLogger(__name__)
@@ -31,6 +35,8 @@ Work = tuple[Line, Decision]
 BULK = Terms(caller="bulk", priority="background")
 """People who wait for their answers go first."""
 TRIES = 8
+PANELS = "collegium/panels"
+"""The group of lines that several experts answer, wherever those are."""
 LONGEST_WAIT_S = 30.0
 
 
@@ -49,6 +55,9 @@ class Asking:
         self._experts = {e.name: e for e in await self._service.experts()}
         groups: dict[str, list[Work]] = defaultdict(list)
         for line, decision in work:
+            if decision.policy == "panel":
+                groups[PANELS].append((line, decision))
+                continue
             expert = self._experts.get(decision.expert)
             if expert is None or not expert.enabled:
                 message = f"The expert '{decision.expert}' was removed or disabled meanwhile"
@@ -94,9 +103,8 @@ class Asking:
 
     async def _one(self, item: Work) -> None:
         line, decision = item
-        expert = self._experts[decision.expert]
         try:
-            body = await self._tried(line, decision, expert)
+            request_id, body = await self._tried(line, decision)
         except CollegiumError as exc:
             await self._refused(line, exc)
         except Exception:  # the outermost handler of a line: the others go on
@@ -104,16 +112,23 @@ class Asking:
             message = "Something unexpected failed in the service; its log says what"
             await self._refused(line, CollegiumError(message))
         else:
-            await self._answered(line, decision.id, body)
+            await self._answered(line, request_id, body)
 
-    async def _tried(self, line: Line, decision: Decision, expert: Expert) -> Json:
-        """Ask, and ask again after a failure that may pass; nobody waits twice for a dead place."""
+    async def _tried(self, line: Line, decision: Decision) -> tuple[str, Json]:
+        """Ask, and ask again after a failure that may pass; nobody waits twice for a dead place.
+
+        Returns the decision's id and the answer's body.
+        """
         request = request_of(line.body)
-        await Answer(self._service, decision, (expert,)).begin(query_of(request), None)
-        place = place_of(expert)
+        query, show = query_of(request), request.routing.panel.show_members
+        make = await self._maker(request, query, decision)
+        await make().begin(query, None)
+        panel = decision.policy == "panel"
+        place = PANELS if panel else place_of(self._experts[decision.expert])
         for attempt in count(1):
+            answer = make()
             try:
-                body = await self._answer(decision, expert).whole(request.upstream())
+                body = await answer.whole(request.upstream(), show=show)
             except CollegiumError as exc:
                 if not may_pass(exc):
                     raise
@@ -123,11 +138,34 @@ class Asking:
                 await asyncio.sleep(min((exc.retry_after_s or 1) * attempt, LONGEST_WAIT_S))
             else:
                 self._given_up.discard(place)
-                return body
+                return answer.decision.id, body
         raise AssertionError("unreachable")
 
-    def _answer(self, decision: Decision, expert: Expert) -> Answer:
-        return Answer(self._service, decision, (expert,), BULK)
+    async def _maker(
+        self, request: ChatRequest, query: Query, decision: Decision
+    ) -> Callable[[], Answer | PanelAnswer]:
+        """Makes a fresh answer for each try. A panel is planned anew: only its cost was kept."""
+        mode = mode_of(request) if decision.policy == "panel" else None
+        if mode is not None:
+            wish, available = (
+                panel_wish(request, mode, self._service),
+                waiting_for_engines(self._service),
+            )
+            decision, found = await planned(self._service, query, wish, available)
+            if found.mode != "single":
+                await self._members_ready(found)
+                return partial(PanelAnswer, self._service, decision, found, query, BULK)
+        expert = self._experts[decision.expert]
+        return partial(Answer, self._service, decision, (expert,), BULK)
+
+    async def _members_ready(self, found: Plan) -> None:
+        """Engines that take turns are loaded when they are asked; the others are waited for."""
+        residents = self._service.engines.residents
+        aggregator = found.panel.aggregator
+        for member in (*found.panel.members, *((aggregator,) if aggregator else ())):
+            engine = self._service.engines.get(member.expert.engine or "")
+            if engine is not None and (residents is None or member.expert.engine not in residents):
+                await engine.wait_ready()
 
 
 def may_pass(error: CollegiumError) -> bool:

@@ -128,9 +128,7 @@ class BulkJob:
             return known
         await self._service.routable()
         limits = JobRouting.model_validate(dict(self._record.routing)).limits()
-        service = self._service
-        experts, engines = await service.experts(), service.engines
-        plan = await make_plan(service.router, experts, engines, lines, limits)
+        plan = await make_plan(self._service, lines, limits)
         ids = {line.number: line for line in lines}
         for number, error in plan.refusals.items():
             if number not in self._finished:

@@ -19,10 +19,12 @@ from collegium.experts.bulk.lines import Line
 from collegium.registry.expert import Expert
 from collegium.router.assignment import JobLimits, assign_job
 from collegium.router.decision import Decision, Forecast, Query
-from collegium.router.router import Router
-from collegium.web.chat import query_of
+from collegium.router.router import Availability
+from collegium.web.chat import panel_wish, query_of
+from collegium.web.panel_answer import planned
 from collegium.web.panel_request import mode_of
 from collegium.web.schemas import ChatRequest
+from collegium.web.service import Service
 
 Array = NDArray[np.float64]
 BY_PRICE, BY_QUALITY = 1e-6, 1e-9
@@ -37,27 +39,25 @@ class Plan:
     refusals: Mapping[int, CollegiumError]
 
 
-async def make_plan(
-    router: Router,
-    experts: Sequence[Expert],
-    engines: Mapping[str, object],
-    lines: Sequence[Line],
-    limits: JobLimits,
-) -> Plan:
+async def make_plan(service: Service, lines: Sequence[Line], limits: JobLimits) -> Plan:
     """Decide each line, then all lines together; NoFeasibleExpert when the job's limits bind."""
-
-    def unavailable(expert: Expert) -> ExpertUnavailable | None:
-        """An engine of ours that is not ready will be; one that is not ours never comes."""
-        if expert.engine is None or expert.engine in engines:
-            return None
-        return ExpertUnavailable(expert.name, f"its engine '{expert.engine}' is not run here")
-
+    router, experts, available = (
+        service.router,
+        await service.experts(),
+        waiting_for_engines(service),
+    )
     decided: dict[int, tuple[Query, Decision]] = {}
     refusals: dict[int, CollegiumError] = {}
     for line in lines:
         try:
-            query = query_of(request_of(line.body))
-            decided[line.number] = query, await router.decide(query, experts, unavailable)
+            request = request_of(line.body)
+            query = query_of(request)
+            if (mode := mode_of(request)) is None:
+                decision = await router.decide(query, experts, available)
+            else:  # an ordinary decision where no panel pays
+                wish = panel_wish(request, mode, service)
+                decision, _ = await planned(service, query, wish, available)
+            decided[line.number] = query, decision
         except CollegiumError as exc:
             refusals[line.number] = exc
         await asyncio.sleep(0)  # requests of people come in between
@@ -65,6 +65,17 @@ async def make_plan(
     decisions = {n: decision for n, (_, decision) in decided.items()}
     joint = await asyncio.to_thread(jointly, decisions, tolerated, limits)
     return Plan(joint, refusals)
+
+
+def waiting_for_engines(service: Service) -> Availability:
+    """An engine of ours that is not ready will be; one that is not ours never comes."""
+
+    def unavailable(expert: Expert) -> ExpertUnavailable | None:
+        if expert.engine is None or expert.engine in service.engines:
+            return None
+        return ExpertUnavailable(expert.name, f"its engine '{expert.engine}' is not run here")
+
+    return unavailable
 
 
 def request_of(body: Mapping[str, Any]) -> ChatRequest:
@@ -76,8 +87,6 @@ def request_of(body: Mapping[str, Any]) -> ChatRequest:
         raise BadRequest("; ".join(dict.fromkeys(problems)), "body") from exc
     if request.stream:
         raise BadRequest("stream can't be used in a batch", "stream")
-    if mode_of(request) is not None:
-        raise BadRequest("panels can't be used in a batch: one expert a line", "routing.aggregate")
     return request
 
 
