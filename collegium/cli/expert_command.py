@@ -36,6 +36,12 @@ ENGINE_OPTIONS = (
     click.option(
         "--lora-slots", type=click.IntRange(0), default=0, help="Adapters in one batch; 0: none."
     ),
+    click.option(
+        "--sleep-level",
+        type=click.IntRange(0, 2),
+        default=0,
+        help="On a GPU, sleep instead of stopping when another engine needs the memory.",
+    ),
     click.option("--engine-flag", multiple=True, help="An option of vLLM, such as --seed=1."),
 )
 
@@ -120,6 +126,7 @@ def _engine(model_path: Path, options: dict[str, Any]) -> dict[str, Any]:
         "device": options["device"],
         "lora_slots": options["lora_slots"],
         "flags": " ".join(options["engine_flag"]),
+        "sleep_level": options["sleep_level"],
     }
 
 

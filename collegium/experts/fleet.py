@@ -6,13 +6,14 @@ import asyncio
 import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from collegium.errors import ExpertUnavailable, ProbeFailed, SetupError
-from collegium.experts.memory import engine_gib
+from collegium.experts.memory import ASLEEP_GIB, engine_gib
 from collegium.experts.residency.live import Residents
 from collegium.experts.residency.view import EngineCost
-from collegium.experts.supervisor import USUAL_START_S, Status, Supervisor
+from collegium.experts.supervisor import USUAL_START_S, USUAL_WAKE_S, Status, Supervisor
 from collegium.experts.vllm import EngineSpec, fastest_dtype, refused_flags
 from collegium.registry.engines import EngineDescription
 
@@ -118,12 +119,16 @@ def spec_of(engine: EngineDescription, python: Path) -> EngineSpec:
         lora_slots=engine.lora_slots,
         device=engine.device,
         flags=tuple(engine.flags.split()),
+        sleep_level=engine.sleep_level,
     )
 
 
 def cost_of(spec: EngineSpec) -> EngineCost:
     """How many requests it answers together is the dispatcher's business."""
-    return EngineCost(engine_gib(spec), USUAL_START_S, at_once=sys.maxsize)
+    cost = EngineCost(engine_gib(spec), USUAL_START_S, at_once=sys.maxsize)
+    if not spec.sleep_level:
+        return cost
+    return replace(cost, wake_s=USUAL_WAKE_S, asleep_gib=ASLEEP_GIB)
 
 
 def check(engine: EngineDescription) -> None:

@@ -9,6 +9,8 @@ from collegium.experts.vllm import EngineSpec, whole_gib
 
 PROCESS_GIB = 2.5
 """A vLLM process beside weights and cache: about 4 GB with 0.3 GB of weights and 1 GiB of cache."""
+ASLEEP_GIB = 1.0
+"""Of the device, that a sleeping process keeps (its CUDA context): assumed, not measured."""
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 GIB = 2**30
 
@@ -39,3 +41,17 @@ def stored_dtype(folder: Path) -> str:
         return str(config.get("dtype") or config.get("torch_dtype") or "")
     except (OSError, ValueError, AttributeError):  # no configuration: vLLM will say so
         return ""
+
+
+def has_room_for_weights(spec: EngineSpec) -> bool:
+    """Whether the host's memory can keep an engine's weights while it sleeps."""
+    free = available_gib()
+    return free is None or free >= weights_gib(spec.model_path, spec.dtype)
+
+
+def available_gib(meminfo: Path = Path("/proc/meminfo")) -> float | None:
+    """Memory that programs can still get, GiB; None where the system does not say."""
+    if not meminfo.exists():
+        return None
+    sizes = dict(line.split(":", 1) for line in meminfo.read_text().splitlines() if ":" in line)
+    return float(sizes["MemAvailable"].split()[0]) / 1024**2 if "MemAvailable" in sizes else None

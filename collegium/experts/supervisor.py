@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
-import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -18,17 +16,20 @@ import httpx
 from collegium.errors import CollegiumError, ExpertUnavailable
 from collegium.experts import vllm
 from collegium.experts.engine_log import EngineLog
+from collegium.experts.memory import has_room_for_weights
+from collegium.experts.process import LAST_WORDS_S, end, healthy, launch
 from collegium.experts.progress import Progress
+from collegium.experts.sleeping import put_to_sleep, wake
 from collegium.experts.vllm import EngineSpec, environment, free_port, is_taken
 
 log = logging.getLogger(__name__)
 
-State = Literal["starting", "ready", "failed", "stopped"]
+State = Literal["starting", "ready", "failed", "stopped", "asleep"]
 Listener = Callable[["Status"], Awaitable[None]]
 Command = Callable[[EngineSpec, int], list[str]]
 
 USUAL_START_S = 40.0  # eager mode, 2 cores (measured 25 to 45 s)
-LAST_WORDS_S = 1.0
+USUAL_WAKE_S = 3.0  # assumed: no GPU was there to measure it
 DRAIN_POLL_S = 0.1
 
 
@@ -81,11 +82,12 @@ class Supervisor:
         self.spec = spec
         self.log = log
         self.incarnation = 0
-        """Counts starts: what was loaded into an earlier process is gone."""
+        """Counts starts, and wakes that lost what was loaded: adapters have to be loaded again."""
         self.status = Status("stopped", "not started", "")
         self.in_flight = 0
         """Requests that it was given and has not ended."""
         self._draining = False
+        self._resting = False
         self._start_timeout_s = start_timeout_s
         self._listener = listener
         self._command = command
@@ -101,11 +103,45 @@ class Supervisor:
         return self.spec.name
 
     async def start(self) -> None:
-        """Begin to supervise; again, where it was stopped or given up."""
+        """Begin to supervise; again, where it was stopped or given up. Wake it, where it sleeps."""
+        if self.status.state == "asleep" and await self._woken():
+            return
         if self._task is not None and not self._task.done():
             return
-        self._draining = False
+        self._draining = self._resting = False
         self._task = asyncio.create_task(self._supervise(), name=f"supervise {self.name}")
+
+    async def rest(self) -> None:
+        """Give the device's memory back: asleep where it is described so, else stopped."""
+        level, status = self.spec.sleep_level, self.status
+        if not level or status.state != "ready":
+            return await self.stop()
+        if level == 1 and not has_room_for_weights(self.spec):
+            log.warning("engine %s is stopped: no memory to keep its weights in", self.name)
+            return await self.stop()
+        self._resting = True
+        await self._become(replace(status, state="asleep", detail=f"asleep (level {level})"))
+        try:
+            await put_to_sleep(status.base_url, self.spec.secret, level)
+        except httpx.HTTPError as exc:
+            log.warning("engine %s is stopped, for it does not sleep: %s", self.name, exc)
+            await self.stop()
+
+    async def _woken(self) -> bool:
+        """Wake it; False where it has to be started anew instead."""
+        status, level = self.status, self.spec.sleep_level
+        try:
+            await wake(status.base_url, self.spec.secret, level)
+        except httpx.HTTPError as exc:
+            if self._draining:  # somebody ends it
+                return True
+            log.warning("engine %s is started anew, for it does not wake: %s", self.name, exc)
+            await self.stop()
+            return False
+        self._resting = False
+        self.incarnation += level == 2
+        await self._become(replace(status, state="ready", detail="ready"))
+        return True
 
     async def decline(self, why: str) -> None:
         """Do not start, and tell those who ask why."""
@@ -167,6 +203,8 @@ class Supervisor:
         while True:
             self._since = time.monotonic()
             why, was_ready = await self._live_once()
+            if self._resting:  # its memory is not ours to take again
+                return await self._become(Status("stopped", f"{why} while it slept", ""))
             failures = 1 if was_ready else failures + 1
             if failures >= self._patience.most_failures:
                 given_up = f"{why}; given up after {failures} starts in vain"
@@ -183,7 +221,7 @@ class Supervisor:
             return f"port {port} is taken by another program", False
         try:
             port = port or free_port(host)
-            process = await self._launch(port)
+            process = await launch(self._command(self.spec, port), environment(self.spec))
         except OSError as exc:
             return f"the engine can't be started: {exc}", False
         said = EngineLog(self.log)
@@ -208,17 +246,7 @@ class Supervisor:
                 await self._become(Status("failed", why, ""))  # at once: to end it may take long
                 return why, True
         finally:
-            await asyncio.shield(_end(process, capture, self._patience.stop_grace_s))
-
-    async def _launch(self, port: int) -> asyncio.subprocess.Process:
-        return await asyncio.create_subprocess_exec(
-            *self._command(self.spec, port),
-            env=environment(self.spec),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,  # its own process group: Ctrl-C is ours to pass on
-        )
+            await asyncio.shield(end(process, capture, self._patience.stop_grace_s))
 
     async def _until_ready(
         self, process: asyncio.subprocess.Process, http: httpx.AsyncClient
@@ -228,7 +256,7 @@ class Supervisor:
         while time.monotonic() < deadline:
             if process.returncode is not None:
                 return f"the engine ended with status {process.returncode} while starting"
-            if await _healthy(http):
+            if await healthy(http):
                 return None
             await asyncio.sleep(self._patience.poll_s)
         return f"the engine was not ready within {self._start_timeout_s:.0f} s"
@@ -242,7 +270,7 @@ class Supervisor:
             with contextlib.suppress(TimeoutError):
                 status = await asyncio.wait_for(process.wait(), self._patience.health_every_s)
                 return f"the engine ended with status {status}"
-            strikes = 0 if await _healthy(http) else strikes + 1
+            strikes = 0 if await healthy(http) else strikes + 1
             if await progress.stalled(http, busy=self.in_flight > 0):
                 return f"the engine made no token for {self._patience.stall_s:.0f} s"
         return "the engine stopped answering"
@@ -257,28 +285,3 @@ class Supervisor:
             await self._listener(status)
         except CollegiumError as exc:  # whoever listens must not take the engine along
             log.warning("nobody was told the state of engine %s: %s", self.name, exc)
-
-
-async def _healthy(http: httpx.AsyncClient) -> bool:
-    try:
-        return (await http.get("/health")).status_code == 200
-    except httpx.HTTPError:
-        return False
-
-
-async def _end(
-    process: asyncio.subprocess.Process, capture: asyncio.Task[None], grace_s: float
-) -> None:
-    """SIGTERM to the whole group, then SIGKILL for what is left; its log ends with it."""
-    _signal_group(process.pid, signal.SIGTERM)
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(process.wait(), grace_s)
-    _signal_group(process.pid, signal.SIGKILL)
-    await process.wait()
-    await asyncio.wait({capture}, timeout=LAST_WORDS_S)
-    capture.cancel()
-
-
-def _signal_group(pid: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, number)

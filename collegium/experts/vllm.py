@@ -56,6 +56,8 @@ class EngineSpec:
     cache_gib: float = 1.0
     lora_slots: int = MOST_LORA_SLOTS
     """Adapters computed in one batch; 0 for an engine without adapters."""
+    sleep_level: int = 0
+    """1 or 2: it can be put to sleep so, on a GPU; 0: it is stopped."""
     device: str = ""
     """Numbers of the GPUs that it may see, as in CUDA_VISIBLE_DEVICES; empty: all, or the CPU."""
     flags: tuple[str, ...] = ()
@@ -97,6 +99,8 @@ def _options(spec: EngineSpec, port: int) -> list[str]:
     flags = ["--enable-auto-tool-choice"]
     if spec.lora_slots:
         options, flags = {**options, **loras}, [*flags, "--enable-lora"]
+    if spec.sleep_level:
+        flags.append("--enable-sleep-mode")
     if "--no-enforce-eager" not in spec.flags:
         # Eager: the compiled mode takes about 170 s to start on 2 cores, eager 25 to 45 s.
         flags.append("--enforce-eager")
@@ -114,6 +118,8 @@ def environment(spec: EngineSpec) -> dict[str, str]:
     ours = {k: v for k, v in os.environ.items() if not k.startswith("COLLEGIUM_") or k in kept}
     if spec.device:
         ours["CUDA_VISIBLE_DEVICES"] = spec.device
+    if spec.sleep_level:
+        ours["VLLM_SERVER_DEV_MODE"] = "1"  # else it has no calls for sleep
     return ours | {
         "HF_HUB_OFFLINE": "1",
         "PYTHONSAFEPATH": "1",

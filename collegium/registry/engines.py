@@ -25,6 +25,8 @@ class EngineDescription:
     lora_slots: int = 0
     flags: str = ""
     """More options of vLLM, between spaces."""
+    sleep_level: int = 0
+    """1 or 2: sleeps so where it would be stopped to make room; needs a GPU."""
 
 
 class EngineRegistry:

@@ -135,6 +135,7 @@ class EngineDescriptionRow(Table):
     device: Mapped[str]
     lora_slots: Mapped[int]
     flags: Mapped[str]
+    sleep_level: Mapped[int] = mapped_column(server_default="0")
 
 
 class DecisionRow(Table):

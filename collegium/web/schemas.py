@@ -122,6 +122,7 @@ class NewEngine(BaseModel):
     device: Annotated[str, Field(pattern=r"^[0-9,]*$")] = ""
     lora_slots: Annotated[int, Field(ge=0, le=64)] = 0
     flags: str = ""
+    sleep_level: Annotated[int, Field(ge=0, le=2)] = 0
 
 
 class NewExpert(BaseModel):

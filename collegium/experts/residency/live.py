@@ -45,12 +45,16 @@ class Residents:
         return name in self.engines
 
     def admit(self, engine: Supervisor, cost: EngineCost) -> None:
-        """Take an engine in, not loaded; SetupError when it can never fit."""
-        if cost.memory_gib > self.budget_gib:
-            raise SetupError(
-                f"the engine '{engine.name}' takes about {cost.memory_gib:.1f} GiB, and "
-                f"engine_memory_gib leaves {self.budget_gib:.1f} GiB for engines that take turns"
-            )
+        """Take an engine in, not loaded; SetupError when it can never fit, or others no longer."""
+        costs = {**self.costs, engine.name: cost}
+        for name, each in costs.items():
+            others = sum(c.asleep_gib for n, c in costs.items() if n != name)
+            if each.memory_gib + others > self.budget_gib:
+                asleep = f" beside {others:.1f} GiB of engines that sleep" if others else ""
+                raise SetupError(
+                    f"the engine '{name}' takes about {each.memory_gib:.1f} GiB{asleep}; "
+                    f"engine_memory_gib leaves {self.budget_gib:.1f} GiB for those that take turns"
+                )
         self.engines[engine.name] = engine
         self.costs[engine.name] = cost
         self._scheduler.admit(engine.name, cost)
@@ -130,6 +134,7 @@ class Residents:
     async def _load(self, name: str) -> None:
         began = time.monotonic()
         engine = self.engines[name]
+        slept = engine.status.pid if engine.status.state == "asleep" else None
         await engine.start()
         status = engine.status
         with contextlib.suppress(TimeoutError):
@@ -140,7 +145,8 @@ class Residents:
             return
         if status.state == "ready":
             self.load_s[name] = now - began
-            self._scheduler.loaded(name, now, took_s=now - began)
+            woke = slept is not None and status.pid == slept
+            self._scheduler.loaded(name, now, took_s=now - began, woke=woke)
         else:
             await engine.stop()
             self._rests[name] = now + REST_S
@@ -149,9 +155,10 @@ class Residents:
         self._step()
 
     async def _unload(self, name: str) -> None:
-        await self.engines[name].stop()
+        engine = self.engines[name]
+        await engine.rest()
         if name in self.engines:
-            self._scheduler.gone(name)
+            self._scheduler.gone(name, asleep=engine.status.state == "asleep")
         self._step()
 
     def _withdraw(self, request: Request) -> None:

@@ -42,8 +42,17 @@ class _Engine:
     waiting: deque[Request] = field(default_factory=deque)
     running: int = 0
     last_used: float = 0.0
+    asleep: bool = False
     arrivals: float = 0.0
     """The sum of the waiting requests' arrivals: queues may be long and are looked at often."""
+
+    @property
+    def next_cost(self) -> EngineCost:
+        """With what its next load takes: what is loaded now will have slept before that."""
+        wakes = self.asleep or self.phase != "absent"
+        if self.cost.wake_s is None or not wakes:
+            return self.cost
+        return replace(self.cost, load_s=self.cost.wake_s)
 
     def wait(self, request: Request) -> None:
         self.waiting.append(request)
@@ -71,8 +80,10 @@ class Scheduler:
         demand: Demand | None = None,
         in_order: bool = False,
     ) -> None:
-        self._engines = {name: _Engine(cost) for name, cost in engines.items()}
+        self._engines: dict[str, _Engine] = {}
         self._budget_gib = budget_gib
+        for name, cost in engines.items():
+            self.admit(name, cost)
         self._policy = policy
         self._demand = demand or Demand()
         self._in_order = in_order
@@ -82,13 +93,15 @@ class Scheduler:
         """Loads so far."""
 
     def admit(self, name: str, cost: EngineCost) -> None:
-        """Know one more engine."""
-        self._engines.setdefault(name, _Engine(cost))
+        """Know one more engine. What it keeps while it sleeps is nobody else's from now on."""
+        self._budget_gib -= cost.asleep_gib
+        awake = replace(cost, memory_gib=cost.memory_gib - cost.asleep_gib)
+        self._engines[name] = _Engine(awake)
 
     def dismiss(self, name: str) -> None:
         """Know an engine no more; nobody waits for it and it is not loaded."""
         self.gone(name)
-        del self._engines[name]
+        self._budget_gib += self._engines.pop(name).cost.asleep_gib
 
     def arrived(self, request: Request, probabilities: Mapping[str, float] | None = None) -> None:
         """A request came for an engine; where the router would send others like it, if known."""
@@ -108,17 +121,21 @@ class Scheduler:
         self._engines[engine].running -= 1
         self._engines[engine].last_used = now
 
-    def loaded(self, engine: str, now: float, took_s: float | None = None) -> None:
+    def loaded(
+        self, engine: str, now: float, took_s: float | None = None, *, woke: bool = False
+    ) -> None:
         """A load has ended well; what it took is what the next one is expected to take."""
         state = self._engines[engine]
         state.phase, state.last_used = "resident", now
         if took_s is not None:
-            state.cost = replace(state.cost, load_s=took_s)
+            cost = state.cost
+            state.cost = replace(cost, wake_s=took_s) if woke else replace(cost, load_s=took_s)
         self._change = None
 
-    def gone(self, engine: str) -> None:
+    def gone(self, engine: str, *, asleep: bool = False) -> None:
         """An unload has ended, or an engine died or could not be loaded."""
         self._engines[engine].phase = "absent"
+        self._engines[engine].asleep = asleep
         if self._change is not None and self._change.load == engine:
             self._change = None
 
@@ -146,7 +163,7 @@ class Scheduler:
         deadlines = [r.deadline for r in dated if r.deadline is not None]
         return EngineView(
             name,
-            engine.cost,
+            engine.next_cost,
             engine.phase,
             len(waiting),
             len(waiting) * now - engine.arrivals,

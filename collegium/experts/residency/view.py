@@ -18,6 +18,10 @@ class EngineCost:
     unload_s: float = 0.0
     at_once: int = 32
     """Requests that it answers together."""
+    wake_s: float | None = None
+    """Seconds to wake it; None of an engine that is stopped and not put to sleep."""
+    asleep_gib: float = 0.0
+    """What it keeps of the device while it sleeps."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from collegium.experts.memory import available_gib
 from collegium.experts.sparse import EXPERTS_PER_TOKEN, MEMBERS
 from collegium.experts.sparse.model import SPARSE_MODEL
 from collegium.experts.vllm import EngineSpec
@@ -49,11 +50,3 @@ def lacking_memory(meminfo: Path = Path("/proc/meminfo")) -> str | None:
     if free is None or free >= NEEDED_GIB:
         return None
     return f"{free:.1f} GiB of memory are free, and it needs {NEEDED_GIB:.0f}"
-
-
-def available_gib(meminfo: Path) -> float | None:
-    """Memory that programs can still get, GiB; None where the system does not say."""
-    if not meminfo.exists():
-        return None
-    sizes = dict(line.split(":", 1) for line in meminfo.read_text().splitlines() if ":" in line)
-    return float(sizes["MemAvailable"].split()[0]) / 1024**2 if "MemAvailable" in sizes else None

@@ -2,9 +2,8 @@
 
 `python stub_engine.py PORT FOLDER`: a file in FOLDER changes what it does. `crash` ends it while
 it starts, `never` keeps it from ever being ready, `hang` lets it take connections and be silent,
-`frozen` lets it be
-well and answer no chat, `stubborn` lets it ignore SIGTERM, `family` starts a process of its own,
-whose id it writes there.
+`frozen` lets it be well and answer no chat, `restless` refuses to sleep or wake, `stubborn` lets it
+ignore SIGTERM, `family` starts a process of its own, whose id it writes there.
 """
 
 from __future__ import annotations
@@ -51,11 +50,16 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """`/v1/load_lora_adapter` or `/v1/chat/completions`, for who knows the secret."""
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])) or "null")
         if self.headers["Authorization"] != f"Bearer {os.environ['VLLM_API_KEY']}":
             return self.answer(401, {"error": {"message": "no key"}})
         with (FOLDER / "requests").open("a") as file:
             file.write(json.dumps([self.path, body]) + "\n")
+        path, _, query = self.path.partition("?")
+        if path in ("/sleep", "/wake_up", "/collective_rpc"):
+            return self.rest(path, query)
+        if wants("asleep"):
+            return self.answer(500, {"error": {"message": "it sleeps"}})
         while wants("frozen") and "lora" not in self.path:
             time.sleep(0.05)
         if self.path == "/v1/unload_lora_adapter":
@@ -66,6 +70,16 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(200, {})
         message = {"role": "assistant", "content": f"I am {os.getpid()}"}
         self.answer(200, {"model": body["model"], "choices": [{"message": message}]})
+
+    def rest(self, path: str, query: str) -> None:
+        """Sleep or wake as vLLM does: awake again when all memory is back."""
+        if wants("restless"):
+            return self.answer(500, {"error": {"message": "no such thing here"}})
+        if path == "/sleep":
+            (FOLDER / "asleep").touch()
+        elif path == "/wake_up" and query in ("", "tags=kv_cache"):
+            (FOLDER / "asleep").unlink()
+        self.answer(200, {})
 
     def answer(self, status: int, body: object, *, text: bool = False) -> None:
         """Send JSON, or text."""
@@ -78,6 +92,7 @@ class Handler(BaseHTTPRequestHandler):
 
 def main() -> None:
     """Serve, or do not."""
+    (FOLDER / "asleep").unlink(missing_ok=True)
     if wants("crash"):
         sys.exit("ValueError: these are no weights")
     if wants("stubborn"):

@@ -28,6 +28,15 @@ def option(words: list[str], name: str) -> str:
     return words[words.index(name) + 1]
 
 
+def test_an_engine_that_may_sleep_is_told_so() -> None:
+    """The option, and the switch without which the server has no calls for it."""
+    assert "--enable-sleep-mode" not in command(SPEC, 1)
+    assert "VLLM_SERVER_DEV_MODE" not in environment(SPEC)
+    sleeper = replace(SPEC, sleep_level=2)
+    assert "--enable-sleep-mode" in command(sleeper, 1)
+    assert environment(sleeper)["VLLM_SERVER_DEV_MODE"] == "1"
+
+
 def test_the_command_says_what_to_serve_and_where() -> None:
     """Each part of the specification is an option of vLLM."""
     words = command(SPEC, 4321)
