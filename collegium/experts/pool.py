@@ -45,6 +45,7 @@ class Pool:
         self._first_token_timeout_s = first_token_timeout_s or timeout_s
         self._remote_concurrency = remote_concurrency
         self._clients: dict[str, tuple[Expert, ExpertClient]] = {}
+        self._remote: dict[str, tuple[Expert, Spot]] = {}
         self._retired: list[ExpertClient] = []
 
     async def complete(
@@ -96,8 +97,12 @@ class Pool:
         Each process of an engine has circuits of its own: a new one starts without blame.
         """
         if expert.engine is None:
-            place = expert.base_url or expert.name
-            return Spot(place, self._remote_concurrency, expert.name, shared=True)
+            known = self._remote.get(expert.name)
+            if known is None or known[0] is not expert:
+                place = expert.base_url or expert.name
+                spot = Spot(place, self._remote_concurrency, expert.name, shared=True)
+                known = self._remote[expert.name] = (expert, spot)
+            return known[1]
         engine = self._link(expert).engine
         engine.require_ready(expert.name)
         circuit = f"{expert.name} on {engine.name} {engine.incarnation}"
@@ -128,6 +133,7 @@ class Pool:
     async def follow(self, experts: Sequence[Expert]) -> None:
         """Let go of experts that are gone: their clients, and their adapters in engines."""
         names = {expert.name for expert in experts}
+        self._remote.clear()
         for name in [name for name in self._clients if name not in names]:
             _, client = self._clients.pop(name)
             self._retired.append(client)

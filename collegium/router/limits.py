@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context
+
+from msgspec.structs import replace
 
 from collegium.errors import NoFeasibleExpert
 from collegium.router.decision import Forecast, Limits

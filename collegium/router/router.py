@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from msgspec import structs
+
 from collegium.errors import (
     ArtifactRejected,
     BadRequest,
@@ -100,10 +102,11 @@ class Router:
         forecasts = mark(self._forecaster.forecast(candidates, query, reading), query.limits)
         fitting = {f.expert for f in forecasts if f.feasible}
         down = {e.name: error for e in candidates if (error := unavailable(e)) is not None}
-        forecasts = tuple(
-            replace(f, feasible=False, note=NOT_AVAILABLE) if f.expert in down else f
-            for f in forecasts
-        )
+        if down:
+            forecasts = tuple(
+                structs.replace(f, feasible=False, note=NOT_AVAILABLE) if f.expert in down else f
+                for f in forecasts
+            )
         if named:
             return _named(query, reading, forecasts, down)
         chosen, policy = _chosen(query, candidates, reading, forecasts, tolerated)

@@ -15,6 +15,7 @@ import numpy as np
 
 from collegium.errors import SetupError
 from collegium.router.encoder import Floats, unit_rows
+from collegium.router.word_tokens import WordTokens
 
 NAME = "static-1"
 """Raise the number whenever vectors change: a router that was fitted on others is then refused."""
@@ -39,7 +40,7 @@ class StaticEncoder:
         """Take a `tokenizers.Tokenizer` and weighted token vectors, shape (vocabulary, d)."""
         tokenizer.no_truncation()
         tokenizer.no_padding()
-        self._tokenizer = tokenizer
+        self._tokens = WordTokens(tokenizer)
         self._vectors = vectors
         self._nothing = [tokenizer.token_to_id(UNKNOWN)]
 
@@ -47,9 +48,7 @@ class StaticEncoder:
         """Return one row a text, of unit length, shape (n, d)."""
         sums = np.empty((len(texts), self._vectors.shape[1]), dtype=np.float32)
         for row, text in enumerate(texts):
-            # The "fast" way leaves out where in the text a token is: a fifth of the time.
-            found = self._tokenizer.encode_batch_fast([ends(text)], add_special_tokens=False)
-            sums[row] = self._vectors[found[0].ids or self._nothing].sum(axis=0)
+            sums[row] = self._vectors[self._tokens.of(ends(text)) or self._nothing].sum(axis=0)
         return unit_rows(sums)
 
 

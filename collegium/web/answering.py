@@ -10,6 +10,8 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from msgspec import structs
+
 from collegium.errors import CollegiumError
 from collegium.experts.client import Json
 from collegium.experts.dispatch.attempts import Attempts
@@ -231,7 +233,7 @@ def decision_record(decision: Decision, query: Query, session: str | None) -> De
 
 
 def _forecasts(decision: Decision) -> list[Json]:
-    return [dict(vars(forecast)) for forecast in decision.forecasts]
+    return [structs.asdict(forecast) for forecast in decision.forecasts]
 
 
 def decision_headers(

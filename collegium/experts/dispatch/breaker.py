@@ -89,6 +89,8 @@ class Breakers:
 
     def refusal(self, key: str, expert: str) -> ExpertUnavailable | None:
         """Why an expert is left alone now; None when it may be asked."""
+        if key not in self._copies:  # nearly always: nothing ever failed
+            return None
         rest_s = self.circuit(key).rest_s(self._clock())
         if rest_s <= 0:
             return None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from collegium.router.decision import Forecast, Limits
 from collegium.router.limits import infeasible, mark
@@ -158,7 +159,7 @@ def test_relaxing_what_the_nearest_expert_needs_lets_it_pass(
         assert any(value is not None for value in values)
         return
     relaxed = dict(pair.split("=") for pair in told[2].split(" and "))
-    passing = replace(limits, **{n: float(v) for n, v in relaxed.items()})  # type: ignore[arg-type]
+    passing = dataclasses.replace(limits, **{n: float(v) for n, v in relaxed.items()})  # type: ignore[arg-type]
     assert [f.expert for f in mark(pool, passing) if f.feasible and f.expert == told[1]]
 
 
@@ -172,7 +173,7 @@ values = st.floats(1e-9, 1e6)
 def test_a_caller_who_does_as_told_is_served(name: str, found: list[float]) -> None:
     """The value that the message names, whatever its digits, lets somebody pass."""
     field = {"max_cost_usd": "cost_usd", "max_latency_ms": "latency_ms"}.get(name, "energy_j")
-    pool = [replace(FORECAST, **{field: value}) for value in found]  # type: ignore[arg-type]
+    pool = [replace(FORECAST, **{field: value}) for value in found]
     message = str(infeasible(pool, Limits(**{name: 1e-10})))  # type: ignore[arg-type]
 
     nearest = re.search(r"nearest feasible is (\S+)", message)

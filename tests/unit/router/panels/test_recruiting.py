@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from collegium.experts.aggregation.base import Member
 from collegium.experts.aggregation.grouping import ALTERNATIVES, Ballots
@@ -30,7 +31,7 @@ def test_without_recorded_errors_skill_decides() -> None:
     pool = [forecast("a", 0.5), forecast("b", 0.9), forecast("c", 0.7), forecast("d", None)]
     assert names(recruit(pool, 3)) == ["b", "c", "a"]
     assert names(recruit(pool, 9)) == ["b", "c", "a", "d"]
-    out = [replace(pool[1], feasible=False), *pool[2:]]
+    out = [structs.replace(pool[1], feasible=False), *pool[2:]]
     assert names(recruit(out, 1)) == ["c"]
 
 
