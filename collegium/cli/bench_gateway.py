@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 @click.option("--rounds", type=click.IntRange(1, 100), default=3, help="Rounds over all gateways.")
 @click.option("--seconds", type=click.FloatRange(1, 600), default=5.0, help="Length of one run.")
 @click.option("--quick", is_flag=True, help="One round of two seconds, static encoder, no peers.")
+@click.option(
+    "--soak",
+    type=click.IntRange(1000),
+    help="Instead: send so many requests to the service alone, and watch its memory.",
+)
 @click.option("--seed", default=0, help="Which prompts and outcomes.")
 @json_option
 def gateway(
@@ -32,6 +37,7 @@ def gateway(
     rounds: int,
     seconds: float,
     quick: bool,
+    soak: int | None,
     seed: int,
     as_json: bool,
 ) -> None:
@@ -43,6 +49,8 @@ def gateway(
     from collegium.evals.bench_gateway import bench_gateway
     from collegium.settings import load_settings
 
+    if soak is not None:
+        return _soak(soak, encoders[0] if encoders else "static", seed, as_json=as_json)
     if quick:
         encoders, peers, rounds, seconds = encoders or ("static",), False, 1, 2.0
     encoders = encoders or ("static", "minilm")
@@ -61,6 +69,22 @@ def gateway(
         click.echo(report.to_json())
     else:
         _show(report)
+
+
+def _soak(requests: int, encoder: str, seed: int, *, as_json: bool) -> None:
+    from collegium.evals.bench_gateway_soak import soak_gateway
+
+    again = f"collegium bench gateway --soak {requests} --encoder {encoder} --seed {seed}"
+    found = soak_gateway(requests, encoder=encoder, seed=seed, command=again)
+    if as_json:
+        return click.echo(found.to_json())
+    rows = [
+        (f"{m.requests:,}", f"{m.memory_mib:.0f} MiB", m.open_files, f"{m.database_mib:.0f} MiB")
+        for m in found.moments
+    ]
+    print_table(("REQUESTS", "MEMORY", "OPEN FILES", "DATABASE"), rows)
+    word = "flat" if found.flat else "NOT flat"
+    click.echo(f"\n{word}: {found.growth:+.1%} after the first tenth, {found.failed} failed")
 
 
 def _show(report: GatewayBench) -> None:

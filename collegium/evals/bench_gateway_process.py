@@ -95,5 +95,10 @@ def memory_mib(pid: int) -> float:
     return sum(pages) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
+def open_files(pid: int) -> int:
+    """Files, sockets and the like that a process holds open (Linux)."""
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
 def _children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

@@ -22,6 +22,7 @@ from collegium.evals.bench_gateway import (
 from collegium.evals.bench_gateway_load import Load, parsed, script, wrk
 from collegium.evals.bench_gateway_process import Gateway, memory_mib, program
 from collegium.evals.bench_gateway_servers import upstream
+from collegium.evals.bench_gateway_soak import Moment, Soak, soak_gateway
 from collegium.evals.provenance import provenance
 
 LINE = '{"requests":300,"duration_us":2000000,"p50_us":1500,"p99_us":9000,"refused":2,"broken":1}'
@@ -131,6 +132,27 @@ def test_a_real_run_decides_on_every_request(tmp_path: Path) -> None:
         assert ours.paced_p50_ms.median > 0
         assert ours.processor_ms > 0
     assert json.loads(found.to_json())["provenance"]["command"] == "again"
+
+
+def test_what_grows_is_not_flat() -> None:
+    """From the moment that a tenth of the requests were made."""
+    memory = {1000: 100.0, 10_000: 200.0, 50_000: 208.0, 100_000: 212.0}
+    moments = tuple(Moment(n, mib, 20, 1.0) for n, mib in memory.items())
+    found = Soak(moments, 0, 9.0, provenance("test", 0, {}))
+    assert found.growth == pytest.approx(0.06)
+    assert not found.flat
+    assert json.loads(found.to_json())["flat"] is False
+    assert Soak(moments[:-1], 0, 9.0, provenance("test", 0, {})).flat
+
+
+@pytest.mark.slow
+def test_a_soak_counts_what_the_service_holds() -> None:
+    """A short one: all requests are answered, sockets are not left behind."""
+    found = soak_gateway(2000, encoder="static", seed=0, command="again", progress=False)
+    assert found.failed == 0
+    assert found.moments[-1].requests >= 2000
+    assert all(0 < m.open_files < 200 for m in found.moments)
+    assert found.moments[-1].database_mib > 1
 
 
 @pytest.mark.slow
