@@ -105,7 +105,7 @@ def _copy(file: str) -> None:
 
     While the rest is copied, a writer finds the file locked, and waits in the driver's thread.
     """
-    connection = sqlite3.connect(file, timeout=1.0, isolation_level=None)
+    connection = sqlite3.connect(file, timeout=0.1, isolation_level=None)
     try:
         for mode in ("PASSIVE", "TRUNCATE"):
             connection.execute(f"PRAGMA wal_checkpoint({mode})")
