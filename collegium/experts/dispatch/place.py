@@ -11,7 +11,26 @@ from collegium.experts.dispatch.fair_queue import FairQueue
 from collegium.experts.dispatch.pace import Pace
 from collegium.experts.dispatch.terms import Terms
 
-Ticket = asyncio.Future[None]
+
+
+class Ticket:
+    """One request that waits: whether its turn came, and whether that is in time."""
+
+    def __init__(self, terms: Terms, pace: Pace) -> None:
+        self.turn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        """True with a slot, False without one: it came too late."""
+        self._terms = terms
+        self._pace = pace
+
+    def in_time(self) -> bool:
+        """Whether the answer can still be there by the deadline."""
+        left_s = self._terms.left_s()
+        return left_s is None or answer_s(self._terms, self._pace) <= left_s
+
+
+def answer_s(terms: Terms, pace: Pace) -> float:
+    """How long an answer is expected to have its slot, seconds; 0 while nobody knows."""
+    return terms.expected_s or pace.service_s or 0.0
 
 
 class Place:
@@ -56,23 +75,23 @@ class Place:
         if left_s is None:
             left_s, needed_s = self._patience_s, wait_s
         else:
-            needed_s = wait_s + (terms.expected_s or pace.service_s or 0.0)
+            needed_s = wait_s + answer_s(terms, pace)
         if needed_s > left_s:
             words = f"its queue takes about {wait_s:.1f} s, the answer would come too late"
             raise _busy(expert, words, needed_s - left_s)
 
     async def _wait(self, expert: str, terms: Terms, pace: Pace) -> None:
-        ticket: Ticket = asyncio.get_running_loop().create_future()
+        ticket = Ticket(terms, pace)
         queue = self._background if terms.priority == "background" else self._usual
-        work = terms.expected_s or pace.service_s or 1.0
+        work = answer_s(terms, pace) or 1.0
         queue.push(ticket, terms.caller, work, first=terms.priority == "urgent")
         self.waiting[expert] += 1
         left_s = terms.left_s()
         try:
             async with asyncio.timeout(self._patience_s if left_s is None else left_s):
-                await ticket
+                came_in_time = await ticket.turn
         except BaseException as exc:  # it gave up: nobody may be left with what it had
-            if ticket.done() and not ticket.cancelled():
+            if ticket.turn.done() and not ticket.turn.cancelled() and ticket.turn.result():
                 self.leave()
             queue.discard(ticket, terms.caller)
             if isinstance(exc, TimeoutError):
@@ -81,14 +100,19 @@ class Place:
             raise
         finally:
             self.waiting[expert] -= 1
-        return
+        if not came_in_time:
+            words = "its turn came so late that the answer would come too late"
+            raise _busy(expert, words, self.wait_s(terms, pace))
 
     def _call(self) -> None:
         while self.busy < self.slots and (queue := self._usual or self._background):
             ticket = queue.pop()
-            if not ticket.done():
-                self.busy += 1
-                ticket.set_result(None)
+            if ticket.turn.done():
+                continue
+            # Work on an answer that comes too late would make the next ones late as well.
+            in_time = ticket.in_time()
+            self.busy += in_time
+            ticket.turn.set_result(in_time)
 
 
 def _busy(expert: str, why: str, retry_after_s: float) -> ExpertBusy:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
+import selectors
 import time
+from typing import Any
 
 import pytest
 
@@ -143,3 +145,71 @@ async def test_no_slot_is_lost_whoever_leaves_when(seed: int) -> None:
     assert {type(o) for o in outcomes} <= {type(None), asyncio.CancelledError}
     assert place.busy == 0
     assert not +place.waiting
+
+
+async def test_a_turn_that_comes_too_late_is_not_taken() -> None:
+    """Who can no longer make the deadline is refused, and the slot goes to who still can."""
+    place, pace = await full(), Pace()
+    late = asyncio.create_task(place.enter("sql", by(30.0), pace))
+    good = asyncio.create_task(place.enter("json", by(30.0), paced()))
+    await asyncio.sleep(0)
+    pace.served(100.0)  # slower than anybody knew when it was let in
+    place.leave()
+    await good
+    with pytest.raises(ExpertBusy, match="too late"):
+        await late
+    assert place.busy == 1
+    place.leave()
+    assert (place.busy, +place.waiting) == (0, {})
+
+
+class Clock(selectors.DefaultSelector):
+    """Time that passes only when everybody waits: an event loop on it sleeps at once."""
+
+    now = 0.0
+
+    def select(self, timeout: float | None = None) -> list[Any]:
+        """Go on to the next timer."""
+        self.now += timeout or 0.0
+        return super().select(0)
+
+
+def answered_in_time(monkeypatch: pytest.MonkeyPatch, per_second: float) -> float:
+    """Of what four slots can do in a minute, the share that was answered by its deadline."""
+    clock, rng = Clock(), random.Random(7)
+    place, pace, slots, mean_s, deadline_s = Place(4, 128, 120.0), Pace(), 4, 0.5, 2.0
+    monkeypatch.setattr(time, "monotonic", lambda: clock.now)
+    in_time = 0
+
+    async def ask() -> None:
+        nonlocal in_time
+        terms = by(deadline_s)
+        try:
+            await place.enter("sql", terms, pace)
+        except ExpertBusy:
+            return
+        began = clock.now
+        await asyncio.sleep(rng.uniform(0.0, 2 * mean_s))  # answers are of any length
+        pace.served(clock.now - began)
+        place.leave()
+        in_time += (terms.left_s() or 0.0) >= 0.0
+
+    async def minute() -> None:
+        tasks = []
+        while clock.now < 60.0:
+            tasks.append(asyncio.create_task(ask()))
+            await asyncio.sleep(rng.expovariate(per_second))
+        await asyncio.gather(*tasks)
+
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(clock)) as runner:
+        runner.run(minute())
+    monkeypatch.undo()
+    return in_time / (60.0 * slots / mean_s)
+
+
+@pytest.mark.parametrize("overload", [2, 10, 50])
+def test_overload_does_not_lower_what_is_answered_in_time(
+    monkeypatch: pytest.MonkeyPatch, overload: int
+) -> None:
+    """Ten times as many requests as fit: nearly as many good answers as the slots can make."""
+    assert answered_in_time(monkeypatch, overload * 8.0) > 0.8
