@@ -12,16 +12,23 @@ from collegium.cli.output import json_option, print_table
 if TYPE_CHECKING:
     from collegium.evals.residency import ResidencyReport
 
-TRACES = ("azure_llm_2023_code", "azure_llm_2023_conv")
+TRACE = "azure_llm_2023_code"
 
 
 @click.command(epilog="Example: collegium eval residency mmlupro28 --html residency.html")
 @click.argument("dataset", default="mmlupro28")
-@click.option("--trace", type=click.Choice(TRACES), default=TRACES[0], help="Whose arrivals.")
+@click.option("--trace", default=TRACE, help="A file of DATA/traces: whose arrivals.")
+@click.option("--every", type=click.IntRange(1), default=1, help="Take each so many-th request.")
 @click.option("--experts", type=click.IntRange(2, 100), default=10, help="Experts in the pool.")
 @click.option("--fit", type=click.IntRange(1, 100), default=3, help="Experts that fit at once.")
 @click.option("--load-s", type=click.FloatRange(0), default=40.0, help="Seconds of a load.")
 @click.option("--unload-s", type=click.FloatRange(0), default=2.0, help="Seconds of an unload.")
+@click.option(
+    "--patience-s",
+    type=click.FloatRange(0),
+    default=600.0,
+    help="Longest wait for a load to begin.",
+)
 @click.option("--data", type=click.Path(path_type=Path), help="Folder of the shared data sets.")
 @click.option("--html", type=click.Path(path_type=Path), help="Write a page with the timeline.")
 @click.option("--seed", default=0, help="Which prompts are asked, and when.")
@@ -29,10 +36,12 @@ TRACES = ("azure_llm_2023_code", "azure_llm_2023_conv")
 def residency(
     dataset: str,
     trace: str,
+    every: int,
     experts: int,
     fit: int,
     load_s: float,
     unload_s: float,
+    patience_s: float,
     data: Path | None,
     html: Path | None,
     seed: int,
@@ -43,17 +52,18 @@ def residency(
     Deterministic, needs no service. Waiting is the time until an answer begins.
     """
     from collegium.evals.data import data_root
-    from collegium.evals.residency import Device, compare, requests
+    from collegium.evals.residency import Device, compare, read_trace, requests
     from collegium.evals.residency_page import residency_page
     from collegium.evals.residency_world import EMBEDDED_PACE
     from collegium.router.encoder import make_encoder
 
     root = data_root(data)
-    file = root / "traces" / f"{trace}.csv.gz"
-    arrivals = requests(root / dataset, file, make_encoder("static"), experts=experts, seed=seed)
+    came = read_trace(root / "traces", trace, every)
+    arrivals = requests(root / dataset, came, make_encoder("static"), experts=experts, seed=seed)
     again = (
-        f"collegium eval residency {dataset} --trace {trace} --experts {experts} --fit {fit} "
-        f"--load-s {load_s:g} --unload-s {unload_s:g} --seed {seed}"
+        f"collegium eval residency {dataset} --trace {trace} --every {every} --experts {experts} "
+        f"--fit {fit} --load-s {load_s:g} --unload-s {unload_s:g} --patience-s {patience_s:g} "
+        f"--seed {seed}"
     )
     report, runs = compare(
         arrivals,
@@ -62,6 +72,7 @@ def residency(
         trace=trace,
         command=again,
         seed=seed,
+        patience_s=patience_s,
     )
     if html is not None:
         html.write_text(residency_page(report, runs))
@@ -73,7 +84,7 @@ def _show(report: ResidencyReport) -> None:
     from collegium.evals.residency_page import HEAD, cells
 
     print_table(tuple(map(str.upper, HEAD)), [cells(report, o.policy) for o in report.outcomes])
-    click.echo()
+    click.echo(f"\nNo policy has a 95th percentile below {report.bound_p95_s:.0f} s here.\n")
     rows = [
         (what, f"{limit:.2f}", f"{found:.2f}", "yes" if found <= limit else "NO")
         for what, limit, found in report.goals()

@@ -1,26 +1,26 @@
 """Residency policies on a recorded trace: who waits how long when few of many engines fit.
 
-Arrivals and answers' lengths come from a trace of a production service (Azure, 2023), the prompts
-from a routing set: half of it teaches a k-nearest forecast which expert answers what, the other
+Arrivals and answers' lengths come from a trace of a production service, the prompts from a routing
+set: half of it teaches a k-nearest forecast which expert answers what, the other
 half is asked. So the experts' shares are those that routing by quality makes.
 """
 
 from __future__ import annotations
 
-import csv
-import gzip
 import json
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 
 from collegium.errors import SetupError
 from collegium.evals.data import load_set
+from collegium.evals.load import trace as traces
 from collegium.evals.provenance import Provenance, provenance
+from collegium.evals.residency_bound import least_wait_s
 from collegium.evals.residency_world import Arrival, Pace, Run, simulate
 from collegium.experts.residency.foresight import Foresight
 from collegium.experts.residency.lru import Lru
@@ -29,7 +29,7 @@ from collegium.router.encoder import Encoder
 from collegium.router.predictors import predictor
 
 ON_DEMAND, LRU, FORESIGHT = "on demand", "LRU", "foresight"
-TIME, TOKENS = "TIMESTAMP", "GeneratedTokens"
+PATIENCE_S = 600.0
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,8 @@ class ResidencyReport:
     shares: dict[str, float]
     device: Device
     outcomes: tuple[Outcome, ...]
+    bound_p95_s: float
+    """No policy can have a lower 95th percentile, not even one that knows the future."""
     provenance: Provenance
 
     def outcome(self, policy: str) -> Outcome:
@@ -95,7 +97,12 @@ class ResidencyReport:
 
 
 def requests(
-    folder: Path, trace: Path, encoder: Encoder, *, experts: int, seed: int
+    folder: Path,
+    trace: tuple[Sequence[float], Sequence[int]],
+    encoder: Encoder,
+    *,
+    experts: int,
+    seed: int,
 ) -> tuple[Arrival, ...]:
     """A trace's arrivals with routed prompts: the `experts` best models of the set take part."""
     data = load_set(folder)
@@ -108,21 +115,20 @@ def requests(
     X = np.asarray(encoder.encode(data.prompts), dtype=np.float64)
     forecast = predictor("knn").fit(X[taught], data.scores[np.ix_(taught, best)])
     chosen = forecast.predict(X[asked]).argmax(axis=1)
-    times, tokens = read_trace(trace)
+    times, tokens = trace
     picked = rng.integers(len(chosen), size=len(times))
     names = [data.models[best[chosen[p]]] for p in picked]
     return tuple(map(Arrival, times, names, tokens))
 
 
-def read_trace(path: Path) -> tuple[list[float], list[int]]:
-    """Seconds from the first arrival, and generated tokens, of one of Azure's traces."""
+def read_trace(folder: Path, name: str, every: int = 1) -> tuple[list[float], list[int]]:
+    """Seconds from the first arrival, and generated tokens, of each `every`-th request."""
     try:
-        with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-        stamps = [datetime.fromisoformat(row[TIME][:26]).timestamp() for row in rows]
-        return [t - stamps[0] for t in stamps], [int(row[TOKENS]) for row in rows]
+        arrivals = traces.read_trace(folder, name, sys.maxsize)[::every]
+        start = arrivals[0].at_s
+        return [a.at_s - start for a in arrivals], [a.output_tokens for a in arrivals]
     except (OSError, ValueError, KeyError, IndexError) as exc:
-        raise SetupError(f"{path} is no trace with {TIME} and {TOKENS}: {exc!r}") from exc
+        raise SetupError(f"the trace '{name}' in {folder} can't be read: {exc!r}") from exc
 
 
 def compare(
@@ -133,14 +139,15 @@ def compare(
     trace: str,
     command: str,
     seed: int,
+    patience_s: float = PATIENCE_S,
 ) -> tuple[ResidencyReport, dict[str, Run]]:
     """Play the requests under each policy."""
     counted = Counter(a.engine for a in arrivals)
     engines = {
         name: EngineCost(1.0, device.load_s, device.unload_s) for name, _ in counted.most_common()
     }
-    runs = {}
-    policies: dict[str, Policy] = {ON_DEMAND: Lru(), LRU: Lru(), FORESIGHT: Foresight()}
+    runs, ours = {}, Foresight(patience_s=patience_s)
+    policies: dict[str, Policy] = {ON_DEMAND: Lru(), LRU: Lru(), FORESIGHT: ours}
     for name, policy in policies.items():
         in_order = name == ON_DEMAND
         fit = float(device.fit)
@@ -151,6 +158,7 @@ def compare(
         {name: count / len(arrivals) for name, count in counted.most_common()},
         device,
         tuple(Outcome.of(name, run) for name, run in runs.items()),
+        least_wait_s(arrivals, fit=device.fit, load_s=device.load_s),
         provenance(command, seed, {"requests": len(arrivals), "experts": len(engines)}),
     )
     return report, runs

@@ -32,10 +32,13 @@ def least_wait_s(
         return 0.0
     step_s = load_s / STEP_PARTS
     counts = _counts(arrivals, step_s)
-    reached, missed = int(counts.shape[1]), -1  # steps of waiting that surely do, and that do not
+    wanted = share * len(arrivals)
+    missed, reached = -1, 1  # steps of waiting that do not do, and that do
+    while _served(counts, fit, reached) < wanted:  # small windows first: they are small programs
+        missed, reached = reached, 2 * reached
     while reached - missed > 1:
         middle = (reached + missed) // 2
-        if _served(counts, fit, middle) >= share * len(arrivals):
+        if _served(counts, fit, middle) >= wanted:
             reached = middle
         else:
             missed = middle
@@ -85,6 +88,7 @@ class _Program:
 
 def _served(counts: NDArray[np.float64], fit: int, window: int) -> float:
     """The most requests that a plan can begin within so many steps of waiting."""
+    counts = np.pad(counts, ((0, 0), (0, window)))  # the last ones may wait, too
     engines, steps = counts.shape
     program = _Program(engines, steps)
     # Present at a step's end, loading at it, loaded within it, served in time.

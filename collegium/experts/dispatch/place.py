@@ -12,7 +12,6 @@ from collegium.experts.dispatch.pace import Pace
 from collegium.experts.dispatch.terms import Terms
 
 
-
 class Ticket:
     """One request that waits: whether its turn came, and whether that is in time."""
 
