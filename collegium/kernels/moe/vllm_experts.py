@@ -1,12 +1,13 @@
 """Our experts in vLLM 0.32: classes that its oracles find before their own CPU classes.
 
 vLLM has one oracle a weight scheme, which asks classes in turn whether they take a layer
-(`backend_to_kernel_cls`, looked up at each call). Weights come through vLLM's own loading and are
-packed once. All that knows vLLM's insides is in this module and `vllm_router`.
+(`backend_to_kernel_cls`, looked up at each call). Weights come through vLLM's own loading;
+`vllm_methods` packs them. What knows vLLM's insides is in the modules `vllm_*` and nowhere else.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -15,17 +16,21 @@ import torch
 import vllm.model_executor.layers.fused_moe.modular_kernel as mk
 from torch import Tensor
 from vllm.model_executor.layers.fused_moe.activation import MoEActivation
-from vllm.model_executor.layers.fused_moe.experts.cpu_moe import (
-    CPUExpertsInt8,
-    CPUUnquantizedExperts,
+from vllm.model_executor.layers.fused_moe.experts.cpu_moe import CPUUnquantizedExperts
+from vllm.model_executor.layers.fused_moe.oracle import (
+    fp8,
+    int8,
+    int_wna16,
+    mxfp4,
+    unquantized,
+    w4a8_int8,
 )
-from vllm.model_executor.layers.fused_moe.oracle import int8, unquantized
-from vllm.model_executor.utils import replace_parameter
+from vllm.model_executor.layers.quantization.utils import quant_utils as keys
 from vllm.platforms import current_platform
 
 from collegium.kernels.moe.formats import Format
-from collegium.kernels.moe.packed import PackedExperts, pack
-from collegium.kernels.moe.vllm_layers import add_layer
+
+log = logging.getLogger(__name__)
 
 ACTIVATIONS = {
     MoEActivation.SILU: "silu",
@@ -36,13 +41,18 @@ ACTIVATIONS = {
     MoEActivation.GELU_TANH_NO_MUL: "gelu_tanh",
     MoEActivation.RELU2_NO_MUL: "relu2",
 }
-FORMATS = {torch.bfloat16: Format.BF16, torch.float32: Format.FP32}
+FLOATS = {torch.bfloat16: Format.BF16, torch.float32: Format.FP32}
 
 
-class _Ours:
-    """What our classes answer and do, whatever the weights' scheme."""
+class CollegiumExperts(CPUUnquantizedExperts):
+    """Experts in bfloat16 or float32, and what all our classes answer and do."""
 
-    _number: int
+    format: Format | None = None  # of the packed weights; None takes the weights' own type
+    number: int
+
+    @staticmethod
+    def _supports_quant_scheme(weight_key: Any, activation_key: Any) -> bool:
+        return (weight_key, activation_key) == (None, None)
 
     @staticmethod
     def _supports_current_device() -> bool:
@@ -74,21 +84,17 @@ class _Ours:
         cls: Any, moe_config: Any, weight_key: Any, activation_key: Any, activation_format: Any
     ) -> tuple[bool, str | None]:
         """Whether a layer is one of ours, and why not."""
-        if moe_config.in_dtype not in FORMATS:
-            return False, f"activations are {moe_config.in_dtype}, not bfloat16 or float32"
-        checked: tuple[bool, str | None] = mk.FusedMoEExperts.is_supported_config(
-            cls, moe_config, weight_key, activation_key, activation_format
-        )
-        return checked
-
-    def process_weights_after_loading(self, layer: torch.nn.Module) -> None:
-        """Pack the layer's weights and let go of vLLM's copy."""
-        self._number = add_layer(self._pack(layer))
-        for name in ("w13_weight", "w2_weight"):
-            replace_parameter(layer, name, hollow(getattr(layer, name)))
-
-    def _pack(self, layer: Any) -> PackedExperts:
-        raise NotImplementedError
+        ours: bool
+        why_not: str | None
+        if moe_config.in_dtype not in FLOATS:
+            ours, why_not = False, f"{moe_config.in_dtype} is neither bfloat16 nor float32"
+        else:
+            ours, why_not = mk.FusedMoEExperts.is_supported_config(
+                cls, moe_config, weight_key, activation_key, activation_format
+            )
+        if not ours:
+            log.warning("%s leaves a sparse layer to vLLM: %s", cls.__name__, why_not)
+        return ours, why_not
 
     def apply(
         self,
@@ -105,48 +111,67 @@ class _Ours:
     ) -> None:
         """Compute the layer; vLLM has multiplied the inputs already where it is told to."""
         weights = torch.ones_like(topk_weights) if apply_router_weight_on_input else topk_weights
-        torch.ops.collegium.moe_layer(
-            output, hidden_states, topk_ids, weights, self._number, ACTIVATIONS[activation]
-        )
+        name = ACTIVATIONS.get(activation, "swigluoai")
+        torch.ops.collegium.moe_layer(output, hidden_states, topk_ids, weights, self.number, name)
 
 
-class CollegiumExperts(_Ours, CPUUnquantizedExperts):
-    """Weights in bfloat16 or float32."""
-
-    def _pack(self, layer: Any) -> PackedExperts:
-        return pack(
-            layer.w13_weight.data,
-            layer.w2_weight.data,
-            format=FORMATS[layer.w13_weight.dtype],
-            w13_bias=self.w1_bias,
-            w2_bias=self.w2_bias,
-            gated=layer.activation.is_gated,
-        )
-
-
-class CollegiumInt8Experts(_Ours, CPUExpertsInt8):
+class CollegiumInt8Experts(CollegiumExperts):
     """int8 weights with a scale a row, activations quantised a token (W8A8)."""
 
-    def _pack(self, layer: Any) -> PackedExperts:
-        return pack(
-            layer.w13_weight.data,
-            layer.w2_weight.data,
-            format=Format.INT8,
-            w13_scale=self.w1_scale,
-            w2_scale=self.w2_scale,
-            gated=layer.activation.is_gated,
-        )
+    format = Format.INT8
+
+    @staticmethod
+    def _supports_quant_scheme(weight_key: Any, activation_key: Any) -> bool:
+        wanted = (keys.kInt8StaticChannelSym, keys.kInt8DynamicTokenSym)
+        return (weight_key, activation_key) == wanted
 
 
-def hollow(weight: Tensor) -> Tensor:
-    """A tensor of the same shape without memory: vLLM reads sizes from it, nothing else."""
-    return torch.zeros(1, dtype=weight.dtype).expand(weight.shape)
+class CollegiumInt4Experts(CollegiumExperts):
+    """int4 weights with a scale a group, no zero points; activations quantised a token."""
+
+    format = Format.INT4
+
+    @staticmethod
+    def _supports_quant_scheme(weight_key: Any, activation_key: Any) -> bool:
+        # torch.int8 is what the W4A8 scheme, whose oracle has no other, calls its unpacked codes.
+        known = (keys.INT4_DTYPE, torch.int8)
+        return weight_key.dtype in known and weight_key.symmetric and activation_key is None
+
+
+class CollegiumFp8Experts(CollegiumExperts):
+    """e4m3 weights with a scale a block, row or tensor; activations stay bfloat16 (W8A16)."""
+
+    format = Format.FP8
+
+    @staticmethod
+    def _supports_quant_scheme(weight_key: Any, activation_key: Any) -> bool:
+        return weight_key in (
+            keys.kFp8Static128BlockSym, keys.kFp8StaticChannelSym, keys.kFp8StaticTensorSym
+        )  # fmt: skip
+
+
+class CollegiumMxfp4Experts(CollegiumExperts):
+    """e2m1 weights with a power of two every 32; activations stay bfloat16 (W4A16)."""
+
+    format = Format.MXFP4
+
+    @staticmethod
+    def _supports_activation(activation: MoEActivation) -> bool:
+        return activation in ACTIVATIONS or activation is MoEActivation.SWIGLUOAI
+
+    @staticmethod
+    def _supports_quant_scheme(weight_key: Any, activation_key: Any) -> bool:
+        return (weight_key, activation_key) == (keys.kMxfp4Static, None)
 
 
 def install() -> None:
     """Put our classes before vLLM's in the oracles of the schemes that we compute."""
     _prefer(unquantized, unquantized.UnquantizedMoeBackend.CPU, CollegiumExperts)
     _prefer(int8, int8.Int8MoeBackend.CPU, CollegiumInt8Experts)
+    _prefer(int_wna16, int_wna16.WNA16MoEBackend.CPU, CollegiumInt4Experts)
+    _prefer(w4a8_int8, w4a8_int8.W4A8Int8MoeBackend.CPU_INT4, CollegiumInt4Experts)
+    _prefer(fp8, fp8.Fp8MoeBackend.CPU, CollegiumFp8Experts)
+    _prefer(mxfp4, mxfp4.Mxfp4MoeBackend.CPU, CollegiumMxfp4Experts)
 
 
 def _prefer(oracle: ModuleType, backend: Any, ours: type) -> None:

@@ -1,15 +1,20 @@
-"""Say greedy tokens of tiny random sparse models by vLLM: `python -m …vllm_tokens FOLDER TYPE`.
+"""Say greedy tokens of tiny random sparse models by vLLM, in a process of its own.
 
-It prints one JSON line: by model, the tokens and their log-probabilities, and the experts' class.
+`python -m …vllm_tokens FOLDER TYPE MODE MODEL…` prints one JSON line: by model, the tokens and
+their log-probabilities, and the experts' class. `MODEL+SCHEME` quantises while loading.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+ROOT = Path(__file__).resolve().parents[4]
 
 PROMPTS = [[5, 17, 3], [200, 41, 8, 8, 90, 12, 7], list(range(30, 60))]
 SMALL: dict[str, Any] = {
@@ -126,14 +131,38 @@ def experts_class(model: Any) -> str:
     return "none"
 
 
-def main(folder: Path, dtype: str, mode: str) -> None:
+@functools.cache
+def asked(
+    models: Path, names: tuple[str, ...], *, dtype: str, mode: str = "eager", switch: str = "force"
+) -> dict[str, Any]:
+    """What the models in a folder say in a vLLM process of its own."""
+    environment = os.environ | {
+        "COLLEGIUM_MOE": switch,
+        "HF_HUB_OFFLINE": "1",
+        "VLLM_CPU_KVCACHE_SPACE": "1",
+        "VLLM_DISABLE_COMPILE_CACHE": "1",
+        "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+        "VLLM_NO_USAGE_STATS": "1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.unit.kernels.moe.vllm_tokens",
+         str(models), dtype, mode, *names],
+        env=environment, cwd=ROOT, capture_output=True, text=True, timeout=500, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def main(folder: Path, dtype: str, mode: str, *names: str) -> None:
     """Print what each model says."""
-    eager = mode == "eager"
-    every = eager and dtype == "float32"  # the others take a minute and say no more
-    names = sorted(path.name for path in folder.iterdir()) if every else ["mixtral"]
-    found = {name: said(folder / name, dtype, enforce_eager=eager) for name in names}
+    found = {}
+    for name in names:
+        model, _, scheme = name.partition("+")
+        options = {"quantization": scheme} if scheme else {}
+        found[name] = said(folder / model, dtype, enforce_eager=mode == "eager", **options)
     print(json.dumps(found), file=sys.__stdout__)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3])
+    main(Path(sys.argv[1]), *sys.argv[2:])
