@@ -18,6 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from collegium.errors import DatabaseUnavailable, SettingsError
 
 CONNECT_TIMEOUT_S = 10.0
+COMMAND_TIMEOUT_S = 30.0
+"""A PostgreSQL that takes a statement and says nothing, frozen or cut off, is away after that."""
 BUSY_TIMEOUT_S = 10.0
 """How long SQLite waits for another process to finish writing."""
 
@@ -85,7 +87,7 @@ def _postgres(url: URL) -> AsyncEngine:
     return create_async_engine(
         url,
         json_serializer=to_json,
-        connect_args={"timeout": CONNECT_TIMEOUT_S},
+        connect_args={"timeout": CONNECT_TIMEOUT_S, "command_timeout": COMMAND_TIMEOUT_S},
         pool_pre_ping=True,  # a server that was restarted costs nobody a request
     )
 

@@ -8,17 +8,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 
-from collegium.errors import SettingsError, SetupError
+from collegium.errors import DatabaseUnavailable, SettingsError, SetupError
+from collegium.registry import connections
 from collegium.registry.database import Database
 from collegium.registry.experts import ExpertRegistry
 from collegium.registry.tables import Table
 from tests.registry.conftest import OpenDatabase
-from tests.servers import PASSWORD, PostgresServer, free_port
+from tests.servers import PASSWORD, PostgresServer, free_port, postgres_server
 
 ROOT = Path(__file__).parents[2]
 MIGRATE_WHEN_TOLD = """
@@ -243,6 +245,33 @@ async def test_a_database_that_does_not_exist_is_a_setup_error(postgres: Postgre
     """The server is there, the database is not."""
     with pytest.raises(SetupError, match='database "absent" does not exist'):
         await Database(postgres.url("absent")).migrate()
+
+
+@pytest.mark.slow
+async def test_a_server_that_freezes_is_away_and_comes_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It takes statements and answers none; nobody waits for it longer than a command may take."""
+    with postgres_server() as server:
+        database = Database(server.empty_database())
+        await database.migrate()
+        await database.close()
+        monkeypatch.setattr(connections, "COMMAND_TIMEOUT_S", 2.0)
+        database = Database(server.url("tests"))
+        assert await ExpertRegistry(database).list() == ()
+        postmaster = psutil.Process(server.process.pid)
+        family = [postmaster, *postmaster.children(recursive=True)]
+        for process in family:
+            process.suspend()
+        try:
+            async with asyncio.timeout(60):
+                with pytest.raises(DatabaseUnavailable, match="no answer in time"):
+                    await ExpertRegistry(database).list()
+        finally:
+            for process in family:
+                process.resume()
+        assert await ExpertRegistry(database).list() == ()
+        await database.close()
 
 
 @pytest.mark.slow
