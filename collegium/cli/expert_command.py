@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import click
 
+from collegium.cli.expert_tokens import token_policy, tokens
 from collegium.cli.output import json_option, print_json, print_table
 
 if TYPE_CHECKING:
@@ -42,6 +43,14 @@ ENGINE_OPTIONS = (
         default=0,
         help="On a GPU, sleep instead of stopping when another engine needs the memory.",
     ),
+    click.option(
+        "--token-policy",
+        metavar="JSON",
+        help="How a sparse model routes its tokens, such as '{\"top_p\": 0.7}', or @FILE with it.",
+    ),
+    click.option(
+        "--token-statistics", is_flag=True, help="Count what a sparse model's token routers do."
+    ),
     click.option("--engine-flag", multiple=True, help="An option of vLLM, such as --seed=1."),
 )
 
@@ -56,6 +65,9 @@ def engine_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.group(epilog="Example: collegium expert add mine --url http://127.0.0.1:9000/v1")
 def command() -> None:
     """Register, show and change experts. Changes count from the service's next request on."""
+
+
+command.add_command(tokens)
 
 
 @command.command(epilog="Example: collegium expert add poet --lora ./poet-lora --on embedded")
@@ -127,6 +139,7 @@ def _engine(model_path: Path, options: dict[str, Any]) -> dict[str, Any]:
         "lora_slots": options["lora_slots"],
         "flags": " ".join(options["engine_flag"]),
         "sleep_level": options["sleep_level"],
+        "token_policy": token_policy(options["token_policy"], options["token_statistics"]),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from collegium.errors import SetupError
@@ -24,7 +25,13 @@ def configured_fleet(settings: Settings) -> Fleet:
     if settings.embedded and settings.sparse:
         specs.append(sparse_spec(settings))
     supervised = partial(supervise, settings)
-    return Fleet(supervised, settings.engine_python, *map(supervised, specs), residents=residents)
+    return Fleet(
+        supervised,
+        settings.engine_python,
+        *map(supervised, specs),
+        residents=residents,
+        several_tenants=bool(settings.caller_keys),
+    )
 
 
 def embedded_spec(settings: Settings) -> EngineSpec:
@@ -44,7 +51,7 @@ def embedded_spec(settings: Settings) -> EngineSpec:
 def supervise(settings: Settings, spec: EngineSpec) -> Supervisor:
     """One engine's supervisor."""
     return Supervisor(
-        spec,
+        replace(spec, statistics_file=settings.data_dir / "engines" / f"{spec.name}.tokens.json"),
         settings.data_dir / "logs" / f"{spec.name}.log",
         start_timeout_s=settings.engine_start_timeout_s,
         patience=Patience(stall_s=settings.engine_stall_s),

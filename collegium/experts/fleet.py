@@ -14,7 +14,9 @@ from collegium.experts.memory import ASLEEP_GIB, engine_gib
 from collegium.experts.residency.live import Residents
 from collegium.experts.residency.view import EngineCost
 from collegium.experts.supervisor import USUAL_START_S, USUAL_WAKE_S, Status, Supervisor
+from collegium.experts.token_policies import policy_for
 from collegium.experts.vllm import EngineSpec, fastest_dtype, refused_flags
+from collegium.kernels.token_policy import TokenPolicy
 from collegium.registry.engines import EngineDescription
 
 log = logging.getLogger(__name__)
@@ -31,8 +33,10 @@ class Fleet(Mapping[str, Supervisor]):
         python: Path,
         *engines: Supervisor,
         residents: Residents | None = None,
+        several_tenants: bool = False,
     ) -> None:
         self.residents = residents
+        self._several_tenants = several_tenants
         self._supervise = supervise
         self._python = python
         self._engines = {engine.name: engine for engine in engines}
@@ -49,7 +53,8 @@ class Fleet(Mapping[str, Supervisor]):
 
     async def start(self, description: EngineDescription) -> Supervisor:
         """Run an engine, or have it ready to run where engines take turns."""
-        engine = self._supervise(spec_of(description, self._python))
+        policy = policy_for(description, several_tenants=self._several_tenants)
+        engine = self._supervise(spec_of(description, self._python, policy))
         await self.run(engine)
         self._engines[description.name] = engine
         return engine
@@ -93,7 +98,7 @@ class Fleet(Mapping[str, Supervisor]):
             if name not in self._engines:
                 try:
                     await self.start(description)
-                except SetupError as exc:  # too large for this machine's budget
+                except (SetupError, ProbeFailed) as exc:  # too large; a policy not for tenants
                     log.error("engine %s is not run: %s", name, exc)
                     continue
             self._described[name] = description
@@ -105,7 +110,9 @@ class Fleet(Mapping[str, Supervisor]):
         await asyncio.gather(*(engine.stop() for engine in self._engines.values()))
 
 
-def spec_of(engine: EngineDescription, python: Path) -> EngineSpec:
+def spec_of(
+    engine: EngineDescription, python: Path, policy: TokenPolicy | None = None
+) -> EngineSpec:
     """What the supervisor needs to know; the engine serves its model under its own name."""
     return EngineSpec(
         engine.name,
@@ -120,6 +127,7 @@ def spec_of(engine: EngineDescription, python: Path) -> EngineSpec:
         device=engine.device,
         flags=tuple(engine.flags.split()),
         sleep_level=engine.sleep_level,
+        token_policy=policy,
     )
 
 

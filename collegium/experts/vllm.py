@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import socket
@@ -9,7 +10,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from collegium.kernels.token_policy import SECTION, TokenPolicy
 from collegium.kernels.vllm_plugin import MOE_SWITCH, SWITCH
 
 MOST_LORA_SLOTS = 8  # adapters computed in one batch
@@ -62,6 +65,10 @@ class EngineSpec:
     """Numbers of the GPUs that it may see, as in CUDA_VISIBLE_DEVICES; empty: all, or the CPU."""
     flags: tuple[str, ...] = ()
     """More options of vLLM, from `FLAGS`."""
+    token_policy: TokenPolicy | None = None
+    """How tokens are routed in a sparse model, and whether that is counted."""
+    statistics_file: Path | None = None
+    """Where the engine writes what its token routers did, where it is counted."""
     secret: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
     """The engine answers only callers that know it: other users of the machine do not."""
 
@@ -96,6 +103,8 @@ def _options(spec: EngineSpec, port: int) -> list[str]:
         "--max-cpu-loras": MOST_LORAS,
         "--max-lora-rank": MOST_LORA_RANK,
     }
+    if spec.token_policy is not None:
+        options = {**options, "--additional-config": _additional_config(spec)}
     flags = ["--enable-auto-tool-choice"]
     if spec.lora_slots:
         options, flags = {**options, **loras}, [*flags, "--enable-lora"]
@@ -107,6 +116,16 @@ def _options(spec: EngineSpec, port: int) -> list[str]:
     return [*flags, *(str(word) for pair in options.items() for word in pair), *spec.flags]
 
 
+def _additional_config(spec: EngineSpec) -> str:
+    assert spec.token_policy is not None
+    section: dict[str, Any] = {
+        "token_policy": spec.token_policy.model_dump(mode="json", exclude_unset=True)
+    }
+    if spec.token_policy.statistics and spec.statistics_file is not None:
+        section["statistics_file"] = str(spec.statistics_file)
+    return json.dumps({SECTION: section})
+
+
 def refused_flags(flags: Sequence[str]) -> list[str]:
     """Those that are not in `FLAGS`."""
     return [flag for flag in flags if flag.partition("=")[0] not in FLAGS]
@@ -116,6 +135,8 @@ def environment(spec: EngineSpec) -> dict[str, str]:
     """Our environment without our own settings (they may hold secrets), and vLLM's switches."""
     kept = (SWITCH, MOE_SWITCH, "COLLEGIUM_ISA")  # what our plugin inside the engine reads
     ours = {k: v for k, v in os.environ.items() if not k.startswith("COLLEGIUM_") or k in kept}
+    if spec.token_policy is not None:
+        ours[MOE_SWITCH] = "force"  # or a policy would be ignored where our kernels don't run
     if spec.device:
         ours["CUDA_VISIBLE_DEVICES"] = spec.device
     if spec.sleep_level:

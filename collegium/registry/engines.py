@@ -27,6 +27,8 @@ class EngineDescription:
     """More options of vLLM, between spaces."""
     sleep_level: int = 0
     """1 or 2: sleeps so where it would be stopped to make room; needs a GPU."""
+    token_policy: str | None = None
+    """How tokens are routed in a sparse model (`kernels.token_policy`), as JSON."""
 
 
 class EngineRegistry:

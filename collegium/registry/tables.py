@@ -136,6 +136,7 @@ class EngineDescriptionRow(Table):
     lora_slots: Mapped[int]
     flags: Mapped[str]
     sleep_level: Mapped[int] = mapped_column(server_default="0")
+    token_policy: Mapped[str | None]
 
 
 class DecisionRow(Table):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from dataclasses import asdict
 from typing import Any
 
@@ -77,7 +79,14 @@ async def _add_engine(body: NewExpert, service: Service) -> Json:
         wanted = 'the kind "engine" goes with an object in `engine`, other kinds with a name'
         raise BadRequest(wanted, "engine")
     fields = body.model_dump(exclude={"engine"}) | {"model": body.name, "engine": body.name}
-    engine = EngineDescription(body.name, context=body.context_window, **body.engine.model_dump())
+    given = body.engine.model_dump(exclude={"token_policy"})
+    policy = body.engine.token_policy
+    engine = EngineDescription(
+        body.name,
+        context=body.context_window,
+        token_policy=None if policy is None else json.dumps(policy),
+        **given,
+    )
     expert, report = await service.enrolment.add_engine(Expert(**fields), engine)
     return {"expert": asdict(expert), "probe": asdict(report)}
 
@@ -99,6 +108,24 @@ async def restart(name: str, service: ServiceDep) -> Json:
     if not absent:  # where engines take turns, one that is not loaded starts in its turn
         await engine.start()
     return _engine(engine)
+
+
+@routes.get("/v1/engines/{name}/tokens", dependencies=ADMIN)
+async def tokens(name: str, service: ServiceDep) -> Json:
+    """What the token routers of an engine's sparse model did, by layer, since it started."""
+    engine = service.engines.get(name)
+    if engine is None:
+        raise EngineNotFound(f"this service runs no engine '{name}'; it runs {_names(service)}")
+    policy, file = engine.spec.token_policy, engine.spec.statistics_file
+    if policy is None or not policy.statistics or file is None:
+        raise BadRequest(
+            f"engine '{name}' counts nothing: its expert was added without --token-statistics"
+        )
+    try:
+        counted = json.loads(await asyncio.to_thread(file.read_bytes))
+    except FileNotFoundError:
+        counted = {"layers": []}  # the engine has not loaded its model yet
+    return {"engine": name, "token_policy": policy.model_dump(exclude_unset=True), **counted}
 
 
 def _names(service: Service) -> str:

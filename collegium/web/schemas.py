@@ -123,6 +123,7 @@ class NewEngine(BaseModel):
     lora_slots: Annotated[int, Field(ge=0, le=64)] = 0
     flags: str = ""
     sleep_level: Annotated[int, Field(ge=0, le=2)] = 0
+    token_policy: dict[str, Any] | None = None
 
 
 class NewExpert(BaseModel):

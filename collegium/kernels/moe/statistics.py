@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ class LayerStatistics:
     experts: int
 
     def __post_init__(self) -> None:
+        self._lock = threading.Lock()  # a report is of whole batches
         self.tokens = 0
         self.skipped = 0
         self.counts = torch.zeros(self.experts, dtype=torch.int64)
@@ -26,14 +28,15 @@ class LayerStatistics:
         """Add one batch: ids and weights (tokens, k), id -1 for a skipped slot."""
         there = ids >= 0
         chosen = ids[there].long()
-        self.tokens += len(ids)
-        self.skipped += int((~there).sum())
-        self.counts += torch.bincount(chosen, minlength=self.experts)
-        self.mass.index_add_(0, chosen, weights[there].double())
         member = torch.zeros(len(ids), self.experts + 1, dtype=torch.float32)
         member.scatter_(1, torch.where(there, ids, self.experts).long(), 1.0)
         member = member[:, : self.experts]
-        self.together += (member.T @ member).round().long()
+        with self._lock:
+            self.tokens += len(ids)
+            self.skipped += int((~there).sum())
+            self.counts += torch.bincount(chosen, minlength=self.experts)
+            self.mass.index_add_(0, chosen, weights[there].double())
+            self.together += (member.T @ member).round().long()
 
     def entropy_bits(self) -> float:
         """Entropy of the experts' shares of slots: log2(experts) where all are used alike."""
@@ -43,11 +46,12 @@ class LayerStatistics:
 
     def report(self) -> dict[str, Any]:
         """The sums as plain numbers; `co_activation[i][j]` counts tokens that had both."""
-        return {
-            "tokens": self.tokens,
-            "skipped_slots": self.skipped,
-            "counts": self.counts.tolist(),
-            "mass": [round(mass, 4) for mass in self.mass.tolist()],
-            "entropy_bits": round(self.entropy_bits(), 4),
-            "co_activation": self.together.tolist(),
-        }
+        with self._lock:
+            return {
+                "tokens": self.tokens,
+                "skipped_slots": self.skipped,
+                "counts": self.counts.tolist(),
+                "mass": [round(mass, 4) for mass in self.mass.tolist()],
+                "entropy_bits": round(self.entropy_bits(), 4),
+                "co_activation": self.together.tolist(),
+            }

@@ -1,7 +1,7 @@
-"""The torch op through which vLLM's layers reach our kernels, opaque to its tracing.
+"""The torch ops through which vLLM's layers reach our kernels and policies, opaque to its tracing.
 
-An op takes tensors and numbers, so each layer's packed weights have a number here. What happens
-inside is not traced: statistics are counted there.
+An op takes tensors and numbers, so each layer's packed weights and each router's policy have a
+number here. What happens inside is not traced: statistics are counted there.
 """
 
 from __future__ import annotations
@@ -10,10 +10,18 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from vllm.forward_context import get_forward_context, is_forward_context_available
 
 from collegium.kernels.moe.ops import fused_experts
 from collegium.kernels.moe.packed import PackedExperts
+from collegium.kernels.moe.policies.base import Policy, Routed
+from collegium.kernels.moe.policies.declared import policy_of
+from collegium.kernels.moe.routing import Gating
 from collegium.kernels.moe.statistics import LayerStatistics
+from collegium.kernels.token_policy import Rules
+
+COPY = -2
+"""The id of a slot that adds its weight of the token itself; between the two ops only."""
 
 
 @dataclass
@@ -24,20 +32,32 @@ class Layer:
     statistics: LayerStatistics | None = None
 
 
+@dataclass
+class Seat:
+    """One router's declared rules, and its policy once the model's bias is loaded."""
+
+    rules: Rules
+    gating: Gating
+    experts: int
+    policy: Policy | None = None
+
+
 # A process has one model, and torch's ops are global anyway.
 _LAYERS: list[Layer] = []
+_SEATS: list[Seat] = []
 
 
-def add_layer(packed: PackedExperts, *, statistics: bool = False) -> int:
+def add_layer(packed: PackedExperts, statistics: LayerStatistics | None = None) -> int:
     """Remember a layer and return its number."""
-    counted = LayerStatistics(packed.experts) if statistics else None
-    _LAYERS.append(Layer(packed, counted))
+    _LAYERS.append(Layer(packed, statistics))
     return len(_LAYERS) - 1
 
 
-def layers() -> tuple[Layer, ...]:
-    """All layers by number."""
-    return tuple(_LAYERS)
+def add_policy(rules: Rules, gating: Gating, experts: int) -> int:
+    """Remember a router's rules and return their number; KernelMisuse where they don't fit."""
+    policy_of(rules, gating, experts)
+    _SEATS.append(Seat(rules, gating, experts))
+    return len(_SEATS) - 1
 
 
 @torch.library.custom_op("collegium::moe_layer", mutates_args=("out",))
@@ -46,6 +66,48 @@ def moe_layer(
 ) -> None:
     """Write the experts' weighted sum of x (tokens, hidden) to `out`, of the same shape."""
     known = _LAYERS[layer]
-    if known.statistics is not None:
+    ids, weights, residual = without_copies(ids, weights)
+    if known.statistics is not None and serving():
         known.statistics.observe(ids, weights)
-    out.copy_(fused_experts(x, known.packed, ids, weights, activation))
+    out.copy_(fused_experts(x, known.packed, ids, weights, activation, residual=residual))
+
+
+@torch.library.custom_op("collegium::moe_route", mutates_args=())
+def moe_route(logits: Tensor, bias: Tensor | None, seat: int, k: int) -> tuple[Tensor, Tensor]:
+    """Weights float32 and ids int32, both (tokens, k), by a declared policy."""
+    known = _SEATS[seat]
+    if known.policy is None:
+        known.policy = policy_of(known.rules, known.gating, known.experts, bias)
+    return with_copies(known.policy.route(logits.float()))
+
+
+@moe_route.register_fake
+def _shapes(logits: Tensor, bias: Tensor | None, seat: int, k: int) -> tuple[Tensor, Tensor]:
+    size = (logits.shape[0], k)
+    return logits.new_empty(size, dtype=torch.float32), logits.new_empty(size, dtype=torch.int32)
+
+
+def serving() -> bool:
+    """Whether the tokens are somebody's: vLLM's runs to measure memory and warm up have none."""
+    return is_forward_context_available() and get_forward_context().attn_metadata is not None
+
+
+def with_copies(routed: Routed) -> tuple[Tensor, Tensor]:
+    """Weights and ids in which the first skipped slot of a row carries its residual."""
+    if routed.residual is None:
+        return routed.weights.contiguous(), routed.ids.contiguous()
+    first = (routed.ids < 0).int().argmax(-1, keepdim=True)
+    carries = (routed.residual > 0)[:, None]
+    ids, weights = routed.ids.clone(), routed.weights.clone()
+    ids.scatter_(1, first, torch.where(carries, COPY, ids.gather(1, first)).int())
+    carried = torch.where(carries, routed.residual[:, None], weights.gather(1, first))
+    return weights.scatter_(1, first, carried), ids
+
+
+def without_copies(ids: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Ids, weights and residual as `fused_experts` takes them."""
+    copied = ids == COPY
+    if not bool(copied.any()):
+        return ids, weights, None
+    residual = torch.where(copied, weights, 0.0).sum(-1)
+    return torch.where(copied, -1, ids), torch.where(copied, 0.0, weights), residual

@@ -13,7 +13,9 @@ from collegium.experts.enrol import Enrolment
 from collegium.experts.fleet import Fleet, check
 from collegium.experts.pool import Pool
 from collegium.experts.supervisor import Supervisor
+from collegium.experts.token_policies import policy_for
 from collegium.experts.vllm import EngineSpec
+from collegium.kernels.token_policy import CapacityLimit, TokenPolicy
 from collegium.registry.engines import EngineDescription, EngineRegistry
 from collegium.registry.expert import Expert
 from collegium.registry.experts import ExpertRegistry
@@ -160,3 +162,56 @@ def test_options_that_could_run_code_are_refused(engine: EngineDescription, flag
     check(replace(engine, flags="--seed=1 --max-num-batched-tokens=512"))
     with pytest.raises(ProbeFailed, match="can't be given"):
         check(replace(engine, flags=flags))
+
+
+CROWDED = '{"capacity": {"factor": 1.0}}'
+
+
+@pytest.mark.parametrize(
+    ("policy", "why"),
+    [
+        (CROWDED, r"another's answer.*single_tenant: true.*caller_keys"),
+        ('{"top_p": 2}', "top_p"),
+    ],
+)
+async def test_several_tenants_get_no_policy_that_lets_them_meet(
+    model: Path, tmp_path: Path, policy: str, why: str
+) -> None:
+    """A capacity is refused unless it is declared single-tenant; nothing is started."""
+    (model / "config.json").write_text('{"num_local_experts": 4}')
+    described = EngineDescription("poet", str(model), token_policy=policy)
+    fleet = Fleet(unused, Path("python"), several_tenants=True)
+    with pytest.raises(ProbeFailed, match=why):
+        await fleet.start(described)
+    await fleet.follow([described])
+    assert "poet" not in fleet
+
+
+def test_one_tenant_may_have_a_capacity(model: Path) -> None:
+    """The service declares for its engine that it has one tenant."""
+    (model / "config.json").write_text('{"text_config": {"num_experts": 8}}')
+    crowded = EngineDescription("poet", str(model), token_policy=CROWDED)
+    found = policy_for(crowded, several_tenants=False)
+    assert found is not None
+    assert found.single_tenant
+    alone = replace(crowded, token_policy='{"capacity": {}, "single_tenant": true}')
+    assert policy_for(alone, several_tenants=True) == TokenPolicy(
+        capacity=CapacityLimit(), single_tenant=True
+    )
+
+
+def test_a_policy_is_for_sparse_models_on_our_kernels(
+    engine: EngineDescription, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On others it would change nothing, silently."""
+    described = replace(engine, token_policy='{"top_p": 0.5}')
+    with pytest.raises(ProbeFailed, match="has no experts"):
+        policy_for(described, several_tenants=False)
+    (model / "config.json").write_text('{"num_experts": 8}')
+    monkeypatch.setenv("COLLEGIUM_MOE", "off")
+    with pytest.raises(ProbeFailed, match="COLLEGIUM_MOE is off"):
+        policy_for(described, several_tenants=False)
+
+
+def unused(spec: EngineSpec) -> Supervisor:
+    raise AssertionError(f"'{spec.name}' was started")

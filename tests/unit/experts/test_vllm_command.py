@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from collegium.experts.vllm import EngineSpec, command, environment, free_port, is_taken
+from collegium.kernels.token_policy import TokenPolicy, in_engine
 
 SPEC = EngineSpec(
     "embedded",
@@ -105,3 +107,14 @@ def test_a_free_port_is_free_and_a_taken_one_is_taken() -> None:
     assert not is_taken("127.0.0.1", port)
     with socket.create_server(("127.0.0.1", port)):
         assert is_taken("127.0.0.1", port)
+
+
+def test_a_token_policy_reaches_the_plugin_in_the_engine() -> None:
+    """In vLLM's `additional_config`, with our kernels forced: else it would be ignored."""
+    policy = TokenPolicy(top_p=0.7, statistics=True)
+    spec = replace(SPEC, token_policy=policy, statistics_file=Path("data/embedded.json"))
+    found = in_engine(json.loads(option(command(spec, 4321), "--additional-config")))
+    assert found.token_policy == policy
+    assert found.statistics_file == Path("data/embedded.json")
+    assert environment(spec)["COLLEGIUM_MOE"] == "force"
+    assert "--additional-config" not in command(SPEC, 4321)

@@ -1,7 +1,8 @@
 """Say greedy tokens of tiny random sparse models by vLLM, in a process of its own.
 
 `python -m …vllm_tokens FOLDER TYPE MODE MODEL…` prints one JSON line: by model, the tokens and
-their log-probabilities, and the experts' class. `MODEL+SCHEME` quantises while loading.
+their log-probabilities, and the experts' class. `MODEL+SCHEME` quantises while loading, and
+`MODEL{…}` gives the plugin what it reads in `additional_config`.
 """
 
 from __future__ import annotations
@@ -136,6 +137,11 @@ def asked(
     models: Path, names: tuple[str, ...], *, dtype: str, mode: str = "eager", switch: str = "force"
 ) -> dict[str, Any]:
     """What the models in a folder say in a vLLM process of its own."""
+    return run("vllm_tokens", str(models), dtype, mode, *names, switch=switch)
+
+
+def run(module: str, *arguments: str, switch: str = "force") -> dict[str, Any]:
+    """The JSON that a module beside this one prints, with vLLM in its process."""
     environment = os.environ | {
         "COLLEGIUM_MOE": switch,
         "HF_HUB_OFFLINE": "1",
@@ -144,11 +150,10 @@ def asked(
         "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
         "VLLM_NO_USAGE_STATS": "1",
     }
+    command = [sys.executable, "-m", f"tests.unit.kernels.moe.{module}", *arguments]
     done = subprocess.run(
-        [sys.executable, "-m", "tests.unit.kernels.moe.vllm_tokens",
-         str(models), dtype, mode, *names],
-        env=environment, cwd=ROOT, capture_output=True, text=True, timeout=500, check=False,
-    )  # fmt: skip
+        command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=500, check=False
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
@@ -158,8 +163,11 @@ def main(folder: Path, dtype: str, mode: str, *names: str) -> None:
     """Print what each model says."""
     found = {}
     for name in names:
-        model, _, scheme = name.partition("+")
-        options = {"quantization": scheme} if scheme else {}
+        model, brace, declared = name.partition("{")
+        model, _, scheme = model.partition("+")
+        options: dict[str, Any] = {"quantization": scheme} if scheme else {}
+        if brace:
+            options["additional_config"] = {"collegium": json.loads(brace + declared)}
         found[name] = said(folder / model, dtype, enforce_eager=mode == "eager", **options)
     print(json.dumps(found), file=sys.__stdout__)
 

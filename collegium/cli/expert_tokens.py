@@ -1,0 +1,66 @@
+"""`collegium expert tokens`, and the options of `add` that declare a token policy."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import click
+
+from collegium.cli.output import json_option, print_json, print_table
+
+
+@click.command(epilog="Example: collegium expert tokens mine")
+@click.argument("name")
+@json_option
+def tokens(name: str, as_json: bool) -> None:
+    """Show what the token routers of an expert's sparse model did since its engine started."""
+    counted = asyncio.run(_tokens(name))
+    if as_json:
+        return print_json(counted)
+    rows = [_layer_row(layer) for layer in counted["layers"]]
+    print_table(["layer", "tokens", "skipped", "entropy, bits", "busiest experts (share)"], rows)
+
+
+def _layer_row(layer: dict[str, Any]) -> list[str]:
+    counts, slots = layer["counts"], max(1, sum(layer["counts"]))
+    busiest = sorted(range(len(counts)), key=lambda expert: -counts[expert])[:4]
+    return [
+        str(layer["layer"]),
+        str(layer["tokens"]),
+        str(layer["skipped_slots"]),
+        f"{layer['entropy_bits']:.2f} of {math.log2(len(counts)):.2f}",
+        ", ".join(f"{expert} ({counts[expert] / slots:.0%})" for expert in busiest),
+    ]
+
+
+async def _tokens(name: str) -> dict[str, Any]:
+    from collegium.cli.service_client import running_service
+    from collegium.settings import load_settings
+
+    async with running_service(load_settings()) as service:
+        if service is None:
+            raise click.ClickException("no service is running here: start `collegium serve`")
+        counted: dict[str, Any] = await service.call(
+            "GET", f"/v1/engines/{quote(name, safe='')}/tokens"
+        )
+        return counted
+
+
+def token_policy(text: str | None, statistics: bool) -> dict[str, Any] | None:
+    """What `--token-policy` and `--token-statistics` say, as the service takes it."""
+    if text is None:
+        return {"statistics": True} if statistics else None
+    try:
+        if text.startswith("@"):
+            text = Path(text[1:]).read_text()
+        policy = json.loads(text)
+    except (OSError, ValueError) as exc:
+        raise click.UsageError(f"--token-policy is no JSON: {exc}") from exc
+    if not isinstance(policy, dict):
+        raise click.UsageError("--token-policy is a JSON object")
+    return {**policy, "statistics": True} if statistics else policy

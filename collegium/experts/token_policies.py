@@ -1,0 +1,45 @@
+"""Whether a described engine may route tokens as it says, and for whom."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from collegium.errors import KernelMisuse, ProbeFailed
+from collegium.kernels.token_policy import TokenPolicy, parsed
+from collegium.kernels.vllm_plugin import MOE_SWITCH, moe_switch
+from collegium.registry.engines import EngineDescription
+
+EXPERT_COUNTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
+"""What configurations of sparse models call it."""
+
+
+def policy_for(engine: EngineDescription, *, several_tenants: bool) -> TokenPolicy | None:
+    """The engine's policy, if it has one; ProbeFailed says why it can't be had.
+
+    With several tenants one that is not row-local must be declared single-tenant by hand; a service
+    with one tenant declares it itself.
+    """
+    if engine.token_policy is None:
+        return None
+    try:
+        policy = parsed(engine.token_policy)
+        if several_tenants:
+            policy.require_tenants()
+    except KernelMisuse as exc:
+        why = " (the service has caller_keys)" if several_tenants else ""
+        raise ProbeFailed(f"{exc}{why}") from exc
+    if moe_switch() == "off":
+        raise ProbeFailed(f"a token policy needs Collegium's kernels, and {MOE_SWITCH} is off")
+    if not is_sparse(Path(engine.model_path)):
+        raise ProbeFailed(
+            "a token policy is for sparse models; this one's config.json has no experts"
+        )
+    return policy if policy.row_local else policy.model_copy(update={"single_tenant": True})
+
+
+def is_sparse(folder: Path) -> bool:
+    """Whether a model's configuration names a number of experts."""
+    config = json.loads((folder / "config.json").read_text())
+    parts = [config, config.get("text_config") or {}]
+    return any(part.get(name) for part in parts for name in EXPERT_COUNTS)
