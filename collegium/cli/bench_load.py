@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 @click.option("--max-latency-ms", type=click.FloatRange(0), help="Deadline of each request.")
 @click.option("--ttft", "ttft_s", default=2.0, help="Good: a first token within so many seconds.")
 @click.option("--tpot", "tpot_s", default=0.2, help="Good: so many seconds a token after it.")
+@click.option(
+    "--latency", "latency_s", type=float, help="Good: the whole answer within so many seconds."
+)
 @click.option("--data", type=click.Path(path_type=Path), help="Folder of the data sets.")
 @json_option
 def load(as_json: bool, **options: Any) -> None:
@@ -57,6 +60,7 @@ async def _load(
     max_latency_ms: float | None,
     ttft_s: float,
     tpot_s: float,
+    latency_s: float | None,
     data: Path | None,
 ) -> LoadReport:
     from collegium.cli.local_service import some_service
@@ -87,7 +91,7 @@ async def _load(
         for number, a in enumerate(arrivals)
     ]
     key = settings.api_key.get_secret_value() if settings.api_key else None
-    objective, runs = Objective(ttft_s, tpot_s), []
+    objective, runs = Objective(ttft_s, tpot_s, latency_s), []
     async with some_service(settings) as url:
         for speed in speeds:
             sent, seconds = await replay(

@@ -28,10 +28,14 @@ class Objective:
 
     ttft_s: float
     tpot_s: float
+    latency_s: float | None = None
+    """For the whole answer; None where its length may decide."""
 
     def met(self, sent: Sent) -> bool:
         """Whether a request's caller could be content."""
         if not sent.whole or sent.ttft_s is None:
+            return False
+        if self.latency_s is not None and (sent.latency_s or 0.0) > self.latency_s:
             return False
         return sent.ttft_s <= self.ttft_s and (sent.tpot_s or 0.0) <= self.tpot_s
 

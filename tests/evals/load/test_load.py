@@ -109,3 +109,11 @@ def test_good_is_whole_and_in_time() -> None:
     assert (run.goodput_per_s, run.good_share) == (0.2, 0.2)
     assert run.tokens_per_s == 7.0
     assert (run.ttft_s.p50, run.waited_s.p50) == (1.0, 0.25)
+
+
+def test_a_whole_answer_may_have_a_limit_of_its_own() -> None:
+    """Fast tokens, but so many that the answer came too late; of a length that nobody limits."""
+    sent = Sent(200, ttft_s=0.5, tpot_s=0.1, latency_s=16.0, output_tokens=156, whole=True)
+    assert Objective(2.0, 0.2).met(sent)
+    assert Objective(2.0, 0.2, 16.0).met(sent)
+    assert not Objective(2.0, 0.2, 15.0).met(sent)
