@@ -55,7 +55,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class Rate:
-    """A variant's tokens a second, and how many times stock's in the same round (quartiles)."""
+    """A variant's tokens a second, and how many times the first one's in the same round."""
 
     model: str
     workload: str
@@ -82,7 +82,7 @@ class SparseBench:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured; stock comes first in `variants`, for the others are compared with it."""
+    """What is measured; `variants` are compared with the first that serves a model."""
 
     models: Sequence[Model]
     variants: Sequence[Variant]
@@ -107,17 +107,25 @@ def bench_sparse(plan: Plan, *, command: str, progress: bool = True) -> SparseBe
         for model in plan.models:
             bar.set_postfix_str(f"{model.name}: loading")
             with contextlib.ExitStack() as stack:
-                engines = {
-                    v.name: stack.enter_context(engine(model, v, plan.workloads))
-                    for v in plan.variants
-                }
-                for name in [v.name for v in plan.variants if v.packages]:
-                    if engines[name].ready.platform != ZEN:
-                        left_out[name] = "vLLM uses zentorch on AMD processors with AVX-512 only"
-                        del engines[name]
+                engines = {}
+                for variant in plan.variants:
+                    try:
+                        engines[variant.name] = _loaded(model, variant, plan, stack)
+                    except SetupError as exc:
+                        left_out[f"{model.name}: {variant.name}"] = str(exc).splitlines()[-1]
+                if not engines:
+                    raise SetupError(f"no engine serves {model.name}: {left_out}")
                 rates += _rates(model, engines, plan, bar)
     made = provenance(command, 0, {"rounds": plan.rounds})
     return SparseBench(processor(), tuple(rates), left_out, made)
+
+
+def _loaded(model: Model, variant: Variant, plan: Plan, stack: contextlib.ExitStack) -> Engine:
+    made = stack.enter_context(engine(model, variant, plan.workloads))
+    if variant.packages and made.ready.platform != ZEN:
+        made.end()  # its memory is wanted
+        raise SetupError("vLLM uses zentorch on AMD processors with AVX-512 only")
+    return made
 
 
 def _rates(model: Model, engines: Mapping[str, Engine], plan: Plan, bar: Any) -> list[Rate]:
@@ -132,9 +140,9 @@ def _rates(model: Model, engines: Mapping[str, Engine], plan: Plan, bar: Any) ->
                 if turn:
                     taken[name].append(seconds)
             bar.update()
-        stock = np.array(taken[STOCK])
+        first = np.array(taken[next(iter(engines))])
         for name, seconds_ in taken.items():
-            ratio, spread = quartiles(stock / np.array(seconds_))
+            ratio, spread = quartiles(first / np.array(seconds_))
             rate = workload.counted / float(np.median(seconds_))
             experts = engines[name].ready.experts
             found.append(Rate(model.name, workload.name, name, experts, rate, ratio, spread))
@@ -156,6 +164,11 @@ class Engine:
         self._process.stdin.write(json.dumps(told) + "\n")
         self._process.stdin.flush()
         return float(self._answer()["seconds"])
+
+    def end(self) -> None:
+        """End the process, and return when it is gone."""
+        self._process.kill()
+        self._process.wait()
 
     def _answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None
@@ -182,9 +195,8 @@ def engine(model: Model, variant: Variant, workloads: Sequence[Workload]) -> Ite
         "VLLM_LOGGING_LEVEL": "WARNING",
     }
     if variant.packages is not None:
-        told["PYTHONPATH"] = os.pathsep.join(
-            (str(variant.packages), os.environ.get("PYTHONPATH", ""))
-        )
+        paths = str(variant.packages), os.environ.get("PYTHONPATH")
+        told["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
     with TemporaryFile() as log:
         process = subprocess.Popen(
             as_child([*program, str(context), str(sequences)]),

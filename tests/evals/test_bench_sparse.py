@@ -33,7 +33,8 @@ def tiny(tmp_path: Path) -> Model:
 def test_engines_with_both_kernels_take_turns(tiny: Model) -> None:
     """Each with its own experts; zentorch's is left out by name where vLLM does not use it."""
     absent = Variant("vllm, zentorch", "off", tiny.folder)  # no zentorch is in that folder
-    plan = Plan([tiny], [*variants(None), absent], rounds=2, workloads=TINY)
+    wrong = Variant("wrong", "maybe")
+    plan = Plan([tiny], [*variants(None), absent, wrong], rounds=2, workloads=TINY)
     report = bench_sparse(plan, command="test", progress=False)
     told = json.loads(report.to_json())
 
@@ -47,7 +48,8 @@ def test_engines_with_both_kernels_take_turns(tiny: Model) -> None:
     assert {r.experts for r in report.rates if r.variant == "ours"} == {"CollegiumExperts"}
     assert {r.ratio for r in report.rates if r.variant == "vllm"} == {1.0}
     assert all(rate["tokens_s"] > 0 for rate in told["rates"])
-    assert "AMD" in told["left_out"]["vllm, zentorch"]
+    assert "AMD" in told["left_out"]["tiny: vllm, zentorch"]
+    assert "not 'maybe'" in told["left_out"]["tiny: wrong"]
 
 
 @pytest.mark.slow
