@@ -32,11 +32,12 @@ def _register_lora() -> None:
 
 
 def _register_moe() -> None:
-    """`auto` leaves vLLM as it is where our kernels can't be used or fail their check."""
+    """`auto` leaves vLLM as it is where our kernels can't be used, fail their check, are slower."""
     wanted = moe_switch()
     if wanted == "off":
         return
     why_not = None if _is_tested("sparse layers") else f"vLLM is not {TESTED}x"
+    why_not = why_not or (_slower() if wanted == "auto" else None)
     why_not = why_not or _self_check(fallback=wanted == "force")
     if why_not is not None:
         if wanted == "force":
@@ -66,6 +67,19 @@ def _is_tested(part: str) -> bool:
         return True
     log.warning("Collegium's %s needs vLLM %sx, not %s: off", part, TESTED, vllm.__version__)
     return False
+
+
+def _slower() -> str | None:
+    """Why vLLM's own kernels are the better choice here; None where ours are.
+
+    256 tokens in bfloat16 take ours 8 times as long as vLLM's on AMX tiles, which ours don't use
+    (`collegium bench kernels`, one thread of a Xeon).
+    """
+    import torch
+
+    if not torch.cpu.get_capabilities().get("amx_bf16"):
+        return None
+    return f"vLLM's own use this processor's AMX tiles ({MOE_SWITCH}=force takes ours)"
 
 
 def _self_check(*, fallback: bool) -> str | None:

@@ -16,9 +16,9 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    """A service that is ready, with its second engine on the way."""
+    """A service that is ready, with its second engine, on our kernels, on the way."""
     folder = tmp_path_factory.mktemp("sparse")
-    with running_service(folder, COLLEGIUM_SPARSE="true", COLLEGIUM_MOE="off") as service:
+    with running_service(folder, COLLEGIUM_SPARSE="true", COLLEGIUM_MOE="force") as service:
         yield service
 
 
