@@ -69,8 +69,8 @@ def configurations() -> dict[str, Any]:
             q_lora_rank=32,
             kv_lora_rank=512,
             qk_rope_head_dim=64,
-            qk_nope_head_dim=16,
-            v_head_dim=16,
+            qk_nope_head_dim=32,  # AMX attention packs 32 at a time
+            v_head_dim=32,
         ),
     }
 
