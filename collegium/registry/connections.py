@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -75,12 +77,31 @@ def database_errors(where: str) -> Iterator[None]:
 
 
 def to_json(value: object) -> str:
-    """Write JSON for a column: any mapping is an object. NaN, which is no JSON, becomes null."""
-    return msgspec.json.encode(value, enc_hook=_as_mapping).decode()
+    """Write JSON for a column: any mapping is an object, and NaN, which is no JSON, an error."""
+    try:
+        text = msgspec.json.encode(value, enc_hook=_as_mapping)
+    except UnicodeEncodeError:  # half a surrogate pair, which JSON can escape and UTF-8 not hold
+        return _strictly(value)
+    if b"null" in text and not _is_finite(value):  # it writes NaN as null
+        return _strictly(value)
+    return text.decode()
+
+
+def _strictly(value: object) -> str:
+    return json.dumps(value, default=dict, allow_nan=False)
 
 
 def _as_mapping(value: Any) -> dict[Any, Any]:
     return dict(value)
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether no number in it is NaN or infinite."""
+    if isinstance(value, float):
+        return isfinite(value)
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_finite, value))
+    return not isinstance(value, Mapping) or all(map(_is_finite, value.values()))
 
 
 def _postgres(url: URL) -> AsyncEngine:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from math import isfinite
 from typing import Any, Literal
 
 from sqlalchemy import Select, insert, select
@@ -116,8 +115,6 @@ class DecisionLog:
 
     async def record(self, record: DecisionRecord) -> None:
         """Write a decision; when this returns, it outlives a crash of the process."""
-        if odd := [k for k, v in record.limits.items() if isinstance(v, float) and not isfinite(v)]:
-            raise RegistryError(f"decision '{record.id}' is refused: {odd[0]} is NaN or infinite")
         try:
             await self._commits.write(self._decision, to_columns(record))
         except IntegrityError as exc:
