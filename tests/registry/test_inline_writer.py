@@ -98,7 +98,8 @@ async def test_the_log_stays_small(
     for copy in range(3):
         for i in range(50):
             await log.record(make_decision(f"dec_{copy}_{i}"))
-        assert (copied := writer_of(database)._checkpoint) is not None
+        copied = writer_of(database)._checkpoint
+        assert copied is not None
         await copied
         assert ahead.stat().st_size == 0
     assert len(await log.recent(1000)) == 150
