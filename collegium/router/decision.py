@@ -47,7 +47,7 @@ class Query:
 class Forecast(msgspec.Struct, frozen=True):
     """What is expected of one expert on one query; None where nothing was measured.
 
-    A request makes one for every expert: a frozen dataclass takes 2 µs, this 0.2.
+    A request makes one for every expert: a frozen dataclass takes 1.4 µs, this 0.12.
     """
 
     expert: str

@@ -1,4 +1,4 @@
-"""BERT's tokens of a text, with the words remembered: a tenth of the tokenizer's own time.
+"""BERT's tokens of a text, with the words remembered: a fifth of the tokenizer's own time.
 
 WordPiece looks at each word by itself, so the words' tokens one after the other are the text's.
 BERT's rules for what a word is are short in ASCII: letters and digits, or one punctuation mark.

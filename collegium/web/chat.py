@@ -31,7 +31,7 @@ routes = APIRouter(route_class=LeanRoute)
 SESSION, LONGEST_SESSION = "x-session-id", 128
 SessionId = Annotated[str | None, Header(alias=SESSION, max_length=LONGEST_SESSION)]
 WATCH_AFTER_S = 0.05
-"""Whether a client has left is asked of answers that take longer: to ask takes 0.05 ms."""
+"""Whether a client has left is asked of answers that take longer: to ask takes a task more."""
 
 
 @routes.post("/v1/route")
