@@ -12,8 +12,13 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 
 
 def print_json(data: Any) -> None:
-    """Print one JSON document."""
-    click.echo(json.dumps(data, indent=2, ensure_ascii=False, default=str))
+    """Print one JSON document; what is not a number is null, for JSON has no NaN."""
+    try:
+        text = json.dumps(data, indent=2, ensure_ascii=False, default=str, allow_nan=False)
+    except ValueError:
+        known = json.loads(json.dumps(data, default=str), parse_constant=lambda _: None)
+        text = json.dumps(known, indent=2, ensure_ascii=False)
+    click.echo(text)
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

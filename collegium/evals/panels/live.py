@@ -39,8 +39,8 @@ class LiveRow:
     """Less the best single expert, alone or sampled, for the same tokens."""
     over_routed: Interval
     """Less single routing and samples of its choice, for the same tokens."""
-    latency_s: float = float("nan")
-    """Median; only comparable between ways that ran under the same load."""
+    latency_s: float | None = None
+    """Median, None where nobody timed it; to compare, ways have to run under the same load."""
     failures: int = 0
 
 
@@ -136,16 +136,19 @@ def judge(
     return LiveStudy(rows, len(table), best, hull)
 
 
-def _measured(modes: Outcomes | None) -> Mapping[str, tuple[float, int]]:
+def _measured(modes: Outcomes | None) -> Mapping[str, tuple[float | None, int]]:
     """Median seconds and failures by mode."""
     if modes is None:
         return {}
     return {
         name.removeprefix("collegium/"): (
-            float(np.nanmedian(modes.latency_s[:, i]))
-            if np.isfinite(modes.latency_s[:, i]).any()
-            else float("nan"),
+            _median(modes.latency_s[:, i]),
             int(np.isnan(modes.scores[:, i]).sum()),
         )
         for i, name in enumerate(modes.experts)
     }
+
+
+def _median(seconds: Floats) -> float | None:
+    timed = seconds[np.isfinite(seconds)]
+    return float(np.median(timed)) if timed.size else None
