@@ -10,7 +10,7 @@ import json
 import os
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -69,17 +69,13 @@ class Connection:
         self._proxy = _proxy_of(base_url) if trust_env else None
         self._session: aiohttp.ClientSession | None = None
 
-    @asynccontextmanager
-    async def post(self, path: str, body: Mapping[str, Any]) -> AsyncGenerator[Reply]:
+    def post(self, path: str, body: Mapping[str, Any]) -> AbstractAsyncContextManager[Reply]:
         """POST JSON; leaving early closes the connection, so that the server stops its work."""
-        async with self._asked("POST", path, _as_json(body)) as reply:
-            yield reply
+        return self._asked("POST", path, _as_json(body))
 
-    @asynccontextmanager
-    async def get(self, path: str) -> AsyncGenerator[Reply]:
+    def get(self, path: str) -> AbstractAsyncContextManager[Reply]:
         """GET."""
-        async with self._asked("GET", path, None) as reply:
-            yield reply
+        return self._asked("GET", path, None)
 
     async def aclose(self) -> None:
         """Close all connections."""

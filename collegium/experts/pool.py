@@ -5,7 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    aclosing,
+    asynccontextmanager,
+    nullcontext,
+)
 from typing import Any
 
 from collegium.errors import ExpertTimeout, ExpertUnavailable
@@ -108,16 +114,20 @@ class Pool:
         circuit = f"{expert.name} on {engine.name} {engine.incarnation}"
         return Spot(engine.name, engine.spec.max_sequences, circuit, shared=False)
 
-    @asynccontextmanager
-    async def _loaded(self, expert: Expert, terms: Terms) -> AsyncGenerator[None]:
+    def _loaded(self, expert: Expert, terms: Terms) -> AbstractAsyncContextManager[None]:
         """Have the expert's engine loaded meanwhile, where engines take turns."""
-        if not self._takes_turns(expert) or self._residents is None:
-            yield
-            return
+        if self._residents is None or not self._takes_turns(expert):
+            return nullcontext()
+        return self._held(self._residents, expert, terms)
+
+    @asynccontextmanager
+    async def _held(
+        self, residents: Residents, expert: Expert, terms: Terms
+    ) -> AsyncGenerator[None]:
         async with AsyncExitStack() as stack:
             try:
                 async with asyncio.timeout(self._timeout_s):
-                    held = self._residents.hold(
+                    held = residents.hold(
                         expert.engine or "",
                         deadline=terms.deadline,
                         foretells=terms.priority != "background",

@@ -7,7 +7,6 @@ choosing the expert; the handler's signature still documents the route (`/docs`)
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from fastapi import Request
@@ -15,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
+from starlette.types import Receive, Scope, Send
 
 from collegium.errors import BadRequest
 from collegium.web.dependencies import note_caller
@@ -28,19 +28,19 @@ class LeanRoute(APIRoute):
     The rest of the endpoint's parameters are for the documentation and have their defaults.
     """
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """FastAPI's hook: what answers a request."""
-        endpoint: Any = self.endpoint
+    def __init__(self, path: str, endpoint: Any, **options: Any) -> None:
+        super().__init__(path, endpoint, **options)
         model = self.body_field.field_info.annotation if self.body_field else None
         assert isinstance(model, type)
         assert issubclass(model, BaseModel)
 
-        async def handle(request: Request) -> Response:
+        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            request = Request(scope, receive, send)
             note_caller(request)
             response: Response = await endpoint(request, await body_of(request, model))
-            return response
+            await response(scope, receive, send)
 
-        return handle
+        self.app = answer  # no stacks for dependencies: the application catches what is raised
 
 
 async def body_of(request: Request, model: type[Body]) -> Body:
