@@ -2,8 +2,8 @@
 
 `python -m collegium.experts.sparse.quantising` prints the quality before and after. The folder is a
 compressed-tensors checkpoint (llm-compressor's format): int8 a row with activations int8 a token
-(W8A8), or int4 in groups, symmetric, each with the scale of the least squared error. Rounding is
-to the nearest; no data is needed.
+(W8A8), or int4 in groups, symmetric. Each scale is of the largest weight: those of the least squared
+error gave no better answers. Rounding is to the nearest; no data is needed.
 """
 
 from __future__ import annotations
@@ -34,7 +34,6 @@ INT8 = {
     "input_activations": WEIGHTS | {"num_bits": 8, "strategy": "token", "dynamic": True},
 }
 INT4 = {"format": "pack-quantized", "weights": WEIGHTS | {"num_bits": 4, "strategy": "group"}}
-SHARES = [1 - 0.03 * step for step in range(14)]  # of the scale that clips nothing
 NIBBLES = 8  # in an int32, the first in the lowest bits
 
 
@@ -74,41 +73,18 @@ def _codes(weight: Tensor, form: Format, group: int) -> dict[str, Tensor]:
     """One matrix's tensors, by compressed-tensors' names."""
     import torch
 
+    found = quantised(weight[None], form, group)
+    assert found.scales is not None
+    codes, scales = found.codes[0], found.scales[0]
     if form is Format.INT8:
-        found = quantised(weight[None], form, group)
-        assert found.scales is not None
-        return {"weight": found.codes[0], "weight_scale": found.scales[0]}
-    codes, scales = int4(weight, group)
+        return {"weight": codes, "weight_scale": scales}
     nibbles = split(codes.int() + 8, 1, -1, NIBBLES)
     packed = sum(nibbles[..., place] << 4 * place for place in range(NIBBLES))
     return {
         "weight_packed": cast("Tensor", packed).contiguous(),
-        "weight_scale": scales,
+        "weight_scale": scales.bfloat16(),
         "weight_shape": torch.tensor(weight.shape),
     }
-
-
-def int4(weight: Tensor, group: int) -> tuple[Tensor, Tensor]:
-    """Codes -8 to 7 (rows, K) and bfloat16 scales (rows, K / group) of the least squared error.
-
-    A group's largest weight need not have the largest code: the others gain more from finer steps.
-    """
-    import torch
-
-    groups = split(weight.float(), 1, -1, group)
-    largest = groups.abs().amax(-1)
-    codes, scales = torch.zeros_like(groups), torch.zeros_like(largest, dtype=torch.bfloat16)
-    least = torch.full_like(largest, torch.inf)
-    for share in SHARES:
-        tried = (share * largest / 7).clamp_min(1e-30).bfloat16()
-        step = tried.float()[..., None]
-        rounded = (groups / step).round().clamp(-8, 7)
-        error = (rounded * step - groups).square().sum(-1)
-        better = error < least
-        least = torch.where(better, error, least)
-        scales = torch.where(better, tried, scales)
-        codes = torch.where(better[..., None], rounded, codes)
-    return codes.flatten(1).to(torch.int8), scales
 
 
 def _kept(tensors: Mapping[str, Tensor]) -> list[str]:
