@@ -6,14 +6,14 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import httpx
 
-from collegium.errors import CollegiumError, ExpertUnavailable
+from collegium.errors import ExpertUnavailable
 from collegium.experts import vllm
 from collegium.experts.engine_log import EngineLog
 from collegium.experts.memory import has_room_for_weights
@@ -25,7 +25,6 @@ from collegium.experts.vllm import EngineSpec, environment, free_port, is_taken
 log = logging.getLogger(__name__)
 
 State = Literal["starting", "ready", "failed", "stopped", "asleep"]
-Listener = Callable[["Status"], Awaitable[None]]
 Command = Callable[[EngineSpec, int], list[str]]
 
 USUAL_START_S = 40.0  # eager mode, 2 cores (measured 25 to 45 s)
@@ -75,7 +74,6 @@ class Supervisor:
         log: Path,
         *,
         start_timeout_s: float = 300.0,
-        listener: Listener | None = None,
         command: Command = vllm.command,
         patience: Patience | None = None,
     ) -> None:
@@ -89,7 +87,6 @@ class Supervisor:
         self._draining = False
         self._resting = False
         self._start_timeout_s = start_timeout_s
-        self._listener = listener
         self._command = command
         self._patience = patience or Patience()
         self._usual_start_s = USUAL_START_S
@@ -279,9 +276,3 @@ class Supervisor:
         async with self._changed:
             self.status = status
             self._changed.notify_all()
-        if self._listener is None:
-            return
-        try:
-            await self._listener(status)
-        except CollegiumError as exc:  # whoever listens must not take the engine along
-            log.warning("nobody was told the state of engine %s: %s", self.name, exc)

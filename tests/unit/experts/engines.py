@@ -28,17 +28,32 @@ IMPATIENT = Patience(
 SOON_S = 60.0  # on a machine with other work to do
 
 
+class WatchedSupervisor(Supervisor):
+    """A supervisor that keeps every status it ever had."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self.statuses: list[Status] = []
+        super().__init__(*arguments, **options)
+
+    @property
+    def status(self) -> Status:
+        """The last one."""
+        return self.statuses[-1]
+
+    @status.setter
+    def status(self, status: Status) -> None:
+        self.statuses.append(status)
+
+
 class StubEngine:
-    """A supervisor of a stub, with all statuses it ever had."""
+    """A supervised stub in the place of vLLM."""
 
     def __init__(self, folder: Path, *, patience: Patience = IMPATIENT, **options: Any) -> None:
         self.folder = folder
-        self.statuses: list[Status] = []
         spec = options.pop("spec", EngineSpec("stub", folder, "base"))
-        self.supervisor = Supervisor(
+        self.supervisor = WatchedSupervisor(
             spec,
             folder / "logs" / "stub.log",
-            listener=options.pop("listener", self._note),
             command=options.pop("command", self.command),
             patience=patience,
             **options,
@@ -61,12 +76,14 @@ class StubEngine:
         await until(lambda: len(self.having("ready")) >= times)
         return self.having("ready")[times - 1]
 
+    @property
+    def statuses(self) -> list[Status]:
+        """All statuses since it was made."""
+        return self.supervisor.statuses[1:]
+
     def having(self, state: str) -> list[Status]:
         """The statuses of one state."""
         return [status for status in self.statuses if status.state == state]
-
-    async def _note(self, status: Status) -> None:
-        self.statuses.append(status)
 
 
 @asynccontextmanager

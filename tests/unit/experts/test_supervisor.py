@@ -16,8 +16,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from collegium.errors import ExpertUnavailable, StateUnavailable
-from collegium.experts.supervisor import Patience, Status, Supervisor
+from collegium.errors import ExpertUnavailable
+from collegium.experts.supervisor import Patience, Supervisor
 from collegium.experts.vllm import EngineSpec, as_child, free_port
 from tests.unit.experts.engines import IMPATIENT, STUB, StubEngine, alive, stub_engine, until
 
@@ -275,17 +275,6 @@ async def test_last_words_are_of_the_last_process(tmp_path: Path) -> None:
     async with stub_engine(tmp_path, "never", start_timeout_s=0.5) as engine:
         await until(lambda: engine.having("failed"))
         assert "yesterday" not in engine.having("failed")[0].detail
-
-
-async def test_a_listener_that_fails_takes_nothing_along(tmp_path: Path) -> None:
-    """What it needs may be down: the engine goes on."""
-
-    async def deaf(status: Status) -> None:
-        raise StateUnavailable("no database")
-
-    async with stub_engine(tmp_path, listener=deaf) as engine:
-        await engine.supervisor.wait_ready()
-        assert engine.supervisor.status.state == "ready"
 
 
 async def test_an_engine_that_can_not_be_run_is_failed(tmp_path: Path) -> None:
