@@ -2,7 +2,7 @@
 
 `python -m collegium.experts.sparse.quantising` prints the quality before and after. The folder is a
 compressed-tensors checkpoint (llm-compressor's format): int8 a row with activations int8 a token
-(W8A8), or int4 in groups, symmetric. Each scale is of the largest weight: those of the least squared
+(W8A8), or int4 in groups, symmetric. A scale is of its largest weight: those of the least squared
 error gave no better answers. Rounding is to the nearest; no data is needed.
 """
 
