@@ -68,13 +68,20 @@ class Speeds:
         return self._in_flight[place_of(expert)]
 
     def latency_ms(
-        self, expert: Expert, prompt_tokens: int, output_tokens: int, usual_ms_per_token: float
+        self,
+        expert: Expert,
+        prompt_tokens: int,
+        output_tokens: int,
+        usual_ms_per_token: float,
+        *,
+        idle: bool = False,
     ) -> float:
-        """What an answer that begins now takes, under the present load."""
+        """What an answer that begins now takes, under the present load or, `idle`, under none."""
         model = self._models.get(expert.name)
         if model is None:
             return output_tokens * self.ms_per_token(expert.name, usual_ms_per_token)
-        return model.latency_ms(prompt_tokens, output_tokens, self.load(expert))
+        load = 0 if idle else self.load(expert)
+        return model.latency_ms(prompt_tokens, output_tokens, load)
 
     def model(self, expert: str) -> LatencyModel | None:
         """The fitted model; None before there are enough answers."""

@@ -113,14 +113,17 @@ class Forecaster:
         ]
 
     def forecast(
-        self, experts: Sequence[Expert], query: Query, reading: Reading
+        self, experts: Sequence[Expert], query: Query, reading: Reading, *, idle: bool = False
     ) -> tuple[Forecast, ...]:
-        """One forecast an expert; quality is None for unfamiliar queries and unmeasured experts."""
+        """One forecast an expert; quality is None for unfamiliar queries and unmeasured experts.
+
+        Time and energy are those under the present load, or, `idle`, under none.
+        """
         prompt_tokens = query.prompt_tokens or prompt_tokens_of(query.text)
-        return tuple(self._forecast(e, query, prompt_tokens, reading) for e in experts)
+        return tuple(self._forecast(e, query, prompt_tokens, reading, idle) for e in experts)
 
     def _forecast(
-        self, expert: Expert, query: Query, prompt_tokens: int, reading: Reading
+        self, expert: Expert, query: Query, prompt_tokens: int, reading: Reading, idle: bool
     ) -> Forecast:
         column = self._column(expert)
         tokens, usual = DEFAULT_TOKENS, DEFAULT_MS_PER_TOKEN
@@ -129,7 +132,7 @@ class Forecaster:
             if reading.familiar:
                 tokens = round(float(reading.tokens.array[column]))
         tokens = max(1, min(tokens, query.max_tokens or tokens))
-        latency_ms = self._speeds.latency_ms(expert, prompt_tokens, tokens, usual)
+        latency_ms = self._speeds.latency_ms(expert, prompt_tokens, tokens, usual, idle=idle)
         return Forecast(
             expert.name,
             expected_quality(expert, reading, column),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context
 
 from msgspec.structs import replace
 
-from collegium.errors import NoFeasibleExpert
+from collegium.errors import ExpertBusy, NoFeasibleExpert
 from collegium.router.decision import Forecast, Limits
 
 
@@ -77,6 +78,23 @@ def _broken(bound: _Bound, forecast: Forecast, limits: Limits) -> str:
         return f"{bound.name}: unknown"
     sign = "<" if bound.floor else ">"
     return f"{bound.name}: {bound.shown(value)} {sign} {bound.limit(limits):g}"
+
+
+def too_busy(
+    idle: Sequence[Forecast], now: Sequence[Forecast], limits: Limits
+) -> ExpertBusy | None:
+    """The error where somebody would keep the limits with nothing else to do; None where nobody.
+
+    `idle` has the marked forecasts, without load, of those who may be asked.
+    """
+    now_ms = {f.expert: f.latency_ms for f in now}
+    fitting = [f.expert for f in idle if f.feasible]
+    if not fitting:
+        return None
+    soonest = min(fitting, key=lambda name: (now_ms[name], name))
+    late_ms = now_ms[soonest] - (limits.max_latency_ms or now_ms[soonest])
+    words = "it keeps the request's limits only when it has less to do"
+    return ExpertBusy(soonest, words, max(1, math.ceil(late_ms / 1000)))
 
 
 def infeasible(forecasts: Sequence[Forecast], limits: Limits) -> NoFeasibleExpert:

@@ -21,7 +21,7 @@ from collegium.router.costs import Speeds
 from collegium.router.decision import Decision, Forecast, Limits, PolicyName, Query
 from collegium.router.encoder import Encoder
 from collegium.router.forecasting import Forecaster, Reading
-from collegium.router.limits import infeasible, mark
+from collegium.router.limits import infeasible, mark, too_busy
 from collegium.router.online.learner import Learner
 from collegium.router.policy import choose, keeps, quality, ranked
 from collegium.router.reading import Reader
@@ -68,7 +68,8 @@ class Router:
     async def decide(
         self, query: Query, experts: Sequence[Expert], unavailable: Availability
     ) -> Decision:
-        """Choose who answers; raises UnknownModel, NoFeasibleExpert or ExpertUnavailable."""
+        """Choose who answers; raises UnknownModel, NoFeasibleExpert, ExpertUnavailable or,
+        where only the present load breaks the limits, ExpertBusy."""
         started = time.perf_counter()
         query = with_tradeoff(query, experts)
         read = await self._reader.read(query.text)
@@ -107,13 +108,21 @@ class Router:
                 structs.replace(f, feasible=False, note=NOT_AVAILABLE) if f.expert in down else f
                 for f in forecasts
             )
+        chosen: Forecast | None
+        policy: PolicyName
         if named:
-            return _named(query, reading, forecasts, down)
-        chosen, policy = _chosen(query, candidates, reading, forecasts, tolerated)
-        if chosen is None:  # worth another try where one that fits is only down
-            waiting = (error for name, error in down.items() if name in fitting)
-            raise next(waiting, None) or infeasible(forecasts, query.limits)
-        return _decision(query, reading, forecasts, chosen, policy)
+            chosen, policy = _named(query, forecasts, down), "named"
+            candidates = [e for e in candidates if e.name == query.requested_model]
+        else:
+            chosen, policy = _chosen(query, candidates, reading, forecasts, tolerated)
+        if chosen is not None and chosen.feasible:
+            return _decision(query, reading, forecasts, chosen, policy)
+        # Worth another try where one that fits is only down or busy.
+        waiting = (error for name, error in down.items() if name in fitting)
+        up = [e for e in candidates if e.name not in down]
+        idle = mark(self._forecaster.forecast(up, query, reading, idle=True), query.limits)
+        busy = too_busy(idle, forecasts, query.limits)
+        raise next(waiting, None) or busy or _refusal(forecasts, query.limits, chosen)
 
 
 def with_tradeoff(query: Query, experts: Sequence[Expert]) -> Query:
@@ -167,18 +176,21 @@ def _check_names(limits: Limits, experts: Sequence[Expert]) -> None:
 
 
 def _named(
-    query: Query,
-    reading: Reading,
-    forecasts: Sequence[Forecast],
-    down: dict[str, ExpertUnavailable],
-) -> Decision:
+    query: Query, forecasts: Sequence[Forecast], down: dict[str, ExpertUnavailable]
+) -> Forecast:
     name = query.requested_model
     if name in down:
         raise down[name]
-    chosen = next(f for f in forecasts if f.expert == name)
-    if not chosen.feasible:
-        raise NoFeasibleExpert(f"'{name}' does not fit the limits: {chosen.note}", "routing")
-    return _decision(query, reading, forecasts, chosen, "named")
+    return next(f for f in forecasts if f.expert == name)
+
+
+def _refusal(
+    forecasts: Sequence[Forecast], limits: Limits, named: Forecast | None
+) -> NoFeasibleExpert:
+    if named is None:
+        return infeasible(forecasts, limits)
+    words = f"'{named.expert}' does not fit the limits: {named.note}"
+    return NoFeasibleExpert(words, "routing")
 
 
 def _chosen(
