@@ -105,6 +105,11 @@ class Database:
                 for statement, columns in rows:
                     await connection.execute(statement, columns)
 
+    @property
+    def detours(self) -> int:
+        """Transactions that SQLite's quick way left to the driver; 0 where there is no such way."""
+        return 0 if self._inline is None else self._inline.detours
+
     def insert(self, table: type[Table]) -> postgresql.Insert | sqlite.Insert:
         """Begin an insert that may say what to do on conflict; the standard has none."""
         return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)

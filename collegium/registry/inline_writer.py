@@ -34,6 +34,9 @@ class InlineWriter:
         self._dialect = dialect
         self._connection: sqlite3.Connection | None = None
         self._inserts: dict[Executable, _Insert] = {}
+        self.detours = 0
+        """Transactions that it left to the driver."""
+        self._told: set[type[Exception]] = set()
         self._since_checkpoint = 0
         self._checkpoint: asyncio.Task[None] | None = None
 
@@ -50,7 +53,8 @@ class InlineWriter:
                 connection.execute("BEGIN IMMEDIATE")
                 for _, insert, columns in bound:
                     connection.executemany(insert.sql, map(insert.bind, columns))
-        except Exception:  # noqa: BLE001  bad values raise what they like; the slow way tells
+        except Exception as exc:  # noqa: BLE001  bad values raise what they like; the driver tells
+            self._leave(exc)
             return False
         self._copy_now_and_then()
         return True
@@ -62,6 +66,19 @@ class InlineWriter:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    def _leave(self, reason: Exception) -> None:
+        """Count it, and warn once a kind: a quick way that is blocked for good costs speed alone.
+
+        A writer elsewhere is no news; rows that break a constraint are told to their caller.
+        """
+        self.detours += 1
+        busy = getattr(reason, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+        if busy or isinstance(reason, sqlite3.IntegrityError) or type(reason) in self._told:
+            return
+        self._told.add(type(reason))
+        kind = type(reason).__name__
+        log.warning("rows are written the slow way, by the driver: %s: %s", kind, reason)
 
     def _insert(self, statement: Executable, columns: dict[str, Any]) -> _Insert:
         found = self._inserts.get(statement)

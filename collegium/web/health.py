@@ -35,6 +35,7 @@ async def readyz(service: ServiceDep) -> JSONResponse:
 async def metrics(service: ServiceDep) -> Response:
     """Counters for Prometheus."""
     service.metrics.queues(service.pool.dispatcher)
+    service.metrics.database(service.database.detours)
     states = {name: engine.status.state for name, engine in service.engines.items()}
     service.metrics.engines({name: state == "ready" for name, state in states.items()})
     return Response(service.metrics.text(), media_type="text/plain; version=0.0.4")

@@ -48,6 +48,12 @@ class Metrics:
             ["expert"],
             registry=self.registry,
         )
+        self._detours = Counter(
+            "collegium_database_detours",
+            "Transactions that SQLite's quick way left to the driver",
+            registry=self.registry,
+        )
+        self._detours_seen = 0
         self._engines = Gauge(
             "collegium_engine_ready", "1 when ready", ["engine"], registry=self.registry
         )
@@ -103,6 +109,11 @@ class Metrics:
             self._slots.labels(place).set(busy)
         for expert, state in dispatcher.circuits().items():
             self._breakers.labels(expert).set(BREAKER[state])
+
+    def database(self, detours: int) -> None:
+        """Note how many transactions took the slow way so far."""
+        self._detours.inc(detours - self._detours_seen)
+        self._detours_seen = detours
 
     def text(self) -> bytes:
         """The page in Prometheus's text format."""

@@ -85,6 +85,43 @@ async def test_a_busy_file_is_waited_for_elsewhere(
     assert {e.decision.id for e in await log.recent()} == {"dec_other", "dec_b"}
 
 
+async def test_a_way_that_is_blocked_for_good_is_told_once(
+    database: Database,
+    log: DecisionLog,
+    make_decision: MakeDecision,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Rows still come, by the driver; each is counted, and the first one says why."""
+    database._inline = InlineWriter(str(tmp_path), writer_of(database)._dialect)  # no file
+    for name in ("dec_a", "dec_b", "dec_c"):
+        await log.record(make_decision(name))
+    assert len(await log.recent()) == 3
+    assert database.detours == 3
+    told = [r.getMessage() for r in caplog.records if "slow way" in r.getMessage()]
+    assert told == [
+        "rows are written the slow way, by the driver: "
+        "OperationalError: unable to open database file"
+    ]
+
+
+async def test_what_the_caller_hears_or_what_passes_is_no_warning(
+    database: Database,
+    make_decision: MakeDecision,
+    open_database: OpenDatabase,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A taken key, and another process that writes: counted alone."""
+    writer, row = writer_of(database), to_columns(make_decision("dec_a"))
+    assert not writer.wrote([(STATEMENT, [row, row])])
+    other = open_database()
+    async with other.transaction() as session:
+        await session.execute(insert(DecisionRow), [to_columns(make_decision("dec_other"))])
+        assert not writer.wrote([(STATEMENT, [row])])
+    assert database.detours == 2
+    assert not caplog.records
+
+
 async def test_the_log_stays_small(
     database: Database,
     log: DecisionLog,

@@ -21,3 +21,11 @@ def test_an_engine_that_is_gone_is_not_one_that_is_down() -> None:
     ]
     metrics.engines({"embedded": True})
     assert ready_lines(metrics) == ['collegium_engine_ready{engine="embedded"} 1.0']
+
+
+def test_detours_are_counted_however_often_somebody_reads() -> None:
+    """The database has the total; the counter only grows."""
+    metrics = Metrics()
+    for total in (2, 2, 5):
+        metrics.database(total)
+    assert "collegium_database_detours_total 5.0" in metrics.text().decode().splitlines()
