@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from collegium.cli.output import json_option, print_table
 
 if TYPE_CHECKING:
     from collegium.evals.load.load_report import LoadReport, Spread
+    from collegium.evals.load.trace import Arrival
 
 
 @click.command(epilog="Example: collegium bench load --requests 100 --speed 1 --speed 10 --json")
@@ -67,7 +69,7 @@ async def _load(
     from collegium.evals.data import data_root, load_set
     from collegium.evals.load.load_report import LoadReport, Objective, summarise
     from collegium.evals.load.replay import replay
-    from collegium.evals.load.trace import prompt_of, read_trace
+    from collegium.evals.load.trace import read_trace
     from collegium.evals.provenance import provenance
     from collegium.settings import load_settings
 
@@ -75,21 +77,9 @@ async def _load(
     arrivals = read_trace(folder / "traces", trace, requests)
     texts = load_set(folder / "alpacaeval2").prompts
     routing = {} if max_latency_ms is None else {"max_latency_ms": max_latency_ms}
-    bodies = [
-        {
-            "model": model,
-            "messages": [
-                {
-                    "role": "user",
-                    "content": prompt_of(min(a.prompt_tokens, most_prompt_tokens), texts, number),
-                }
-            ],
-            "max_tokens": max(1, min(a.output_tokens, most_output_tokens)),
-            "stream": True,
-            "routing": routing,
-        }
-        for number, a in enumerate(arrivals)
-    ]
+    fields = {"model": model, "stream": True, "routing": routing}
+    asked = _requests(arrivals, texts, most_prompt_tokens, most_output_tokens)
+    bodies = [fields | request for request in asked]
     key = settings.api_key.get_secret_value() if settings.api_key else None
     objective, runs = Objective(ttft_s, tpot_s, latency_s), []
     async with some_service(settings) as url:
@@ -104,6 +94,20 @@ async def _load(
     again += "".join(f" --speed {speed:g}" for speed in speeds)
     again += "" if max_latency_ms is None else f" --max-latency-ms {max_latency_ms:g}"
     return LoadReport(trace, objective, runs, provenance(again, 0, {"requests": requests}))
+
+
+def _requests(
+    arrivals: Sequence[Arrival], texts: Sequence[str], most_prompt: int, most_output: int
+) -> Iterator[dict[str, Any]]:
+    """The trace's prompts and lengths, in tokens, the longer ones cut."""
+    from collegium.evals.load.trace import prompt_of
+
+    for number, arrival in enumerate(arrivals):
+        prompt = prompt_of(min(arrival.prompt_tokens, most_prompt), texts, number)
+        yield {
+            "messages": [{"role": "user", "content": prompt}],
+            "max_tokens": max(1, min(arrival.output_tokens, most_output)),
+        }
 
 
 def _show(report: LoadReport) -> None:

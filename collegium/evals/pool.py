@@ -71,13 +71,7 @@ def evaluate(
     columns = _columns(kept, chosen, validation)
     best = int(kept.scores.mean(axis=0).argmax())
     bootstrap = _bootstrap(columns, kept.tasks, seed=seed, resamples=resamples)
-    counts = {
-        "prompts": len(kept.prompts),
-        "left_out": len(outcomes.prompts) - len(kept.prompts),
-        "experts": len(kept.experts),
-        "validation_prompts": 0 if validation is None else int(validation.complete.sum()),
-        "resamples": resamples,
-    }
+    counts = _counts(outcomes, kept, validation) | {"resamples": resamples}
     known = None if forecasts is None else forecasts[answered]
     router = chosen[ROUTER]
     return PoolReport(
@@ -146,6 +140,15 @@ def _check(outcomes: Outcomes, choices: Mapping[str, Ints], forecasts: Floats | 
             raise ValueError(f"'{name}' chose an expert that has no outcomes")
     if forecasts is not None and forecasts.shape != outcomes.scores.shape:
         raise ValueError("forecasts need a number for each prompt and expert")
+
+
+def _counts(outcomes: Outcomes, kept: Outcomes, validation: Outcomes | None) -> dict[str, int]:
+    return {
+        "prompts": len(kept.prompts),
+        "left_out": len(outcomes.prompts) - len(kept.prompts),
+        "experts": len(kept.experts),
+        "validation_prompts": 0 if validation is None else int(validation.complete.sum()),
+    }
 
 
 def _columns(

@@ -34,6 +34,7 @@ class Grouping:
     experts: Tensor
 
 
+# Long, for a tile's whole way stays in one kernel: its pointers and masks are all that parts share.
 @triton.jit  # type: ignore[untyped-decorator]
 def grouped_product(  # type: ignore[no-untyped-def]
     a,
