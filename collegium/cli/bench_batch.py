@@ -60,31 +60,23 @@ async def _measure(
 
     from collegium.errors import SetupError
     from collegium.evals.bench_batch import Bench
-    from collegium.experts.embedded import ensure_base_model
+    from collegium.experts.configured import configured_spec
+    from collegium.experts.embedded import BASE_MODEL, ensure_base_model
     from collegium.experts.residency.live import Residents
     from collegium.experts.residency.lru import Lru
     from collegium.experts.residency.view import EngineCost
     from collegium.experts.roster import GENERALIST
     from collegium.experts.specialists import TASKS
     from collegium.experts.supervisor import USUAL_START_S, Supervisor
-    from collegium.experts.vllm import EngineSpec
     from collegium.settings import load_settings
 
     if unknown := sorted(set(experts) - set(TASKS)):
         raise SetupError(f"no embedded specialist is called {', '.join(unknown)}")
     settings = load_settings()
-    model = ensure_base_model(settings.cache_dir)
+    ensure_base_model(settings.cache_dir)
     engines = {
         name: Supervisor(
-            EngineSpec(
-                name,
-                model,
-                GENERALIST,
-                python=settings.engine_python,
-                context=settings.engine_context,
-                max_sequences=settings.engine_max_sequences,
-                cache_gib=settings.engine_cache_gib,
-            ),
+            configured_spec(settings, name, BASE_MODEL, GENERALIST),
             settings.data_dir / "logs" / f"bench-{name}.log",
             start_timeout_s=settings.engine_start_timeout_s,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from collegium.errors import SetupError
 from collegium.experts.embedded import BASE_GIB, BASE_MODEL
@@ -12,7 +13,8 @@ from collegium.experts.memory import engine_gib
 from collegium.experts.residency.foresight import Foresight
 from collegium.experts.residency.live import Residents
 from collegium.experts.roster import ENGINE, GENERALIST
-from collegium.experts.sparse.engine import sparse_spec
+from collegium.experts.sparse.engine import MIXTURE, SPARSE_ENGINE
+from collegium.experts.sparse.model import SPARSE_MODEL
 from collegium.experts.supervisor import Patience, Supervisor
 from collegium.experts.vllm import EngineSpec
 from collegium.settings import Settings
@@ -36,15 +38,27 @@ def configured_fleet(settings: Settings) -> Fleet:
 
 def embedded_spec(settings: Settings) -> EngineSpec:
     """The engine of the embedded pool."""
+    return configured_spec(settings, ENGINE, BASE_MODEL, GENERALIST, port=settings.engine_port)
+
+
+def sparse_spec(settings: Settings) -> EngineSpec:
+    """The sparse mixture's engine, without adapters."""
+    return configured_spec(settings, SPARSE_ENGINE, SPARSE_MODEL, MIXTURE, lora_slots=0)
+
+
+def configured_spec(
+    settings: Settings, name: str, model: str, served_name: str, **options: Any
+) -> EngineSpec:
+    """An engine of a model in the cache, as large as the settings say; options are the spec's."""
     return EngineSpec(
-        ENGINE,
-        settings.cache_dir / BASE_MODEL,
-        GENERALIST,
+        name,
+        settings.cache_dir / model,
+        served_name,
         python=settings.engine_python,
-        port=settings.engine_port,
         context=settings.engine_context,
         max_sequences=settings.engine_max_sequences,
         cache_gib=settings.engine_cache_gib,
+        **options,
     )
 
 

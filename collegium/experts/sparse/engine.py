@@ -6,10 +6,7 @@ from pathlib import Path
 
 from collegium.experts.memory import available_gib
 from collegium.experts.sparse import EXPERTS_PER_TOKEN, MEMBERS
-from collegium.experts.sparse.model import SPARSE_MODEL
-from collegium.experts.vllm import EngineSpec
 from collegium.registry.expert import Expert
-from collegium.settings import Settings
 
 SPARSE_ENGINE = "sparse"
 MIXTURE = "mixture"
@@ -27,20 +24,6 @@ def mixture(context: int) -> Expert:
         description="Sparse mixture of the embedded experts: "
         f"{EXPERTS_PER_TOKEN} of {len(MEMBERS)} feed-forward layers a token",
         context_window=context,
-    )
-
-
-def sparse_spec(settings: Settings) -> EngineSpec:
-    """Its engine, without adapters."""
-    return EngineSpec(
-        SPARSE_ENGINE,
-        settings.cache_dir / SPARSE_MODEL,
-        MIXTURE,
-        python=settings.engine_python,
-        context=settings.engine_context,
-        max_sequences=settings.engine_max_sequences,
-        cache_gib=settings.engine_cache_gib,
-        lora_slots=0,
     )
 
 

@@ -10,9 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from collegium.experts.configured import sparse_spec
 from collegium.experts.sparse import MEMBERS, small_talk
 from collegium.experts.sparse.composing import KEPT_FILES, compose
-from collegium.experts.sparse.engine import MIXTURE, lacking_memory, mixture, sparse_spec
+from collegium.experts.sparse.engine import MIXTURE, lacking_memory, mixture
 from collegium.experts.sparse.lora import ATTENTION, FEED_FORWARD, Adapter
 from collegium.experts.sparse.mixture import mix, top_weights, trained
 from collegium.experts.sparse.model import GATES, parts
