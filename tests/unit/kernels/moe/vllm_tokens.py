@@ -1,8 +1,9 @@
 """Say greedy tokens of tiny random sparse models by vLLM, in a process of its own.
 
 `python -m …vllm_tokens FOLDER TYPE MODE MODEL…` prints one JSON line: by model, the tokens and
-their log-probabilities, and the experts' class. `MODEL+SCHEME` quantises while loading, and
-`MODEL{…}` gives the plugin what it reads in `additional_config`.
+their log-probabilities, and the experts' class. `MODEL:TYPE` computes in another type,
+`MODEL+SCHEME` quantises while loading, and `MODEL{…}` gives the plugin what it reads in
+`additional_config`. Tests ask one process as much as they can: to import vLLM takes it 15 to 20 s.
 """
 
 from __future__ import annotations
@@ -165,10 +166,11 @@ def main(folder: Path, dtype: str, mode: str, *names: str) -> None:
     for name in names:
         model, brace, declared = name.partition("{")
         model, _, scheme = model.partition("+")
+        model, _, own = model.partition(":")
         options: dict[str, Any] = {"quantization": scheme} if scheme else {}
         if brace:
             options["additional_config"] = {"collegium": json.loads(brace + declared)}
-        found[name] = said(folder / model, dtype, enforce_eager=mode == "eager", **options)
+        found[name] = said(folder / model, own or dtype, enforce_eager=mode == "eager", **options)
     print(json.dumps(found), file=sys.__stdout__)
 
 
