@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -33,6 +34,17 @@ class RunningService:
         """The engine's process."""
         children = psutil.Process(self.process.pid).children(recursive=True)
         return next(child for child in children if ENGINE_MODULE in child.cmdline())
+
+    def wait_engine(self) -> None:
+        """Return when the engine's process has begun; it is far from ready then."""
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < deadline:
+            with contextlib.suppress(StopIteration, psutil.NoSuchProcess):
+                self.engine()
+                return
+            assert self.process.poll() is None, f"the service ended with {self.process.returncode}"
+            time.sleep(0.1)
+        raise TimeoutError(f"no engine began within {START_TIMEOUT_S} s")
 
     def kill_engine(self) -> None:
         """Kill the engine as a crash would."""
@@ -70,6 +82,14 @@ class RunningService:
 @contextmanager
 def running_service(data_dir: Path, **settings: str) -> Iterator[RunningService]:
     """Start the service on a free port with these settings; end it and its engine afterwards."""
+    with begun_service(data_dir, **settings) as service:
+        service.wait_ready()
+        yield service
+
+
+@contextmanager
+def begun_service(data_dir: Path, **settings: str) -> Iterator[RunningService]:
+    """A service as `running_service` starts it, which nobody has waited for."""
     port = free_port()
     ours = {
         "COLLEGIUM_DATA_DIR": str(data_dir),
@@ -85,7 +105,6 @@ def running_service(data_dir: Path, **settings: str) -> Iterator[RunningService]
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     service = RunningService(f"http://127.0.0.1:{port}", data_dir, process, environment)
     try:
-        service.wait_ready()
         yield service
     finally:
         process.terminate()

@@ -10,7 +10,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.running_service import RunningService, running_service
+from tests.running_service import RunningService, begun_service, running_service
 
 pytestmark = pytest.mark.slow
 HELLO = {"model": "smollm2", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 4}
@@ -71,9 +71,10 @@ def test_a_killed_service_leaves_no_engine_and_loses_no_decision(tmp_path: Path)
 
 def test_an_interrupt_ends_every_child(tmp_path: Path) -> None:
     """Ctrl-C while the engine starts, and nothing is left."""
-    with running_service(tmp_path) as service:
+    with begun_service(tmp_path) as service:
+        service.wait_engine()
         family = psutil.Process(service.process.pid).children(recursive=True)
-        assert family
+        assert service.engine() in family
         service.process.send_signal(2)
         service.process.wait(60)
         _, alive = psutil.wait_procs(family, timeout=5)
