@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
@@ -57,6 +57,11 @@ class Settings(BaseSettings):
     sparse: bool = Field(
         True,
         description="Also serve the sparse mixture, on a second engine where memory allows.",
+    )
+    sparse_token_policy: dict[str, Any] | None = Field(
+        None,
+        description="How the mixture's tokens are routed, and whether that is counted. "
+        "Default: as it was trained, uncounted.",
     )
     router_dir: Path | None = Field(
         None, description="Folder of a trained router. Default: the one that ships with us."

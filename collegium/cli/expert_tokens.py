@@ -45,8 +45,12 @@ async def _tokens(name: str) -> dict[str, Any]:
     async with running_service(load_settings()) as service:
         if service is None:
             raise click.ClickException("no service is running here: start `collegium serve`")
+        experts = (await service.call("GET", "/v1/experts"))["data"]
+        engine = next((e["engine"] for e in experts if e["name"] == name), name)
+        if engine is None:
+            raise click.ClickException(f"expert '{name}' is remote: its tokens are not seen here")
         counted: dict[str, Any] = await service.call(
-            "GET", f"/v1/engines/{quote(name, safe='')}/tokens"
+            "GET", f"/v1/engines/{quote(engine, safe='')}/tokens"
         )
         return counted
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from collegium.errors import SetupError
+from collegium.errors import ProbeFailed, SetupError
 from collegium.experts.embedded import BASE_GIB, BASE_MODEL
 from collegium.experts.fleet import Fleet
 from collegium.experts.memory import engine_gib
@@ -16,6 +17,7 @@ from collegium.experts.roster import ENGINE, GENERALIST
 from collegium.experts.sparse.engine import MIXTURE, SPARSE_ENGINE
 from collegium.experts.sparse.model import SPARSE_MODEL
 from collegium.experts.supervisor import Patience, Supervisor
+from collegium.experts.token_policies import allowed
 from collegium.experts.vllm import EngineSpec
 from collegium.settings import Settings
 
@@ -42,8 +44,16 @@ def embedded_spec(settings: Settings) -> EngineSpec:
 
 
 def sparse_spec(settings: Settings) -> EngineSpec:
-    """The sparse mixture's engine, without adapters."""
-    return configured_spec(settings, SPARSE_ENGINE, SPARSE_MODEL, MIXTURE, lora_slots=0)
+    """The sparse mixture's engine, without adapters; SetupError where its policy can't be had."""
+    given, policy = settings.sparse_token_policy, None
+    if given is not None:
+        try:
+            policy = allowed(json.dumps(given), several_tenants=bool(settings.caller_keys))
+        except ProbeFailed as exc:
+            raise SetupError(f"sparse_token_policy: {exc}") from exc
+    return configured_spec(
+        settings, SPARSE_ENGINE, SPARSE_MODEL, MIXTURE, lora_slots=0, token_policy=policy
+    )
 
 
 def configured_spec(

@@ -22,8 +22,18 @@ def policy_for(engine: EngineDescription, *, several_tenants: bool) -> TokenPoli
     """
     if engine.token_policy is None:
         return None
+    policy = allowed(engine.token_policy, several_tenants=several_tenants)
+    if not is_sparse(Path(engine.model_path)):
+        raise ProbeFailed(
+            "a token policy is for sparse models; this one's config.json has no experts"
+        )
+    return policy
+
+
+def allowed(text: str, *, several_tenants: bool) -> TokenPolicy:
+    """The policy in this JSON, if it may be had here; ProbeFailed says why not."""
     try:
-        policy = parsed(engine.token_policy)
+        policy = parsed(text)
         if several_tenants:
             policy.require_tenants()
     except KernelMisuse as exc:
@@ -31,10 +41,6 @@ def policy_for(engine: EngineDescription, *, several_tenants: bool) -> TokenPoli
         raise ProbeFailed(f"{exc}{why}") from exc
     if moe_switch() == "off":
         raise ProbeFailed(f"a token policy needs Collegium's kernels, and {MOE_SWITCH} is off")
-    if not is_sparse(Path(engine.model_path)):
-        raise ProbeFailed(
-            "a token policy is for sparse models; this one's config.json has no experts"
-        )
     return policy if policy.row_local else policy.model_copy(update={"single_tenant": True})
 
 

@@ -119,7 +119,8 @@ async def tokens(name: str, service: ServiceDep) -> Json:
     policy, file = engine.spec.token_policy, engine.spec.statistics_file
     if policy is None or not policy.statistics or file is None:
         raise BadRequest(
-            f"engine '{name}' counts nothing: its expert was added without --token-statistics"
+            f"engine '{name}' counts nothing: add its expert with --token-statistics, or set "
+            "COLLEGIUM_SPARSE_TOKEN_POLICY='{\"statistics\": true}' for the mixture"
         )
     try:
         counted = json.loads(await asyncio.to_thread(file.read_bytes))

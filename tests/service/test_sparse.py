@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 
@@ -18,7 +19,10 @@ pytestmark = pytest.mark.slow
 def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     """A service that is ready, with its second engine, on our kernels, on the way."""
     folder = tmp_path_factory.mktemp("sparse")
-    with running_service(folder, COLLEGIUM_SPARSE="true", COLLEGIUM_MOE="force") as service:
+    counted = '{"statistics": true}'
+    with running_service(
+        folder, COLLEGIUM_SPARSE="true", COLLEGIUM_SPARSE_TOKEN_POLICY=counted
+    ) as service:
         yield service
 
 
@@ -50,3 +54,16 @@ def test_the_pool_is_ready_before_the_mixture(both: RunningService) -> None:
         for q in questions
     ]
     assert sum(right) >= 4
+
+
+def test_the_mixtures_token_routing_is_counted(both: RunningService) -> None:
+    """By the expert's name, once it has answered; an expert that is not sparse counts nothing."""
+    deadline = time.monotonic() + 60  # the engine writes once a second
+    while True:
+        counted = json.loads(both.cli("expert", "tokens", "mixture", "--json").stdout)
+        if counted["layers"] and counted["layers"][0]["tokens"]:
+            break
+        assert time.monotonic() < deadline, counted
+    assert len(counted["layers"]) == 30
+    assert all(sum(layer["counts"]) == 2 * layer["tokens"] for layer in counted["layers"])
+    assert "counts nothing" in both.cli("expert", "tokens", "labels").stderr

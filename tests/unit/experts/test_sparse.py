@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from collegium.errors import SetupError
 from collegium.experts.configured import sparse_spec
 from collegium.experts.sparse import MEMBERS, small_talk
 from collegium.experts.sparse.composing import KEPT_FILES, compose
@@ -146,3 +147,17 @@ def test_the_mixture_has_an_engine_without_adapters(tmp_path: Path) -> None:
     assert (expert.engine, expert.model) == (spec.name, spec.served_name)
     assert expert.name == MIXTURE
     assert not expert.skills
+
+
+def test_the_mixtures_tokens_are_routed_as_the_settings_say(tmp_path: Path) -> None:
+    """Its engine gets the policy; one that lets tenants meet stops the start, with the reason."""
+    given = load_settings(cache_dir=tmp_path, sparse_token_policy={"top_p": 0.7})
+    assert '"token_policy": {"top_p": 0.7}' in " ".join(command(sparse_spec(given), 1))
+
+    tenants = {"api_key": "a-long-secret", "caller_keys": {"shop": "another-secret"}}
+    crowded = load_settings(sparse_token_policy={"capacity": {"factor": 1.0}}, **tenants)
+    with pytest.raises(SetupError, match=r"sparse_token_policy: a capacity .*single_tenant: true"):
+        sparse_spec(crowded)
+    misspelt = load_settings(sparse_token_policy={"topp": 0.7})
+    with pytest.raises(SetupError, match=r"sparse_token_policy: .*topp"):
+        sparse_spec(misspelt)
