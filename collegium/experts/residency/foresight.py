@@ -1,19 +1,25 @@
 """Our policy: swap when waiting has cost as much as the swap would, and prefetch into free room.
 
-An engine that goes has to come back: whoever is forecast to ask for it meanwhile waits. That harm
-is `demand · away² / 2` (arrivals at a steady rate, each waiting for the rest of the time), where
-`away` is what loading the newcomer, answering its queue and loading the old one again takes. A swap
-is made when the time already waited for the newcomer has grown to a share of the harm, as in ski
-rental. This is the hysteresis: a hot engine is pushed out only by a queue that is worth it, and two
-engines never take turns faster than their loads pay for.
+What a swap costs is the waiting that it brings, in seconds of all requests together:
 
-Of 0.1, 0.25, 0.5, 1 and 2 the share 0.25 had the lowest 95th percentiles on Azure's code trace
-(`docs/guides/many-experts-on-one-device.md`). Serving whoever waited longest first, counting
-requests instead of their time, and bounding what one request counts for were no better there.
+- The engine that goes has to come back, and whoever is forecast to ask for it meanwhile waits:
+  `demand · away² / 2` (arrivals at a steady rate, each waiting for the rest of the time).
+- One that still answers has to finish first, and for so long nothing is loaded: all who wait, or
+  will ask meanwhile, for any absent engine wait so much longer. So a newcomer works off its queue
+  while the next one loads into the place of one that is idle, as with two buffers.
+
+A swap is made when those who wait for the newcomer have waited as long, as in ski rental. This is
+the hysteresis: a hot engine is pushed out only by a queue that is worth it, and nothing takes turns
+faster than its loads pay for.
+
+How long an engine takes to finish is counted as one load. On Azure's code trace half of that, twice
+it, and estimates from the answers under way did alike, to a few percent of the 95th percentile;
+not counting it was up to a third worse (`docs/decisions/0013-a-swap-costs-the-idle-loader-too.md`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from collegium.experts.residency.lru import to_fit
@@ -24,37 +30,23 @@ from collegium.experts.residency.view import Change, EngineView, View
 class Foresight:
     """`patience_s` bounds how long anybody waits for a load; deadlines count before that."""
 
-    worth: float = 0.25
-    """Swap when the waited time is so many times the harm."""
     patience_s: float = 600.0
-    lead: float = 2.0
-    """Prefetch without a queue only for a demand so many times that of the evicted."""
 
     def decide(self, view: View) -> Change | None:
-        """The most urgent swap, else the one that pays most, else a prefetch."""
-        options = [o for e in view.in_phase("absent") if (o := self._option(view, e)) is not None]
+        """The most urgent swap, else the one that pays most, else a prefetch into free room."""
+        absent = view.in_phase("absent")
+        options = [o for e in absent if (o := _option(view, e, absent)) is not None]
         wanted = [o for o in options if o.load.waiting]
         urgent = [o for o in wanted if self._late(view, o.load)]
         if urgent:
             return min(urgent, key=lambda o: (o.load.oldest or 0.0, o.load.name)).change
-        paying = [o for o in wanted if o.load.waited_s >= self.worth * o.harm]
+        paying = [o for o in wanted if o.gain >= 0]
         if paying:
-            return max(paying, key=lambda o: (o.load.waited_s - o.harm, o.load.name)).change
+            return max(paying, key=lambda o: (o.gain, o.load.name)).change
         if wanted:  # what waits comes before what may come
             return None
-        return self._prefetch(options)
-
-    def _option(self, view: View, load: EngineView) -> _Option | None:
-        def harm(engine: EngineView) -> float:
-            away = load.cost.load_s + engine.cost.unload_s + engine.cost.load_s
-            return (engine.waiting + engine.demand * away / 2) * away
-
-        order = sorted(view.in_phase("resident"), key=lambda e: (harm(e), e.last_used, e.name))
-        evict = to_fit(view, load, order)
-        if evict is None:
-            return None
-        gone = [view.engines[name] for name in evict]
-        return _Option(load, evict, sum(map(harm, gone)), sum(e.demand for e in gone))
+        likely = [o for o in options if o.load.demand > 0 and not o.evict]
+        return max(likely, key=lambda o: (o.load.demand, o.load.name)).change if likely else None
 
     def _late(self, view: View, load: EngineView) -> bool:
         """Whether somebody's patience or deadline ends if the load does not begin now."""
@@ -63,26 +55,32 @@ class Foresight:
         deadlines = [t for t in (due, load.deadline) if t is not None]
         return any(ready >= t for t in deadlines)
 
-    def _prefetch(self, options: list[_Option]) -> Change | None:
-        """Into free room whatever is forecast; into taken room what is asked for far more."""
-        better = [
-            o
-            for o in options
-            if o.load.demand > 0 and (not o.evict or o.load.demand > self.lead * o.lost)
-        ]
-        if not better:
-            return None
-        return max(better, key=lambda o: (o.load.demand - o.lost, o.load.name)).change
-
 
 @dataclass(frozen=True)
 class _Option:
     load: EngineView
     evict: tuple[str, ...]
-    harm: float
-    lost: float
-    """Demand of the evicted, requests a second."""
+    gain: float
+    """Seconds that were waited for it, less those that the swap makes others wait."""
 
     @property
     def change(self) -> Change:
         return Change(self.load.name, self.evict)
+
+
+def _option(view: View, load: EngineView, absent: Sequence[EngineView]) -> _Option | None:
+    """What loading an engine would evict and gain; None when nothing makes room for it."""
+    harms = {e.name: _harm(load, e, absent) for e in view.in_phase("resident")}
+    order = sorted(view.in_phase("resident"), key=lambda e: (harms[e.name], e.last_used, e.name))
+    evict = to_fit(view, load, order)
+    if evict is None:
+        return None
+    return _Option(load, evict, load.waited_s - sum(harms[name] for name in evict))
+
+
+def _harm(load: EngineView, gone: EngineView, absent: Sequence[EngineView]) -> float:
+    """Seconds that others wait, all together, if one engine goes for another."""
+    finish = gone.cost.load_s if gone.running else 0.0
+    away = finish + gone.cost.unload_s + load.cost.load_s + gone.cost.load_s
+    own = (gone.waiting + gone.demand * away / 2) * away
+    return own + finish * sum(e.waiting + e.demand * away for e in absent)

@@ -104,6 +104,28 @@ def test_a_queue_that_is_worth_it_gets_its_engine() -> None:
     assert 100 < at < 560
 
 
+def test_an_idle_engine_goes_before_one_that_still_answers() -> None:
+    """Nothing would be loaded until it has finished; a much hotter engine stays nevertheless."""
+    gone = {}
+    for hot in (3, 300):
+        s = scheduler(Foresight())
+        bring(s, "a", 0.0)
+        for number in range(hot):
+            s.arrived(Request(number, "a", 1.0))
+            s.step(1.0)
+            s.finished("a", 1.0)
+        bring(s, "b", 1.0)
+        s.arrived(Request(400, "b", 2.0))
+        assert ("start", "b") in done(s.step(2.0))
+        for number in range(20):
+            s.arrived(Request(500 + number, "c", 2.0))
+        now = 3.0
+        while s.phase("a") == s.phase("b") == "resident":
+            s.step(now := now + 1.0)
+        gone[hot] = [name for name in "ab" if s.phase(name) != "resident"]
+    assert gone == {3: ["a"], 300: ["b"]}
+
+
 def test_nobody_waits_longer_than_patience_for_a_load_to_begin() -> None:
     """Not even behind the hottest engine; a nearer deadline counts before patience."""
     for deadline, latest in ((None, 600.0), (300.0, 300.0)):
