@@ -43,7 +43,7 @@ section {
 .tile .what { color: var(--ink); font-weight: 600; font-size: .95rem; }
 .scroll { overflow-x: auto; }
 table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .42rem .7rem; text-align: start; border-block-end: 1px solid var(--line); }
+th, td { padding: .42rem .5rem; text-align: start; border-block-end: 1px solid var(--line); }
 thead th { color: var(--muted); font-weight: 500; font-size: .85rem; white-space: nowrap; }
 tbody tr:last-child > * { border-block-end: 0; }
 tbody th { font-weight: 500; min-width: 9rem; }

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from html import escape
 
+import numpy as np
+
 from collegium.evals.bootstrap import Interval
+from collegium.evals.panels.hull import hull_at
 from collegium.evals.panels.live import LiveRow, LiveStudy
 from collegium.evals.report_parts import figure, html_table, line, section
-from collegium.evals.svg import ACCENT, INK, MUTED, PLAIN, drawing, inline_svg, panels
+from collegium.evals.svg import ACCENT, INK, MUTED, PLAIN, drawing, inline_svg, log_scale, panels
 
 COLOURS = {
     "best": (MUTED, "samples of the best single expert"),
@@ -15,7 +18,8 @@ COLOURS = {
     "panel": (INK, "a fixed panel"),
     "auto": (ACCENT, "auto"),
 }
-HEAD = ["way", "right", "tokens", "over single", "over best expert", "over samples", "failed"]
+STEPS = 200  # straight lines are curves on a logarithmic axis
+HEAD = ["way", "right, %", "tokens", "over single", "over best expert", "over samples", "failed"]
 
 
 def panel_table(study: LiveStudy) -> list[list[str]]:
@@ -27,7 +31,7 @@ def _cells(row: LiveRow) -> list[str]:
     found = row.accuracy
     return [
         row.name,
-        f"{found.estimate:.1%} [{found.low:.1%}, {found.high:.1%}]",
+        f"{100 * found.estimate:.1f} [{100 * found.low:.1f}, {100 * found.high:.1f}]",
         f"{row.tokens:.0f}",
         _points(row.over_single),
         _points(row.over_best),
@@ -71,23 +75,28 @@ def panel_section(study: LiveStudy) -> str:
 
 
 def curve(study: LiveStudy) -> str:
-    """Draw accuracy over tokens, one mark a way."""
+    """Draw accuracy over tokens, one mark a way, and the hull of what needs no panel."""
     with drawing("live-panels"):
         plot, (axis,) = panels(1, 1, height=4.4)
         for kind, (colour, label) in COLOURS.items():
             rows = sorted(
                 (row for row in study.rows if _belongs(row, kind, study)), key=lambda r: r.tokens
             )
-            axis.plot([r.tokens for r in rows], [r.accuracy.estimate for r in rows], "",
-                      marker="o", markersize=4, color=colour, label=label)  # fmt: skip
+            x = np.array([r.tokens for r in rows])
+            y = np.array([r.accuracy.estimate for r in rows])
+            axis.scatter(x, y, s=24, color=colour, label=label, zorder=3)
+            if kind in ("best", "routed") and rows:
+                steps = np.geomspace(x[0], x[-1], STEPS)
+                mixed = hull_at(np.tile(y, (STEPS, 1)), np.tile(x, (STEPS, 1)), steps)
+                axis.plot(steps, mixed, color=colour, linewidth=1.4)
             for row in rows if kind in ("panel", "auto") else ():
                 at = (row.tokens, row.accuracy.estimate)
                 axis.annotate(row.name, at, (4, 3), textcoords="offset points", size=8, color=MUTED)
-        axis.set_xscale("log")
+        log_scale(axis)
         axis.set_xlabel("tokens a query, of all calls")
         axis.set_ylabel("right")
         axis.grid()
-        axis.legend(frameon=False, loc="lower right", labelcolor=INK)
+        axis.legend(frameon=False, loc="best", labelcolor=INK)
         words = "Accuracy over tokens of panels, auto and samples of one expert"
         return inline_svg(plot, "live-panels", words)
 

@@ -10,7 +10,7 @@ from collegium.evals.bootstrap import Interval
 from collegium.evals.panels.study import Fitted, Point, Study, auto_name
 from collegium.evals.provenance import Provenance
 from collegium.evals.report_parts import document, figure, html_table, line, section
-from collegium.evals.svg import ACCENT, INK, MUTED, PLAIN, drawing, inline_svg, panels
+from collegium.evals.svg import ACCENT, INK, MUTED, PLAIN, drawing, inline_svg, log_scale, panels
 
 COLOURS = {"expert": MUTED, "routing": PLAIN, "panel": INK, "auto": ACCENT}
 WORDS = {
@@ -95,7 +95,7 @@ def curve(study: Study) -> str:
             joined = "-" if kind in ("routing", "auto") else ""
             axis.plot([c for c, _ in found], [a for _, a in found], joined, marker="o",
                       markersize=4, color=colour, linewidth=1.4, label=WORDS[kind])  # fmt: skip
-        axis.set_xscale("log")
+        log_scale(axis)
         axis.set_xlabel("dollars a query")
         axis.set_ylabel("right")
         axis.grid()

@@ -11,7 +11,17 @@ from collegium.evals.routing import baselines as base
 from collegium.evals.routing.curves import hull
 from collegium.evals.routing.routing_report import Contender, SetReport
 from collegium.evals.routing.text import LABELS
-from collegium.evals.svg import ACCENT, INK, LINE, MUTED, PLAIN, drawing, inline_svg, panels
+from collegium.evals.svg import (
+    ACCENT,
+    INK,
+    LINE,
+    MUTED,
+    PLAIN,
+    drawing,
+    inline_svg,
+    log_scale,
+    panels,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,7 +42,7 @@ def cost_quality(found: SetReport, router: Contender, name: str) -> str:
     with drawing(name):
         figure, (axis,) = panels(1, 1, height=4.6)
         if dollars.min() > 0 and dollars.max() > WIDE_RANGE * dollars.min():
-            _logarithmic(axis)
+            log_scale(axis)
         axis.scatter(dollars, single, s=22, color=MUTED, alpha=0.75, label="single models")
         _model_names(axis, dollars, single, list(found.models))
         x, y = _dense_hull(dollars, single)
@@ -48,16 +58,6 @@ def cost_quality(found: SetReport, router: Contender, name: str) -> str:
         axis.grid()
         axis.legend(frameon=False, loc="lower right", labelcolor=INK)
         return inline_svg(figure, name, "Accuracy against cost of routers and single models")
-
-
-def _logarithmic(axis: "Axes") -> None:
-    """Scale the costs by factors, with plain numbers: our figures set no formulas."""
-    from matplotlib.ticker import LogLocator, NullFormatter
-
-    axis.set_xscale("log")
-    axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axis.xaxis.set_major_formatter(lambda dollars, _: f"{dollars:g}")
-    axis.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _curve(axis: "Axes", row: Contender, colour: str, label: str | None, *, width: float) -> None:

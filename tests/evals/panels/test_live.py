@@ -84,6 +84,7 @@ def test_the_report_names_every_way(judged: LiveStudy) -> None:
     page = panel_section(judged)
     assert "<svg" in page
     assert "surest of 2 samples" in page
+    assert "mathdefault" not in page  # the axis's numbers are no formulas
 
 
 def test_profiles_tell_gain_and_multiple_by_range() -> None:

@@ -16,7 +16,7 @@ from collegium.evals.panels.study import (
     fitted_cascade,
     study,
 )
-from collegium.evals.panels.study_report import table, to_dict, verdict
+from collegium.evals.panels.study_report import html_page, table, to_dict, verdict
 from collegium.evals.provenance import provenance
 from collegium.evals.recorded import Recorded
 from collegium.router.panels.profiles import Profiles
@@ -133,6 +133,9 @@ def test_the_report_says_what_was_found(judged: Study) -> None:
     assert len(table(judged)) == len(judged.points) + 1
     assert to_dict(judged, made)["test"] == 120
     assert "fixed panels" in verdict(judged)
+    page = html_page(judged, made)
+    assert "<svg" in page
+    assert "mathdefault" not in page  # the axis's numbers are no formulas
 
 
 def test_sets_without_text_are_refused(tmp_path: object) -> None:
