@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-import random
-import subprocess
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,9 @@ import openai
 import pytest
 
 from tests.running_service import RunningService, running_service
+from tests.service.bulk import CHAT, counted, ended, line, register, results, sdk_of, submitted
 
 pytestmark = pytest.mark.slow
-CHAT: Any = "/v1/chat/completions"
-ENDED = ("completed", "failed", "expired", "cancelled")
 
 
 @pytest.fixture(scope="module")
@@ -33,53 +31,10 @@ def bulk_service(
         yield service
 
 
-def register(service: RunningService, echo_url: str) -> None:
-    for name, price in (("cheap", 1.0), ("dear", 100.0)):
-        new = {"name": name, "kind": "openai", "base_url": echo_url, "output_price": price}
-        answer = httpx.post(f"{service.url}/v1/experts", json=new, timeout=60)
-        assert answer.status_code == 201, answer.text
-
-
 @pytest.fixture
 def sdk(bulk_service: RunningService) -> Iterator[openai.OpenAI]:
     with sdk_of(bulk_service) as client:
         yield client
-
-
-def sdk_of(service: RunningService) -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"{service.url}/v1", api_key="none", max_retries=0)
-
-
-def line(custom_id: str, text: str = "hello", model: str = "cheap", **body: Any) -> str:
-    messages = [{"role": "user", "content": text}]
-    request = {"model": model, "messages": messages, **body}
-    return json.dumps({"custom_id": custom_id, "method": "POST", "url": CHAT, "body": request})
-
-
-def submitted(sdk: openai.OpenAI, lines: list[str], **more: Any) -> Any:
-    data = "\n".join(lines).encode()
-    source = sdk.files.create(file=("in.jsonl", io.BytesIO(data)), purpose="batch")
-    window: Any = more.pop("completion_window", "24h")
-    return sdk.batches.create(
-        input_file_id=source.id, endpoint=CHAT, completion_window=window, **more
-    )
-
-
-def ended(sdk: openai.OpenAI, batch: Any, timeout_s: float = 60) -> Any:
-    deadline = time.monotonic() + timeout_s
-    while (batch := sdk.batches.retrieve(batch.id)).status not in ENDED:
-        assert time.monotonic() < deadline, batch
-        time.sleep(0.1)
-    return batch
-
-
-def counted(sdk: openai.OpenAI, batch: Any) -> Any:
-    return sdk.batches.retrieve(batch.id).request_counts
-
-
-def results(sdk: openai.OpenAI, file_id: str | None) -> list[dict[str, Any]]:
-    assert file_id is not None
-    return [json.loads(text) for text in sdk.files.content(file_id).text.splitlines()]
 
 
 def test_a_job_answers_every_line_once(sdk: openai.OpenAI) -> None:
@@ -318,88 +273,27 @@ def test_jobs_are_listed_newest_first(sdk: openai.OpenAI) -> None:
     assert [b.id for b in sdk.batches.list(limit=2)][:3] == made[::-1]
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_kill_9_loses_and_repeats_no_finished_line(
-    tmp_path: Path, echo_url: str, seed: int
-) -> None:
-    """Killed at random moments until it is done: every line exactly once, by its number and id."""
-    rng = random.Random(seed)
-    lines = [line(f"row-{n}", f"text {n}") for n in range(400)]
-    lines[7] = "{nonsense"
-    batch: Any = None
-    for kills_left in (2, 1, 0):
-        with (
-            running_service(tmp_path, COLLEGIUM_EMBEDDED="false") as service,
-            sdk_of(service) as sdk,
-        ):
-            if batch is None:
-                register(service, echo_url)
-                batch = submitted(sdk, lines)
-            if kills_left:
-                until_answered(sdk, batch, rng.randint(0, 100))
-                time.sleep(rng.uniform(0, 0.3))
-                service.process.kill()
-                service.process.wait()
-            else:
-                batch = ended(sdk, batch, 120)
-                found = results(sdk, batch.output_file_id)
-                errors = results(sdk, batch.error_file_id)
-    assert batch.status == "completed"
-    assert sorted(r["custom_id"] for r in found) == sorted(f"row-{n}" for n in range(400) if n != 7)
-    assert len({r["id"] for r in found}) == 399
-    assert [r["error"]["code"] for r in errors] == ["invalid_json_line"]
-    for record in found:
-        said = record["response"]["body"]["choices"][0]["message"]["content"]
-        assert said == f"Echo: text {record['custom_id'].removeprefix('row-')}"
-
-
-def until_answered(sdk: openai.OpenAI, batch: Any, more: int) -> None:
-    """Return when so many more lines are answered than when this began."""
-    goal = min(counted(sdk, batch).completed + more, 390)
-    deadline = time.monotonic() + 120
-    while counted(sdk, batch).completed < goal:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
-def test_a_job_goes_on_when_its_engine_is_killed(crashable_service: RunningService) -> None:
-    """On the real engine: killed in the middle of a batch, every line is answered once."""
-    lines = [line(f"row-{n}", f"Say the number {n}.", "smollm2", max_tokens=24) for n in range(60)]
-    with sdk_of(crashable_service) as sdk:
-        batch = submitted(sdk, lines)
-        until_answered(sdk, batch, 1)
-        crashable_service.kill_engine()
-        batch = ended(sdk, batch, 400)
-        assert (batch.status, batch.request_counts.completed) == ("completed", 60)
-        found = results(sdk, batch.output_file_id)
-    assert len({r["custom_id"] for r in found}) == len(found) == 60
-    assert {r["response"]["body"]["model"] for r in found} == {"smollm2"}
-
-
-def command(service: RunningService, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return service.cli("batch", *arguments)
-
-
 def test_the_command_submits_waits_and_fetches(
     bulk_service: RunningService, tmp_path: Path
 ) -> None:
     """`collegium batch` from the input file to the results file."""
+    command = partial(bulk_service.cli, "batch")
     source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
     source.write_text("\n".join(line(f"{n}") for n in range(30)))
-    done = command(bulk_service, "submit", str(source), "--wait", "--json")
+    done = command("submit", str(source), "--wait", "--json")
     assert done.returncode == 0, done.stderr
     batch = json.loads(done.stdout)
     assert batch["status"] == "completed"
     assert "30/30" in done.stderr
-    shown = json.loads(command(bulk_service, "status", batch["id"], "--json").stdout)
+    shown = json.loads(command("status", batch["id"], "--json").stdout)
     assert shown["request_counts"]["completed"] == 30
-    assert batch["id"] in command(bulk_service, "status").stdout
-    fetched = command(bulk_service, "results", batch["id"], "--out", str(target))
+    assert batch["id"] in command("status").stdout
+    fetched = command("results", batch["id"], "--out", str(target))
     assert fetched.returncode == 0, fetched.stderr
     assert len(target.read_text().splitlines()) == 30
-    printed = command(bulk_service, "results", batch["id"])
+    printed = command("results", batch["id"])
     assert len(printed.stdout.splitlines()) == 30
-    again = command(bulk_service, "cancel", batch["id"])
+    again = command("cancel", batch["id"])
     assert (again.returncode, "already" in again.stderr) == (1, True)
-    missing = command(bulk_service, "status", "batch_none")
+    missing = command("status", "batch_none")
     assert (missing.returncode, "no batch" in missing.stderr) == (1, True)

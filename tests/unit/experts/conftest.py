@@ -1,4 +1,4 @@
-"""A real HTTP server, and a registry in a file, for the tests of experts."""
+"""A real HTTP server, a registry in a file and an empty pool, for the tests of experts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from collegium.errors import ProbeFailed
+from collegium.experts.enrol import Enrolment
+from collegium.experts.pool import Pool
 from collegium.registry.database import Database
+from collegium.registry.expert import Expert
 from collegium.registry.experts import ExpertRegistry
 from tests.unit.experts.api_server import ApiServer, api_server
 
@@ -26,3 +30,26 @@ async def registry(tmp_path: Path) -> AsyncIterator[ExpertRegistry]:
     await database.migrate()
     yield ExpertRegistry(database)
     await database.close()
+
+
+@pytest.fixture
+async def pool() -> AsyncIterator[Pool]:
+    """A pool that runs no engine."""
+    pool = Pool({}, timeout_s=10.0)
+    yield pool
+    await pool.aclose()
+
+
+@pytest.fixture
+def enrolment(registry: ExpertRegistry, pool: Pool) -> Enrolment:
+    """Enrols into an empty registry."""
+    return Enrolment(registry, pool)
+
+
+async def refused(enrolment: Enrolment, registry: ExpertRegistry, expert: Expert) -> str:
+    """Enrol what has to be refused; return why it was. The registry must not change."""
+    before, revision = await registry.list(), await registry.revision()
+    with pytest.raises(ProbeFailed) as info:
+        await enrolment.add(expert)
+    assert (await registry.list(), await registry.revision()) == (before, revision)
+    return str(info.value)

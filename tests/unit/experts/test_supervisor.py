@@ -145,38 +145,6 @@ async def test_draining_lets_requests_end(tmp_path: Path) -> None:
         await engine.ready(2)
 
 
-async def test_a_log_that_can_not_be_written_costs_the_log_alone(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A file lies where its folder should be."""
-    (tmp_path / "logs").write_text("in the way")
-    async with stub_engine(tmp_path) as engine:
-        await engine.ready()
-    assert "an engine goes on without its log" in caplog.text
-
-
-async def test_a_full_disk_costs_the_log_alone(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Every write of the engine's output fails; the engine never learns of it."""
-    (tmp_path / "logs").mkdir()
-    (tmp_path / "logs" / "stub.log").symlink_to("/dev/full")
-    async with stub_engine(tmp_path) as engine:
-        await engine.ready()
-    assert "No space left on device" in caplog.text
-
-
-async def test_a_large_log_is_begun_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The old one is kept beside it."""
-    monkeypatch.setattr("collegium.experts.engine_log.MOST_LOG_BYTES", 100)
-    (tmp_path / "logs").mkdir()
-    (tmp_path / "logs" / "stub.log").write_text("x" * 200)
-    async with stub_engine(tmp_path) as engine:
-        await engine.ready()
-    assert (tmp_path / "logs" / "stub.1.log").read_text() == "x" * 200
-    assert (tmp_path / "logs" / "stub.log").stat().st_size < 100
-
-
 async def test_to_stop_is_to_end_everything_it_started(tmp_path: Path) -> None:
     """The whole process group, workers included."""
     async with stub_engine(tmp_path, "family") as engine:
@@ -266,15 +234,6 @@ async def test_callers_of_a_failed_engine_wait_for_its_next_start(tmp_path: Path
     async with stub_engine(tmp_path, "crash", patience=slow) as engine:
         await until(lambda: engine.having("failed"))
         assert 500 < engine.supervisor.retry_after_s() <= 540
-
-
-async def test_last_words_are_of_the_last_process(tmp_path: Path) -> None:
-    """An error of an earlier run, still in the log, explains nothing."""
-    (tmp_path / "logs").mkdir()
-    (tmp_path / "logs" / "stub.log").write_text("ValueError: of yesterday\n")
-    async with stub_engine(tmp_path, "never", start_timeout_s=0.5) as engine:
-        await until(lambda: engine.having("failed"))
-        assert "yesterday" not in engine.having("failed")[0].detail
 
 
 async def test_an_engine_that_can_not_be_run_is_failed(tmp_path: Path) -> None:

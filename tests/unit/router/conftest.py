@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from collegium.router.artifact import FittedRouter
+from tests.unit.router.desk import Desk
 from tests.unit.router.synthetic import fitted_router
 
 # A busy machine is slow, which is no bug; examples are not kept in the working folder.
@@ -19,3 +20,9 @@ settings.load_profile("collegium")
 def fitted() -> FittedRouter:
     """A router that was fitted on the small world's outcomes."""
     return fitted_router()
+
+
+@pytest.fixture
+def desk(fitted: FittedRouter) -> Desk:
+    """A desk with the fitted router."""
+    return Desk(fitted)
