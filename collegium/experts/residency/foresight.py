@@ -12,9 +12,9 @@ A swap is made when those who wait for the newcomer have waited as long, as in s
 the hysteresis: a hot engine is pushed out only by a queue that is worth it, and nothing takes turns
 faster than its loads pay for.
 
-How long an engine takes to finish is counted as one load. On Azure's code trace half of that, twice
-it, and estimates from the answers under way did alike, to a few percent of the 95th percentile;
-not counting it was up to a third worse (`docs/decisions/0013-a-swap-costs-the-idle-loader-too.md`).
+How long an engine takes to finish is counted as one load. On Azure's code trace half of that and
+twice it did alike, estimates from the answers under way somewhat worse, and not counting it was up
+to a third worse at the 95th percentile (`docs/decisions/0013-a-swap-costs-the-idle-loader-too.md`).
 """
 
 from __future__ import annotations
