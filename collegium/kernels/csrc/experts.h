@@ -45,18 +45,6 @@ void quantise(const uint16_t* from, int64_t n, int64_t padded, int64_t block, in
   }
 }
 
-template <class Dot>
-Operands<Dot> operands(const Rows& rows, const int32_t* index, int64_t first, int count) {
-  Operands<Dot> a;
-  a.count = count;
-  for (int r = 0; r < count; ++r) {
-    const int64_t row = index ? index[first + r] : first + r;
-    a.rows[r] = static_cast<const typename Dot::Element*>(rows.data) + row * rows.stride;
-    a.sums[r] = rows.sums + row * rows.blocks;
-  }
-  return a;
-}
-
 inline F32 finished(const float* sums, float row_scale, const float* bias) {
   F32 v = mul(load(sums), set(row_scale));
   return bias ? add(v, load(bias)) : v;
@@ -92,7 +80,7 @@ void up_of(const Problem& p, Run run) {
   const Group& g = p.groups[run.group];
   for (int64_t first = 0; first < g.count; first += kRowBlock) {
     const int count = int(std::min<int64_t>(kRowBlock, g.count - first));
-    const auto a = operands<typename F::Dot>(p.x, p.token, g.first + first, count);
+    const Operands<typename F::Dot> a(p.up, p.x, p.token, g.first + first, count);
     for (int64_t panel = run.first; panel < run.last; ++panel) {
       multiply<F>(p.up, g.expert, panel, a, sums);
       const float* bias = p.up.bias ? p.up.bias + (g.expert * p.up.n_panels + panel) * kPanel : nullptr;
@@ -154,7 +142,7 @@ void down_of(const Problem& p, int64_t first, int64_t last) {
     const Group& g = p.groups[i];
     for (int64_t start = 0; start < g.count; start += kRowBlock) {
       const int count = int(std::min<int64_t>(kRowBlock, g.count - start));
-      const auto a = operands<typename F::Dot>(p.h, nullptr, g.first + start, count);
+      const Operands<typename F::Dot> a(p.down, p.h, nullptr, g.first + start, count);
       for (int64_t panel = first; panel < last; ++panel) {
         multiply<F>(p.down, g.expert, panel, a, sums);
         const float* bias = p.down.bias ? p.down.bias + (g.expert * p.down.n_panels + panel) * kPanel : nullptr;

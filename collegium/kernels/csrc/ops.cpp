@@ -5,6 +5,11 @@
 #include <torch/headeronly/core/ScalarType.h>
 #include <torch/headeronly/util/Exception.h>
 #include <optional>
+#if defined(__x86_64__) && defined(__linux__)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 #include "forward.h"
 
 using torch::headeronly::ScalarType;
@@ -13,7 +18,20 @@ using Maybe = std::optional<Tensor>;
 
 namespace {
 
-enum Isa { portable, avx2, avx512, avx512bf16 };  // as in collegium/kernels/moe/isa.py
+enum Isa { portable, avx2, avx512, avx512bf16, amx };  // as in collegium/kernels/moe/isa.py
+
+// Whether the processor has AMX for bfloat16 and bytes and Linux lends this process its tiles.
+bool has_amx() {
+#if defined(__x86_64__) && defined(__linux__)
+  unsigned a, b, c, d;
+  const unsigned wanted = 1u << 22 | 1u << 24 | 1u << 25;  // AMX-BF16, AMX-TILE, AMX-INT8
+  if (!moe::kernels_amx || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & wanted) != wanted) return false;
+  constexpr long request_permission = 0x1023, tile_data = 18;  // arch_prctl's; an older Linux refuses
+  return syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
+#else
+  return false;
+#endif
+}
 
 int64_t supported() {
   int64_t found = 1 << portable;
@@ -25,7 +43,7 @@ int64_t supported() {
   if (wide) found |= 1 << avx512;
   if (wide && __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni") &&
       __builtin_cpu_supports("avx512vbmi"))
-    found |= 1 << avx512bf16;
+    found |= 1 << avx512bf16 | (has_amx() ? 1 << amx : 0);
 #endif
   return found;
 }
@@ -36,6 +54,7 @@ const moe::Kernels& kernels_of(int64_t isa) {
 #if defined(__x86_64__)
   if (isa == avx2) return moe::kernels_avx2();
   if (isa == avx512) return moe::kernels_avx512();
+  if (isa == amx) return moe::kernels_amx();
   if (isa == avx512bf16) return moe::kernels_avx512bf16();
 #endif
   return moe::kernels_portable();

@@ -9,11 +9,46 @@ namespace {
 
 constexpr int64_t kLargestBlock = 1024;  // of a format that is decoded to bytes
 
+// Whether a dot product is taken on AMX tiles. So few rows of bytes as one tile of vectors holds are
+// not: integers come out the same either way.
+template <class Dot>
+bool in_tiles(int count) {
+#if defined(MOE_AMX)
+  using Element = typename Dot::Element;
+  return sizeof(Element) == 2 || (sizeof(Element) == 1 && count > kTileRows);
+#else
+  return false;
+#endif
+}
+
+// Up to kRowBlock rows, from `first` on of `index` or of the rows themselves.
 template <class Dot>
 struct Operands {
-  const typename Dot::Element* rows[kRowBlock];
+  using Element = typename Dot::Element;
+  const Element* rows[kRowBlock];
   const int32_t* sums[kRowBlock];
   int count;
+#if defined(MOE_AMX)
+  Gathered tiles;
+#endif
+
+  Operands(const Matrix& m, const Rows& from, const int32_t* index, int64_t first, int n)
+      : count(pointed(from, index, first, n))
+#if defined(MOE_AMX)
+        , tiles(reinterpret_cast<const uint8_t* const*>(rows), in_tiles<Dot>(n) ? n : 0, m.wide * sizeof(Element),
+                m.block * sizeof(Element))
+#endif
+  {}
+
+ private:
+  int pointed(const Rows& from, const int32_t* index, int64_t first, int n) {
+    for (int r = 0; r < n; ++r) {
+      const int64_t row = index ? index[first + r] : first + r;
+      rows[r] = static_cast<const Element*>(from.data) + row * from.stride;
+      sums[r] = from.sums + row * from.blocks;
+    }
+    return n;
+  }
 };
 
 template <class Dot, class Element, int R>
@@ -57,6 +92,13 @@ void multiply(const Matrix& m, int64_t expert, int64_t p, const Operands<typenam
       }
     }
     const uint8_t* b = F::decode(codes, exponents + k / 32 * kPanel, deep, decoded);
+#if defined(MOE_AMX)
+    if (in_tiles<Dot>(a.count)) {
+      apply_tiles<sizeof(Element) == 1>(a.tiles, a.count, b, deep * kPanel * int(sizeof(Element)), sums, scale,
+                                        block == 0, a.sums, block, F::zero);
+      continue;
+    }
+#endif
     for (int t = 0, row = 0; t < tiles; ++t) {
       const int rows = (a.count - row + tiles - t - 1) / (tiles - t);  // tiles of nearly equal height
       const Element* shifted[kTileRows];

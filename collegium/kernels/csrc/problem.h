@@ -84,6 +84,7 @@ const Kernels& kernels_portable();
 const Kernels& kernels_avx2();
 const Kernels& kernels_avx512();
 const Kernels& kernels_avx512bf16();
+const Kernels& kernels_amx() __attribute__((weak));  // null where the compiler knows no AMX
 #endif
 
 }  // namespace moe

@@ -7,6 +7,7 @@ compiler nothing breaks: the torch reference computes, slower (`isa.py`).
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import platform
 import shutil
@@ -15,6 +16,8 @@ import sys
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+log = logging.getLogger(__name__)
 
 SOURCES = Path(__file__).parents[1] / "csrc"
 COMMON = [
@@ -25,10 +28,13 @@ COMMON = [
 # Not -march: GCC 12 knows no znver4, and a name would promise more than the code needs.
 AVX2 = ["-mavx2", "-mfma", "-mf16c"]
 AVX512 = [*AVX2, "-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mprefer-vector-width=512"]
+AVX512_BF16 = [*AVX512, "-mavx512bf16", "-mavx512vnni", "-mavx512vbmi"]
+AMX = ["-mamx-tile", "-mamx-bf16", "-mamx-int8"]  # since GCC 11
 FLAGS = {
     "isa_avx2": AVX2,
     "isa_avx512": AVX512,
-    "isa_avx512bf16": [*AVX512, "-mavx512bf16", "-mavx512vnni", "-mavx512vbmi"],
+    "isa_avx512bf16": AVX512_BF16,
+    "isa_amx": [*AVX512_BF16, *AMX],
 }
 
 
@@ -57,10 +63,21 @@ def _compiler() -> str:
     return found
 
 
-def _sources() -> list[Path]:
-    """The translation units that this processor's family can run."""
+def _sources(compiler: str) -> list[Path]:
+    """The translation units that the compiler and this processor's family know."""
     x86 = platform.machine() in ("x86_64", "AMD64")
-    return [s for s in sorted(SOURCES.glob("*.cpp")) if x86 or s.stem not in FLAGS]
+    found = [s for s in sorted(SOURCES.glob("*.cpp")) if x86 or s.stem not in FLAGS]
+    if not x86 or _knows(compiler, AMX):
+        return found
+    log.warning("%s knows no AMX (GCC 11 does): the MoE kernels are built without it", compiler)
+    return [s for s in found if s.stem != "isa_amx"]
+
+
+def _knows(compiler: str, flags: list[str]) -> bool:
+    """Whether the compiler takes the flags; what else fails it will be told by the build."""
+    tried = [compiler, *flags, "-x", "c++", "-fsyntax-only", "-"]
+    words = subprocess.run(tried, input="", capture_output=True, text=True, check=False).stderr
+    return not any(flag in words for flag in flags)
 
 
 def _fingerprint() -> str:
@@ -82,7 +99,7 @@ def _compile(made: Path) -> None:
         made.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=made.parent) as name:
             folder = Path(name)
-            objects = {unit: str(folder / f"{unit.stem}.o") for unit in _sources()}
+            objects = {unit: str(folder / f"{unit.stem}.o") for unit in _sources(compiler)}
             _run(
                 [compiler, *COMMON, *FLAGS.get(unit.stem, []), *includes, "-c", unit, "-o", made_of]
                 for unit, made_of in objects.items()

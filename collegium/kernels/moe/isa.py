@@ -25,6 +25,7 @@ class Isa(StrEnum):
     AVX2 = "avx2"
     AVX512 = "avx512"
     AVX512_BF16 = "avx512bf16"  # with VNNI and VBMI: Zen 4, Sapphire Rapids and later
+    AMX = "amx"  # with BF16 and INT8, where Linux lends the process the tiles
 
     @property
     def number(self) -> int:
