@@ -14,10 +14,10 @@
 namespace moe {
 namespace {
 
-constexpr int kHigh = 16;                       // rows of a tile
-constexpr int64_t kLine = 64;                   // bytes of a row of a tile
-constexpr int64_t kDeep = 16 * 4 * kPanel;      // bytes of a panel that one step in K takes
-constexpr int64_t kApart = 4 * kPanel;          // bytes between rows of a panel's tile
+constexpr int kHigh = 16;                   // rows of a tile
+constexpr int64_t kLine = 64;               // bytes of a row of a tile
+constexpr int64_t kApart = 4 * kPanel;      // bytes between rows of a panel's tile
+constexpr int64_t kDeep = kHigh * kApart;   // bytes of a panel that one step in K takes
 
 // GCC's tile intrinsics don't tell that they read memory: what was written must be there before them.
 inline void written() { asm volatile("" ::: "memory"); }
@@ -27,7 +27,11 @@ class Tiles {
  public:
   explicit Tiles(int high) : there_(high > 0) {
     if (!there_) return;
-    struct alignas(64) { uint8_t palette = 1, start = 0, none[14] = {}; uint16_t bytes[16] = {}; uint8_t rows[16] = {}; } shape;
+    struct alignas(64) {
+      uint8_t palette = 1, start = 0, none[14] = {};
+      uint16_t bytes[16] = {};
+      uint8_t rows[16] = {};
+    } shape;
     for (int t = 0; t < 8; ++t) shape.bytes[t] = kLine, shape.rows[t] = uint8_t(t < 6 ? high : 16);
     written();
     _tile_loadconfig(&shape);
@@ -77,7 +81,7 @@ class Gathered {
         for (int64_t s = 0; s < steps; ++s, to += high_ * kLine) {
           const int64_t there = from ? std::min(kLine, wide - s * kLine) : 0;
           if (there < kLine) std::memset(to, 0, kLine);
-          std::memcpy(to, from + s * kLine, there);
+          if (there > 0) std::memcpy(to, from + s * kLine, there);
         }
       }
     }
@@ -104,10 +108,10 @@ struct Steps {
   const uint8_t* at(int64_t s) const { return s < whole ? codes + s * kDeep : rest; }
 };
 
-#define MOE_DOT(c, a, b)              \
-  do {                                \
+#define MOE_DOT(c, a, b)                          \
+  do {                                            \
     if constexpr (integer) _tile_dpbsud(c, a, b); \
-    else _tile_dpbf16ps(c, a, b);     \
+    else _tile_dpbf16ps(c, a, b);                 \
   } while (0)
 
 // One tile of rows with 64 columns; the sums go `to` (16, 64).

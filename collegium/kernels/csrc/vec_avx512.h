@@ -36,7 +36,9 @@ inline F32 with_sign(F32 a, F32 s) {
 }
 
 inline I32 iset(int32_t x) { return {_mm512_set1_epi32(x)}; }
-inline I32 minus(const int32_t* p, int32_t x) { return {_mm512_sub_epi32(_mm512_loadu_si512(p), _mm512_set1_epi32(x))}; }
+inline I32 minus(const int32_t* p, int32_t x) {
+  return {_mm512_sub_epi32(_mm512_loadu_si512(p), _mm512_set1_epi32(x))};
+}
 inline F32 to_float(I32 a) { return {_mm512_cvtepi32_ps(a.v)}; }
 inline I32 rounded(F32 a) { return {_mm512_cvtps_epi32(a.v)}; }
 inline F32 power_of_two(I32 n) {

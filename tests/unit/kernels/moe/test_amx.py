@@ -1,0 +1,76 @@
+"""The kernels on AMX tiles: there where they can be, left out in words where they can't."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from collegium.kernels.moe import build, fused_experts
+from collegium.kernels.moe.formats import Format
+from collegium.kernels.moe.isa import Isa, available
+from tests.unit.kernels.moe.layers import layer, noise, routed
+
+FLAGS = torch.cpu.get_capabilities()
+HAS_AMX = bool(FLAGS.get("amx_bf16") and FLAGS.get("amx_int8"))
+needs_amx = pytest.mark.skipif(not HAS_AMX, reason="NOT TESTED: this processor has no AMX")
+# A signal stack that can't hold the tiles makes Linux refuse them (its arch_prctl says ENOSPC).
+REFUSED = """
+import ctypes
+from collegium.kernels.moe.isa import available
+
+class Stack(ctypes.Structure):
+    _fields_ = [("at", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t)]
+
+memory = ctypes.create_string_buffer(8192)
+stack = Stack(ctypes.addressof(memory), 0, len(memory))
+assert ctypes.CDLL(None).sigaltstack(ctypes.byref(stack), None) == 0
+print(*available())
+"""
+
+
+@needs_amx
+def test_a_processor_with_amx_computes_on_it() -> None:
+    """By default, and so in every test that takes the available instruction sets in turn."""
+    assert available()[-1] is Isa.AMX
+
+
+@needs_amx
+@pytest.mark.parametrize("form", [Format.INT8, Format.INT4])
+@pytest.mark.parametrize("tokens", [3, 60])
+def test_integers_have_the_bits_of_the_vectors(form: Format, tokens: int) -> None:
+    """A few rows take vectors on AMX as well: their codes' sums are exact in any order."""
+    made = layer(form, experts=2, hidden=1184, inter=80)
+    x, (ids, weights) = noise(5, tokens, 1184).bfloat16(), routed(6, tokens, 2, 2)
+    found = fused_experts(x, made.packed, ids, weights, isa=Isa.AMX)
+    vectors = fused_experts(x, made.packed, ids, weights, isa=Isa.AVX512_BF16)
+    assert torch.equal(found, vectors)
+
+
+@needs_amx
+def test_where_linux_refuses_the_tiles_vectors_compute() -> None:
+    """In a process of its own: a permission once given stays."""
+    ended = subprocess.run([sys.executable, "-c", REFUSED], capture_output=True, text=True)
+    assert ended.stdout.split()[-1] == "avx512bf16", ended.stderr
+
+
+@pytest.mark.skipif(not build._knows("g++", ["-mavx2"]), reason="NOT TESTED: no x86 compiler")
+def test_an_old_compiler_builds_the_rest(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """One that knows no AMX, as GCC 10, and says so as GCC does."""
+    old = tmp_path / "g++"
+    old.write_text(
+        "#!/bin/sh\n"
+        'case "$*" in *-mamx*) echo "unrecognized option -mamx-tile" >&2; exit 1;; esac\n'
+        'exec g++ "$@"\n'
+    )
+    old.chmod(0o755)
+    with caplog.at_level(logging.WARNING):
+        units = [unit.stem for unit in build._sources(str(old))]
+    assert "isa_amx" not in units
+    assert "isa_avx512bf16" in units
+    assert "knows no AMX" in caplog.text
+    assert "isa_amx" in [unit.stem for unit in build._sources("g++")]
