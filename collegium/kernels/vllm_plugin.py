@@ -72,8 +72,8 @@ def _is_tested(part: str) -> bool:
 def _slower() -> str | None:
     """Why vLLM's own kernels are the better choice here; None where ours are.
 
-    256 tokens in bfloat16 take ours 8 times as long as vLLM's on AMX tiles, which ours don't use
-    (`collegium bench kernels`, one thread of a Xeon).
+    256 tokens in bfloat16 took our vectors 8 times as long as vLLM's on AMX tiles (`collegium bench
+    kernels`, one thread of a Xeon); ours on tiles have not been timed beside them.
     """
     import torch
 
