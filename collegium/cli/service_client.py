@@ -9,10 +9,10 @@ from typing import Any, BinaryIO
 import httpx
 
 from collegium.errors import CollegiumError, ProbeFailed
+from collegium.registry.connections import registry_digest
 from collegium.registry.database import Database
 from collegium.registry.experts import ExpertRegistry
 from collegium.settings import Settings
-from collegium.web.health import registry_digest
 
 WAIT_S = 180.0
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
 from collegium import __version__
+from collegium.registry.connections import registry_digest
 from collegium.web.dependencies import ServiceDep
 
 routes = APIRouter()
@@ -39,8 +38,3 @@ async def metrics(service: ServiceDep) -> Response:
     states = {name: engine.status.state for name, engine in service.engines.items()}
     service.metrics.engines({name: state == "ready" for name, state in states.items()})
     return Response(service.metrics.text(), media_type="text/plain; version=0.0.4")
-
-
-def registry_digest(where: str) -> str:
-    """Names a registry, given its address without a password, and tells neither."""
-    return hashlib.sha256(where.encode()).hexdigest()[:16]

@@ -219,13 +219,19 @@ def test_every_command_is_documented(name: str) -> None:
     assert [option for option in options if f"`{option}`" not in page] == []
 
 
-def test_help_imports_nothing_heavy() -> None:
-    """Help is for people who wait."""
-    code = (
-        "import sys; from collegium.cli import cli; cli.main(['--help'], standalone_mode=False); "
-        "sys.exit(' '.join({'torch', 'fastapi', 'sklearn', 'sqlalchemy', 'pydantic'} "
-        "& set(sys.modules)) or 0)"
-    )
+@pytest.mark.parametrize(
+    ("done", "heavy"),
+    [
+        (
+            "from collegium.cli import cli; cli.main(['--help'], standalone_mode=False)",
+            {"torch", "fastapi", "sklearn", "sqlalchemy", "pydantic"},
+        ),
+        ("import collegium.cli.service_client", {"torch", "fastapi", "sklearn", "scipy"}),
+    ],
+)
+def test_nothing_heavy_is_imported(done: str, heavy: set[str]) -> None:
+    """Help, and commands that only ask the service, are for people who wait."""
+    code = f"import sys; {done}; sys.exit(' '.join({heavy} & set(sys.modules)) or 0)"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert (ended.returncode, ended.stderr) == (0, "")
 
