@@ -155,6 +155,7 @@ async def test_only_the_answer_in_use_goes_into_the_history(chat: ChatPage) -> N
         "aria-pressed", "true"
     )
     text = (await second.locator(".prose").inner_text()).strip()
+    await chat.choose("labels")  # the generalist may answer for minutes
     sent = await sent_by(chat, "And the newest one?")
 
     assert [message["role"] for message in sent["messages"]] == ["user", "assistant", "user"]
