@@ -82,7 +82,7 @@ void up_of(const Problem& p, Run run) {
     const int count = int(std::min<int64_t>(kRowBlock, g.count - first));
     const Operands<typename F::Dot> a(p.up, p.x, p.token, g.first + first, count);
     for (int64_t panel = run.first; panel < run.last; ++panel) {
-      multiply<F>(p.up, g.expert, panel, a, sums);
+      multiply<F>(p.up, g.expert, panel, panel + 1 < run.last, a, sums);
       const float* bias = p.up.bias ? p.up.bias + (g.expert * p.up.n_panels + panel) * kPanel : nullptr;
       for (int r = 0; r < count; ++r) {
         const int64_t slot = g.first + first + r;
@@ -144,7 +144,7 @@ void down_of(const Problem& p, int64_t first, int64_t last) {
       const int count = int(std::min<int64_t>(kRowBlock, g.count - start));
       const Operands<typename F::Dot> a(p.down, p.h, nullptr, g.first + start, count);
       for (int64_t panel = first; panel < last; ++panel) {
-        multiply<F>(p.down, g.expert, panel, a, sums);
+        multiply<F>(p.down, g.expert, panel, panel + 1 < last, a, sums);
         const float* bias = p.down.bias ? p.down.bias + (g.expert * p.down.n_panels + panel) * kPanel : nullptr;
         for (int r = 0; r < count; ++r) {
           const int64_t slot = g.first + start + r;

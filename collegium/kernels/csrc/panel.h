@@ -68,8 +68,10 @@ constexpr TileRow<Element> kTiles[kTileRows] = {
     tile_row<Dot, Element, 4>, tile_row<Dot, Element, 5>, tile_row<Dot, Element, 6>};
 
 // `sums` (rows, 64) gets the rows' products with the panel; column scales are applied, row scales not.
+// `more`: the same rows take the next panel, too.
 template <class F>
-void multiply(const Matrix& m, int64_t expert, int64_t p, const Operands<typename F::Dot>& a, float* sums) {
+void multiply(const Matrix& m, int64_t expert, int64_t p, [[maybe_unused]] bool more,
+              const Operands<typename F::Dot>& a, float* sums) {
   using Dot = typename F::Dot;
   using Element = typename Dot::Element;
   alignas(64) uint8_t decoded[F::decodes ? kLargestBlock * kPanel : 64];
@@ -94,8 +96,9 @@ void multiply(const Matrix& m, int64_t expert, int64_t p, const Operands<typenam
     const uint8_t* b = F::decode(codes, exponents + k / 32 * kPanel, deep, decoded);
 #if defined(MOE_AMX)
     if (in_tiles<Dot>(a.count)) {
-      apply_tiles<sizeof(Element) == 1>(a.tiles, a.count, b, deep * kPanel * int(sizeof(Element)), sums, scale,
-                                        block == 0, a.sums, block, F::zero);
+      const bool follows = !F::decodes && (more || k + m.block < m.wide);
+      apply_tiles<sizeof(Element) == 1>(a.tiles, a.count, b, deep * kPanel * int(sizeof(Element)), follows, sums,
+                                        scale, block == 0, a.sums, block, F::zero);
       continue;
     }
 #endif
