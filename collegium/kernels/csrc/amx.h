@@ -204,20 +204,24 @@ void apply_tiles(const Gathered& a, int count, const uint8_t* codes, int64_t byt
   }
   const int64_t tile_bytes = a.high() * kLine;
   written();
+  const bool settled = !integer && !scale && first;  // nothing is left to do: tiles are as far apart as sums
   for (int t = 0; t < a.tiles(); t += 2) {
+    const int done = t * kHigh;
     const uint8_t* rows = a.tile(block, t, panel.all);
+    void* to = settled ? static_cast<void*>(sums + done * kPanel) : found;
     if (t + 1 < a.tiles()) {
       const uint8_t* next = a.tile(block, t + 1, panel.all);
       const uint8_t* ahead = follows && t == 0 ? codes + bytes : nullptr;
-      two_by_two<integer>(rows, next, tile_bytes, panel, 0, ahead, found);
-      two_by_two<integer>(rows, next, tile_bytes, panel, 2 * kLine, ahead ? ahead + bytes / 2 : nullptr, found);
+      two_by_two<integer>(rows, next, tile_bytes, panel, 0, ahead, to);
+      two_by_two<integer>(rows, next, tile_bytes, panel, 2 * kLine, ahead ? ahead + bytes / 2 : nullptr, to);
     } else {
-      one_by_four<integer>(rows, tile_bytes, panel, found);
+      one_by_four<integer>(rows, tile_bytes, panel, to);
     }
-    const int done = t * kHigh;
-    settle_rows<integer>(found, std::min(2 * kHigh, count - done), sums + done * kPanel, scale, first,
-                         row_sums + done, block, zero);
+    if (!settled)
+      settle_rows<integer>(found, std::min(2 * kHigh, count - done), sums + done * kPanel, scale, first,
+                           row_sums + done, block, zero);
   }
+  written();
 }
 
 }  // namespace
