@@ -72,8 +72,8 @@ def _is_tested(part: str) -> bool:
 def _slower() -> str | None:
     """Why vLLM's own kernels are the better choice here; None where ours are.
 
-    On AMX tiles vLLM's bfloat16 takes 0.77 and 0.98 (two runs) of our time for 256 tokens, though
-    ours is level for one and ahead in int8 (docs/guides/kernels.md has the table).
+    On AMX tiles the two are level in a large bfloat16 layer, and vLLM's takes 0.6 to 0.9 of our
+    time where rows are short, as in the pool's mixture (docs/guides/kernels.md has the table).
     """
     import torch
 
