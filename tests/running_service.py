@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -18,6 +20,7 @@ import psutil
 from tests.servers import free_port
 
 START_TIMEOUT_S = 400.0
+COUNT_TIMEOUT_S = 120.0
 ENGINE_MODULE = "vllm.entrypoints.openai.api_server"
 
 
@@ -77,6 +80,15 @@ class RunningService:
         return subprocess.run(
             command, env=self.environment, capture_output=True, text=True, timeout=300, check=False
         )
+
+    def counted_tokens(self, expert: str) -> Any:
+        """What `expert tokens` tells once the engine has counted some; it writes once a second."""
+        deadline = time.monotonic() + COUNT_TIMEOUT_S
+        while True:
+            counted = json.loads(self.cli("expert", "tokens", expert, "--json").stdout)
+            if counted["layers"] and counted["layers"][0]["tokens"]:
+                return counted
+            assert time.monotonic() < deadline, counted
 
 
 @contextmanager

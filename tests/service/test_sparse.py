@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 
@@ -58,12 +57,7 @@ def test_the_pool_is_ready_before_the_mixture(both: RunningService) -> None:
 
 def test_the_mixtures_token_routing_is_counted(both: RunningService) -> None:
     """By the expert's name, once it has answered; an expert that is not sparse counts nothing."""
-    deadline = time.monotonic() + 60  # the engine writes once a second
-    while True:
-        counted = json.loads(both.cli("expert", "tokens", "mixture", "--json").stdout)
-        if counted["layers"] and counted["layers"][0]["tokens"]:
-            break
-        assert time.monotonic() < deadline, counted
+    counted = both.counted_tokens("mixture")
     assert len(counted["layers"]) == 30
     assert all(sum(layer["counts"]) == 2 * layer["tokens"] for layer in counted["layers"])
     assert "counts nothing" in both.cli("expert", "tokens", "labels").stderr

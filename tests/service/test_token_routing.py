@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -71,12 +70,7 @@ def test_a_policy_is_declared_judged_and_counted(several: RunningService, model:
     assert added.returncode == 0, added.stderr
     probe = json.loads(added.stdout)["probe"]
     assert probe["answered"]
-    deadline = time.monotonic() + 120  # the engine writes once a second
-    while True:
-        counted = json.loads(several.cli("expert", "tokens", "mine", "--json").stdout)
-        if counted["layers"] and counted["layers"][0]["tokens"]:
-            break
-        assert time.monotonic() < deadline, counted
+    counted = several.counted_tokens("mine")
     assert counted["token_policy"] == {"top_p": 0.5, "statistics": True}
     assert [layer["layer"] for layer in counted["layers"]] == [0, 1]
     for layer in counted["layers"]:

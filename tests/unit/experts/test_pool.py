@@ -24,14 +24,6 @@ BASE = Expert("base", "engine", "base", engine="stub")
 
 
 @pytest.fixture
-async def pool() -> AsyncIterator[Pool]:
-    """A pool that runs no engine."""
-    pool = Pool({}, timeout_s=10.0)
-    yield pool
-    await pool.aclose()
-
-
-@pytest.fixture
 async def engine(tmp_path: Path) -> AsyncIterator[StubEngine]:
     """A stub engine that is ready."""
     (tmp_path / "engine").mkdir()
