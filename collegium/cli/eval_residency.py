@@ -84,9 +84,22 @@ def _show(report: ResidencyReport) -> None:
     from collegium.evals.residency_page import HEAD, cells
 
     print_table(tuple(map(str.upper, HEAD)), [cells(report, o.policy) for o in report.outcomes])
+    click.echo()
+    _show_forecasts(report)
     click.echo(f"\nNo policy has a 95th percentile below {report.bound_p95_s:.0f} s here.\n")
     rows = [
         (what, f"{limit:.2f}", f"{found:.2f}", "yes" if found <= limit else "NO")
         for what, limit, found in report.goals()
     ]
     print_table(("GOAL", "AT MOST", "FOUND", "MET"), rows)
+
+
+def _show_forecasts(report: ResidencyReport) -> None:
+    """How well the waits for engines that were not loaded were forecast."""
+    told = [(o.policy, f) for o in report.outcomes if (f := o.foretold) is not None]
+    rows = []
+    for policy, f in told:
+        seconds = (f.median_wait_s, f.median_error_s, f.mean_error_s, f.bias_s)
+        rows.append((policy, str(f.requests), *(f"{s:.1f}" for s in seconds), f"{f.kept:.0%}"))
+    head = ("FORECAST OF", "WAITED", "MEDIAN WAIT", "MEDIAN ERROR", "MEAN ERROR", "BIAS", "KEPT")
+    print_table(head, rows)

@@ -21,7 +21,7 @@ from collegium.evals.data import load_set
 from collegium.evals.load import trace as traces
 from collegium.evals.provenance import Provenance, provenance
 from collegium.evals.residency_bound import least_wait_s
-from collegium.evals.residency_world import Arrival, Pace, Run, simulate
+from collegium.evals.residency_world import LOOK_S, Arrival, Pace, Run, simulate
 from collegium.experts.residency.foresight import Foresight
 from collegium.experts.residency.lru import Lru
 from collegium.experts.residency.view import EngineCost, Policy
@@ -43,6 +43,37 @@ class Device:
 
 
 @dataclass(frozen=True)
+class Foretold:
+    """How well the waits were forecast of those requests whose engine was not loaded, seconds."""
+
+    requests: int
+    median_wait_s: float
+    median_error_s: float
+    mean_error_s: float
+    bias_s: float
+    """The mean forecast less the mean wait."""
+    kept: float
+    """The share that waited no longer than forecast."""
+
+    @classmethod
+    def of(cls, run: Run) -> Foretold | None:
+        """None where no request found its engine absent."""
+        forecasts, waits = np.array(run.forecasts), np.array(run.waits)
+        absent = forecasts > 0
+        if not absent.any():
+            return None
+        error, waited = (forecasts - waits)[absent], waits[absent]
+        return cls(
+            int(absent.sum()),
+            float(np.median(waited)),
+            float(np.median(np.abs(error))),
+            float(np.abs(error).mean()),
+            float(error.mean()),
+            float((error >= -LOOK_S).mean()),
+        )
+
+
+@dataclass(frozen=True)
 class Outcome:
     """One policy's waiting times, seconds, and loads; `end_s` is the last answer's time."""
 
@@ -54,13 +85,15 @@ class Outcome:
     most_s: float
     swaps: int
     end_s: float
+    foretold: Foretold | None
 
     @classmethod
     def of(cls, policy: str, run: Run) -> Outcome:
         waits = np.array(run.waits)
         p50, p95, p99 = (float(p) for p in np.percentile(waits, (50, 95, 99)))
         most = float(waits.max())
-        return cls(policy, float(waits.mean()), p50, p95, p99, most, run.swaps, run.end)
+        mean, told = float(waits.mean()), Foretold.of(run)
+        return cls(policy, mean, p50, p95, p99, most, run.swaps, run.end, told)
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,8 @@ class Run:
 
     waits: list[float] = field(default_factory=list)
     """Seconds from arrival to the beginning of the answer, by request."""
+    forecasts: list[float] = field(default_factory=list)
+    """The seconds until its engine would be loaded, as forecast when the request came; else 0."""
     swaps: int = 0
     end: float = 0.0
     spans: list[Span] = field(default_factory=list)
@@ -93,13 +95,14 @@ class _World:
         self._arrivals = arrivals
         self._engines = engines
         self._pace = pace
+        self._in_order = in_order
         self._scheduler = Scheduler(engines, budget_gib, policy, in_order=in_order)
         self._events: list[tuple[float, int, str, str]] = []
         self._order = count()
         self._running = dict.fromkeys(engines, 0)
         self._open = len(arrivals)
         self._spans: dict[str, Span] = {}
-        self._run = Run(waits=[0.0] * len(arrivals))
+        self._run = Run(waits=[0.0] * len(arrivals), forecasts=[0.0] * len(arrivals))
 
     def play(self) -> Run:
         for number, arrival in enumerate(self._arrivals):
@@ -121,6 +124,8 @@ class _World:
     def _happen(self, now: float, what: str, which: str) -> None:
         if what == "arrive":
             arrival = self._arrivals[int(which)]
+            if not self._in_order:  # where a queue goes before the policy, that knows nothing
+                self._run.forecasts[int(which)] = self._scheduler.wait_s(arrival.engine, now)
             request = Request(int(which), arrival.engine, now)
             self._scheduler.arrived(request, arrival.probabilities)
         elif what == "answered":

@@ -12,7 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collegium.errors import SetupError
-from collegium.evals.residency import FORESIGHT, LRU, ON_DEMAND, Device, compare, read_trace
+from collegium.evals.residency import (
+    FORESIGHT,
+    LRU,
+    ON_DEMAND,
+    Device,
+    Foretold,
+    compare,
+    read_trace,
+)
 from collegium.evals.residency_bound import least_wait_s
 from collegium.evals.residency_page import residency_page
 from collegium.evals.residency_world import Arrival, Pace, Run, simulate
@@ -39,6 +47,17 @@ def test_times_are_those_of_the_costs() -> None:
         ("a", 0.0, 40.0, 42.0),
         ("b", 44.0, 84.0, 86.0),
     ]
+
+
+def test_the_report_says_how_well_waits_were_forecast() -> None:
+    """The second engine's load follows the first one's; nothing is said of loading in order."""
+    run = play(Arrival(0.0, "a", 10), Arrival(5.0, "b", 10))
+    assert run.forecasts == [40.0, pytest.approx(35 + 2 + 40)]
+    told = Foretold.of(run)
+    assert told is not None
+    assert (told.requests, told.kept) == (2, 0.5)
+    assert told.bias_s == pytest.approx(-1.0)  # `b` waits 79 s, for `a` has to finish
+    assert Foretold.of(play(Arrival(0.0, "a", 10), in_order=True)) is None
 
 
 def test_answers_together_are_slower() -> None:

@@ -6,6 +6,7 @@ carry out what `step` returns.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,9 @@ from typing import Literal
 from collegium.experts.residency.demand import Demand
 from collegium.experts.residency.lru import EPSILON
 from collegium.experts.residency.view import Change, EngineCost, EngineView, Phase, Policy, View
+from collegium.experts.residency.waiting import forecast_s
+
+FRESH_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,7 @@ class Command:
 class _Engine:
     cost: EngineCost
     phase: Phase = "absent"
+    since: float = 0.0
     waiting: deque[Request] = field(default_factory=deque)
     running: int = 0
     last_used: float = 0.0
@@ -53,6 +58,9 @@ class _Engine:
         if self.cost.wake_s is None or not wakes:
             return self.cost
         return replace(self.cost, load_s=self.cost.wake_s)
+
+    def turn(self, phase: Phase, now: float = 0.0) -> None:
+        self.phase, self.since = phase, now
 
     def wait(self, request: Request) -> None:
         self.waiting.append(request)
@@ -89,6 +97,8 @@ class Scheduler:
         self._in_order = in_order
         self._change: Change | None = None
         self._deadlines = 0
+        self._forecasts: dict[str, tuple[float, float]] = {}
+        """When the wait for each engine was forecast, and as what."""
         self.swaps = 0
         """Loads so far."""
 
@@ -100,6 +110,7 @@ class Scheduler:
 
     def dismiss(self, name: str) -> None:
         """Know an engine no more; nobody waits for it and it is not loaded."""
+        self._forecasts.pop(name, None)
         self.gone(name)
         self._budget_gib += self._engines.pop(name).cost.asleep_gib
 
@@ -126,16 +137,19 @@ class Scheduler:
     ) -> None:
         """A load has ended well; what it took is what the next one is expected to take."""
         state = self._engines[engine]
-        state.phase, state.last_used = "resident", now
+        state.turn("resident", now)
+        state.last_used = now
         if took_s is not None:
             cost = state.cost
             state.cost = replace(cost, wake_s=took_s) if woke else replace(cost, load_s=took_s)
         self._change = None
+        self._forecasts.clear()
 
     def gone(self, engine: str, *, asleep: bool = False) -> None:
         """An unload has ended, or an engine died or could not be loaded."""
-        self._engines[engine].phase = "absent"
+        self._engines[engine].turn("absent")
         self._engines[engine].asleep = asleep
+        self._forecasts.clear()
         if self._change is not None and self._change.load == engine:
             self._change = None
 
@@ -144,18 +158,33 @@ class Scheduler:
         commands = self._starts(now)
         if self._change is None:
             self._change = self._policy.decide(self.view(now))
+            if self._change is not None:
+                self._forecasts.clear()
             for name in self._change.evict if self._change else ():
-                self._engines[name].phase = "leaving"
-        return commands + self._unloads() + self._loads()
+                self._engines[name].turn("leaving", now)
+        return commands + self._unloads(now) + self._loads(now)
 
     def phase(self, engine: str) -> Phase:
         """Where an engine is on its way in or out."""
         return self._engines[engine].phase
 
+    def wait_s(self, engine: str, now: float) -> float:
+        """Seconds until an engine would be loaded for somebody who asks for it now.
+
+        A forecast: 0 where it is loaded. Until something changes it is made anew once a second.
+        """
+        if self._engines[engine].phase == "resident":
+            return 0.0
+        made, wait_s = self._forecasts.get(engine, (-math.inf, 0.0))
+        if now - made >= FRESH_S:
+            made, wait_s = now, forecast_s(self.view(now), self._policy, engine)
+            self._forecasts[engine] = made, wait_s
+        return max(0.0, made + wait_s - now)
+
     def view(self, now: float) -> View:
         """What the policy sees."""
         engines = {name: self._seen(name, e, now) for name, e in self._engines.items()}
-        return View(now, self._budget_gib, engines)
+        return View(now, self._budget_gib, engines, self._change)
 
     def _seen(self, name: str, engine: _Engine, now: float) -> EngineView:
         waiting = engine.waiting
@@ -172,6 +201,7 @@ class Scheduler:
             engine.running,
             engine.last_used,
             self._demand.per_second(name, now),
+            engine.since,
         )
 
     def _starts(self, now: float) -> list[Command]:
@@ -195,19 +225,20 @@ class Scheduler:
     def _free(self, engine: _Engine) -> bool:
         return engine.phase == "resident" and engine.running < engine.cost.at_once
 
-    def _unloads(self) -> list[Command]:
+    def _unloads(self, now: float) -> list[Command]:
         idle = [n for n, e in self._engines.items() if e.phase == "leaving" and not e.running]
         for name in idle:
-            self._engines[name].phase = "unloading"
+            self._engines[name].turn("unloading", now)
         return [Command("unload", name) for name in idle]
 
-    def _loads(self) -> list[Command]:
+    def _loads(self, now: float) -> list[Command]:
         if self._change is None or self._engines[self._change.load].phase != "absent":
             return []
         engine = self._engines[self._change.load]
         taken = sum(e.cost.memory_gib for e in self._engines.values() if e.phase != "absent")
         if taken + engine.cost.memory_gib > self._budget_gib + EPSILON:
             return []
-        engine.phase = "loading"
+        engine.turn("loading", now)
+        self._forecasts.clear()
         self.swaps += 1
         return [Command("load", self._change.load)]

@@ -31,7 +31,8 @@ class EngineView:
     name: str
     cost: EngineCost
     phase: Phase
-    waiting: int
+    waiting: float
+    """Requests; where the time to come is forecast, also parts of them."""
     waited_s: float
     """Waiting time of all waiting requests together."""
     oldest: float | None
@@ -42,6 +43,8 @@ class EngineView:
     last_used: float
     demand: float
     """Requests a second that are forecast for it."""
+    since: float = 0.0
+    """When its phase began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,8 @@ class View:
     now: float
     budget_gib: float
     engines: Mapping[str, EngineView]
+    change: Change | None = None
+    """What is being carried out."""
 
     def used_gib(self) -> float:
         """Memory that is taken, also by engines on their way in or out."""

@@ -1,0 +1,84 @@
+"""Forecast how long a request would wait until its engine is loaded.
+
+The policy itself is asked what it would do. The change under way ends; then what it decides is
+carried out, one load after another, until the engine in question is loaded. Meanwhile as many ask
+for each engine as are forecast, and engines that are loaded answer at once.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from collegium.experts.residency.view import Change, EngineView, Policy, View
+
+LOOK_S = 10.0
+"""A policy that waits for its moment is asked again after so long; 5 and 15 s did alike."""
+MOST_LOOKS = 200
+
+
+def forecast_s(view: View, policy: Policy, name: str) -> float:
+    """Seconds until an engine is loaded for somebody who asks for it now; 0 where it is."""
+    if view.engines[name].phase == "resident":
+        return 0.0
+    came, view = view.now, _asked(view, name)
+    for _ in range(MOST_LOOKS):
+        change = view.change or policy.decide(view)
+        view = _later(view, LOOK_S) if change is None else _carried_out(view, change)
+        if view.engines[name].phase == "resident":
+            break
+    return view.now - came
+
+
+def _asked(view: View, name: str) -> View:
+    """The device when one more waits for an engine."""
+    engine = view.engines[name]
+    oldest = view.now if engine.oldest is None else engine.oldest
+    asked = replace(engine, waiting=engine.waiting + 1, oldest=oldest)
+    return replace(view, engines={**view.engines, name: asked})
+
+
+def _carried_out(view: View, change: Change) -> View:
+    """The device when an engine has come and those that make room for it have gone."""
+    coming = view.engines[change.load]
+    if coming.phase == "loading":
+        takes_s = max(0.0, coming.since + coming.cost.load_s - view.now)
+    else:
+        unloads = [view.engines[name].cost.unload_s for name in change.evict]
+        takes_s = max(unloads, default=0.0) + coming.cost.load_s
+    view = _later(view, takes_s)
+    gone = {e.name: replace(e, phase="absent") for e in _leaving(view, change)}
+    come = replace(
+        view.engines[change.load],
+        phase="resident",
+        waiting=0.0,
+        waited_s=0.0,
+        oldest=None,
+        deadline=None,
+        last_used=view.now,
+    )
+    return replace(view, engines={**view.engines, **gone, change.load: come}, change=None)
+
+
+def _leaving(view: View, change: Change) -> list[EngineView]:
+    going = ("leaving", "unloading")
+    return [e for e in view.engines.values() if e.name in change.evict or e.phase in going]
+
+
+def _later(view: View, seconds: float) -> View:
+    """The device when nothing has been loaded for a while."""
+    engines = {name: _waited(e, view.now, seconds) for name, e in view.engines.items()}
+    return replace(view, now=view.now + seconds, engines=engines)
+
+
+def _waited(engine: EngineView, now: float, seconds: float) -> EngineView:
+    """Who is loaded has answered meanwhile; who is not was asked as often as is forecast."""
+    usual_s = 1 / engine.demand if engine.demand else math.inf
+    if engine.phase == "resident":
+        used = max(engine.last_used, now + seconds - usual_s)
+        return replace(engine, running=0, last_used=used)
+    first = now + usual_s if engine.oldest is None and usual_s <= seconds else engine.oldest
+    come = engine.demand * seconds
+    waited_s = engine.waited_s + (engine.waiting + come / 2) * seconds
+    waiting = engine.waiting + come
+    return replace(engine, running=0, waiting=waiting, waited_s=waited_s, oldest=first)
