@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <unistd.h>
 #include "problem.h"
 
 #define MOE_AMX 1
@@ -14,8 +15,8 @@
 namespace moe {
 namespace {
 
-constexpr int kHigh = 16;                   // rows of a tile
-constexpr int64_t kLine = 64;               // bytes of a row of a tile
+constexpr bool kTiled = true;
+constexpr int kMostRows = 10 * kRowBlock;   // of one pass over the panels
 constexpr int64_t kApart = 4 * kPanel;      // bytes between rows of a panel's tile
 constexpr int64_t kDeep = kHigh * kApart;   // bytes of a panel that one step in K takes
 
@@ -46,6 +47,11 @@ class Tiles {
   bool there_;
 };
 
+inline int64_t l2_bytes() {
+  static const int64_t found = sysconf(_SC_LEVEL2_CACHE_SIZE);
+  return found > 0 ? found : 1 << 20;
+}
+
 // Memory of this thread that grows and stays.
 inline uint8_t* buffer(size_t bytes) {
   struct Owner {
@@ -64,40 +70,64 @@ inline uint8_t* buffer(size_t bytes) {
   return owner.data;
 }
 
-// Rows as tiles one after another: (blocks of K, tiles, steps, rows, 64 bytes), zeros where K or rows end.
+// Rows of a group as tiles one after another: (tiles, blocks of K, steps, rows, 64 bytes).
 class Gathered {
  public:
+  // Copies `count` rows of `bytes`, with zeros where K ends; rows that fill up a tile have anything.
   Gathered(const uint8_t* const* rows, int count, int64_t bytes, int64_t block_bytes)
-      : high_(std::min(count, kHigh)), tiles_(count ? (count + kHigh - 1) / kHigh : 0),
-        steps_((block_bytes + kLine - 1) / kLine), state_(high_) {
+      : high_(int(tile_height(count))), steps_(up_to_line(block_bytes) / kLine), state_(high_) {
     if (!count) return;
-    const int64_t blocks = (bytes + block_bytes - 1) / block_bytes;
-    data_ = buffer(size_t(blocks * block_size(steps_)));
-    for (int64_t b = 0; b < blocks; ++b) {
-      const int64_t wide = std::min(block_bytes, bytes - b * block_bytes), steps = (wide + kLine - 1) / kLine;
-      for (int row = 0; row < tiles_ * high_; ++row) {
-        uint8_t* to = data_ + b * block_size(steps_) + (row / high_ * steps * high_ + row % high_) * kLine;
-        const uint8_t* from = row < count ? rows[row] + b * block_bytes : nullptr;
-        for (int64_t s = 0; s < steps; ++s, to += high_ * kLine) {
-          const int64_t there = from ? std::min(kLine, wide - s * kLine) : 0;
-          if (there < kLine) std::memset(to, 0, kLine);
-          if (there > 0) std::memcpy(to, from + s * kLine, there);
-        }
-      }
+    const bool aligned = block_bytes % kLine == 0;  // then blocks follow without a gap
+    const int64_t blocks = aligned ? 1 : (bytes + block_bytes - 1) / block_bytes;
+    tile_bytes_ = high_ * (aligned ? up_to_line(bytes) : blocks * steps_ * kLine);
+    uint8_t* to = buffer(size_t(tiled_rows(count) / high_ * tile_bytes_));
+    tiles_ = to;
+    for (int row = 0; row < count; ++row) {
+      uint8_t* line = to + row / kHigh * tile_bytes_ + row % kHigh * kLine;
+      for (int64_t b = 0; b < blocks; ++b, line += steps_ * high_ * kLine)
+        spread(rows[row] + b * block_bytes, aligned ? bytes : std::min(block_bytes, bytes - b * block_bytes), line);
     }
   }
-  int tiles() const { return tiles_; }
+  // Rows that lie so already; `stride` is the bytes of one.
+  Gathered(const uint8_t* data, const Group& g, int64_t first, int, int64_t stride, int64_t block_bytes)
+      : high_(int(tile_height(g.count))), steps_(block_bytes / kLine), tile_bytes_(high_ * stride),
+        tiles_(data + (g.tiled + first) * stride), state_(high_) {}
+  Gathered(const Gathered&) = delete;
+  Gathered& operator=(const Gathered&) = delete;
+
   int high() const { return high_; }
-  const uint8_t* tile(int64_t block, int t, int64_t steps) const {
-    return data_ + block * block_size(steps_) + t * steps * high_ * kLine;
+  const uint8_t* tile(int64_t t, int64_t block) const { return tiles_ + t * tile_bytes_ + block * steps_ * high_ * kLine; }
+
+ private:
+  static int64_t up_to_line(int64_t bytes) { return (bytes + kLine - 1) / kLine * kLine; }
+  void spread(const uint8_t* from, int64_t bytes, uint8_t* line) const {
+    const int64_t apart = high_ * kLine;
+    for (; bytes >= kLine; bytes -= kLine, from += kLine, line += apart) std::memcpy(line, from, kLine);
+    if (bytes > 0) {
+      std::memcpy(line, from, bytes);
+      std::memset(line + bytes, 0, kLine - bytes);
+    }
+  }
+  int high_;
+  int64_t steps_;  // of a block
+  int64_t tile_bytes_ = 0;
+  const uint8_t* tiles_ = nullptr;
+  Tiles state_;
+};
+
+// Memory that is read soon, asked for in so many steps.
+class Ahead {
+ public:
+  Ahead(const uint8_t* from, int64_t bytes, int64_t steps)
+      : at_(from), end_(from + bytes), each_(steps ? (bytes + kLine * steps - 1) / (kLine * steps) : 0) {}
+  void step() {
+    for (int64_t i = 0; i < each_ && at_ < end_; ++i, at_ += kLine) __builtin_prefetch(at_, 0, 2);
   }
 
  private:
-  int64_t block_size(int64_t steps) const { return tiles_ * steps * high_ * kLine; }
-  int high_, tiles_;
-  int64_t steps_;  // of a whole block
-  Tiles state_;
-  uint8_t* data_ = nullptr;
+  const uint8_t* at_;
+  const uint8_t* end_;
+  int64_t each_;
 };
 
 // A panel's block: whole steps where they lie, and the rest of K in a copy with zeros.
@@ -116,13 +146,14 @@ struct Steps {
 
 // One tile of rows with 64 columns; the sums go `to` (16, 64).
 template <bool integer>
-void one_by_four(const uint8_t* a, int64_t tile_bytes, const Steps& panel, void* to) {
+void one_by_four(const uint8_t* a, int64_t tile_bytes, const Steps& panel, Ahead& ahead, void* to) {
   _tile_zero(0);
   _tile_zero(1);
   _tile_zero(2);
   _tile_zero(3);
   for (int64_t s = 0; s < panel.all; ++s, a += tile_bytes) {
     const uint8_t* b = panel.at(s);
+    ahead.step();
     _tile_loadd(4, a, kLine);
     _tile_loadd(6, b, kApart);
     MOE_DOT(0, 4, 6);
@@ -140,23 +171,17 @@ void one_by_four(const uint8_t* a, int64_t tile_bytes, const Steps& panel, void*
   _tile_stored(3, sums + 3 * kLine, kApart);
 }
 
-// Ask for memory that is read soon, half a step's of a panel.
-inline void fetch(const uint8_t* from) {
-  for (int64_t at = 0; at < kDeep / 2; at += kLine) __builtin_prefetch(from + at, 0, 2);
-}
-
-// Two tiles of rows with the 32 columns from `column` bytes; the sums go `to` (32, 64). Meanwhile `ahead`,
-// where there is any, is fetched.
+// Two tiles of rows with the 32 columns from `column` bytes; the sums go `to` (32, 64).
 template <bool integer>
 void two_by_two(const uint8_t* a, const uint8_t* next, int64_t tile_bytes, const Steps& panel, int64_t column,
-                const uint8_t* ahead, void* to) {
+                Ahead& ahead, void* to) {
   _tile_zero(0);
   _tile_zero(1);
   _tile_zero(2);
   _tile_zero(3);
   for (int64_t s = 0; s < panel.all; ++s, a += tile_bytes, next += tile_bytes) {
     const uint8_t* b = panel.at(s) + column;
-    if (ahead) fetch(ahead + s * kDeep / 2);
+    ahead.step();
     _tile_loadd(6, b, kApart);
     _tile_loadd(4, a, kLine);
     MOE_DOT(0, 4, 6);
@@ -190,10 +215,10 @@ void settle_rows(const void* found, int rows, float* sums, const float* scale, b
     }
 }
 
-// All rows with a block of `bytes` / 256 pairs or quads of a panel. `follows`: the next block lies behind it.
+// Rows [from, from + count) with a block of `bytes` / 256 pairs or quads of a panel.
 template <bool integer>
-void apply_tiles(const Gathered& a, int count, const uint8_t* codes, int64_t bytes, bool follows, float* sums,
-                 const float* scale, bool first, const int32_t* const* row_sums, int64_t block, int zero) {
+void apply_tiles(const Gathered& a, int from, int count, const uint8_t* codes, int64_t bytes, Ahead& ahead,
+                 float* sums, const float* scale, bool first, const int32_t* const* row_sums, int64_t block, int zero) {
   alignas(64) uint8_t rest[kDeep];
   alignas(64) uint8_t found[2 * kHigh * kApart];
   const Steps panel{codes, rest, bytes / kDeep, (bytes + kDeep - 1) / kDeep};
@@ -205,17 +230,15 @@ void apply_tiles(const Gathered& a, int count, const uint8_t* codes, int64_t byt
   const int64_t tile_bytes = a.high() * kLine;
   written();
   const bool settled = !integer && !scale && first;  // nothing is left to do: tiles are as far apart as sums
-  for (int t = 0; t < a.tiles(); t += 2) {
-    const int done = t * kHigh;
-    const uint8_t* rows = a.tile(block, t, panel.all);
+  for (int done = 0; done < count; done += 2 * kHigh) {
+    const uint8_t* rows = a.tile((from + done) / kHigh, block);
     void* to = settled ? static_cast<void*>(sums + done * kPanel) : found;
-    if (t + 1 < a.tiles()) {
-      const uint8_t* next = a.tile(block, t + 1, panel.all);
-      const uint8_t* ahead = follows && t == 0 ? codes + bytes : nullptr;
+    if (done + kHigh < count) {
+      const uint8_t* next = a.tile((from + done) / kHigh + 1, block);
       two_by_two<integer>(rows, next, tile_bytes, panel, 0, ahead, to);
-      two_by_two<integer>(rows, next, tile_bytes, panel, 2 * kLine, ahead ? ahead + bytes / 2 : nullptr, to);
+      two_by_two<integer>(rows, next, tile_bytes, panel, 2 * kLine, ahead, to);
     } else {
-      one_by_four<integer>(rows, tile_bytes, panel, to);
+      one_by_four<integer>(rows, tile_bytes, panel, ahead, to);
     }
     if (!settled)
       settle_rows<integer>(found, std::min(2 * kHigh, count - done), sums + done * kPanel, scale, first,

@@ -51,46 +51,75 @@ inline F32 finished(const float* sums, float row_scale, const float* bias) {
 }
 
 template <class F>
-void store_inner(const Problem& p, int64_t slot, int64_t column, F32 v) {
-  if constexpr (sizeof(typename F::Dot::Element) == 4)
-    store(static_cast<float*>(p.inner) + slot * p.inner_stride + column, v);
-  else
-    store_bf16(static_cast<uint16_t*>(p.inner) + slot * p.inner_stride + column, v);
+void store_inner(const Problem& p, const Group& g, int64_t row, int64_t column, F32 v) {
+  constexpr bool wide = sizeof(typename F::Dot::Element) == 4;
+  char* to = static_cast<char*>(p.inner) + inner_at(p, g, row, column, wide ? 4 : 2);
+  if constexpr (wide) store(reinterpret_cast<float*>(to), v);
+  else store_bf16(reinterpret_cast<uint16_t*>(to), v);
 }
 
 template <class F>
-void activate(const Problem& p, int64_t slot, int64_t panel, const float* sums, const float* bias, float scale) {
+void activate(const Problem& p, const Group& g, int64_t row, int64_t panel, const float* sums, const float* bias,
+              float scale) {
   if (!p.gated) {
     for (int c = 0; c < kPanel; c += 16) {
       const F32 v = finished(sums + c, scale, bias ? bias + c : nullptr);
-      store_inner<F>(p, slot, panel * kPanel + c, curve(v, p.activation));
+      store_inner<F>(p, g, row, panel * kPanel + c, curve(v, p.activation));
     }
     return;
   }
   for (int c = 0; c < kHalf; c += 16) {
     const F32 gate = finished(sums + c, scale, bias ? bias + c : nullptr);
     const F32 up = finished(sums + kHalf + c, scale, bias ? bias + kHalf + c : nullptr);
-    store_inner<F>(p, slot, panel * kHalf + c, gated_curve(gate, up, p.activation));
+    store_inner<F>(p, g, row, panel * kHalf + c, gated_curve(gate, up, p.activation));
   }
+}
+
+// Calls use(row of the group, rows, panel, sums) for all rows of the group times panels [first, last), a
+// few rows at a time while their sums are in L1. `then` is the expert whose panel `first` is wanted next.
+template <class F, class Use>
+void product(const Matrix& m, const Group& g, const Rows& from, const int32_t* index, bool tiled, Run run,
+             int64_t then, const Use& use) {
+  using Dot = typename F::Dot;
+  alignas(64) float sums[kRowBlock * kPanel];
+  const int64_t most = rows_of_a_pass<Dot>(m);
+  for (int64_t start = 0; start < g.count; start += most) {
+    const int rows = int(std::min<int64_t>(most, g.count - start));
+    const Operands<Dot> a(m, from, index, g, start, rows, tiled);
+    for (int64_t panel = run.first; panel < run.last; ++panel) {
+      const bool last = panel + 1 == run.last;
+      Ahead ahead(last ? m.panel(then, run.first) : m.panel(g.expert, panel + 1), last && then < 0 ? 0 : m.panel_bytes,
+                  a.steps(m));
+      for (int row = 0; row < rows; row += kRowBlock) {
+        const int count = std::min(kRowBlock, rows - row);
+        multiply<F>(m, g.expert, panel, a, row, count, ahead, sums);
+        use(start + row, count, panel, sums);
+      }
+    }
+  }
+}
+
+// The expert whose work comes after a group's, or -1.
+inline int64_t next_expert(const Problem& p, int64_t group) {
+  return group + 1 < p.n_groups ? p.groups[group + 1].expert : -1;
+}
+
+inline const float* bias_of(const Matrix& m, int64_t expert, int64_t panel) {
+  return m.bias ? m.bias + (expert * m.n_panels + panel) * kPanel : nullptr;
 }
 
 template <class F>
 void up_of(const Problem& p, Run run) {
-  alignas(64) float sums[kRowBlock * kPanel];
   const Group& g = p.groups[run.group];
-  for (int64_t first = 0; first < g.count; first += kRowBlock) {
-    const int count = int(std::min<int64_t>(kRowBlock, g.count - first));
-    const Operands<typename F::Dot> a(p.up, p.x, p.token, g.first + first, count);
-    for (int64_t panel = run.first; panel < run.last; ++panel) {
-      multiply<F>(p.up, g.expert, panel, panel + 1 < run.last, a, sums);
-      const float* bias = p.up.bias ? p.up.bias + (g.expert * p.up.n_panels + panel) * kPanel : nullptr;
-      for (int r = 0; r < count; ++r) {
-        const int64_t slot = g.first + first + r;
-        const float scale = p.x.scale ? p.x.scale[p.token[slot]] : 1.0f;
-        activate<F>(p, slot, panel, sums + r * kPanel, bias, scale);
-      }
+  const int64_t then = run.last == p.up.n_panels ? next_expert(p, run.group) : -1;
+  product<F>(p.up, g, p.x, p.token, false, run, then,
+             [&](int64_t first, int count, int64_t panel, const float* sums) {
+    const float* bias = bias_of(p.up, g.expert, panel);
+    for (int r = 0; r < count; ++r) {
+      const float scale = p.x.scale ? p.x.scale[p.token[g.first + first + r]] : 1.0f;
+      activate<F>(p, g, first + r, panel, sums + r * kPanel, bias, scale);
     }
-  }
+  });
 }
 
 inline F32 source_at(const Problem& p, int64_t token, int64_t column) {
@@ -134,30 +163,25 @@ inline void write_out(const Problem& p, const float* sums, int64_t first, int64_
 // Experts ascend, so a token's sum has one order whatever else is in the batch.
 template <class F>
 void down_of(const Problem& p, int64_t first, int64_t last) {
-  alignas(64) float sums[kRowBlock * kPanel];
   const int64_t width = (last - first) * kPanel;
   float* total = p.sums + p.tokens * first * kPanel;
   start_sums(p, total, first, width);
   for (int64_t i = 0; i < p.n_groups; ++i) {
     const Group& g = p.groups[i];
-    for (int64_t start = 0; start < g.count; start += kRowBlock) {
-      const int count = int(std::min<int64_t>(kRowBlock, g.count - start));
-      const Operands<typename F::Dot> a(p.down, p.h, nullptr, g.first + start, count);
-      for (int64_t panel = first; panel < last; ++panel) {
-        multiply<F>(p.down, g.expert, panel, panel + 1 < last, a, sums);
-        const float* bias = p.down.bias ? p.down.bias + (g.expert * p.down.n_panels + panel) * kPanel : nullptr;
-        for (int r = 0; r < count; ++r) {
-          const int64_t slot = g.first + start + r;
-          const F32 weight = set(p.weight[slot]);
-          const float scale = p.h.scale ? p.h.scale[slot] : 1.0f;
-          float* to = total + p.token[slot] * width + (panel - first) * kPanel;
-          for (int c = 0; c < kPanel; c += 16) {
-            const F32 v = finished(sums + r * kPanel + c, scale, bias ? bias + c : nullptr);
-            store(to + c, fma(weight, v, load(to + c)));
-          }
+    product<F>(p.down, g, p.h, nullptr, p.tiled, {i, first, last}, next_expert(p, i),
+               [&](int64_t start, int count, int64_t panel, const float* sums) {
+      const float* bias = bias_of(p.down, g.expert, panel);
+      for (int r = 0; r < count; ++r) {
+        const int64_t slot = g.first + start + r;
+        const F32 weight = set(p.weight[slot]);
+        const float scale = p.h.scale ? p.h.scale[slot] : 1.0f;
+        float* to = total + p.token[slot] * width + (panel - first) * kPanel;
+        for (int c = 0; c < kPanel; c += 16) {
+          const F32 v = finished(sums + r * kPanel + c, scale, bias ? bias + c : nullptr);
+          store(to + c, fma(weight, v, load(to + c)));
         }
       }
-    }
+    });
   }
   write_out(p, total, first, width);
 }
@@ -184,7 +208,7 @@ void down(const Problem& p, int64_t first, int64_t last) {
   }
 }
 
-const Kernels kernels{convert, quantise, up, down};
+const Kernels kernels{kTiled, convert, quantise, up, down};
 
 }  // namespace
 }  // namespace moe

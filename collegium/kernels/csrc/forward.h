@@ -50,6 +50,15 @@ class Converted {
   Rows result_;
 };
 
+// Zeros from column `made` on: the second product reads them.
+inline void clear_behind(const Problem& p, int64_t made, int64_t size) {
+  char* inner = static_cast<char*>(p.inner);
+  for (int64_t i = 0; made < p.inner_stride && i < p.n_groups; ++i)
+    for (int64_t row = 0; row < p.groups[i].count; ++row)
+      for (int64_t column = made; column < p.inner_stride; column += 16)
+        std::memset(inner + inner_at(p, p.groups[i], row, column, size), 0, 16 * size);
+}
+
 inline void run_up(const Kernels& isa, const Problem& p) {
   const int64_t panels = p.n_groups * p.up.n_panels;
   const int64_t chunk = std::clamp<int64_t>(panels / (8 * threads()), 1, p.up.n_panels);
@@ -77,14 +86,14 @@ inline void forward(const Kernels& isa, Problem p, const Grouping& sorted) {
   const Converted x(isa, p.up, p.format, p.source, p.float_source, slots ? p.tokens : 0, p.hidden, p.hidden);
   p.x = x.rows();
   const int64_t made = p.up.n_panels * (p.gated ? kHalf : kPanel), size = p.format == Format::fp32 ? 4 : 2;
-  p.inner_stride = std::max(made, up_to(p.down.wide, 16));
-  const Scratch<char> inner(slots * p.inner_stride * size);
+  p.tiled = isa.tiles && !is_integer(p.format) && p.format != Format::fp32;
+  p.inner_stride = std::max(made, up_to(p.down.wide, p.tiled ? kLine / size : 16));
+  const Scratch<char> inner((p.tiled ? sorted.tiled : slots) * p.inner_stride * size);
   p.inner = inner.get();
-  for (int64_t s = 0; made < p.inner_stride && s < slots; ++s)
-    std::memset(inner.get() + (s * p.inner_stride + made) * size, 0, (p.inner_stride - made) * size);
+  clear_behind(p, made, size);
   run_up(isa, p);
   const Converted h(isa, p.down, p.format, p.inner, p.format == Format::fp32, slots, p.inner_stride, p.inner_stride);
-  p.h = h.rows();
+  p.h = h.rows();  // bfloat16 in tiles is left as it is
   const Scratch<float> sums(p.tokens * p.down.n_panels * kPanel);
   p.sums = sums.get();
   run_down(isa, p);

@@ -9,6 +9,7 @@ struct Grouping {
   std::vector<Group> groups;
   std::vector<int32_t> token;
   std::vector<float> weight;
+  int64_t tiled = 0;  // rows in tiles
 };
 
 // The first id that is neither -1 nor an expert's is put into `wrong`; then nothing is sorted.
@@ -22,7 +23,8 @@ bool sort_slots(const Id* ids, const float* weights, int64_t tokens, int64_t k, 
     if (id >= 0) ++at[id + 1];
   }
   for (int64_t e = 0; e < experts; ++e) {
-    if (at[e + 1]) sorted.groups.push_back({e, at[e], at[e + 1]});
+    if (at[e + 1]) sorted.groups.push_back({e, at[e], at[e + 1], sorted.tiled});
+    sorted.tiled += tiled_rows(at[e + 1]);
     at[e + 1] += at[e];
   }
   sorted.token.resize(at[experts]);

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <type_traits>
 #include "formats.h"
+#if !defined(MOE_AMX)
+#include "no_tiles.h"
+#endif
 
 namespace moe {
 namespace {
@@ -13,32 +16,39 @@ constexpr int64_t kLargestBlock = 1024;  // of a format that is decoded to bytes
 // not: integers come out the same either way.
 template <class Dot>
 bool in_tiles(int count) {
-#if defined(MOE_AMX)
   using Element = typename Dot::Element;
-  return sizeof(Element) == 2 || (sizeof(Element) == 1 && count > kTileRows);
-#else
-  return false;
-#endif
+  return kTiled && (sizeof(Element) == 2 || (sizeof(Element) == 1 && count > kTileRows));
 }
 
-// Up to kRowBlock rows, from `first` on of `index` or of the rows themselves.
+// Rows that one pass over the panels serves: on tiles as many as leave L2 half to the panels.
+template <class Dot>
+int64_t rows_of_a_pass(const Matrix& m) {
+  using Element = typename Dot::Element;
+  if (!kTiled || sizeof(Element) == 4) return kRowBlock;
+  const int64_t fit = l2_bytes() / 2 / (m.wide * int64_t(sizeof(Element)));
+  return std::clamp<int64_t>(fit / kRowBlock * kRowBlock, kRowBlock, kMostRows);
+}
+
+// Rows of a group, from `first` on: of `index`, or the rows themselves, which may lie in tiles already.
 template <class Dot>
 struct Operands {
   using Element = typename Dot::Element;
-  const Element* rows[kRowBlock];
-  const int32_t* sums[kRowBlock];
+  const Element* rows[kMostRows];
+  const int32_t* sums[kMostRows];
   int count;
-#if defined(MOE_AMX)
   Gathered tiles;
-#endif
 
-  Operands(const Matrix& m, const Rows& from, const int32_t* index, int64_t first, int n)
-      : count(pointed(from, index, first, n))
-#if defined(MOE_AMX)
-        , tiles(reinterpret_cast<const uint8_t* const*>(rows), in_tiles<Dot>(n) ? n : 0, m.wide * sizeof(Element),
-                m.block * sizeof(Element))
-#endif
-  {}
+  Operands(const Matrix& m, const Rows& from, const int32_t* index, const Group& g, int64_t first, int n, bool tiled)
+      : count(tiled ? n : pointed(from, index, g.first + first, n)),
+        tiles(tiled ? Gathered(static_cast<const uint8_t*>(from.data), g, first, n, from.stride * sizeof(Element),
+                               m.block * sizeof(Element))
+                    : Gathered(reinterpret_cast<const uint8_t* const*>(rows), in_tiles<Dot>(n) ? n : 0,
+                               m.wide * sizeof(Element), m.block * sizeof(Element))) {}
+
+  // Steps of all tiles of rows in K.
+  int64_t steps(const Matrix& m) const {
+    return in_tiles<Dot>(count) ? tiled_rows(count) / tile_height(count) * ((m.wide * sizeof(Element) + 63) / 64) : 0;
+  }
 
  private:
   int pointed(const Rows& from, const int32_t* index, int64_t first, int n) {
@@ -67,11 +77,11 @@ constexpr TileRow<Element> kTiles[kTileRows] = {
     tile_row<Dot, Element, 1>, tile_row<Dot, Element, 2>, tile_row<Dot, Element, 3>,
     tile_row<Dot, Element, 4>, tile_row<Dot, Element, 5>, tile_row<Dot, Element, 6>};
 
-// `sums` (rows, 64) gets the rows' products with the panel; column scales are applied, row scales not.
-// `more`: the same rows take the next panel, too.
+// `sums` (count, 64) gets the products of rows [from, from + count) with the panel; column scales are
+// applied, row scales not.
 template <class F>
-void multiply(const Matrix& m, int64_t expert, int64_t p, [[maybe_unused]] bool more,
-              const Operands<typename F::Dot>& a, float* sums) {
+void multiply(const Matrix& m, int64_t expert, int64_t p, const Operands<typename F::Dot>& a, int from, int count,
+              Ahead& ahead, float* sums) {
   using Dot = typename F::Dot;
   using Element = typename Dot::Element;
   alignas(64) uint8_t decoded[F::decodes ? kLargestBlock * kPanel : 64];
@@ -79,35 +89,34 @@ void multiply(const Matrix& m, int64_t expert, int64_t p, [[maybe_unused]] bool 
   const int64_t scale_at = (expert * m.n_panels + p) * m.groups * kPanel;
   const float* scales = F::scaled ? static_cast<const float*>(m.scales) + scale_at : nullptr;
   const uint8_t* exponents = m.scales ? static_cast<const uint8_t*>(m.scales) + scale_at : nullptr;
-  const int tiles = (a.count + kTileRows - 1) / kTileRows;
-  for (int64_t k = 0, block = 0; k < m.wide; k += m.block, ++block) {
-    const int64_t deep = std::min(m.block, m.wide - k);
+  const bool tiled = in_tiles<Dot>(a.count);
+  const int64_t block_of = tiled && F::whole ? m.wide : m.block;
+  const int tiles = (count + kTileRows - 1) / kTileRows;
+  for (int64_t k = 0, block = 0; k < m.wide; k += block_of, ++block) {
+    const int64_t deep = std::min(block_of, m.wide - k);
     const uint8_t* codes = panel + F::bytes(k);
     const float* scale = F::scaled ? scales + (F::scaled_by_block ? block * kPanel : 0) : nullptr;
     if constexpr (!std::is_void_v<typename F::FewDot>) {
-      if (tiles == 1) {
+      if (!tiled && tiles == 1) {
         const Element* shifted[kTileRows];
-        for (int r = 0; r < a.count; ++r) shifted[r] = a.rows[r] + k;
-        kTiles<typename F::FewDot, Element>[a.count - 1](shifted, codes, deep, sums, scale, block == 0, a.sums,
-                                                         block, F::zero);
+        for (int r = 0; r < count; ++r) shifted[r] = a.rows[from + r] + k;
+        kTiles<typename F::FewDot, Element>[count - 1](shifted, codes, deep, sums, scale, block == 0, a.sums + from,
+                                                       block, F::zero);
         continue;
       }
     }
     const uint8_t* b = F::decode(codes, exponents + k / 32 * kPanel, deep, decoded);
-#if defined(MOE_AMX)
-    if (in_tiles<Dot>(a.count)) {
-      const bool follows = !F::decodes && (more || k + m.block < m.wide);
-      apply_tiles<sizeof(Element) == 1>(a.tiles, a.count, b, deep * kPanel * int(sizeof(Element)), follows, sums,
-                                        scale, block == 0, a.sums, block, F::zero);
+    if (tiled) {
+      apply_tiles<sizeof(Element) == 1>(a.tiles, from, count, b, deep * kPanel * int(sizeof(Element)), ahead, sums,
+                                        scale, block == 0, a.sums + from, block, F::zero);
       continue;
     }
-#endif
     for (int t = 0, row = 0; t < tiles; ++t) {
-      const int rows = (a.count - row + tiles - t - 1) / (tiles - t);  // tiles of nearly equal height
+      const int rows = (count - row + tiles - t - 1) / (tiles - t);  // tiles of nearly equal height
       const Element* shifted[kTileRows];
-      for (int r = 0; r < rows; ++r) shifted[r] = a.rows[row + r] + k;
-      kTiles<Dot, Element>[rows - 1](shifted, b, deep, sums + row * kPanel, scale, block == 0, a.sums + row, block,
-                            F::zero);
+      for (int r = 0; r < rows; ++r) shifted[r] = a.rows[from + row + r] + k;
+      kTiles<Dot, Element>[rows - 1](shifted, b, deep, sums + row * kPanel, scale, block == 0, a.sums + from + row,
+                                     block, F::zero);
       row += rows;
     }
   }

@@ -41,7 +41,21 @@ struct Rows {
 // The slots of one expert: [first, first + count) of the slots in their sorted order.
 struct Group {
   int64_t expert, first, count;
+  int64_t tiled;         // its first row among rows in tiles
 };
+
+constexpr int kHigh = 16;      // rows of a tile
+constexpr int64_t kLine = 64;  // bytes of a row of a tile
+
+// Tiles of a group are as high as it has rows, sixteen at most; its last one is whole.
+inline int64_t tile_height(int64_t count) { return count < kHigh ? count : kHigh; }
+inline int64_t tiled_rows(int64_t count) { return count < kHigh ? count : (count + kHigh - 1) / kHigh * kHigh; }
+
+// Where a byte of a group's row is, if tiles lie one after another: (tiles, steps of 64 bytes, rows, 64).
+inline int64_t tiled_at(const Group& g, int64_t row, int64_t byte, int64_t stride) {
+  const int64_t high = tile_height(g.count), tile = row / kHigh;
+  return (g.tiled + tile * kHigh) * stride + (byte / kLine * high + row % kHigh) * kLine + byte % kLine;
+}
 
 struct Problem {
   Format format;
@@ -55,6 +69,7 @@ struct Problem {
   Rows x;                  // by token
   void* inner;             // (slots, inner_stride), bfloat16 or float
   int64_t inner_stride;
+  bool tiled;              // `inner` lies as `tiled_at` says, and so does `h`, which is the same
   Rows h;                  // by sorted slot: `inner`, quantised where the format wants it
   int64_t tokens, hidden;
   float* sums;             // (tokens, panels * 64) of the outputs
@@ -65,6 +80,12 @@ struct Problem {
   bool float_out, add;     // `add`: onto what is in `out`
 };
 
+// Where an element of `inner` is, in bytes.
+inline int64_t inner_at(const Problem& p, const Group& g, int64_t row, int64_t column, int64_t size) {
+  return p.tiled ? tiled_at(g, row, column * size, p.inner_stride * size)
+                 : ((g.first + row) * p.inner_stride + column) * size;
+}
+
 // Panels [first, last) of a group's expert.
 struct Run {
   int64_t group, first, last;
@@ -72,6 +93,7 @@ struct Run {
 
 // The functions that each instruction set provides.
 struct Kernels {
+  bool tiles;  // rows of bfloat16 are wanted in tiles
   void (*convert)(const void* from, bool float_from, int64_t n, int64_t padded, void* to, bool float_to);
   void (*quantise)(const uint16_t* from, int64_t n, int64_t padded, int64_t block, int8_t* to,
                    float* scale, int32_t* sums);
