@@ -96,7 +96,9 @@ class Gathered {
   Gathered& operator=(const Gathered&) = delete;
 
   int high() const { return high_; }
-  const uint8_t* tile(int64_t t, int64_t block) const { return tiles_ + t * tile_bytes_ + block * steps_ * high_ * kLine; }
+  const uint8_t* tile(int64_t t, int64_t block) const {
+    return tiles_ + t * tile_bytes_ + block * steps_ * high_ * kLine;
+  }
 
  private:
   static int64_t up_to_line(int64_t bytes) { return (bytes + kLine - 1) / kLine * kLine; }

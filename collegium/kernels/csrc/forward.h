@@ -92,8 +92,9 @@ inline void forward(const Kernels& isa, Problem p, const Grouping& sorted) {
   p.inner = inner.get();
   clear_behind(p, made, size);
   run_up(isa, p);
-  const Converted h(isa, p.down, p.format, p.inner, p.format == Format::fp32, slots, p.inner_stride, p.inner_stride);
-  p.h = h.rows();  // bfloat16 in tiles is left as it is
+  const Converted h(isa, p.down, p.format, p.inner, p.format == Format::fp32, p.tiled ? 0 : slots, p.inner_stride,
+                    p.inner_stride);
+  p.h = p.tiled ? Rows{p.inner, p.inner_stride, nullptr, nullptr, 0} : h.rows();
   const Scratch<float> sums(p.tokens * p.down.n_panels * kPanel);
   p.sums = sums.get();
   run_down(isa, p);

@@ -3,7 +3,7 @@
 A panel holds 64 rows of the weight matrix (columns of the product) for all of K, K ascending, in
 the order in which dot-product instructions take it: pairs of bfloat16, quads of bytes. A gated
 matrix has 32 gate and 32 up columns in each panel: one tile has all that the activation needs.
-All instruction sets share the layout; `csrc/panels.h` is its reader.
+All instruction sets share the layout; `csrc/panel.h` is its reader.
 """
 
 from __future__ import annotations
