@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
@@ -90,12 +91,28 @@ class Pool:
 
         Where engines take turns, one that is not loaded will be when it is asked.
         """
-        if self._takes_turns(expert) and self.engines[expert.engine or ""].status.state != "ready":
-            return None
+        if self._residents is not None and self._takes_turns(expert):
+            name = expert.engine or ""
+            if self.engines[name].status.state != "ready":
+                return self._residents.refusal(name)
         try:
             return self.dispatcher.refusal(expert, self.spot(expert))
         except ExpertUnavailable as exc:
             return exc
+
+    @property
+    def waits(self) -> Callable[[Expert, float | None], float] | None:
+        """Forecasts the seconds until an expert's engine is loaded; None if none takes turns.
+
+        Its second argument is within how many seconds the engine is wanted, None for whenever.
+        """
+        return None if self._residents is None else self._wait_s
+
+    def _wait_s(self, expert: Expert, within_s: float | None) -> float:
+        if self._residents is None or not self._takes_turns(expert):
+            return 0.0
+        deadline = None if within_s is None else time.monotonic() + within_s
+        return self._residents.wait_s(expert.engine or "", deadline)
 
     def spot(self, expert: Expert) -> Spot:
         """Where an expert is asked; ExpertUnavailable when its engine is not ready.
@@ -124,17 +141,20 @@ class Pool:
     async def _held(
         self, residents: Residents, expert: Expert, terms: Terms
     ) -> AsyncGenerator[None]:
+        came = time.monotonic()
         async with AsyncExitStack() as stack:
             try:
                 async with asyncio.timeout(self._timeout_s):
                     held = residents.hold(
                         expert.engine or "",
-                        deadline=terms.deadline,
+                        deadline=terms.turn_by,
                         foretells=terms.priority != "background",
                     )
                     await stack.enter_async_context(held)
             except TimeoutError as exc:
                 raise ExpertUnavailable(expert.name, "its engine's turn did not come") from exc
+            if terms.on_loaded is not None:
+                terms.on_loaded(time.monotonic() - came)
             yield
 
     def _takes_turns(self, expert: Expert) -> bool:

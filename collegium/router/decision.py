@@ -58,6 +58,13 @@ class Forecast(msgspec.Struct, frozen=True):
     output_tokens: int
     feasible: bool = True
     note: str = ""
+    wait_ms: float = 0.0
+    """How much of the latency is waiting until its engine is loaded, where engines take turns."""
+
+    @property
+    def answer_ms(self) -> float:
+        """What the answer itself takes."""
+        return self.latency_ms - self.wait_ms
 
 
 @dataclass(frozen=True)

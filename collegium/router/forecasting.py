@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from msgspec import structs
 from numpy.typing import NDArray
 
 from collegium.registry.expert import Expert
@@ -20,6 +21,8 @@ from collegium.router.costs import (
 from collegium.router.decision import Forecast, Query
 
 Array = NDArray[np.float64]
+Waits = Callable[[Expert, float | None], float]
+"""Seconds until an expert's engine is loaded; within how many it is wanted, None for whenever."""
 MOST_SURE = 0.99
 """No forecast is surer: 60 right of 60 answers show a rate of 0.992 (Krichevsky and Trofimov)."""
 ENOUGH_MEASURED = 0.5
@@ -113,14 +116,24 @@ class Forecaster:
         ]
 
     def forecast(
-        self, experts: Sequence[Expert], query: Query, reading: Reading, *, idle: bool = False
+        self,
+        experts: Sequence[Expert],
+        query: Query,
+        reading: Reading,
+        waits: Waits | None = None,
+        *,
+        idle: bool = False,
     ) -> tuple[Forecast, ...]:
         """One forecast an expert; quality is None for unfamiliar queries and unmeasured experts.
 
-        Time and energy are those under the present load, or, `idle`, under none.
+        Time and energy are those under the present load, or, `idle`, under none; to the time
+        comes what `waits` says of the expert's engine.
         """
         prompt_tokens = query.prompt_tokens or prompt_tokens_of(query.text)
-        return tuple(self._forecast(e, query, prompt_tokens, reading, idle) for e in experts)
+        found = tuple(self._forecast(e, query, prompt_tokens, reading, idle) for e in experts)
+        if waits is None:
+            return found
+        return tuple(_waiting(f, e, query, waits) for f, e in zip(found, experts, strict=True))
 
     def _forecast(
         self, expert: Expert, query: Query, prompt_tokens: int, reading: Reading, idle: bool
@@ -149,6 +162,16 @@ class Forecaster:
             column = self._columns.get(known_as(expert, self._columns))
             known = self._known[expert.name] = (expert, column)
         return known[1]
+
+
+def _waiting(forecast: Forecast, expert: Expert, query: Query, waits: Waits) -> Forecast:
+    """A forecast with the wait for the expert's engine in its time."""
+    limit_ms = query.limits.max_latency_ms
+    within_s = None if limit_ms is None else (limit_ms - forecast.latency_ms) / 1000
+    wait_ms = 1000 * waits(expert, within_s)
+    if wait_ms == 0:
+        return forecast
+    return structs.replace(forecast, latency_ms=forecast.latency_ms + wait_ms, wait_ms=wait_ms)
 
 
 def expected_quality(expert: Expert, reading: Reading, column: int | None) -> float | None:

@@ -77,7 +77,10 @@ def _broken(bound: _Bound, forecast: Forecast, limits: Limits) -> str:
     if value is None:
         return f"{bound.name}: unknown"
     sign = "<" if bound.floor else ">"
-    return f"{bound.name}: {bound.shown(value)} {sign} {bound.limit(limits):g}"
+    words = f"{bound.name}: {bound.shown(value)} {sign} {bound.limit(limits):g}"
+    if bound.name == "max_latency_ms" and forecast.wait_ms:
+        words += f", {forecast.wait_ms / 1000:.0f} s of it until its engine is loaded"
+    return words
 
 
 def too_busy(
@@ -88,12 +91,18 @@ def too_busy(
     `idle` has the marked forecasts, without load, of those who may be asked.
     """
     now_ms = {f.expert: f.latency_ms for f in now}
+    wait_ms = {f.expert: f.wait_ms for f in now}
     fitting = [f.expert for f in idle if f.feasible]
     if not fitting:
         return None
     soonest = min(fitting, key=lambda name: (now_ms[name], name))
     late_ms = now_ms[soonest] - (limits.max_latency_ms or now_ms[soonest])
     words = "it keeps the request's limits only when it has less to do"
+    if wait_ms[soonest]:
+        words = (
+            "it keeps the request's limits only when its engine is loaded, which it would be in "
+            f"about {wait_ms[soonest] / 1000:.0f} s for a request with more time"
+        )
     return ExpertBusy(soonest, words, max(1, math.ceil(late_ms / 1000)))
 
 

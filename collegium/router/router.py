@@ -20,10 +20,11 @@ from collegium.router.artifact import FittedRouter
 from collegium.router.costs import Speeds
 from collegium.router.decision import Decision, Forecast, Limits, PolicyName, Query
 from collegium.router.encoder import Encoder
-from collegium.router.forecasting import Forecaster, Reading
+from collegium.router.explaining import NOT_AVAILABLE, explained
+from collegium.router.forecasting import Forecaster, Reading, Waits
 from collegium.router.limits import infeasible, mark, too_busy
 from collegium.router.online.learner import Learner
-from collegium.router.policy import choose, keeps, quality, ranked
+from collegium.router.policy import choose, keeps, ranked
 from collegium.router.reading import Reader
 from collegium.router.shortlist import SIZE, Shortlist
 from collegium.router.tradeoff import Tolerances
@@ -38,7 +39,6 @@ VIRTUAL_MODELS: dict[str, tuple[float, str]] = {
     "collegium/cheap": (10.0, "The cheapest expert that is known to answer such queries"),
 }
 """Names that are routed, with their trade-off (0 best quality … 10 cheapest) and what they do."""
-NOT_AVAILABLE = "not available now"
 
 
 class Router:
@@ -66,14 +66,21 @@ class Router:
         self._shortlist = Shortlist(skills, _fallback_preference, shortlist)
 
     async def decide(
-        self, query: Query, experts: Sequence[Expert], unavailable: Availability
+        self,
+        query: Query,
+        experts: Sequence[Expert],
+        unavailable: Availability,
+        waits: Waits | None = None,
     ) -> Decision:
         """Choose who answers; raises UnknownModel, NoFeasibleExpert, ExpertUnavailable or,
-        where only the present load breaks the limits, ExpertBusy."""
+        where only the present load breaks the limits, ExpertBusy.
+
+        `waits` is given where engines take turns.
+        """
         started = time.perf_counter()
         query = with_tradeoff(query, experts)
         read = await self._reader.read(query.text)
-        decision = self.decide_on(query, experts, read.reading, unavailable)
+        decision = self.decide_on(query, experts, read.reading, unavailable, waits)
         # Cheaper experts are a promise of the forecasts: learning keeps to the best quality.
         if self._learner and decision.policy == "quality" and not query.limits.tradeoff:
             decision = self._learner.adjusted(decision, read.embedding)
@@ -92,7 +99,12 @@ class Router:
         return self._reader.similarity(texts)
 
     def decide_on(
-        self, query: Query, experts: Sequence[Expert], reading: Reading, unavailable: Availability
+        self,
+        query: Query,
+        experts: Sequence[Expert],
+        reading: Reading,
+        unavailable: Availability,
+        waits: Waits | None = None,
     ) -> Decision:
         """The decision proper: no input or output, the same for the same arguments."""
         named = query.requested_model not in VIRTUAL_MODELS
@@ -100,7 +112,8 @@ class Router:
         tolerated = self.tolerated(query)
         if not named:
             candidates = self._shortlist.of(candidates, query, reading, unavailable, tolerated)
-        forecasts = mark(self._forecaster.forecast(candidates, query, reading), query.limits)
+        found = self._forecaster.forecast(candidates, query, reading, waits)
+        forecasts = mark(found, query.limits)
         fitting = {f.expert for f in forecasts if f.feasible}
         down = {e.name: error for e in candidates if (error := unavailable(e)) is not None}
         if down:
@@ -251,41 +264,3 @@ def _decision(
         ood_score=reading.ood_score,
         requested_model=query.requested_model,
     )
-
-
-def explained(
-    query: Query,
-    reading: Reading,
-    forecasts: Sequence[Forecast],
-    chosen: Forecast,
-    policy: PolicyName,
-) -> str:
-    """The decision in words, for people."""
-    name = chosen.expert
-    skill = max(reading.skills, key=lambda s: reading.skills[s])
-    chance = "" if chosen.quality is None else f" ({chosen.quality:.0%} likely to be right)"
-    if policy == "named":
-        return f"You asked for {name}{chance}."
-    if policy == "out_of_distribution" and not reading.familiar:
-        return f"Unlike anything the experts were measured on, so {name} answers."
-    if policy == "out_of_distribution":
-        return f"No expert that can be asked now was measured on {skill}, so {name} answers."
-    if policy == "session":
-        return f"This conversation stays with {name}{chance}: changing would gain too little."
-    rivals = [f for f in forecasts if f.expert != name and f.quality is not None]
-    versus = f"{name} is {chosen.quality:.0%} likely to be right"
-    if rivals:
-        versus += _versus(max(rivals, key=quality), chosen)
-    return f"This looks like {skill}: {versus}."
-
-
-def _versus(rival: Forecast, chosen: Forecast) -> str:
-    """How the chosen expert compares with the best of the others."""
-    chance = f"{rival.expert} ({rival.quality:.0%})"
-    if quality(rival) <= quality(chosen):
-        return f", ahead of {chance}"
-    if rival.feasible:
-        return f"; {chance} would be dearer"
-    if rival.note == NOT_AVAILABLE:
-        return f"; {chance} is {NOT_AVAILABLE}"
-    return f"; {chance} is outside the limits: {rival.note}"

@@ -34,11 +34,14 @@ async def decide(
     """Let the router decide, with what is known of the conversation.
 
     The expert that it chose comes first, then those that may take its place, best first.
-    `unavailable` says who can't answer: by default as the pool is now.
+    `unavailable` says who can't answer: by default as the pool is now, and engines that take turns
+    are waited for as it forecasts.
     """
     experts = await service.experts()
     query = replace(query, session_expert=await service.session_expert(session))
-    decision = await service.router.decide(query, experts, unavailable or service.pool.unavailable)
+    pool = service.pool
+    waits = pool.waits if unavailable is None else None
+    decision = await service.router.decide(query, experts, unavailable or pool.unavailable, waits)
     by_name = {e.name: e for e in experts}
     fitting = [f.expert for f in decision.forecasts if f.feasible and f.expert != decision.expert]
     return decision, tuple(by_name[name] for name in (decision.expert, *fitting))
@@ -171,21 +174,22 @@ class Answer:
         if self._outcome is not None:
             return self._outcome
         latency_ms, service = self._elapsed_ms(), self._service
-        waited_s = self._attempts.waited_s
+        waited_s, loaded_s = self._attempts.waited_s, self._attempts.loaded_s
+        own_ms = latency_ms - 1000 * loaded_s  # its own time, whoever was loaded before it
         cost = price_usd(self.expert, *self._usage)
         record = OutcomeRecord(
             decision_id=self.decision.id,
             status=status,
             expert=self.expert.name,
             tried=self._tried() or None,
-            waited_ms=None if waited_s is None else 1000 * waited_s,
+            waited_ms=None if waited_s is None else 1000 * (loaded_s + waited_s),
             error=error,
             prompt_tokens=self._usage[0],
             completion_tokens=self._usage[1],
             cost_usd=cost,
             latency_ms=latency_ms,
             ttft_ms=self._ttft_ms,
-            energy_j=service.speeds.energy_j(self.expert, latency_ms),
+            energy_j=service.speeds.energy_j(self.expert, own_ms),
         )
         service.spawn(service.log.finish(record))
         name = self.expert.name
@@ -196,10 +200,10 @@ class Answer:
         if status == "ok":
             service.speeds.learn(
                 name,
-                latency_ms,
+                own_ms,
                 self._usage[1],
                 prompt_tokens=self._usage[0],
-                ttft_ms=self._ttft_ms,
+                ttft_ms=None if self._ttft_ms is None else self._ttft_ms - 1000 * loaded_s,
                 load=self._load,
             )
         hidden = ("decision_id", "finished_at", "calls")

@@ -114,7 +114,7 @@ def terms_of(body: ChatRequest, caller: str, arrived: float, decision: Decision)
         caller=caller,
         priority=body.routing.priority,
         deadline=None if limit_ms is None else arrived + limit_ms / 1000,
-        expected_s=decision.forecast.latency_ms / 1000,
+        expected_s=decision.forecast.answer_ms / 1000,
         hedge=body.routing.hedge,
     )
 

@@ -56,11 +56,11 @@ class Ledger:
         entry = Entry(call.seat, call.role, call.expert.name)
         self.entries.append(entry)
         started, pieces, load = time.perf_counter(), 0, 0
+        loaded_s: list[float] = []
+        terms = replace(self._terms, on_loaded=loaded_s.append)
         try:
             with self._service.speeds.answering(call.expert) as load:
-                async with aclosing(
-                    self._service.pool.stream(call.expert, body, self._terms)
-                ) as chunks:  # type: ignore[type-var]
+                async with aclosing(self._service.pool.stream(call.expert, body, terms)) as chunks:  # type: ignore[type-var]
                     async for chunk in chunks:
                         pieces += bool(chunk.get("choices"))
                         if pieces and entry.ttft_ms is None:
@@ -74,7 +74,8 @@ class Ledger:
         except (asyncio.CancelledError, GeneratorExit):
             raise  # the status is that already
         finally:
-            self._close(entry, call, 1000 * (time.perf_counter() - started), pieces, load)
+            entry.latency_ms = 1000 * (time.perf_counter() - started)
+            self._close(entry, call, 1000 * sum(loaded_s), pieces, load)
 
     @property
     def usage(self) -> Json:
@@ -111,22 +112,23 @@ class Ledger:
                 "routing.max_cost_usd",
             )
 
-    def _close(self, entry: Entry, call: Call, latency_ms: float, pieces: int, load: int) -> None:
-        entry.latency_ms = latency_ms
+    def _close(self, entry: Entry, call: Call, loaded_ms: float, pieces: int, load: int) -> None:
+        """Account for a call; so much of its time its engine was not loaded."""
+        own_ms = entry.latency_ms - loaded_ms
         if not entry.prompt_tokens and (entry.status == "cancelled" or pieces):
             entry.estimated = True  # the usage comes last, and nobody waited for it
             entry.prompt_tokens, entry.completion_tokens = _prompt_tokens(call), pieces
         used = entry.prompt_tokens, entry.completion_tokens
         entry.cost_usd = price_usd(call.expert, *used)
-        entry.energy_j = self._service.speeds.energy_j(call.expert, latency_ms)
+        entry.energy_j = self._service.speeds.energy_j(call.expert, own_ms)
         self._service.metrics.called(call.expert.name, used, entry.cost_usd)
         if entry.status == "ok" and not entry.estimated:
             self._service.speeds.learn(
                 call.expert.name,
-                latency_ms,
+                own_ms,
                 used[1],
                 prompt_tokens=used[0],
-                ttft_ms=entry.ttft_ms,
+                ttft_ms=None if entry.ttft_ms is None else entry.ttft_ms - loaded_ms,
                 load=load,
             )
 

@@ -48,9 +48,11 @@ class Attempts:
         """Who else was asked, and why that became nothing."""
         self.waited_s: float | None = None
         """In the queue of who was asked last; None while nobody had a turn for it."""
+        self.loaded_s = 0.0
+        """How long of its time it waited until the engine was loaded of who was asked last."""
         self._pool = pool
         self._candidates = candidates[:MOST_ATTEMPTS]
-        self._terms = replace(terms, on_turn=self._turn)
+        self._terms = replace(terms, on_turn=self._turn, on_loaded=self._loaded)
 
     async def complete(self, body: Mapping[str, Any]) -> Json:
         """The whole answer."""
@@ -87,6 +89,7 @@ class Attempts:
         left, error = list(self._candidates), None
         while left:
             self.expert = expert = left.pop(0)
+            self.loaded_s = 0.0
             try:
                 delay_s = self._hedge_after_s(expert)
                 if delay_s is None:
@@ -163,6 +166,9 @@ class Attempts:
 
     def _turn(self, waited_s: float) -> None:
         self.waited_s = waited_s
+
+    def _loaded(self, waited_s: float) -> None:
+        self.loaded_s = waited_s
 
     def _note(self, expert: Expert, code: str, error: str, began: float) -> None:
         waited_ms = 1000 * (time.monotonic() - began)

@@ -26,6 +26,13 @@ class Terms:
     """Ask a second expert when the first is slower than it nearly always is."""
     on_turn: Callable[[float], None] | None = None
     """Told how many seconds it waited, when its turn comes."""
+    on_loaded: Callable[[float], None] | None = None
+    """Told how many seconds it waited until its engine was loaded, where engines take turns."""
+
+    @property
+    def turn_by(self) -> float | None:
+        """The moment by which its answer has to begin; None where there is no deadline."""
+        return None if self.deadline is None else self.deadline - (self.expected_s or 0.0)
 
     def left_s(self) -> float | None:
         """Seconds to the deadline; None where there is none."""

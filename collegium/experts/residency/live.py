@@ -19,6 +19,8 @@ LOOK_S = 1.0
 LONGEST_LOAD_S = 600.0
 REST_S = 60.0
 """A broken engine must not push others out again and again."""
+CAUTION = 0.25
+"""Where a deadline is to be kept, a load may take longer than the last one by this part of it."""
 
 
 class Residents:
@@ -76,10 +78,11 @@ class Residents:
 
         Raises ExpertUnavailable when the engine can't be loaded.
         """
-        if time.monotonic() < self._rests.get(name, 0.0):
-            why = "it could not be loaded a moment ago"
-            raise ExpertUnavailable(name, f"its engine can't be used: {why}", round(REST_S))
-        request = Request(next(self._numbers), name, time.monotonic(), deadline)
+        if (refusal := self.refusal(name)) is not None:
+            raise refusal
+        request = Request(
+            next(self._numbers), name, time.monotonic(), self._careful(name, deadline)
+        )
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting[request.number] = request, turn
         self._scheduler.arrived(request, None if foretells else {})
@@ -95,6 +98,20 @@ class Residents:
             if name in self.engines:  # it may have been removed meanwhile
                 self._scheduler.finished(name, time.monotonic())
                 self._step()
+
+    def wait_s(self, name: str, deadline: float | None = None) -> float:
+        """The forecast of how many seconds `hold` would wait now; 0 where the engine is loaded."""
+        return self._scheduler.wait_s(name, time.monotonic(), self._careful(name, deadline))
+
+    def refusal(self, name: str) -> ExpertUnavailable | None:
+        """Why an engine is left alone now; None when it may be held."""
+        if time.monotonic() >= self._rests.get(name, 0.0):
+            return None
+        why = "it could not be loaded a moment ago"
+        return ExpertUnavailable(name, f"its engine can't be used: {why}", round(REST_S))
+
+    def _careful(self, name: str, deadline: float | None) -> float | None:
+        return None if deadline is None else deadline - CAUTION * self.costs[name].load_s
 
     @property
     def resident(self) -> tuple[str, ...]:

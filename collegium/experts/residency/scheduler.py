@@ -168,13 +168,15 @@ class Scheduler:
         """Where an engine is on its way in or out."""
         return self._engines[engine].phase
 
-    def wait_s(self, engine: str, now: float) -> float:
-        """Seconds until an engine would be loaded for somebody who asks for it now.
+    def wait_s(self, engine: str, now: float, by: float | None = None) -> float:
+        """Seconds until an engine would be loaded for somebody who asks for it now, by a deadline.
 
         A forecast: 0 where it is loaded. Until something changes it is made anew once a second.
         """
         if self._engines[engine].phase == "resident":
             return 0.0
+        if by is not None:
+            return forecast_s(self.view(now), self._policy, engine, by)
         made, wait_s = self._forecasts.get(engine, (-math.inf, 0.0))
         if now - made >= FRESH_S:
             made, wait_s = now, forecast_s(self.view(now), self._policy, engine)

@@ -17,25 +17,36 @@ LOOK_S = 10.0
 MOST_LOOKS = 200
 
 
-def forecast_s(view: View, policy: Policy, name: str) -> float:
-    """Seconds until an engine is loaded for somebody who asks for it now; 0 where it is."""
+def forecast_s(view: View, policy: Policy, name: str, by: float | None = None) -> float:
+    """Seconds until an engine is loaded for somebody who asks for it now; 0 where it is.
+
+    `by` is the asking one's own deadline, which a policy may heed.
+    """
     if view.engines[name].phase == "resident":
         return 0.0
-    came, view = view.now, _asked(view, name)
+    came, view = view.now, _asked(view, name, by)
     for _ in range(MOST_LOOKS):
         change = view.change or policy.decide(view)
-        view = _later(view, LOOK_S) if change is None else _carried_out(view, change)
+        view = _later(view, _look_s(view)) if change is None else _carried_out(view, change)
         if view.engines[name].phase == "resident":
             break
     return view.now - came
 
 
-def _asked(view: View, name: str) -> View:
+def _asked(view: View, name: str, by: float | None) -> View:
     """The device when one more waits for an engine."""
     engine = view.engines[name]
     oldest = view.now if engine.oldest is None else engine.oldest
-    asked = replace(engine, waiting=engine.waiting + 1, oldest=oldest)
+    deadline = min((t for t in (engine.deadline, by) if t is not None), default=None)
+    asked = replace(engine, waiting=engine.waiting + 1, oldest=oldest, deadline=deadline)
     return replace(view, engines={**view.engines, name: asked})
+
+
+def _look_s(view: View) -> float:
+    """Until the policy is asked again: not later than the last moment for a deadline's load."""
+    dated = [(e.deadline, e.cost.load_s) for e in view.in_phase("absent")]
+    latest = [deadline - load_s - view.now for deadline, load_s in dated if deadline is not None]
+    return min([LOOK_S, *(s for s in latest if s > 0)])
 
 
 def _carried_out(view: View, change: Change) -> View:
