@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from collegium.errors import ExpertUnavailable, SetupError
+from collegium.experts.dispatch.terms import Terms
 from collegium.experts.fleet import Fleet
 from collegium.experts.pool import Pool
 from collegium.experts.residency.live import Residents
@@ -183,3 +184,37 @@ async def test_a_fleet_starts_its_engines_in_their_turn(tmp_path: Path) -> None:
     assert (await fleet.settled("a")).state == "ready"
     await fleet.stop()
     assert fleet["a"].status.state == "stopped"
+
+
+async def test_a_pool_forecasts_and_tells_the_wait_for_a_turn(residents: Residents) -> None:
+    """No wait for who is loaded; the load, as last measured, for who is not."""
+    pool = Pool(residents.engines, timeout_s=30.0, residents=residents)
+    a, b = (Expert(name, "engine", name, engine=name) for name in "ab")
+    remote = Expert("remote", "openai", "m", base_url="http://127.0.0.1:9/v1")
+    assert pool.waits is not None
+    assert pool.waits(a, None) == COST.load_s
+    told: list[float] = []
+    terms = Terms(on_loaded=told.append)
+    body = {"messages": [{"role": "user", "content": "Who are you?"}]}
+    for _ in range(2):
+        await pool.complete(a, body, terms)
+    assert len(told) == 2
+    assert told[0] >= residents.load_s["a"] > told[1]
+    assert pool.waits(a, None) == pool.waits(remote, None) == 0.0
+    assert pool.waits(b, None) == pytest.approx(COST.unload_s + COST.load_s)
+    assert Pool(residents.engines, timeout_s=30.0).waits is None
+    await pool.aclose()
+
+
+async def test_an_engine_that_rests_is_not_said_to_come(stubs: dict[str, StubEngine]) -> None:
+    """The router passes over an expert that `hold` would refuse."""
+    stubs["a"].let("crash")
+    residents = admitted(stubs, longest_load_s=3.0)
+    pool = Pool(residents.engines, timeout_s=30.0, residents=residents)
+    expert = Expert("a", "engine", "a", engine="a")
+    assert pool.unavailable(expert) is None
+    with pytest.raises(ExpertUnavailable):
+        await pool.complete(expert, {"messages": []})
+    assert pool.unavailable(expert) is not None
+    await pool.aclose()
+    await residents.aclose()

@@ -110,3 +110,18 @@ def test_a_forecast_says_nothing_to_the_scheduler(seed: int, policy: Policy) -> 
             else:
                 takes = COST.load_s if command.what == "load" else COST.unload_s
                 ends.append((now + takes, command.what, command.engine))
+
+
+def test_the_wait_for_a_deadline_is_what_the_policy_makes_of_it() -> None:
+    """Foresight loads for it in time, if the load under way leaves time; LRU heeds none."""
+    waits = {}
+    for policy in (Foresight(), Lru()):
+        s = scheduler(policy, budget=4.0, names="ab")
+        bring(s, "a", 0.0)
+        traffic(s, 1000, 1.0, 60.0)
+        asked = [s.wait_s("b", 60.0, by) for by in (None, 60.0 + 300, 60.0 + 90, 60.0 + 10)]
+        waits[type(policy).__name__] = asked
+    hesitates, *rest = waits["Foresight"]
+    assert hesitates > 400
+    assert rest == [pytest.approx(seconds, abs=3.0) for seconds in (300, 90, 42)]
+    assert waits["Lru"] == [42.0] * 4
