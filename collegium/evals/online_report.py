@@ -23,8 +23,6 @@ NAMES = {
     "conservative": "conservative bandit",
     "told": "static router that is told",
 }
-MOST_MOVEMENT = 5.0
-"""Points of share that 5 % false ratings may move."""
 
 
 @dataclass(frozen=True)

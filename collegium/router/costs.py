@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from collegium.registry.expert import Expert
 from collegium.router.latency import LatencyModel, Timing, fit_latency
@@ -16,15 +15,6 @@ DEFAULT_MS_PER_TOKEN = 30.0
 MEMORY = 0.2  # weight of the newest answer in the running mean of an expert's speed
 FEWEST_TIMINGS = 8
 MOST_TIMINGS = 256  # the newest count, for an expert's speed changes
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What one answer takes, forecast or measured."""
-
-    cost_usd: float
-    latency_ms: float
-    energy_j: float | None
 
 
 def price_usd(expert: Expert, prompt_tokens: int, completion_tokens: int) -> float:

@@ -113,8 +113,3 @@ def loads(started: Array, finished: Array) -> Array:
     before = np.searchsorted(np.sort(started), started, side="left")
     gone = np.searchsorted(np.sort(finished), started, side="right")
     return np.asarray(np.maximum(before - gone, 0), dtype=np.float64)
-
-
-def median_percentage_error(forecast: Array, actual: Array) -> float:
-    """The median of |forecast - actual| / actual, in percent."""
-    return float(100 * np.median(np.abs(forecast - actual) / actual))

@@ -1,6 +1,6 @@
 """Judge routers on data sets: what `collegium eval routing` does, without the command line."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -19,7 +19,6 @@ from collegium.evals.routing.problem import Problem
 from collegium.evals.routing.routing_report import Mean, SetReport
 
 NO_PEERS: Mapping[str, Peer] = MappingProxyType({})
-Encode = Callable[[Sequence[str]], Floats]
 
 
 @dataclass(frozen=True)

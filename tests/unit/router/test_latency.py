@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collegium.router.latency import (
+    Array,
     LatencyModel,
     Timing,
     fit_latency,
     loads,
-    median_percentage_error,
 )
 
 TRUE = LatencyModel(
@@ -48,6 +48,11 @@ def test_it_finds_the_numbers_that_made_the_answers(streamed: bool) -> None:
     assert numbers(fit_latency(answers(60, streamed=streamed))) == pytest.approx(
         numbers(TRUE), rel=0.01
     )
+
+
+def median_percentage_error(forecast: Array, actual: Array) -> float:
+    """The median of |forecast - actual| / actual, in percent."""
+    return float(100 * np.median(np.abs(forecast - actual) / actual))
 
 
 def test_it_forecasts_under_noise() -> None:
