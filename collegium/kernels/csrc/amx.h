@@ -53,7 +53,8 @@ inline int64_t l2_bytes() {
 }
 
 // Memory of this thread that grows and stays.
-inline uint8_t* buffer(size_t bytes) {
+template <int which>
+uint8_t* buffer(size_t bytes) {
   struct Owner {
     uint8_t* data = nullptr;
     size_t size = 0;
@@ -80,7 +81,7 @@ class Gathered {
     const bool aligned = block_bytes % kLine == 0;  // then blocks follow without a gap
     const int64_t blocks = aligned ? 1 : (bytes + block_bytes - 1) / block_bytes;
     tile_bytes_ = high_ * (aligned ? up_to_line(bytes) : blocks * steps_ * kLine);
-    uint8_t* to = buffer(size_t(tiled_rows(count) / high_ * tile_bytes_));
+    uint8_t* to = buffer<0>(size_t(tiled_rows(count) / high_ * tile_bytes_));
     tiles_ = to;
     for (int row = 0; row < count; ++row) {
       uint8_t* line = to + row / kHigh * tile_bytes_ + row % kHigh * kLine;

@@ -8,7 +8,7 @@ namespace {
 // Cephes' expf: 2^n times a polynomial of degree 6 on half an octave; within 2 units of the last place.
 inline F32 exponential(F32 x) {
   x = min(set(88.7f), max(set(-87.3f), x));
-  const F32 n = to_float(rounded(mul(x, set(1.44269504088896341f))));
+  const F32 n = nearest(mul(x, set(1.44269504088896341f)));
   F32 r = fma(n, set(-0.693359375f), x);
   r = fma(n, set(2.12194440e-4f), r);
   F32 p = set(1.9875691500e-4f);
@@ -18,10 +18,10 @@ inline F32 exponential(F32 x) {
   p = fma(p, r, set(1.6666665459e-1f));
   p = fma(p, r, set(5.0000001201e-1f));
   p = fma(mul(r, r), p, add(r, set(1.0f)));
-  return mul(p, power_of_two(rounded(n)));
+  return times_two_to(n, p);
 }
 
-inline F32 sigmoid(F32 x) { return div(set(1.0f), add(set(1.0f), exponential(sub(set(0.0f), x)))); }
+inline F32 sigmoid(F32 x) { return reciprocal(add(set(1.0f), exponential(sub(set(0.0f), x)))); }
 
 // Abramowitz and Stegun 7.1.26: absolute error below 1.5e-7.
 inline F32 error_function(F32 x) {

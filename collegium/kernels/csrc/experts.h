@@ -35,13 +35,13 @@ void quantise(const uint16_t* from, int64_t n, int64_t padded, int64_t block, in
   *scale = nan ? __builtin_nanf("") : largest_value / 127.0f;
   const F32 inverse = set(largest_value > 0 && largest_value < 3e38f && !nan ? 127.0f / largest_value : 0.0f);
   for (int64_t i = 0, b = 0; i < padded; i += block, ++b) {
-    int32_t total = 0;
+    I32 total = iset(0);
     for (int64_t j = i; j < std::min(i + block, padded); j += 16) {
       const I32 codes = j < n ? rounded(mul(load_bf16(from + j), inverse)) : iset(0);
       store_bytes(to + j, codes);
-      total += sum(codes);
+      total = plus(total, codes);
     }
-    sums[b] = total;
+    sums[b] = sum(total);
   }
 }
 
@@ -58,20 +58,41 @@ void store_inner(const Problem& p, const Group& g, int64_t row, int64_t column, 
   else store_bf16(reinterpret_cast<uint16_t*>(to), v);
 }
 
-template <class F>
-void activate(const Problem& p, const Group& g, int64_t row, int64_t panel, const float* sums, const float* bias,
-              float scale) {
-  if (!p.gated) {
-    for (int c = 0; c < kPanel; c += 16) {
-      const F32 v = finished(sums + c, scale, bias ? bias + c : nullptr);
-      store_inner<F>(p, g, row, panel * kPanel + c, curve(v, p.activation));
+inline const float* bias_of(const Matrix& m, int64_t expert, int64_t panel) {
+  return m.bias ? m.bias + (expert * m.n_panels + panel) * kPanel : nullptr;
+}
+
+// Rows [first, first + count) of a group in a panel. The function is known to the compiler, which then
+// keeps its constants in registers.
+template <class F, Activation kind>
+void activate(const Problem& p, const Group& g, int64_t first, int count, int64_t panel, const float* sums) {
+  const float* bias = bias_of(p.up, g.expert, panel);
+  for (int r = 0; r < count; ++r, sums += kPanel) {
+    const int64_t row = first + r;
+    const float scale = p.x.scale ? p.x.scale[p.token[g.first + row]] : 1.0f;
+    if (!p.gated) {
+      for (int c = 0; c < kPanel; c += 16) {
+        const F32 v = finished(sums + c, scale, bias ? bias + c : nullptr);
+        store_inner<F>(p, g, row, panel * kPanel + c, curve(v, kind));
+      }
+      continue;
     }
-    return;
+    for (int c = 0; c < kHalf; c += 16) {
+      const F32 gate = finished(sums + c, scale, bias ? bias + c : nullptr);
+      const F32 up = finished(sums + kHalf + c, scale, bias ? bias + kHalf + c : nullptr);
+      store_inner<F>(p, g, row, panel * kHalf + c, gated_curve(gate, up, kind));
+    }
   }
-  for (int c = 0; c < kHalf; c += 16) {
-    const F32 gate = finished(sums + c, scale, bias ? bias + c : nullptr);
-    const F32 up = finished(sums + kHalf + c, scale, bias ? bias + kHalf + c : nullptr);
-    store_inner<F>(p, g, row, panel * kHalf + c, gated_curve(gate, up, p.activation));
+}
+
+template <class F>
+void activate(const Problem& p, const Group& g, int64_t first, int count, int64_t panel, const float* sums) {
+  switch (p.activation) {
+    case Activation::silu: return activate<F, Activation::silu>(p, g, first, count, panel, sums);
+    case Activation::gelu: return activate<F, Activation::gelu>(p, g, first, count, panel, sums);
+    case Activation::gelu_tanh: return activate<F, Activation::gelu_tanh>(p, g, first, count, panel, sums);
+    case Activation::relu2: return activate<F, Activation::relu2>(p, g, first, count, panel, sums);
+    case Activation::swigluoai: return activate<F, Activation::swigluoai>(p, g, first, count, panel, sums);
   }
 }
 
@@ -90,9 +111,10 @@ void product(const Matrix& m, const Group& g, const Rows& from, const int32_t* i
       const bool last = panel + 1 == run.last;
       Ahead ahead(last ? m.panel(then, run.first) : m.panel(g.expert, panel + 1), last && then < 0 ? 0 : m.panel_bytes,
                   a.steps(m));
+      const uint8_t* whole = decoded_panel<F>(m, g.expert, panel, rows);
       for (int row = 0; row < rows; row += kRowBlock) {
         const int count = std::min(kRowBlock, rows - row);
-        multiply<F>(m, g.expert, panel, a, row, count, ahead, sums);
+        multiply<F>(m, g.expert, panel, a, row, count, whole, ahead, sums);
         use(start + row, count, panel, sums);
       }
     }
@@ -104,21 +126,13 @@ inline int64_t next_expert(const Problem& p, int64_t group) {
   return group + 1 < p.n_groups ? p.groups[group + 1].expert : -1;
 }
 
-inline const float* bias_of(const Matrix& m, int64_t expert, int64_t panel) {
-  return m.bias ? m.bias + (expert * m.n_panels + panel) * kPanel : nullptr;
-}
-
 template <class F>
 void up_of(const Problem& p, Run run) {
   const Group& g = p.groups[run.group];
   const int64_t then = run.last == p.up.n_panels ? next_expert(p, run.group) : -1;
   product<F>(p.up, g, p.x, p.token, false, run, then,
              [&](int64_t first, int count, int64_t panel, const float* sums) {
-    const float* bias = bias_of(p.up, g.expert, panel);
-    for (int r = 0; r < count; ++r) {
-      const float scale = p.x.scale ? p.x.scale[p.token[g.first + first + r]] : 1.0f;
-      activate<F>(p, g, first + r, panel, sums + r * kPanel, bias, scale);
-    }
+    activate<F>(p, g, first, count, panel, sums);
   });
 }
 

@@ -16,7 +16,8 @@ class Converted {
       : rows_(rows), blocks_((m.wide + m.block - 1) / m.block), stride_(up_to(m.wide, 16)),
         direct_(!is_integer(format) && float_from == (format == Format::fp32) && stride >= m.wide &&
                 (stride > n || n == m.wide)),
-        plain_(direct_ ? 0 : rows * stride_ * (format == Format::fp32 ? 4 : 2)),
+        readable_(is_integer(format) && !float_from && n % 16 == 0),
+        plain_(direct_ || readable_ ? 0 : rows * stride_ * (format == Format::fp32 ? 4 : 2)),
         codes_(is_integer(format) ? rows * stride_ : 0), scales_(is_integer(format) ? rows : 0),
         sums_(is_integer(format) ? rows * blocks_ : 0) {
     if (direct_) {
@@ -27,10 +28,13 @@ class Converted {
     for_tasks((rows + kRows - 1) / kRows, [&](int64_t task) {
       for (int64_t r = task * kRows; r < std::min(rows, (task + 1) * kRows); ++r) {
         const char* row = static_cast<const char*>(from) + r * stride * from_size;
-        char* to = plain_.get() + r * stride_ * size;
-        isa.convert(row, float_from, n, stride_, to, format == Format::fp32);
+        if (!readable_) {
+          char* to = plain_.get() + r * stride_ * size;
+          isa.convert(row, float_from, n, stride_, to, format == Format::fp32);
+          row = to;
+        }
         if (is_integer(format))
-          isa.quantise(reinterpret_cast<uint16_t*>(to), std::min(up_to(n, 16), stride_), stride_, m.block,
+          isa.quantise(reinterpret_cast<const uint16_t*>(row), std::min(up_to(n, 16), stride_), stride_, m.block,
                        codes_.get() + r * stride_, scales_.get() + r, sums_.get() + r * blocks_);
       }
     });
@@ -42,7 +46,7 @@ class Converted {
  private:
   static constexpr int64_t kRows = 16;  // of a task
   int64_t rows_, blocks_, stride_;
-  bool direct_;
+  bool direct_, readable_;  // taken as they are; quantised from where they are
   Scratch<char> plain_;
   Scratch<int8_t> codes_;
   Scratch<float> scales_;

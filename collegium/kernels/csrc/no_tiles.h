@@ -1,5 +1,6 @@
 // What `amx.h` provides, where there are no tiles: nothing, with the same names.
 #pragma once
+#include <cstddef>
 #include "problem.h"
 
 namespace moe {
@@ -9,6 +10,9 @@ constexpr bool kTiled = false;
 constexpr int kMostRows = kRowBlock;
 
 inline int64_t l2_bytes() { return 0; }
+
+template <int which>
+uint8_t* buffer(size_t) { return nullptr; }
 
 struct Gathered {
   template <class... Any>

@@ -20,12 +20,12 @@ bool in_tiles(int count) {
   return kTiled && (sizeof(Element) == 2 || (sizeof(Element) == 1 && count > kTileRows));
 }
 
-// Rows that one pass over the panels serves: on tiles as many as leave L2 half to the panels.
+// Rows that one pass over the panels serves: on tiles as many as fill 5/8 of L2.
 template <class Dot>
 int64_t rows_of_a_pass(const Matrix& m) {
   using Element = typename Dot::Element;
   if (!kTiled || sizeof(Element) == 4) return kRowBlock;
-  const int64_t fit = l2_bytes() / 2 / (m.wide * int64_t(sizeof(Element)));
+  const int64_t fit = l2_bytes() * 5 / 8 / (m.wide * int64_t(sizeof(Element)));
   return std::clamp<int64_t>(fit / kRowBlock * kRowBlock, kRowBlock, kMostRows);
 }
 
@@ -77,11 +77,22 @@ constexpr TileRow<Element> kTiles[kTileRows] = {
     tile_row<Dot, Element, 1>, tile_row<Dot, Element, 2>, tile_row<Dot, Element, 3>,
     tile_row<Dot, Element, 4>, tile_row<Dot, Element, 5>, tile_row<Dot, Element, 6>};
 
+// A whole panel decoded, for more rows than are multiplied at once; else, and where nothing is decoded, null.
+template <class F>
+const uint8_t* decoded_panel(const Matrix& m, int64_t expert, int64_t p, int rows) {
+  using Element = typename F::Dot::Element;
+  if (!F::decodes || !in_tiles<typename F::Dot>(rows) || rows <= kRowBlock) return nullptr;
+  uint8_t* to = buffer<1>(m.wide * kPanel * sizeof(Element));
+  const uint8_t* exponents = static_cast<const uint8_t*>(m.scales) + (expert * m.n_panels + p) * m.groups * kPanel;
+  F::decode(m.panel(expert, p), exponents, m.wide, to);
+  return to;
+}
+
 // `sums` (count, 64) gets the products of rows [from, from + count) with the panel; column scales are
-// applied, row scales not.
+// applied, row scales not. `whole` is the panel decoded, or null.
 template <class F>
 void multiply(const Matrix& m, int64_t expert, int64_t p, const Operands<typename F::Dot>& a, int from, int count,
-              Ahead& ahead, float* sums) {
+              const uint8_t* whole, Ahead& ahead, float* sums) {
   using Dot = typename F::Dot;
   using Element = typename Dot::Element;
   alignas(64) uint8_t decoded[F::decodes ? kLargestBlock * kPanel : 64];
@@ -105,7 +116,8 @@ void multiply(const Matrix& m, int64_t expert, int64_t p, const Operands<typenam
         continue;
       }
     }
-    const uint8_t* b = F::decode(codes, exponents + k / 32 * kPanel, deep, decoded);
+    const uint8_t* b = whole ? whole + k * kPanel * int64_t(sizeof(Element))
+                             : F::decode(codes, exponents + k / 32 * kPanel, deep, decoded);
     if (tiled) {
       apply_tiles<sizeof(Element) == 1>(a.tiles, from, count, b, deep * kPanel * int(sizeof(Element)), ahead, sums,
                                         scale, block == 0, a.sums + from, block, F::zero);

@@ -23,6 +23,7 @@ inline F32 add(F32 a, F32 b) { EACH_LANE a.v[i] += b.v[i]; return a; }
 inline F32 sub(F32 a, F32 b) { EACH_LANE a.v[i] -= b.v[i]; return a; }
 inline F32 mul(F32 a, F32 b) { EACH_LANE a.v[i] *= b.v[i]; return a; }
 inline F32 div(F32 a, F32 b) { EACH_LANE a.v[i] /= b.v[i]; return a; }
+inline F32 reciprocal(F32 a) { EACH_LANE a.v[i] = 1.0f / a.v[i]; return a; }
 inline F32 fma(F32 a, F32 b, F32 c) { EACH_LANE c.v[i] += a.v[i] * b.v[i]; return c; }
 inline F32 min(F32 a, F32 b) { EACH_LANE a.v[i] = a.v[i] < b.v[i] ? a.v[i] : b.v[i]; return a; }
 inline F32 max(F32 a, F32 b) { EACH_LANE a.v[i] = a.v[i] > b.v[i] ? a.v[i] : b.v[i]; return a; }
@@ -36,10 +37,16 @@ inline I32 rounded(F32 a) {
   EACH_LANE r.v[i] = std::fabs(a.v[i]) < 2e9f ? int32_t(std::nearbyint(a.v[i])) : INT32_MIN;
   return r;
 }
-inline F32 power_of_two(I32 n) {
-  F32 r;
-  EACH_LANE { uint32_t bits = uint32_t(n.v[i] + 127) << 23; std::memcpy(&r.v[i], &bits, 4); }
-  return r;
+inline I32 plus(I32 a, I32 b) { EACH_LANE a.v[i] += b.v[i]; return a; }
+inline F32 nearest(F32 a) { return to_float(rounded(a)); }
+inline F32 times_two_to(F32 n, F32 a) {  // n of -126 to 128
+  EACH_LANE {
+    const uint32_t bits = uint32_t(int32_t(n.v[i]) + 127) << 23;
+    float power;
+    std::memcpy(&power, &bits, 4);
+    a.v[i] *= power;
+  }
+  return a;
 }
 inline void store_bytes(int8_t* p, I32 a) { EACH_LANE p[i] = int8_t(a.v[i]); }
 inline int32_t sum(I32 a) { int32_t s = 0; EACH_LANE s += a.v[i]; return s; }
