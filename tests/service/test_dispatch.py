@@ -1,4 +1,4 @@
-"""Queues, failover and what survives: real services, real upstreams, real Redis and PostgreSQL."""
+"""Queues and failover: real services, real upstreams."""
 
 from __future__ import annotations
 
@@ -6,13 +6,8 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,99 +15,21 @@ import httpx
 import psutil
 import pytest
 
-from tests.running_service import RunningService, running_service
-from tests.servers import free_port, postgres_server, redis_server
+from tests.running_service import RunningService
+from tests.service.upstreams import (
+    ADMIN,
+    ask,
+    asking,
+    post,
+    said,
+    serving,
+    until,
+    until_waiting,
+    upstream,
+)
 
 pytestmark = pytest.mark.slow
-SERVER = Path(__file__).with_name("counting_server.py")
 KEYS = {"shop": "the-key-of-the-shop", "desk": "the-key-of-the-desk"}
-ADMIN = "the-administrators-key"
-
-
-class Upstream:
-    """A counting server's process."""
-
-    def __init__(self, port: int) -> None:
-        self.port = port
-        self.process = subprocess.Popen([sys.executable, str(SERVER), str(port)])
-
-    @property
-    def url(self) -> str:
-        """Its API."""
-        return f"http://127.0.0.1:{self.port}/v1"
-
-    def stats(self) -> dict[str, Any]:
-        """What it counted."""
-        counted: dict[str, Any] = httpx.get(f"http://127.0.0.1:{self.port}/stats").json()
-        return counted
-
-    def wait(self) -> Upstream:
-        """Return when it answers."""
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                self.stats()
-                return self
-            except httpx.TransportError:
-                assert time.monotonic() < deadline, "the upstream did not start"
-                time.sleep(0.1)
-
-
-@contextmanager
-def upstream(port: int | None = None) -> Iterator[Upstream]:
-    """A counting server, gone afterwards."""
-    server = Upstream(port or free_port())
-    try:
-        yield server.wait()
-    finally:
-        server.process.kill()
-        server.process.wait()
-
-
-@contextmanager
-def serving(folder: Path, *servers: Upstream, **settings: str) -> Iterator[RunningService]:
-    """A service with an expert a server: `a`, `b`, …; the first is preferred, for it is cheaper."""
-    with running_service(folder, COLLEGIUM_EMBEDDED="false", **settings) as service:
-        for price, (name, server) in enumerate(zip("abc", servers, strict=False)):
-            new = {"name": name, "kind": "openai", "base_url": server.url, "generalist": True}
-            added = post(service, "/v1/experts", {**new, "output_price": price}, ADMIN)
-            assert added.status_code == 201, added.text
-        yield service
-
-
-def post(service: RunningService, path: str, body: Any, key: str = "none") -> httpx.Response:
-    """Call the service."""
-    headers = {"authorization": f"Bearer {key}"}
-    return httpx.post(f"{service.url}{path}", json=body, headers=headers, timeout=60)
-
-
-def asking(name: str, **fields: Any) -> dict[str, Any]:
-    """A request that its id makes known to the upstream."""
-    return {"messages": [{"role": "user", "content": name}], **fields}
-
-
-def ask(service: RunningService, name: str, **fields: Any) -> httpx.Response:
-    """Ask and wait."""
-    return post(service, "/v1/chat/completions", asking(name, **fields))
-
-
-def until_waiting(service: RunningService, expert: str, requests: int) -> None:
-    """Return when so many requests wait for an expert."""
-    gauge = f'collegium_queue_depth{{expert="{expert}"}} {requests:.1f}'
-    deadline = time.monotonic() + 60
-    with httpx.Client(base_url=service.url, timeout=60) as http:
-        while gauge not in http.get("/metrics").text.splitlines():
-            assert time.monotonic() < deadline, f"not {requests} requests waited"
-            time.sleep(0.05)
-
-
-def said(lines: list[str]) -> tuple[str, dict[str, Any] | None, bool]:
-    """The text of a stream, its error event, and whether it came to its end mark."""
-    events = [line.removeprefix("data: ") for line in lines if line.startswith("data: ")]
-    parsed = [json.loads(event) for event in events if event != "[DONE]"]
-    choices = [choice for event in parsed for choice in event.get("choices", [])]
-    text = "".join(choice["delta"].get("content") or "" for choice in choices)
-    return text, next((e["error"] for e in parsed if "error" in e), None), "[DONE]" in events
 
 
 def test_the_next_expert_answers_for_one_that_is_killed_frozen_or_away(tmp_path: Path) -> None:
@@ -277,83 +194,6 @@ def test_500_streams_of_which_a_tenth_leave(tmp_path: Path) -> None:
         assert len(process.children(recursive=True)) == before[2]
 
 
-def test_a_redis_that_dies_and_comes_back_loses_no_request(tmp_path: Path) -> None:
-    """Two replicas share the slots while it lives; each goes on alone while it does not."""
-    with redis_server() as redis, upstream() as a:
-        settings = {"COLLEGIUM_REDIS_URL": redis.url, "COLLEGIUM_REMOTE_CONCURRENCY": "4"}
-        with (
-            serving(tmp_path / "one", a, **settings) as one,
-            serving(tmp_path / "two", a, **settings) as two,
-        ):
-            assert asyncio.run(many([one, two], "shared", 40)) == {200: 40}
-            assert a.stats()["most"] <= 4
-            redis.process.kill()
-            redis.process.wait()
-            assert asyncio.run(many([one, two], "alone", 40)) == {200: 40}
-            with redis_server(redis.port):
-                time.sleep(5.5)
-                assert asyncio.run(many([one, two], "again", 40)) == {200: 40}
-            log = (tmp_path / "one" / "serve.log").read_text()
-            assert log.count("going on without shared state") == 1
-            assert log.count("shared state is back") == 1
-        assert max(a.stats()["asked"].values()) <= 2  # each service's probe says the same
-
-
-def test_a_postgresql_that_dies_and_comes_back_is_told_and_nothing_is_repeated(
-    tmp_path: Path,
-) -> None:
-    """While it is away requests are refused, for no decision could be kept; then it goes on.
-
-    An answer that was under way is given, and what came of it is written when it is back.
-    """
-    with postgres_server() as postgres, upstream() as a:
-        settings = {"COLLEGIUM_DATABASE_URL": postgres.empty_database()}
-        with serving(tmp_path, a, **settings) as service:
-            before = ask(service, "before").json()["collegium"]["decision"]["id"]
-            until(lambda: outcome(service, before) is not None)
-            with ThreadPoolExecutor() as other:
-                answering = other.submit(ask, service, "meanwhile", first_s=3.0)
-                until(lambda: "meanwhile" in a.stats()["asked"])
-                postgres.process.kill()
-                postgres.process.wait()
-                meanwhile = answering.result()
-            assert meanwhile.status_code == 200
-            started = time.monotonic()
-            refused = ask(service, "away")
-            assert time.monotonic() - started < 20
-            assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
-            assert refused.json()["error"]["code"] == "database_unavailable"
-            assert httpx.get(f"{service.url}/healthz").status_code == 200
-            with postgres.again():
-                until(lambda: ask(service, "after").status_code == 200)
-                assert outcome(service, before)["status"] == "ok"
-                under_way = meanwhile.json()["collegium"]["decision"]["id"]
-                until(lambda: outcome(service, under_way) is not None)
-                assert outcome(service, under_way)["status"] == "ok"
-        counted = a.stats()["asked"]
-        assert (counted["before"], counted.get("away"), counted["after"]) == (1, None, 1)
-
-
-def outcome(service: RunningService, decision: str) -> Any:
-    """The recorded outcome of a decision."""
-    return httpx.get(f"{service.url}/v1/decisions/{decision}").json()["outcome"]
-
-
-async def many(services: list[RunningService], name: str, number: int) -> dict[int, int]:
-    """The statuses of so many requests at once, over all services."""
-    async with httpx.AsyncClient(timeout=60) as http:
-        answers = await asyncio.gather(
-            *(
-                http.post(
-                    f"{services[n % len(services)].url}/v1/chat/completions",
-                    json=asking(f"{name}-{n}", model="a", first_s=0.05),
-                )
-                for n in range(number)
-            )
-        )
-    return dict(Counter(answer.status_code for answer in answers))
-
-
 def metrics(service: RunningService) -> str:
     """The page for Prometheus."""
     return httpx.get(f"{service.url}/metrics").text
@@ -364,11 +204,3 @@ def idle(service: RunningService) -> bool:
     names = ("collegium_slots_taken{", "collegium_queue_depth{", "collegium_in_flight{")
     lines = [line for line in metrics(service).splitlines() if line.startswith(names)]
     return all(float(line.split()[-1]) == 0 for line in lines)
-
-
-def until(true: Any, timeout_s: float = 20) -> None:
-    """Wait for something that happens soon."""
-    deadline = time.monotonic() + timeout_s
-    while not true():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.1)

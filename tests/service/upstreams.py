@@ -1,0 +1,114 @@
+"""Counting upstreams, and a service whose experts they are."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.running_service import RunningService, running_service
+from tests.servers import free_port
+
+SERVER = Path(__file__).with_name("counting_server.py")
+ADMIN = "the-administrators-key"
+
+
+class Upstream:
+    """A counting server's process."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.process = subprocess.Popen([sys.executable, str(SERVER), str(port)])
+
+    @property
+    def url(self) -> str:
+        """Its API."""
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    def stats(self) -> dict[str, Any]:
+        """What it counted."""
+        counted: dict[str, Any] = httpx.get(f"http://127.0.0.1:{self.port}/stats").json()
+        return counted
+
+    def wait(self) -> Upstream:
+        """Return when it answers."""
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                self.stats()
+                return self
+            except httpx.TransportError:
+                assert time.monotonic() < deadline, "the upstream did not start"
+                time.sleep(0.1)
+
+
+@contextmanager
+def upstream(port: int | None = None) -> Iterator[Upstream]:
+    """A counting server, gone afterwards."""
+    server = Upstream(port or free_port())
+    try:
+        yield server.wait()
+    finally:
+        server.process.kill()
+        server.process.wait()
+
+
+@contextmanager
+def serving(folder: Path, *servers: Upstream, **settings: str) -> Iterator[RunningService]:
+    """A service with an expert a server: `a`, `b`, …; the first is preferred, for it is cheaper."""
+    with running_service(folder, COLLEGIUM_EMBEDDED="false", **settings) as service:
+        for price, (name, server) in enumerate(zip("abc", servers, strict=False)):
+            new = {"name": name, "kind": "openai", "base_url": server.url, "generalist": True}
+            added = post(service, "/v1/experts", {**new, "output_price": price}, ADMIN)
+            assert added.status_code == 201, added.text
+        yield service
+
+
+def post(service: RunningService, path: str, body: Any, key: str = "none") -> httpx.Response:
+    """Call the service."""
+    headers = {"authorization": f"Bearer {key}"}
+    return httpx.post(f"{service.url}{path}", json=body, headers=headers, timeout=60)
+
+
+def asking(name: str, **fields: Any) -> dict[str, Any]:
+    """A request that its id makes known to the upstream."""
+    return {"messages": [{"role": "user", "content": name}], **fields}
+
+
+def ask(service: RunningService, name: str, **fields: Any) -> httpx.Response:
+    """Ask and wait."""
+    return post(service, "/v1/chat/completions", asking(name, **fields))
+
+
+def until_waiting(service: RunningService, expert: str, requests: int) -> None:
+    """Return when so many requests wait for an expert."""
+    gauge = f'collegium_queue_depth{{expert="{expert}"}} {requests:.1f}'
+    deadline = time.monotonic() + 60
+    with httpx.Client(base_url=service.url, timeout=60) as http:
+        while gauge not in http.get("/metrics").text.splitlines():
+            assert time.monotonic() < deadline, f"not {requests} requests waited"
+            time.sleep(0.05)
+
+
+def said(lines: list[str]) -> tuple[str, dict[str, Any] | None, bool]:
+    """The text of a stream, its error event, and whether it came to its end mark."""
+    events = [line.removeprefix("data: ") for line in lines if line.startswith("data: ")]
+    parsed = [json.loads(event) for event in events if event != "[DONE]"]
+    choices = [choice for event in parsed for choice in event.get("choices", [])]
+    text = "".join(choice["delta"].get("content") or "" for choice in choices)
+    return text, next((e["error"] for e in parsed if "error" in e), None), "[DONE]" in events
+
+
+def until(true: Any, timeout_s: float = 20) -> None:
+    """Wait for something that happens soon."""
+    deadline = time.monotonic() + timeout_s
+    while not true():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.1)
