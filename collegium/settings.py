@@ -84,6 +84,13 @@ class Settings(BaseSettings):
         description="Memory for engines, the embedded one included; where it is too little for "
         "all, those that experts brought are loaded by demand. Default: all are loaded.",
     )
+    wait_penalty: float = Field(
+        0.02,
+        ge=0,
+        le=1,
+        description="Chance of being right that a minute's wait is worth, where engines take "
+        "turns. 0: the best expert, however long it takes to load.",
+    )
     engine_start_timeout_s: float = Field(
         300.0, gt=0, description="An engine that is not ready by then is started again."
     )

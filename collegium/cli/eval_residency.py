@@ -29,6 +29,12 @@ TRACE = "azure_llm_2023_code"
     default=600.0,
     help="Longest wait for a load to begin.",
 )
+@click.option(
+    "--wait-penalty",
+    type=click.FloatRange(0, 1),
+    default=0.02,
+    help="Chance of being right that a minute's wait is worth, where the router is aware.",
+)
 @click.option("--data", type=click.Path(path_type=Path), help="Folder of the shared data sets.")
 @click.option("--html", type=click.Path(path_type=Path), help="Write a page with the timeline.")
 @click.option("--seed", default=0, help="Which prompts are asked, and when.")
@@ -42,6 +48,7 @@ def residency(
     load_s: float,
     unload_s: float,
     patience_s: float,
+    wait_penalty: float,
     data: Path | None,
     html: Path | None,
     seed: int,
@@ -63,6 +70,7 @@ def residency(
     again = (
         f"collegium eval residency {dataset} --trace {trace} --every {every} --experts {experts} "
         f"--fit {fit} --load-s {load_s:g} --unload-s {unload_s:g} --patience-s {patience_s:g} "
+        f"--wait-penalty {wait_penalty:g} "
         f"--seed {seed}"
     )
     report, runs = compare(
@@ -73,6 +81,7 @@ def residency(
         command=again,
         seed=seed,
         patience_s=patience_s,
+        wait_penalty=wait_penalty,
     )
     if html is not None:
         html.write_text(residency_page(report, runs))

@@ -2,7 +2,8 @@
 
 Arrivals and answers' lengths come from a trace of a production service, the prompts from a routing
 set: half of it teaches a k-nearest forecast which expert answers what, the other
-half is asked. So the experts' shares are those that routing by quality makes.
+half is asked. So the experts' shares are those that routing by quality makes. The set's outcomes
+say what it costs to ask somebody else who is loaded sooner.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ from pathlib import Path
 import numpy as np
 
 from collegium.errors import SetupError
+from collegium.evals.bootstrap import Interval
 from collegium.evals.data import load_set
 from collegium.evals.load import trace as traces
 from collegium.evals.provenance import Provenance, provenance
 from collegium.evals.residency_bound import least_wait_s
+from collegium.evals.residency_routing import by_worth, difference, quality_of
 from collegium.evals.residency_world import LOOK_S, Arrival, Pace, Run, simulate
 from collegium.experts.residency.foresight import Foresight
 from collegium.experts.residency.lru import Lru
@@ -29,7 +32,10 @@ from collegium.router.encoder import Encoder
 from collegium.router.predictors import predictor
 
 ON_DEMAND, LRU, FORESIGHT = "on demand", "LRU", "foresight"
+LRU_AWARE, FORESIGHT_AWARE = "LRU, aware", "foresight, aware"
+"""The same policies where the router knows how long each engine would be waited for."""
 PATIENCE_S = 600.0
+WAIT_PENALTY = 0.02
 
 
 @dataclass(frozen=True)
@@ -86,14 +92,21 @@ class Outcome:
     swaps: int
     end_s: float
     foretold: Foretold | None
+    quality: float | None = None
+    """The mean of what the answers were really worth."""
+    quality_difference: Interval | None = None
+    """From routing that knows nothing of who is loaded, with its paired 95 % interval."""
 
     @classmethod
-    def of(cls, policy: str, run: Run) -> Outcome:
+    def of(cls, policy: str, run: Run, arrivals: Sequence[Arrival]) -> Outcome:
         waits = np.array(run.waits)
         p50, p95, p99 = (float(p) for p in np.percentile(waits, (50, 95, 99)))
         most = float(waits.max())
         mean, told = float(waits.mean()), Foretold.of(run)
-        return cls(policy, mean, p50, p95, p99, most, run.swaps, run.end, told)
+        worth = quality_of(arrivals, run.engines)
+        given_up = difference(arrivals, run.engines)
+        times = (mean, p50, p95, p99, most)
+        return cls(policy, *times, run.swaps, run.end, told, worth, given_up)
 
 
 @dataclass(frozen=True)
@@ -118,7 +131,11 @@ class ResidencyReport:
         ours = self.outcome(FORESIGHT)
         waiting = ours.p95_s / max(self.outcome(LRU).p95_s, 1e-9)
         swaps = ours.swaps / max(self.outcome(ON_DEMAND).swaps, 1)
-        return ("p95 waiting / LRU", 0.5, waiting), ("swaps / on demand", 1 / 3, swaps)
+        goals = [("p95 waiting / LRU", 0.5, waiting), ("swaps / on demand", 1 / 3, swaps)]
+        if any(o.policy == FORESIGHT_AWARE for o in self.outcomes):
+            waiting = self.outcome(FORESIGHT_AWARE).p95_s / max(self.outcome(LRU).p95_s, 1e-9)
+            goals.append(("p95 waiting, aware / LRU", 0.5, waiting))
+        return tuple(goals)
 
     def to_json(self) -> str:
         """Everything, and whether the goals are met."""
@@ -147,11 +164,18 @@ def requests(
     taught, asked = np.split(order, [len(order) // 2])
     X = np.asarray(encoder.encode(data.prompts), dtype=np.float64)
     forecast = predictor("knn").fit(X[taught], data.scores[np.ix_(taught, best)])
-    chosen = forecast.predict(X[asked]).argmax(axis=1)
-    times, tokens = trace
-    picked = rng.integers(len(chosen), size=len(times))
-    names = [data.models[best[chosen[p]]] for p in picked]
-    return tuple(map(Arrival, times, names, tokens))
+    quality = forecast.predict(X[asked])
+    names = [data.models[b] for b in best]
+    chosen = [names[column] for column in quality.argmax(axis=1)]
+    forecasts = [dict(zip(names, row, strict=True)) for row in quality.tolist()]
+    scores = [
+        dict(zip(names, row, strict=True)) for row in data.scores[np.ix_(asked, best)].tolist()
+    ]
+    picked = rng.integers(len(chosen), size=len(trace[0])).tolist()
+    return tuple(
+        Arrival(at, chosen[p], tokens, p, forecasts[p], scores[p])
+        for at, tokens, p in zip(*trace, picked, strict=True)
+    )
 
 
 def read_trace(folder: Path, name: str, every: int = 1) -> tuple[list[float], list[int]]:
@@ -173,24 +197,33 @@ def compare(
     command: str,
     seed: int,
     patience_s: float = PATIENCE_S,
+    wait_penalty: float = WAIT_PENALTY,
 ) -> tuple[ResidencyReport, dict[str, Run]]:
-    """Play the requests under each policy."""
+    """Play the requests under each policy; with their forecasts, also where the router is aware."""
     counted = Counter(a.engine for a in arrivals)
-    engines = {
-        name: EngineCost(1.0, device.load_s, device.unload_s) for name, _ in counted.most_common()
-    }
+    routable = set().union(*(a.forecasts or () for a in arrivals)) - set(counted)
+    names = [name for name, _ in counted.most_common()] + sorted(routable)
+    engines = {name: EngineCost(1.0, device.load_s, device.unload_s) for name in names}
     runs, ours = {}, Foresight(patience_s=patience_s)
     policies: dict[str, Policy] = {ON_DEMAND: Lru(), LRU: Lru(), FORESIGHT: ours}
+    if all(a.forecasts for a in arrivals):
+        policies |= {LRU_AWARE: Lru(), FORESIGHT_AWARE: ours}
     for name, policy in policies.items():
-        in_order = name == ON_DEMAND
-        fit = float(device.fit)
-        runs[name] = simulate(arrivals, engines, fit, policy, device.pace, in_order=in_order)
+        runs[name] = simulate(
+            arrivals,
+            engines,
+            float(device.fit),
+            policy,
+            device.pace,
+            in_order=name == ON_DEMAND,
+            route=by_worth(wait_penalty) if name in (LRU_AWARE, FORESIGHT_AWARE) else None,
+        )
     report = ResidencyReport(
         data,
         trace,
         {name: count / len(arrivals) for name, count in counted.most_common()},
         device,
-        tuple(Outcome.of(name, run) for name, run in runs.items()),
+        tuple(Outcome.of(name, run, arrivals) for name, run in runs.items()),
         least_wait_s(arrivals, fit=device.fit, load_s=device.load_s),
         provenance(command, seed, {"requests": len(arrivals), "experts": len(engines)}),
     )

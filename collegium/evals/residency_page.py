@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from collegium.evals.report_parts import document, figure, html_table, line, section
-from collegium.evals.residency import FORESIGHT, LRU, ResidencyReport
+from collegium.evals.residency import FORESIGHT, LRU, Outcome, ResidencyReport
 from collegium.evals.residency_world import Run
 from collegium.evals.svg import ACCENT, INK, LINE, PLAIN, drawing, inline_svg, panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-HEAD = ("Policy", "mean", "p50", "p95", "p99", "longest", "loads")
+HEAD = ("Policy", "mean", "p50", "p95", "p99", "longest", "loads", "quality, points")
 
 
 def residency_page(report: ResidencyReport, runs: Mapping[str, Run]) -> str:
@@ -40,7 +40,17 @@ def cells(report: ResidencyReport, policy: str) -> tuple[str, ...]:
     """A policy's row of the table."""
     o = report.outcome(policy)
     times = (o.mean_s, o.p50_s, o.p95_s, o.p99_s, o.most_s)
-    return (policy, *(f"{seconds:.1f}" for seconds in times), str(o.swaps))
+    return (policy, *(f"{seconds:.1f}" for seconds in times), str(o.swaps), _quality(o))
+
+
+def _quality(outcome: Outcome) -> str:
+    """A policy's mean quality, and the interval of what it is more than that of the others."""
+    if outcome.quality is None:
+        return ""
+    shown = f"{100 * outcome.quality:.1f}"
+    if (d := outcome.quality_difference) is None or d.low == d.high == 0:
+        return shown
+    return f"{shown} ({100 * d.estimate:+.1f}: {100 * d.low:+.1f} to {100 * d.high:+.1f})"
 
 
 def timeline(report: ResidencyReport, runs: Mapping[str, Run]) -> str:

@@ -7,8 +7,9 @@ that the engine makes when this one begins: the form that latencies were fitted 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 
 from collegium.experts.residency.scheduler import Command, Request, Scheduler
@@ -25,7 +26,16 @@ class Arrival:
     at: float
     engine: str
     tokens: int
-    probabilities: Mapping[str, float] | None = None
+    prompt: int = 0
+    """Which of the set's prompts it is: several requests may ask the same."""
+    forecasts: Mapping[str, float] | None = None
+    """P(correct) by engine, as the router forecasts it."""
+    scores: Mapping[str, float] | None = None
+    """What each engine's answer was really worth."""
+
+
+Route = Callable[[Arrival, Callable[[str], float]], str]
+"""Picks a request's engine, given the seconds until each is loaded."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +73,8 @@ class Run:
     """Seconds from arrival to the beginning of the answer, by request."""
     forecasts: list[float] = field(default_factory=list)
     """The seconds until its engine would be loaded, as forecast when the request came; else 0."""
+    engines: list[str] = field(default_factory=list)
+    """Who answered, by request."""
     swaps: int = 0
     end: float = 0.0
     spans: list[Span] = field(default_factory=list)
@@ -76,9 +88,10 @@ def simulate(
     pace: Pace,
     *,
     in_order: bool = False,
+    route: Route | None = None,
 ) -> Run:
-    """Play a trace to its last answer."""
-    world = _World(arrivals, engines, budget_gib, policy, pace, in_order)
+    """Play a trace to its last answer; without a `route` each request has its engine already."""
+    world = _World(arrivals, engines, budget_gib, policy, pace, in_order, route)
     return world.play()
 
 
@@ -91,18 +104,21 @@ class _World:
         policy: Policy,
         pace: Pace,
         in_order: bool,
+        route: Route | None,
     ) -> None:
         self._arrivals = arrivals
         self._engines = engines
         self._pace = pace
         self._in_order = in_order
+        self._route = route
         self._scheduler = Scheduler(engines, budget_gib, policy, in_order=in_order)
         self._events: list[tuple[float, int, str, str]] = []
         self._order = count()
         self._running = dict.fromkeys(engines, 0)
         self._open = len(arrivals)
         self._spans: dict[str, Span] = {}
-        self._run = Run(waits=[0.0] * len(arrivals), forecasts=[0.0] * len(arrivals))
+        none = [0.0] * len(arrivals)
+        self._run = Run(list(none), list(none), engines=[a.engine for a in arrivals])
 
     def play(self) -> Run:
         for number, arrival in enumerate(self._arrivals):
@@ -123,11 +139,7 @@ class _World:
 
     def _happen(self, now: float, what: str, which: str) -> None:
         if what == "arrive":
-            arrival = self._arrivals[int(which)]
-            if not self._in_order:  # where a queue goes before the policy, that knows nothing
-                self._run.forecasts[int(which)] = self._scheduler.wait_s(arrival.engine, now)
-            request = Request(int(which), arrival.engine, now)
-            self._scheduler.arrived(request, arrival.probabilities)
+            self._arrive(now, int(which))
         elif what == "answered":
             self._open -= 1
             self._running[which] -= 1
@@ -139,6 +151,15 @@ class _World:
             self._scheduler.gone(which)
         else:
             self._later(now + LOOK_S, "look", "")
+
+    def _arrive(self, now: float, number: int) -> None:
+        arrival, run = self._arrivals[number], self._run
+        if self._route is not None:
+            run.engines[number] = self._route(arrival, partial(self._scheduler.wait_s, now=now))
+        engine = run.engines[number]
+        if not self._in_order:  # where a queue goes before the policy, that knows nothing
+            run.forecasts[number] = self._scheduler.wait_s(engine, now)
+        self._scheduler.arrived(Request(number, engine, now))
 
     def _obey(self, now: float, command: Command) -> None:
         name, cost = command.engine, self._engines[command.engine]

@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 PolicyName = Literal[
-    "quality", "out_of_distribution", "named", "session", "bulk", "online", "panel"
+    "quality", "waiting", "out_of_distribution", "named", "session", "bulk", "online", "panel"
 ]
 
 
@@ -19,6 +19,8 @@ class Limits:
     """What the caller allows; None is no limit.
 
     `tradeoff` 0 is best quality, 10 is cheapest, None is as the requested model says.
+    `wait_penalty` is the P(correct) that a minute's wait for an engine is worth, None as the
+    service is set.
     """
 
     max_cost_usd: float | None = None
@@ -26,6 +28,7 @@ class Limits:
     max_energy_j: float | None = None
     min_quality: float | None = None
     tradeoff: float | None = None
+    wait_penalty: float | None = None
     experts_allow: tuple[str, ...] | None = None
     experts_deny: tuple[str, ...] = ()
 

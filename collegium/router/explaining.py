@@ -57,6 +57,8 @@ def _versus(rival: Forecast, chosen: Forecast) -> str:
     chance = f"{rival.expert} ({rival.quality:.0%})"
     if quality(rival) <= quality(chosen):
         return f", ahead of {chance}"
+    if rival.feasible and rival.wait_ms > chosen.wait_ms and rival.cost_usd <= chosen.cost_usd:
+        return f"; {chance} is not loaded, and has its turn in about {rival.wait_ms / 1000:.0f} s"
     if rival.feasible:
         return f"; {chance} would be dearer"
     if rival.note == NOT_AVAILABLE:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from collegium.router.decision import Forecast
 
+MS_PER_MINUTE = 60_000
 SWITCH_GAIN = 0.1
 """A conversation changes its expert only for a gain in P(correct) above this."""
 
@@ -33,6 +34,28 @@ def choose(
     floor = max(quality(f) for f in known) - given_up
     good_enough = [f for f in known if quality(f) >= floor]
     return min(good_enough, key=lambda f: (f.cost_usd, -quality(f), f.latency_ms))
+
+
+def sooner(
+    forecasts: Sequence[Forecast], chosen: Forecast, penalty: float, floor: float
+) -> Forecast:
+    """Whoever is worth most when a minute's wait for an engine costs `penalty` of P(correct).
+
+    Only those count that cost no more money than the chosen one and, but for that one itself,
+    are at least as good as `floor`; ties go to quality.
+    """
+    if not chosen.wait_ms or not penalty or chosen.quality is None:
+        return chosen
+    rivals = [
+        f
+        for f in forecasts
+        if f.feasible and quality(f) >= max(floor, 0.0) and f.cost_usd <= chosen.cost_usd
+    ]
+    return max([chosen, *rivals], key=lambda f: (_worth(f, penalty), quality(f)))
+
+
+def _worth(forecast: Forecast, penalty: float) -> float:
+    return quality(forecast) - penalty * forecast.wait_ms / MS_PER_MINUTE
 
 
 def keeps(previous: Forecast | None, best: Forecast) -> bool:

@@ -24,7 +24,7 @@ from collegium.router.explaining import NOT_AVAILABLE, explained
 from collegium.router.forecasting import Forecaster, Reading, Waits
 from collegium.router.limits import infeasible, mark, too_busy
 from collegium.router.online.learner import Learner
-from collegium.router.policy import choose, keeps, ranked
+from collegium.router.policy import choose, keeps, quality, ranked, sooner
 from collegium.router.reading import Reader
 from collegium.router.shortlist import SIZE, Shortlist
 from collegium.router.tradeoff import Tolerances
@@ -52,6 +52,7 @@ class Router:
         *,
         shortlist: int = SIZE,
         learner: Learner | None = None,
+        wait_penalty: float = 0.0,
     ) -> None:
         if fitted.encoder != encoder.name:
             raise ArtifactRejected(
@@ -59,6 +60,7 @@ class Router:
                 "ones; choose another encoder or router_dir, or train a router with this encoder"
             )
         self._learner = learner
+        self._wait_penalty = wait_penalty
         self._forecaster = Forecaster(fitted, speeds)
         self._reader = Reader(encoder, self._forecaster)
         self._tolerances = Tolerances.of(fitted.card)
@@ -90,6 +92,11 @@ class Router:
         """The quality that the query's trade-off gives up for a lower price."""
         return self._tolerances.at(query.limits.tradeoff or 0.0, query.text)
 
+    def _penalty(self, query: Query) -> float:
+        """The P(correct) that a minute's wait is worth: the request's word before the service's."""
+        asked = query.limits.wait_penalty
+        return self._wait_penalty if asked is None else asked
+
     async def read(self, text: str) -> Reading:
         """Embed a text and read its skills and strangeness."""
         return (await self._reader.read(text)).reading
@@ -110,7 +117,8 @@ class Router:
         named = query.requested_model not in VIRTUAL_MODELS
         candidates: Sequence[Expert] = allowed(experts, query)
         tolerated = self.tolerated(query)
-        if not named:
+        penalty = self._penalty(query) if waits is not None else 0.0
+        if not named and not penalty:  # else who is loaded may be anybody of the pool
             candidates = self._shortlist.of(candidates, query, reading, unavailable, tolerated)
         found = self._forecaster.forecast(candidates, query, reading, waits)
         forecasts = mark(found, query.limits)
@@ -128,6 +136,10 @@ class Router:
             candidates = [e for e in candidates if e.name == query.requested_model]
         else:
             chosen, policy = _chosen(query, candidates, reading, forecasts, tolerated)
+            if chosen is not None and penalty and policy != "out_of_distribution":
+                best = max(quality(f) for f in forecasts if f.feasible)
+                prompt = sooner(forecasts, chosen, penalty, best - self._tolerances.most)
+                chosen, policy = prompt, policy if prompt is chosen else "waiting"
         if chosen is not None and chosen.feasible:
             return _decision(query, reading, forecasts, chosen, policy)
         # Worth another try where one that fits is only down or busy.

@@ -25,6 +25,7 @@ class Routing(BaseModel):
     max_energy_j: NonNegative | None = None
     min_quality: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
     tradeoff: Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)] | None = None
+    wait_penalty: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
     experts_allow: list[str] | None = None
     experts_deny: list[str] = []
     k: Annotated[int, Field(ge=1, le=MOST_MEMBERS)] | None = None
@@ -43,6 +44,7 @@ class Routing(BaseModel):
             max_energy_j=self.max_energy_j,
             min_quality=self.min_quality,
             tradeoff=self.tradeoff,
+            wait_penalty=self.wait_penalty,
             experts_allow=None if self.experts_allow is None else tuple(self.experts_allow),
             experts_deny=tuple(self.experts_deny),
         )

@@ -227,7 +227,8 @@ class Service:
         mode = self.settings.online_learning
         if mode != "off":
             self.learner = Learner.open(self._learnt, fitted, mode=mode)
-        return Router(encoder, fitted, self.speeds, learner=self.learner)
+        penalty = self.settings.wait_penalty
+        return Router(encoder, fitted, self.speeds, learner=self.learner, wait_penalty=penalty)
 
     def rate(self, decision_id: str, rating: float, source: str) -> None:
         """Let a rating teach, where online learning is on; every so often it is kept on disk."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from collegium.errors import SetupError
 from collegium.evals.residency import (
     FORESIGHT,
+    FORESIGHT_AWARE,
     LRU,
     ON_DEMAND,
     Device,
@@ -23,6 +25,7 @@ from collegium.evals.residency import (
 )
 from collegium.evals.residency_bound import least_wait_s
 from collegium.evals.residency_page import residency_page
+from collegium.evals.residency_routing import by_worth
 from collegium.evals.residency_world import Arrival, Pace, Run, simulate
 from collegium.experts.residency.foresight import Foresight
 from collegium.experts.residency.lru import Lru
@@ -137,3 +140,52 @@ def test_no_policy_is_below_the_bound(seed: int, fit: int, policy: Policy) -> No
     run = simulate(arrivals, engines, float(fit), policy, PACE)
     waited = float(np.quantile(run.waits, 0.95, method="inverted_cdf"))
     assert waited >= least_wait_s(arrivals, fit=fit, load_s=ONE.load_s) - 1e-6
+
+
+def choosy() -> list[Arrival]:
+    """The hot and the cold, but `hot` is nearly as good as those whom the cold prompts want."""
+    better = {"hot": 0.70, "cold-0": 0.71, "cold-1": 0.71, "cold-2": 0.71}
+    hot = dict.fromkeys(better, 0.1) | {"hot": 0.9}
+    return [
+        replace(
+            a,
+            prompt=n % 50,
+            forecasts=hot if a.engine == "hot" else better | {a.engine: 0.72},
+            scores=dict.fromkeys(better, 1.0) | {"hot": float(n % 10 > 0)},
+        )
+        for n, a in enumerate(hot_and_cold())
+    ]
+
+
+def test_an_aware_router_trades_quality_for_waiting() -> None:
+    """Who waits least for little is taken; the report says what it cost, the same each time."""
+    device = Device(2, 40.0, 2.0, PACE)
+    (report, runs), (again, _) = [
+        compare(choosy(), device, data="d", trace="t", command="c", seed=0, wait_penalty=0.05)
+        for _ in range(2)
+    ]
+    assert report.outcomes == again.outcomes
+    ours, aware = report.outcome(FORESIGHT), report.outcome(FORESIGHT_AWARE)
+    assert aware.mean_s < ours.mean_s / 2
+    assert aware.swaps < ours.swaps
+    assert report.goals()[2][2] < report.goals()[0][2]
+    found, wanted = aware.quality_difference, ours.quality_difference
+    assert found is not None
+    assert wanted is not None
+    chosen = runs[FORESIGHT_AWARE].engines
+    scored = [(a.scores or {})[e] for a, e in zip(choosy(), chosen, strict=True)]
+    before = [(a.scores or {})[a.engine] for a in choosy()]
+    assert found.estimate == pytest.approx(np.mean(scored) - np.mean(before))
+    assert found.low <= found.estimate <= found.high
+    assert (wanted.low, wanted.high) == (0.0, 0.0)
+    assert aware.quality == pytest.approx(np.mean(scored))
+    assert "points" in residency_page(report, runs)
+    assert json.loads(report.to_json())["outcomes"][4]["quality_difference"]["low"] == found.low
+
+
+def test_a_penalty_of_none_changes_nothing() -> None:
+    """And one that nothing is worth keeps to who is loaded."""
+    cold = next(a for a in choosy() if a.engine != "hot")
+    waits = {"hot": 0.0}
+    for penalty, chosen in ((0.0, cold.engine), (0.001, cold.engine), (1.0, "hot")):
+        assert by_worth(penalty)(cold, lambda name: waits.get(name, 60.0)) == chosen

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from collegium.router.decision import Forecast
-from collegium.router.policy import SWITCH_GAIN, choose, keeps, quality, ranked, tolerance
+from collegium.router.policy import SWITCH_GAIN, choose, keeps, quality, ranked, sooner, tolerance
 
 shares = st.floats(0, 1)
 # Few values, so that ties are common.
@@ -153,3 +153,38 @@ def test_a_conversation_never_gives_up_more_than_the_margin(mine: float, best: f
     """What a kept expert lacks is at most the price of a change."""
     kept = keeps(replace(BEST, quality=mine), replace(BEST, quality=best))
     assert kept == (best - mine <= SWITCH_GAIN)
+
+
+def waiting(name: str, level: float, wait_s: float, cost: float = 0.0) -> Forecast:
+    """A forecast of an expert whose engine is loaded in so many seconds."""
+    return Forecast(name, level, cost, 1000 * wait_s, None, 20, wait_ms=1000 * wait_s)
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(0, 1), st.floats(0, 600), st.sampled_from([0.0, 1.0])), min_size=1
+    ),
+    st.floats(0, 1),
+    st.floats(0, 1),
+)
+def test_waiting_less_never_costs_more_than_it_is_worth(
+    pool: list[tuple[float, float, float]], penalty: float, floor: float
+) -> None:
+    """For any pool: no more money, no more quality than the penalty says, nobody below the floor."""
+    forecasts = [waiting(str(n), *row) for n, row in enumerate(pool)]
+    best = choose(forecasts)
+    assert best is not None
+    chosen = sooner(forecasts, best, penalty, floor)
+    assert chosen.cost_usd <= best.cost_usd
+    saved_minutes = (best.wait_ms - chosen.wait_ms) / 60_000
+    assert quality(best) - quality(chosen) <= penalty * saved_minutes + 1e-9
+    assert chosen is best or quality(chosen) >= floor
+    assert chosen is best or saved_minutes > 0
+
+
+def test_who_is_out_of_the_limits_or_unknown_is_not_sooner() -> None:
+    """Only those who may answer and of whom something is known take another's place."""
+    best = waiting("best", 0.9, 600.0)
+    unfit = replace(waiting("unfit", 0.89, 0.0), feasible=False)
+    unknown = replace(waiting("unknown", 0.89, 0.0), quality=None)
+    assert sooner([best, unfit, unknown], best, 0.5, 0.0) is best
