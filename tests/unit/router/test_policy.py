@@ -170,7 +170,7 @@ def waiting(name: str, level: float, wait_s: float, cost: float = 0.0) -> Foreca
 def test_waiting_less_never_costs_more_than_it_is_worth(
     pool: list[tuple[float, float, float]], penalty: float, floor: float
 ) -> None:
-    """For any pool: no more money, no more quality than the penalty says, nobody below the floor."""
+    """For any pool: no more money or quality than the penalty says, and nobody below the floor."""
     forecasts = [waiting(str(n), *row) for n, row in enumerate(pool)]
     best = choose(forecasts)
     assert best is not None
