@@ -27,13 +27,19 @@ void convert(const void* from, bool float_from, int64_t n, int64_t padded, void*
 // A bfloat16 row as int8 with one scale, and the sums of its blocks. `n` and `padded` are multiples of 16.
 void quantise(const uint16_t* from, int64_t n, int64_t padded, int64_t block, int8_t* to, float* scale,
               int32_t* sums) {
-  F32 top = set(0.0f);
-  for (int64_t i = 0; i < n; i += 16) top = max(absolute(load_bf16(from + i)), top);
+  F32 top = set(0.0f), wrong = set(0.0f);
+  for (int64_t i = 0; i < n; i += 16) {
+    const F32 v = load_bf16(from + i);
+    top = max(absolute(v), top);
+    wrong = fma(v, set(0.0f), wrong);  // NaN after NaN or an infinity
+  }
   const float largest_value = largest(top);
+  float lanes[16];
+  store(lanes, wrong);
   bool nan = false;
-  for (int64_t i = 0; i < n; ++i) nan |= (from[i] & 0x7fff) > 0x7f80;
+  for (const float lane : lanes) nan |= lane != lane;
   *scale = nan ? __builtin_nanf("") : largest_value / 127.0f;
-  const F32 inverse = set(largest_value > 0 && largest_value < 3e38f && !nan ? 127.0f / largest_value : 0.0f);
+  const F32 inverse = set(largest_value > 0 && !nan ? 127.0f / largest_value : 0.0f);
   for (int64_t i = 0, b = 0; i < padded; i += block, ++b) {
     I32 total = iset(0);
     for (int64_t j = i; j < std::min(i + block, padded); j += 16) {
@@ -108,10 +114,10 @@ void product(const Matrix& m, const Group& g, const Rows& from, const int32_t* i
     const int rows = int(std::min<int64_t>(most, g.count - start));
     const Operands<Dot> a(m, from, index, g, start, rows, tiled);
     for (int64_t panel = run.first; panel < run.last; ++panel) {
-      const bool last = panel + 1 == run.last;
-      Ahead ahead(last ? m.panel(then, run.first) : m.panel(g.expert, panel + 1), last && then < 0 ? 0 : m.panel_bytes,
-                  a.steps(m));
       const uint8_t* whole = decoded_panel<F>(m, g.expert, panel, rows);
+      const bool last = panel + 1 == run.last, fetched = F::decodes && !whole;  // while it is decoded
+      Ahead ahead(last ? m.panel(then, run.first) : m.panel(g.expert, panel + 1),
+                  fetched || (last && then < 0) ? 0 : m.panel_bytes, a.steps(m));
       for (int row = 0; row < rows; row += kRowBlock) {
         const int count = std::min(kRowBlock, rows - row);
         multiply<F>(m, g.expert, panel, a, row, count, whole, ahead, sums);
