@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.running_service import RunningService, running_service
 
-SHARED = ("service", "crash_dummy")
+SHARED = {"service", "crash_dummy"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each file to one worker, and all files that use a shared engine to the same one."""
-    used: dict[Path, set[str]] = defaultdict(set)
+    """Give each file to one worker, and all that use a shared pool to the same one.
+
+    So no more than three pools run at once: each takes 3 GiB, and with five 24 GiB were too few.
+    """
+    shared = {item.path for item in items if SHARED & set(getattr(item, "fixturenames", ()))}
     for item in items:
-        used[item.path] |= set(getattr(item, "fixturenames", ())).intersection(SHARED)
-    for item in items:
-        group = next((name for name in SHARED if name in used[item.path]), str(item.path))
+        group = "pool" if item.path in shared else str(item.path)
         item.add_marker(pytest.mark.xdist_group(group))
 
 
