@@ -223,7 +223,7 @@ template <bool integer>
 void apply_tiles(const Gathered& a, int from, int count, const uint8_t* codes, int64_t bytes, Ahead& ahead,
                  float* sums, const float* scale, bool first, const int32_t* const* row_sums, int64_t block, int zero) {
   alignas(64) uint8_t rest[kDeep];
-  alignas(64) float others[kRowBlock * kPanel];
+  alignas(64) uint8_t found[2 * kHigh * kApart];
   const Steps panel{codes, rest, bytes / kDeep, (bytes + kDeep - 1) / kDeep};
   if (panel.all > panel.whole) {
     const int64_t there = bytes - panel.whole * kDeep;
@@ -233,10 +233,9 @@ void apply_tiles(const Gathered& a, int from, int count, const uint8_t* codes, i
   const int64_t tile_bytes = a.high() * kLine;
   written();
   const bool settled = !integer && !scale && first;  // nothing is left to do: tiles are as far apart as sums
-  float* found = first ? sums : others;
   for (int done = 0; done < count; done += 2 * kHigh) {
     const uint8_t* rows = a.tile((from + done) / kHigh, block);
-    float* to = found + done * kPanel;
+    void* to = settled ? static_cast<void*>(sums + done * kPanel) : found;
     if (done + kHigh < count) {
       const uint8_t* next = a.tile((from + done) / kHigh + 1, block);
       two_by_two<integer>(rows, next, tile_bytes, panel, 0, ahead, to);
@@ -244,10 +243,11 @@ void apply_tiles(const Gathered& a, int from, int count, const uint8_t* codes, i
     } else {
       one_by_four<integer>(rows, tile_bytes, panel, ahead, to);
     }
+    if (!settled)
+      settle_rows<integer>(found, std::min(2 * kHigh, count - done), sums + done * kPanel, scale, first,
+                           row_sums + done, block, zero);
   }
   written();
-  // Not after each tile: what it has just stored is not there to be loaded for a while.
-  if (!settled) settle_rows<integer>(found, count, sums, scale, first, row_sums, block, zero);
 }
 
 }  // namespace

@@ -1,6 +1,4 @@
 // Codes of a block of K to what the dot products take: bytes for int4, bfloat16 for fp8 and mxfp4.
-//
-// `ahead`, where it is not 0, is how many bytes later the memory lies that is fetched meanwhile.
 #pragma once
 #include <cstdint>
 #include <cstring>
@@ -10,9 +8,8 @@ namespace moe {
 namespace {
 
 // 64 columns of K / 8 pairs of quads, the first quad in the low nibbles.
-inline void decode_int4(const uint8_t* from, int64_t k, int64_t ahead, uint8_t* to) {
+inline void decode_int4(const uint8_t* from, int64_t k, uint8_t* to) {
   for (int64_t q = 0; q < k / 8; ++q, from += 256, to += 512) {
-    if (ahead) for (int i = 0; i < 256; i += 64) __builtin_prefetch(from + ahead + i, 0, 2);
 #if defined(__AVX512F__)
     const __m512i low = _mm512_set1_epi8(15);
     for (int i = 0; i < 256; i += 64) {
@@ -46,13 +43,12 @@ struct Fp8Table {
 constexpr Fp8Table fp8_table;  // made by the compiler: nothing of this file may run at load time
 
 // Byte lane * 16 + vector * 8 + j of 64 is word lane * 8 + j of that vector (see layout.py).
-inline void decode_fp8(const uint8_t* from, int64_t k, int64_t ahead, uint16_t* to) {
+inline void decode_fp8(const uint8_t* from, int64_t k, uint16_t* to) {
 #if defined(__AVX512VBMI__)
   const __m512i high0 = _mm512_load_si512(fp8_table.high), high1 = _mm512_load_si512(fp8_table.high + 64);
   const __m512i low0 = _mm512_load_si512(fp8_table.low), low1 = _mm512_load_si512(fp8_table.low + 64);
   const __m512i sign = _mm512_set1_epi8(char(0x80));
   for (int64_t i = 0; i < k; ++i, from += 64, to += 64) {
-    if (ahead) __builtin_prefetch(from + ahead, 0, 2);
     const __m512i codes = _mm512_loadu_si512(from);
     const __m512i low = _mm512_permutex2var_epi8(low0, codes, low1);
     __m512i high = _mm512_permutex2var_epi8(high0, codes, high1);
@@ -85,7 +81,7 @@ inline __m512i scaled_words(__m512i words, __m512i exponents) {
 #endif
 
 // `exponents` are 64 a group of 32 K, biased by 127; they go into the bfloat16 exactly.
-inline void decode_mxfp4(const uint8_t* from, const uint8_t* exponents, int64_t k, int64_t ahead, uint16_t* to) {
+inline void decode_mxfp4(const uint8_t* from, const uint8_t* exponents, int64_t k, uint16_t* to) {
 #if defined(__AVX512BW__)
   const __m512i high_table = _mm512_broadcast_i32x4(_mm_load_si128(reinterpret_cast<const __m128i*>(kFp4High)));
   const __m512i low_table = _mm512_broadcast_i32x4(_mm_load_si128(reinterpret_cast<const __m128i*>(kFp4Low)));
@@ -98,7 +94,6 @@ inline void decode_mxfp4(const uint8_t* from, const uint8_t* exponents, int64_t 
       shift[c] = _mm512_or_si512(_mm512_and_si512(wide, _mm512_set1_epi32(0xffff)), _mm512_slli_epi32(wide, 16));
     }
     for (int64_t pair = 0; pair < 16; ++pair, from += 64, to += 128) {
-      if (ahead) __builtin_prefetch(from + ahead, 0, 2);
       const __m512i codes = _mm512_loadu_si512(from);
       for (int half = 0; half < 2; ++half) {
         const __m512i index = _mm512_and_si512(half ? _mm512_srli_epi16(codes, 4) : codes, nibble);

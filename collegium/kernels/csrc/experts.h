@@ -114,10 +114,10 @@ void product(const Matrix& m, const Group& g, const Rows& from, const int32_t* i
     const int rows = int(std::min<int64_t>(most, g.count - start));
     const Operands<Dot> a(m, from, index, g, start, rows, tiled);
     for (int64_t panel = run.first; panel < run.last; ++panel) {
+      const bool last = panel + 1 == run.last;
+      Ahead ahead(last ? m.panel(then, run.first) : m.panel(g.expert, panel + 1), last && then < 0 ? 0 : m.panel_bytes,
+                  a.steps(m));
       const uint8_t* whole = decoded_panel<F>(m, g.expert, panel, rows);
-      const bool last = panel + 1 == run.last, fetched = F::decodes && !whole;  // while it is decoded
-      Ahead ahead(last ? m.panel(then, run.first) : m.panel(g.expert, panel + 1),
-                  fetched || (last && then < 0) ? 0 : m.panel_bytes, a.steps(m));
       for (int row = 0; row < rows; row += kRowBlock) {
         const int count = std::min(kRowBlock, rows - row);
         multiply<F>(m, g.expert, panel, a, row, count, whole, ahead, sums);

@@ -11,7 +11,7 @@ struct Plain {
   static constexpr int zero = 0;
   static constexpr bool decodes = false, scaled_by_block = false, scaled = false;
   static constexpr bool whole = false;  // on tiles all of K is one block
-  static const uint8_t* decode(const uint8_t* from, const uint8_t*, int64_t, int64_t, uint8_t*) { return from; }
+  static const uint8_t* decode(const uint8_t* from, const uint8_t*, int64_t, uint8_t*) { return from; }
 };
 
 struct Fp32 : Plain {
@@ -38,8 +38,8 @@ struct Int4 {
   static constexpr int zero = 8;
   static constexpr bool decodes = true, scaled_by_block = true, scaled = true, whole = false;
   static int64_t bytes(int64_t k) { return k * kPanel / 2; }
-  static const uint8_t* decode(const uint8_t* from, const uint8_t*, int64_t k, int64_t ahead, uint8_t* to) {
-    decode_int4(from, k, ahead, to);
+  static const uint8_t* decode(const uint8_t* from, const uint8_t*, int64_t k, uint8_t* to) {
+    decode_int4(from, k, to);
     return to;
   }
 };
@@ -50,8 +50,8 @@ struct Fp8 {
   static constexpr int zero = 0;
   static constexpr bool decodes = true, scaled_by_block = true, scaled = true, whole = false;
   static int64_t bytes(int64_t k) { return k * kPanel; }
-  static const uint8_t* decode(const uint8_t* from, const uint8_t*, int64_t k, int64_t ahead, uint8_t* to) {
-    decode_fp8(from, k, ahead, reinterpret_cast<uint16_t*>(to));
+  static const uint8_t* decode(const uint8_t* from, const uint8_t*, int64_t k, uint8_t* to) {
+    decode_fp8(from, k, reinterpret_cast<uint16_t*>(to));
     return to;
   }
 };
@@ -62,8 +62,8 @@ struct Mxfp4 {
   static constexpr int zero = 0;
   static constexpr bool decodes = true, scaled_by_block = false, scaled = false, whole = false;
   static int64_t bytes(int64_t k) { return k * kPanel / 2; }
-  static const uint8_t* decode(const uint8_t* from, const uint8_t* exponents, int64_t k, int64_t ahead, uint8_t* to) {
-    decode_mxfp4(from, exponents, k, ahead, reinterpret_cast<uint16_t*>(to));
+  static const uint8_t* decode(const uint8_t* from, const uint8_t* exponents, int64_t k, uint8_t* to) {
+    decode_mxfp4(from, exponents, k, reinterpret_cast<uint16_t*>(to));
     return to;
   }
 };

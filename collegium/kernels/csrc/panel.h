@@ -84,7 +84,7 @@ const uint8_t* decoded_panel(const Matrix& m, int64_t expert, int64_t p, int row
   if (!F::decodes || !in_tiles<typename F::Dot>(rows) || rows <= kRowBlock) return nullptr;
   uint8_t* to = buffer<1>(m.wide * kPanel * sizeof(Element));
   const uint8_t* exponents = static_cast<const uint8_t*>(m.scales) + (expert * m.n_panels + p) * m.groups * kPanel;
-  F::decode(m.panel(expert, p), exponents, m.wide, 0, to);
+  F::decode(m.panel(expert, p), exponents, m.wide, to);
   return to;
 }
 
@@ -103,7 +103,6 @@ void multiply(const Matrix& m, int64_t expert, int64_t p, const Operands<typenam
   const bool tiled = in_tiles<Dot>(a.count);
   const int64_t block_of = tiled && F::whole ? m.wide : m.block;
   const int tiles = (count + kTileRows - 1) / kTileRows;
-  const int64_t fetched = tiled ? m.panel_bytes : 0;  // with vectors it made a token slower (Zen 4)
   for (int64_t k = 0, block = 0; k < m.wide; k += block_of, ++block) {
     const int64_t deep = std::min(block_of, m.wide - k);
     const uint8_t* codes = panel + F::bytes(k);
@@ -118,7 +117,7 @@ void multiply(const Matrix& m, int64_t expert, int64_t p, const Operands<typenam
       }
     }
     const uint8_t* b = whole ? whole + k * kPanel * int64_t(sizeof(Element))
-                             : F::decode(codes, exponents + k / 32 * kPanel, deep, fetched, decoded);
+                             : F::decode(codes, exponents + k / 32 * kPanel, deep, decoded);
     if (tiled) {
       apply_tiles<sizeof(Element) == 1>(a.tiles, from, count, b, deep * kPanel * int(sizeof(Element)), ahead, sums,
                                         scale, block == 0, a.sums + from, block, F::zero);
