@@ -83,7 +83,7 @@ def _router(settings: Settings, past: Any, experts: Any) -> Router:
     from collegium.router.router import Router
 
     speeds = Speeds(settings.device_watts)
-    speeds.recall(recorded(past, experts))
+    speeds.recall(recorded(past, experts, turns=settings.engine_memory_gib is not None))
     fitted = load(settings.router_dir or BUNDLED)
     return Router(make_encoder(settings.encoder, threads=1), fitted, speeds)
 

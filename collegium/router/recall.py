@@ -12,11 +12,15 @@ from collegium.router.costs import place_of
 from collegium.router.latency import Timing, loads
 
 
-def recorded(log: Sequence[LoggedDecision], experts: Sequence[Expert]) -> dict[str, list[Timing]]:
+def recorded(
+    log: Sequence[LoggedDecision], experts: Sequence[Expert], *, turns: bool = False
+) -> dict[str, list[Timing]]:
     """The finished answers of registered experts by name, oldest first.
 
     Nobody wrote the load down; it is how many answers of the same engine had begun and not ended.
+    Where engines take `turns`, what was waited for one is not the expert's own time.
     """
+    in_turn = {expert.name for expert in experts if turns and expert.engine is not None}
     places = {expert.name: place_of(expert) for expert in experts}
     answers = sorted(
         (entry for entry in log if entry.outcome and entry.answered_by in places),
@@ -24,7 +28,7 @@ def recorded(log: Sequence[LoggedDecision], experts: Sequence[Expert]) -> dict[s
     )
     found: dict[str, list[Timing]] = {}
     for entry, load in zip(answers, _loads(answers, places), strict=True):
-        if (timing := _timing(entry, load)) is not None:
+        if (timing := _timing(entry, load, entry.answered_by in in_turn)) is not None:
             found.setdefault(entry.answered_by, []).append(timing)
     return found
 
@@ -40,16 +44,17 @@ def _loads(answers: Sequence[LoggedDecision], places: dict[str, str]) -> list[fl
     return [float(load) for load in found]
 
 
-def _timing(entry: LoggedDecision, load: float) -> Timing | None:
+def _timing(entry: LoggedDecision, load: float, in_turn: bool) -> Timing | None:
     outcome = entry.outcome
     if outcome is None or outcome.status != "ok" or not outcome.latency_ms:
         return None
     if not outcome.completion_tokens:
         return None
+    waited_ms = (outcome.waited_ms or 0.0) if in_turn else 0.0
     return Timing(
         float(outcome.prompt_tokens or 0),
         float(outcome.completion_tokens),
-        outcome.latency_ms,
-        outcome.ttft_ms,
+        outcome.latency_ms - waited_ms,
+        None if outcome.ttft_ms is None else outcome.ttft_ms - waited_ms,
         load,
     )

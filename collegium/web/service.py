@@ -208,7 +208,8 @@ class Service:
 
     async def _load_router(self) -> None:
         past = await self.log.recent(REMEMBERED)
-        self.speeds.recall(recorded(past, await self.experts()))
+        turns = self.engines.residents is not None
+        self.speeds.recall(recorded(past, await self.experts(), turns=turns))
         self._router = await asyncio.to_thread(self._loaded_router)
         _spare_collector()
 

@@ -50,6 +50,21 @@ def test_answers_come_back_with_the_load_of_their_engine() -> None:
     }
 
 
+def test_the_wait_for_a_turn_is_not_an_experts_own_time() -> None:
+    """Where engines take turns it is left out, but of a remote expert's it is part as ever."""
+    log = [entry("a", "sql", 0.0, 50.0), entry("b", "gpt", 60.0, 50.0)]
+    log = [
+        replace(e, outcome=replace(e.outcome, waited_ms=40_000.0, ttft_ms=40_100.0))
+        for e in log
+        if e.outcome is not None
+    ]
+    assert recorded(log, [SQL, REMOTE], turns=True) == {
+        "sql": [Timing(7, 20, 10_000.0, 100.0, 0.0)],
+        "gpt": [Timing(7, 20, 50_000.0, 40_100.0, 0.0)],
+    }
+    assert recorded(log, [SQL])["sql"] == [Timing(7, 20, 50_000.0, 40_100.0, 0.0)]
+
+
 def test_what_failed_or_is_gone_teaches_nothing() -> None:
     """Errors, answers without tokens, unfinished ones and experts that were removed."""
     good = entry("a", "sql", 0.0, 1.0)
