@@ -56,7 +56,7 @@ def _others(
             yield "vllm", partial(_stock, w13, w2, "amx" if amx else "vec")
             if amx:
                 yield "vllm without AMX", partial(_stock, w13, w2, "vec")
-        if form in SGL_METHODS:
+        if form in SGL_METHODS and (form is not Format.INT4 or _in_groups(w13, w2)):
             yield "sglang", partial(_sglang, w13, w2, form)
     if others.zentorch and form in (Format.BF16, Format.INT8) and _load_zentorch(others.zentorch):
         yield "zentorch", partial(_zentorch, w13, w2, form)
@@ -108,6 +108,11 @@ def _sglang(w13: Tensor, w2: Tensor, form: Format) -> Run:
         return out
 
     return run
+
+
+def _in_groups(*weights: Tensor) -> bool:
+    """Whether groups of scales fill the rows: SGLang's packer knows no shorter last group."""
+    return all(w.shape[-1] % GROUP == 0 for w in weights)
 
 
 def _for_sglang(w: Tensor, form: Format) -> tuple[Tensor, Tensor | None, Tensor | None]:
