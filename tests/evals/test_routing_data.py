@@ -90,7 +90,9 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         load_set(tmp_path / "nothing")
 
 
-@pytest.mark.parametrize("damage", [b"plain text", gzip.compress(b'{"a": 1}\n' * 99)[:-9]])
+@pytest.mark.parametrize(
+    "damage", [b"plain text", gzip.compress(b'{"a": 1}\n' * 99)[:-9]], ids=["no archive", "cut"]
+)
 def test_a_damaged_archive_is_named(tmp_path: Path, damage: bytes) -> None:
     """Bytes that are no gzip, or not all of it, give our error."""
     (tmp_path / "prompts.jsonl.gz").write_bytes(damage)
