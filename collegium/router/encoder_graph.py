@@ -16,6 +16,7 @@ from collegium.experts.embedded import ensure_made
 GRAPH, TOKENIZER = "model.xml", "tokenizer.json"
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 TRACED = (2, 16)
+"""Texts and tokens of the example that is traced; the graph takes any number of both."""
 log = logging.getLogger(__name__)
 
 
@@ -26,7 +27,7 @@ def ensure_graph(folder: Path, cache: Path) -> Path:
     """
     import openvino
 
-    name = folder.parent.name
+    name = folder.parent.name  # the package's, where every model's folder is called `model`
     source = f"{name}, OpenVINO {openvino.__version__}"
     task = "Converting the sentence encoder for OpenVINO (once, some seconds)"
     return ensure_made(cache / f"{name}-openvino", source, partial(_made, folder), log.info, task)
