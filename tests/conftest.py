@@ -11,6 +11,7 @@ from tests.running_service import RunningService, running_service
 SHARED = {"service", "crash_dummy"}
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give each file to one worker, and all that use a shared pool to the same one.
 
