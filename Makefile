@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+# Two workers, for tests wait about as long as they compute (tests/conftest.py: who runs what).
+TOGETHER := --numprocesses 2 --dist loadscope --no-loadscope-reorder
 
 .PHONY: setup serve test check bench specialists clean
 
@@ -27,7 +29,7 @@ check: setup
 
 test: setup
 	scripts/system-packages
-	$(BIN)/pytest
+	$(BIN)/pytest $(TOGETHER)
 
 # The README's table and the report page. Needs ../shared/data or COLLEGIUM_DATA.
 bench: setup

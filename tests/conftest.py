@@ -1,26 +1,31 @@
-"""Services that several folders of tests share. Each engine takes most of a minute to start."""
+"""Services that several folders share (an engine starts in most of a minute); who runs what."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.running_service import RunningService, running_service
 
-SHARED = {"service", "crash_dummy"}
+POOLS = ("tests/browser/", "tests/service/")
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each file to one worker, and all that use a shared pool to the same one.
+class ByPool(LoadScopeScheduling):
+    """Gives each file to one worker, and all that start pools to the same one.
 
-    So no more than three pools run at once: each takes 3 GiB, and with five 24 GiB were too few.
+    A pool takes 3 GiB; with five of them at once 24 GiB were too few.
     """
-    shared = {item.path for item in items if SHARED & set(getattr(item, "fixturenames", ()))}
-    for item in items:
-        group = "pool" if item.path in shared else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "pools" if nodeid.startswith(POOLS) else nodeid.partition("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByPool:
+    """Who runs what with several workers (`make test`)."""
+    return ByPool(config, log)
 
 
 @pytest.fixture(scope="session")
