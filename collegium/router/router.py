@@ -138,8 +138,8 @@ class Router:
             chosen, policy = _chosen(query, candidates, reading, forecasts, tolerated)
             if chosen is not None and penalty and policy != "out_of_distribution":
                 best = max(quality(f) for f in forecasts if f.feasible)
-                prompt = sooner(forecasts, chosen, penalty, best - self._tolerances.most)
-                chosen, policy = prompt, policy if prompt is chosen else "waiting"
+                taken = sooner(forecasts, chosen, penalty, best - self._tolerances.most)
+                chosen, policy = taken, policy if taken is chosen else "waiting"
         if chosen is not None and chosen.feasible:
             return _decision(query, reading, forecasts, chosen, policy)
         # Worth another try where one that fits is only down or busy.
