@@ -72,8 +72,8 @@ def _is_tested(part: str) -> bool:
 def _slower() -> str | None:
     """Why vLLM's own kernels are the better choice here; None where ours are.
 
-    On AMX tiles the two are level in a large bfloat16 layer, and vLLM's takes 0.6 to 0.9 of our
-    time where rows are short, as in the pool's mixture (docs/guides/kernels.md has the table).
+    On AMX tiles the layers are about level by themselves, but the pool's mixture read prompts at
+    0.91 of vLLM's own speed end to end (docs/guides/sparse-experts.md has the table).
     """
     import torch
 
