@@ -23,6 +23,7 @@ from collegium.errors import SetupError
 from collegium.evals.kernel_timings import quartiles
 from collegium.evals.provenance import Provenance, processor, provenance
 from collegium.evals.sparse_engine import Ready, Workload
+from collegium.experts.engine_log import last_error
 from collegium.experts.vllm import EngineSpec, as_child, environment
 from collegium.kernels.vllm_plugin import MOE_SWITCH
 
@@ -112,7 +113,7 @@ def bench_sparse(plan: Plan, *, command: str, progress: bool = True) -> SparseBe
                     try:
                         engines[variant.name] = _loaded(model, variant, plan, stack)
                     except SetupError as exc:
-                        left_out[f"{model.name}: {variant.name}"] = str(exc).splitlines()[-1]
+                        left_out[f"{model.name}: {variant.name}"] = str(exc)
                 if not engines:
                     raise SetupError(f"no engine serves {model.name}: {left_out}")
                 rates += _rates(model, engines, plan, bar)
@@ -175,8 +176,9 @@ class Engine:
         line = self._process.stdout.readline()
         if not line:
             self._log.seek(0)
-            said = self._log.read().decode(errors="replace")[-1500:]
-            raise SetupError(f"an engine ended; its last words: {said}")
+            said = self._log.read().decode(errors="replace")
+            why = last_error(said) or said.strip().rpartition("\n")[2] or "it said nothing"
+            raise SetupError(f"its engine ended: {why}")
         found: dict[str, Any] = json.loads(line)
         return found
 

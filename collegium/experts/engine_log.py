@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
+import re
 from pathlib import Path
 from typing import IO
 
@@ -12,6 +14,10 @@ log = logging.getLogger(__name__)
 MOST_LOG_BYTES = 50_000_000
 TAIL_BYTES = 100_000
 CHUNK_BYTES = 65_536
+MOST_SAID = 300
+# What torch, vLLM's processes and its loggers write before a line of a traceback.
+PREFIX = re.compile(r"^(?:(?:\[rank\d+\]:|\(\w+ pid=\d+\)|ERROR [^\[]+ \[\S+:\d+\]) )+")
+RAISED = re.compile(r"(?:\w+\.)*[A-Z]\w*(?:Error|Exception)(?:: .*)?")
 
 
 class EngineLog:
@@ -35,10 +41,8 @@ class EngineLog:
                     self._write(file, chunk)
 
     def last_error(self) -> str | None:
-        """The last line that looks like an error, to tell people."""
-        lines = self._tail.decode(errors="replace").splitlines()
-        errors = [line.strip() for line in lines if "Error" in line and "WARNING" not in line]
-        return errors[-1][-300:] if errors else None
+        """What went wrong in the process last, to tell people."""
+        return last_error(self._tail.decode(errors="replace"))
 
     def _opened(self, stack: contextlib.ExitStack) -> IO[bytes] | None:
         """The file, begun anew when it has grown large."""
@@ -61,3 +65,16 @@ class EngineLog:
         if not self._warned:
             log.warning("an engine goes on without its log %s: %s", self._path, problem)
         self._warned = True
+
+
+def last_error(said: str) -> str | None:
+    """The last exception of an output, with the indented lines that its message goes on with.
+
+    Those that vLLM raises about another process ("see root cause above") are passed over.
+    """
+    lines = [PREFIX.sub("", line) for line in said.splitlines()]
+    for at in range(len(lines) - 1, -1, -1):
+        if RAISED.fullmatch(lines[at]) and "root cause" not in lines[at]:
+            more = itertools.takewhile(lambda line: line.startswith("  "), lines[at + 1 :])
+            return " ".join([lines[at], *(line.strip() for line in more)])[:MOST_SAID]
+    return None

@@ -51,17 +51,39 @@ def test_engines_with_both_kernels_take_turns(tiny: Model) -> None:
 
 
 @pytest.mark.slow
-def test_an_engine_that_ends_is_told_with_its_last_words(tmp_path: Path) -> None:
-    """Else one would look for them in a log that is gone."""
+def test_an_engine_that_ends_is_told_with_its_error(tmp_path: Path) -> None:
+    """Else one would look for it in a log that is gone. Its message has a second line."""
     (tmp_path / "config.json").write_text("{}")
+    plan = Plan([Model("broken", tmp_path)], [Variant("vllm", "off")], rounds=2, workloads=TINY)
+    why = "no engine serves broken: .*ValidationError: 1 validation .* Should have a `model_type`"
+    with pytest.raises(SetupError, match=why):
+        bench_sparse(plan, command="test", progress=False)
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        (
+            "import atexit\n"
+            "atexit.register(print, 'WARNING [bar.py:3] ignoring ValueError: x', file=sys.stderr)\n"
+            "raise ImportError('these kernels are for another torch')",
+            "its engine ended: ImportError: these kernels are for another torch",
+        ),
+        ("sys.exit('out of luck')", "its engine ended: out of luck"),
+        ("sys.exit()", "its engine ended: it said nothing"),
+    ],
+)
+def test_what_is_logged_after_an_error_does_not_hide_it(
+    tmp_path: Path, code: str, told: str
+) -> None:
+    """The engine's own process, which finds a vLLM that ends it; without an error, what it said."""
+    (tmp_path / "vllm.py").write_text(f"import sys\n{code}\n")
     with (
-        pytest.raises(SetupError, match="last words"),
-        engine(Model("broken", tmp_path), Variant("vllm", "off"), TINY),
+        pytest.raises(SetupError) as caught,
+        engine(Model("any", tmp_path), Variant("ours", "force", tmp_path), TINY),
     ):
         pass
-    plan = Plan([Model("broken", tmp_path)], [Variant("vllm", "off")], rounds=2, workloads=TINY)
-    with pytest.raises(SetupError, match="no engine serves broken"):
-        bench_sparse(plan, command="test", progress=False)
+    assert str(caught.value) == told
 
 
 def test_models_are_named_or_in_a_folder(tmp_path: Path) -> None:

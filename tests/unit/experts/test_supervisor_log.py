@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from collegium.experts.engine_log import last_error
 from tests.unit.experts.engines import stub_engine, until
 
 
@@ -48,3 +49,22 @@ async def test_last_words_are_of_the_last_process(tmp_path: Path) -> None:
     async with stub_engine(tmp_path, "never", start_timeout_s=0.5) as engine:
         await until(lambda: engine.having("failed"))
         assert "yesterday" not in engine.having("failed")[0].detail
+
+
+# From vLLM 0.32, started on a model without weights; shortened.
+FAILED = """\
+(Worker pid=7335) ERROR 11-27 02:53:06 [multiproc_executor.py:953]     raise RuntimeError(
+(Worker pid=7335) ERROR 11-27 02:53:06 [multiproc_executor.py:953] RuntimeError: no weights in `x`
+(EngineCore pid=7321) INFO 11-27 02:53:08 [multiproc_executor.py:486] all workers exited gracefully
+Exception: WorkerProc initialization failed due to an exception. See stack trace for root cause.
+    raise RuntimeError(
+RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {}
+(APIServer pid=7305) WARNING 11-27 02:53:09 [utils.py:255] This can cause errors like `OSError: x`
+"""
+
+
+def test_the_cause_is_told_and_not_who_else_ended_of_it() -> None:
+    """A worker's error ends the engine's core, and that the server."""
+    assert last_error(FAILED) == "RuntimeError: no weights in `x`"
+    assert last_error("[rank0]: torch.OutOfMemoryError: x\n") == "torch.OutOfMemoryError: x"
+    assert last_error("INFO 11-27 02:53:08 [a.py:1] Error handlers are ready\n") is None
