@@ -1,7 +1,7 @@
-"""Compile the C++ kernels once a version of their source, with g++ alone: some seconds.
+"""Compile the C++ kernels once a version of their source and of g++, which takes some seconds.
 
-`python -m collegium.kernels.moe` does it at set-up; else the first use does. Without a
-compiler nothing breaks: the torch reference computes, slower (`isa.py`).
+`python -m collegium.kernels.moe` does it at set-up; else the first use does. Without a compiler
+nothing breaks: what was built before is used, or the torch reference computes, slower (`isa.py`).
 """
 
 from __future__ import annotations
@@ -43,10 +43,26 @@ class CannotBuild(Exception):
 
 
 def library() -> Path:
-    """The shared library of the present source, compiled where it is not there yet."""
-    made = cache_folder() / f"moe-{_fingerprint()}.so"
+    """The shared library of the present source, compiled where this compiler has not done it yet.
+
+    Where no compiler is there, or it fails, it is the last one that another compiler made.
+    """
+    source, compiler = _fingerprint(), _compiler()
+    others = cache_folder().glob(f"moe-{source}*.so")
+    earlier = max(others, key=lambda path: path.stat().st_mtime, default=None)
+    if compiler is None:
+        if earlier is None:
+            raise CannotBuild("no C++ compiler (g++) is installed")
+        return earlier
+    made = cache_folder() / f"moe-{source}-{_identity(compiler)}.so"
     if not made.is_file():
-        _compile(made)
+        try:
+            _compile(compiler, made)
+        except CannotBuild as exc:
+            if earlier is None:
+                raise
+            log.warning("the MoE kernels stay those of an earlier compiler: %s", exc)
+            return earlier
     return made
 
 
@@ -56,11 +72,18 @@ def cache_folder() -> Path:
     return cache / "collegium" / "kernels"
 
 
-def _compiler() -> str:
+def _compiler() -> str | None:
     found = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
-    if not found or not shutil.which(found):
-        raise CannotBuild("no C++ compiler (g++) is installed")
-    return found
+    return found if found and shutil.which(found) else None
+
+
+def _identity(compiler: str) -> str:
+    """Changes with the compiler's version, so that a newer one may build what an older could not.
+
+    Asked at every start: 2 to 7 ms (g++ 12, on a noisy virtual machine).
+    """
+    asked = subprocess.run([compiler, "--version"], capture_output=True, check=False)
+    return hashlib.sha256(asked.stdout).hexdigest()[:8]
 
 
 def _sources(compiler: str) -> list[Path]:
@@ -89,11 +112,11 @@ def _fingerprint() -> str:
     return digest.hexdigest()[:16]
 
 
-def _compile(made: Path) -> None:
+def _compile(compiler: str, made: Path) -> None:
     """One process a translation unit, then link; the result appears whole or not at all."""
     import torch
 
-    compiler, home = _compiler(), Path(torch.__file__).parent
+    home = Path(torch.__file__).parent
     includes = ["-I", str(home / "include")]
     try:
         made.parent.mkdir(parents=True, exist_ok=True)

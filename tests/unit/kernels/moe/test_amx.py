@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
 
-from collegium.kernels.moe import build, fused_experts
+from collegium.kernels.moe import fused_experts
 from collegium.kernels.moe.formats import Format
 from collegium.kernels.moe.isa import Isa, available
 from tests.unit.kernels.moe.layers import layer, noise, routed
@@ -68,21 +66,3 @@ def test_where_linux_refuses_the_tiles_vectors_compute() -> None:
     """In a process of its own: a permission once given stays."""
     ended = subprocess.run([sys.executable, "-c", REFUSED], capture_output=True, text=True)
     assert ended.stdout.split()[-1] == "avx512bf16", ended.stderr
-
-
-@pytest.mark.skipif(not build._knows("g++", ["-mavx2"]), reason="NOT TESTED: no x86 compiler")
-def test_an_old_compiler_builds_the_rest(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """One that knows no AMX, as GCC 10, and says so as GCC does."""
-    old = tmp_path / "g++"
-    old.write_text(
-        "#!/bin/sh\n"
-        'case "$*" in *-mamx*) echo "unrecognized option -mamx-tile" >&2; exit 1;; esac\n'
-        'exec g++ "$@"\n'
-    )
-    old.chmod(0o755)
-    with caplog.at_level(logging.WARNING):
-        units = [unit.stem for unit in build._sources(str(old))]
-    assert "isa_amx" not in units
-    assert "isa_avx512bf16" in units
-    assert "knows no AMX" in caplog.text
-    assert "isa_amx" in [unit.stem for unit in build._sources("g++")]

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 import torch
 
@@ -124,28 +121,6 @@ def test_an_instruction_set_can_be_forced(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("COLLEGIUM_ISA", "mmx")
     with pytest.raises(SetupError, match="COLLEGIUM_ISA=mmx can't run here; choose from torch"):
         chosen()
-
-
-def test_without_a_compiler_torch_computes() -> None:
-    """In a process that never built anything; the log says why it is slow."""
-    code = (
-        "import logging, os, tempfile; logging.basicConfig(); "
-        "os.environ.update(CXX='no-such-compiler', XDG_CACHE_HOME=tempfile.mkdtemp()); "
-        "from collegium.kernels.moe.isa import chosen; print(chosen())"
-    )
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert ended.stdout.strip() == "torch"
-    assert "no C++ compiler" in ended.stderr
-
-
-def test_a_compiler_that_fails_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
-    """With its own words, and leaves nothing behind."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setenv("CXX", "g++")
-    monkeypatch.setattr(build, "COMMON", ["-std=c++1"])
-    with pytest.raises(build.CannotBuild, match="the compiler failed"):
-        build.library()
-    assert list((build.cache_folder()).iterdir()) == []
 
 
 def test_instruction_sets_are_numbered_as_in_cpp() -> None:
