@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -11,45 +10,25 @@ import httpx
 import pytest
 
 from collegium.experts.supervisor import USUAL_START_S
-from collegium.registry.database import Database
-from collegium.registry.engines import EngineDescription, EngineRegistry
-from collegium.registry.expert import Expert
-from collegium.registry.experts import ExpertRegistry
-from collegium.router.artifact import BUNDLED, load
 from collegium.settings import load_settings
 from collegium.web.app import create_app
-from tests.unit.experts.engines import STUB
+from tests.service.turn_takers import MEMORY_GIB, engine_python, register
 
 pytestmark = pytest.mark.slow
 SKILLED = {"better": 0.9, "lesser": 0.6}
 QUESTION = "How many metres are 3 kilometres?"
-PYTHON = """#!{python}
-# Stands for an interpreter that has vLLM: runs the stub engine, in its model's folder.
-import os, sys
-port, model = (sys.argv[sys.argv.index(option) + 1] for option in ("--port", "--model"))
-os.execv({python!r}, [{python!r}, {stub!r}, port, model])
-"""
 
 
 @pytest.fixture
 async def http(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a service that knows two experts, with room for one of their engines."""
-    python = tmp_path / "python"
-    python.write_text(PYTHON.format(python=sys.executable, stub=str(STUB)))
-    python.chmod(0o700)
     settings = load_settings(
-        embedded=False, data_dir=tmp_path, engine_memory_gib=5.0, engine_python=python
+        embedded=False,
+        data_dir=tmp_path,
+        engine_memory_gib=MEMORY_GIB,
+        engine_python=engine_python(tmp_path),
     )
-    database = Database(settings.registry_url)
-    await database.migrate()
-    skills = [str(skill) for skill in load(BUNDLED).skills.classes_]
-    for name, level in SKILLED.items():
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "model.safetensors").write_bytes(b"weights")
-        await EngineRegistry(database).describe(EngineDescription(name, str(tmp_path / name)))
-        expert = Expert(name, "engine", name, engine=name, skills=dict.fromkeys(skills, level))
-        await ExpertRegistry(database).add(expert)
-    await database.close()
+    await register(settings.registry_url, tmp_path, SKILLED)
     app = create_app(settings)
     async with (
         app.router.lifespan_context(app),

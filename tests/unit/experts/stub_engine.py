@@ -69,6 +69,12 @@ class Handler(BaseHTTPRequestHandler):
                 return self.answer(400, {"error": {"message": "no such adapter"}})
             return self.answer(200, {})
         message = {"role": "assistant", "content": f"I am {os.getpid()}"}
+        if body.get("stream"):
+            return self.stream(
+                {"choices": [{"index": 0, "delta": message}]},
+                {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
+                {"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 3}},
+            )
         self.answer(200, {"model": body["model"], "choices": [{"message": message}]})
 
     def rest(self, path: str, query: str) -> None:
@@ -80,6 +86,16 @@ class Handler(BaseHTTPRequestHandler):
         elif path == "/wake_up" and query in ("", "tags=kv_cache"):
             (FOLDER / "asleep").unlink()
         self.answer(200, {})
+
+    def stream(self, *chunks: object) -> None:
+        """Send events, and the end of the stream."""
+        events = [*map(json.dumps, chunks), "[DONE]"]
+        data = "".join(f"data: {event}\n\n" for event in events).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
 
     def answer(self, status: int, body: object, *, text: bool = False) -> None:
         """Send JSON, or text."""

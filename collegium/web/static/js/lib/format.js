@@ -22,6 +22,11 @@ export function duration(milliseconds) {
   return `${(milliseconds / 60_000).toFixed(1)} min`
 }
 
+// A wait of less is nothing that a person would ask about.
+export function long(milliseconds) {
+  return known(milliseconds) && milliseconds >= 1000
+}
+
 export function energy(joules) {
   if (!known(joules)) return UNKNOWN
   if (joules >= 1000) return `${significant(joules / 1000)} kJ`

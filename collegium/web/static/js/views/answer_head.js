@@ -42,7 +42,7 @@ export class AnswerHead {
     const named = this.#roster.experts.some(({ name }) => name === requested)
     if (named) return namePlate(this.#roster.find(requested))
     if (willRetry) return considering("Waiting for the experts")
-    return state === "waiting" ? considering("Choosing an expert") : "No answer"
+    return state === "waiting" ? considering("Waiting for an expert") : "No answer"
   }
 
   #toggle() {

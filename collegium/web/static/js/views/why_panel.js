@@ -14,7 +14,7 @@ const POLICIES = {
   quality: "Chosen by forecast quality",
   out_of_distribution: "Unlike anything measured, so the generalist",
   named: "Chosen by you",
-  waiting: "Nearly as good as the best, and sooner",
+  waiting: "Sooner than the best",
   session: "Kept for this conversation",
 }
 
