@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import asynccontextmanager
@@ -153,10 +152,11 @@ class Residents:
         engine = self.engines[name]
         slept = engine.status.pid if engine.status.state == "asleep" else None
         await engine.start()
-        status = engine.status
-        with contextlib.suppress(TimeoutError):
+        try:
             async with asyncio.timeout(self._longest_load_s):
                 status = await engine.wait_settled()
+        except TimeoutError:
+            status = engine.status
         now = time.monotonic()
         if name not in self.engines:  # removed meanwhile
             return

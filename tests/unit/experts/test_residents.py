@@ -20,7 +20,7 @@ from collegium.experts.supervisor import Supervisor
 from collegium.experts.vllm import EngineSpec
 from collegium.registry.engines import EngineDescription
 from collegium.registry.expert import Expert
-from tests.unit.experts.engines import StubEngine, alive
+from tests.unit.experts.engines import SOON_S, StubEngine, alive
 
 COST = EngineCost(4.0, load_s=1.0, unload_s=0.1, at_once=2)
 
@@ -44,7 +44,7 @@ def admitted(stubs: dict[str, StubEngine], longest_load_s: float) -> Residents:
 
 @pytest.fixture
 async def residents(stubs: dict[str, StubEngine]) -> AsyncIterator[Residents]:
-    found = admitted(stubs, longest_load_s=20.0)
+    found = admitted(stubs, longest_load_s=SOON_S)
     yield found
     await found.aclose()
 
@@ -113,6 +113,18 @@ async def test_an_engine_that_does_not_start_is_said_to_be_unavailable(
     assert stubs["a"].supervisor.incarnation == 1
     async with residents.hold("b"):
         assert residents.resident == ("b",)
+    await residents.aclose()
+
+
+async def test_an_engine_that_is_not_ready_in_time_is_said_to_be_loading(
+    stubs: dict[str, StubEngine],
+) -> None:
+    """Which is what it does then, whatever it did before."""
+    stubs["a"].let("never")
+    residents = admitted(stubs, longest_load_s=3.0)
+    with pytest.raises(ExpertUnavailable, match="loaded: loading the model"):
+        async with residents.hold("a"):
+            pass
     await residents.aclose()
 
 
