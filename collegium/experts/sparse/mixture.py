@@ -1,12 +1,13 @@
 """The mixture while its gates are trained: base and adapters side by side, nothing merged.
 
-It computes what the composed model computes. The experts share the base's matrix products, so six
-of them cost little more than one.
+It computes what the composed model computes. The experts share the base's matrix products, so two
+of six cost little more than one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import reduce
 from typing import Any
 
 import torch
@@ -18,65 +19,82 @@ from collegium.experts.sparse.lora import ATTENTION, Adapter, mean_change
 
 
 class MixedFeedForward(nn.Module):
-    """A layer's feed-forward part: the base's and each adapter's, weighted by a gate."""
+    """A layer's feed-forward part: the base's and each adapter's, weighted by a gate.
+
+    Only what a token's chosen experts compute is computed. The adapters' low-rank products of all
+    experts lie side by side in one dense product, where those that are not chosen are zeros.
+    """
+
+    down_proj_down: Tensor
+    down_proj_up: Tensor
 
     def __init__(self, base: Any, adapters: list[Adapter], layer: int) -> None:
         super().__init__()
         self.base = base
-        hidden = base.gate_proj.weight.shape[1]
-        self.gate: Any = nn.Linear(hidden, len(adapters) + 1, bias=False)
+        weight = base.gate_proj.weight
+        self.gate: Any = nn.Linear(weight.shape[1], len(adapters) + 1, bias=False)
         nn.init.zeros_(self.gate.weight)
         self.logits = torch.empty(0)
         for name in ("gate_proj", "up_proj", "down_proj"):
             changes = [adapter.change(layer, name) for adapter in adapters]
-            self.register_buffer(f"{name}_down", torch.stack([c.down for c in changes]))
-            self.register_buffer(f"{name}_up", torch.stack([c.up for c in changes]))
+            down = torch.cat([change.down for change in changes])
+            up = torch.cat([change.up for change in changes], dim=1)
+            self.register_buffer(f"{name}_down", down.to(weight.dtype))
+            self.register_buffer(f"{name}_up", up.to(weight.dtype))
+        self.rank = len(down) // len(adapters)
 
     def forward(self, x: Tensor) -> Tensor:
         """x (1, tokens, hidden) to the same shape; the gate's logits stay in `logits`."""
         tokens = x[0]
-        self.logits = self.gate(tokens)
-        weights = top_weights(self.logits.float()).to(x.dtype)
-        act = F.silu(self._spread(tokens, "gate_proj")) * self._spread(tokens, "up_proj")
-        act = act * weights.t()[:, :, None]
-        # The down projection is linear: the base's part of all experts is one product.
-        changes = act[1:] @ self._part("down_proj_down", act) @ self._part("down_proj_up", act)
-        whole: Tensor = self.base.down_proj(act.sum(dim=0)) + changes.sum(dim=0)
+        self.logits = self.gate(tokens.float())
+        weights, experts = top_weights(self.logits)
+        kept = self._kept(experts, x.dtype)
+        act = F.silu(self._spread(tokens, "gate_proj", kept)) * self._spread(
+            tokens, "up_proj", kept
+        )
+        act = act * weights.t()[:, :, None].to(x.dtype)
+        # The down projection is linear: the base's part of the chosen experts is one product.
+        changes = reduce(torch.add, F.linear(act, self.down_proj_down) * kept)
+        whole: Tensor = self.base.down_proj(reduce(torch.add, act))
+        whole = whole + F.linear(changes, self.down_proj_up)
         return whole[None]
 
-    def _spread(self, tokens: Tensor, name: str) -> Tensor:
-        """A projection by every expert, (experts, tokens, inner)."""
-        base: Tensor = getattr(self.base, name)(tokens)[None]
-        down, up = self._part(f"{name}_down", base), self._part(f"{name}_up", base)
-        return torch.cat([base, base + tokens.to(base.dtype) @ down @ up])
+    def _kept(self, experts: Tensor, dtype: torch.dtype) -> Tensor:
+        """Which of the adapters' ranks are a choice's own: (choices, tokens, all ranks), 0 or 1."""
+        chosen = F.one_hot(experts.t(), self.gate.out_features)[..., 1:]  # the base has no adapter
+        return chosen.to(dtype).repeat_interleave(self.rank, dim=-1)
 
-    def _part(self, name: str, like: Tensor) -> Tensor:
-        """A stacked matrix of the adapters, transposed, in another tensor's type."""
-        matrices: Tensor = getattr(self, name)
-        return matrices.transpose(1, 2).to(like.dtype)
+    def _spread(self, tokens: Tensor, name: str, kept: Tensor) -> Tensor:
+        """A projection by each chosen expert, (choices, tokens, inner)."""
+        low = F.linear(tokens, getattr(self, f"{name}_down")) * kept
+        base: Tensor = getattr(self.base, name)(tokens)
+        return base + F.linear(low, getattr(self, f"{name}_up"))
 
 
 class ChangedLinear(nn.Module):
-    """A projection with a frozen change and a low-rank one that is trained."""
+    """A projection with a frozen change and a low-rank one that is trained, in float32."""
 
     def __init__(self, base: nn.Linear, change: Tensor, rank: int) -> None:
         super().__init__()
-        base.weight.data += change
+        base.weight.data = (base.weight.data.float() + change).to(base.weight.dtype)
         self.base = base
         self.down = nn.Parameter(torch.randn(rank, base.in_features) / base.in_features**0.5)
         self.up = nn.Parameter(torch.zeros(base.out_features, rank))
 
     def forward(self, x: Tensor) -> Tensor:
         """x (…, in) to (…, out)."""
-        changed: Tensor = self.base(x) + F.linear(F.linear(x, self.down), self.up)
+        low = F.linear(x, self.down.to(x.dtype))
+        changed: Tensor = self.base(x) + F.linear(low, self.up.to(x.dtype))
         return changed
 
 
-def top_weights(logits: Tensor) -> Tensor:
-    """Softmax over the best experts of each token, zero for the others: Mixtral's rule."""
+def top_weights(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Each token's best experts, with a softmax over them: Mixtral's rule.
+
+    logits (tokens, experts) to weights and expert numbers, both (tokens, EXPERTS_PER_TOKEN).
+    """
     best = torch.topk(logits, EXPERTS_PER_TOKEN, dim=-1)
-    weights = torch.softmax(best.values, dim=-1)
-    return torch.zeros_like(logits).scatter(-1, best.indices, weights)
+    return torch.softmax(best.values, dim=-1), best.indices
 
 
 def mix(model: Any, adapters: list[Adapter], rank: int) -> list[MixedFeedForward]:

@@ -25,6 +25,7 @@ from collegium.experts.specialists.training import mean
 from collegium.experts.vllm import fastest_dtype
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 NAME = "gates"
@@ -38,13 +39,13 @@ ANSWERED_AT_ONCE = 24
 class Recipe:
     """Everything that decides what the gates become."""
 
-    steps: int = 45
+    steps: int = 600
     batch: int = 6
-    gate_peak: float = 1e-2
-    attention_peak: float = 6e-4
-    rank: int = 8
+    gate_peak: float = 5e-3
+    attention_peak: float = 1.5e-3
+    rank: int = 16
     owner_weight: float = 0.1
-    small_talk: int = 48
+    small_talk: int = 120
     seed: int = 0
 
     def share(self, step: int) -> float:
@@ -62,10 +63,16 @@ class Trainer:
         from collegium.experts.sparse.mixture import mix, trained
 
         torch.manual_seed(recipe.seed)
+        # Softmax's backward pass takes 15 to 20 times longer where probabilities are subnormal.
+        torch.set_flush_denormal(True)
         self._recipe = recipe
         self._tokenizer: Any = AutoTokenizer.from_pretrained(base, padding_side="left")
-        self._mixed = fastest_dtype() == "bfloat16"
-        self._model: Any = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+        # What is frozen is in the type that is multiplied, what is trained in float32: autocast
+        # converted all weights each step. Attention's kernel took longer backward than plain sums.
+        dtype = getattr(torch, fastest_dtype())
+        self._model: Any = AutoModelForCausalLM.from_pretrained(
+            base, dtype=dtype, attn_implementation="eager"
+        )
         self._small_talk = self._answered(prompts(recipe.small_talk, seed=recipe.seed))
         self._layers = mix(self._model, builtin_adapters(), recipe.rank)
         self._weights: dict[str, Tensor] = dict(trained(self._model))
@@ -127,7 +134,7 @@ class Trainer:
         inputs = self._tokenizer.apply_chat_template(
             chats, add_generation_prompt=True, padding=True, return_tensors="pt", return_dict=True
         )
-        with torch.no_grad():  # no autocast: without gradients it converts the weights each token
+        with torch.no_grad():
             output = self._model.generate(
                 **inputs, max_new_tokens=LONGEST_SMALL_TALK, do_sample=False
             )
@@ -156,7 +163,7 @@ class Trainer:
             group["lr"] = group["peak"] * self._recipe.share(step)
         loss = self._loss(packed)
         wanted = torch.tensor([-100, *owners])[packed.owners]  # -100: the common beginning
-        owned = [torch.nn.functional.cross_entropy(m.logits.float(), wanted) for m in self._layers]
+        owned = [torch.nn.functional.cross_entropy(m.logits, wanted) for m in self._layers]
         total = loss + self._recipe.owner_weight * sum(owned)
         total.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self._weights.values(), 1.0)
@@ -167,15 +174,21 @@ class Trainer:
     def _loss(self, packed: Packed) -> Tensor:
         import torch
 
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self._mixed):
-            hidden = self._model.model(
-                input_ids=packed.input_ids,
-                position_ids=packed.position_ids,
-                attention_mask=packed.attention_mask,
-                use_cache=False,
-            ).last_hidden_state
-            logits = self._model.lm_head(hidden[0, packed.predictors])
+        hidden = self._model.model(
+            input_ids=packed.input_ids,
+            position_ids=packed.position_ids,
+            attention_mask=additive(packed.attention_mask, self._model.dtype),
+            use_cache=False,
+        ).last_hidden_state
+        logits = self._model.lm_head(hidden[0, packed.predictors])
         return torch.nn.functional.cross_entropy(logits.float(), packed.targets)
+
+
+def additive(visible: Tensor, dtype: torch.dtype) -> Tensor:
+    """A mask to add to scores: nothing where a token is visible, the least number where not."""
+    import torch
+
+    return torch.zeros(visible.shape, dtype=dtype).masked_fill(~visible, torch.finfo(dtype).min)
 
 
 def train(base: Path, out: Path, recipe: Recipe) -> Path:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -13,57 +11,13 @@ from safetensors.torch import load_file, save_file
 from collegium.errors import SetupError
 from collegium.experts.configured import sparse_spec
 from collegium.experts.sparse import MEMBERS, small_talk
-from collegium.experts.sparse.composing import KEPT_FILES, compose
+from collegium.experts.sparse.composing import compose
 from collegium.experts.sparse.engine import MIXTURE, lacking_memory, mixture
-from collegium.experts.sparse.lora import ATTENTION, FEED_FORWARD, Adapter
 from collegium.experts.sparse.mixture import mix, top_weights, trained
 from collegium.experts.sparse.model import GATES, parts
 from collegium.experts.vllm import command
 from collegium.settings import load_settings
-
-HIDDEN, INNER, LAYERS, RANK = 32, 48, 2, 3
-
-
-def llama(folder: Path) -> Any:
-    """A tiny random base model in float32, saved with files for a tokenizer."""
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    torch.manual_seed(1)
-    config = LlamaConfig(
-        vocab_size=64,
-        hidden_size=HIDDEN,
-        intermediate_size=INNER,
-        num_hidden_layers=LAYERS,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        tie_word_embeddings=True,
-    )
-    model: Any = LlamaForCausalLM(config)  # type: ignore[no-untyped-call]
-    model.save_pretrained(folder)
-    for name in KEPT_FILES:
-        (folder / name).write_text("{}")
-    return model
-
-
-def adapter(folder: Path, seed: int) -> Adapter:
-    """A random adapter with changes that are large enough to see."""
-    sizes = dict.fromkeys(ATTENTION, (HIDDEN, HIDDEN)) | dict.fromkeys(
-        FEED_FORWARD, (INNER, HIDDEN)
-    )
-    sizes |= {"v_proj": (HIDDEN // 2, HIDDEN), "down_proj": (HIDDEN, INNER)}
-    generator = torch.Generator().manual_seed(seed)
-    tensors = {}
-    for layer in range(LAYERS):
-        for name, (out, into) in sizes.items():
-            block = "self_attn" if name in ATTENTION else "mlp"
-            prefix = f"base_model.model.model.layers.{layer}.{block}.{name}"
-            down = torch.randn(RANK, into, generator=generator) / 5
-            tensors[f"{prefix}.lora_A.weight"] = down
-            tensors[f"{prefix}.lora_B.weight"] = torch.randn(out, RANK, generator=generator) / 5
-    folder.mkdir()
-    save_file(tensors, folder / "adapter_model.safetensors")
-    (folder / "adapter_config.json").write_text(json.dumps({"r": RANK, "lora_alpha": 6}))
-    return Adapter(folder)
+from tests.unit.experts.sparse_parts import RANK, adapter, llama
 
 
 @pytest.mark.filterwarnings("ignore")  # of transformers while loading
@@ -94,10 +48,10 @@ def test_the_composed_model_computes_what_was_trained(tmp_path: Path) -> None:
 
 def test_a_token_has_two_experts_whose_weights_sum_to_one() -> None:
     """Mixtral's rule: softmax over the best two logits."""
-    weights = top_weights(torch.tensor([[0.0, 2.0, 1.0, -1.0]]))
+    weights, experts = top_weights(torch.tensor([[0.0, 2.0, 1.0, -1.0]]))
 
-    torch.testing.assert_close(weights[0, 1:3], torch.softmax(torch.tensor([2.0, 1.0]), 0))
-    assert weights[0, 0] == weights[0, 3] == 0
+    assert experts.tolist() == [[1, 2]]
+    torch.testing.assert_close(weights[0], torch.softmax(torch.tensor([2.0, 1.0]), 0))
 
 
 def test_the_committed_gates_fit_the_embedded_model() -> None:
