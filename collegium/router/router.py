@@ -105,6 +105,19 @@ class Router:
         """Cosine similarities of texts, shape (n, n); waits for its turn at the encoder."""
         return self._reader.similarity(texts)
 
+    async def at_rest(
+        self, decision: Decision, query: Query, experts: Sequence[Expert], waits: Waits | None
+    ) -> Decision:
+        """The decision with the forecasts of experts that have nothing else to do.
+
+        Of engines that take turns the wait stays as it is: there may be no room for all of them.
+        """
+        reading = await self.read(query.text)
+        up = {f.expert for f in decision.forecasts if f.note != NOT_AVAILABLE}
+        asked = [e for e in experts if e.name in up]
+        idle = self._forecaster.forecast(asked, query, reading, waits, idle=True)
+        return replace(decision, forecasts=ranked(mark(idle, query.limits)))
+
     def decide_on(
         self,
         query: Query,

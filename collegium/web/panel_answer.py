@@ -10,7 +10,7 @@ from contextlib import aclosing
 from dataclasses import asdict, replace
 from typing import Any
 
-from collegium.errors import CollegiumError
+from collegium.errors import CollegiumError, NoFeasibleExpert
 from collegium.experts.aggregation.catalogue import MODES
 from collegium.experts.aggregation.events import (
     Chosen,
@@ -26,7 +26,7 @@ from collegium.experts.client import Json
 from collegium.experts.dispatch.terms import ANY_TIME, Terms
 from collegium.registry.decisions import OutcomeRecord
 from collegium.router.decision import Decision, Query
-from collegium.router.panels.planning import Plan, Wish, plan
+from collegium.router.panels.planning import Plan, Wish, plan, too_busy
 from collegium.router.router import Availability
 from collegium.web.answering import Status, decide, decision_json, decision_record
 from collegium.web.ledger import Ledger
@@ -37,14 +37,27 @@ from collegium.web.service import Service
 async def planned(
     service: Service, query: Query, wish: Wish, unavailable: Availability | None = None
 ) -> tuple[Decision, Plan]:
-    """Let the router forecast every expert, then plan the panel; `unavailable` as in `decide`."""
+    """Let the router forecast every expert, then plan the panel; `unavailable` as in `decide`.
+
+    Raises as the router does, ExpertBusy where only the present load breaks the panel's limits.
+    """
     limits, name = query.limits, query.requested_model
     routed = "auto" if name in PANEL_MODELS else name
     # The panel as a whole has to be good enough, not each of its members.
     alone = replace(query, limits=replace(limits, min_quality=None), requested_model=routed)
     decision, _ = await decide(service, alone, None, unavailable)
-    tokens = query.prompt_tokens or 1
-    found = plan(wish, decision, await service.experts(), limits, service.profiles, tokens)
+    experts, tokens = await service.experts(), query.prompt_tokens or 1
+
+    def plan_on(candidates: Decision) -> Plan:
+        return plan(wish, candidates, experts, limits, service.profiles, tokens)
+
+    try:
+        found = plan_on(decision)
+    except NoFeasibleExpert:
+        waits = service.pool.waits if unavailable is None else None
+        idle = await service.router.at_rest(decision, alone, experts, waits)
+        at_rest = plan_on(idle)  # raises again where nobody ever would
+        raise too_busy(at_rest, decision, idle) from None
     if found.mode == "single":
         if limits.min_quality is not None:  # one expert has to be good enough by itself
             good = replace(query, requested_model=routed)

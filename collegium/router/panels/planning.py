@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from collegium.errors import BadRequest, NoFeasibleExpert
+from collegium.errors import BadRequest, ExpertBusy, NoFeasibleExpert
 from collegium.experts.aggregation.base import Member, Panel
 from collegium.experts.aggregation.catalogue import MODES, ModeName, Options
 from collegium.registry.expert import AGGREGATION, Expert
@@ -72,6 +73,19 @@ def plan(
         wish, decision, {e.name: e for e in experts}, limits, profiles, prompt_tokens
     )
     return planner.auto() if wish.mode == "auto" else planner.named(wish.mode)
+
+
+def too_busy(at_rest: Plan, now: Decision, idle: Decision) -> ExpertBusy:
+    """The error where a panel keeps the limits only while its members have nothing else to do.
+
+    To come back when the one that has most to do has done it.
+    """
+    seats = [*at_rest.panel.members, *filter(None, [at_rest.panel.aggregator])]
+    names = {member.expert.name for member in seats}
+    now_ms = {f.expert: f.latency_ms for f in now.forecasts}
+    late_ms = max(now_ms[f.expert] - f.latency_ms for f in idle.forecasts if f.expert in names)
+    words = "it keeps the request's limits only when its experts have less to do"
+    return ExpertBusy(at_rest.forecast.expert, words, max(1, math.ceil(late_ms / 1000)))
 
 
 class _Planner:
