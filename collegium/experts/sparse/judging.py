@@ -1,11 +1,17 @@
-"""How well a sparse model does the tasks: greedy answers by transformers, marked by the tasks."""
+"""How well a sparse model does the tasks: greedy answers, marked by the tasks.
+
+`python -m collegium.experts.sparse.judging` asks vLLM; the other commands ask transformers.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
 from tqdm import tqdm
 
 from collegium.experts.specialists import TASKS
@@ -14,6 +20,8 @@ from collegium.experts.specialists.tasks.base import Example, Split
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+CACHE = Path("~/.cache/collegium").expanduser()
+CONTEXT = 1024  # tokens
 LONGEST_ANSWER = 64  # tokens; the tasks' references have at most 60
 AT_ONCE = 25
 
@@ -29,16 +37,20 @@ class Judge:
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
     ) -> dict[str, float]:
         """The share of right answers by task."""
+        right = self.right(lambda part: answers(model, tokenizer, part))
+        return {name: count / len(self.questions[name]) for name, count in right.items()}
+
+    def right(self, ask: Callable[[Sequence[Example]], Sequence[str]]) -> dict[str, int]:
+        """How many answers are right by task; `ask` answers a few questions at once."""
         total = sum(map(len, self.questions.values()))
         found = {}
         with tqdm(total=total, desc="questions", unit="question") as bar:
             for name, examples in self.questions.items():
-                right = 0
+                found[name] = 0
                 for start in range(0, len(examples), AT_ONCE):
                     part = examples[start : start + AT_ONCE]
-                    right += marked(name, part, answers(model, tokenizer, part))
+                    found[name] += marked(name, part, ask(part))
                     bar.update(len(part))
-                found[name] = right / len(examples)
         return found
 
 
@@ -73,3 +85,71 @@ def load(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
     return model, tokenizer
+
+
+def vllm_answers(folder: Path) -> Callable[[Sequence[Example]], list[str]]:
+    """Load a model into a vLLM in this process; return what answers greedily, as it is served."""
+    from collegium.experts.vllm import EngineSpec, environment
+
+    spec = EngineSpec("judged", folder, "judged", cache_gib=1)
+    os.environ.update(environment(spec))
+    os.environ.update(
+        VLLM_ENABLE_V1_MULTIPROCESSING="0",  # in this process
+        VLLM_LOGGING_LEVEL="WARNING",
+        VLLM_LOGGING_STREAM="ext://sys.stderr",
+    )
+    from vllm import LLM, SamplingParams
+
+    llm: Any = LLM(
+        str(folder),
+        dtype=spec.dtype,
+        enforce_eager=True,  # as the pool's engines run
+        load_format="safetensors",  # never pickles
+        max_model_len=CONTEXT,
+        max_num_seqs=AT_ONCE,
+    )
+    greedy = SamplingParams(temperature=0.0, max_tokens=LONGEST_ANSWER)
+
+    def ask(examples: Sequence[Example]) -> list[str]:
+        chats = [[{"role": "user", "content": example.prompt}] for example in examples]
+        return [found.outputs[0].text for found in llm.chat(chats, greedy, use_tqdm=False)]
+
+    return ask
+
+
+def summary(right: dict[str, int], questions: int) -> dict[str, Any]:
+    """Accuracy by task, and of all with its 95 % interval (Wilson's)."""
+    from scipy.stats import binomtest
+
+    correct, asked = sum(right.values()), questions * len(right)
+    low, high = binomtest(correct, asked).proportion_ci(method="wilson")
+    tasks = {name: count / questions for name, count in right.items()}
+    return {"tasks": tasks, "all": correct / asked, "interval": [float(low), float(high)]}
+
+
+@click.command(epilog="Example: python -m collegium.experts.sparse.judging --questions 40")
+@click.option("--model", "folder", type=click.Path(path_type=Path), help="Default: the mixture.")
+@click.option("--questions", type=click.IntRange(min=1), default=20, help="Questions a task.")
+@click.option("--split", type=click.Choice(["validation", "test"]), default="test")
+@click.option("--cache", type=click.Path(path_type=Path), default=CACHE, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def main(folder: Path | None, questions: int, split: Split, cache: Path, as_json: bool) -> None:
+    """Ask a sparse model each task's questions through vLLM and print its accuracy."""
+    from collegium.experts.sparse.model import ensure_sparse_model
+
+    said = folder or ensure_sparse_model(cache, lambda message: click.echo(message, err=True))
+    judge = Judge(questions, split=split)
+    found = summary(judge.right(vllm_answers(said)), questions)
+    if as_json:
+        click.echo(json.dumps({"split": split, "questions": questions, **found}, indent=2))
+        return
+    for name, share in found["tasks"].items():
+        click.echo(f"{name}: {share:.0%}")
+    low, high = found["interval"]
+    click.echo(
+        f"all: {found['all']:.0%} [{low:.0%}, {high:.0%}], {questions} {split} questions a task"
+    )
+
+
+if __name__ == "__main__":
+    main()

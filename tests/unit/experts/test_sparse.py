@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,8 +16,10 @@ from collegium.experts.configured import sparse_spec
 from collegium.experts.sparse import MEMBERS, small_talk
 from collegium.experts.sparse.composing import compose
 from collegium.experts.sparse.engine import MIXTURE, lacking_memory, mixture
+from collegium.experts.sparse.judging import summary
 from collegium.experts.sparse.mixture import mix, top_weights, trained
 from collegium.experts.sparse.model import GATES, parts
+from collegium.experts.specialists import TASKS
 from collegium.experts.vllm import command
 from collegium.settings import load_settings
 from tests.unit.experts.sparse_parts import RANK, adapter, llama
@@ -115,3 +120,26 @@ def test_the_mixtures_tokens_are_routed_as_the_settings_say(tmp_path: Path) -> N
     misspelt = load_settings(sparse_token_policy={"topp": 0.7})
     with pytest.raises(SetupError, match=r"sparse_token_policy: .*topp"):
         sparse_spec(misspelt)
+
+
+def test_accuracy_comes_with_an_interval() -> None:
+    """Wilson's, of all questions: 55 of 100 are between 45 and 64 %."""
+    found = summary({"labels": 40, "sql": 15}, 50)
+
+    assert found["tasks"] == {"labels": 0.8, "sql": 0.3}
+    assert found["all"] == 0.55
+    assert found["interval"] == pytest.approx([0.452, 0.644], abs=1e-3)
+
+
+@pytest.mark.slow
+def test_the_mixture_is_judged_through_vllm() -> None:
+    """The command loads the composed model into vLLM, which names most labels right."""
+    program = [sys.executable, "-m", "collegium.experts.sparse.judging", "--questions", "4"]
+    cache = str(load_settings().cache_dir)
+    told = [*program, "--split", "validation", "--cache", cache, "--json"]
+    done = subprocess.run(told, capture_output=True, text=True, timeout=600, check=False)
+
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert set(found["tasks"]) == set(TASKS)
+    assert found["tasks"]["labels"] >= 0.5
