@@ -6,15 +6,12 @@ import re
 from typing import Any
 
 import pytest
-from playwright.async_api import Request, Route, expect
+from playwright.async_api import Request, expect
 
 from tests.browser.chat_page import (
-    ANSWER_MS,
     SQL_QUESTION,
     ChatPage,
-    Service,
 )
-from tests.browser.conftest import OpenPage
 
 pytestmark = [
     pytest.mark.slow,
@@ -229,61 +226,6 @@ async def test_an_answer_can_be_copied(chat: ChatPage) -> None:
 
     copied = await chat.page.evaluate("navigator.clipboard.readText()")
     assert str(copied).split() == (await answer.locator(".prose").inner_text()).split()
-
-
-async def test_a_lost_connection_is_shown_and_retry_recovers(chat: ChatPage) -> None:
-    """Without a connection the question is kept, with words and a way to ask again."""
-    await chat.choose("sql")
-    await chat.page.context.set_offline(True)
-    await chat.send(SQL_QUESTION)
-    failed = chat.answers.first
-    await expect(failed.get_by_text("The service can't be reached.")).to_be_visible()
-
-    await chat.page.context.set_offline(False)
-    await failed.get_by_role("button", name="Retry").click()
-    await expect(await chat.finished(0)).to_have_accessible_name("Answer from sql")
-    await expect(chat.answers).to_have_count(1)
-
-
-async def test_a_refused_question_says_why(chat: ChatPage) -> None:
-    """The service's own words are shown, with what the person can do."""
-    await chat.choose("sql")
-    await chat.send("word " * 6000)
-    failed = chat.answers.first
-
-    await expect(failed.get_by_text("The question is too long for this expert.")).to_be_visible(
-        timeout=ANSWER_MS
-    )
-    await expect(failed.get_by_text("start a new conversation")).to_be_visible()
-
-
-async def test_a_service_with_a_key_is_asked_for_it_once(
-    service: Service, open_page: OpenPage
-) -> None:
-    """A 401 opens the question for the key; a wrong one is asked again, the right one is kept."""
-    chat = await open_page(service)
-
-    async def guard(route: Route) -> None:
-        if route.request.headers.get("authorization") == "Bearer right-key":
-            return await route.fallback()
-        error = {"message": "The API key is missing or wrong", "code": "invalid_api_key"}
-        return await route.fulfill(status=401, json={"error": error})
-
-    await chat.page.route("**/v1/**", guard)
-    await chat.page.goto(chat.url)
-    dialog = chat.page.get_by_role("dialog", name="This college asks for a key")
-    for key in ("wrong-key", "right-key"):
-        await expect(dialog.get_by_label("API key")).to_be_focused()
-        await dialog.get_by_label("API key").fill(key)
-        await dialog.get_by_role("button", name="Use this key").click()
-        if key == "wrong-key":
-            await expect(dialog.get_by_text("refused that key")).to_be_visible()
-    await expect(dialog).to_be_hidden()
-    await chat.expect_ready()
-
-    await chat.page.reload()
-    await chat.expect_ready()
-    await expect(dialog).to_be_hidden()
 
 
 async def sent_by(chat: ChatPage, question: str) -> Any:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing
 from typing import Any
@@ -16,15 +14,13 @@ from collegium.errors import (
     CollegiumError,
     ExpertError,
     ExpertRejected,
-    ExpertTimeout,
     ExpertUnavailable,
     PromptTooLong,
 )
-from collegium.experts.client import HttpExpert, Json
-from tests.unit.experts.api_server import ApiServer
+from collegium.experts.client import HttpExpert
+from tests.unit.experts.asking import BODY, Asking, both_ways, streamed
 from tests.unit.experts.scripted_server import Raw, Request, Respond, response, scripted
 
-BODY = {"messages": [{"role": "user", "content": "Hi"}], "model": "auto", "top_k": 5}
 ANSWER = {"choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello"}}]}
 
 
@@ -49,17 +45,6 @@ def events(*data: Any, end: str = "data: [DONE]\n\n") -> Raw:
     """A stream of events."""
     lines = [f"data: {d if isinstance(d, str) else json.dumps(d)}\n\n" for d in data]
     return response(text="".join(lines) + end)
-
-
-async def streamed(client: HttpExpert) -> list[Json]:
-    """All chunks of one answer."""
-    async with aclosing(client.stream(BODY)) as chunks:  # type: ignore[type-var]
-        return [chunk async for chunk in chunks]
-
-
-Asking = Callable[[HttpExpert], Any]
-WAYS: dict[str, Asking] = {"whole": lambda client: client.complete(BODY), "streamed": streamed}
-both_ways = pytest.mark.parametrize("ask", WAYS.values(), ids=WAYS.keys())
 
 
 async def test_a_whole_answer_is_asked_for_and_returned(serve: Serve) -> None:
@@ -239,28 +224,6 @@ async def test_an_event_of_a_megabyte_is_an_event(serve: Serve) -> None:
     assert await streamed(await serve(events(long, {"choices": []}))) == [long, {"choices": []}]
 
 
-async def test_connections_are_kept_for_the_next_request(api: ApiServer) -> None:
-    """The server sees one connection."""
-    client = HttpExpert("tiny", api.url, "tiny")
-    for _ in range(3):
-        await client.complete(BODY)
-    assert len(api.connections) == 1
-    await client.aclose()
-
-
-async def test_a_proxy_of_the_environment_is_asked(
-    api: ApiServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """For the world outside; NO_PROXY names exceptions."""
-    monkeypatch.setenv("http_proxy", api.url.removesuffix("/v1"))
-    monkeypatch.delenv("no_proxy", raising=False)
-    monkeypatch.delenv("NO_PROXY", raising=False)
-    client = HttpExpert("tiny", "http://far.example/v1", "tiny")
-    await client.complete(BODY)
-    assert api.requests[0][0] == "http://far.example/v1/chat/completions"
-    await client.aclose()
-
-
 async def test_the_models_of_an_endpoint(serve: Serve) -> None:
     """By name; rows without one are passed over."""
     rows = [{"id": "a"}, {"id": None}, "b", {"id": "c"}]
@@ -291,53 +254,3 @@ def test_an_address_that_is_none_is_our_error(url: str) -> None:
     """It may come from a registry that somebody wrote by hand."""
     with pytest.raises(ExpertUnavailable, match="expert 'tiny'"):
         HttpExpert("tiny", url, "tiny-1")
-
-
-@both_ways
-async def test_a_refused_connection_is_an_unavailable_expert(ask: Asking) -> None:
-    """On a real port where nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        client = HttpExpert("tiny", f"http://127.0.0.1:{probe.getsockname()[1]}/v1", "tiny-1")
-        with pytest.raises(ExpertUnavailable, match="can't connect"):
-            await ask(client)
-    await client.aclose()
-
-
-@both_ways
-async def test_a_real_server_that_is_too_slow_is_a_timeout(ask: Asking, api: ApiServer) -> None:
-    """The wait for the next byte is limited."""
-    client = HttpExpert("tiny", api.url, "slow", timeout_s=0.2)
-    with pytest.raises(ExpertTimeout, match="no answer in time"):
-        await ask(client)
-    await client.aclose()
-
-
-async def test_a_real_server_answers_whole_and_streamed(api: ApiServer) -> None:
-    """The same text over real sockets."""
-    client = HttpExpert("tiny", api.url, "tiny")
-    whole = await client.complete(BODY)
-    assert whole["choices"][0]["message"]["content"] == "Hello from tiny"
-    texts = [c["delta"].get("content", "") for x in await streamed(client) for c in x["choices"]]
-    assert "".join(texts) == "Hello"
-    await client.aclose()
-
-
-async def test_a_real_server_notices_that_the_client_left(api: ApiServer) -> None:
-    """Its next write fails."""
-    client = HttpExpert("tiny", api.url, "endless")
-    async with aclosing(client.stream(BODY)) as chunks:  # type: ignore[type-var]
-        await anext(chunks)
-    assert await asyncio.to_thread(api.hung_up.wait, 10)
-    await client.aclose()
-
-
-async def test_a_local_engine_is_never_reached_through_a_proxy(
-    api: ApiServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The environment's proxy is for the world outside."""
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    monkeypatch.setenv("NO_PROXY", "")
-    client = HttpExpert("tiny", api.url, "tiny", trust_env=False)
-    await client.complete(BODY)
-    await client.aclose()
