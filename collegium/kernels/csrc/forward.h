@@ -6,7 +6,8 @@
 
 namespace moe {
 
-inline int64_t up_to(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+inline int64_t divided(int64_t n, int64_t by) { return (n + by - 1) / by; }
+inline int64_t up_to(int64_t n, int64_t multiple) { return divided(n, multiple) * multiple; }
 
 // Rows in the type of the format: as they are, converted, or quantised.
 class Converted {
@@ -63,19 +64,22 @@ inline void clear_behind(const Problem& p, int64_t made, int64_t size) {
         std::memset(inner + inner_at(p, p.groups[i], row, column, size), 0, 16 * size);
 }
 
+// An expert's panels are split only as far as all threads get work: each part gathers its rows anew.
 inline void run_up(const Kernels& isa, const Problem& p) {
-  const int64_t panels = p.n_groups * p.up.n_panels;
-  const int64_t chunk = std::clamp<int64_t>(panels / (8 * threads()), 1, p.up.n_panels);
-  const int64_t chunks = (p.up.n_panels + chunk - 1) / chunk;
+  const int64_t wanted = threads() > 1 ? 4 * threads() : 1;
+  const int64_t split = std::clamp<int64_t>(divided(wanted, std::max<int64_t>(p.n_groups, 1)), 1, p.up.n_panels);
+  const int64_t chunk = divided(p.up.n_panels, split), chunks = divided(p.up.n_panels, chunk);
   for_tasks(p.n_groups * chunks, [&](int64_t task) {
     const int64_t first = task % chunks * chunk;
     isa.up(p, {task / chunks, first, std::min(first + chunk, p.up.n_panels)});
   });
 }
 
+// One part of the columns a thread: each reads all rows of `h`. Parts of two panels took 256 tokens of the
+// pool's mixture 6 % longer on one thread, parts of four those of the goals' layer 3 %.
 inline void run_down(const Kernels& isa, const Problem& p) {
-  const int64_t chunk = std::clamp<int64_t>(p.down.n_panels / (4 * threads()), 1, 4);
-  for_tasks((p.down.n_panels + chunk - 1) / chunk, [&](int64_t task) {
+  const int64_t chunk = divided(p.down.n_panels, threads());
+  for_tasks(divided(p.down.n_panels, chunk), [&](int64_t task) {
     isa.down(p, task * chunk, std::min((task + 1) * chunk, p.down.n_panels));
   });
 }

@@ -125,9 +125,9 @@ moe::Grouping sorted_slots(const Tensor& ids, const Tensor& weights, int64_t tok
 }
 
 void forward(Tensor out, const Tensor x, const Tensor ids, const Tensor weights, const Maybe residual,
-             const Tensor up, const Maybe up_scales, const Maybe up_bias, const Tensor down,
-             const Maybe down_scales, const Maybe down_bias, int64_t isa, int64_t format, int64_t activation,
-             bool gated, int64_t up_wide, int64_t up_block, int64_t down_wide, int64_t down_block, bool add) {
+             const Tensor up, const Maybe up_scales, const Maybe up_bias, int64_t up_wide, int64_t up_block,
+             const Tensor down, const Maybe down_scales, const Maybe down_bias, int64_t down_wide,
+             int64_t down_block, int64_t format, bool gated, int64_t activation, int64_t isa, bool add) {
   STD_TORCH_CHECK(format >= 0 && format <= int(moe::Format::mxfp4), "no such format");
   STD_TORCH_CHECK(activation >= 0 && activation <= int(moe::Activation::swigluoai), "no such activation");
   STD_TORCH_CHECK(x.dim() == 2 && out.dim() == 2 && x.size(0) == out.size(0) && x.size(1) == out.size(1),
@@ -164,8 +164,8 @@ void forward(Tensor out, const Tensor x, const Tensor ids, const Tensor weights,
 STABLE_TORCH_LIBRARY(collegium_moe, m) {
   m.def(
       "forward(Tensor(a!) out, Tensor x, Tensor ids, Tensor weights, Tensor? residual, Tensor up, "
-      "Tensor? up_scales, Tensor? up_bias, Tensor down, Tensor? down_scales, Tensor? down_bias, int isa, "
-      "int format, int activation, bool gated, int up_wide, int up_block, int down_wide, int down_block, "
+      "Tensor? up_scales, Tensor? up_bias, int up_wide, int up_block, Tensor down, Tensor? down_scales, "
+      "Tensor? down_bias, int down_wide, int down_block, int format, bool gated, int activation, int isa, "
       "bool add) -> ()");
   m.def("supported() -> int");
 }

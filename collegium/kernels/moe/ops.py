@@ -6,12 +6,14 @@ import torch
 from torch import Tensor
 
 from collegium.errors import KernelMisuse
-from collegium.kernels.moe import layout, reference
+from collegium.kernels.moe import reference
 from collegium.kernels.moe.activations import Activation
-from collegium.kernels.moe.formats import Format
 from collegium.kernels.moe.isa import Isa, chosen
-from collegium.kernels.moe.packed import PackedExperts, PackedMatrix
+from collegium.kernels.moe.packed import PackedExperts
 from collegium.kernels.moe.routing import Gating, gate
+
+ACTIVATIONS = tuple(Activation)  # as `csrc/problem.h` counts them
+INTEGERS = (torch.int32, torch.int64)
 
 
 def route(logits: Tensor, gating: Gating, bias: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -36,6 +38,7 @@ def fused_experts(
     shared_weights: Tensor | None = None,
     residual: Tensor | None = None,
     isa: Isa | None = None,
+    out: Tensor | None = None,
 ) -> Tensor:
     """Each token's experts' outputs, weighted and summed: (tokens, hidden), `x`'s dtype.
 
@@ -44,21 +47,25 @@ def fused_experts(
     KernelMisuse. Every expert of `shared` runs for every token, times `shared_weights` (tokens,)
     or 1. `residual` (tokens,) adds that much of `x` itself: the weight of identity experts. `isa`
     computes (default: `isa.chosen()`). On all but `torch` a row's bits depend on the row alone.
+    `out`, of `x`'s size and type or `x` itself, is written to and returned where it is given.
     """
-    activation = _checked(x, packed, ids, weights, activation)
+    activation = _checked(x, packed, ids, weights, activation, out)
     isa = chosen() if isa is None else isa
     if isa is Isa.TORCH:
-        out = reference.forward(x, packed, ids, weights, activation, residual)
+        found = reference.forward(x, packed, ids, weights, activation, residual)
         if shared is not None:
-            out += reference.forward(x, shared, *_everyone(x, shared, shared_weights), activation)
-        return out.to(x.dtype)
-    x = x.contiguous()
-    out = torch.empty_like(x, dtype=x.dtype if shared is None else torch.float32)
-    _run(out, x, packed, ids, weights, activation, isa, residual)
-    if shared is not None:
-        every = _everyone(x, shared, shared_weights)
-        _run(out, x, shared, *every, activation, isa, None, add=True)
-    return out.to(x.dtype)
+            found += reference.forward(x, shared, *_everyone(x, shared, shared_weights), activation)
+    else:
+        x = x.contiguous()
+        found = torch.empty_like(x, dtype=x.dtype if shared is None else torch.float32)
+        if out is not None and shared is None and out.is_contiguous():
+            found = out
+        _run(found, x, packed, ids, weights, activation, isa, residual)
+        if shared is not None:
+            every = _everyone(x, shared, shared_weights)
+            _run(found, x, shared, *every, activation, isa, None, add=True)
+    found = found.to(x.dtype)
+    return found if out is None or found is out else out.copy_(found)
 
 
 def _run(
@@ -74,24 +81,15 @@ def _run(
     add: bool = False,
 ) -> None:
     """Call the C++ kernels; what they refuse is KernelMisuse."""
-    up, down = packed.up, packed.down
-    ids = ids.contiguous() if ids.dtype in (torch.int32, torch.int64) else ids.int().contiguous()
+    ids = ids.contiguous() if ids.dtype in INTEGERS else ids.int().contiguous()
     try:
         torch.ops.collegium_moe.forward(
             out, x, ids, weights.float().contiguous(),
             None if residual is None else residual.float().contiguous(),
-            up.panels, up.scales, up.bias, down.panels, down.scales, down.bias,
-            isa.number, list(Format).index(packed.format), list(Activation).index(activation),
-            packed.gated, *_depth(up, packed.format), *_depth(down, packed.format), add,
+            *packed.operands, ACTIVATIONS.index(activation), isa.number, add,
         )  # fmt: skip
     except RuntimeError as exc:
         raise KernelMisuse(str(exc).splitlines()[0]) from exc
-
-
-def _depth(matrix: PackedMatrix, form: Format) -> tuple[int, int]:
-    """K with its padding, and the part of it that is summed before it is scaled."""
-    multiple = layout.padding(form, matrix.group)
-    return -(-matrix.wide // multiple) * multiple, layout.block(form, matrix.group)
 
 
 def _everyone(x: Tensor, shared: PackedExperts, weights: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -102,7 +100,12 @@ def _everyone(x: Tensor, shared: PackedExperts, weights: Tensor | None) -> tuple
 
 
 def _checked(
-    x: Tensor, packed: PackedExperts, ids: Tensor, weights: Tensor, activation: Activation | str
+    x: Tensor,
+    packed: PackedExperts,
+    ids: Tensor,
+    weights: Tensor,
+    activation: Activation | str,
+    out: Tensor | None,
 ) -> Activation:
     if x.dim() != 2 or x.shape[1] != packed.hidden:
         raise KernelMisuse(f"x must be (tokens, {packed.hidden}), not {tuple(x.shape)}")
@@ -110,6 +113,8 @@ def _checked(
         raise KernelMisuse(f"x must be bfloat16 or float32, not {x.dtype}")
     if ids.shape != weights.shape or ids.dim() != 2 or len(ids) != len(x):
         raise KernelMisuse(f"ids and weights must both be ({len(x)}, k)")
+    if out is not None and (out.shape != x.shape or out.dtype != x.dtype):
+        raise KernelMisuse(f"out must be {x.dtype} {tuple(x.shape)}, as x is")
     try:
         activation = Activation(activation)
     except ValueError as exc:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ from collegium.kernels.moe.formats import Codes, Format, given, quantised, split
 from collegium.kernels.moe.memory import in_huge_pages
 
 STEP = 16  # of K, in which activations are quantised
+FORMATS = tuple(Format)  # as `csrc/problem.h` counts them
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,12 @@ class PackedMatrix:
     wide: int
     group: int
 
+    def operands(self, form: Format) -> tuple[Tensor | int | None, ...]:
+        """What the kernels take: also K with its padding, and the part that is summed at once."""
+        multiple = layout.padding(form, self.group)
+        wide = -(-self.wide // multiple) * multiple
+        return self.panels, self.scales, self.bias, wide, layout.block(form, self.group)
+
 
 @dataclass(frozen=True)
 class PackedExperts:
@@ -42,6 +50,12 @@ class PackedExperts:
     gated: bool
     up: PackedMatrix
     down: PackedMatrix
+
+    @cached_property
+    def operands(self) -> tuple[Tensor | int | None, ...]:
+        """The kernels' arguments that stay the same from batch to batch."""
+        both = *self.up.operands(self.format), *self.down.operands(self.format)
+        return *both, FORMATS.index(self.format), self.gated
 
     @property
     def nbytes(self) -> int:
