@@ -1,6 +1,7 @@
 // One call from beginning to end: sort, convert, up, quantise, down.
 #pragma once
 #include <cstring>
+#include <vector>
 #include "grouping.h"
 #include "schedule.h"
 
@@ -75,13 +76,19 @@ inline void run_up(const Kernels& isa, const Problem& p) {
   });
 }
 
-// One part of the columns a thread: each reads all rows of `h`. Parts of two panels took 256 tokens of the
-// pool's mixture 6 % longer on one thread, parts of four those of the goals' layer 3 %.
+// Where parts of `n` panels begin, and the end: large parts first, small ones to level threads at the end.
+inline std::vector<int64_t> guided(int64_t n) {
+  const int64_t share = threads() > 1 ? 2 * threads() : 1;
+  std::vector<int64_t> bounds{0};
+  while (bounds.back() < n) bounds.push_back(bounds.back() + divided(n - bounds.back(), share));
+  return bounds;
+}
+
+// Each part of the columns reads all rows of `h`, so parts are large: on one thread parts of two panels took
+// 256 tokens of the pool's mixture 6 % longer, parts of four those of the goals' layer 3 %.
 inline void run_down(const Kernels& isa, const Problem& p) {
-  const int64_t chunk = divided(p.down.n_panels, threads());
-  for_tasks(divided(p.down.n_panels, chunk), [&](int64_t task) {
-    isa.down(p, task * chunk, std::min((task + 1) * chunk, p.down.n_panels));
-  });
+  const std::vector<int64_t> bounds = guided(p.down.n_panels);
+  for_tasks(int64_t(bounds.size()) - 1, [&](int64_t task) { isa.down(p, bounds[task], bounds[task + 1]); });
 }
 
 // `p` has the weights, the source and the output; the rest is made here.
