@@ -71,6 +71,32 @@ def test_int4_with_one_scale_a_row(isa: Isa, tokens: int) -> None:
     assert distance(found, expected) < TOLERANCES[Format.INT4]
 
 
+@pytest.mark.parametrize("isa", available())
+@pytest.mark.parametrize("where", ["new", "strided", "x itself"])
+def test_a_given_output_holds_the_same(isa: Isa, where: str) -> None:
+    """Contiguous or not, with shared experts and without, and in the place of the input."""
+    made, shared = layer(), layer(experts=2, inter=32)
+    x, (ids, weights) = noise(5, 20, 96).bfloat16(), routed(6, 20, 4, 2)
+    for others in (None, shared.packed):
+        expected = fused_experts(x, made.packed, ids, weights, shared=others, isa=isa)
+        given = x.clone()
+        out = {"new": torch.empty_like(x), "strided": x.new_empty(96, 20).t(), "x itself": given}
+        found = fused_experts(
+            given, made.packed, ids, weights, shared=others, isa=isa, out=out[where]
+        )
+        assert found is out[where]
+        assert torch.equal(found, expected)
+
+
+def test_an_output_of_another_size_or_type_is_refused() -> None:
+    """And nothing is written to it."""
+    x, (ids, weights) = noise(5, 3, 96), routed(6, 3, 4, 2)
+    for out in (torch.zeros(4, 96), torch.zeros(3, 96).bfloat16()):
+        with pytest.raises(KernelMisuse, match=r"out must be torch.float32 \(3, 96\)"):
+            fused_experts(x, layer().packed, ids, weights, out=out)
+        assert not out.any()
+
+
 @pytest.mark.parametrize("isa", COMPILED)
 def test_shared_experts_and_the_residual(isa: Isa) -> None:
     """As the reference adds them."""
