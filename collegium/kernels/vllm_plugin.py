@@ -72,14 +72,16 @@ def _is_tested(part: str) -> bool:
 def _slower() -> str | None:
     """Why vLLM's own kernels are the better choice here; None where ours are.
 
-    On AMX tiles the layers are about level by themselves, but the pool's mixture read prompts at
-    0.91 of vLLM's own speed end to end (docs/guides/sparse-experts.md has the table).
+    On AMX tiles ours are as fast in bfloat16 and faster in quantised formats, on vectors several
+    times slower than vLLM's on tiles (docs/guides/kernels.md has the tables).
     """
     import torch
 
-    if not torch.cpu.get_capabilities().get("amx_bf16"):
+    from collegium.kernels.moe.isa import Isa, chosen
+
+    if not torch.cpu.get_capabilities().get("amx_bf16") or chosen() is Isa.AMX:
         return None
-    return f"vLLM's own use this processor's AMX tiles ({MOE_SWITCH}=force takes ours)"
+    return f"vLLM's own use this processor's AMX tiles, ours would not ({MOE_SWITCH}=force)"
 
 
 def _self_check(*, fallback: bool) -> str | None:
