@@ -9,6 +9,7 @@ makes 30 calls for a token).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -47,7 +48,7 @@ class Seat:
 # A process has one model, and torch's ops are global anyway.
 _LAYERS: list[Layer] = []
 _SEATS: list[Seat] = []
-_OPS = torch.library.Library("collegium", "FRAGMENT")
+_OPS: Any = torch.library.Library("collegium", "FRAGMENT")  # type: ignore[no-untyped-call]
 _OPS.define(
     "moe_layer(Tensor(a!) out, Tensor x, Tensor ids, Tensor weights, int layer, str activation)"
     " -> ()"
