@@ -39,13 +39,13 @@ ANSWERED_AT_ONCE = 24
 class Recipe:
     """Everything that decides what the gates become."""
 
-    steps: int = 600
+    steps: int = 45
     batch: int = 6
-    gate_peak: float = 5e-3
-    attention_peak: float = 1.5e-3
-    rank: int = 16
+    gate_peak: float = 1e-2
+    attention_peak: float = 6e-4
+    rank: int = 8
     owner_weight: float = 0.1
-    small_talk: int = 120
+    small_talk: int = 48
     seed: int = 0
 
     def share(self, step: int) -> float:
