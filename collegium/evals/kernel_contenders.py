@@ -7,6 +7,7 @@ installed, or can't compute a format, is left out by name, so that a table never
 from __future__ import annotations
 
 import importlib.util
+import logging
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,12 +19,16 @@ from torch import Tensor
 
 from collegium.evals.kernel_layers import GROUP, Batch, Shape, layer
 from collegium.evals.kernel_llama import GGML_TYPES, LlamaCpp
+from collegium.experts.memory import available_gib
 from collegium.kernels.moe import fused_experts, pack
 from collegium.kernels.moe.formats import FP8_BLOCK, Codes, Format, quantised
+
+log = logging.getLogger(__name__)
 
 Run = Callable[[Batch], Tensor]
 OURS, HALF = "ours", "ours, half the slots"
 SGL_METHODS = {Format.BF16: 0, Format.INT8: 1, Format.FP8: 2, Format.INT4: 3}
+ROOM = 2.5  # times the weights in bfloat16: what packing needs while it goes on
 GPTQ_ZERO = 0x77777777  # nibbles of 7, to which the packer adds 1
 
 
@@ -43,8 +48,17 @@ def contenders(shape: Shape, form: Format, others: Others) -> Iterator[tuple[str
     yield OURS, lambda b: fused_experts(b.x, packed, b.ids, b.weights)
     yield HALF, lambda b: fused_experts(b.x, packed, b.half, b.weights)
     for name, make in _others(w13, w2, form, others):
-        if name not in others.without:
+        if name not in others.without and _has_room(name, w13.nbytes + w2.nbytes):
             yield name, make()
+
+
+def _has_room(name: str, weights: int) -> bool:
+    """Whether its copy of the weights fits into memory, too; a warning where it does not."""
+    free, wanted = available_gib(), ROOM * weights / 2**30
+    if free is None or free >= wanted:
+        return True
+    log.warning("%s is left out: it needs %.1f GiB of memory, %.1f are free", name, wanted, free)
+    return False
 
 
 def _others(

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from collegium.cli import bench_kernels as command
 from collegium.errors import SetupError
-from collegium.evals import bench_kernels
+from collegium.evals import bench_kernels, kernel_contenders
 from collegium.evals.bench_kernels import Plan
 from collegium.evals.kernel_contenders import HALF, OURS, SGL_METHODS, Others, contenders
 from collegium.evals.kernel_goals import goals
@@ -105,6 +105,15 @@ def test_a_report_holds_every_contender_and_the_probes(monkeypatch: pytest.Monke
     assert [(s["tokens"], s["to"]) for s in told["scalings"]] == [(1, 2), (3, 2)]
     assert told["goals"] == []  # they are of another layer
     assert SGL_METHODS.keys() >= set(Cpu.formats)
+
+
+def test_who_finds_no_room_is_left_out_and_named(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Mixtral's layer in six kernels took 21 GiB, and the system ended the benchmark."""
+    monkeypatch.setattr(kernel_contenders, "available_gib", lambda: 1e-5)
+    assert list(dict(contenders(SMALL, Format.BF16, Others()))) == [OURS, HALF]
+    assert "torch grouped_mm is left out: it needs" in caplog.text
 
 
 def test_goals_are_judged_by_the_best_contender() -> None:
