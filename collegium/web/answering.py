@@ -26,6 +26,7 @@ from collegium.web.service import Service
 
 Status = Literal["ok", "error", "cancelled"]
 NO_LIMITS = vars(Limits())
+CHUNK = ("id", "object", "created", "model")  # what every chunk of a stream has
 
 
 async def decide(
@@ -121,6 +122,7 @@ class Answer:
 
     async def _labelled(self, body: Mapping[str, Any], *, usage: bool) -> AsyncGenerator[Json]:
         first, last = True, None
+        latest: Json = {}
         usage_chunk: Json | None = None
         async with aclosing(self._asked(body)) as chunks:
             async for chunk in chunks:
@@ -135,8 +137,11 @@ class Answer:
                         yield last
                     last = chunk  # held back until the usage is known
                     continue
-                yield chunk
+                yield (latest := chunk)
         outcome = {"collegium": {"outcome": self._finish("ok")}}
+        if last is None and latest:  # some servers end without a reason
+            last = {name: latest[name] for name in CHUNK if name in latest}
+            last["choices"] = [{"index": 0, "delta": {}, "finish_reason": None}]
         if last is not None:
             yield _merged(last, outcome)
         if usage and usage_chunk is not None:

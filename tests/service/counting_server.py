@@ -1,7 +1,8 @@
 """A real upstream that counts: who was answered, how often, how many at once, how many were left.
 
 `python counting_server.py PORT` serves one model, `counting`. A request's last message is its id;
-`tokens`, `first_s` and `every_s` in its body say how many chunks it wants and how fast.
+`tokens`, `first_s` and `every_s` in its body say how many chunks it wants and how fast; `reason`
+is why the last one ends the answer, null for a server that does not say.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ async def chat(body: dict[str, Any]) -> dict[str, Any] | StreamingResponse:
     asked[name] += 1
     words = answer(name, body)
     if body.get("stream"):
-        return StreamingResponse(events(words), media_type="text/event-stream")
+        return StreamingResponse(events(words, body), media_type="text/event-stream")
     said = "".join([word async for word in words])
     message = {"role": "assistant", "content": said}
     return shaped(choices=[{"index": 0, "message": message, "finish_reason": "stop"}], usage=USAGE)
@@ -72,12 +73,13 @@ async def answer(name: str, body: dict[str, Any]) -> AsyncIterator[str]:
         load["left"] = sum(asked.values()) - sum(finished.values()) - load["now"]
 
 
-async def events(words: AsyncIterator[str]) -> AsyncIterator[str]:
+async def events(words: AsyncIterator[str], body: dict[str, Any]) -> AsyncIterator[str]:
     """As server-sent events."""
     async for word in words:
         delta = {"role": "assistant", "content": word}
         yield event(choices=[{"index": 0, "delta": delta, "finish_reason": None}])
-    yield event(choices=[{"index": 0, "delta": {}, "finish_reason": "stop"}])
+    if reason := body.get("reason", "stop"):
+        yield event(choices=[{"index": 0, "delta": {}, "finish_reason": reason}])
     yield event(choices=[], usage=USAGE)
     yield "data: [DONE]\n\n"
 

@@ -75,6 +75,16 @@ def test_an_upstream_killed_in_a_stream_is_one_error_and_nothing_twice(tmp_path:
         assert b.stats()["asked"].get("story") is None
 
 
+def test_a_stream_that_ends_without_a_reason_has_its_outcome(tmp_path: Path) -> None:
+    """On a chunk of its own, with no reason made up."""
+    with upstream() as a, serving(tmp_path, a) as service:
+        answer = ask(service, "quiet", stream=True, reason=None)
+    *_, end = (json.loads(line[6:]) for line in answer.text.split("\n\n") if "{" in line)
+    assert end["choices"] == [{"index": 0, "delta": {}, "finish_reason": None}]
+    assert end["collegium"].keys() == {"outcome"}
+    assert (end["collegium"]["outcome"]["status"], end["id"]) == ("ok", "counting")
+
+
 def test_a_full_queue_and_a_short_deadline_are_refused_at_once(tmp_path: Path) -> None:
     """429 with Retry-After; where failover is allowed, another expert answers instead."""
     limits = {"COLLEGIUM_REMOTE_CONCURRENCY": "1", "COLLEGIUM_QUEUE_DEPTH": "2"}

@@ -18,6 +18,8 @@ from collegium.router.features import SurfaceEncoder
 BATCH = 256
 """Texts that are encoded and kept at a time: an interrupted run loses no more."""
 FILE = "embeddings.sqlite3"
+VECTORS = 2
+"""A number of its own whenever an encoder's vectors change: 2 since OpenVINO computes MiniLM's."""
 TABLE = "CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, vector BLOB NOT NULL)"
 
 
@@ -83,7 +85,7 @@ class CachedEncoder:
 
 def key(encoder: str, text: str) -> bytes:
     """Return what a text is found by: its content, and who encoded it."""
-    return hashlib.sha256(f"{encoder}\0{text}".encode(errors="surrogatepass")).digest()
+    return hashlib.sha256(f"{encoder}\0{VECTORS}\0{text}".encode(errors="surrogatepass")).digest()
 
 
 def _batches(items: list[bytes], *, progress: bool, name: str) -> Iterable[list[bytes]]:
