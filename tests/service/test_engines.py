@@ -92,7 +92,8 @@ def test_an_expert_brings_its_engine_which_is_watched_and_goes_with_it(
         core.send_signal(signal.SIGSTOP)
     assert httpx.get(f"{bare.url}/healthz").status_code == 200
     failed = httpx.post(url, json=HELLO | {"stream": True}, timeout=120)
-    assert failed.status_code in (503, 504)
+    # vLLM's server may tell of the dead core (500, so 502) before it is ended itself.
+    assert failed.status_code in (502, 503, 504)
     until(lambda: state(bare)["starts"] == 2 and state(bare)["state"] == "ready")
     assert httpx.post(url, json=HELLO, timeout=120).status_code == 200
     assert not any(core.is_running() and core.status() != "zombie" for core in cores)

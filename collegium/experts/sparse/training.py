@@ -63,8 +63,6 @@ class Trainer:
         from collegium.experts.sparse.mixture import mix, trained
 
         torch.manual_seed(recipe.seed)
-        # Softmax's backward pass takes 15 to 20 times longer where probabilities are subnormal.
-        torch.set_flush_denormal(True)
         self._recipe = recipe
         self._tokenizer: Any = AutoTokenizer.from_pretrained(base, padding_side="left")
         # What is frozen is in the type that is multiplied, what is trained in float32: autocast
