@@ -72,8 +72,8 @@ def _is_tested(part: str) -> bool:
 def _slower() -> str | None:
     """Why vLLM's own kernels are the better choice here; None where ours are.
 
-    On AMX tiles ours are as fast in bfloat16 and faster in quantised formats, on vectors several
-    times slower than vLLM's on tiles (docs/guides/kernels.md has the tables).
+    On AMX tiles ours are about as fast in bfloat16 and faster for many tokens in other formats, on
+    vectors several times slower than vLLM's on tiles (docs/guides/kernels.md has the tables).
     """
     import torch
 
