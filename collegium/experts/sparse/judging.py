@@ -128,7 +128,12 @@ def summary(right: dict[str, int], questions: int) -> dict[str, Any]:
 
 
 @click.command(epilog="Example: python -m collegium.experts.sparse.judging --questions 40")
-@click.option("--model", "folder", type=click.Path(path_type=Path), help="Default: the mixture.")
+@click.option(
+    "--model",
+    "folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Default: the mixture.",
+)
 @click.option("--questions", type=click.IntRange(min=1), default=20, help="Questions a task.")
 @click.option("--split", type=click.Choice(["validation", "test"]), default="test")
 @click.option("--cache", type=click.Path(path_type=Path), default=CACHE, show_default=True)
@@ -137,9 +142,9 @@ def main(folder: Path | None, questions: int, split: Split, cache: Path, as_json
     """Ask a sparse model each task's questions through vLLM and print its accuracy."""
     from collegium.experts.sparse.model import ensure_sparse_model
 
-    said = folder or ensure_sparse_model(cache, lambda message: click.echo(message, err=True))
+    model = folder or ensure_sparse_model(cache, lambda message: click.echo(message, err=True))
     judge = Judge(questions, split=split)
-    found = summary(judge.right(vllm_answers(said)), questions)
+    found = summary(judge.right(vllm_answers(model)), questions)
     if as_json:
         click.echo(json.dumps({"split": split, "questions": questions, **found}, indent=2))
         return

@@ -76,7 +76,8 @@ inline void run_up(const Kernels& isa, const Problem& p) {
   });
 }
 
-// Where parts of `n` panels begin, and the end: large parts first, small ones to level threads at the end.
+// Where parts of `n` panels begin, and the end: large parts first, small ones to level threads at the end
+// (guided self-scheduling: Polychronopoulos and Kuck, IEEE Transactions on Computers, 1987).
 inline std::vector<int64_t> guided(int64_t n) {
   const int64_t share = threads() > 1 ? 2 * threads() : 1;
   std::vector<int64_t> bounds{0};
