@@ -5,7 +5,7 @@ INSTALLED := .venv/.installed
 # Two workers, for tests wait about as long as they compute (tests/conftest.py: who runs what).
 TOGETHER := --numprocesses 2 --dist loadscope --no-loadscope-reorder
 
-.PHONY: setup serve test check bench specialists clean
+.PHONY: setup serve quick test check bench specialists clean
 
 setup: $(INSTALLED)
 
@@ -26,6 +26,10 @@ check: setup
 	$(BIN)/ruff check collegium tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# What needs no engine, server or browser of its own.
+quick: setup
+	$(BIN)/pytest $(TOGETHER) -m "not slow"
 
 test: setup
 	scripts/system-packages

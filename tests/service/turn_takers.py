@@ -11,7 +11,7 @@ from collegium.registry.engines import EngineDescription, EngineRegistry
 from collegium.registry.expert import Expert
 from collegium.registry.experts import ExpertRegistry
 from collegium.router.artifact import BUNDLED, load
-from tests.unit.experts.engines import STUB
+from tests.experts.engines import STUB
 
 MEMORY_GIB = 5.0
 """Room for one engine."""

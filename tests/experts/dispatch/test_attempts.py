@@ -1,0 +1,213 @@
+"""Failover and hedging over real connections: answers are whole, of one expert, and never twice."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+import pytest
+
+from collegium.errors import (
+    ExpertBusy,
+    ExpertError,
+    ExpertRejected,
+    ExpertTimeout,
+    ExpertUnavailable,
+    PromptTooLong,
+)
+from collegium.experts.dispatch.attempts import MOST_ATTEMPTS, Attempts
+from collegium.experts.dispatch.dispatcher import Dispatcher
+from collegium.experts.dispatch.pace import ENOUGH_TO_HEDGE
+from collegium.experts.dispatch.terms import Terms
+from collegium.experts.pool import Pool
+from collegium.registry.expert import Expert
+from tests.experts.api_server import ApiServer
+from tests.servers import free_port
+
+BODY = {"messages": [{"role": "user", "content": "Hi"}]}
+
+
+@pytest.fixture
+async def pool() -> AsyncIterator[Pool]:
+    """A pool that runs no engine."""
+    pool = Pool({}, timeout_s=10.0)
+    yield pool
+    await pool.aclose()
+
+
+def nobody() -> Expert:
+    """An expert whose address refuses connections."""
+    return Expert("nobody", "openai", "x", base_url=f"http://127.0.0.1:{free_port()}/v1")
+
+
+def here(api: ApiServer, model: str) -> Expert:
+    """An expert on the server."""
+    return Expert(model, "openai", model, base_url=api.url)
+
+
+async def text(attempts: Attempts, said: list[str] | None = None) -> str:
+    """A streamed answer's text; `said` keeps what was said before a failure."""
+    said = [] if said is None else said
+    async with aclosing(attempts.stream(BODY)) as chunks:
+        async for chunk in chunks:
+            said += [choice["delta"].get("content", "") for choice in chunk["choices"]]
+    return "".join(said)
+
+
+@pytest.mark.parametrize("model", ["500", "502", "503", "429"])
+async def test_the_next_candidate_answers_when_the_first_can_not(
+    pool: Pool, api: ApiServer, model: str
+) -> None:
+    """Whole and streamed; what was tried is told."""
+    for way in ("whole", "streamed"):
+        attempts = Attempts(pool, [here(api, model), here(api, "tiny")])
+        if way == "whole":
+            answer = await attempts.complete(BODY)
+            assert answer["choices"][0]["message"]["content"] == "Hello from tiny"
+        else:
+            assert await text(attempts) == "Hello"
+        assert attempts.expert.name == "tiny"
+        assert [tried.expert for tried in attempts.tried] == [model]
+        assert f"refused with {model}" in attempts.tried[0].error
+
+
+async def test_a_refused_connection_moves_on(pool: Pool, api: ApiServer) -> None:
+    """Nobody listens there."""
+    attempts = Attempts(pool, [nobody(), here(api, "tiny")])
+    assert await text(attempts) == "Hello"
+    assert attempts.tried[0].code == "expert_unavailable"
+
+
+@pytest.mark.parametrize(
+    ("model", "error"),
+    [("400", ExpertRejected), ("422", ExpertRejected), ("too-long", PromptTooLong)],
+)
+async def test_the_callers_own_fault_is_not_tried_elsewhere(
+    pool: Pool, api: ApiServer, model: str, error: type[Exception]
+) -> None:
+    """The next one would be asked in vain."""
+    attempts = Attempts(pool, [here(api, model), here(api, "tiny")])
+    with pytest.raises(error):
+        await attempts.complete(BODY)
+    assert len(api.requests) == 1
+
+
+@pytest.mark.parametrize("model", ["half", "error-event"])
+async def test_after_the_first_chunk_nobody_else_is_asked(
+    pool: Pool, api: ApiServer, model: str
+) -> None:
+    """What was said stays said, once, and the failure is raised."""
+    attempts = Attempts(pool, [here(api, model), here(api, "tiny")])
+    said: list[str] = []
+    with pytest.raises(ExpertError):
+        await text(attempts, said)
+    assert said == ["Hel"]
+    assert len(api.requests) == 1
+    assert attempts.expert.name == model
+
+
+async def test_when_all_fail_the_first_ones_error_is_told(pool: Pool, api: ApiServer) -> None:
+    """And no request is multiplied without end."""
+    candidates = [here(api, "503"), *(here(api, "500") for _ in range(9))]
+    attempts = Attempts(pool, candidates)
+    with pytest.raises(ExpertUnavailable, match="'503'"):
+        await attempts.complete(BODY)
+    assert len(api.requests) == MOST_ATTEMPTS
+    assert len(attempts.tried) == MOST_ATTEMPTS
+    assert attempts.expert.name == "503"
+
+
+async def test_an_expert_that_keeps_failing_is_left_alone(pool: Pool, api: ApiServer) -> None:
+    """Its breaker opens, and nobody even tries until it has rested."""
+    expert = here(api, "500")
+    for _ in range(5):
+        with pytest.raises(ExpertError, match="refused with 500"):
+            await pool.complete(expert, BODY)
+    assert "left alone" in str(pool.unavailable(expert))
+    with pytest.raises(ExpertUnavailable, match="left alone"):
+        await pool.complete(expert, BODY)
+    assert len(api.requests) == 5
+    assert pool.dispatcher.circuits() == {"500": "open"}
+
+
+async def test_refusals_open_no_breaker(pool: Pool, api: ApiServer) -> None:
+    """Who refuses lives."""
+    for _ in range(9):
+        with pytest.raises(ExpertRejected):
+            await pool.complete(here(api, "400"), BODY)
+    assert pool.unavailable(here(api, "400")) is None
+
+
+async def test_a_silent_stream_is_given_up_at_its_time(api: ApiServer) -> None:
+    """It took the connection and says nothing: the next answers."""
+    pool = Pool({}, timeout_s=10.0, first_token_timeout_s=0.3)
+    attempts = Attempts(pool, [here(api, "slow"), here(api, "tiny")])
+    assert await text(attempts) == "Hello"
+    assert attempts.tried[0].code == ExpertTimeout.code
+    await pool.aclose()
+
+
+async def test_a_busy_experts_queue_moves_on(api: ApiServer) -> None:
+    """Where the caller allows another one; else 429."""
+    dispatcher = Dispatcher(depth=1, patience_s=30.0)
+    pool = Pool({}, timeout_s=10.0, remote_concurrency=1, dispatcher=dispatcher)
+    slow = Expert("slow", "openai", "slow", base_url=api.url.replace("127.0.0.1", "localhost"))
+    running = [asyncio.create_task(pool.complete(slow, BODY)) for _ in range(2)]
+    await asyncio.sleep(0.05)
+    assert pool.dispatcher.waiting()["slow"] == 1
+    with pytest.raises(ExpertBusy):
+        await pool.complete(slow, BODY)
+    attempts = Attempts(pool, [slow, here(api, "tiny")])
+    await attempts.complete(BODY)
+    assert [tried.code for tried in attempts.tried] == ["expert_busy"]
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
+    assert not any(pool.dispatcher.busy().values())
+    await pool.aclose()
+
+
+async def test_a_late_first_chunk_is_hedged(pool: Pool, api: ApiServer) -> None:
+    """The second expert's answer comes; the first one is hung up on and its slot is free."""
+    for _ in range(ENOUGH_TO_HEDGE):
+        pool.dispatcher.pace("slow").began(0.05)
+    slow, tiny = here(api, "slow"), here(api, "tiny")
+    attempts = Attempts(pool, [slow, tiny], Terms(hedge=True))
+    assert await text(attempts) == "Hello"
+    assert attempts.expert.name == "tiny"
+    assert [(t.expert, t.code) for t in attempts.tried] == [("slow", "slower")]
+    assert not any(pool.dispatcher.busy().values())
+
+
+async def test_who_is_in_time_is_not_hedged(pool: Pool, api: ApiServer) -> None:
+    """And before there are measurements nobody is."""
+    attempts = Attempts(pool, [here(api, "tiny"), here(api, "other")], Terms(hedge=True))
+    await attempts.complete(BODY)
+    for _ in range(ENOUGH_TO_HEDGE):
+        pool.dispatcher.pace("tiny").began(5.0)
+    await attempts.complete(BODY)
+    assert {body["model"] for _, _, body in api.requests} == {"tiny"}
+
+
+async def test_a_failure_of_one_hedged_request_waits_for_the_other(
+    pool: Pool, api: ApiServer
+) -> None:
+    """As failover would."""
+    for _ in range(ENOUGH_TO_HEDGE):
+        pool.dispatcher.pace("slow").began(0.01)
+    attempts = Attempts(pool, [here(api, "slow"), here(api, "503")], Terms(hedge=True))
+    assert await text(attempts) == "Hello"
+    assert attempts.expert.name == "slow"
+    assert [tried.expert for tried in attempts.tried] == ["503"]
+
+
+async def test_closing_before_the_first_chunk_frees_the_slot(pool: Pool, api: ApiServer) -> None:
+    """The client left while it waited."""
+    attempts = Attempts(pool, [here(api, "slow")])
+    waiting = asyncio.create_task(text(attempts))
+    await asyncio.sleep(0.1)
+    assert sum(pool.dispatcher.busy().values()) == 1
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    assert sum(pool.dispatcher.busy().values()) == 0

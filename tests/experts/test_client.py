@@ -1,0 +1,256 @@
+"""The HTTP client: answers, streams, and every way in which an expert can fail."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, aclosing
+from typing import Any
+
+import aiohttp
+import pytest
+
+from collegium.errors import (
+    CollegiumError,
+    ExpertError,
+    ExpertRejected,
+    ExpertUnavailable,
+    PromptTooLong,
+)
+from collegium.experts.client import HttpExpert
+from tests.experts.asking import BODY, Asking, both_ways, streamed
+from tests.experts.scripted_server import Raw, Request, Respond, response, scripted
+
+ANSWER = {"choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello"}}]}
+
+
+Serve = Callable[..., Awaitable[HttpExpert]]
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Serve]:
+    """Make an expert whose server always gives one response, or calls a function for it."""
+    async with AsyncExitStack() as stack:
+
+        async def start(answer: Raw | Respond, **options: Any) -> HttpExpert:
+            respond = answer if callable(answer) else lambda _: answer
+            server = await stack.enter_async_context(scripted(respond))
+            client = HttpExpert("tiny", f"{server.url}/", "tiny-1", **options)
+            return await stack.enter_async_context(aclosing(client))
+
+        yield start
+
+
+def events(*data: Any, end: str = "data: [DONE]\n\n") -> Raw:
+    """A stream of events."""
+    lines = [f"data: {d if isinstance(d, str) else json.dumps(d)}\n\n" for d in data]
+    return response(text="".join(lines) + end)
+
+
+async def test_a_whole_answer_is_asked_for_and_returned(serve: Serve) -> None:
+    """The body passes as it is, but for the model's name; the key is a bearer token."""
+    seen: list[Request] = []
+
+    def respond(request: Request) -> Raw:
+        seen.append(request)
+        return response(body=ANSWER)
+
+    assert await (await serve(respond, api_key="s3cret")).complete(BODY) == ANSWER
+    assert (seen[0].method, seen[0].path) == ("POST", "/v1/chat/completions")
+    assert seen[0].json() == {**BODY, "model": "tiny-1"}
+    assert seen[0].headers["authorization"] == "Bearer s3cret"
+    assert seen[0].headers["content-type"] == "application/json"
+
+
+async def test_a_stream_yields_each_event_until_done(serve: Serve) -> None:
+    """Comments, event names and blank lines are passed over, and so is all after the end."""
+    text = (
+        ': ping\n\nevent: message\ndata: {"choices": [{"index": 0}]}\n\n'
+        'data:{"choices": [], "usage": {}}\r\n\r\ndata: [DONE]\n\ndata: rubbish\n\n'
+    )
+    chunks = await streamed(await serve(response(200, text=text)))
+    assert chunks == [{"choices": [{"index": 0}]}, {"choices": [], "usage": {}}]
+
+
+async def test_a_stream_asks_for_a_stream(serve: Serve) -> None:
+    """Whatever the body says."""
+    bodies: list[Any] = []
+
+    def respond(request: Request) -> Raw:
+        bodies.append(request.json())
+        return events()
+
+    await streamed(await serve(respond))
+    assert bodies[0]["stream"] is True
+
+
+async def test_half_a_stream_is_an_error_after_what_came(serve: Serve) -> None:
+    """The chunks before the break are yielded, then the caller learns that it broke."""
+    chunks = (await serve(events({"choices": []}, end=""))).stream(BODY)
+    assert await anext(chunks) == {"choices": []}
+    with pytest.raises(ExpertUnavailable, match="middle of the answer"):
+        await anext(chunks)
+
+
+@pytest.mark.parametrize("error", [{"message": "out of memory"}, "out of memory"])
+async def test_an_error_event_in_a_stream_is_an_error(serve: Serve, error: Any) -> None:
+    """With the words of the expert."""
+    with pytest.raises(ExpertError, match="expert 'tiny': out of memory"):
+        await streamed(await serve(events({"choices": []}, {"error": error})))
+
+
+async def test_an_error_in_a_whole_answer_is_an_error(serve: Serve) -> None:
+    """Even under status 200, as some servers answer."""
+    with pytest.raises(ExpertError, match="out of memory"):
+        await (await serve(response(200, body={"error": {"message": "out of memory"}}))).complete(
+            BODY
+        )
+
+
+async def test_an_error_field_that_is_null_is_no_error(serve: Serve) -> None:
+    """As some servers write it in every answer."""
+    ok = {**ANSWER, "error": None}
+    assert await (await serve(response(200, body=ok))).complete(BODY) == ok
+    assert await streamed(await serve(events(ok))) == [ok]
+
+
+@both_ways
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, ExpertRejected),
+        (404, ExpertRejected),
+        (413, ExpertRejected),
+        (422, ExpertRejected),
+        (429, ExpertRejected),
+        (301, ExpertError),
+        (401, ExpertError),
+        (403, ExpertError),
+        (500, ExpertError),
+        (502, ExpertUnavailable),
+        (503, ExpertUnavailable),
+        (504, ExpertUnavailable),
+    ],
+)
+async def test_a_status_becomes_an_error_with_the_experts_words(
+    serve: Serve, ask: Asking, status: int, kind: type[CollegiumError]
+) -> None:
+    """A refusal keeps its status; what is the service's own fault does not become the caller's."""
+    refusal = response(status, body={"error": {"message": "because", "type": "x"}})
+    with pytest.raises(CollegiumError, match="because") as info:
+        await ask(await serve(refusal))
+    assert type(info.value) is kind
+    if kind is ExpertRejected:
+        assert info.value.http_status == status
+    else:
+        assert info.value.http_status >= 500
+
+
+@both_ways
+@pytest.mark.parametrize(
+    "message",
+    [
+        "This model's maximum context length is 2048 tokens.",
+        "The decoder prompt (length 9000) is longer than the maximum model length of 2048.",
+        "code: context_length_exceeded",
+    ],
+)
+async def test_a_prompt_that_does_not_fit_is_told_apart(
+    serve: Serve, ask: Asking, message: str
+) -> None:
+    """The caller can mend that, whichever words the server has for it."""
+    with pytest.raises(PromptTooLong, match="too long for 'tiny'") as info:
+        await ask(await serve(response(400, body={"error": {"message": message}})))
+    assert (info.value.http_status, info.value.param) == (400, "messages")
+
+
+@both_ways
+@pytest.mark.parametrize(
+    ("text", "told"), [("<h1>Bad</h1>", "Bad"), ("", "Internal Server Error"), ("[1]", r"\[1\]")]
+)
+async def test_an_error_without_our_shape_is_told_as_it_is(
+    serve: Serve, ask: Asking, text: str, told: str
+) -> None:
+    """A proxy's page, or nothing but a status."""
+    with pytest.raises(ExpertError, match=told):
+        await ask(await serve(response(500, text=text)))
+
+
+@pytest.mark.parametrize(
+    "text", ["<html>", "", "[]", '"text"', "null", "{}", '{"choices": []}', '{"choices": 5}']
+)
+async def test_a_whole_answer_that_is_none_is_an_error(serve: Serve, text: str) -> None:
+    """No JSON, no object, or none with choices."""
+    with pytest.raises(ExpertError, match="answered"):
+        await (await serve(response(200, text=text))).complete(BODY)
+
+
+@pytest.mark.parametrize(
+    "data", ["{", "[]", "null", '{"choices": "none"}', '{"choices": [1]}', '{"choices": {"a": 1}}']
+)
+async def test_an_event_that_is_no_chunk_is_an_error(serve: Serve, data: str) -> None:
+    """Nobody after us has to doubt a chunk's shape."""
+    with pytest.raises(ExpertError, match="answered"):
+        await streamed(await serve(events(data)))
+
+
+async def test_bytes_that_are_no_text_are_no_crash(serve: Serve) -> None:
+    """Wrong bytes are an expert's fault, and named so."""
+    with pytest.raises(ExpertError, match="no JSON"):
+        await (await serve(response(raw=b"\xff\xfe\x00"))).complete(BODY)
+
+
+@both_ways
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\ndata: ",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\n{",
+    ],
+    ids=["hangs up", "no HTTP", "half a body", "half a chunk"],
+)
+async def test_a_failing_network_becomes_our_error(serve: Serve, ask: Asking, data: bytes) -> None:
+    """With its cause kept."""
+    with pytest.raises(ExpertUnavailable, match="expert 'tiny'") as info:
+        await ask(await serve(Raw(data)))
+    assert isinstance(info.value.__cause__, aiohttp.ClientError)
+
+
+async def test_an_event_of_a_megabyte_is_an_event(serve: Serve) -> None:
+    """Lines come in many pieces, and have no longest length."""
+    long = {"choices": [{"index": 0, "delta": {"content": "x" * 2**20}}]}
+    assert await streamed(await serve(events(long, {"choices": []}))) == [long, {"choices": []}]
+
+
+async def test_the_models_of_an_endpoint(serve: Serve) -> None:
+    """By name; rows without one are passed over."""
+    rows = [{"id": "a"}, {"id": None}, "b", {"id": "c"}]
+    assert await (await serve(response(200, body={"data": rows}))).models() == ("a", "c")
+
+
+@pytest.mark.parametrize("answer", [{"data": 5}, {"data": None}, {}, [], {"data": {"id": "a"}}])
+async def test_a_list_of_models_that_is_none_is_an_error(serve: Serve, answer: Any) -> None:
+    """Many pages on the web answer GET /models with something."""
+    with pytest.raises(ExpertError, match="answered"):
+        await (await serve(response(200, body=answer))).models()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "tiny/v1",
+        "ftp://tiny/v1",
+        "http:///v1",
+        "http://host:port/v1",
+        "http://[::1/v1",
+        "http://127.0.0.1:999999/v1",
+        "http://ti\x00ny/v1",
+    ],
+)
+def test_an_address_that_is_none_is_our_error(url: str) -> None:
+    """It may come from a registry that somebody wrote by hand."""
+    with pytest.raises(ExpertUnavailable, match="expert 'tiny'"):
+        HttpExpert("tiny", url, "tiny-1")

@@ -1,0 +1,201 @@
+"""Hosted models through LiteLLM, against a real server: answers, errors, and what stays ours."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+
+from collegium.errors import (
+    CollegiumError,
+    ExpertError,
+    ExpertRejected,
+    ExpertTimeout,
+    ExpertUnavailable,
+    PromptTooLong,
+)
+from collegium.experts.client import Json
+from collegium.experts.litellm_client import LiteLLMExpert
+from tests.experts.api_server import ApiServer
+
+# What LiteLLM and Pydantic have to settle between themselves.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*ReadOnly.*:UserWarning"),
+    pytest.mark.filterwarnings("ignore:Accessing the 'model_.*:DeprecationWarning"),
+]
+
+BODY = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 8}
+
+
+def expert(api: ApiServer, model: str = "tiny", **options: Any) -> LiteLLMExpert:
+    """A model on the test's server, as LiteLLM names it."""
+    options = {"base_url": api.url, "api_key": "s3cret", **options}
+    return LiteLLMExpert("hosted", f"openai/{model}", **options)
+
+
+async def whole(client: LiteLLMExpert) -> Json:
+    """One whole answer."""
+    return await client.complete(BODY)
+
+
+async def streamed(client: LiteLLMExpert) -> list[Json]:
+    """All chunks of one answer."""
+    body = {**BODY, "stream_options": {"include_usage": True}}
+    async with aclosing(client.stream(body)) as chunks:  # type: ignore[type-var]
+        return [chunk async for chunk in chunks]
+
+
+Asking = Callable[[LiteLLMExpert], Any]
+both_ways = pytest.mark.parametrize("ask", [whole, streamed])
+
+
+async def test_a_whole_answer_has_the_shape_of_openai(api: ApiServer) -> None:
+    """Text, reason to finish and usage, as plain JSON."""
+    answer = await whole(expert(api))
+    (choice,) = answer["choices"]
+    assert choice["message"]["content"] == "Hello from tiny"
+    assert choice["finish_reason"] == "stop"
+    assert (answer["usage"]["prompt_tokens"], answer["usage"]["completion_tokens"]) == (3, 2)
+
+
+async def test_the_provider_gets_our_key_and_the_callers_options(api: ApiServer) -> None:
+    """The model under the provider's own name."""
+    await expert(api).complete({**BODY, "temperature": 0.5, "stop": ["."]})
+    ((path, headers, body),) = api.requests
+    assert (path, headers["authorization"]) == ("/v1/chat/completions", "Bearer s3cret")
+    assert body["model"] == "tiny"
+    assert (body["temperature"], body["stop"], body["max_tokens"]) == (0.5, ["."], 8)
+
+
+async def test_a_stream_has_the_shape_of_openai(api: ApiServer) -> None:
+    """Text in pieces, a reason to finish, and the usage at the end."""
+    chunks = await streamed(expert(api))
+    choices = [choice for chunk in chunks for choice in chunk.get("choices", [])]
+    assert "".join(c.get("delta", {}).get("content") or "" for c in choices) == "Hello"
+    assert [c["finish_reason"] for c in choices if c.get("finish_reason")] == ["stop"]
+    usage = [chunk["usage"] for chunk in chunks if chunk.get("usage")]
+    assert usage[-1]["completion_tokens"] == 2
+
+
+@both_ways
+@pytest.mark.parametrize(
+    ("model", "kind"),
+    [
+        ("400", ExpertRejected),
+        ("404", ExpertRejected),
+        ("422", ExpertRejected),
+        ("429", ExpertRejected),
+        ("401", ExpertError),
+        ("403", ExpertError),
+        ("500", ExpertUnavailable),
+        ("503", ExpertUnavailable),
+        ("too-long", PromptTooLong),
+    ],
+)
+async def test_a_refusal_becomes_our_error(
+    ask: Asking, api: ApiServer, model: str, kind: type[CollegiumError]
+) -> None:
+    """Of the same kind as from an endpoint without LiteLLM, and asked once only."""
+    with pytest.raises(CollegiumError) as info:
+        await ask(expert(api, model))
+    assert type(info.value) is kind
+    assert "s3cret" not in str(info.value)
+    assert len(api.requests) == 1
+
+
+@both_ways
+async def test_a_slow_provider_is_a_timeout(ask: Asking, api: ApiServer) -> None:
+    """After the time that the settings give."""
+    with pytest.raises(ExpertTimeout, match="no answer in time"):
+        await ask(expert(api, "slow", timeout_s=0.3))
+
+
+@both_ways
+async def test_a_provider_that_is_not_there_is_unavailable(ask: Asking, api: ApiServer) -> None:
+    """On a port where nobody listens."""
+    with pytest.raises(ExpertUnavailable, match="expert 'hosted'"):
+        await ask(expert(api, base_url="http://127.0.0.1:9/v1"))
+
+
+@both_ways
+async def test_a_provider_that_litellm_does_not_know_is_our_error(
+    ask: Asking, api: ApiServer
+) -> None:
+    """A misspelt name is no crash."""
+    client = LiteLLMExpert("hosted", "nobody-knows-it", base_url=api.url, api_key="s3cret")
+    with pytest.raises(ExpertError, match="expert 'hosted'"):
+        await ask(client)
+
+
+async def test_an_error_in_a_stream_is_our_error(api: ApiServer) -> None:
+    """After the chunks that came before it."""
+    with pytest.raises(ExpertError, match="out of memory"):
+        await streamed(expert(api, "error-event"))
+
+
+async def test_an_answer_without_choices_is_an_error(api: ApiServer) -> None:
+    """Nobody after us has to doubt an answer's shape."""
+    with pytest.raises(ExpertError, match="expert 'hosted'"):
+        await whole(expert(api, "shapeless"))
+
+
+async def test_closing_the_iterator_hangs_up(api: ApiServer) -> None:
+    """The provider notices at its next write, and stops to generate what nobody reads."""
+    async with aclosing(
+        expert(api, "endless").stream(BODY)  # type: ignore[type-var]
+    ) as chunks:
+        await anext(chunks)
+    assert await asyncio.to_thread(api.hung_up.wait, 10)
+
+
+@both_ways
+@pytest.mark.parametrize(
+    "field", ["base_url", "api_base", "api_key", "fallbacks", "mock_response", "extra_headers"]
+)
+async def test_a_caller_can_not_reach_into_litellm(ask: Asking, api: ApiServer, field: str) -> None:
+    """`base_url` would send our key to whoever asks for it."""
+    asked = {**BODY, field: "http://127.0.0.1:9/v1"}
+    with pytest.raises(ExpertRejected, match=f"takes no parameter {field}"):
+        await expert(api).complete(asked)
+    with pytest.raises(ExpertRejected, match=f"takes no parameter {field}"):
+        await anext(expert(api).stream(asked))
+    assert api.requests == []
+
+
+def test_nothing_but_the_provider_is_asked_and_nothing_is_printed(api: ApiServer) -> None:
+    """No price list from the internet, no statistics, no advice on the terminal."""
+    script = f"""
+        import asyncio
+        from collegium.errors import ExpertUnavailable
+        from collegium.experts.litellm_client import LiteLLMExpert
+
+        async def main():
+            tiny = LiteLLMExpert("h", "openai/tiny", base_url={api.url!r}, api_key="k")
+            await tiny.complete({BODY!r})
+            broken = LiteLLMExpert("h", "openai/500", base_url={api.url!r}, api_key="k")
+            try:
+                await broken.complete({BODY!r})
+            except ExpertUnavailable:
+                pass
+
+        asyncio.run(main())
+    """
+    # Whatever wants to leave the machine has to pass by the test's server.
+    proxy = api.url.removesuffix("/v1")
+    proxies = {"HTTPS_PROXY": proxy, "HTTP_PROXY": proxy, "NO_PROXY": "127.0.0.1"}
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        env=os.environ | proxies,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert [path for path, _, _ in api.requests] == ["/v1/chat/completions"] * 2
+    assert (done.stdout, done.stderr) == ("", "")

@@ -1,0 +1,45 @@
+"""Inside vLLM our kernels say what vLLM's own say, on every kind of sparse model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.kernels.moe.vllm_tokens import asked, make
+
+pytestmark = pytest.mark.slow
+AMX = torch.cpu.get_capabilities().get("amx_bf16", False)
+# With AMX vLLM's own attention of DeepSeek's kind refuses float32, whoever computes the experts.
+KINDS = ("mixtral", "olmoe", "qwen3_moe") + (() if AMX else ("deepseek_v3",))
+STOCK = "X86CPUUnquantizedExperts" if AMX else "CPUUnquantizedExperts"
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random Mixtral-, OLMoE-, Qwen3-MoE- and DeepSeek-style models."""
+    folder = tmp_path_factory.mktemp("sparse-models")
+    make(folder)
+    return folder
+
+
+NAMES = (*KINDS, "mixtral:bfloat16")  # in bfloat16 the others take a minute
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_same_greedy_tokens_as_stock_vllm(models: Path, name: str) -> None:
+    """On every kind of model, token by token, with the log-probabilities of the stock path."""
+    exact = name in KINDS
+    stock, ours = (
+        asked(models, NAMES, dtype="float32", switch=switch)[name] for switch in ("off", "force")
+    )
+    assert stock["experts"] == (STOCK.removeprefix("X86") if exact else STOCK)
+    assert ours["experts"] == "CollegiumExperts"
+    # Not all of it a loop that anything would match.
+    assert sum(len(set(tokens)) for tokens in stock["tokens"]) > 8
+    for mine, theirs in zip(ours["logprobs"], stock["logprobs"], strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=1e-4 if exact else 0.02)
+    if exact:  # in bfloat16 two tokens may tie
+        assert ours["tokens"] == stock["tokens"]
