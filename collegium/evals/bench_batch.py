@@ -197,10 +197,11 @@ class Bench:
 
         async def one(line: Line) -> None:
             nonlocal tokens
-            answer = await self._pool.complete(self._experts[line.expert], line.body)
-            tokens += int(answer["usage"]["completion_tokens"])
+            async with self._pool.ask(Call(self._experts[line.expert], line.body)) as reply:
+                answer = await reply.whole()
+            tokens += answer.usage.completion_tokens if answer.usage else 0
             if journal is not None:
-                await journal.append({"number": line.number, "answer": answer})
+                await journal.append({"number": line.number, "answer": answer.body()})
                 bar.update()
 
         at_once = self._residents.engines[lines[0].expert].spec.max_sequences

@@ -15,11 +15,13 @@ from collegium.errors import (
     ProbeFailed,
     RegistryError,
 )
-from collegium.experts.client import HttpExpert
-from collegium.experts.connection import is_address
+from collegium.experts.clients.connection import is_address
+from collegium.experts.clients.factory import api_key
+from collegium.experts.clients.http import HttpExpert
+from collegium.experts.clients.reply import Call
 from collegium.experts.fleet import Fleet
 from collegium.experts.fleet import check as check_engine
-from collegium.experts.pool import Pool, api_key
+from collegium.experts.pool import Pool
 from collegium.experts.roster import BUILTIN, ENGINE, adapter_folder
 from collegium.experts.vllm import MOST_LORA_RANK
 from collegium.registry.engines import EngineDescription, EngineRegistry
@@ -118,12 +120,10 @@ class Enrolment:
             return ProbeReport(expert.name, False, "", None, note)
         started = time.perf_counter()
         try:
-            answer = await self._pool.complete(expert, PROBE)
-            text = str(answer["choices"][0]["message"].get("content") or "")
+            async with self._pool.ask(Call(expert, PROBE)) as reply:
+                text = (await reply.whole()).text
         except CollegiumError as exc:
             raise ProbeFailed(f"'{expert.name}' did not answer its probe: {exc}") from exc
-        except (KeyError, IndexError, TypeError, AttributeError) as exc:
-            raise ProbeFailed(f"'{expert.name}' did not answer in the shape of a chat") from exc
         latency_ms = 1000 * (time.perf_counter() - started)
         return ProbeReport(expert.name, True, text, latency_ms, "answered its probe")
 

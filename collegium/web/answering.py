@@ -13,7 +13,7 @@ from typing import Any, Literal
 from msgspec import structs
 
 from collegium.errors import CollegiumError
-from collegium.experts.client import Json
+from collegium.experts.clients.events import Json
 from collegium.experts.dispatch.attempts import Attempts
 from collegium.experts.dispatch.terms import ANY_TIME, Terms
 from collegium.registry.decisions import DecisionRecord, OutcomeRecord

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from collegium.errors import BadRequest, BatchEnded
-from collegium.experts.client import Json
+from collegium.experts.clients.events import Json
 from collegium.registry.batches import ENDED, BatchRecord
 from collegium.router.assignment import JobLimits
 from collegium.web.dependencies import ServiceDep

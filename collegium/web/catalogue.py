@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Response
 
 from collegium.errors import BadRequest, EngineNotFound
 from collegium.experts.aggregation.catalogue import MODES
-from collegium.experts.client import Json
+from collegium.experts.clients.events import Json
 from collegium.experts.fleet import DRAIN_S
 from collegium.experts.supervisor import Supervisor
 from collegium.registry.engines import EngineDescription

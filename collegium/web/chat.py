@@ -12,7 +12,7 @@ from fastapi import APIRouter, Header, Request
 from fastapi.responses import Response, StreamingResponse
 
 from collegium.errors import BadRequest, CollegiumError
-from collegium.experts.client import Json
+from collegium.experts.clients.events import Json
 from collegium.experts.dispatch.terms import Terms
 from collegium.router.conversation import query_text, text_of
 from collegium.router.costs import prompt_tokens_of

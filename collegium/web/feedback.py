@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from fastapi import APIRouter
 
-from collegium.experts.client import Json
+from collegium.experts.clients.events import Json
 from collegium.registry.decisions import VERDICT_SCORES, FeedbackRecord
 from collegium.web.dependencies import ADMINISTRATOR, CallerDep, ServiceDep
 from collegium.web.schemas import FeedbackRequest

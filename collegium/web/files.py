@@ -13,7 +13,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from collegium.errors import BadRequest
-from collegium.experts.client import Json
+from collegium.experts.clients.events import Json
 from collegium.registry.file_store import CHUNK
 from collegium.registry.files import FileRecord
 from collegium.registry.pages import Order, Page

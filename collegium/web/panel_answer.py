@@ -22,7 +22,7 @@ from collegium.experts.aggregation.events import (
     Said,
     Started,
 )
-from collegium.experts.client import Json
+from collegium.experts.clients.events import Json
 from collegium.experts.dispatch.terms import ANY_TIME, Terms
 from collegium.registry.decisions import OutcomeRecord
 from collegium.router.decision import Decision, Query

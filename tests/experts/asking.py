@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import aclosing
 from typing import Any
 
 import pytest
 
-from collegium.experts.client import HttpExpert, Json
+from collegium.experts.clients.events import AnswerEvent, Json
+from collegium.experts.clients.reply import Call, ExpertClient
+from collegium.registry.expert import Expert
 
 BODY = {"messages": [{"role": "user", "content": "Hi"}], "model": "auto", "top_k": 5}
+TINY = Expert("tiny", "openai", "tiny")
 
 
-async def streamed(client: HttpExpert) -> list[Json]:
-    """All chunks of one answer."""
-    async with aclosing(client.stream(BODY)) as chunks:  # type: ignore[type-var]
-        return [chunk async for chunk in chunks]
+async def streamed(client: ExpertClient) -> list[AnswerEvent]:
+    """All events of one streamed answer."""
+    async with client.ask(Call(TINY, BODY, stream=True)) as reply:
+        await reply.begin("tiny")
+        return [event async for event in reply]
 
 
-Asking = Callable[[HttpExpert], Any]
-WAYS: dict[str, Asking] = {"whole": lambda client: client.complete(BODY), "streamed": streamed}
+async def whole(client: ExpertClient) -> Json:
+    """The body of one whole answer."""
+    async with client.ask(Call(TINY, BODY)) as reply:
+        await reply.begin("tiny")
+        return (await reply.whole()).body()
+
+
+Asking = Callable[[ExpertClient], Any]
+WAYS: dict[str, Asking] = {"whole": whole, "streamed": streamed}
 both_ways = pytest.mark.parametrize("ask", WAYS.values(), ids=WAYS.keys())

@@ -17,12 +17,15 @@ from collegium.errors import (
     ExpertUnavailable,
     PromptTooLong,
 )
-from collegium.experts.client import HttpExpert
-from tests.experts.asking import BODY, Asking, both_ways, streamed
+from collegium.experts.clients.events import Began, Finish, Other, Text, Usage
+from collegium.experts.clients.http import HttpExpert
+from collegium.experts.clients.reply import Call
+from tests.experts.asking import BODY, TINY, Asking, both_ways, streamed, whole
 from tests.experts.scripted_server import Raw, Request, Respond, response, scripted
 
-ANSWER = {"choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello"}}]}
-
+MESSAGE = {"role": "assistant", "content": "Hello", "refusal": None, "tool_calls": []}
+ANSWER = {"choices": [{"index": 0, "message": MESSAGE, "finish_reason": "stop", "logprobs": None}]}
+USAGE = {"prompt_tokens": 3, "completion_tokens": 1, "prompt_tokens_details": {"cached_tokens": 2}}
 
 Serve = Callable[..., Awaitable[HttpExpert]]
 
@@ -53,9 +56,10 @@ async def test_a_whole_answer_is_asked_for_and_returned(serve: Serve) -> None:
 
     def respond(request: Request) -> Raw:
         seen.append(request)
-        return response(body=ANSWER)
+        return response(body={**ANSWER, "id": "1", "model": "tiny-1", "usage": USAGE})
 
-    assert await (await serve(respond, api_key="s3cret")).complete(BODY) == ANSWER
+    found = await whole(await serve(respond, api_key="s3cret"))
+    assert found == {**ANSWER, "id": "1", "usage": USAGE}
     assert (seen[0].method, seen[0].path) == ("POST", "/v1/chat/completions")
     assert seen[0].json() == {**BODY, "model": "tiny-1"}
     assert seen[0].headers["authorization"] == "Bearer s3cret"
@@ -65,11 +69,16 @@ async def test_a_whole_answer_is_asked_for_and_returned(serve: Serve) -> None:
 async def test_a_stream_yields_each_event_until_done(serve: Serve) -> None:
     """Comments, event names and blank lines are passed over, and so is all after the end."""
     text = (
-        ': ping\n\nevent: message\ndata: {"choices": [{"index": 0}]}\n\n'
-        'data:{"choices": [], "usage": {}}\r\n\r\ndata: [DONE]\n\ndata: rubbish\n\n'
+        ": ping\n\nevent: message\n"
+        'data: {"id": "1", "choices": [{"index": 0, "delta": {"content": "Hi"}}]}\n\n'
+        f'data:{{"choices": [], "usage": {json.dumps(USAGE)}}}\r\n\r\n'
+        "data: [DONE]\n\ndata: rubbish\n\n"
     )
-    chunks = await streamed(await serve(response(200, text=text)))
-    assert chunks == [{"choices": [{"index": 0}]}, {"choices": [], "usage": {}}]
+    assert await streamed(await serve(response(200, text=text))) == [
+        Began("tiny", {"id": "1"}),
+        Text("Hi"),
+        Usage(USAGE),
+    ]
 
 
 async def test_a_stream_asks_for_a_stream(serve: Serve) -> None:
@@ -78,18 +87,44 @@ async def test_a_stream_asks_for_a_stream(serve: Serve) -> None:
 
     def respond(request: Request) -> Raw:
         bodies.append(request.json())
-        return events()
+        return events({"choices": []})
 
     await streamed(await serve(respond))
     assert bodies[0]["stream"] is True
+    assert bodies[0]["stream_options"] == {"include_usage": True}
 
 
 async def test_half_a_stream_is_an_error_after_what_came(serve: Serve) -> None:
     """The chunks before the break are yielded, then the caller learns that it broke."""
-    chunks = (await serve(events({"choices": []}, end=""))).stream(BODY)
-    assert await anext(chunks) == {"choices": []}
-    with pytest.raises(ExpertUnavailable, match="middle of the answer"):
-        await anext(chunks)
+    client = await serve(events({"choices": []}, end=""))
+    async with client.ask(Call(TINY, BODY, stream=True)) as reply:
+        await reply.begin("tiny")
+        assert await anext(reply) == Began("tiny")
+        with pytest.raises(ExpertUnavailable, match="middle of the answer"):
+            await anext(reply)
+
+
+async def test_a_stream_without_an_answer_is_an_error(serve: Serve) -> None:
+    """A bare end is no empty success."""
+    with pytest.raises(ExpertError, match="ended without an answer"):
+        await streamed(await serve(events()))
+
+
+async def test_an_end_without_a_line_end_is_an_end(serve: Serve) -> None:
+    """The last line need not be closed."""
+    found = await streamed(await serve(events({"choices": []}, end="data: [DONE]")))
+    assert found == [Began("tiny")]
+
+
+async def test_a_whole_answer_to_a_stream_is_taken_as_it_is(serve: Serve) -> None:
+    """Some servers ignore `stream`."""
+    client = await serve(response(200, body=ANSWER))
+    assert await streamed(client) == [
+        Began("tiny"),
+        Text("Hello"),
+        Other({"refusal": None, "tool_calls": []}),
+        Finish("stop", 0, {"logprobs": None}),
+    ]
 
 
 @pytest.mark.parametrize("error", [{"message": "out of memory"}, "out of memory"])
@@ -102,16 +137,14 @@ async def test_an_error_event_in_a_stream_is_an_error(serve: Serve, error: Any) 
 async def test_an_error_in_a_whole_answer_is_an_error(serve: Serve) -> None:
     """Even under status 200, as some servers answer."""
     with pytest.raises(ExpertError, match="out of memory"):
-        await (await serve(response(200, body={"error": {"message": "out of memory"}}))).complete(
-            BODY
-        )
+        await whole(await serve(response(200, body={"error": {"message": "out of memory"}})))
 
 
 async def test_an_error_field_that_is_null_is_no_error(serve: Serve) -> None:
     """As some servers write it in every answer."""
     ok = {**ANSWER, "error": None}
-    assert await (await serve(response(200, body=ok))).complete(BODY) == ok
-    assert await streamed(await serve(events(ok))) == [ok]
+    assert await whole(await serve(response(200, body=ok))) == ANSWER
+    assert await streamed(await serve(events({"choices": [], "error": None}))) == [Began("tiny")]
 
 
 @both_ways
@@ -182,11 +215,22 @@ async def test_an_error_without_our_shape_is_told_as_it_is(
 async def test_a_whole_answer_that_is_none_is_an_error(serve: Serve, text: str) -> None:
     """No JSON, no object, or none with choices."""
     with pytest.raises(ExpertError, match="answered"):
-        await (await serve(response(200, text=text))).complete(BODY)
+        await whole(await serve(response(200, text=text)))
 
 
 @pytest.mark.parametrize(
-    "data", ["{", "[]", "null", '{"choices": "none"}', '{"choices": [1]}', '{"choices": {"a": 1}}']
+    "data",
+    [
+        "{",
+        "[]",
+        "null",
+        '{"choices": "none"}',
+        '{"choices": [1]}',
+        '{"choices": {"a": 1}}',
+        '{"choices": [{"delta": "text"}]}',
+        '{"choices": [{"delta": {"tool_calls": "find"}}]}',
+        '{"choices": [], "usage": 5}',
+    ],
 )
 async def test_an_event_that_is_no_chunk_is_an_error(serve: Serve, data: str) -> None:
     """Nobody after us has to doubt a chunk's shape."""
@@ -197,7 +241,7 @@ async def test_an_event_that_is_no_chunk_is_an_error(serve: Serve, data: str) ->
 async def test_bytes_that_are_no_text_are_no_crash(serve: Serve) -> None:
     """Wrong bytes are an expert's fault, and named so."""
     with pytest.raises(ExpertError, match="no JSON"):
-        await (await serve(response(raw=b"\xff\xfe\x00"))).complete(BODY)
+        await whole(await serve(response(raw=b"\xff\xfe\x00")))
 
 
 @both_ways
@@ -221,7 +265,8 @@ async def test_a_failing_network_becomes_our_error(serve: Serve, ask: Asking, da
 async def test_an_event_of_a_megabyte_is_an_event(serve: Serve) -> None:
     """Lines come in many pieces, and have no longest length."""
     long = {"choices": [{"index": 0, "delta": {"content": "x" * 2**20}}]}
-    assert await streamed(await serve(events(long, {"choices": []}))) == [long, {"choices": []}]
+    found = await streamed(await serve(events(long, {"choices": []})))
+    assert found == [Began("tiny"), Text("x" * 2**20)]
 
 
 async def test_the_models_of_an_endpoint(serve: Serve) -> None:

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from contextlib import aclosing
 
 import pytest
 
 from collegium.errors import ExpertTimeout, ExpertUnavailable
-from collegium.experts.client import HttpExpert
+from collegium.experts.clients.events import Text
+from collegium.experts.clients.http import HttpExpert
+from collegium.experts.clients.reply import Call
 from tests.experts.api_server import ApiServer
-from tests.experts.asking import BODY, Asking, both_ways, streamed
+from tests.experts.asking import BODY, TINY, Asking, both_ways, streamed, whole
 
 
 async def test_connections_are_kept_for_the_next_request(api: ApiServer) -> None:
     """The server sees one connection."""
     client = HttpExpert("tiny", api.url, "tiny")
     for _ in range(3):
-        await client.complete(BODY)
+        await whole(client)
     assert len(api.connections) == 1
     await client.aclose()
 
@@ -31,7 +32,7 @@ async def test_a_proxy_of_the_environment_is_asked(
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
     client = HttpExpert("tiny", "http://far.example/v1", "tiny")
-    await client.complete(BODY)
+    await whole(client)
     assert api.requests[0][0] == "http://far.example/v1/chat/completions"
     await client.aclose()
 
@@ -59,18 +60,17 @@ async def test_a_real_server_that_is_too_slow_is_a_timeout(ask: Asking, api: Api
 async def test_a_real_server_answers_whole_and_streamed(api: ApiServer) -> None:
     """The same text over real sockets."""
     client = HttpExpert("tiny", api.url, "tiny")
-    whole = await client.complete(BODY)
-    assert whole["choices"][0]["message"]["content"] == "Hello from tiny"
-    texts = [c["delta"].get("content", "") for x in await streamed(client) for c in x["choices"]]
-    assert "".join(texts) == "Hello"
+    answer = await whole(client)
+    assert answer["choices"][0]["message"]["content"] == "Hello from tiny"
+    assert "".join(e.text for e in await streamed(client) if isinstance(e, Text)) == "Hello"
     await client.aclose()
 
 
 async def test_a_real_server_notices_that_the_client_left(api: ApiServer) -> None:
     """Its next write fails."""
     client = HttpExpert("tiny", api.url, "endless")
-    async with aclosing(client.stream(BODY)) as chunks:  # type: ignore[type-var]
-        await anext(chunks)
+    async with client.ask(Call(TINY, BODY, stream=True)) as reply:
+        await reply.begin("tiny")
     assert await asyncio.to_thread(api.hung_up.wait, 10)
     await client.aclose()
 
@@ -82,5 +82,5 @@ async def test_a_local_engine_is_never_reached_through_a_proxy(
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("NO_PROXY", "")
     client = HttpExpert("tiny", api.url, "tiny", trust_env=False)
-    await client.complete(BODY)
+    await whole(client)
     await client.aclose()

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
-from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -21,8 +20,10 @@ from collegium.errors import (
     ExpertUnavailable,
     PromptTooLong,
 )
-from collegium.experts.client import Json
-from collegium.experts.litellm_client import LiteLLMExpert
+from collegium.experts.clients.events import Json
+from collegium.experts.clients.litellm import LiteLLMExpert
+from collegium.experts.clients.reply import Call
+from collegium.registry.expert import Expert
 from tests.experts.api_server import ApiServer
 
 # What LiteLLM and Pydantic have to settle between themselves.
@@ -40,19 +41,24 @@ def expert(api: ApiServer, model: str = "tiny", **options: Any) -> LiteLLMExpert
     return LiteLLMExpert("hosted", f"openai/{model}", **options)
 
 
-async def whole(client: LiteLLMExpert) -> Json:
+HOSTED = Expert("hosted", "litellm", "openai/tiny")
+
+
+async def whole(client: LiteLLMExpert, body: Json = BODY) -> Json:
     """One whole answer."""
-    return await client.complete(BODY)
+    async with client.ask(Call(HOSTED, body)) as reply:
+        await reply.begin("hosted")
+        return (await reply.whole()).body()
 
 
-async def streamed(client: LiteLLMExpert) -> list[Json]:
-    """All chunks of one answer."""
-    body = {**BODY, "stream_options": {"include_usage": True}}
-    async with aclosing(client.stream(body)) as chunks:  # type: ignore[type-var]
-        return [chunk async for chunk in chunks]
+async def streamed(client: LiteLLMExpert, body: Json = BODY) -> Json:
+    """One streamed answer, put together."""
+    async with client.ask(Call(HOSTED, body, stream=True)) as reply:
+        await reply.begin("hosted")
+        return (await reply.whole()).body()
 
 
-Asking = Callable[[LiteLLMExpert], Any]
+Asking = Callable[..., Any]
 both_ways = pytest.mark.parametrize("ask", [whole, streamed])
 
 
@@ -67,7 +73,7 @@ async def test_a_whole_answer_has_the_shape_of_openai(api: ApiServer) -> None:
 
 async def test_the_provider_gets_our_key_and_the_callers_options(api: ApiServer) -> None:
     """The model under the provider's own name."""
-    await expert(api).complete({**BODY, "temperature": 0.5, "stop": ["."]})
+    await whole(expert(api), {**BODY, "temperature": 0.5, "stop": ["."]})
     ((path, headers, body),) = api.requests
     assert (path, headers["authorization"]) == ("/v1/chat/completions", "Bearer s3cret")
     assert body["model"] == "tiny"
@@ -76,12 +82,11 @@ async def test_the_provider_gets_our_key_and_the_callers_options(api: ApiServer)
 
 async def test_a_stream_has_the_shape_of_openai(api: ApiServer) -> None:
     """Text in pieces, a reason to finish, and the usage at the end."""
-    chunks = await streamed(expert(api))
-    choices = [choice for chunk in chunks for choice in chunk.get("choices", [])]
-    assert "".join(c.get("delta", {}).get("content") or "" for c in choices) == "Hello"
-    assert [c["finish_reason"] for c in choices if c.get("finish_reason")] == ["stop"]
-    usage = [chunk["usage"] for chunk in chunks if chunk.get("usage")]
-    assert usage[-1]["completion_tokens"] == 2
+    answer = await streamed(expert(api))
+    (choice,) = answer["choices"]
+    assert choice["message"]["content"] == "Hello"
+    assert choice["finish_reason"] == "stop"
+    assert answer["usage"]["completion_tokens"] == 2
 
 
 @both_ways
@@ -148,10 +153,8 @@ async def test_an_answer_without_choices_is_an_error(api: ApiServer) -> None:
 
 async def test_closing_the_iterator_hangs_up(api: ApiServer) -> None:
     """The provider notices at its next write, and stops to generate what nobody reads."""
-    async with aclosing(
-        expert(api, "endless").stream(BODY)  # type: ignore[type-var]
-    ) as chunks:
-        await anext(chunks)
+    async with expert(api, "endless").ask(Call(HOSTED, BODY, stream=True)) as reply:
+        await reply.begin("hosted")
     assert await asyncio.to_thread(api.hung_up.wait, 10)
 
 
@@ -163,9 +166,7 @@ async def test_a_caller_can_not_reach_into_litellm(ask: Asking, api: ApiServer, 
     """`base_url` would send our key to whoever asks for it."""
     asked = {**BODY, field: "http://127.0.0.1:9/v1"}
     with pytest.raises(ExpertRejected, match=f"takes no parameter {field}"):
-        await expert(api).complete(asked)
-    with pytest.raises(ExpertRejected, match=f"takes no parameter {field}"):
-        await anext(expert(api).stream(asked))
+        await ask(expert(api), asked)
     assert api.requests == []
 
 
@@ -174,14 +175,19 @@ def test_nothing_but_the_provider_is_asked_and_nothing_is_printed(api: ApiServer
     script = f"""
         import asyncio
         from collegium.errors import ExpertUnavailable
-        from collegium.experts.litellm_client import LiteLLMExpert
+        from collegium.experts.clients.litellm import LiteLLMExpert
+        from collegium.experts.clients.reply import Call
+        from collegium.registry.expert import Expert
 
         async def main():
+            call = Call(Expert("h", "litellm", "openai/tiny"), {BODY!r})
             tiny = LiteLLMExpert("h", "openai/tiny", base_url={api.url!r}, api_key="k")
-            await tiny.complete({BODY!r})
+            async with tiny.ask(call) as reply:
+                await reply.begin("h")
             broken = LiteLLMExpert("h", "openai/500", base_url={api.url!r}, api_key="k")
             try:
-                await broken.complete({BODY!r})
+                async with broken.ask(call):
+                    pass
             except ExpertUnavailable:
                 pass
 

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncIterator
-from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 
 from collegium.errors import ExpertUnavailable
+from collegium.experts.clients.reply import Call
 from collegium.experts.pool import Pool
 from collegium.registry.expert import Expert
 from tests.experts.api_server import ApiServer, api_server
@@ -47,8 +47,8 @@ def remote(api: ApiServer, **fields: Any) -> Expert:
 
 async def said(pool: Pool, expert: Expert) -> str:
     """What an expert answers."""
-    answer = await pool.complete(expert, BODY)
-    return str(answer["choices"][0]["message"]["content"])
+    async with pool.ask(Call(expert, BODY)) as reply:
+        return (await reply.whole()).text
 
 
 def loaded(engine: StubEngine) -> list[str]:
@@ -67,16 +67,15 @@ def adapter(folder: Path) -> Expert:
 async def test_an_endpoint_answers_whole_and_streamed(pool: Pool, api: ApiServer) -> None:
     """Both ways lead to the same model."""
     assert await said(pool, remote(api)) == "Hello from tiny"
-    async with aclosing(pool.stream(remote(api), BODY)) as chunks:  # type: ignore[type-var]
-        choices = [choice async for chunk in chunks for choice in chunk["choices"]]
-    assert "".join(c["delta"].get("content", "") for c in choices) == "Hello"
+    async with pool.ask(Call(remote(api), BODY, stream=True)) as reply:
+        assert (await reply.whole()).text == "Hello"
 
 
 async def test_closing_a_stream_hangs_up(pool: Pool, api: ApiServer) -> None:
     """All the way down."""
     expert = remote(api, model="endless")
-    async with aclosing(pool.stream(expert, BODY)) as chunks:  # type: ignore[type-var]
-        await anext(chunks)
+    async with pool.ask(Call(expert, BODY, stream=True)):
+        pass  # it has begun
     assert await asyncio.to_thread(api.hung_up.wait, 10)
 
 

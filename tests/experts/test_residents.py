@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from collegium.errors import ExpertUnavailable, SetupError
-from collegium.experts.dispatch.terms import Terms
+from collegium.experts.clients.reply import Call, Waits
 from collegium.experts.fleet import Fleet
 from collegium.experts.pool import Pool
 from collegium.experts.residency.live import Residents
@@ -154,8 +154,8 @@ async def test_a_pool_asks_experts_in_turn(residents: Residents) -> None:
     said = []
     for expert in experts:
         assert pool.unavailable(expert) is None
-        answer = await pool.complete(expert, body)
-        said.append(answer["choices"][0]["message"]["content"])
+        async with pool.ask(Call(expert, body)) as reply:
+            said.append((await reply.whole()).text)
         assert residents.resident == (expert.name,)
     assert len(set(said)) == 4  # a process of its own each time
     await pool.aclose()
@@ -205,13 +205,12 @@ async def test_a_pool_forecasts_and_tells_the_wait_for_a_turn(residents: Residen
     remote = Expert("remote", "openai", "m", base_url="http://127.0.0.1:9/v1")
     assert pool.waits is not None
     assert pool.waits(a, None) == COST.load_s
-    told: list[float] = []
-    terms = Terms(on_loaded=told.append)
     body = {"messages": [{"role": "user", "content": "Who are you?"}]}
-    for _ in range(2):
-        await pool.complete(a, body, terms)
-    assert len(told) == 2
-    assert told[0] >= residents.load_s["a"] > told[1]
+    first, second = Waits(), Waits()
+    for waits in (first, second):
+        async with pool.ask(Call(a, body), waits=waits) as reply:
+            assert reply.waits is waits
+    assert first.loaded_s >= residents.load_s["a"] > second.loaded_s
     assert pool.waits(a, None) == pool.waits(remote, None) == 0.0
     assert pool.waits(b, None) == pytest.approx(COST.unload_s + COST.load_s)
     assert Pool(residents.engines, timeout_s=30.0).waits is None
@@ -226,7 +225,8 @@ async def test_an_engine_that_rests_is_not_said_to_come(stubs: dict[str, StubEng
     expert = Expert("a", "engine", "a", engine="a")
     assert pool.unavailable(expert) is None
     with pytest.raises(ExpertUnavailable):
-        await pool.complete(expert, {"messages": []})
+        async with pool.ask(Call(expert, {"messages": []})):
+            pass
     assert pool.unavailable(expert) is not None
     await pool.aclose()
     await residents.aclose()

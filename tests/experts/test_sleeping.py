@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from collegium.errors import ExpertUnavailable, SetupError
+from collegium.experts.clients.reply import Call
 from collegium.experts.pool import Pool
 from collegium.experts.residency.live import Residents
 from collegium.experts.residency.lru import Lru
@@ -133,8 +134,8 @@ async def test_engines_take_turns_in_sleeping(tmp_path: Path) -> None:
         body = {"messages": [{"role": "user", "content": "Who are you?"}]}
         said = []
         for name in "ababab":
-            answer = await pool.complete(Expert(name, "engine", name, engine=name), body)
-            said.append(answer["choices"][0]["message"]["content"])
+            async with pool.ask(Call(Expert(name, "engine", name, engine=name), body)) as reply:
+                said.append((await reply.whole()).text)
             asleep = [n for n, stub in stubs.items() if stub.supervisor.status.state == "asleep"]
             assert asleep == [other for other in "ab" if other != name][: len(said) - 1]
         assert len(set(said)) == 2

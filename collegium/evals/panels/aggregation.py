@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from collegium.experts.aggregation.base import Member, Reply
+from collegium.experts.aggregation.base import Member, MemberAnswer
 from collegium.experts.aggregation.quoting import asked_about, quoted
 from collegium.experts.aggregation.synthesis import COMBINE
 from collegium.experts.specialists.tasks.base import Example, Split, Task
@@ -57,7 +57,7 @@ class Aggregation:
 def prompt_of(question: str, answers: Sequence[str], seed: int) -> str:
     """What an aggregator is asked, as one message: rules, question, answers in a drawn order."""
     nobody = Member(Expert("member", "openai", "member"))
-    replies = [Reply(i, nobody, {"content": text}) for i, text in enumerate(answers)]
+    replies = [MemberAnswer(i, nobody, {"content": text}) for i, text in enumerate(answers)]
     shown = quoted(replies, seed=seed, most_characters=ROOM)
     body = {"messages": [{"role": "user", "content": question}]}
     return "\n\n".join(m["content"] for m in asked_about(body, COMBINE, shown.text)["messages"])

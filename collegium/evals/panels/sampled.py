@@ -13,7 +13,7 @@ import numpy as np
 
 from collegium.evals.arrays import Floats, Ints
 from collegium.evals.outcomes import Answer
-from collegium.experts.aggregation.base import Member, Reply
+from collegium.experts.aggregation.base import Member, MemberAnswer
 from collegium.experts.aggregation.grouping import Ballots
 from collegium.registry.expert import Expert
 
@@ -56,7 +56,7 @@ def _at(scores: Floats, rows: Ints, picks: Ints) -> Floats:
 def _voted(told: Sequence[Answer]) -> int:
     """The seat that speaks for most; exact forms only, no encoder: as votes on short answers."""
     nobody = Member(Expert("sample", "openai", "sample"))
-    replies = [Reply(seat, nobody, {"content": each.text}) for seat, each in enumerate(told)]
+    replies = [MemberAnswer(seat, nobody, {"content": each.text}) for seat, each in enumerate(told)]
     return Ballots("equal").count(replies)[0].seats[0]
 
 

@@ -1,16 +1,18 @@
-"""What every mode works with: the members of a panel, one call, one reply, the protocol."""
+"""What every mode works with: the members of a panel, their answers, the protocol."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from collegium.experts.aggregation.events import Event
+from collegium.experts.clients.events import AnswerEvent
+from collegium.experts.clients.openai_shape import message_events
+from collegium.experts.clients.reply import Answer, Call, Reply
 from collegium.registry.expert import Expert
 
-Json = dict[str, Any]
-Role = Literal["member", "aggregator", "judge", "verifier"]
 Similarity = Callable[[Sequence[str]], Sequence[Sequence[float]]]
 """From n texts to their cosine similarities, shape (n, n)."""
 Verifier = Callable[[str, str], Awaitable[float]]
@@ -28,6 +30,8 @@ class Member:
     seed: int | None = None
     instruction: str = ""
     """Said to this member alone, before the conversation."""
+    instead: tuple[Expert, ...] = ()
+    """Experts that may take the seat if this one fails before it begins, best first."""
 
 
 @dataclass(frozen=True)
@@ -41,20 +45,12 @@ class Panel:
     timeout_s: float | None = None
     """Members that take longer are dropped."""
     seed: int = 0
+    stream: bool = True
+    """Whether the answer is wanted as it comes."""
 
 
 @dataclass(frozen=True)
-class Call:
-    """One question to one expert; `seat` is unique within a panel's answer."""
-
-    seat: int
-    expert: Expert
-    body: Mapping[str, Any]
-    role: Role = "member"
-
-
-@dataclass(frozen=True)
-class Reply:
+class MemberAnswer:
     """A whole answer of one call."""
 
     seat: int
@@ -65,14 +61,32 @@ class Reply:
     """Mean log-probability of the answer's tokens; None where the expert does not tell."""
     logprobs: Mapping[str, Any] | None = field(default=None, repr=False)
 
+    @staticmethod
+    def of(call: Call, member: Member, answer: Answer) -> MemberAnswer:
+        """The first choice of an answer."""
+        choice = answer.choices[0]
+        logprobs = choice.get("logprobs")
+        tokens = (logprobs or {}).get("content") or ()
+        found = [token["logprob"] for token in tokens if token.get("logprob") is not None]
+        logprob = sum(found) / len(found) if found else None
+        reason = choice["finish_reason"]
+        return MemberAnswer(call.seat, member, choice["message"], reason, logprob, logprobs)
+
     @property
     def text(self) -> str:
         """What it says."""
         return str(self.message.get("content") or "")
 
+    def events(self) -> list[AnswerEvent]:
+        """The answer as events."""
+        choice: dict[str, Any] = {"message": self.message, "finish_reason": self.finish_reason}
+        if self.logprobs is not None:
+            choice["logprobs"] = self.logprobs
+        return message_events(choice)
 
-Ask = Callable[[Call], AsyncGenerator[Json]]
-"""Ask one expert; yields the chunks of OpenAI's chat completions. Closing cancels."""
+
+Ask = Callable[[Call], AbstractAsyncContextManager[Reply]]
+"""Ask one expert. Leaving the block cancels the call."""
 
 
 class Mode(Protocol):
@@ -83,4 +97,6 @@ class Mode(Protocol):
     """Whether the answer is some member's own: then tool calls and schemas stay valid."""
 
     def run(self, panel: Panel, body: Mapping[str, Any], ask: Ask) -> AsyncGenerator[Event]:
-        """Ask and combine; the last event is `Finished`. Raises ExpertError without a quorum."""
+        """Ask and combine. The answer's own events say what it consists of, and `Finish` ends it;
+        the others tell how it is made. Raises ExpertError without a quorum.
+        """

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any
 
-from collegium.experts.aggregation.base import Ask, Panel, Reply
+from collegium.experts.aggregation.base import Ask, MemberAnswer, Panel
 from collegium.experts.aggregation.confidence import Confidence, leader
 from collegium.experts.aggregation.delivering import delivered
 from collegium.experts.aggregation.events import Event, Group
@@ -37,7 +37,7 @@ class Cascade:
 
     async def run(self, panel: Panel, body: Mapping[str, Any], ask: Ask) -> AsyncGenerator[Event]:
         """Ask one after another."""
-        replies: list[Reply] = []
+        replies: list[MemberAnswer] = []
         rounds: list[FanOut] = []
         for seat_and_member in seated(panel.members, body, logprobs=self._confidence.tokens != 0):
             rounds.append(FanOut(ask, panel))
@@ -53,6 +53,8 @@ class Cascade:
         for event in delivered(best, f"{chance:.0%} likely to be right", groups=groups):
             yield event
 
-    async def _leader(self, replies: list[Reply]) -> tuple[Reply, float, tuple[Group, ...]]:
+    async def _leader(
+        self, replies: list[MemberAnswer]
+    ) -> tuple[MemberAnswer, float, tuple[Group, ...]]:
         """In a thread: to compare texts takes an encoder."""
         return await asyncio.to_thread(leader, replies, self._ballots, self._confidence)

@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from collegium.experts.aggregation.base import Reply
+from collegium.experts.aggregation.base import MemberAnswer
 from collegium.experts.aggregation.events import Group
 from collegium.experts.aggregation.grouping import Ballots, posterior
 
@@ -37,15 +37,15 @@ class Confidence:
             score += self.tokens * _logit(math.exp(logprob))
         return 1 / (1 + math.exp(-score))
 
-    def weighed(self, reply: Reply) -> Reply:
+    def weighed(self, reply: MemberAnswer) -> MemberAnswer:
         """The reply with its own chance in place of its author's forecast."""
         chance = self.of(reply.member.forecast, reply.logprob)
         return replace(reply, member=replace(reply.member, forecast=chance))
 
 
 def leader(
-    replies: Sequence[Reply], ballots: Ballots, confidence: Confidence
-) -> tuple[Reply, float, tuple[Group, ...]]:
+    replies: Sequence[MemberAnswer], ballots: Ballots, confidence: Confidence
+) -> tuple[MemberAnswer, float, tuple[Group, ...]]:
     """The leading answer's first author, the chance that it is right, and all groups."""
     groups = ballots.count([confidence.weighed(reply) for reply in replies])
     best = next(reply for reply in replies if reply.seat == groups[0].seats[0])

@@ -7,62 +7,60 @@ from contextlib import aclosing
 from typing import Any
 
 from collegium.errors import CollegiumError
-from collegium.experts.aggregation.base import Ask, Call, Member, Panel, Reply
-from collegium.experts.aggregation.drafts import Draft
+from collegium.experts.aggregation.base import Ask, MemberAnswer, Panel
 from collegium.experts.aggregation.events import (
     Chosen,
-    Delta,
     Dropped,
     Event,
-    Finished,
     Group,
+    PanelEvent,
     Replied,
     Said,
     Started,
 )
+from collegium.experts.clients.events import Began, Finish, Text, Usage
+from collegium.experts.clients.reply import Call, Fold
 
 
 def delivered(
-    reply: Reply,
+    reply: MemberAnswer,
     how: str,
     *,
     groups: Sequence[Group] = (),
     scores: Mapping[int, float] | None = None,
 ) -> list[Event]:
     """The last events of a panel whose answer is a member's own."""
-    return [
-        Chosen(reply.seat, how, tuple(groups), scores or {}),
-        Delta(reply.seat, reply.message),
-        Finished(reply.seat, reply.message, reply.finish_reason, reply.logprobs),
-    ]
+    return [Chosen(reply.seat, how, tuple(groups), scores or {}), *reply.events()]
 
 
-async def live(call: Call, member: Member, ask: Ask) -> AsyncGenerator[Event]:
+async def live(call: Call, ask: Ask) -> AsyncGenerator[Event]:
     """Pass an answer on as it comes; raises what the expert raises."""
-    draft = Draft()
-    async with aclosing(ask(call)) as chunks:
-        async for chunk in chunks:
-            if delta := draft.take(chunk):
-                if text := delta.get("content"):
-                    yield Said(call.seat, text)
-                yield Delta(call.seat, delta)
-    reply = draft.reply(call, member)
-    yield Replied(call.seat, reply.text)
-    yield Finished(call.seat, reply.message, reply.finish_reason, reply.logprobs)
+    fold = Fold()
+    async with ask(call) as reply:
+        async for event in reply:
+            fold.take(event)
+            if isinstance(event, Began | Usage | Finish):
+                continue
+            if isinstance(event, Text) and event.text:
+                yield Said(call.seat, event.text)
+            yield event
+    answer = fold.answer()
+    yield Replied(call.seat, answer.text)
+    yield Finish(answer.choices[0]["finish_reason"])
 
 
 async def aggregated(
-    panel: Panel, body: Mapping[str, Any], seat: int, ask: Ask, replies: Sequence[Reply]
+    panel: Panel, body: Mapping[str, Any], seat: int, ask: Ask, replies: Sequence[MemberAnswer]
 ) -> AsyncGenerator[Event]:
     """Let the aggregator write the answer; the first member's where it fails before a word."""
     aggregator = panel.aggregator or panel.members[0]
-    call = Call(seat, aggregator.expert, body, "aggregator")
+    call = Call(aggregator.expert, body, "aggregator", seat, stream=True)
     spoken = False
     yield Started(seat, call.expert.name, call.role)
     try:
-        async with aclosing(live(call, aggregator, ask)) as events:
+        async with aclosing(live(call, ask)) as events:
             async for event in events:
-                if isinstance(event, Delta) and not spoken:
+                if not isinstance(event, PanelEvent) and not spoken:
                     spoken = True
                     yield Chosen(seat, "written by the aggregator")
                 yield event

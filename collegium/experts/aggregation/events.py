@@ -1,10 +1,11 @@
-"""What happens while a panel answers, in the order in which people may see it."""
+"""What happens while a panel answers, beside the events of the answer itself."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+
+from collegium.experts.clients.events import AnswerEvent
 
 
 @dataclass(frozen=True)
@@ -60,22 +61,5 @@ class Chosen:
     """A judge's or verifier's score by seat, where there is one."""
 
 
-@dataclass(frozen=True)
-class Delta:
-    """A piece of the panel's answer, in the shape of a chunk's `delta`."""
-
-    seat: int
-    delta: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Finished:
-    """The panel's answer is whole."""
-
-    seat: int
-    message: Mapping[str, Any]
-    finish_reason: str | None
-    logprobs: Mapping[str, Any] | None = None
-
-
-Event = Started | Said | Replied | Dropped | Chosen | Delta | Finished
+PanelEvent = Started | Said | Replied | Dropped | Chosen
+Event = PanelEvent | AnswerEvent

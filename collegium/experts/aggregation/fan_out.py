@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Mapping, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
 from collegium.errors import CollegiumError, QuorumMissed
-from collegium.experts.aggregation.base import Ask, Call, Member, Panel, Reply
-from collegium.experts.aggregation.drafts import Draft
+from collegium.experts.aggregation.base import Ask, Member, MemberAnswer, Panel
 from collegium.experts.aggregation.events import Dropped, Event, Replied, Said, Started
+from collegium.experts.clients.events import Text
+from collegium.experts.clients.reply import Call, Fold
 
-Enough = Callable[[Mapping[int, Reply], Collection[int]], bool]
+Enough = Callable[[Mapping[int, MemberAnswer], Collection[int]], bool]
 """From the replies so far and the seats still waited for to whether the rest can be spared."""
 Value = TypeVar("Value")
 LATE, SPARED = "late", "not needed"
@@ -48,11 +48,11 @@ class FanOut:
         self._ask = ask
         self._timeout_s = panel.timeout_s
         self._quorum = panel.quorum
-        self._found: dict[int, Reply] = {}
+        self._found: dict[int, MemberAnswer] = {}
         self._errors: dict[int, CollegiumError] = {}
 
     @property
-    def replies(self) -> list[Reply]:
+    def replies(self) -> list[MemberAnswer]:
         """In the order of the seats, whoever was faster."""
         return [self._found[seat] for seat in sorted(self._found)]
 
@@ -99,19 +99,20 @@ class FanOut:
         raise QuorumMissed(len(self._found), needed, [str(error) for error in reasons])
 
     async def _hear(self, call: Call, member: Member, inbox: asyncio.Queue[Event | _Ended]) -> None:
-        draft = Draft()
+        fold = Fold()
         try:
-            async with aclosing(self._ask(call)) as chunks:
-                async for chunk in chunks:
-                    if text := draft.take(chunk).get("content"):
-                        inbox.put_nowait(Said(call.seat, text))
+            async with self._ask(call) as reply:
+                async for event in reply:
+                    fold.take(event)
+                    if isinstance(event, Text) and event.text:
+                        inbox.put_nowait(Said(call.seat, event.text))
         except CollegiumError as exc:
             self._errors[call.seat] = exc
             inbox.put_nowait(Dropped(call.seat, str(exc)))
             return
-        reply = draft.reply(call, member)
-        self._found[call.seat] = reply
-        inbox.put_nowait(Replied(call.seat, reply.text))
+        answer = MemberAnswer.of(call, member, fold.answer())
+        self._found[call.seat] = answer
+        inbox.put_nowait(Replied(call.seat, answer.text))
 
 
 def _tell(inbox: asyncio.Queue[Event | _Ended], ended: _Ended, _: asyncio.Task[None]) -> None:

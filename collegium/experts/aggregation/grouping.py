@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from collegium.experts.aggregation.base import Member, Reply, Similarity
+from collegium.experts.aggregation.base import Member, MemberAnswer, Similarity
 from collegium.experts.aggregation.events import Group
 from collegium.experts.aggregation.keys import Key, key_of
 
@@ -46,7 +46,7 @@ class Ballots:
             return max(member.forecast, 0.01)
         return max(log_odds(member.forecast), 0.01)
 
-    def count(self, replies: Sequence[Reply]) -> tuple[Group, ...]:
+    def count(self, replies: Sequence[MemberAnswer]) -> tuple[Group, ...]:
         """The groups, heaviest first; ties go to the group with the first seat."""
         merged = [_Bag([r], self.key(r)) for r in sorted(replies, key=lambda r: r.seat)]
         bags = _by_key(merged)
@@ -55,7 +55,7 @@ class Ballots:
         groups = [self._group(bag) for bag in bags]
         return tuple(sorted(groups, key=lambda g: (-g.weight, g.seats[0])))
 
-    def decided(self, replies: Sequence[Reply], waiting: Mapping[int, Member]) -> bool:
+    def decided(self, replies: Sequence[MemberAnswer], waiting: Mapping[int, Member]) -> bool:
         """Whether no answer that is still to come can change the winner or its speaker.
 
         The speaker is the first seat of the winning group, so whoever sits before it must be in.
@@ -74,7 +74,7 @@ class Ballots:
         to_come = sum(self.weight(member) for member in waiting.values())
         return leader.weight > max([texts, *exact]) + to_come
 
-    def key(self, reply: Reply) -> Key:
+    def key(self, reply: MemberAnswer) -> Key:
         """What the reply comes down to."""
         done = self.behaviour(reply.text) if self.behaviour else None
         return key_of(reply.message) if done is None else Key("behaviour", done)
@@ -87,7 +87,7 @@ class Ballots:
 
 @dataclass(frozen=True)
 class _Bag:
-    replies: list[Reply]
+    replies: list[MemberAnswer]
     key: Key
 
 

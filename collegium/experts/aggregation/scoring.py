@@ -9,18 +9,19 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, Protocol
 
-from collegium.experts.aggregation.base import Ask, Call, Member, Panel, Reply, Verifier
+from collegium.experts.aggregation.base import Ask, Member, MemberAnswer, Panel, Verifier
 from collegium.experts.aggregation.events import Event
 from collegium.experts.aggregation.fan_out import FanOut
 from collegium.experts.aggregation.quoting import Quoted, asked_about, quoted
 from collegium.experts.aggregation.seating import room
+from collegium.experts.clients.reply import Call
 
 CHECK = (
     "Another assistant's answer to the user's last message follows. Say whether it is right and "
     "complete, with one word: yes or no."
 )
 PICK = (
-    "Several assistants have answered the user's last message. Reply with the number of the best "
+    "Several assistants have answered the user's last message. MemberAnswer with the number of the best "
     "answer and nothing else."
 )
 
@@ -41,7 +42,7 @@ class Scorer(Protocol):
 class Answers:
     """The answers to score, their scores by seat, and the next free seat for a scorer's calls."""
 
-    def __init__(self, replies: Sequence[Reply], free_seat: int) -> None:
+    def __init__(self, replies: Sequence[MemberAnswer], free_seat: int) -> None:
         self.replies = replies
         self.free_seat = free_seat
         self.scores: dict[int, float] = {}
@@ -87,11 +88,11 @@ class BySelf:
         for said in fan.replies:
             found.scores[checks[said.seat].seat] = yes(said)
 
-    def _call(self, seat: int, reply: Reply, panel: Panel, body: Mapping[str, Any]) -> Call:
+    def _call(self, seat: int, reply: MemberAnswer, panel: Panel, body: Mapping[str, Any]) -> Call:
         shown = quoted([reply], seed=panel.seed, most_characters=room(reply.member))
         asked = asked_about(body, CHECK, shown.text, max_tokens=3)
         asked |= {"temperature": 0, "logprobs": True, "top_logprobs": 5}
-        return Call(seat, reply.member.expert, asked, "verifier")
+        return Call(reply.member.expert, asked, "verifier", seat, stream=True)
 
 
 class ByJudge:
@@ -133,7 +134,7 @@ class ByJudge:
 
     def _call(self, seat: int, judge: Member, body: Mapping[str, Any], shown: Quoted) -> Call:
         asked = asked_about(body, PICK, shown.text, max_tokens=8) | {"temperature": 0}
-        return Call(seat, judge.expert, asked, "judge")
+        return Call(judge.expert, asked, "judge", seat, stream=True)
 
 
 class ByVerifier:
@@ -156,7 +157,7 @@ class ByVerifier:
         yield  # an async generator all the same
 
 
-def yes(said: Reply) -> float:
+def yes(said: MemberAnswer) -> float:
     """The chance of "yes" against "no" in the first token; the word itself where none is told."""
     content = (said.logprobs or {}).get("content") or [{}]
     chances = {"yes": 0.0, "no": 0.0}
@@ -169,7 +170,7 @@ def yes(said: Reply) -> float:
     return float(said.text.strip().casefold().startswith("yes"))
 
 
-def picked(said: Reply, shown: Quoted) -> Reply | None:
+def picked(said: MemberAnswer, shown: Quoted) -> MemberAnswer | None:
     """The answer whose number the judge gave; None where it gave none."""
     number = re.search(r"\d+", said.text)
     if number is None or not 1 <= int(number.group()) <= len(shown.order):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from collegium.experts.aggregation.base import Call, Member
+from collegium.experts.aggregation.base import Member
 from collegium.experts.aggregation.quoting import with_instruction
+from collegium.experts.clients.reply import Call
 
 
 def seated(
@@ -14,9 +15,13 @@ def seated(
 ) -> list[tuple[Call, Member]]:
     """One call a member, seats counted from `first`."""
     return [
-        (Call(seat, member.expert, body_of(member, body, logprobs=logprobs)), member)
+        (_call(seat, member, body_of(member, body, logprobs=logprobs)), member)
         for seat, member in enumerate(members, first)
     ]
+
+
+def _call(seat: int, member: Member, body: Mapping[str, Any]) -> Call:
+    return Call(member.expert, body, seat=seat, stream=True, instead=member.instead)
 
 
 def body_of(member: Member, body: Mapping[str, Any], *, logprobs: bool = False) -> dict[str, Any]:

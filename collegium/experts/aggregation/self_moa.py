@@ -11,12 +11,13 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
-from collegium.experts.aggregation.base import Ask, Call, Panel, Reply
+from collegium.experts.aggregation.base import Ask, MemberAnswer, Panel
 from collegium.experts.aggregation.delivering import aggregated
 from collegium.experts.aggregation.events import Event
 from collegium.experts.aggregation.fan_out import FanOut
 from collegium.experts.aggregation.seating import seated
 from collegium.experts.aggregation.synthesis import Synthesis
+from collegium.experts.clients.reply import Call
 
 WINDOW = 6
 """As in the paper: so many answers are shown at a time."""
@@ -44,11 +45,12 @@ class SelfMixtureOfAgents(Synthesis):
         while rest:
             step = FanOut(ask, replace(panel, quorum=0))
             aggregator = panel.aggregator or panel.members[0]
-            call = Call(seat, aggregator.expert, self.task(panel, body, shown), "aggregator")
+            task = self.task(panel, body, shown)
+            call = Call(aggregator.expert, task, "aggregator", seat, stream=True)
             async with aclosing(step.events([(call, aggregator)])) as events:
                 async for event in events:
                     yield event
-            so_far: list[Reply] = step.replies or shown[:1]
+            so_far: list[MemberAnswer] = step.replies or shown[:1]
             shown, rest = [*so_far, *rest[: self._window - 1]], rest[self._window - 1 :]
             seat += 1
         task = self.task(panel, body, shown)

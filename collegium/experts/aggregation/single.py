@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
 from typing import Any
 
 from collegium.experts.aggregation.base import Ask, Panel
-from collegium.experts.aggregation.delivering import live
-from collegium.experts.aggregation.events import Chosen, Event, Started
-from collegium.experts.aggregation.seating import seated
+from collegium.experts.aggregation.events import Event
+from collegium.experts.aggregation.seating import body_of
+from collegium.experts.clients.reply import Call
 
 
 class Single:
@@ -19,10 +18,11 @@ class Single:
     verbatim = True
 
     async def run(self, panel: Panel, body: Mapping[str, Any], ask: Ask) -> AsyncGenerator[Event]:
-        """Ask the first member."""
-        call, member = seated(panel.members[:1], body)[0]
-        yield Started(call.seat, call.expert.name, call.role)
-        yield Chosen(call.seat, "asked alone")
-        async with aclosing(live(call, member, ask)) as events:
-            async for event in events:
+        """Ask the first member, or who may take its seat."""
+        member = panel.members[0]
+        asked = body_of(member, body)
+        async with ask(
+            Call(member.expert, asked, stream=panel.stream, instead=member.instead)
+        ) as reply:
+            async for event in reply:
                 yield event

@@ -6,12 +6,13 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
-from collegium.experts.aggregation.base import Ask, Json, Panel, Reply
+from collegium.experts.aggregation.base import Ask, MemberAnswer, Panel
 from collegium.experts.aggregation.delivering import aggregated
 from collegium.experts.aggregation.events import Event
 from collegium.experts.aggregation.fan_out import FanOut
 from collegium.experts.aggregation.quoting import asked_about, quoted
 from collegium.experts.aggregation.seating import room, seated
+from collegium.experts.clients.events import Json
 
 COMBINE = (
     "Several assistants have answered the user's last message. Write the best answer yourself: "
@@ -41,7 +42,7 @@ class Synthesis:
             async for event in events:
                 yield event
 
-    def task(self, panel: Panel, body: Mapping[str, Any], replies: Sequence[Reply]) -> Json:
+    def task(self, panel: Panel, body: Mapping[str, Any], replies: Sequence[MemberAnswer]) -> Json:
         """What the aggregator is asked."""
         aggregator = panel.aggregator or panel.members[0]
         shown = quoted(replies, seed=panel.seed, most_characters=room(aggregator))

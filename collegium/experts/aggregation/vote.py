@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import aclosing
 from typing import Any
 
-from collegium.experts.aggregation.base import Ask, Panel, Reply
+from collegium.experts.aggregation.base import Ask, MemberAnswer, Panel
 from collegium.experts.aggregation.delivering import delivered
 from collegium.experts.aggregation.events import Event
 from collegium.experts.aggregation.fan_out import FanOut
@@ -32,7 +32,7 @@ class Vote:
         calls = seated(panel.members, body)
         members = {call.seat: member for call, member in calls}
 
-        def decided(replies: Mapping[int, Reply], waiting: Collection[int]) -> bool:
+        def decided(replies: Mapping[int, MemberAnswer], waiting: Collection[int]) -> bool:
             to_come = {seat: members[seat] for seat in waiting if seat not in replies}
             enough = len(replies) >= panel.quorum
             return enough and self._ballots.decided(list(replies.values()), to_come)

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from collegium.errors import CollegiumError, ExpertError, ExpertUnavailable
+from collegium.experts.clients.reply import Waits
 from collegium.experts.dispatch.breaker import Breakers, State
 from collegium.experts.dispatch.pace import Pace
 from collegium.experts.dispatch.place import Place
@@ -59,7 +60,9 @@ class Dispatcher:
         self._slots = SharedSlots(state, secrets.token_hex(8)) if state else None
 
     @asynccontextmanager
-    async def turn(self, expert: Expert, spot: Spot, terms: Terms) -> AsyncGenerator[Turn]:
+    async def turn(
+        self, expert: Expert, spot: Spot, terms: Terms, waits: Waits
+    ) -> AsyncGenerator[Turn]:
         """Wait for a turn, have it, and note how it ended.
 
         Raises ExpertBusy where the queue is full or too slow, ExpertUnavailable where the expert
@@ -72,8 +75,7 @@ class Dispatcher:
         came = time.monotonic()
         async with self._slot(expert.name, spot, terms, pace):
             started = time.monotonic()
-            if terms.on_turn is not None:
-                terms.on_turn(started - came)
+            waits.queued_s = started - came
             await breakers.enter(spot.circuit, expert.name)
             try:
                 yield turn
@@ -84,7 +86,7 @@ class Dispatcher:
             await breakers.succeeded(spot.circuit)
 
     async def began(self, spot: Spot, turn: Turn) -> None:
-        """A stream's first chunk: the expert lives, and need not be probed to the end."""
+        """The first chunk has come: the expert lives, and need not be probed to the end."""
         turn.first()
         await self._breakers(spot).succeeded(spot.circuit)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,10 +23,6 @@ class Terms:
     """How long the answer itself is expected to take, seconds, without waiting."""
     hedge: bool = False
     """Ask a second expert when the first is slower than it nearly always is."""
-    on_turn: Callable[[float], None] | None = None
-    """Told how many seconds it waited, when its turn comes."""
-    on_loaded: Callable[[float], None] | None = None
-    """Told how many seconds it waited until its engine was loaded, where engines take turns."""
 
     @property
     def turn_by(self) -> float | None:

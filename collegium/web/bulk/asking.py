@@ -13,7 +13,7 @@ from collegium.errors import CollegiumError, ExpertTimeout, UnknownModel
 from collegium.experts.bulk.crew import in_room, work_through
 from collegium.experts.bulk.lines import Line
 from collegium.experts.bulk.order import Group, best_schedule
-from collegium.experts.client import Json
+from collegium.experts.clients.events import Json
 from collegium.experts.dispatch.terms import Terms
 from collegium.experts.residency.live import Residents
 from collegium.registry.expert import Expert

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collegium.errors import CollegiumError
 from collegium.experts.bulk.lines import BadLine
-from collegium.experts.client import Json
+from collegium.experts.clients.events import Json
 from collegium.web.error_responses import error_body
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from collegium.errors import CollegiumError
-from collegium.experts.aggregation.base import Call, Json, Member, Mode, Panel
-from collegium.experts.aggregation.events import Chosen, Delta, Dropped, Event, Finished
+from collegium.experts.aggregation.base import Member, Mode, Panel
+from collegium.experts.aggregation.events import Chosen, Dropped, Event
+from collegium.experts.clients.events import AnswerEvent, Began, Finish, Json
+from collegium.experts.clients.openai_shape import chunk_events, listed
+from collegium.experts.clients.reply import Answer, Call, Fold, Reply
 from collegium.registry.expert import Expert
 
 QUESTION: Json = {"messages": [{"role": "user", "content": "How many are they?"}]}
@@ -30,27 +34,34 @@ class Script:
     calls: list[Call] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
 
-    async def ask(self, call: Call) -> AsyncGenerator[Json]:
+    @asynccontextmanager
+    async def ask(self, call: Call) -> AsyncGenerator[Reply]:
         """The seam that modes get."""
         self.calls.append(call)
         name = call.expert.name
-        said = self.says.get((name, call.role), self.says.get(name, "nothing"))
         try:
             for _ in range(3 * self.turns.index(name) + 3 if name in self.turns else 0):
                 await asyncio.sleep(0)
             if name in self.hangs:
                 await asyncio.Event().wait()
+            said = self.says.get((name, call.role), self.says.get(name, "nothing"))
             if isinstance(said, CollegiumError):
                 raise said
-            if isinstance(said, dict):
-                yield _chunk(said)
-            else:
-                for word in (said[i : i + 7] for i in range(0, len(said), 7)):
-                    yield _chunk({"content": word}, logprob=self.logprobs.get(name))
-            yield _chunk({}, "stop")
+            reply = Reply(listed(self._events(name, said)))
+            await reply.begin(name)
+            yield reply
         except (GeneratorExit, asyncio.CancelledError):
             self.cancelled.append(name)
             raise
+
+    def _events(self, name: str, said: Any) -> Iterator[AnswerEvent]:
+        yield Began(name)
+        pieces = [said] if isinstance(said, dict) else [
+            {"content": said[i : i + 7]} for i in range(0, len(said), 7)
+        ]  # fmt: skip
+        for delta in pieces:
+            yield from chunk_events(_chunk(delta, logprob=self.logprobs.get(name)))
+        yield from chunk_events(_chunk({}, "stop"))
 
     def roles(self) -> list[tuple[str, str]]:
         """Who was asked as what."""
@@ -88,14 +99,19 @@ async def run(
     return [event async for event in mode.run(panel, body, script.ask)]
 
 
-def answer(events: Iterable[Event]) -> str:
-    """The panel's answer; what was streamed must be the same text."""
+def whole(events: Iterable[Event]) -> Answer:
+    """The panel's answer; its last event says that it is complete."""
     events = list(events)
-    *before, finished = events
-    assert isinstance(finished, Finished)
-    streamed = "".join(str(e.delta.get("content") or "") for e in before if isinstance(e, Delta))
-    assert streamed == finished.message["content"]
-    return streamed
+    assert isinstance(events[-1], Finish)
+    fold = Fold()
+    for event in events:
+        fold.take(event)
+    return fold.answer()
+
+
+def answer(events: Iterable[Event]) -> str:
+    """The text of the panel's answer."""
+    return whole(events).text
 
 
 def chosen(events: Iterable[Event]) -> Chosen:

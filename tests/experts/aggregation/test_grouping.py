@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collegium.experts.aggregation.base import Reply
+from collegium.experts.aggregation.base import MemberAnswer
 from collegium.experts.aggregation.grouping import Ballots, posterior
 from tests.experts.aggregation.scripted import member
 
 
-def replies(*answers: str, forecasts: Sequence[float | None] = ()) -> list[Reply]:
+def replies(*answers: str, forecasts: Sequence[float | None] = ()) -> list[MemberAnswer]:
     """One reply a seat."""
     known = [*forecasts, *[None] * (len(answers) - len(forecasts))]
     return [
-        Reply(seat, member(f"e{seat}", p), {"content": text})
+        MemberAnswer(seat, member(f"e{seat}", p), {"content": text})
         for seat, (text, p) in enumerate(zip(answers, known, strict=True))
     ]
 

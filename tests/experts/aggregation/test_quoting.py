@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from collegium.experts.aggregation.base import Reply
+from collegium.experts.aggregation.base import MemberAnswer
 from collegium.experts.aggregation.catalogue import MODES, Options
 from collegium.experts.aggregation.quoting import DATA_RULE, asked_about, quoted
 from tests.experts.aggregation.scripted import QUESTION, Script, member, panel_of, run
@@ -22,7 +22,7 @@ ATTACKS = (
 
 def quote(*texts: str, seed: int = 0, room: int = 4000) -> str:
     """The quoted answers."""
-    replies = [Reply(i, member(f"e{i}"), {"content": text}) for i, text in enumerate(texts)]
+    replies = [MemberAnswer(i, member(f"e{i}"), {"content": text}) for i, text in enumerate(texts)]
     return quoted(replies, seed=seed, most_characters=room).text
 
 
@@ -47,7 +47,7 @@ def test_positions_are_drawn_by_the_seed() -> None:
     texts = [f"text{i}" for i in range(6)]
     orders = {tuple(re.findall(r"text\d", quote(*texts, seed=seed))) for seed in range(8)}
     assert len(orders) > 4
-    replies = [Reply(i, member("e"), {"content": text}) for i, text in enumerate(texts)]
+    replies = [MemberAnswer(i, member("e"), {"content": text}) for i, text in enumerate(texts)]
     turned = quoted(replies[::-1], seed=1, most_characters=999)
     assert turned == quoted(replies, seed=1, most_characters=999)
 

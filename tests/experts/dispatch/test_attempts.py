@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import aclosing
 
 import pytest
 
@@ -16,6 +15,8 @@ from collegium.errors import (
     ExpertUnavailable,
     PromptTooLong,
 )
+from collegium.experts.clients.events import Text
+from collegium.experts.clients.reply import Call
 from collegium.experts.dispatch.attempts import MOST_ATTEMPTS, Attempts
 from collegium.experts.dispatch.dispatcher import Dispatcher
 from collegium.experts.dispatch.pace import ENOUGH_TO_HEDGE
@@ -46,13 +47,29 @@ def here(api: ApiServer, model: str) -> Expert:
     return Expert(model, "openai", model, base_url=api.url)
 
 
+def call(*experts: Expert, stream: bool = False) -> Call:
+    """A call to the first, which the others may answer instead."""
+    return Call(experts[0], BODY, stream=stream, instead=experts[1:])
+
+
+def streamed(pool: Pool, *experts: Expert, hedge: bool = False) -> Attempts:
+    """The attempts of a streamed call."""
+    return Attempts(pool, call(*experts, stream=True), Terms(hedge=hedge))
+
+
 async def text(attempts: Attempts, said: list[str] | None = None) -> str:
-    """A streamed answer's text; `said` keeps what was said before a failure."""
+    """An answer's text; `said` keeps what was said before a failure."""
     said = [] if said is None else said
-    async with aclosing(attempts.stream(BODY)) as chunks:
-        async for chunk in chunks:
-            said += [choice["delta"].get("content", "") for choice in chunk["choices"]]
+    async with attempts.ask() as reply:
+        async for event in reply:
+            if isinstance(event, Text):
+                said.append(event.text)
     return "".join(said)
+
+
+async def whole(pool: Pool, *experts: Expert) -> str:
+    """A whole answer's text."""
+    return await text(Attempts(pool, call(*experts)))
 
 
 @pytest.mark.parametrize("model", ["500", "502", "503", "429"])
@@ -61,12 +78,10 @@ async def test_the_next_candidate_answers_when_the_first_can_not(
 ) -> None:
     """Whole and streamed; what was tried is told."""
     for way in ("whole", "streamed"):
-        attempts = Attempts(pool, [here(api, model), here(api, "tiny")])
-        if way == "whole":
-            answer = await attempts.complete(BODY)
-            assert answer["choices"][0]["message"]["content"] == "Hello from tiny"
-        else:
-            assert await text(attempts) == "Hello"
+        attempts = Attempts(
+            pool, call(here(api, model), here(api, "tiny"), stream=way == "streamed")
+        )
+        assert await text(attempts) == ("Hello" if way == "streamed" else "Hello from tiny")
         assert attempts.expert.name == "tiny"
         assert [tried.expert for tried in attempts.tried] == [model]
         assert f"refused with {model}" in attempts.tried[0].error
@@ -74,7 +89,7 @@ async def test_the_next_candidate_answers_when_the_first_can_not(
 
 async def test_a_refused_connection_moves_on(pool: Pool, api: ApiServer) -> None:
     """Nobody listens there."""
-    attempts = Attempts(pool, [nobody(), here(api, "tiny")])
+    attempts = streamed(pool, nobody(), here(api, "tiny"))
     assert await text(attempts) == "Hello"
     assert attempts.tried[0].code == "expert_unavailable"
 
@@ -87,9 +102,9 @@ async def test_the_callers_own_fault_is_not_tried_elsewhere(
     pool: Pool, api: ApiServer, model: str, error: type[Exception]
 ) -> None:
     """The next one would be asked in vain."""
-    attempts = Attempts(pool, [here(api, model), here(api, "tiny")])
+    attempts = streamed(pool, here(api, model), here(api, "tiny"))
     with pytest.raises(error):
-        await attempts.complete(BODY)
+        await text(attempts)
     assert len(api.requests) == 1
 
 
@@ -98,7 +113,7 @@ async def test_after_the_first_chunk_nobody_else_is_asked(
     pool: Pool, api: ApiServer, model: str
 ) -> None:
     """What was said stays said, once, and the failure is raised."""
-    attempts = Attempts(pool, [here(api, model), here(api, "tiny")])
+    attempts = streamed(pool, here(api, model), here(api, "tiny"))
     said: list[str] = []
     with pytest.raises(ExpertError):
         await text(attempts, said)
@@ -110,9 +125,9 @@ async def test_after_the_first_chunk_nobody_else_is_asked(
 async def test_when_all_fail_the_first_ones_error_is_told(pool: Pool, api: ApiServer) -> None:
     """And no request is multiplied without end."""
     candidates = [here(api, "503"), *(here(api, "500") for _ in range(9))]
-    attempts = Attempts(pool, candidates)
+    attempts = streamed(pool, *candidates)
     with pytest.raises(ExpertUnavailable, match="'503'"):
-        await attempts.complete(BODY)
+        await text(attempts)
     assert len(api.requests) == MOST_ATTEMPTS
     assert len(attempts.tried) == MOST_ATTEMPTS
     assert attempts.expert.name == "503"
@@ -123,10 +138,10 @@ async def test_an_expert_that_keeps_failing_is_left_alone(pool: Pool, api: ApiSe
     expert = here(api, "500")
     for _ in range(5):
         with pytest.raises(ExpertError, match="refused with 500"):
-            await pool.complete(expert, BODY)
+            await whole(pool, expert)
     assert "left alone" in str(pool.unavailable(expert))
     with pytest.raises(ExpertUnavailable, match="left alone"):
-        await pool.complete(expert, BODY)
+        await whole(pool, expert)
     assert len(api.requests) == 5
     assert pool.dispatcher.circuits() == {"500": "open"}
 
@@ -135,14 +150,14 @@ async def test_refusals_open_no_breaker(pool: Pool, api: ApiServer) -> None:
     """Who refuses lives."""
     for _ in range(9):
         with pytest.raises(ExpertRejected):
-            await pool.complete(here(api, "400"), BODY)
+            await whole(pool, here(api, "400"))
     assert pool.unavailable(here(api, "400")) is None
 
 
 async def test_a_silent_stream_is_given_up_at_its_time(api: ApiServer) -> None:
     """It took the connection and says nothing: the next answers."""
     pool = Pool({}, timeout_s=10.0, first_token_timeout_s=0.3)
-    attempts = Attempts(pool, [here(api, "slow"), here(api, "tiny")])
+    attempts = streamed(pool, here(api, "slow"), here(api, "tiny"))
     assert await text(attempts) == "Hello"
     assert attempts.tried[0].code == ExpertTimeout.code
     await pool.aclose()
@@ -153,13 +168,13 @@ async def test_a_busy_experts_queue_moves_on(api: ApiServer) -> None:
     dispatcher = Dispatcher(depth=1, patience_s=30.0)
     pool = Pool({}, timeout_s=10.0, remote_concurrency=1, dispatcher=dispatcher)
     slow = Expert("slow", "openai", "slow", base_url=api.url.replace("127.0.0.1", "localhost"))
-    running = [asyncio.create_task(pool.complete(slow, BODY)) for _ in range(2)]
+    running = [asyncio.create_task(whole(pool, slow)) for _ in range(2)]
     await asyncio.sleep(0.05)
     assert pool.dispatcher.waiting()["slow"] == 1
     with pytest.raises(ExpertBusy):
-        await pool.complete(slow, BODY)
-    attempts = Attempts(pool, [slow, here(api, "tiny")])
-    await attempts.complete(BODY)
+        await whole(pool, slow)
+    attempts = streamed(pool, slow, here(api, "tiny"))
+    await text(attempts)
     assert [tried.code for tried in attempts.tried] == ["expert_busy"]
     for task in running:
         task.cancel()
@@ -173,7 +188,7 @@ async def test_a_late_first_chunk_is_hedged(pool: Pool, api: ApiServer) -> None:
     for _ in range(ENOUGH_TO_HEDGE):
         pool.dispatcher.pace("slow").began(0.05)
     slow, tiny = here(api, "slow"), here(api, "tiny")
-    attempts = Attempts(pool, [slow, tiny], Terms(hedge=True))
+    attempts = streamed(pool, slow, tiny, hedge=True)
     assert await text(attempts) == "Hello"
     assert attempts.expert.name == "tiny"
     assert [(t.expert, t.code) for t in attempts.tried] == [("slow", "slower")]
@@ -182,11 +197,11 @@ async def test_a_late_first_chunk_is_hedged(pool: Pool, api: ApiServer) -> None:
 
 async def test_who_is_in_time_is_not_hedged(pool: Pool, api: ApiServer) -> None:
     """And before there are measurements nobody is."""
-    attempts = Attempts(pool, [here(api, "tiny"), here(api, "other")], Terms(hedge=True))
-    await attempts.complete(BODY)
+    attempts = streamed(pool, here(api, "tiny"), here(api, "other"), hedge=True)
+    await text(attempts)
     for _ in range(ENOUGH_TO_HEDGE):
         pool.dispatcher.pace("tiny").began(5.0)
-    await attempts.complete(BODY)
+    await text(attempts)
     assert {body["model"] for _, _, body in api.requests} == {"tiny"}
 
 
@@ -196,7 +211,7 @@ async def test_a_failure_of_one_hedged_request_waits_for_the_other(
     """As failover would."""
     for _ in range(ENOUGH_TO_HEDGE):
         pool.dispatcher.pace("slow").began(0.01)
-    attempts = Attempts(pool, [here(api, "slow"), here(api, "503")], Terms(hedge=True))
+    attempts = streamed(pool, here(api, "slow"), here(api, "503"), hedge=True)
     assert await text(attempts) == "Hello"
     assert attempts.expert.name == "slow"
     assert [tried.expert for tried in attempts.tried] == ["503"]
@@ -204,7 +219,7 @@ async def test_a_failure_of_one_hedged_request_waits_for_the_other(
 
 async def test_closing_before_the_first_chunk_frees_the_slot(pool: Pool, api: ApiServer) -> None:
     """The client left while it waited."""
-    attempts = Attempts(pool, [here(api, "slow")])
+    attempts = streamed(pool, here(api, "slow"))
     waiting = asyncio.create_task(text(attempts))
     await asyncio.sleep(0.1)
     assert sum(pool.dispatcher.busy().values()) == 1

@@ -1,30 +1,31 @@
-"""Talk to one expert: the protocol, and the OpenAI-compatible HTTP API that vLLM serves."""
+"""Ask an expert over the OpenAI-compatible HTTP API that vLLM and most providers serve."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from typing import Any, Protocol
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 
 from collegium.errors import ExpertError, ExpertRejected, ExpertUnavailable, PromptTooLong
-from collegium.experts.connection import Connection, expert_errors, is_address, parsed_json
+from collegium.experts.clients.connection import (
+    Connection,
+    Response,
+    expert_errors,
+    is_address,
+    parsed_json,
+)
+from collegium.experts.clients.events import AnswerEvent, Began, Json
+from collegium.experts.clients.openai_shape import (
+    answer_events,
+    chunk_events,
+    head_of,
+    is_shaped,
+    listed,
+)
+from collegium.experts.clients.reply import Call, Reply
 
-Json = dict[str, Any]
 REFUSALS = (400, 404, 413, 422, 429)
 """The caller's own fault, or haste; any other status is the expert's or the service's."""
 TOO_LONG = ("context length", "context_length", "maximum model length")
-
-
-class ExpertClient(Protocol):
-    """Ask one expert. Bodies and answers have the shape of OpenAI's chat completions."""
-
-    async def complete(self, body: Mapping[str, Any]) -> Json:
-        """Return the whole answer."""
-
-    def stream(self, body: Mapping[str, Any]) -> AsyncIterator[Json]:
-        """Yield the answer's chunks; closing the iterator cancels the generation."""
-
-    async def aclose(self) -> None:
-        """Let go of connections."""
 
 
 class HttpExpert:
@@ -46,39 +47,47 @@ class HttpExpert:
             raise ExpertUnavailable(name, f"'{base_url}' is no address of an API")
         self._http = Connection(base_url, api_key=api_key, timeout_s=timeout_s, trust_env=trust_env)
 
-    async def complete(self, body: Mapping[str, Any]) -> Json:
-        """POST and read the whole answer."""
-        with expert_errors(self.name):
-            async with self._http.post("chat/completions", self._asked(body)) as reply:
-                data = await reply.read()
-                self._raise_for_status(reply.status, reply.reason, data)
-        answer = self._chunk(data)
-        if not answer.get("choices"):
-            raise ExpertError(self.name, f"answered without choices: {_shown(data)}")
-        return answer
+    @asynccontextmanager
+    async def ask(self, call: Call) -> AsyncGenerator[Reply]:
+        """POST the call; leaving early closes the connection, so that the upstream stops."""
+        async with AsyncExitStack() as stack:
+            with expert_errors(self.name):
+                posted = self._http.post("chat/completions", self._asked(call))
+                response = await stack.enter_async_context(posted)
+                await self._raise_for_status(response)
+                whole = None if call.stream and not response.is_json else await response.read()
+            if whole is None:
+                events = await stack.enter_async_context(aclosing(self._events(response)))
+                yield Reply(events)
+            else:
+                answer = answer_events(self.name, self._whole(whole))
+                yield Reply(listed(answer), streamed=False)
 
-    async def stream(self, body: Mapping[str, Any]) -> AsyncIterator[Json]:
-        """POST and yield each server-sent event's JSON until `[DONE]`."""
-        asked = self._asked({**body, "stream": True})
+    async def _events(self, response: Response) -> AsyncGenerator[AnswerEvent]:
+        """The events of each server-sent chunk until `[DONE]`."""
+        begun = False
         with expert_errors(self.name):
-            async with self._http.post("chat/completions", asked) as reply:
-                if not reply.is_success:
-                    self._raise_for_status(reply.status, reply.reason, await reply.read())
-                async for line in reply.lines():
+            while lines := await response.lines():
+                for line in lines:
                     if not line.startswith(b"data:"):
                         continue
-                    data = line.removeprefix(b"data:").strip()
-                    if data == b"[DONE]":
+                    text = line.removeprefix(b"data:").strip()
+                    if text == b"[DONE]":
                         return
-                    yield self._chunk(data)
+                    chunk = self._shaped(text)
+                    if not begun:
+                        begun = True
+                        yield Began(self.name, head_of(chunk))
+                    for event in chunk_events(chunk):
+                        yield event
         raise ExpertUnavailable(self.name, "the connection closed in the middle of the answer")
 
     async def models(self) -> tuple[str, ...]:
         """The names of the models that the address serves."""
         with expert_errors(self.name):
-            async with self._http.get("models") as reply:
-                data = await reply.read()
-                self._raise_for_status(reply.status, reply.reason, data)
+            async with self._http.get("models") as response:
+                await self._raise_for_status(response)
+                data = await response.read()
         rows = self._parsed(data).get("data")
         if not isinstance(rows, list):
             raise ExpertError(self.name, f"answered with no list: {_shown(data)}")
@@ -88,8 +97,11 @@ class HttpExpert:
         """Close the connection pool."""
         await self._http.aclose()
 
-    def _asked(self, body: Mapping[str, Any]) -> Json:
-        return {**body, "model": self.model}
+    def _asked(self, call: Call) -> Json:
+        asked = {**call.body, "model": self.model}
+        if call.stream:
+            asked |= {"stream": True, "stream_options": {"include_usage": True}}
+        return asked
 
     def _parsed(self, data: bytes) -> Json:
         try:
@@ -100,19 +112,25 @@ class HttpExpert:
             raise ExpertError(self.name, f"answered with no JSON object: {_shown(data)}")
         return answer
 
-    def _chunk(self, data: bytes) -> Json:
+    def _shaped(self, data: bytes) -> Json:
         chunk = self._parsed(data)
         if chunk.get("error"):
             raise ExpertError(self.name, _message(chunk, _text(data)))
-        choices = chunk.get("choices") or []
-        if not isinstance(choices, list) or not all(isinstance(c, dict) for c in choices):
+        if not is_shaped(chunk):
             raise ExpertError(self.name, f"answered in no chat's shape: {_shown(data)}")
         return chunk
 
-    def _raise_for_status(self, status: int, reason: str, data: bytes) -> None:
-        if 200 <= status < 300:
+    def _whole(self, data: bytes) -> Json:
+        answer = self._shaped(data)
+        if not answer.get("choices"):
+            raise ExpertError(self.name, f"answered without choices: {_shown(data)}")
+        return answer
+
+    async def _raise_for_status(self, response: Response) -> None:
+        if response.is_success:
             return
-        message = _message_of(data, reason)
+        status = response.status
+        message = _message_of(await response.read(), response.reason)
         if status in (502, 503, 504):
             raise ExpertUnavailable(self.name, f"answered {status}: {message}")
         if any(words in message for words in TOO_LONG):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,13 +24,14 @@ CONNECT_TIMEOUT_S = 5.0
 KEPT_IDLE_S = 4.0  # uvicorn, and so vLLM, closes idle connections after 5 s: we do it first
 
 
-class Reply:
+class Response:
     """A response whose body is still to be read."""
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response
         self.status = response.status
         self.reason = response.reason or ""
+        self._rest = b""
 
     @property
     def is_success(self) -> bool:
@@ -41,15 +42,19 @@ class Reply:
         """The whole body."""
         return await self._response.read()
 
-    async def lines(self) -> AsyncIterator[bytes]:
-        """The body's lines as they come, of any length, without their ends."""
-        rest = b""
-        async for data in self._response.content.iter_any():
-            *whole, rest = (rest + data).split(b"\n")
-            for line in whole:
-                yield line
-        if rest:
-            yield rest
+    async def lines(self) -> list[bytes]:
+        """The next lines of the body, of any length and without their ends; none at its end."""
+        whole: list[bytes] = []
+        while not whole and (data := await self._response.content.readany()):
+            *whole, self._rest = (self._rest + data).split(b"\n")
+        if not whole and self._rest:
+            whole, self._rest = [self._rest], b""
+        return whole
+
+    @property
+    def is_json(self) -> bool:
+        """Whether the body is one JSON value, whatever was asked for."""
+        return self._response.content_type == "application/json"
 
 
 class Connection:
@@ -69,11 +74,11 @@ class Connection:
         self._proxy = _proxy_of(base_url) if trust_env else None
         self._session: aiohttp.ClientSession | None = None
 
-    def post(self, path: str, body: Mapping[str, Any]) -> AbstractAsyncContextManager[Reply]:
+    def post(self, path: str, body: Mapping[str, Any]) -> AbstractAsyncContextManager[Response]:
         """POST JSON; leaving early closes the connection, so that the server stops its work."""
         return self._asked("POST", path, _as_json(body))
 
-    def get(self, path: str) -> AbstractAsyncContextManager[Reply]:
+    def get(self, path: str) -> AbstractAsyncContextManager[Response]:
         """GET."""
         return self._asked("GET", path, None)
 
@@ -83,7 +88,7 @@ class Connection:
             await self._session.close()
 
     @asynccontextmanager
-    async def _asked(self, method: str, path: str, data: bytes | None) -> AsyncGenerator[Reply]:
+    async def _asked(self, method: str, path: str, data: bytes | None) -> AsyncGenerator[Response]:
         if self._session is None:  # it belongs to the running loop
             self._session = self._opened()
         async with self._session.request(
@@ -93,7 +98,7 @@ class Connection:
             proxy=self._proxy,
             allow_redirects=False,  # the API key is for this address only
         ) as response:
-            yield Reply(response)
+            yield Response(response)
 
     def _opened(self) -> aiohttp.ClientSession:
         secure = self._base_url.startswith("https:")

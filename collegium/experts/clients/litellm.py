@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import importlib
 import os
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import Any
 
 from collegium.errors import (
@@ -16,7 +16,16 @@ from collegium.errors import (
     ExpertUnavailable,
     PromptTooLong,
 )
-from collegium.experts.client import REFUSALS, Json
+from collegium.experts.clients.events import AnswerEvent, Began, Json
+from collegium.experts.clients.http import REFUSALS
+from collegium.experts.clients.openai_shape import (
+    answer_events,
+    chunk_events,
+    head_of,
+    is_shaped,
+    listed,
+)
+from collegium.experts.clients.reply import Call, Reply
 
 CHAT_PARAMETERS = frozenset({
     "audio", "frequency_penalty", "function_call", "functions", "logit_bias", "logprobs",
@@ -51,34 +60,49 @@ class LiteLLMExpert:
             "num_retries": 0,
         }
 
-    async def complete(self, body: Mapping[str, Any]) -> Json:
-        """Ask and return the whole answer in OpenAI's shape."""
-        asked = self._asked(body)
+    @asynccontextmanager
+    async def ask(self, call: Call) -> AsyncGenerator[Reply]:
+        """Ask the provider; leaving early closes its connection, so that it stops."""
+        asked = self._asked(call)
         litellm = await _litellm()
         with litellm_errors(self.name, litellm):
             answer = await litellm.acompletion(**asked)
-            return dict(answer.model_dump(exclude_none=True))
+        if not call.stream:
+            whole = self._shaped(answer.model_dump(exclude_none=True))
+            if not whole.get("choices"):
+                raise ExpertError(self.name, "answered without choices")
+            yield Reply(listed(answer_events(self.name, whole)), streamed=False)
+            return
+        async with aclosing(answer), aclosing(self._events(answer, litellm)) as events:
+            yield Reply(events)
 
-    async def stream(self, body: Mapping[str, Any]) -> AsyncIterator[Json]:
-        """Ask and yield chunks in OpenAI's shape."""
-        asked = self._asked({**body, "stream": True})
-        litellm = await _litellm()
+    async def _events(self, chunks: Any, litellm: Any) -> AsyncGenerator[AnswerEvent]:
+        begun = False
         with litellm_errors(self.name, litellm):
-            chunks = await litellm.acompletion(**asked)
-            try:
-                async for chunk in chunks:
-                    yield dict(chunk.model_dump(exclude_none=True))
-            finally:  # closing the connection makes the provider stop
-                await chunks.aclose()
+            async for chunk in chunks:
+                shaped = self._shaped(chunk.model_dump(exclude_none=True))
+                if not begun:
+                    begun = True
+                    yield Began(self.name, head_of(shaped))
+                for event in chunk_events(shaped):
+                    yield event
 
     async def aclose(self) -> None:
         """LiteLLM keeps its own connections."""
 
-    def _asked(self, body: Mapping[str, Any]) -> Json:
-        unknown = sorted(body.keys() - CHAT_PARAMETERS)
+    def _shaped(self, data: Json) -> Json:
+        if not is_shaped(data):
+            raise ExpertError(self.name, "answered in no chat's shape")
+        return data
+
+    def _asked(self, call: Call) -> Json:
+        unknown = sorted(call.body.keys() - CHAT_PARAMETERS)
         if unknown:
             raise ExpertRejected(self.name, f"takes no parameter {', '.join(unknown)}")
-        return {**body, **self._fixed}
+        asked = {**call.body, **self._fixed}
+        if call.stream:
+            asked |= {"stream": True, "stream_options": {"include_usage": True}}
+        return asked
 
 
 async def _litellm() -> Any:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 from collegium.errors import ExpertUnavailable
-from collegium.experts.client import HttpExpert, Json
-from collegium.experts.connection import Connection, expert_errors
+from collegium.experts.clients.connection import Connection, expert_errors
+from collegium.experts.clients.http import HttpExpert
+from collegium.experts.clients.reply import Call, Reply
 from collegium.experts.supervisor import Supervisor
 
 LOAD_TIMEOUT_S = 60.0
@@ -109,21 +110,13 @@ class EngineExpert:
         self._model = model
         self._adapter = adapter
 
-    async def complete(self, body: Mapping[str, Any]) -> Json:
-        """Return the whole answer."""
+    @asynccontextmanager
+    async def ask(self, call: Call) -> AsyncGenerator[Reply]:
+        """Ask the process that runs now; leaving early makes it abort the generation."""
         http = await self._http()
         with self._link.engine.asked():
-            return await http.complete(body)
-
-    async def stream(self, body: Mapping[str, Any]) -> AsyncIterator[Json]:
-        """Yield the answer's chunks."""
-        chunks = (await self._http()).stream(body)
-        with self._link.engine.asked():
-            try:
-                async for chunk in chunks:
-                    yield chunk
-            finally:  # closing the connection makes the engine abort the generation
-                await chunks.aclose()  # type: ignore[attr-defined]
+            async with http.ask(call) as reply:
+                yield reply
 
     async def retire(self) -> None:
         """Unload the adapter, where an engine has it."""

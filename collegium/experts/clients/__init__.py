@@ -1,0 +1,1 @@
+"""Clients: how each kind of expert is asked, and the one reply that all of them give."""

@@ -1,0 +1,110 @@
+"""The clients of all experts: made on first use, and made anew when the expert changes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from collegium.errors import ExpertUnavailable
+from collegium.experts.clients.engine import EngineExpert, EngineLink
+from collegium.experts.clients.http import HttpExpert
+from collegium.experts.clients.litellm import LiteLLMExpert
+from collegium.experts.clients.reply import ExpertClient
+from collegium.experts.roster import adapter_folder
+from collegium.experts.supervisor import Supervisor
+from collegium.registry.expert import Expert
+
+
+class Clients(Protocol):
+    """From a registry's expert to the client that reaches it."""
+
+    def of(self, expert: Expert) -> ExpertClient:
+        """The expert's client; ExpertUnavailable where it can't be made."""
+
+    async def follow(self, experts: Sequence[Expert]) -> None:
+        """Let go of the clients of experts that are gone."""
+
+    async def aclose(self) -> None:
+        """Close every client."""
+
+
+class ClientsByKind:
+    """Makes the client that an expert's kind needs."""
+
+    def __init__(self, engines: Mapping[str, Supervisor], *, timeout_s: float) -> None:
+        self._engines = engines
+        self._timeout_s = timeout_s
+        self._links: dict[str, EngineLink] = {}
+        self._clients: dict[str, tuple[Expert, ExpertClient]] = {}
+        self._retired: list[ExpertClient] = []
+
+    def of(self, expert: Expert) -> ExpertClient:
+        """The known client, or a new one where the expert has changed."""
+        known = self._clients.get(expert.name)
+        if known is not None and known[0] == expert:
+            return known[1]
+        client = self._make(expert)
+        if known is not None:
+            self._retired.append(known[1])  # it may still be answering
+        self._clients[expert.name] = (expert, client)
+        return client
+
+    async def follow(self, experts: Sequence[Expert]) -> None:
+        """Let go of experts that are gone: their clients, and their adapters in engines."""
+        names = {expert.name for expert in experts}
+        for name in [name for name in self._clients if name not in names]:
+            _, client = self._clients.pop(name)
+            self._retired.append(client)
+            if isinstance(client, EngineExpert):
+                await client.retire()
+
+    async def aclose(self) -> None:
+        """Close every client."""
+        for client in [*self._retired, *(client for _, client in self._clients.values())]:
+            await client.aclose()
+        for link in self._links.values():
+            await link.aclose()
+
+    def _make(self, expert: Expert) -> ExpertClient:
+        name, timeout_s = expert.name, self._timeout_s
+        if expert.kind in ("engine", "lora"):
+            link = self._link(expert)
+            return EngineExpert(name, link, expert.model, adapter_folder(expert))
+        key = api_key(expert)
+        if expert.kind == "litellm":
+            return LiteLLMExpert(
+                name, expert.model, base_url=expert.base_url, api_key=key, timeout_s=timeout_s
+            )
+        url = expert.base_url or ""
+        return HttpExpert(name, url, expert.model, api_key=key, timeout_s=timeout_s)
+
+    def _link(self, expert: Expert) -> EngineLink:
+        engine = engine_of(expert, self._engines)
+        link = self._links.get(engine.name)
+        if link is None or link.engine is not engine:
+            link = self._links[engine.name] = EngineLink(engine, self._timeout_s)
+        return link
+
+
+def engine_of(expert: Expert, engines: Mapping[str, Supervisor]) -> Supervisor:
+    """The engine that an expert runs on; ExpertUnavailable where this service does not run it."""
+    engine = engines.get(expert.engine or "")
+    if engine is None:
+        message = f"its engine '{expert.engine}' is not run by this service"
+        raise ExpertUnavailable(expert.name, message, retry_after_s=60)
+    return engine
+
+
+def api_key(expert: Expert) -> str | None:
+    """Read the endpoint's key from the environment variable that the expert names."""
+    if expert.api_key_env is None:
+        return None
+    key = os.environ.get(expert.api_key_env, "").strip()
+    problem = None if key else "is not set"
+    if not (key.isascii() and key.isprintable()):  # an error further on might quote it
+        problem = "holds characters that no header can carry"
+    if problem is not None:
+        message = f"the environment variable {expert.api_key_env} with its API key {problem}"
+        raise ExpertUnavailable(expert.name, message, retry_after_s=60)
+    return key
