@@ -173,7 +173,7 @@ def test_every_route_is_documented(app: FastAPI) -> None:
 
 def test_the_fields_of_routing_are_documented() -> None:
     """Callers know every limit that they may set."""
-    from collegium.web.schemas import Routing
+    from collegium.web.protocols.chat_request import Routing
 
     rows = table(document("docs/api.md"), "Field")
     assert [row[0] for row in rows] == [f"`{name}`" for name in Routing.model_fields]
@@ -182,7 +182,7 @@ def test_the_fields_of_routing_are_documented() -> None:
 def test_virtual_models_are_documented() -> None:
     """Every name that is routed stands in the table of models."""
     from collegium.router.router import VIRTUAL_MODELS
-    from collegium.web.panel_request import PANEL_MODELS
+    from collegium.web.protocols.panel_request import PANEL_MODELS
 
     named = " ".join(row[0] for row in table(document("docs/api.md"), "Model"))
     assert set(re.findall(r"`([^`]+)`", named)) == {*VIRTUAL_MODELS, *PANEL_MODELS}

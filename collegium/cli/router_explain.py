@@ -57,8 +57,8 @@ async def _decide_here(settings: Settings, prompt: str, model: str) -> dict[str,
     from collegium.registry.decisions import DecisionLog
     from collegium.registry.experts import ExpertRegistry
     from collegium.router.decision import Query
-    from collegium.web.answering import decision_json
-    from collegium.web.service import REMEMBERED
+    from collegium.web.serving.service import REMEMBERED
+    from collegium.web.serving.shapes import decision_json
 
     database = Database(settings.registry_url)
     try:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import uvicorn
 
     from collegium.settings import Settings
-    from collegium.web.service import Service
+    from collegium.web.serving.service import Service
 
 
 @click.command(epilog="Example: collegium serve --port 8080")
@@ -46,7 +46,7 @@ async def _serve(settings: Settings) -> None:
     host, port = listener.getsockname()[:2]
     _warn_if_open(settings)
     app = create_app(settings)
-    await app.state.service.database.migrate()  # a wrong address fails here, in one line
+    await app.state.parts.database.migrate()  # a wrong address fails here, in one line
     config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=5)
     server = uvicorn.Server(config)
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
@@ -85,7 +85,7 @@ async def _show_progress(service: Service, server: uvicorn.Server, url: str) -> 
     """Say what the service waits for, on one line that moves, until it can answer."""
     started, last, live = time.monotonic(), "", sys.stderr.isatty()
     while not server.should_exit:
-        waiting = service.not_ready()
+        waiting = service.waits_for()
         if waiting is None and server.started:
             break
         line = waiting or "starting"

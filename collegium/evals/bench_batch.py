@@ -20,6 +20,7 @@ from collegium.evals.provenance import Provenance, provenance
 from collegium.experts.bulk.crew import work_through
 from collegium.experts.bulk.journal import Journal
 from collegium.experts.bulk.order import Group, best_schedule
+from collegium.experts.clients.reply import Call
 from collegium.experts.pool import Pool
 from collegium.experts.residency.live import Residents
 from collegium.experts.roster import BUILTIN

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 
+from collegium.experts.dispatch.in_flight import InFlight
 from collegium.registry.expert import Expert
 from collegium.router.latency import LatencyModel, Timing, fit_latency
 
@@ -35,27 +35,17 @@ class Speeds:
     its tokens times the running mean of milliseconds a token.
     """
 
-    def __init__(self, device_watts: float) -> None:
+    def __init__(self, device_watts: float, in_flight: InFlight | None = None) -> None:
+        self.in_flight = in_flight or InFlight()
         self._watts = device_watts
         self._ms_per_token: dict[str, float] = {}
         self._timings: dict[str, deque[Timing]] = {}
         self._models: dict[str, LatencyModel] = {}
         self._news: Counter[str] = Counter()
-        self._in_flight: Counter[str] = Counter()
-
-    @contextmanager
-    def answering(self, expert: Expert) -> Iterator[int]:
-        """Count one answer in the making; yields how many others its engine makes already."""
-        place, before = place_of(expert), self.load(expert)
-        self._in_flight[place] += 1
-        try:
-            yield before
-        finally:
-            self._in_flight[place] -= 1
 
     def load(self, expert: Expert) -> int:
-        """How many answers the expert's engine is making now."""
-        return self._in_flight[place_of(expert)]
+        """How many answers the expert's place is making now."""
+        return self.in_flight.load(expert)
 
     def latency_ms(
         self,
@@ -123,8 +113,3 @@ class Speeds:
     def energy_j(self, expert: Expert, latency_ms: float) -> float | None:
         """Power times time for experts that run here (a stated model, not a measurement)."""
         return self._watts * latency_ms / 1000 if expert.engine is not None else None
-
-
-def place_of(expert: Expert) -> str:
-    """What answers share: the engine, the address, or the expert alone."""
-    return expert.engine or expert.base_url or expert.name

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from collegium.experts.dispatch.in_flight import place_of
 from collegium.registry.decisions import LoggedDecision
 from collegium.registry.expert import Expert
-from collegium.router.costs import place_of
 from collegium.router.latency import Timing, loads
 
 

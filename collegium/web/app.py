@@ -13,31 +13,33 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from collegium import __version__
 from collegium.settings import Settings, load_settings
-from collegium.web import batches, catalogue, chat, error_responses, feedback, files, health
+from collegium.web import errors
+from collegium.web.auth import authenticate
 from collegium.web.body_limit import BodyLimit
-from collegium.web.bulk.jobs import BulkJobs
-from collegium.web.dependencies import authenticate
-from collegium.web.service import Service
+from collegium.web.routes import batches, chat, experts, feedback, files, health
+from collegium.web.serving.build import build
+from collegium.web.serving.parts import Parts
+from collegium.web.serving.service import Service
 
 STATIC = Path(__file__).parent / "static"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 PAGE_POLICY = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'"
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
-    """Make the application; the service starts and ends with it."""
-    service = Service(settings or load_settings())
+def create_app(settings: Settings | None = None, parts: Parts | None = None) -> FastAPI:
+    """Make the application from settings, or of given parts; they start and end with it."""
+    parts = parts or build(settings or load_settings())
     app = FastAPI(title="Collegium", version=__version__, lifespan=_lifespan)
-    app.state.service = service
-    error_responses.install(app)
-    for module in (chat, catalogue, feedback, files, batches):
+    app.state.parts, app.state.service = parts, Service(parts)
+    errors.install(app)
+    for module in (chat, experts, feedback, files, batches):
         app.include_router(module.routes, dependencies=[Depends(authenticate)])
     app.include_router(health.routes)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_api_route("/", page, include_in_schema=False)
-    most = round(service.settings.max_body_mib * 2**20)
+    most = round(parts.settings.max_body_mib * 2**20)
     app.add_middleware(BodyLimit, most=most, streamed=(files.PATH,))
-    _guard_loopback(app, service.settings)
+    _guard_loopback(app, parts.settings)
     return app
 
 
@@ -50,12 +52,9 @@ async def page() -> FileResponse:
 async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
     service: Service = app.state.service
     await service.open()
-    bulk = BulkJobs(service)
-    bulk.start()
     try:
         yield
     finally:
-        await bulk.close()
         await service.close()
 
 

@@ -6,7 +6,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from collegium.errors import BadRequest
-from collegium.web.error_responses import error_body
+from collegium.web.errors import error_body
 
 
 class BodyTooLarge(BadRequest):

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.types import Receive, Scope, Send
 
 from collegium.errors import BadRequest
-from collegium.web.dependencies import note_caller
+from collegium.web.auth import note_caller
 
 Body = TypeVar("Body", bound=BaseModel)
 

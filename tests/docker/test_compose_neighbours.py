@@ -9,7 +9,7 @@ from prometheus_client import Counter, Histogram
 from prometheus_client.metrics import MetricWrapperBase
 
 from collegium.settings import Settings
-from collegium.web.metrics import Metrics
+from collegium.web.serving.metrics import Metrics
 from tests.repository import read
 
 

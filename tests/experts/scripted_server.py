@@ -45,8 +45,10 @@ def response(
 ) -> Raw:
     """A whole response: text, JSON or bytes."""
     content = raw if raw is not None else (text if body is None else json.dumps(body)).encode()
+    kind = "text/event-stream" if body is None else "application/json"
     head = (
-        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Length: {len(content)}\r\n\r\n"
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: {kind}\r\n"
+        f"Content-Length: {len(content)}\r\n\r\n"
     )
     return Raw(head.encode() + content)
 

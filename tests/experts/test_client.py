@@ -23,7 +23,12 @@ from collegium.experts.clients.reply import Call
 from tests.experts.asking import BODY, TINY, Asking, both_ways, streamed, whole
 from tests.experts.scripted_server import Raw, Request, Respond, response, scripted
 
-MESSAGE = {"role": "assistant", "content": "Hello", "refusal": None, "tool_calls": []}
+MESSAGE: dict[str, Any] = {
+    "role": "assistant",
+    "content": "Hello",
+    "refusal": None,
+    "tool_calls": [],
+}
 ANSWER = {"choices": [{"index": 0, "message": MESSAGE, "finish_reason": "stop", "logprobs": None}]}
 USAGE = {"prompt_tokens": 3, "completion_tokens": 1, "prompt_tokens_details": {"cached_tokens": 2}}
 

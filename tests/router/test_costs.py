@@ -85,7 +85,7 @@ def test_a_busy_engine_is_forecast_to_be_slower() -> None:
             speeds.learn("sql", tokens * (10.0 + 5 * load), tokens, load=load)
     neighbour = Expert("lists", "lora", "lists", engine="embedded")
     idle = speeds.latency_ms(LOCAL, 0, 50, 30.0)
-    with speeds.answering(neighbour) as before, speeds.answering(REMOTE):
+    with speeds.in_flight.answering(neighbour) as before, speeds.in_flight.answering(REMOTE):
         assert (before, speeds.load(LOCAL)) == (0, 1)
         assert speeds.latency_ms(LOCAL, 0, 50, 30.0) == pytest.approx(idle + 50 * 5, rel=0.01)
     assert speeds.latency_ms(LOCAL, 0, 50, 30.0) == idle
@@ -94,6 +94,6 @@ def test_a_busy_engine_is_forecast_to_be_slower() -> None:
 def test_an_answer_that_fails_is_in_flight_no_more() -> None:
     """Whatever ends it."""
     speeds = Speeds(device_watts=45.0)
-    with pytest.raises(RuntimeError), speeds.answering(LOCAL):
+    with pytest.raises(RuntimeError), speeds.in_flight.answering(LOCAL):
         raise RuntimeError
     assert speeds.load(LOCAL) == 0

@@ -43,7 +43,7 @@ def answering(speeds: Speeds, others: int) -> Iterator[None]:
     with ExitStack() as stack:
         for expert in POOL:
             for _ in range(others):
-                stack.enter_context(speeds.answering(expert))
+                stack.enter_context(speeds.in_flight.answering(expert))
         yield
 
 

@@ -40,13 +40,13 @@ async def app(tmp_path: Path) -> AsyncIterator[FastAPI]:
     await database.close()
     app = create_app(settings)
     async with app.router.lifespan_context(app):
-        await app.state.service.routable()
+        await app.state.parts.router.wait()
         for number in range(40):
             load = number % 10
             for expert in EXPERTS:
                 tokens, slower = 20 + number, 1 + load
                 took_ms = tokens * ALONE_MS * slower
-                app.state.service.speeds.learn(
+                app.state.parts.speeds.learn(
                     expert.name, took_ms, tokens, ttft_ms=ALONE_MS * slower, load=load
                 )
         yield app
@@ -57,7 +57,7 @@ def answering(speeds: Speeds, others: int) -> Iterator[None]:
     """So many answers are being made by the busy one."""
     with ExitStack() as stack:
         for _ in range(others):
-            stack.enter_context(speeds.answering(EXPERTS[1]))
+            stack.enter_context(speeds.in_flight.answering(EXPERTS[1]))
         yield
 
 
@@ -80,7 +80,7 @@ async def test_a_member_with_much_to_do_is_answered_with_429(app: FastAPI) -> No
     """One expert alone would keep the limit, so it is the panel that refuses; later it does not."""
     limit_ms = 2 * await took_ms(app, "vote")
     assert (await routed(app, "vote", max_latency_ms=limit_ms)).status_code == 200
-    with answering(app.state.service.speeds, 9):
+    with answering(app.state.parts.speeds, 9):
         busy_ms = await took_ms(app, "vote")
         refused = await routed(app, "vote", max_latency_ms=limit_ms)
     assert refused.status_code == 429
@@ -95,7 +95,7 @@ async def test_what_a_panel_can_never_keep_is_422_under_load_too(app: FastAPI) -
     """A cascade asks one after the other; to come again would be in vain."""
     limit_ms = 0.75 * await took_ms(app, "cascade")
     for others in (0, 9):
-        with answering(app.state.service.speeds, others):
+        with answering(app.state.parts.speeds, others):
             refused = await routed(app, "cascade", max_latency_ms=limit_ms)
         assert refused.status_code == 422
         assert "max_latency_ms" in refused.json()["error"]["message"]

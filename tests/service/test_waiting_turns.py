@@ -36,7 +36,7 @@ async def http(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
             transport=httpx.ASGITransport(app), base_url="http://localhost", timeout=60
         ) as client,
     ):
-        await app.state.service.routable()
+        await app.state.parts.router.wait()
         yield client
 
 

@@ -14,10 +14,10 @@ from fastapi.responses import Response
 from pydantic import SecretStr
 
 from collegium.settings import load_settings
-from collegium.web import error_responses
+from collegium.web import errors
 from collegium.web.json_response import JsonResponse
 from collegium.web.lean_route import LeanRoute
-from collegium.web.schemas import ChatRequest
+from collegium.web.protocols.chat_request import ChatRequest
 
 HELLO = {"messages": [{"role": "user", "content": "hello"}]}
 KEY = {"authorization": "Bearer a-long-secret"}
@@ -34,10 +34,10 @@ async def ask(request: Request, body: ChatRequest) -> Response:
 async def http() -> AsyncIterator[httpx.AsyncClient]:
     """A client of an application with this route and a key."""
     app = FastAPI()
-    error_responses.install(app)
+    errors.install(app)
     app.include_router(routes)
     key = SecretStr(KEY["authorization"].split()[1])
-    app.state.service = SimpleNamespace(settings=load_settings(api_key=key, embedded=False))
+    app.state.parts = SimpleNamespace(settings=load_settings(api_key=key, embedded=False))
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         yield client

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collegium.web.metrics import Metrics
+from collegium.web.serving.metrics import Metrics
 
 
 def ready_lines(metrics: Metrics) -> list[str]:

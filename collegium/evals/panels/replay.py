@@ -10,6 +10,7 @@ import asyncio
 import gzip
 import json
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,11 @@ import numpy as np
 from collegium.errors import NoFeasibleExpert, SetupError
 from collegium.evals.arrays import Floats, Ints
 from collegium.evals.recorded import Recorded
-from collegium.experts.aggregation.base import Call, Json
 from collegium.experts.aggregation.catalogue import MODES, ModeName, Options
-from collegium.experts.aggregation.events import Finished
+from collegium.experts.aggregation.events import Chosen
+from collegium.experts.clients.events import Began, Finish, Text
+from collegium.experts.clients.openai_shape import listed
+from collegium.experts.clients.reply import Call, Reply
 from collegium.registry.expert import Expert
 from collegium.router.decision import Decision, Forecast, Limits
 from collegium.router.panels.planning import Wish, plan
@@ -115,18 +118,19 @@ class Replay:
             return self._data.scores[row, single], self._data.costs[row, single]
         asked: list[int] = []
 
-        async def ask(call: Call) -> AsyncGenerator[Json]:
+        @asynccontextmanager
+        async def ask(call: Call) -> AsyncGenerator[Reply]:
             column = self._column[call.expert.name]
             asked.append(column)
-            delta = {"content": self._texts.get((row, column), "")}
-            yield {"choices": [{"delta": delta, "finish_reason": "stop"}]}
+            text = Text(self._texts.get((row, column), ""))
+            yield Reply(listed([Began(call.expert.name), text, Finish("stop")]))
 
         body: dict[str, Any] = {"messages": [{"role": "user", "content": ""}]}
-        last: Any = None
+        seat = 0
         async for event in MODES[way.mode].make(found.options).run(found.panel, body, ask):
-            last = event
-        assert isinstance(last, Finished)
-        speaker = found.panel.members[last.seat].expert.name
+            if isinstance(event, Chosen):
+                seat = event.seat
+        speaker = found.panel.members[seat].expert.name
         score = self._data.scores[row, self._column[speaker]]
         return float(score), float(self._data.costs[row, asked].sum())
 

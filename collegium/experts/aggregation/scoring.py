@@ -21,7 +21,7 @@ CHECK = (
     "complete, with one word: yes or no."
 )
 PICK = (
-    "Several assistants have answered the user's last message. MemberAnswer with the number of the best "
+    "Several assistants have answered the user's last message. Reply with the number of the best "
     "answer and nothing else."
 )
 

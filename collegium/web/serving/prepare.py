@@ -1,55 +1,61 @@
-"""What a caller may say about a panel, and what that asks of the planner."""
+"""A parsed request, whichever protocol it came by: what serving needs to know of it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
-
-from pydantic import BaseModel, ConfigDict, Field
+from dataclasses import dataclass
+from typing import Any
 
 from collegium.errors import BadRequest
-from collegium.experts.aggregation.base import Similarity
-from collegium.experts.aggregation.cascade import THRESHOLD
-from collegium.experts.aggregation.catalogue import MODES, ModeName, Options, ScorerName
-from collegium.experts.aggregation.grouping import Weighting
-from collegium.experts.aggregation.self_moa import WINDOW
+from collegium.experts.aggregation.catalogue import MODES, Options
+from collegium.experts.dispatch.terms import ANY_TIME, Terms
+from collegium.router.conversation import query_text, text_of
+from collegium.router.costs import prompt_tokens_of
+from collegium.router.decision import Query
 from collegium.router.panels.planning import Wish
-from collegium.router.panels.profiles import Profiles
 from collegium.router.router import VIRTUAL_MODELS
-
-if TYPE_CHECKING:
-    from collegium.web.schemas import ChatRequest
-
-PREFIX = "collegium/"
-PANEL_MODELS: dict[str, ModeName] = {f"{PREFIX}{mode}": mode for mode in MODES if mode != "single"}
-"""Virtual models that are answered by a panel."""
-Aggregate = ModeName | Literal["auto"]
-MOST_MEMBERS = 16
+from collegium.web.protocols.chat_request import ChatRequest
+from collegium.web.protocols.panel_request import PANEL_MODELS, Aggregate
 
 
-class PanelOptions(BaseModel):
-    """The field `routing.panel`."""
+@dataclass(frozen=True)
+class Prepared:
+    """One request, ready to be decided."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    query: Query
+    body: dict[str, Any]
+    """What an expert is sent."""
+    terms: Terms = ANY_TIME
+    wish: Wish | None = None
+    """What is wanted of a panel; None where one expert answers."""
+    stream: bool = False
+    failover: bool | None = None
+    """Whether another expert may answer; None: where the router chose the first one."""
+    session: str | None = None
+    """The conversation that it belongs to."""
 
-    quorum: Annotated[int, Field(ge=1, le=MOST_MEMBERS)] | None = None
-    aggregator: str | None = None
-    samples: bool = False
-    temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = None
-    member_timeout_ms: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    max_calls: Annotated[int, Field(ge=1)] | None = None
-    max_total_tokens: Annotated[int, Field(ge=1)] | None = None
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
-    weights: Weighting = "log_odds"
-    by: ScorerName = "logprob"
-    threshold: Annotated[float, Field(ge=0, le=1)] = THRESHOLD
-    layers: Annotated[int, Field(ge=1, le=4)] = 1
-    window: Annotated[int, Field(ge=2, le=MOST_MEMBERS)] = WINDOW
-    show_members: bool = False
-    """Stream what members say, and give their answers in the body."""
+
+def prepare(body: ChatRequest, terms: Terms, session: str | None = None) -> Prepared:
+    """Check what a parsed body does not show by itself; BadRequest says what is wrong."""
+    messages = [m.model_dump() for m in body.messages]
+    text = query_text(messages).strip()
+    if not text:
+        raise BadRequest("The messages hold no text to answer", "messages")
+    tokens = sum(prompt_tokens_of(text_of(message)) for message in messages)
+    max_tokens = body.max_completion_tokens or body.max_tokens
+    mode = mode_of(body)
+    return Prepared(
+        Query(text, body.model, body.routing.limits(), max_tokens, tokens),
+        body.upstream(),
+        terms,
+        None if mode is None else wish_of(body, mode),
+        stream=body.stream,
+        failover=body.routing.failover,
+        session=session,
+    )
 
 
 def mode_of(body: ChatRequest) -> Aggregate | None:
-    """The mode that a request asks for; None where one expert answers as ever."""
+    """The mode that a request asks for; None where one expert answers alone."""
     routing, by_name = body.routing, PANEL_MODELS.get(body.model)
     given = "aggregate" in routing.model_fields_set
     if by_name is not None and given and routing.aggregate != by_name:
@@ -66,18 +72,9 @@ def mode_of(body: ChatRequest) -> Aggregate | None:
     return mode
 
 
-def wish_of(body: ChatRequest, mode: Aggregate, similarity: Similarity, profiles: Profiles) -> Wish:
+def wish_of(body: ChatRequest, mode: Aggregate) -> Wish:
     """The request's wishes as the planner takes them."""
     panel = body.routing.panel
-    options = Options(
-        weights=panel.weights,
-        by=panel.by,
-        threshold=panel.threshold,
-        layers=panel.layers,
-        window=panel.window,
-        similarity=similarity,
-        confidence=profiles.confidence,
-    )
     return Wish(
         mode=mode,
         k=body.routing.k,
@@ -89,15 +86,15 @@ def wish_of(body: ChatRequest, mode: Aggregate, similarity: Similarity, profiles
         max_calls=panel.max_calls,
         max_total_tokens=panel.max_total_tokens,
         seed=panel.seed,
-        verbatim=is_structured(body),
-        options=options,
+        verbatim=body.is_structured(),
+        options=Options(
+            weights=panel.weights,
+            by=panel.by,
+            threshold=panel.threshold,
+            layers=panel.layers,
+            window=panel.window,
+        ),
     )
-
-
-def is_structured(body: ChatRequest) -> bool:
-    """Whether the answer has to keep to tools or a schema."""
-    kind = (body.response_format or {}).get("type", "text")
-    return bool(body.tools) or kind != "text"
 
 
 def _refuse_members(body: ChatRequest) -> None:
@@ -118,7 +115,7 @@ def _check(body: ChatRequest, mode: Aggregate) -> None:
         raise BadRequest("a panel gives one answer: leave n at 1", "n")
     if mode == "auto":
         return
-    if MODES[mode].combines and is_structured(body):
+    if MODES[mode].combines and body.is_structured():
         raise BadRequest(
             f"'{mode}' writes a new text, which tools and response_format don't survive; "
             f"modes that keep them: {', '.join(m for m in MODES if not MODES[m].combines)}",

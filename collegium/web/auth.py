@@ -1,4 +1,4 @@
-"""What handlers ask for: the service, and a caller who may use it."""
+"""Who calls, and whether they may: keys as bearer tokens, checked on every route."""
 
 from __future__ import annotations
 
@@ -9,21 +9,9 @@ from fastapi import Depends, Request
 
 from collegium.errors import Forbidden, Unauthorized
 from collegium.settings import Settings
-from collegium.web.service import Service
+from collegium.web.parts_of import SettingsDep, parts_of
 
 ADMINISTRATOR = "api_key"
-
-
-async def service_of(request: Request) -> Service:
-    """The service that the application was made with.
-
-    All dependencies here are async, for FastAPI would call others in a thread: 0.3 ms each.
-    """
-    service: Service = request.app.state.service
-    return service
-
-
-ServiceDep = Annotated[Service, Depends(service_of)]
 
 
 async def authenticate(request: Request) -> None:
@@ -31,26 +19,27 @@ async def authenticate(request: Request) -> None:
     note_caller(request)
 
 
-def note_caller(request: Request) -> None:
+def note_caller(request: Request) -> str:
     """Refuse callers without a key, when one is set, and note who calls.
 
     Without keys a caller is an address: also then one client's burst does not block the others.
     """
-    service: Service = request.app.state.service
-    settings = service.settings
+    settings = parts_of(request).settings
+    caller: str | None
     if settings.api_key is None:
-        request.state.caller = request.client.host if request.client else ""
-        return
-    scheme, _, key = request.headers.get("authorization", "").partition(" ")
-    caller = _owner(key.strip(), settings) if scheme.lower() == "bearer" else None
-    if caller is None:
-        raise Unauthorized("Send the API key as `Authorization: Bearer KEY`")
+        caller = request.client.host if request.client else ""
+    else:
+        scheme, _, key = request.headers.get("authorization", "").partition(" ")
+        caller = _owner(key.strip(), settings) if scheme.lower() == "bearer" else None
+        if caller is None:
+            raise Unauthorized("Send the API key as `Authorization: Bearer KEY`")
     request.state.caller = caller
+    return caller
 
 
-async def administrate(request: Request, service: ServiceDep) -> None:
+async def administrate(request: Request, settings: SettingsDep) -> None:
     """Refuse callers whose key is for asking only."""
-    if service.settings.api_key is not None and request.state.caller != ADMINISTRATOR:
+    if settings.api_key is not None and request.state.caller != ADMINISTRATOR:
         raise Forbidden("This key may ask experts, not change them: use the setting `api_key`")
 
 

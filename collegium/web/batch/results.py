@@ -5,7 +5,7 @@ from __future__ import annotations
 from collegium.errors import CollegiumError
 from collegium.experts.bulk.lines import BadLine
 from collegium.experts.clients.events import Json
-from collegium.web.error_responses import error_body
+from collegium.web.errors import error_body
 
 
 def answered(batch_id: str, number: int, custom_id: str, request_id: str, body: Json) -> Json:

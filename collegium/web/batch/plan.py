@@ -17,17 +17,19 @@ from pydantic import ValidationError
 
 from collegium.errors import BadRequest, CollegiumError, ExpertUnavailable
 from collegium.experts.bulk.lines import Line
+from collegium.experts.dispatch.terms import Terms
+from collegium.experts.fleet import Fleet
 from collegium.registry.expert import Expert
 from collegium.router.assignment import JobLimits, assign_job
 from collegium.router.decision import Decision, Forecast, Query
-from collegium.router.router import Availability
-from collegium.web.chat import panel_wish, query_of
-from collegium.web.panel_answer import planned
-from collegium.web.panel_request import mode_of
-from collegium.web.schemas import ChatRequest
-from collegium.web.service import Service
+from collegium.router.router import Availability, Router
+from collegium.web.protocols.chat_request import ChatRequest
+from collegium.web.serving.decide import Decider
+from collegium.web.serving.prepare import Prepared, prepare
 
 Array = NDArray[np.float64]
+BULK = Terms(caller="bulk", priority="background")
+"""People who wait for their answers go first."""
 AT_ONCE = 16
 """Lines that are read together: the encoder takes them in one pass."""
 BY_PRICE, BY_QUALITY = 1e-6, 1e-9
@@ -42,26 +44,19 @@ class Plan:
     refusals: Mapping[int, CollegiumError]
 
 
-async def make_plan(service: Service, lines: Sequence[Line], limits: JobLimits) -> Plan:
+async def make_plan(
+    decider: Decider, router: Router, fleet: Fleet, lines: Sequence[Line], limits: JobLimits
+) -> Plan:
     """Decide each line, then all lines together; NoFeasibleExpert when the job's limits bind."""
-    router, experts, available = (
-        service.router,
-        await service.experts(),
-        waiting_for_engines(service),
-    )
+    available = waiting_for_engines(fleet)
     decided: dict[int, tuple[Query, Decision]] = {}
     refusals: dict[int, CollegiumError] = {}
 
     async def decide(line: Line) -> None:
         try:
-            request = request_of(line.body)
-            query = query_of(request)
-            if (mode := mode_of(request)) is None:
-                decision = await router.decide(query, experts, available)
-            else:  # an ordinary decision where no panel pays
-                wish = panel_wish(request, mode, service)
-                decision, _ = await planned(service, query, wish, available)
-            decided[line.number] = query, decision
+            request = prepared(line.body)
+            found = await decider.decide(request, available)
+            decided[line.number] = request.query, found.decision
         except CollegiumError as exc:
             refusals[line.number] = exc
 
@@ -75,19 +70,24 @@ async def make_plan(service: Service, lines: Sequence[Line], limits: JobLimits) 
     return Plan(joint, refusals)
 
 
-def waiting_for_engines(service: Service) -> Availability:
+def waiting_for_engines(fleet: Fleet) -> Availability:
     """An engine of ours that is not ready will be; one that is not ours never comes."""
 
     def unavailable(expert: Expert) -> ExpertUnavailable | None:
-        if expert.engine is None or expert.engine in service.engines:
+        if expert.engine is None or expert.engine in fleet:
             return None
         return ExpertUnavailable(expert.name, f"its engine '{expert.engine}' is not run here")
 
     return unavailable
 
 
-def request_of(body: Mapping[str, Any]) -> ChatRequest:
+def prepared(body: Mapping[str, Any]) -> Prepared:
     """A line's body as the API would read it; BadRequest where it would refuse it."""
+    return prepare(request_of(body), BULK)
+
+
+def request_of(body: Mapping[str, Any]) -> ChatRequest:
+    """A line's body, checked; BadRequest where the API would refuse it."""
     try:
         request = ChatRequest.model_validate(body)
     except ValidationError as exc:

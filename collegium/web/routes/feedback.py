@@ -9,14 +9,21 @@ from fastapi import APIRouter
 
 from collegium.experts.clients.events import Json
 from collegium.registry.decisions import VERDICT_SCORES, FeedbackRecord
-from collegium.web.dependencies import ADMINISTRATOR, CallerDep, ServiceDep
-from collegium.web.schemas import FeedbackRequest
+from collegium.web.auth import ADMINISTRATOR, CallerDep
+from collegium.web.parts_of import LearningDep, LogDep, SettingsDep
+from collegium.web.protocols.chat_request import FeedbackRequest
 
 routes = APIRouter()
 
 
 @routes.post("/v1/feedback")
-async def feedback(body: FeedbackRequest, service: ServiceDep, caller: CallerDep) -> Json:
+async def feedback(
+    body: FeedbackRequest,
+    log: LogDep,
+    learning: LearningDep,
+    settings: SettingsDep,
+    caller: CallerDep,
+) -> Json:
     """Record what a person thought of a decision, and let it teach."""
     record = FeedbackRecord(
         id=f"fb_{secrets.token_hex(12)}",
@@ -25,14 +32,14 @@ async def feedback(body: FeedbackRequest, service: ServiceDep, caller: CallerDep
         comment=body.comment,
         preferred=body.preferred,
     )
-    await service.log.feedback(record)
-    operator = caller == ADMINISTRATOR or service.settings.api_key is None
+    await log.feedback(record)
+    operator = caller == ADMINISTRATOR or settings.api_key is None
     # Only a key tells callers apart for sure: anybody can make up another session.
-    service.rate(body.decision_id, VERDICT_SCORES[body.verdict], "" if operator else caller)
+    learning.rate(body.decision_id, VERDICT_SCORES[body.verdict], "" if operator else caller)
     return {"id": record.id, "decision_id": record.decision_id, "verdict": record.verdict}
 
 
 @routes.get("/v1/decisions/{decision_id}")
-async def decision(decision_id: str, service: ServiceDep) -> Json:
+async def decision(decision_id: str, log: LogDep) -> Json:
     """One decision with its outcome and feedback."""
-    return asdict(await service.log.get(decision_id))
+    return asdict(await log.get(decision_id))

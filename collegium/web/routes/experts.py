@@ -12,15 +12,16 @@ from fastapi import APIRouter, Depends, Response
 from collegium.errors import BadRequest, EngineNotFound
 from collegium.experts.aggregation.catalogue import MODES
 from collegium.experts.clients.events import Json
-from collegium.experts.fleet import DRAIN_S
+from collegium.experts.enrol import Enrolment
+from collegium.experts.fleet import DRAIN_S, Fleet
 from collegium.experts.supervisor import Supervisor
 from collegium.registry.engines import EngineDescription
 from collegium.registry.expert import Expert
 from collegium.router.router import VIRTUAL_MODELS
-from collegium.web.dependencies import ServiceDep, administrate
-from collegium.web.panel_request import PANEL_MODELS
-from collegium.web.schemas import ExpertChanges, NewEngine, NewExpert
-from collegium.web.service import Service
+from collegium.web.auth import administrate
+from collegium.web.parts_of import CatalogueDep, EnrolmentDep, FleetDep, RegistryDep
+from collegium.web.protocols.chat_request import ExpertChanges, NewEngine, NewExpert
+from collegium.web.protocols.panel_request import PANEL_MODELS
 
 routes = APIRouter()
 ADMIN = [Depends(administrate)]
@@ -28,7 +29,7 @@ CREATED = 1_760_000_000  # OpenAI's shape wants a time; experts are not dated
 
 
 @routes.get("/v1/models")
-async def models(service: ServiceDep) -> Json:
+async def models(catalogue: CatalogueDep) -> Json:
     """Virtual models first, then the enabled experts."""
     virtual = [
         _model(name, {"virtual": True, "description": text, "tradeoff": tradeoff})
@@ -38,43 +39,43 @@ async def models(service: ServiceDep) -> Json:
         _model(name, {"virtual": True, "description": MODES[mode].text, "aggregate": mode})
         for name, mode in PANEL_MODELS.items()
     ]
-    experts = [_model(e.name, _details(e)) for e in await service.experts() if e.enabled]
+    experts = [_model(e.name, _details(e)) for e in await catalogue.now() if e.enabled]
     return {"object": "list", "data": virtual + experts}
 
 
 @routes.get("/v1/experts")
-async def experts(service: ServiceDep) -> Json:
+async def experts(catalogue: CatalogueDep) -> Json:
     """Every expert, also the disabled ones."""
-    return {"object": "list", "data": [asdict(e) for e in await service.experts()]}
+    return {"object": "list", "data": [asdict(e) for e in await catalogue.now()]}
 
 
 @routes.post("/v1/experts", status_code=201, dependencies=ADMIN)
-async def add(body: NewExpert, service: ServiceDep) -> Json:
+async def add(body: NewExpert, enrolment: EnrolmentDep) -> Json:
     """Check, probe and register an expert; the next request may go to it."""
     if body.kind == "engine" or isinstance(body.engine, NewEngine):
-        return await _add_engine(body, service)
+        return await _add_engine(body, enrolment)
     fields = body.model_dump()
     fields["model"] = fields["model"] or (body.name if body.kind != "openai" else "")
-    expert, report = await service.enrolment.add(Expert(**fields))
+    expert, report = await enrolment.add(Expert(**fields))
     return {"expert": asdict(expert), "probe": asdict(report)}
 
 
 @routes.patch("/v1/experts/{name}", dependencies=ADMIN)
-async def change(name: str, body: ExpertChanges, service: ServiceDep) -> Json:
+async def change(name: str, body: ExpertChanges, registry: RegistryDep) -> Json:
     """Change an expert; the next request knows it."""
     changes: dict[str, Any] = body.model_dump(exclude_unset=True, exclude_none=True)
-    return asdict(await service.registry.update(name, **changes))
+    return asdict(await registry.update(name, **changes))
 
 
 @routes.delete("/v1/experts/{name}", status_code=204, dependencies=ADMIN)
-async def remove(name: str, service: ServiceDep) -> Response:
+async def remove(name: str, enrolment: EnrolmentDep, catalogue: CatalogueDep) -> Response:
     """Forget an expert; its recorded decisions stay."""
-    await service.enrolment.remove(name)
-    await service.experts()  # what ran for it alone is ended in the background
+    await enrolment.remove(name)
+    await catalogue.now()  # what ran for it alone is ended in the background
     return Response(status_code=204)
 
 
-async def _add_engine(body: NewExpert, service: Service) -> Json:
+async def _add_engine(body: NewExpert, enrolment: Enrolment) -> Json:
     if body.kind != "engine" or not isinstance(body.engine, NewEngine):
         wanted = 'the kind "engine" goes with an object in `engine`, other kinds with a name'
         raise BadRequest(wanted, "engine")
@@ -87,23 +88,23 @@ async def _add_engine(body: NewExpert, service: Service) -> Json:
         token_policy=None if policy is None else json.dumps(policy),
         **given,
     )
-    expert, report = await service.enrolment.add_engine(Expert(**fields), engine)
+    expert, report = await enrolment.add_engine(Expert(**fields), engine)
     return {"expert": asdict(expert), "probe": asdict(report)}
 
 
 @routes.get("/v1/engines")
-async def engines(service: ServiceDep) -> Json:
+async def engines(fleet: FleetDep) -> Json:
     """The engines that this process runs, and how they are."""
-    return {"object": "list", "data": [_engine(e) for e in service.engines.values()]}
+    return {"object": "list", "data": [_engine(e) for e in fleet.values()]}
 
 
 @routes.post("/v1/engines/{name}/restart", dependencies=ADMIN)
-async def restart(name: str, service: ServiceDep) -> Json:
+async def restart(name: str, fleet: FleetDep) -> Json:
     """Let an engine finish what it has, then start it anew, also where it was given up."""
-    engine = service.engines.get(name)
+    engine = fleet.get(name)
     if engine is None:
-        raise EngineNotFound(f"this service runs no engine '{name}'; it runs {_names(service)}")
-    absent = engine.status.state == "stopped" and service.engines.residents is not None
+        raise EngineNotFound(f"this service runs no engine '{name}'; it runs {_names(fleet)}")
+    absent = engine.status.state == "stopped" and fleet.residents is not None
     await engine.drain(DRAIN_S)
     if not absent:  # where engines take turns, one that is not loaded starts in its turn
         await engine.start()
@@ -111,11 +112,11 @@ async def restart(name: str, service: ServiceDep) -> Json:
 
 
 @routes.get("/v1/engines/{name}/tokens", dependencies=ADMIN)
-async def tokens(name: str, service: ServiceDep) -> Json:
+async def tokens(name: str, fleet: FleetDep) -> Json:
     """What the token routers of an engine's sparse model did, by layer, since it started."""
-    engine = service.engines.get(name)
+    engine = fleet.get(name)
     if engine is None:
-        raise EngineNotFound(f"this service runs no engine '{name}'; it runs {_names(service)}")
+        raise EngineNotFound(f"this service runs no engine '{name}'; it runs {_names(fleet)}")
     policy, file = engine.spec.token_policy, engine.spec.statistics_file
     if policy is None or not policy.statistics or file is None:
         raise BadRequest(
@@ -129,8 +130,8 @@ async def tokens(name: str, service: ServiceDep) -> Json:
     return {"engine": name, "token_policy": policy.model_dump(exclude_unset=True), **counted}
 
 
-def _names(service: Service) -> str:
-    return ", ".join(service.engines) or "none"
+def _names(fleet: Fleet) -> str:
+    return ", ".join(fleet) or "none"
 
 
 def _engine(engine: Supervisor) -> Json:

@@ -18,7 +18,7 @@ from collegium.registry.file_store import CHUNK
 from collegium.registry.files import FileRecord
 from collegium.registry.pages import Order, Page
 from collegium.web.body_limit import too_large
-from collegium.web.dependencies import ServiceDep
+from collegium.web.parts_of import FilesDep, FileStoreDep, SettingsDep
 
 routes = APIRouter()
 PATH = "/v1/files"
@@ -29,9 +29,11 @@ EXPIRY_S = range(3600, 2_592_001)  # one hour to thirty days, as OpenAI has it
 
 
 @routes.post(PATH)
-async def upload(request: Request, service: ServiceDep) -> Json:
+async def upload(
+    request: Request, files: FilesDep, store: FileStoreDep, settings: SettingsDep
+) -> Json:
     """Keep a file; it is written to disk as it comes."""
-    most = round(service.settings.max_file_mib * 2**20)
+    most = round(settings.max_file_mib * 2**20)
     async with AsyncExitStack() as stack:
         form = await _form(request, most)
         stack.push_async_callback(form.close)
@@ -41,39 +43,39 @@ async def upload(request: Request, service: ServiceDep) -> Json:
         purpose, expires_s = _purpose(form), _expiry(form)
         if file.size is not None and file.size > most:
             raise too_large(most)
-        file_id, size = await service.file_store.save(_chunks(file))
+        file_id, size = await store.save(_chunks(file))
     now = datetime.now(UTC)
     expires = None if expires_s is None else now + timedelta(seconds=expires_s)
     name = (file.filename or "upload.jsonl")[:LONGEST_NAME]
     record = FileRecord(file_id, name, purpose, size, now, expires)
-    await service.files.put(record)
+    await files.put(record)
     return file_json(record)
 
 
 @routes.get(PATH)
-async def files(
-    service: ServiceDep,
+async def list_files(
+    files: FilesDep,
     purpose: str | None = None,
     after: str | None = None,
     limit: Annotated[int, Query(ge=1, le=10_000)] = 10_000,
     order: Order = "desc",
 ) -> Json:
     """One page of the files."""
-    page = await service.files.list(purpose=purpose, after=after, limit=limit, order=order)
+    page = await files.list(purpose=purpose, after=after, limit=limit, order=order)
     return page_json(page.map(file_json))
 
 
 @routes.get(PATH + "/{file_id}")
-async def file(file_id: str, service: ServiceDep) -> Json:
+async def file(file_id: str, files: FilesDep) -> Json:
     """What is known of one file."""
-    return file_json(await service.files.get(file_id))
+    return file_json(await files.get(file_id))
 
 
 @routes.get(PATH + "/{file_id}/content")
-async def content(file_id: str, service: ServiceDep) -> StreamingResponse:
+async def content(file_id: str, files: FilesDep, store: FileStoreDep) -> StreamingResponse:
     """The file's bytes."""
-    record = await service.files.get(file_id)
-    chunks = service.file_store.chunks(file_id)
+    record = await files.get(file_id)
+    chunks = store.chunks(file_id)
     first = await anext(chunks, b"")  # an error of the disk is still an HTTP error
     headers = {"Content-Length": str(record.bytes)}
 
@@ -86,11 +88,11 @@ async def content(file_id: str, service: ServiceDep) -> StreamingResponse:
 
 
 @routes.delete(PATH + "/{file_id}")
-async def delete(file_id: str, service: ServiceDep) -> Json:
+async def delete(file_id: str, files: FilesDep, store: FileStoreDep) -> Json:
     """Forget a file and its bytes."""
-    await service.files.get(file_id)
-    await service.files.forget(file_id)
-    service.file_store.remove(file_id)
+    await files.get(file_id)
+    await files.forget(file_id)
+    store.remove(file_id)
     return {"id": file_id, "object": "file", "deleted": True}
 
 

@@ -14,26 +14,21 @@ from collegium.experts.bulk.crew import in_room, work_through
 from collegium.experts.bulk.lines import Line
 from collegium.experts.bulk.order import Group, best_schedule
 from collegium.experts.clients.events import Json
-from collegium.experts.dispatch.terms import Terms
+from collegium.experts.dispatch.in_flight import place_of
 from collegium.experts.residency.live import Residents
 from collegium.registry.expert import Expert
-from collegium.router.costs import place_of
-from collegium.router.decision import Decision, Query
-from collegium.router.panels.planning import Plan
-from collegium.web.answering import Answer
-from collegium.web.bulk.plan import request_of, waiting_for_engines
-from collegium.web.chat import panel_wish, query_of
-from collegium.web.panel_answer import PanelAnswer, planned
-from collegium.web.panel_request import mode_of
-from collegium.web.schemas import ChatRequest
-from collegium.web.service import Service
+from collegium.router.decision import Decision
+from collegium.web.batch.plan import BULK, request_of, waiting_for_engines
+from collegium.web.protocols.chat_answer import WholeChat, whole_answer
+from collegium.web.protocols.chat_request import ChatRequest
+from collegium.web.serving.decide import Decided, members_of
+from collegium.web.serving.parts import Parts
+from collegium.web.serving.prepare import prepare
 
 log = logging.getLogger(__name__)
 Answered = Callable[[Line, str, Json], Awaitable[None]]
 Refused = Callable[[Line, CollegiumError], Awaitable[None]]
 Work = tuple[Line, Decision]
-BULK = Terms(caller="bulk", priority="background")
-"""People who wait for their answers go first."""
 TRIES = 8
 PANELS = "collegium/panels"
 """The group of lines that several experts answer, wherever those are."""
@@ -43,8 +38,8 @@ LONGEST_WAIT_S = 30.0
 class Asking:
     """Asks lines and hands each result on once; an expert that is down is waited for."""
 
-    def __init__(self, service: Service, answered: Answered, refused: Refused) -> None:
-        self._service = service
+    def __init__(self, parts: Parts, answered: Answered, refused: Refused) -> None:
+        self._parts = parts
         self._answered = answered
         self._refused = refused
         self._experts: dict[str, Expert] = {}
@@ -52,7 +47,7 @@ class Asking:
 
     async def ask(self, work: Sequence[Work]) -> None:
         """Return when every line has its result."""
-        self._experts = {e.name: e for e in await self._service.experts()}
+        self._experts = {e.name: e for e in await self._parts.catalogue.now()}
         groups: dict[str, list[Work]] = defaultdict(list)
         for line, decision in work:
             if decision.policy == "panel":
@@ -64,7 +59,7 @@ class Asking:
                 await self._refused(line, UnknownModel(message, "model"))
                 continue
             groups[place_of(expert)].append((line, decision))
-        residents = self._service.engines.residents
+        residents = self._parts.fleet.residents
         turns = [place for place in groups if residents is not None and place in residents]
         at_once = [self._group(p, items) for p, items in groups.items() if p not in turns]
         if residents is not None and turns:
@@ -88,14 +83,14 @@ class Asking:
         return sum(d.forecast.latency_ms for _, d in work) / 1000 / self._at_once(place)
 
     def _at_once(self, place: str) -> int:
-        engine = self._service.engines.get(place)
+        engine = self._parts.fleet.get(place)
         if engine is not None:
             return engine.spec.max_sequences
-        return self._service.settings.bulk_lines_at_once
+        return self._parts.settings.bulk_lines_at_once
 
     async def _group(self, place: str, work: Sequence[Work]) -> None:
         """All lines of one place, one expert after the other: few adapters share a batch."""
-        engine, residents = self._service.engines.get(place), self._service.engines.residents
+        engine, residents = self._parts.fleet.get(place), self._parts.fleet.residents
         if engine is not None and (residents is None or place not in residents):
             await engine.wait_ready()
         by_expert = sorted(work, key=lambda item: (item[1].expert, item[0].number))
@@ -120,15 +115,13 @@ class Asking:
         Returns the decision's id and the answer's body.
         """
         request = request_of(line.body)
-        query, show = query_of(request), request.routing.panel.show_members
-        make = await self._maker(request, query, decision)
-        await make().begin(query, None)
-        panel = decision.policy == "panel"
-        place = PANELS if panel else place_of(self._experts[decision.expert])
+        decided = await self._decided(request, decision)
+        await self._parts.pipeline.record(decided)
+        place = PANELS if decision.policy == "panel" else place_of(self._experts[decision.expert])
         for attempt in count(1):
-            answer = make()
             try:
-                body = await answer.whole(request.upstream(), show=show)
+                answer = WholeChat(decided, request)
+                body = await whole_answer(answer, self._parts.pipeline.run(decided))
             except CollegiumError as exc:
                 if not may_pass(exc):
                     raise
@@ -138,33 +131,25 @@ class Asking:
                 await asyncio.sleep(min((exc.retry_after_s or 1) * attempt, LONGEST_WAIT_S))
             else:
                 self._given_up.discard(place)
-                return answer.decision.id, body
+                return decided.decision.id, body
         raise AssertionError("unreachable")
 
-    async def _maker(
-        self, request: ChatRequest, query: Query, decision: Decision
-    ) -> Callable[[], Answer | PanelAnswer]:
-        """Makes a fresh answer for each try. A panel is planned anew: only its cost was kept."""
-        mode = mode_of(request) if decision.policy == "panel" else None
-        if mode is not None:
-            wish, available = (
-                panel_wish(request, mode, self._service),
-                waiting_for_engines(self._service),
-            )
-            decision, found = await planned(self._service, query, wish, available)
-            if found.mode != "single":
-                await self._members_ready(found)
-                return partial(PanelAnswer, self._service, decision, found, query, BULK)
-        expert = self._experts[decision.expert]
-        return partial(Answer, self._service, decision, (expert,), BULK)
+    async def _decided(self, request: ChatRequest, decision: Decision) -> Decided:
+        """As it was decided. A panel is planned anew: only its cost was kept."""
+        decider, prepared = self._parts.decider, prepare(request, BULK)
+        if decision.policy != "panel":
+            return await decider.alone(prepared, decision)
+        decided = await decider.decide(prepared, waiting_for_engines(self._parts.fleet))
+        if decided.by_panel:
+            await self._members_ready(decided)
+        return decided
 
-    async def _members_ready(self, found: Plan) -> None:
+    async def _members_ready(self, decided: Decided) -> None:
         """Engines that take turns are loaded when they are asked; the others are waited for."""
-        residents = self._service.engines.residents
-        aggregator = found.panel.aggregator
-        for member in (*found.panel.members, *((aggregator,) if aggregator else ())):
-            engine = self._service.engines.get(member.expert.engine or "")
-            if engine is not None and (residents is None or member.expert.engine not in residents):
+        residents = self._parts.fleet.residents
+        for expert in members_of(decided):
+            engine = self._parts.fleet.get(expert.engine or "")
+            if engine is not None and (residents is None or expert.engine not in residents):
                 await engine.wait_ready()
 
 

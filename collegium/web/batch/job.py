@@ -19,13 +19,14 @@ from collegium.experts.bulk.lines import BadLine, Line, read_lines
 from collegium.registry.batches import BatchRecord
 from collegium.registry.files import FileRecord
 from collegium.router.decision import Decision
-from collegium.web.batches import JobRouting
-from collegium.web.bulk import results
-from collegium.web.bulk.asking import Asking
-from collegium.web.bulk.plan import load_plan, make_plan, save_plan
-from collegium.web.service import Service
+from collegium.web.batch import results
+from collegium.web.batch.asking import Asking
+from collegium.web.batch.inbox import INPUT
+from collegium.web.batch.plan import load_plan, make_plan, save_plan
+from collegium.web.protocols.batch_request import JobRouting
+from collegium.web.serving.parts import Parts
 
-INPUT, PLAN, OUTPUT, ERRORS = "input.jsonl", "plan.jsonl", "output.jsonl", "errors.jsonl"
+PLAN, OUTPUT, ERRORS = "plan.jsonl", "output.jsonl", "errors.jsonl"
 MOST_LINES = 50_000
 WATCH_S = 0.5
 End = Literal["completed", "cancelled", "expired"]
@@ -35,8 +36,8 @@ OPEN = ("validating", "in_progress", "cancelling", "finalizing")
 class BulkJob:
     """Does what is left of a job and returns when it has ended."""
 
-    def __init__(self, service: Service, record: BatchRecord, folder: Path) -> None:
-        self._service = service
+    def __init__(self, parts: Parts, record: BatchRecord, folder: Path) -> None:
+        self._parts = parts
         self._record = record
         self._folder = folder
         self._output = Journal(folder / OUTPUT)
@@ -103,7 +104,7 @@ class BulkJob:
         while True:
             if datetime.now(UTC) >= self._record.expires_at:
                 return "expired"
-            if (await self._service.batches.get(self._record.id)).status == "cancelling":
+            if (await self._parts.batches.get(self._record.id)).status == "cancelling":
                 return "cancelled"
             counts = (self._total, self._completed, self._failed)
             if counts != told:
@@ -117,18 +118,18 @@ class BulkJob:
                 await self._failed_line(line.number, results.bad(self._record.id, line))
         requests = {line.number: line for line in lines if isinstance(line, Line)}
         decisions = await self._planned(list(requests.values()))
-        await self._service.batches.become(self._record.id, "in_progress", out_of=("validating",))
+        await self._parts.batches.become(self._record.id, "in_progress", out_of=("validating",))
         left = [(requests[n], d) for n, d in decisions.items() if n not in self._finished]
-        await Asking(self._service, self._answered, self._refused).ask(left)
+        await Asking(self._parts, self._answered, self._refused).ask(left)
 
     async def _planned(self, lines: Sequence[Line]) -> dict[int, Decision]:
         path = self._folder / PLAN
         known = await asyncio.to_thread(load_plan, path)
         if known is not None:
             return known
-        await self._service.routable()
+        parts, router = self._parts, await self._parts.router.wait()
         limits = JobRouting.model_validate(dict(self._record.routing)).limits()
-        plan = await make_plan(self._service, lines, limits)
+        plan = await make_plan(parts.decider, router, parts.fleet, lines, limits)
         ids = {line.number: line for line in lines}
         for number, error in plan.refusals.items():
             if number not in self._finished:
@@ -155,7 +156,7 @@ class BulkJob:
 
     async def _finish(self, end: End, lines: Sequence[Line | BadLine]) -> None:
         """Make files of the journals, then say so: done again after a kill, it does the same."""
-        batches, batch = self._service.batches, self._record.id
+        batches, batch = self._parts.batches, self._record.id
         if end == "expired":
             for line in lines:
                 if isinstance(line, Line) and line.number not in self._finished:
@@ -176,18 +177,18 @@ class BulkJob:
             return None
         digest = hashlib.sha256(f"{self._record.id} {kind}".encode()).hexdigest()
         file_id = f"file-{digest[:24]}"
-        size = await asyncio.to_thread(self._service.file_store.adopt, journal.path, file_id)
+        size = await asyncio.to_thread(self._parts.file_store.adopt, journal.path, file_id)
         name = f"{self._record.id}_{kind}.jsonl"
-        await self._service.files.put(FileRecord(file_id, name, "batch_output", size))
+        await self._parts.files.put(FileRecord(file_id, name, "batch_output", size))
         return file_id
 
     async def _fail(self, code: str, message: str) -> None:
         error = {"code": code, "message": message, "line": None, "param": None}
         batch = self._record.id
-        await self._service.batches.become(batch, "failed", out_of=OPEN, errors=[error])
+        await self._parts.batches.become(batch, "failed", out_of=OPEN, errors=[error])
 
     async def _count(self) -> None:
-        await self._service.batches.count(
+        await self._parts.batches.count(
             self._record.id, total=self._total, completed=self._completed, failed=self._failed
         )
 

@@ -6,18 +6,18 @@ import asyncio
 import re
 import secrets
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field
 
 from collegium.errors import BadRequest, BatchEnded
 from collegium.experts.clients.events import Json
 from collegium.registry.batches import ENDED, BatchRecord
-from collegium.router.assignment import JobLimits
-from collegium.web.dependencies import ServiceDep
-from collegium.web.files import page_json
-from collegium.web.schemas import NonNegative
+from collegium.web.batch.inbox import INPUT
+from collegium.web.parts_of import BatchesDep, CatalogueDep, FilesDep, FileStoreDep, InboxDep
+from collegium.web.protocols.batch_request import JobRouting, NewBatch
+from collegium.web.routes.files import page_json
+from collegium.web.serving.catalogue import Catalogue
 
 routes = APIRouter()
 PATH = "/v1/batches"
@@ -26,41 +26,21 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 LONGEST_S = 14 * 86_400
 
 
-class JobRouting(BaseModel):
-    """What holds for the job as a whole; each line may have its own `routing` beside it."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    max_cost_usd: NonNegative | None = None
-    capacity: dict[str, Annotated[int, Field(ge=0)]] = {}
-
-    def limits(self) -> JobLimits:
-        """The limits as the router takes them."""
-        return JobLimits(self.max_cost_usd, dict(self.capacity))
-
-
-class NewBatch(BaseModel):
-    """A bulk job to do."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    input_file_id: Annotated[str, Field(min_length=1, max_length=64)]
-    endpoint: Literal["/v1/chat/completions"]
-    completion_window: str = "24h"
-    metadata: (
-        dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]] | None
-    ) = Field(None, max_length=16)
-    routing: JobRouting = Field(default_factory=JobRouting)
-
-
 @routes.post(PATH)
-async def create(body: NewBatch, service: ServiceDep) -> Json:
+async def create(
+    body: NewBatch,
+    batches: BatchesDep,
+    inbox: InboxDep,
+    files: FilesDep,
+    store: FileStoreDep,
+    catalogue: CatalogueDep,
+) -> Json:
     """Take a job; it is validated and done in the background."""
-    source = await service.files.get(body.input_file_id)
+    source = await files.get(body.input_file_id)
     if source.purpose != "batch":
         message = f"file '{source.id}' has the purpose '{source.purpose}', not 'batch'"
         raise BadRequest(message, "input_file_id")
-    await _check_capacity(body.routing, service)
+    await _check_capacity(body.routing, catalogue)
     now = datetime.now(UTC)
     record = BatchRecord(
         id=f"batch_{secrets.token_hex(12)}",
@@ -72,40 +52,37 @@ async def create(body: NewBatch, service: ServiceDep) -> Json:
         notes=body.metadata or {},
         routing=body.routing.model_dump(exclude_defaults=True),
     )
-    folder = service.bulk_folder / record.id
-    await asyncio.to_thread(service.file_store.lend, source.id, folder / "input.jsonl")
-    await service.batches.add(record)
-    service.bulk_news.set()
+    await asyncio.to_thread(store.lend, source.id, inbox.folder(record.id) / INPUT)
+    await batches.add(record)
+    inbox.news.set()
     return batch_json(record)
 
 
 @routes.get(PATH)
-async def batches(
-    service: ServiceDep,
+async def list_batches(
+    batches: BatchesDep,
     after: str | None = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> Json:
     """One page of the jobs, newest first."""
-    page = await service.batches.list(after=after, limit=limit)
+    page = await batches.list(after=after, limit=limit)
     return page_json(page.map(batch_json))
 
 
 @routes.get(PATH + "/{batch_id}")
-async def batch(batch_id: str, service: ServiceDep) -> Json:
+async def batch(batch_id: str, batches: BatchesDep) -> Json:
     """One job: how far it is, and where its results are."""
-    return batch_json(await service.batches.get(batch_id))
+    return batch_json(await batches.get(batch_id))
 
 
 @routes.post(PATH + "/{batch_id}/cancel")
-async def cancel(batch_id: str, service: ServiceDep) -> Json:
+async def cancel(batch_id: str, batches: BatchesDep, inbox: InboxDep) -> Json:
     """End a job early; what is answered by then is kept."""
-    done = await service.batches.become(
-        batch_id, "cancelling", out_of=("validating", "in_progress")
-    )
-    record = await service.batches.get(batch_id)
+    done = await batches.become(batch_id, "cancelling", out_of=("validating", "in_progress"))
+    record = await batches.get(batch_id)
     if not done and record.status in ENDED:
         raise BatchEnded(f"the batch is {record.status} already", "batch_id")
-    service.bulk_news.set()
+    inbox.news.set()
     return batch_json(record)
 
 
@@ -153,8 +130,8 @@ def batch_json(record: BatchRecord) -> Json:
     }
 
 
-async def _check_capacity(routing: JobRouting, service: ServiceDep) -> None:
-    known = {expert.name for expert in await service.experts()}
+async def _check_capacity(routing: JobRouting, catalogue: Catalogue) -> None:
+    known = {expert.name for expert in await catalogue.now()}
     if unknown := sorted(routing.capacity.keys() - known):
         raise BadRequest(
             f"routing.capacity names experts that are not registered: {', '.join(unknown)}",

@@ -15,23 +15,23 @@ from pathlib import Path
 
 from collegium.errors import CollegiumError
 from collegium.registry.batches import BatchRecord
-from collegium.web.bulk.job import BulkJob
-from collegium.web.service import Service
+from collegium.web.batch.job import BulkJob
+from collegium.web.serving.parts import Parts
 
 log = logging.getLogger(__name__)
 LOOK_S = 2.0
 AFTER_FAILURE_S = 10.0
 
 
-class BulkJobs:
+class BatchWorker:
     """One job is worked on at a time: two would take turns at the engines, and so load them twice.
 
     Of several processes on one data folder only one works, the one that holds the lock; the kernel
     frees it even after kill -9. A job belongs to the machine that has its files.
     """
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._working: str | None = None
         self._loop: asyncio.Task[None] | None = None
@@ -48,7 +48,7 @@ class BulkJobs:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _run(self) -> None:
-        folder = self._service.bulk_folder
+        folder = self._parts.inbox.root
         while True:
             with _lock(folder / ".lock") as held:
                 if held:
@@ -56,11 +56,11 @@ class BulkJobs:
             await asyncio.sleep(LOOK_S)
 
     async def _work(self) -> None:
-        news = self._service.bulk_news
+        news = self._parts.inbox.news
         while True:
             news.clear()
             try:
-                self._look(await self._service.batches.unfinished())
+                self._look(await self._parts.batches.unfinished())
                 await self._forget_expired_files()
             except (CollegiumError, OSError) as exc:  # the database or the disk is away
                 log.warning("bulk jobs wait: %s", exc)
@@ -85,7 +85,7 @@ class BulkJobs:
 
     async def _do(self, record: BatchRecord) -> None:
         try:
-            await BulkJob(self._service, record, self._folder(record.id)).run()
+            await BulkJob(self._parts, record, self._folder(record.id)).run()
         except (CollegiumError, OSError) as exc:  # a full disk, a database that is down
             log.error("bulk job %s waits %.0f s: %s", record.id, AFTER_FAILURE_S, exc)
             await asyncio.sleep(AFTER_FAILURE_S)
@@ -96,7 +96,7 @@ class BulkJobs:
             del self._tasks[record.id]
             if self._working == record.id:
                 self._working = None
-            self._service.bulk_news.set()
+            self._parts.inbox.news.set()
 
     async def _give_up(self, batch_id: str) -> None:
         error = {
@@ -107,22 +107,22 @@ class BulkJobs:
         }
         out_of = ("validating", "in_progress", "cancelling", "finalizing")
         with contextlib.suppress(CollegiumError):
-            await self._service.batches.become(batch_id, "failed", out_of=out_of, errors=[error])
+            await self._parts.batches.become(batch_id, "failed", out_of=out_of, errors=[error])
 
     def _clean(self, unfinished: set[str]) -> None:
         """Delete the folders of jobs that have ended: their results are in the file store."""
-        for folder in self._service.bulk_folder.glob("batch_*"):
+        for folder in self._parts.inbox.root.glob("batch_*"):
             fresh = folder.stat().st_mtime > datetime.now(UTC).timestamp() - 60
             if folder.name not in unfinished and folder.name not in self._tasks and not fresh:
                 shutil.rmtree(folder, ignore_errors=True)
 
     async def _forget_expired_files(self) -> None:
-        for record in await self._service.files.expired():
-            self._service.file_store.remove(record.id)
-            await self._service.files.forget(record.id)
+        for record in await self._parts.files.expired():
+            self._parts.file_store.remove(record.id)
+            await self._parts.files.forget(record.id)
 
     def _folder(self, batch_id: str) -> Path:
-        return self._service.bulk_folder / batch_id
+        return self._parts.inbox.folder(batch_id)
 
 
 @contextmanager

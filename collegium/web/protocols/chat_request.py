@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from collegium.experts.dispatch.terms import Priority
 from collegium.router.decision import Limits
-from collegium.web.panel_request import MOST_MEMBERS, Aggregate, PanelOptions
+from collegium.web.protocols.panel_request import MOST_MEMBERS, Aggregate, PanelOptions
 
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
@@ -90,10 +90,12 @@ class ChatRequest(BaseModel):
     def upstream(self) -> dict[str, Any]:
         """The body that the expert gets: all but what is ours."""
         ours = {"model", "routing", "stream", "stream_options"}
-        body = self.model_dump(exclude_unset=True, exclude=ours)
-        if self.stream:
-            body["stream_options"] = {"include_usage": True}  # for our own accounts
-        return body
+        return self.model_dump(exclude_unset=True, exclude=ours)
+
+    def is_structured(self) -> bool:
+        """Whether the answer has to keep to tools or a schema."""
+        kind = (self.response_format or {}).get("type", "text")
+        return bool(self.tools) or kind != "text"
 
     def wants_usage(self) -> bool:
         """Whether a streamed answer ends with a usage chunk."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from collegium.experts.dispatch.dispatcher import Dispatcher
+from collegium.experts.dispatch.in_flight import InFlight
 from collegium.router.decision import Decision
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -62,35 +63,19 @@ class Metrics:
         return Histogram(name, text, ["expert"], buckets=SECONDS, registry=self.registry)
 
     def decided(self, decision: Decision) -> None:
-        """Count a decision and its overhead; its answer begins."""
+        """Count a decision and its overhead."""
         self._decisions.labels(decision.expert, decision.policy).inc()
         self._overhead.labels(decision.expert).observe(decision.overhead_ms / 1000)
-        self._in_flight.labels(decision.expert).inc()
 
-    def ended(self, decision: Decision) -> None:
-        """The answer to a decision is over, whoever gave it."""
-        self._in_flight.labels(decision.expert).dec()
-
-    def answered(
-        self,
-        expert: str,
-        status: str,
-        latency_ms: float,
-        ttft_ms: float | None,
-        usage: tuple[int, int],
-        cost_usd: float,
-    ) -> None:
-        """Count an answer that ended, however it ended."""
-        self._answers.labels(expert, status).inc()
-        self._tokens.labels(expert, "prompt").inc(usage[0])
-        self._tokens.labels(expert, "completion").inc(usage[1])
-        self._cost.labels(expert).inc(cost_usd)
-        self._latency.labels(expert).observe(latency_ms / 1000)
+    def answered(self, name: str, status: str, latency_ms: float, ttft_ms: float | None) -> None:
+        """Count an answer that ended, under its expert's or its panel's name."""
+        self._answers.labels(name, status).inc()
+        self._latency.labels(name).observe(latency_ms / 1000)
         if ttft_ms is not None:
-            self._first.labels(expert).observe(ttft_ms / 1000)
+            self._first.labels(name).observe(ttft_ms / 1000)
 
     def called(self, expert: str, usage: tuple[int, int], cost_usd: float) -> None:
-        """Count what one call of a panel took; the panel's answer is counted once, by itself."""
+        """Count what one call took."""
         self._tokens.labels(expert, "prompt").inc(usage[0])
         self._tokens.labels(expert, "completion").inc(usage[1])
         self._cost.labels(expert).inc(cost_usd)
@@ -100,6 +85,11 @@ class Metrics:
         self._engines.clear()  # an engine that is gone is not one that is down
         for name, is_ready in ready.items():
             self._engines.labels(name).set(is_ready)
+
+    def in_flight(self, in_flight: InFlight) -> None:
+        """Note how many answers each expert is making."""
+        for expert, answers in in_flight.by_expert().items():
+            self._in_flight.labels(expert).set(answers)
 
     def queues(self, dispatcher: Dispatcher) -> None:
         """Note who waits, who is asked and who is left alone now."""

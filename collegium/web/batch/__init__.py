@@ -1,0 +1,1 @@
+"""Batches: routed whole, grouped by who answers, checkpointed line by line."""

@@ -1,1 +1,0 @@
-"""Bulk jobs: routed whole, grouped by who answers, checkpointed line by line."""

@@ -1,0 +1,54 @@
+"""What handlers ask for in their signatures: single parts of the service."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+
+from collegium.experts.enrol import Enrolment
+from collegium.experts.fleet import Fleet
+from collegium.registry.batches import BatchRegistry
+from collegium.registry.decisions import DecisionLog
+from collegium.registry.experts import ExpertRegistry
+from collegium.registry.file_store import FileStore
+from collegium.registry.files import FileRegistry
+from collegium.settings import Settings
+from collegium.web.batch.inbox import Inbox
+from collegium.web.serving.catalogue import Catalogue
+from collegium.web.serving.learning import Learning
+from collegium.web.serving.parts import Parts
+
+
+def parts_of(request: Request) -> Parts:
+    """The parts that the application was made with."""
+    parts: Parts = request.app.state.parts
+    return parts
+
+
+def _part(name: str) -> Callable[[Request], Coroutine[Any, Any, Any]]:
+    """A dependency that gives one part. It is async, for FastAPI would call another in a thread."""
+
+    async def part(request: Request) -> Any:
+        return getattr(parts_of(request), name)
+
+    return part
+
+
+async def _all_parts(request: Request) -> Parts:
+    return parts_of(request)
+
+
+BatchesDep = Annotated[BatchRegistry, Depends(_part("batches"))]
+CatalogueDep = Annotated[Catalogue, Depends(_part("catalogue"))]
+EnrolmentDep = Annotated[Enrolment, Depends(_part("enrolment"))]
+FilesDep = Annotated[FileRegistry, Depends(_part("files"))]
+FileStoreDep = Annotated[FileStore, Depends(_part("file_store"))]
+FleetDep = Annotated[Fleet, Depends(_part("fleet"))]
+InboxDep = Annotated[Inbox, Depends(_part("inbox"))]
+LearningDep = Annotated[Learning, Depends(_part("learning"))]
+LogDep = Annotated[DecisionLog, Depends(_part("log"))]
+PartsDep = Annotated[Parts, Depends(_all_parts)]
+RegistryDep = Annotated[ExpertRegistry, Depends(_part("registry"))]
+SettingsDep = Annotated[Settings, Depends(_part("settings"))]

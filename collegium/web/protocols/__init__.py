@@ -1,0 +1,1 @@
+"""Protocols: what callers send, parsed, and what they get, encoded; nothing is decided here."""

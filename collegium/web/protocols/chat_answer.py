@@ -1,0 +1,186 @@
+"""Encode an answer's events as OpenAI's chat completions: chunk by chunk, or whole."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+from collegium.experts.aggregation.events import Event, PanelEvent, Said, Started
+from collegium.experts.clients.events import (
+    Began,
+    Finish,
+    Json,
+    Other,
+    Piece,
+    Reasoning,
+    Text,
+    ToolCall,
+)
+from collegium.experts.clients.reply import Fold
+from collegium.web.protocols.chat_request import ChatRequest
+from collegium.web.serving.decide import Decided
+from collegium.web.serving.outcome import Outcome, Settled
+from collegium.web.serving.shapes import decided_json, event_json, panel_json
+
+Events = AsyncGenerator[Event | Settled]
+"""What `Pipeline.run` yields."""
+
+
+class ChatEncoder:
+    """Encodes one answer. The decision is on the first chunk, the outcome on the last."""
+
+    def __init__(self, decided: Decided, body: ChatRequest) -> None:
+        self.expert = decided.decision.expert
+        """Under whose name the answer is given: known once it has begun."""
+        self.decision = decided.decision
+        self._decided = decided
+        self._usage = body.wants_usage()
+        self._show = body.routing.panel.show_members
+        self._logprobs = bool(getattr(body, "logprobs", False)) or not decided.by_panel
+        self._head: Json = {
+            "id": f"chatcmpl-{decided.decision.id}",
+            "object": "chat.completion.chunk",
+            "created": int(time.time()),
+            "model": self.expert,
+        }
+        self._experts: dict[int, str] = {}
+        self._has_role: set[int] = set()
+        self._labels: Json = {"decision": decided_json(decided)}
+        self._labelled = False
+        self._last: Json | None = None
+        """The choice that ends the answer, held back until the outcome is known."""
+
+    def chunks(self, event: Event | Settled) -> list[Json]:
+        """The chunks that tell of an event: often one, sometimes none."""
+        if isinstance(event, Text | ToolCall | Reasoning | Other):
+            return [self._chunk(self._choice(event))]
+        if isinstance(event, Began):
+            return [self._beginning(event)]
+        if isinstance(event, PanelEvent):
+            return self._of_panel(event)
+        if isinstance(event, Finish):
+            before, self._last = self._last, self._finish(event)
+            return [] if before is None else [self._chunk(before)]
+        return self._end(event.outcome) if isinstance(event, Settled) else []
+
+    def _beginning(self, event: Began) -> Json:
+        """One expert answers: its head, and who was asked before it in vain."""
+        self.expert = event.expert
+        head = {k: v for k, v in event.head.items() if v is not None}
+        self._head |= head | {"model": event.expert}
+        self._labels["expert"] = event.expert
+        if event.tried:
+            self._labels["tried"] = list(event.tried)
+        self._has_role.add(0)
+        return self._chunk(_choice({"role": "assistant", "content": ""}))
+
+    def _of_panel(self, event: PanelEvent) -> list[Json]:
+        if isinstance(event, Started):
+            self._experts[event.seat] = event.expert
+        self._head["model"] = self._experts.get(event.seat, self.expert)
+        if isinstance(event, Said) and not self._show:
+            return []
+        return [self._chunk(_choice({}), panel=event_json(event, show=self._show))]
+
+    def _choice(self, event: Piece) -> Json:
+        delta: Json
+        if isinstance(event, Text):
+            delta = {"content": event.text}
+        elif isinstance(event, ToolCall):
+            delta = {"tool_calls": [{**event.piece, "index": event.index}]}
+        elif isinstance(event, Reasoning):
+            delta = {event.field: event.text}
+        else:
+            delta = {name: value for name, value in event.fields.items() if value}
+        if event.choice not in self._has_role:
+            self._has_role.add(event.choice)
+            delta = {"role": "assistant", **delta}
+        return {**_choice(delta, event.choice), **self._extra(event)}
+
+    def _finish(self, event: Finish) -> Json:
+        reason = event.reason or ("stop" if self._decided.by_panel else None)
+        return {**_choice({}, event.choice, reason), **self._extra(event)}
+
+    def _extra(self, event: Piece | Finish) -> Json:
+        extra = event.extra or {}
+        if self._logprobs:
+            return {name: value for name, value in extra.items() if value is not None}
+        return {k: v for k, v in extra.items() if k != "logprobs" and v is not None}
+
+    def _end(self, outcome: Outcome) -> list[Json]:
+        labels: Json = {"outcome": outcome.shown}
+        if self._decided.by_panel:
+            labels = {"panel": panel_json(outcome, show=self._show), **labels}
+        chunks = [self._chunk(self._last or _choice({}), **labels)]
+        if self._usage and (usage := outcome.usage) is not None:
+            chunks.append({**self._head, "choices": [], "usage": usage})
+        return chunks
+
+    def _chunk(self, choice: Json, **labels: Any) -> Json:
+        chunk = {**self._head, "choices": [choice]}
+        if not self._labelled:  # the first chunk says who was chosen to answer, and why
+            self._labelled = True
+            route = self._decided.decision.policy
+            metadata = {"route": route, "model": self.expert, "provider": "collegium"}
+            return {**chunk, "x-router-metadata": metadata, "collegium": self._labels | labels}
+        return {**chunk, "collegium": labels} if labels else chunk
+
+
+class WholeChat:
+    """Puts one answer together as a whole chat completion."""
+
+    def __init__(self, decided: Decided, body: ChatRequest) -> None:
+        self._decided = decided
+        self._show = body.routing.panel.show_members
+        self._logprobs = bool(getattr(body, "logprobs", False)) or not decided.by_panel
+        self._experts: dict[int, str] = {}
+        self._fold = Fold()
+
+    def take(self, event: Event | Settled) -> Json | None:
+        """Add an event; the last one gives the answer."""
+        if isinstance(event, Settled):
+            return self._answer(event.outcome)
+        if isinstance(event, Started):
+            self._experts[event.seat] = event.expert
+        self._fold.take(event)
+        return None
+
+    def _answer(self, outcome: Outcome) -> Json:
+        answer, decided = self._fold.answer(), self._decided
+        choices = list(answer.choices)
+        if not self._logprobs:
+            choices = [{k: v for k, v in c.items() if k != "logprobs"} for c in choices]
+        labels: Json = {"decision": decided_json(decided)}
+        if decided.by_panel:
+            labels["panel"] = panel_json(outcome, show=self._show)
+        usage = {} if outcome.usage is None else {"usage": outcome.usage}
+        return {
+            "id": f"chatcmpl-{decided.decision.id}",
+            "object": "chat.completion",
+            "created": int(time.time()),
+            **answer.head,
+            "model": self._speaker(outcome),
+            "choices": choices,
+            **usage,
+            "collegium": {**labels, "outcome": outcome.shown},
+        }
+
+    def _speaker(self, outcome: Outcome) -> str:
+        if self._decided.by_panel and outcome.chosen is not None:
+            return self._experts.get(outcome.chosen.seat, outcome.answered_by)
+        return outcome.answered_by
+
+
+async def whole_answer(answer: WholeChat, events: Events) -> Json:
+    """The chat completion, when all events have come."""
+    async with aclosing(events):
+        async for event in events:
+            if (body := answer.take(event)) is not None:
+                return body
+    raise AssertionError("the events ended without an outcome")
+
+
+def _choice(delta: Json, index: int = 0, finish_reason: str | None = None) -> Json:
+    return {"index": index, "delta": delta, "finish_reason": finish_reason}

@@ -1,0 +1,1 @@
+"""Routes: one file a resource; a handler names the parts that it needs in its signature."""

@@ -1,0 +1,1 @@
+"""Serving: the one way that every request takes, and the parts it passes."""

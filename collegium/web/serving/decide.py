@@ -1,0 +1,169 @@
+"""Who answers a request: one expert, or a panel where one is asked for and pays."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, replace
+
+from collegium.errors import NoFeasibleExpert
+from collegium.experts.aggregation.base import Member, Mode, Panel
+from collegium.experts.aggregation.catalogue import MODES
+from collegium.experts.aggregation.single import Single
+from collegium.experts.pool import Pool
+from collegium.registry.expert import Expert
+from collegium.router.decision import Decision, Query
+from collegium.router.panels.planning import Plan, Wish, plan, too_busy
+from collegium.router.panels.profiles import Profiles
+from collegium.router.router import Availability, Router
+from collegium.web.protocols.panel_request import PANEL_MODELS
+from collegium.web.serving.catalogue import Catalogue
+from collegium.web.serving.current_router import CurrentRouter
+from collegium.web.serving.prepare import Prepared
+from collegium.web.serving.sessions import Sessions
+
+
+@dataclass(frozen=True)
+class Decided:
+    """A request with who answers it, and how."""
+
+    request: Prepared
+    decision: Decision
+    panel: Panel
+    mode: Mode
+    plan: Plan | None = None
+    """Of a panel that was asked for, also where one expert turned out to be enough."""
+
+    @property
+    def by_panel(self) -> bool:
+        """Whether several experts make the answer."""
+        return self.plan is not None and self.plan.mode != "single"
+
+
+class Decider:
+    """Asks the router, with what is known of the conversation and of who can be asked now."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        router: CurrentRouter,
+        pool: Pool,
+        sessions: Sessions,
+        profiles: Profiles,
+    ) -> None:
+        self._catalogue = catalogue
+        self._router = router
+        self._pool = pool
+        self._sessions = sessions
+        self._profiles = profiles
+
+    async def decide(self, request: Prepared, unavailable: Availability | None = None) -> Decided:
+        """Raises as the router does, ExpertBusy where only the present load breaks the limits.
+
+        `unavailable` says who can't answer: by default as the pool is now, and engines that take
+        turns are waited for as it forecasts.
+        """
+        if request.wish is not None:
+            return await self._by_panel(request, request.wish, unavailable)
+        known = await self._sessions.expert(request.session)
+        query = replace(request.query, session_expert=known)
+        decision = await self._decision(query, unavailable)
+        routed = decision.policy != "named"
+        if not (routed if request.failover is None else request.failover):
+            return await self.alone(request, decision)
+        names = [f.expert for f in decision.forecasts if f.feasible]
+        return await self.alone(request, decision, instead=names)
+
+    async def alone(
+        self,
+        request: Prepared,
+        decision: Decision,
+        *,
+        instead: list[str] | None = None,
+        plan: Plan | None = None,
+    ) -> Decided:
+        """The chosen expert answers alone, or one of those named, best first, `instead`."""
+        experts = {expert.name: expert for expert in await self._catalogue.now()}
+        others = (name for name in instead or () if name != decision.expert)
+        member = Member(experts[decision.expert], instead=tuple(experts[name] for name in others))
+        return Decided(request, decision, _panel(member, request), Single(), plan)
+
+    async def _decision(self, query: Query, unavailable: Availability | None) -> Decision:
+        waits = self._pool.waits if unavailable is None else None
+        who_not = unavailable or self._pool.unavailable
+        return await self._router.get().decide(query, await self._catalogue.now(), who_not, waits)
+
+    async def _by_panel(
+        self, request: Prepared, wish: Wish, unavailable: Availability | None
+    ) -> Decided:
+        """Let the router forecast every expert, then plan the panel."""
+        query = request.query
+        limits, name = query.limits, query.requested_model
+        routed = "auto" if name in PANEL_MODELS else name
+        # The panel as a whole has to be good enough, not each of its members.
+        alone = replace(query, limits=replace(limits, min_quality=None), requested_model=routed)
+        decision = await self._decision(alone, unavailable)
+        found = await self._planned(request, wish, alone, decision, unavailable)
+        if found.mode == "single":
+            if limits.min_quality is not None:  # one expert has to be good enough by itself
+                decision = await self._decision(replace(query, requested_model=routed), unavailable)
+            reason = f"{decision.reason} {found.reason}"
+            told = replace(decision, reason=reason, requested_model=name)
+            return await self.alone(request, told, plan=found)
+        whole = _of_panel(decision, found, name)
+        return Decided(request, whole, found.panel, MODES[found.mode].make(found.options), found)
+
+    async def _planned(
+        self,
+        request: Prepared,
+        wish: Wish,
+        alone: Query,
+        decision: Decision,
+        unavailable: Availability | None,
+    ) -> Plan:
+        router, experts = self._router.get(), await self._catalogue.now()
+        wish = self._informed(wish, router)
+        limits, tokens = request.query.limits, request.query.prompt_tokens or 1
+
+        def plan_on(candidates: Decision) -> Plan:
+            return plan(wish, candidates, experts, limits, self._profiles, tokens)
+
+        try:
+            return plan_on(decision)
+        except NoFeasibleExpert:
+            waits = self._pool.waits if unavailable is None else None
+            idle = await router.at_rest(decision, alone, experts, waits)
+            at_rest = plan_on(idle)  # raises again where nobody ever would
+            raise too_busy(at_rest, decision, idle) from None
+
+    def _informed(self, wish: Wish, router: Router) -> Wish:
+        """The wish with what this service has measured of texts and panels."""
+        options = replace(
+            wish.options, similarity=router.similarity, confidence=self._profiles.confidence
+        )
+        return replace(wish, options=options)
+
+
+def _panel(member: Member, request: Prepared) -> Panel:
+    return Panel((member,), stream=request.stream)
+
+
+def _of_panel(decision: Decision, found: Plan, name: str) -> Decision:
+    return replace(
+        decision,
+        expert=found.forecast.expert,
+        policy="panel",
+        confidence=found.forecast.quality or 0.0,
+        reason=found.reason,
+        forecasts=(found.forecast, *decision.forecasts),
+        requested_model=name,
+        # A name of its own: what people think of a panel teaches nothing of the expert drawn.
+        id=f"dec_{secrets.token_hex(12)}",
+        propensity=1.0,
+    )
+
+
+def members_of(decided: Decided) -> list[Expert]:
+    """Everybody who is asked, the aggregator included."""
+    aggregator = decided.panel.aggregator
+    seats = [*decided.panel.members, *([aggregator] if aggregator else [])]
+    return [member.expert for member in seats]

@@ -1,0 +1,273 @@
+"""What answers take, counted call by call, and settled once on every way out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import asdict, dataclass, replace
+from typing import Literal
+
+from collegium.errors import BudgetSpent, CollegiumError
+from collegium.experts.aggregation.events import Chosen, Dropped, Event, PanelEvent, Replied
+from collegium.experts.clients.events import Json, Usage
+from collegium.experts.clients.reply import Call, Reply
+from collegium.experts.dispatch.attempts import Attempts
+from collegium.experts.dispatch.terms import Terms
+from collegium.experts.pool import Pool
+from collegium.registry.decisions import DecisionLog, OutcomeRecord
+from collegium.registry.tables import to_columns
+from collegium.router.conversation import text_of
+from collegium.router.costs import Speeds, price_usd, prompt_tokens_of
+from collegium.web.serving.background import Background
+from collegium.web.serving.decide import Decided
+from collegium.web.serving.learning import Learning
+from collegium.web.serving.metrics import Metrics
+
+Status = Literal["ok", "error", "cancelled"]
+OF_ONE = ("decision_id", "finished_at", "calls")
+OF_PANEL = (*OF_ONE, "expert", "tried")
+"""Fields of the record that the API does not show."""
+
+
+@dataclass
+class CallRecord:
+    """One call; the tokens of one that was cut short are counted here and so `estimated`."""
+
+    seat: int
+    role: str
+    expert: str
+    status: Status = "cancelled"
+    error: str | None = None
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    estimated: bool = False
+    cost_usd: float = 0.0
+    latency_ms: float = 0.0
+    ttft_ms: float | None = None
+    energy_j: float | None = None
+
+
+@dataclass(frozen=True)
+class Settled:
+    """The answer is accounted for: the last event of every answer that came to its end."""
+
+    outcome: Outcome
+
+
+class Outcome:
+    """One answer: its calls, who was chosen, and what it took as a whole."""
+
+    def __init__(self, accounts: Accounts, decided: Decided) -> None:
+        self.decided = decided
+        self.calls: list[CallRecord] = []
+        self.chosen: Chosen | None = None
+        self.texts: dict[int, str] = {}
+        self.dropped: dict[int, str] = {}
+        self.shown: Json = {}
+        """What the API tells of it, once it is settled."""
+        self.attempts: Attempts | None = None
+        """Of the latest call."""
+        self._accounts = accounts
+        self._started = time.perf_counter()
+        self._first_ms: float | None = None
+        self._upstream: Usage | None = None
+
+    @asynccontextmanager
+    async def ask(self, call: Call) -> AsyncGenerator[Reply]:
+        """Ask the pool, if the budget allows it, and count what the call takes."""
+        self._require_budget(call)
+        accounts, record = self._accounts, CallRecord(call.seat, call.role, call.expert.name)
+        self.calls.append(record)
+        self.attempts = attempts = Attempts(accounts.pool, call, self._terms())
+        started, reply = time.perf_counter(), None
+        with accounts.speeds.in_flight.answering(call.expert) as load:
+            try:
+                async with attempts.ask() as reply:
+                    yield reply
+                record.status = "ok"
+            except CollegiumError as exc:
+                record.status, record.error = "error", str(exc)
+                raise
+            finally:
+                record.expert = attempts.expert.name
+                record.latency_ms = 1000 * (time.perf_counter() - started)
+                if reply is not None and reply.first_at is not None:
+                    record.ttft_ms = 1000 * (reply.first_at - started)
+                self._upstream = None if reply is None else reply.usage
+                _count(record, call, reply, asked=attempts.waits.queued_s is not None)
+                accounts.called(record, attempts, load)
+
+    def saw(self, event: Event) -> None:
+        """Note who is chosen and what was said on the way to the answer."""
+        if not isinstance(event, PanelEvent):
+            if self._first_ms is None:
+                self._first_ms = self._elapsed_ms()
+        elif isinstance(event, Chosen):
+            self.chosen = event
+        elif isinstance(event, Replied):
+            self.texts[event.seat] = event.text
+        elif isinstance(event, Dropped):
+            self.dropped[event.seat] = event.reason
+
+    @property
+    def answered_by(self) -> str:
+        """The name under which the answer is given: a panel's own, whoever speaks for it."""
+        if self.decided.by_panel or not self.calls:
+            return self.decided.decision.expert
+        return self.calls[0].expert
+
+    @property
+    def usage(self) -> Json | None:
+        """Tokens in OpenAI's shape: as the upstream told them, or the sum of a panel's calls."""
+        if not self.decided.by_panel:
+            return None if self._upstream is None else self._upstream.fields
+        prompt, completion = self._tokens()
+        total = prompt + completion
+        return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": total}
+
+    def rows(self) -> list[Json]:
+        """All calls, by seat."""
+        return [asdict(call) for call in sorted(self.calls, key=lambda call: call.seat)]
+
+    def settle(self, status: Status, error: str | None) -> OutcomeRecord:
+        """The record of what came of the decision."""
+        by_panel, (prompt, completion) = self.decided.by_panel, self._tokens()
+        energy = [call.energy_j for call in self.calls if call.energy_j is not None]
+        record = OutcomeRecord(
+            decision_id=self.decided.decision.id,
+            status=status,
+            error=error,
+            prompt_tokens=prompt,
+            completion_tokens=completion,
+            cost_usd=sum(call.cost_usd for call in self.calls),
+            latency_ms=self._elapsed_ms(),
+            ttft_ms=self._ttft_ms(),
+            energy_j=sum(energy) if len(energy) == len(self.calls) else None,
+        )
+        if by_panel:
+            record = replace(record, calls=self.rows())
+        elif self.attempts is not None:
+            tried = [asdict(tried) for tried in self.attempts.tried] or None
+            waited_ms = self.attempts.waits.total_ms
+            record = replace(record, expert=self.answered_by, tried=tried, waited_ms=waited_ms)
+        self.shown = _shown(record, OF_PANEL if by_panel else OF_ONE)
+        if by_panel:
+            self.shown["calls_latency_ms"] = sum(call.latency_ms for call in self.calls)
+        return record
+
+    def _ttft_ms(self) -> float | None:
+        if self.decided.by_panel:
+            return self._first_ms
+        return self.calls[0].ttft_ms if self.calls else None
+
+    def _terms(self) -> Terms:
+        terms, decision = self.decided.request.terms, self.decided.decision
+        if self.decided.by_panel:  # what a panel takes says nothing of one call
+            return replace(terms, hedge=False)
+        return replace(terms, expected_s=decision.forecast.answer_ms / 1000)
+
+    def _tokens(self) -> tuple[int, int]:
+        prompt = sum(call.prompt_tokens for call in self.calls)
+        return prompt, sum(call.completion_tokens for call in self.calls)
+
+    def _elapsed_ms(self) -> float:
+        return 1000 * (time.perf_counter() - self._started)
+
+    def _require_budget(self, call: Call) -> None:
+        """What a panel has spent and this prompt's price have to stay within the limit."""
+        most = self.decided.request.query.limits.max_cost_usd
+        if most is None or not self.decided.by_panel:
+            return
+        spent = sum(call.cost_usd for call in self.calls)
+        if spent + price_usd(call.expert, _prompt_tokens(call), 0) > most:
+            raise BudgetSpent(
+                f"max_cost_usd {most:g} leaves no further call to "
+                f"'{call.expert.name}': {spent:.6f} are spent",
+                "routing.max_cost_usd",
+            )
+
+
+class Accounts:
+    """Where outcomes go: the log, the metrics, the forecasts of speed, online learning."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        log: DecisionLog,
+        metrics: Metrics,
+        speeds: Speeds,
+        learning: Learning,
+        background: Background,
+    ) -> None:
+        self.pool = pool
+        self.speeds = speeds
+        self._log = log
+        self._metrics = metrics
+        self._learning = learning
+        self._background = background
+
+    @contextmanager
+    def outcome(self, decided: Decided) -> Iterator[Outcome]:
+        """Account for one answer, however it ends. A budget is reserved and settled here."""
+        outcome = Outcome(self, decided)
+        status: Status = "cancelled"
+        error: str | None = None
+        try:
+            yield outcome
+            status = "ok"
+        except CollegiumError as exc:
+            status, error = "error", str(exc)
+            raise
+        except Exception as exc:
+            status, error = "error", type(exc).__name__
+            raise
+        finally:
+            self._settle(outcome, status, error)
+
+    def called(self, record: CallRecord, attempts: Attempts, load: int) -> None:
+        """Account for one call, which met so many others at its place."""
+        expert, loaded_ms = attempts.expert, 1000 * attempts.waits.loaded_s
+        own_ms = record.latency_ms - loaded_ms  # its own time, whoever was loaded before it
+        used = record.prompt_tokens, record.completion_tokens
+        record.cost_usd = price_usd(expert, *used)
+        record.energy_j = self.speeds.energy_j(expert, own_ms)
+        self._metrics.called(expert.name, used, record.cost_usd)
+        if record.status == "ok" and not record.estimated:
+            self.speeds.learn(
+                expert.name,
+                own_ms,
+                used[1],
+                prompt_tokens=used[0],
+                ttft_ms=None if record.ttft_ms is None else record.ttft_ms - loaded_ms,
+                load=load,
+            )
+
+    def _settle(self, outcome: Outcome, status: Status, error: str | None) -> None:
+        """Write the record in the background, and count."""
+        record = outcome.settle(status, error)
+        self._background.spawn(self._log.finish(record))
+        name, chosen = outcome.answered_by, outcome.decided.decision
+        if name != chosen.expert:
+            self._learning.forget(chosen.id)
+        self._metrics.answered(name, status, record.latency_ms or 0.0, record.ttft_ms)
+
+
+def _count(record: CallRecord, call: Call, reply: Reply | None, *, asked: bool) -> None:
+    """Take the upstream's usage; where it did not come any more, an estimate."""
+    pieces = 0 if reply is None else reply.pieces
+    if reply is not None and reply.usage is not None:
+        record.prompt_tokens = reply.usage.prompt_tokens
+        record.completion_tokens = reply.usage.completion_tokens
+    cut_short = record.status == "cancelled" and asked
+    if not record.prompt_tokens and (cut_short or pieces):
+        record.estimated = True  # the usage comes last, and nobody waited for it
+        record.prompt_tokens, record.completion_tokens = _prompt_tokens(call), pieces
+
+
+def _prompt_tokens(call: Call) -> int:
+    return sum(prompt_tokens_of(text_of(message)) for message in call.body["messages"])
+
+
+def _shown(record: OutcomeRecord, hidden: tuple[str, ...]) -> Json:
+    return {name: value for name, value in to_columns(record).items() if name not in hidden}

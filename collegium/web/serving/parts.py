@@ -1,0 +1,52 @@
+"""The parts of a running service. `build` makes them from settings; tests pass in their own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from collegium.experts.enrol import Enrolment
+from collegium.experts.fleet import Fleet
+from collegium.experts.pool import Pool
+from collegium.registry.batches import BatchRegistry
+from collegium.registry.database import Database
+from collegium.registry.decisions import DecisionLog
+from collegium.registry.experts import ExpertRegistry
+from collegium.registry.file_store import FileStore
+from collegium.registry.files import FileRegistry
+from collegium.registry.state import SharedState
+from collegium.router.costs import Speeds
+from collegium.settings import Settings
+from collegium.web.batch.inbox import Inbox
+from collegium.web.serving.background import Background
+from collegium.web.serving.catalogue import Catalogue
+from collegium.web.serving.current_router import CurrentRouter
+from collegium.web.serving.decide import Decider
+from collegium.web.serving.learning import Learning
+from collegium.web.serving.metrics import Metrics
+from collegium.web.serving.pipeline import Pipeline
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Everything that a handler can ask for, by name."""
+
+    settings: Settings
+    database: Database
+    registry: ExpertRegistry
+    log: DecisionLog
+    files: FileRegistry
+    file_store: FileStore
+    batches: BatchRegistry
+    inbox: Inbox
+    state: SharedState
+    metrics: Metrics
+    speeds: Speeds
+    fleet: Fleet
+    pool: Pool
+    enrolment: Enrolment
+    catalogue: Catalogue
+    router: CurrentRouter
+    learning: Learning
+    decider: Decider
+    pipeline: Pipeline
+    background: Background

@@ -1,0 +1,68 @@
+"""The way of every request: decide, write it down, ask, account for it.
+
+Routes and batches call `begin` and consume the events of `run`. What is to see every request goes
+here: guards and a cache before the decision, guards of answers and a budget around the asking.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from collegium.experts.aggregation.events import Event
+from collegium.registry.decisions import DecisionLog
+from collegium.web.serving.decide import Decided, Decider
+from collegium.web.serving.metrics import Metrics
+from collegium.web.serving.outcome import Accounts, Settled
+from collegium.web.serving.prepare import Prepared
+from collegium.web.serving.sessions import Sessions
+from collegium.web.serving.shapes import decision_record
+
+
+class Pipeline:
+    """Answers prepared requests."""
+
+    def __init__(
+        self,
+        decider: Decider,
+        log: DecisionLog,
+        sessions: Sessions,
+        accounts: Accounts,
+        metrics: Metrics,
+        *,
+        record_prompts: bool = True,
+    ) -> None:
+        self._decider = decider
+        self._log = log
+        self._sessions = sessions
+        self._accounts = accounts
+        self._metrics = metrics
+        self._record_prompts = record_prompts
+
+    async def begin(self, request: Prepared) -> Decided:
+        """Decide and write the decision down. Errors from here on have an HTTP status."""
+        decided = await self._decider.decide(request)  # guards and a cache go before this line
+        await self.record(decided)
+        return decided
+
+    async def record(self, decided: Decided) -> None:
+        """Write a decision down before anything is asked: it outlives a crash."""
+        request, decision = decided.request, decided.decision
+        prompt = request.query.text if self._record_prompts else None
+        await self._log.record(decision_record(decision, request, prompt))
+        if not decided.by_panel:
+            await self._sessions.keep(request.session, decision.expert)
+        self._metrics.decided(decision)
+
+    async def run(self, decided: Decided) -> AsyncGenerator[Event | Settled]:
+        """Ask, and yield the answer's events; the last one says what it took.
+
+        Closing the generator cancels every call. Failures are raised, after they are settled.
+        """
+        asked = decided.request.body
+        with self._accounts.outcome(decided) as outcome:
+            async with aclosing(decided.mode.run(decided.panel, asked, outcome.ask)) as events:
+                async for event in events:
+                    outcome.saw(event)  # guards of answers go here
+                    yield event
+        yield Settled(outcome)

@@ -1,0 +1,103 @@
+"""Decisions, plans and panels in the shapes of the API and of the registry."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+from msgspec import structs
+
+from collegium.experts.aggregation.events import PanelEvent
+from collegium.experts.clients.events import Json
+from collegium.registry.decisions import DecisionRecord
+from collegium.router.decision import Decision, Limits
+from collegium.router.panels.planning import Plan
+from collegium.web.serving.decide import Decided
+from collegium.web.serving.outcome import Outcome
+from collegium.web.serving.prepare import Prepared
+
+NO_LIMITS = vars(Limits())
+
+
+def decided_json(decided: Decided) -> Json:
+    """A decision, and the panel's plan where one was asked for."""
+    shown = decision_json(decided.decision)
+    return shown if decided.plan is None else shown | {"panel": plan_json(decided.plan)}
+
+
+def decision_json(decision: Decision) -> Json:
+    """A decision as the API shows it. (`asdict` copies deeply: with 20 experts 0.2 ms.)"""
+    skills = {k: round(v, 4) for k, v in decision.skills.items()}
+    return {**vars(decision), "skills": skills, "forecasts": _forecasts(decision)}
+
+
+def decision_record(decision: Decision, request: Prepared, prompt: str | None) -> DecisionRecord:
+    """A decision as the registry keeps it."""
+    limits = {k: v for k, v in vars(request.query.limits).items() if v != NO_LIMITS[k]}
+    return DecisionRecord(
+        id=decision.id,
+        created_at=datetime.now(UTC),
+        requested_model=decision.requested_model,
+        expert=decision.expert,
+        policy=decision.policy,
+        confidence=decision.confidence,
+        reason=decision.reason,
+        prompt=prompt,
+        session=request.session,
+        forecasts=_forecasts(decision),
+        limits=limits,
+        propensity=decision.propensity,
+    )
+
+
+def decision_headers(
+    decision: Decision, expert: str | None = None, cost_usd: float | None = None
+) -> dict[str, str]:
+    """The headers that tell who answers (by default the chosen one) and why."""
+    expert = expert or decision.expert
+    cost = decision.forecast.cost_usd if cost_usd is None else cost_usd
+    return {
+        "x-collegium-expert": expert,
+        "x-collegium-policy": decision.policy,
+        "x-collegium-confidence": f"{decision.confidence:.4f}",
+        "x-collegium-cost-usd": f"{cost:.8f}",
+        "x-collegium-overhead-ms": f"{decision.overhead_ms:.2f}",
+        "x-collegium-decision-id": decision.id,
+        "X-Router-Route": decision.policy,
+        "X-Router-Model": expert,
+    }
+
+
+def plan_json(plan: Plan) -> Json:
+    """A plan as the API shows it."""
+    panel = plan.panel
+    return {
+        "mode": plan.mode,
+        "members": [{"expert": m.expert.name, "forecast": m.forecast} for m in panel.members],
+        "aggregator": None if panel.aggregator is None else panel.aggregator.expert.name,
+        "quorum": panel.quorum,
+        "most_calls": plan.calls,
+    }
+
+
+def panel_json(outcome: Outcome, *, show: bool) -> Json:
+    """What became of a panel: each call, who was chosen and how, who was dropped."""
+    calls = outcome.rows()
+    for call in calls:
+        call["dropped"] = outcome.dropped.get(call["seat"])
+        if show:
+            call["answer"] = outcome.texts.get(call["seat"])
+    chosen = None if outcome.chosen is None else event_json(outcome.chosen, show=show)
+    return {"mode": outcome.decided.mode.name, "chosen": chosen, "calls": calls}
+
+
+def event_json(event: PanelEvent, *, show: bool) -> Json:
+    """An event as the API shows it; members' texts only to who wants them."""
+    told = {"event": type(event).__name__.lower(), **asdict(event)}
+    if not show:
+        told.pop("text", None)
+    return told
+
+
+def _forecasts(decision: Decision) -> list[Json]:
+    return [structs.asdict(forecast) for forecast in decision.forecasts]

@@ -1,0 +1,108 @@
+"""The whole service in this process, on fake experts."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from threadpoolctl import threadpool_limits
+
+from collegium.registry.database import Database
+from collegium.registry.experts import ExpertRegistry
+from collegium.router.artifact import FittedRouter
+from collegium.router.costs import Speeds
+from collegium.router.forecasting import fingerprint
+from collegium.router.router import Router
+from collegium.router.training import fit_router
+from collegium.settings import load_settings
+from collegium.web.app import create_app
+from collegium.web.serving.build import build
+from collegium.web.serving.parts import Parts
+from tests.router.synthetic import WordEncoder, background, measured
+from tests.web.fakes import POOL, FakeExperts
+
+
+@dataclass
+class Web:
+    """A client of the service, and what is behind it."""
+
+    http: httpx.AsyncClient
+    app: FastAPI
+    parts: Parts
+    experts: FakeExperts
+
+    async def chat(self, text: str = "sql 1", **fields: Any) -> httpx.Response:
+        """Ask one question."""
+        body = {"messages": [{"role": "user", "content": text}], **fields}
+        return await self.http.post("/v1/chat/completions", json=body)
+
+    async def outcome(self, decision: str) -> Any:
+        """What was recorded of a decision, when it is written."""
+        await self.parts.background.finish()
+        return (await self.http.get(f"/v1/decisions/{decision}")).json()["outcome"]
+
+
+Serve = Callable[..., AbstractAsyncContextManager[Web]]
+
+
+@pytest.fixture(scope="session")
+def fitted() -> FittedRouter:
+    """A router that knows the fake experts. More threads than cores make its fit 30 times slower."""
+    outcomes = replace(measured(POOL, each=20), fingerprints=[fingerprint(e) for e in POOL])
+    with threadpool_limits(1):
+        return fit_router(outcomes, background(40), WordEncoder())
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data folder of a service that has registered the fake experts, to be copied."""
+    folder = tmp_path_factory.mktemp("data")
+    asyncio.run(_register(folder))
+    return folder
+
+
+async def _register(folder: Path) -> None:
+    database = Database(load_settings(data_dir=folder).registry_url)
+    await database.migrate()
+    registry = ExpertRegistry(database)
+    for expert in POOL:
+        await registry.add(expert)
+    await database.close()
+
+
+@pytest.fixture
+def serve(tmp_path: Path, fitted: FittedRouter, data_dir: Path) -> Serve:
+    """Make a service from settings."""
+
+    @asynccontextmanager
+    async def start(**settings: Any) -> AsyncIterator[Web]:
+        shutil.copytree(data_dir, tmp_path, dirs_exist_ok=True)
+        experts = FakeExperts()
+        speeds = Speeds(45.0)
+        router = Router(WordEncoder(), fitted, speeds)
+        given = load_settings(embedded=False, data_dir=tmp_path, **settings)
+        parts = build(given, clients=experts, router=router)
+        app = create_app(parts=parts)
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://localhost") as http,
+        ):
+            yield Web(http, app, parts, experts)
+
+    return start
+
+
+@pytest.fixture
+async def web(serve: Serve) -> AsyncIterator[Web]:
+    """A service with the usual settings."""
+    async with serve() as web:
+        yield web

@@ -1,0 +1,130 @@
+"""Experts with a script behind the real service: the HTTP surface without a socket."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from collegium.experts.clients.events import AnswerEvent, Began, Json
+from collegium.experts.clients.openai_shape import answer_events, chunk_events, head_of, listed
+from collegium.experts.clients.reply import Call, ExpertClient, Reply
+from collegium.registry.expert import Expert
+from tests.router import synthetic
+
+ADDRESS = "http://experts.test/v1"
+SQL, LISTS, GENERAL = (
+    Expert(e.name, "openai", e.name, base_url=f"{ADDRESS}/{e.name}", generalist=e.generalist)
+    for e in synthetic.POOL
+)
+POOL = (
+    replace(SQL, input_price=1.0, output_price=2.0),
+    LISTS,
+    replace(GENERAL, output_price=10.0),
+)
+HEAD = {"id": "chatcmpl-upstream", "created": 1_700_000_000, "system_fingerprint": "fp"}
+
+
+@dataclass
+class Script:
+    """What one expert does when it is asked."""
+
+    says: str = "hello there"
+    message: Json = field(default_factory=dict)
+    """Further fields of the message, such as `tool_calls`."""
+    usage: Json | None = field(
+        default_factory=lambda: {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9}
+    )
+    refuses: Exception | None = None
+    """Raised before it begins."""
+    dies: Exception | None = None
+    """Raised after the first piece of a stream."""
+    hangs: bool = False
+    """Say the first piece of a stream, or nothing of a whole answer, and no more."""
+    asked: list[Call] = field(default_factory=list)
+    left: int = 0
+    """Calls that were cancelled."""
+
+
+class FakeExperts:
+    """Clients whose experts follow scripts, by name."""
+
+    def __init__(self) -> None:
+        self._scripts: dict[str, Script] = {}
+
+    def __getitem__(self, name: str) -> Script:
+        """The script of an expert."""
+        return self._scripts.setdefault(name, Script())
+
+    def of(self, expert: Expert) -> ExpertClient:
+        """The expert's client."""
+        return FakeExpert(expert.name, self[expert.name])
+
+    async def follow(self, experts: Sequence[Expert]) -> None:
+        """Nothing is kept."""
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+
+class FakeExpert:
+    """One expert that follows its script."""
+
+    def __init__(self, name: str, script: Script) -> None:
+        self._name = name
+        self._script = script
+
+    @asynccontextmanager
+    async def ask(self, call: Call) -> AsyncGenerator[Reply]:
+        """Answer, refuse or hang."""
+        script = self._script
+        script.asked.append(call)
+        try:
+            if script.refuses is not None:
+                raise script.refuses
+            if call.stream:
+                yield Reply(self._streamed())
+            else:
+                if script.hangs:
+                    await asyncio.Event().wait()
+                yield Reply(listed(answer_events(self._name, self._body())), streamed=False)
+        except (asyncio.CancelledError, GeneratorExit):
+            script.left += 1
+            raise
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+    def _body(self) -> Json:
+        message = {"role": "assistant", "content": self._script.says, **self._script.message}
+        choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
+        usage = {} if self._script.usage is None else {"usage": self._script.usage}
+        return {**HEAD, "object": "chat.completion", "choices": [choice], **usage}
+
+    async def _streamed(self) -> AsyncGenerator[AnswerEvent]:
+        for number, chunk in enumerate(self._chunks()):
+            if number == 0:
+                yield Began(self._name, head_of(chunk))
+            if number == 2 and self._script.dies is not None:
+                raise self._script.dies
+            if number == 2 and self._script.hangs:
+                await asyncio.Event().wait()
+            for event in chunk_events(chunk):
+                yield event
+
+    def _chunks(self) -> Iterator[Json]:
+        yield _chunk({"role": "assistant", "content": ""})
+        for word in self._script.says.split(" "):
+            yield _chunk({"content": f"{word} "})
+        if self._script.message:
+            yield _chunk(self._script.message)
+        yield _chunk({}, "stop")
+        if self._script.usage is not None:
+            yield {**HEAD, "choices": [], "usage": self._script.usage}
+
+
+def _chunk(delta: Json, finish_reason: str | None = None) -> Json:
+    choice: dict[str, Any] = {"index": 0, "delta": delta, "finish_reason": finish_reason}
+    return {**HEAD, "object": "chat.completion.chunk", "choices": [choice]}
