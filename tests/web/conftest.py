@@ -55,9 +55,9 @@ Serve = Callable[..., AbstractAsyncContextManager[Web]]
 
 @pytest.fixture(scope="session")
 def fitted() -> FittedRouter:
-    """A router that knows the fake experts. More threads than cores make its fit 30 times slower."""
+    """A router that knows the fake experts."""
     outcomes = replace(measured(POOL, each=20), fingerprints=[fingerprint(e) for e in POOL])
-    with threadpool_limits(1):
+    with threadpool_limits(1):  # the fit takes 30 times as long where others use the cores
         return fit_router(outcomes, background(40), WordEncoder())
 
 
