@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
     help="Encoder of the routing decision; may be repeated. Default: both.",
 )
 @click.option("--peers/--no-peers", default=True, help="Also nginx, LiteLLM and vllm-router.")
+@click.option(
+    "--beside",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Another checkout of Collegium, to be measured in the same run.",
+)
 @click.option("--rounds", type=click.IntRange(1, 100), default=3, help="Rounds over all gateways.")
 @click.option("--seconds", type=click.FloatRange(1, 600), default=5.0, help="Length of one run.")
 @click.option("--quick", is_flag=True, help="One round of two seconds, static encoder, no peers.")
@@ -34,6 +40,7 @@ if TYPE_CHECKING:
 def gateway(
     encoders: tuple[str, ...],
     peers: bool,
+    beside: Path | None,
     rounds: int,
     seconds: float,
     quick: bool,
@@ -56,6 +63,7 @@ def gateway(
     encoders = encoders or ("static", "minilm")
     again = f"collegium bench gateway --rounds {rounds} --seconds {seconds:g} --seed {seed}"
     again += "".join(f" --encoder {name}" for name in encoders) + ("" if peers else " --no-peers")
+    again += "" if beside is None else f" --beside {beside.name}"
     report = bench_gateway(
         encoders=encoders,
         with_peers=peers,
@@ -64,6 +72,7 @@ def gateway(
         seed=seed,
         cache=load_settings().cache_dir,
         command=again,
+        beside=beside,
     )
     if as_json:
         click.echo(report.to_json())

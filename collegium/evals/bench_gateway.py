@@ -116,13 +116,20 @@ def bench_gateway(
     seed: int,
     cache: Path,
     command: str,
+    beside: Path | None = None,
     progress: bool = True,
 ) -> GatewayBench:
-    """Start everything, load everything in turns, end everything."""
+    """Start everything, load everything in turns, end everything.
+
+    `beside` is another checkout of this project, which is measured as well.
+    """
     key = f"sk-{secrets.token_hex(16)}"  # LiteLLM's proxy wants one, so all get it
     starts: dict[str, Start] = {
-        f"collegium, {name}": partial(ours.served, encoder=name, key=key, seed=seed)
+        ours.label(name, code): partial(
+            ours.served, encoder=name, key=key, seed=seed, checkout=code
+        )
         for name in encoders
+        for code in ((None,) if beside is None else (None, beside))
     }
     if with_peers:
         starts["nginx"] = servers.plain_proxy
@@ -191,7 +198,7 @@ class _Run:
                 seen[UPSTREAM],
                 processor_ms=1000 * busy_s[name] / self.rounds,
                 memory=memory_mib(gateway.pid),
-                decisions=ours.decisions(gateway) if name.startswith("collegium") else {},
+                decisions=ours.decisions(gateway) if gateway.model == "auto" else {},
             )
             for name, gateway in gateways.items()
         }

@@ -23,8 +23,19 @@ from collegium.router.forecasting import fingerprint
 
 
 @contextmanager
-def served(folder: Path, target: str, *, encoder: str, key: str, seed: int) -> Iterator[Gateway]:
-    """`collegium serve` with one process, SQLite on disk and everything recorded, as by default."""
+def served(
+    folder: Path,
+    target: str,
+    *,
+    encoder: str,
+    key: str,
+    seed: int,
+    checkout: Path | None = None,
+) -> Iterator[Gateway]:
+    """`collegium serve` with one process, SQLite on disk and everything recorded, as by default.
+
+    The code of `checkout` is served, where one is given, else this one.
+    """
     folder.mkdir(parents=True)
     pool = [replace(e, base_url=target) for e in bench_pool.experts(bench_pool.EXPERTS)]
     _save_router(folder / "router", make_encoder(encoder), pool, seed)
@@ -36,10 +47,17 @@ def served(folder: Path, target: str, *, encoder: str, key: str, seed: int) -> I
         "COLLEGIUM_ENCODER": encoder,
         "COLLEGIUM_API_KEY": key,
     }
+    if checkout is not None:
+        environment["PYTHONPATH"] = str(checkout)
     command = [sys.executable, "-m", "collegium", "serve", "--no-embedded", "--port", str(port)]
-    name = f"collegium, {encoder}"
+    name = label(encoder, checkout)
     with running(name, command, folder, port, "/readyz", environment) as pid:
         yield Gateway(name, f"http://{HOST}:{port}/v1", "auto", pid)
+
+
+def label(encoder: str, checkout: Path | None = None) -> str:
+    """The name of our service in a report."""
+    return f"collegium, {encoder}" if checkout is None else f"{checkout.name}, {encoder}"
 
 
 def _save_router(folder: Path, encoder: Encoder, pool: list[Expert], seed: int) -> None:
