@@ -19,7 +19,6 @@ from collegium.registry.expert import AGGREGATION, Expert
 from collegium.router.artifact import FittedRouter
 from collegium.router.costs import Speeds
 from collegium.router.decision import Decision, Forecast, Limits, PolicyName, Query
-from collegium.router.encoder import Encoder
 from collegium.router.explaining import NOT_AVAILABLE, explained
 from collegium.router.forecasting import Forecaster, Reading, Waits
 from collegium.router.limits import infeasible, mark, too_busy
@@ -28,6 +27,7 @@ from collegium.router.policy import choose, keeps, quality, ranked, sooner
 from collegium.router.reading import Reader
 from collegium.router.shortlist import SIZE, Shortlist
 from collegium.router.tradeoff import Tolerances
+from collegium.router.vectors import Encoder
 
 Availability = Callable[[Expert], ExpertUnavailable | None]
 
