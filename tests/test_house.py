@@ -252,7 +252,7 @@ def processor_seconds(*arguments: str) -> float:
 
 def test_the_specialists_tasks_are_documented() -> None:
     """One row a task."""
-    from collegium.experts.specialists import TASKS
+    from collegium.experts.specialists.tasks import TASKS
 
     rows = table(document("docs/guides/specialists.md"), "Task")
     assert [row[0] for row in rows] == [f"`{name}`" for name in TASKS]

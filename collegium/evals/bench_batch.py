@@ -23,7 +23,7 @@ from collegium.experts.bulk.order import Group, best_schedule
 from collegium.experts.pool import Pool
 from collegium.experts.residency.live import Residents
 from collegium.experts.roster import BUILTIN
-from collegium.experts.specialists import TASKS
+from collegium.experts.specialists.tasks import TASKS
 from collegium.experts.supervisor import USUAL_START_S
 from collegium.registry.expert import Expert
 

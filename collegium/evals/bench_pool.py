@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collegium.evals.arrays import Floats
-from collegium.experts.specialists import TASKS
+from collegium.experts.specialists.tasks import TASKS
 from collegium.experts.specialists.tasks.base import Example
 from collegium.registry.expert import Expert
 from collegium.router.artifact import FittedRouter

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from collegium.experts.specialists import ADAPTERS, TASKS
+from collegium.experts.specialists import ADAPTERS, SPECIALISTS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,8 +51,8 @@ class Adapter:
 
 
 def builtin_adapters() -> list[Adapter]:
-    """The embedded specialists' adapters, in the order of TASKS."""
-    return [Adapter(ADAPTERS / name) for name in TASKS]
+    """The embedded specialists' adapters, in the order of `SPECIALISTS`."""
+    return [Adapter(ADAPTERS / name) for name in SPECIALISTS]
 
 
 def mean_change(adapters: list[Adapter], layer: int, projection: str) -> Tensor:
