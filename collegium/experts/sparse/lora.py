@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 ATTENTION = ("q_proj", "v_proj")
-FEED_FORWARD = ("gate_proj", "up_proj", "down_proj")
 
 
 @dataclass(frozen=True)
