@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from collegium.cli import COMMANDS, cli
 from collegium.errors import CollegiumError
 from collegium.settings import Settings, load_settings
 from collegium.web.app import create_app
+from tests.import_graph import cycle, import_graph
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("evals", "experts", "kernels", "registry", "router", "web")
@@ -32,6 +34,11 @@ DEPENDS = {
 }
 HELP_TARGET_S = 0.6
 """The design's 0.3 s is for an idle core; this is for a slow and busy one."""
+MOST_MODULES = 139
+"""Of ours, that the service's application may load."""
+HEAVY = {"litellm", "matplotlib", "openvino", "scipy", "sklearn", "torch", "vllm"}
+"""What the application leaves to those parts that need it."""
+KNOWN_CYCLE = ("collegium.web.schemas", "collegium.web.panel_request")
 
 
 def document(name: str) -> str:
@@ -127,6 +134,46 @@ def test_links_in_the_documentation_lead_somewhere() -> None:
         if "://" not in target and not (page.parent / target).exists()
     ]
     assert broken == []
+
+
+# --- imports ---
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    """Nor for typing, nor inside a function: modules can be read one after the other."""
+    graph = import_graph(ROOT / "collegium")
+    importing, imported = KNOWN_CYCLE
+    graph[importing].remove(imported)
+    assert cycle(graph) == []
+
+
+def test_a_cycle_is_found_wherever_its_imports_are(tmp_path: Path) -> None:
+    """One is for typing, one in a function, one of a module out of its package."""
+    package = tmp_path / "parts"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "one.py").write_text("if TYPE_CHECKING:\n    from parts.two import Two\n")
+    (package / "two.py").write_text("def two():\n    import parts.three\n")
+    (package / "three.py").write_text("from parts import one\n")
+    (package / "four.py").write_text("import json\nfrom parts.one import One\n")
+    graph = import_graph(package)
+    assert graph["parts.four"] == {"parts.one"}
+    assert set(pairwise(cycle(graph))) == {
+        ("parts.one", "parts.two"),
+        ("parts.two", "parts.three"),
+        ("parts.three", "parts.one"),
+    }
+
+
+def test_the_application_loads_little() -> None:
+    """What a service does not use, or not yet, it does not wait for when it starts."""
+    code = "import sys, collegium.web.app; print(*sys.modules)"
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, check=True, cwd=ROOT, text=True
+    )
+    loaded = ended.stdout.split()
+    assert sum(name.partition(".")[0] == "collegium" for name in loaded) <= MOST_MODULES
+    assert HEAVY.isdisjoint(loaded)
 
 
 # --- settings ---
@@ -252,7 +299,7 @@ def processor_seconds(*arguments: str) -> float:
 
 def test_the_specialists_tasks_are_documented() -> None:
     """One row a task."""
-    from collegium.experts.specialists import TASKS
+    from collegium.experts.specialists.tasks import TASKS
 
     rows = table(document("docs/guides/specialists.md"), "Task")
     assert [row[0] for row in rows] == [f"`{name}`" for name in TASKS]

@@ -18,7 +18,7 @@ from collegium.evals.panels.aggregation import Aggregation
 from collegium.experts.enrol import PROBE, Enrolment
 from collegium.experts.pool import Pool
 from collegium.experts.roster import adapter_folder
-from collegium.experts.specialists import TASKS
+from collegium.experts.specialists.tasks import TASKS
 from collegium.experts.specialists.tasks.base import Task
 from collegium.registry.expert import AGGREGATION
 from collegium.settings import Settings, load_settings

@@ -66,11 +66,11 @@ async def _measure(
     from collegium.experts.residency.lru import Lru
     from collegium.experts.residency.view import EngineCost
     from collegium.experts.roster import GENERALIST
-    from collegium.experts.specialists import TASKS
+    from collegium.experts.specialists import SPECIALISTS
     from collegium.experts.supervisor import USUAL_START_S, Supervisor
     from collegium.settings import load_settings
 
-    if unknown := sorted(set(experts) - set(TASKS)):
+    if unknown := sorted(set(experts) - set(SPECIALISTS)):
         raise SetupError(f"no embedded specialist is called {', '.join(unknown)}")
     settings = load_settings()
     ensure_base_model(settings.cache_dir)

@@ -120,10 +120,10 @@ def _file(check: str, find: Callable[[], Path]) -> Finding:
 
 
 def _adapters() -> Finding:
-    from collegium.experts.specialists import ADAPTERS, TASKS
+    from collegium.experts.specialists import ADAPTERS, SPECIALISTS
 
-    missing = [n for n in TASKS if not (ADAPTERS / n / "adapter_model.safetensors").is_file()]
-    found = f"{len(TASKS) - len(missing)} of {len(TASKS)} adapters"
+    missing = [n for n in SPECIALISTS if not (ADAPTERS / n / "adapter_model.safetensors").is_file()]
+    found = f"{len(SPECIALISTS) - len(missing)} of {len(SPECIALISTS)} adapters"
     return Finding("specialists", not missing, found, f"missing: {', '.join(missing)}")
 
 

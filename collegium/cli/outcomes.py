@@ -17,7 +17,7 @@ from collegium.evals.endpoint import ROUTER, Endpoint
 from collegium.evals.outcomes import Answer, Outcomes
 from collegium.evals.panels.asking import WayAsker, samples_of
 from collegium.experts.roster import adapter_folder
-from collegium.experts.specialists import TASKS
+from collegium.experts.specialists.tasks import TASKS
 from collegium.experts.specialists.tasks.base import Split
 from collegium.registry.expert import AGGREGATION
 from collegium.router.artifact import BUNDLED

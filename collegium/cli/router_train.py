@@ -159,7 +159,7 @@ def _measured(found: Collected, seed: int) -> Any:
     """The outcomes, and below them questions that nobody was asked: they show what is familiar."""
     import numpy as np
 
-    from collegium.experts.specialists import TASKS
+    from collegium.experts.specialists.tasks import TASKS
     from collegium.router.training import Measured
 
     outcomes = found.outcomes

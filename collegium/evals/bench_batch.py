@@ -24,7 +24,7 @@ from collegium.experts.clients.reply import Call
 from collegium.experts.pool import Pool
 from collegium.experts.residency.live import Residents
 from collegium.experts.roster import BUILTIN
-from collegium.experts.specialists import TASKS
+from collegium.experts.specialists.tasks import TASKS
 from collegium.experts.supervisor import USUAL_START_S
 from collegium.registry.expert import Expert
 

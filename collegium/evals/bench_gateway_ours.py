@@ -18,8 +18,9 @@ from collegium.registry.database import Database
 from collegium.registry.expert import Expert
 from collegium.registry.experts import ExpertRegistry
 from collegium.router.artifact import save
-from collegium.router.encoder import Encoder, make_encoder
+from collegium.router.encoder import make_encoder
 from collegium.router.forecasting import fingerprint
+from collegium.router.vectors import Encoder
 
 
 @contextmanager

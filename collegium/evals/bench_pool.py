@@ -8,15 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collegium.evals.arrays import Floats
-from collegium.experts.specialists import TASKS
+from collegium.experts.specialists.tasks import TASKS
 from collegium.experts.specialists.tasks.base import Example
 from collegium.registry.expert import Expert
 from collegium.router.artifact import FittedRouter
-from collegium.router.encoder import Encoder
 from collegium.router.familiarity import Familiarity
 from collegium.router.forecasting import fingerprint
 from collegium.router.heads import SkillHead
 from collegium.router.predictors import predictor
+from collegium.router.vectors import Encoder
 
 EXPERTS = 20
 TRAINING = 40

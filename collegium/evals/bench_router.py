@@ -19,9 +19,10 @@ from collegium.registry.expert import Expert
 from collegium.router.artifact import FittedRouter, load, save
 from collegium.router.costs import Speeds
 from collegium.router.decision import Query
-from collegium.router.encoder import ENCODERS, Encoder, make_encoder
+from collegium.router.encoder import ENCODERS, make_encoder
 from collegium.router.predictors import predictor
 from collegium.router.router import Router
+from collegium.router.vectors import Encoder
 
 SIZES = (20, 100, 1000)
 WATTS = 45.0

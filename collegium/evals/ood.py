@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 from collegium.errors import SetupError
 from collegium.evals.arrays import Floats
-from collegium.router.encoder import Encoder
 from collegium.router.familiarity import Familiarity
 from collegium.router.intents import IntentHead, RelativeDistance
+from collegium.router.vectors import Encoder
 
 FILE = "data.jsonl.gz"
 OOS = "oos"

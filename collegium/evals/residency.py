@@ -28,8 +28,8 @@ from collegium.evals.residency_world import LOOK_S, Arrival, Pace, Run, simulate
 from collegium.experts.residency.foresight import Foresight
 from collegium.experts.residency.lru import Lru
 from collegium.experts.residency.view import EngineCost, Policy
-from collegium.router.encoder import Encoder
 from collegium.router.predictors import predictor
+from collegium.router.vectors import Encoder
 
 ON_DEMAND, LRU, FORESIGHT = "on demand", "LRU", "foresight"
 LRU_AWARE, FORESIGHT_AWARE = "LRU, aware", "foresight, aware"

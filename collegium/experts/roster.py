@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from collegium.experts.embedded import BASE_MODEL
-from collegium.experts.specialists import ADAPTERS, TASKS
+from collegium.experts.specialists import ADAPTERS, SPECIALISTS
 from collegium.registry.expert import Expert
 
 ENGINE = "embedded"
@@ -24,7 +24,7 @@ def embedded_experts(context: int) -> tuple[Expert, ...]:
         context_window=context,
         generalist=True,
     )
-    return (generalist, *(_specialist(name, context) for name in TASKS))
+    return (generalist, *(_specialist(name, context) for name in SPECIALISTS))
 
 
 def _specialist(name: str, context: int) -> Expert:
@@ -34,7 +34,7 @@ def _specialist(name: str, context: int) -> Expert:
         model=name,
         engine=ENGINE,
         adapter=f"{BUILTIN}{name}",
-        description=TASKS[name].description,
+        description=SPECIALISTS[name],
         context_window=context,
     )
 

@@ -22,8 +22,7 @@ from collegium.registry.connections import (
     parse_url,
     printable,
 )
-from collegium.registry.glance import Glance
-from collegium.registry.inline_writer import InlineWriter, Rows
+from collegium.registry.sqlite import Glance, InlineWriter, Rows
 from collegium.registry.tables import Table
 
 _MIGRATION_LOCK = int.from_bytes(b"colleg", "big")

@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError, StatementError
 
 from collegium.errors import CollegiumError
 from collegium.registry.database import Database
-from collegium.registry.inline_writer import Rows
+from collegium.registry.sqlite import Rows
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from typing import Generic, Protocol, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from collegium.errors import BadRequest, DatabaseUnavailable, RegistryError
-
-if TYPE_CHECKING:
-    from collegium.registry.decisions import OutcomeRecord
 
 log = logging.getLogger(__name__)
 MOST = 10_000
@@ -21,12 +18,22 @@ FIRST_REST_S = 1.0
 LONGEST_REST_S = 30.0
 
 
-class Unwritten:
+class OfDecision(Protocol):
+    """A record that belongs to one decision."""
+
+    @property
+    def decision_id(self) -> str: ...
+
+
+Record = TypeVar("Record", bound=OfDecision)
+
+
+class Unwritten(Generic[Record]):
     """Tries again after 1, 2, 4 … 30 s, oldest first. `write` raises DatabaseUnavailable."""
 
     def __init__(
         self,
-        write: Callable[[OutcomeRecord], Awaitable[None]],
+        write: Callable[[Record], Awaitable[None]],
         *,
         most: int = MOST,
         first_rest_s: float = FIRST_REST_S,
@@ -34,14 +41,14 @@ class Unwritten:
         self._write = write
         self._most = most
         self._first_rest_s = first_rest_s
-        self._kept: dict[str, OutcomeRecord] = {}
+        self._kept: dict[str, Record] = {}
         self._dropped = 0
         self._task: asyncio.Task[None] | None = None
 
     def __len__(self) -> int:
         return len(self._kept)
 
-    def keep(self, record: OutcomeRecord) -> None:
+    def keep(self, record: Record) -> None:
         """Keep one, in place of an older one of its decision; the oldest goes where all is full."""
         if not self._kept:
             log.warning("the database is away: outcomes are kept in memory until it is back")

@@ -7,18 +7,21 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from collegium.errors import ArtifactRejected
-from collegium.router.familiarity import Familiarity
-from collegium.router.heads import SkillHead
-from collegium.router.predictors.base import Predictor
-from collegium.router.predictors.packing import Arrays
-from collegium.router.predictors.saving import packed, unpacked
 
+# scikit-learn takes most of a second to load, which naming a router's folder should not cost:
+# `save`, `_estimators` and `_quality` import what they need.
+if TYPE_CHECKING:
+    from collegium.router.familiarity import Familiarity
+    from collegium.router.heads import SkillHead
+    from collegium.router.predictors.base import Predictor
+
+Arrays = dict[str, NDArray[Any]]
 FORMAT = "collegium-router-2"
 BUNDLED = Path(__file__).parent / "weights"
 ARRAYS, CARD = "router.safetensors", "card.json"
@@ -52,6 +55,8 @@ def prompt_marks(prompts: Sequence[str]) -> NDArray[np.uint64]:
 def save(router: FittedRouter, folder: Path) -> None:
     """Write both files; the card holds the arrays' hash."""
     from safetensors.numpy import save as to_bytes
+
+    from collegium.router.predictors.saving import packed
 
     folder.mkdir(parents=True, exist_ok=True)
     arrays: Arrays = {}
@@ -135,15 +140,7 @@ def _assembled(card: dict[str, Any], arrays: Arrays) -> FittedRouter:
             raise ValueError(f"{name} has shape {arrays[name].shape}, expected {shape}")
         if not np.isfinite(arrays[name]).all():
             raise ValueError(f"{name} is not finite")
-    skill_head, familiarity = SkillHead(), Familiarity()
-    skill_head.coef_, skill_head.intercept_ = arrays["skills.coef"], arrays["skills.intercept"]
-    skill_head.classes_ = np.array(card["skills"])
-    familiarity.means_ = arrays["familiarity.means"]
-    familiarity.precision_ = arrays["familiarity.precision"]
-    familiarity.threshold_ = float(arrays["familiarity.threshold"][0])
-    familiarity.offset_ = -familiarity.threshold_
-    for estimator in (skill_head, familiarity):
-        estimator.n_features_in_ = dimensions
+    skill_head, familiarity = _estimators(card["skills"], arrays, dimensions)
     return FittedRouter(
         card["encoder"],
         tuple(card["fingerprints"]),
@@ -157,8 +154,29 @@ def _assembled(card: dict[str, Any], arrays: Arrays) -> FittedRouter:
     )
 
 
+def _estimators(
+    skills: list[str], arrays: Arrays, dimensions: int
+) -> tuple[SkillHead, Familiarity]:
+    """The head and the detector as they were fitted."""
+    from collegium.router.familiarity import Familiarity
+    from collegium.router.heads import SkillHead
+
+    skill_head, familiarity = SkillHead(), Familiarity()
+    skill_head.coef_, skill_head.intercept_ = arrays["skills.coef"], arrays["skills.intercept"]
+    skill_head.classes_ = np.array(skills)
+    familiarity.means_ = arrays["familiarity.means"]
+    familiarity.precision_ = arrays["familiarity.precision"]
+    familiarity.threshold_ = float(arrays["familiarity.threshold"][0])
+    familiarity.offset_ = -familiarity.threshold_
+    for estimator in (skill_head, familiarity):
+        estimator.n_features_in_ = dimensions
+    return skill_head, familiarity
+
+
 def _quality(tree: Any, arrays: Arrays, dimensions: int, experts: int) -> Predictor:
     """The predictor of quality, if it takes and gives as many numbers as the router has."""
+    from collegium.router.predictors.saving import unpacked
+
     own = {k.removeprefix(QUALITY): a for k, a in arrays.items() if k.startswith(QUALITY)}
     quality = unpacked(tree, own)
     if quality.n_features_in_ != dimensions:

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
-from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 
 from collegium.errors import CollegiumError, NoFeasibleExpert
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 Array = NDArray[np.float64]
 INTEGRAL = 1 - 1e-6
@@ -111,6 +112,7 @@ class _Job:
 
     def limit_rows(self) -> tuple[sparse.csr_array, Array]:
         """The constraints `rows @ x <= most`: capacities first, the budget last."""
+        sparse = _scipy().sparse
         lines, experts = self.value.shape
         rows, most = [], []
         for index, capacity in self.capacities.items():
@@ -123,6 +125,8 @@ class _Job:
         return sparse.csr_array(sparse.vstack(rows)), np.array(most)
 
     def one_each(self) -> sparse.csr_array:
+        """The constraints `rows @ x = 1`: each line has one expert."""
+        sparse = _scipy().sparse
         lines, experts = self.value.shape
         return sparse.csr_array(sparse.kron(sparse.eye(lines), np.ones((1, experts))))
 
@@ -168,7 +172,7 @@ class _Job:
 
 def _relaxed(job: _Job) -> Any:
     rows, most = job.limit_rows()
-    found = linprog(
+    found = _scipy().optimize.linprog(
         -job.value.ravel(),
         A_ub=rows,
         b_ub=most,
@@ -230,14 +234,15 @@ def _solved(job: _Job, choices: NDArray[np.bool_]) -> NDArray[np.intp] | None:
 def _whole(job: _Job) -> NDArray[np.intp] | None:
     """HiGHS's answer, asked again with a tighter budget while its rounding overspends."""
     rows, most = job.limit_rows()
+    optimize = _scipy().optimize
     for _ in range(8):
-        found = milp(
+        found = optimize.milp(
             -job.value.ravel(),
             integrality=np.ones(job.value.size),
-            bounds=Bounds(0, job.allowed.ravel().astype(float)),
+            bounds=optimize.Bounds(0, job.allowed.ravel().astype(float)),
             constraints=[
-                LinearConstraint(job.one_each(), 1, 1),
-                LinearConstraint(rows, -np.inf, most),
+                optimize.LinearConstraint(job.one_each(), 1, 1),
+                optimize.LinearConstraint(rows, -np.inf, most),
             ],
             options={"mip_rel_gap": 0.0, "time_limit": SOLVER_S},
         )
@@ -270,3 +275,11 @@ def infeasible(job: _Job) -> NoFeasibleExpert:
     if not needs:
         needs.append("capacities and budget can't be kept together; raise one of them")
     return NoFeasibleExpert(f"No assignment fits the job's limits: {'; '.join(needs)}.", "routing")
+
+
+def _scipy() -> Any:
+    """SciPy with its solvers: a quarter of a second to load, for bulk jobs with limits only."""
+    import scipy.optimize
+    import scipy.sparse
+
+    return scipy

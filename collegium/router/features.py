@@ -10,7 +10,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from collegium.router.encoder import Encoder, Floats
+from collegium.router.vectors import Encoder, Floats
 
 MOST_CHARACTERS = 4_000
 WEIGHT = 0.15

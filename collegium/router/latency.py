@@ -16,7 +16,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import nnls
 
 Array = NDArray[np.float64]
 ROUNDS = 12
@@ -94,6 +93,9 @@ def _number(value: float | None) -> float:
 
 def _relative_nnls(design: Array, target: Array) -> Array:
     """Minimise the sum of |relative error| over non-negative coefficients, shape (columns,)."""
+    # A quarter of a second to load, and there is nothing to fit before the first answers.
+    from scipy.optimize import nnls
+
     relative = design / target[:, None]
     scale = np.maximum(relative.max(axis=0), np.finfo(float).tiny)  # nnls is not scale-free
     relative = relative / scale

@@ -1,22 +1,77 @@
-"""Choose one expert from the forecasts: pure functions."""
+"""Choose one expert from the forecasts: pure functions, and the tolerances that they are given."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
+import numpy as np
+
+from collegium.errors import ArtifactRejected
 from collegium.router.decision import Forecast
 
 MS_PER_MINUTE = 60_000
 SWITCH_GAIN = 0.1
 """A conversation changes its expert only for a gain in P(correct) above this."""
+DITHER = 0.01
+"""By so much the tolerance differs from query to query, at random but the same for the same text.
+
+Where many queries look alike to the encoder, one tolerance sends all of them or none; with this, a
+share of them.
+"""
+STOPS = 11
+"""The trade-offs 0, 1, … 10 whose tolerances a router's card keeps."""
 
 
 def tolerance(tradeoff: float) -> float:
     """How much P(correct) the caller gives up for money: 0 at 0, 0.25 at 5, all at 10.
 
-    A calibrated router has tolerances of its own (`collegium/router/tradeoff.py`).
+    A calibrated router has `Tolerances` of its own (`collegium/router/tradeoff.py` measures them).
     """
     return (tradeoff / 10) ** 2
+
+
+@dataclass(frozen=True)
+class Tolerances:
+    """The tolerance of each trade-off 0 … 10, as a router's card says; else `tolerance`.
+
+    A floor in the card (`conformal.py`) is never crossed, whatever the trade-off.
+    """
+
+    stops: tuple[float, ...] | None = None
+    most: float = 1.0
+
+    @classmethod
+    def of(cls, card: Mapping[str, Any]) -> Tolerances:
+        """Read a card; ArtifactRejected where it is garbled."""
+        try:
+            stops = card["tradeoff"]["tolerances"] if "tradeoff" in card else None
+            most = card["floor"]["tolerance"] if "floor" in card else 1.0
+            found = cls(None if stops is None else tuple(map(float, stops)), float(most))
+        except (LookupError, TypeError, ValueError) as exc:
+            raise ArtifactRejected(f"the router's card has garbled tolerances: {exc}") from exc
+        if not found._plausible():
+            raise ArtifactRejected(f"the router's card needs {STOPS} rising tolerances from 0 to 1")
+        return found
+
+    def at(self, tradeoff: float, text: str = "") -> float:
+        """How much P(correct) a query gives up for money; exactly nothing at 0."""
+        if self.stops is None:
+            return min(tolerance(tradeoff), self.most)
+        usual = float(np.interp(tradeoff, np.arange(STOPS), self.stops))
+        if usual == 0:
+            return 0.0
+        chance = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest()) / 2**32
+        spread = DITHER * (chance - 0.5)
+        return min(max(usual + spread, 0.0), self.most)
+
+    def _plausible(self) -> bool:
+        stops = (0.0,) * STOPS if self.stops is None else self.stops
+        rising = all(0 <= a <= b <= 1 for a, b in pairwise(stops))
+        return len(stops) == STOPS and rising and 0 <= self.most <= 1
 
 
 def choose(

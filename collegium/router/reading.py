@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from collegium.router.encoder import Encoder, is_quick
 from collegium.router.forecasting import Forecaster, Reading
+from collegium.router.vectors import Encoder, is_quick
 
 MOST_AT_ONCE = 32
 

@@ -19,15 +19,14 @@ from collegium.registry.expert import AGGREGATION, Expert
 from collegium.router.artifact import FittedRouter
 from collegium.router.costs import Speeds
 from collegium.router.decision import Decision, Forecast, Limits, PolicyName, Query
-from collegium.router.encoder import Encoder
 from collegium.router.explaining import NOT_AVAILABLE, explained
 from collegium.router.forecasting import Forecaster, Reading, Waits
 from collegium.router.limits import infeasible, mark, too_busy
 from collegium.router.online.learner import Learner
-from collegium.router.policy import choose, keeps, quality, ranked, sooner
+from collegium.router.policy import Tolerances, choose, keeps, quality, ranked, sooner
 from collegium.router.reading import Reader
 from collegium.router.shortlist import SIZE, Shortlist
-from collegium.router.tradeoff import Tolerances
+from collegium.router.vectors import Encoder
 
 Availability = Callable[[Expert], ExpertUnavailable | None]
 

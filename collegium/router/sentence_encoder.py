@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from collegium.router.encoder import Floats, unit_rows
 from collegium.router.encoder_graph import GRAPH, INPUTS, TOKENIZER, ensure_graph
+from collegium.router.vectors import Floats, unit_rows
 
 MOST_CHARACTERS = 4_000  # MiniLM reads 256 tokens; more text would only be tokenised in vain
 LENGTHS = 16

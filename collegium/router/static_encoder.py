@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from collegium.errors import SetupError
-from collegium.router.encoder import Floats, unit_rows
+from collegium.router.vectors import Floats, unit_rows
 from collegium.router.word_tokens import WordTokens
 
 NAME = "static-1"

@@ -14,10 +14,10 @@ from sklearn.model_selection import GroupKFold
 
 from collegium.router.artifact import FittedRouter, prompt_marks
 from collegium.router.costs import DEFAULT_MS_PER_TOKEN, DEFAULT_TOKENS
-from collegium.router.encoder import Encoder
 from collegium.router.familiarity import Familiarity
 from collegium.router.heads import SkillHead
 from collegium.router.predictors import predictor
+from collegium.router.vectors import Encoder
 
 Array = NDArray[np.float64]
 

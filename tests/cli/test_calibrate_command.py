@@ -16,7 +16,7 @@ from collegium.errors import SetupError
 from collegium.registry.database import Database
 from collegium.registry.decisions import DecisionLog, DecisionRecord
 from collegium.router.artifact import load
-from collegium.router.tradeoff import Tolerances
+from collegium.router.policy import Tolerances
 from collegium.settings import load_settings
 
 PRICES = {"small": 0.001, "large": 0.01}

@@ -30,7 +30,6 @@ class Echo:
     """A task that is solved by saying the prompt again."""
 
     name = "echo"
-    description = "Say it again."
 
     def examples(self, split: Split, count: int, seed: int = 0) -> list[Example]:
         """Number the prompts."""

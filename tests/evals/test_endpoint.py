@@ -153,7 +153,6 @@ class Shout:
     """A task that asks for capitals."""
 
     name = "shout"
-    description = "Write in capitals."
 
     def examples(self, split: Split, count: int, seed: int = 0) -> list[Example]:
         """Number the prompts."""

@@ -10,9 +10,10 @@ import torch
 from safetensors.torch import save_file
 
 from collegium.experts.sparse.composing import KEPT_FILES
-from collegium.experts.sparse.lora import ATTENTION, FEED_FORWARD, Adapter
+from collegium.experts.sparse.lora import ATTENTION, Adapter
 
 HIDDEN, INNER, LAYERS, RANK = 32, 48, 2, 3
+FEED_FORWARD = ("gate_proj", "up_proj", "down_proj")
 
 
 def llama(folder: Path, vocabulary: int = 64) -> Any:

@@ -19,7 +19,7 @@ from collegium.experts.sparse.engine import MIXTURE, lacking_memory, mixture
 from collegium.experts.sparse.judging import summary
 from collegium.experts.sparse.mixture import mix, top_weights, trained
 from collegium.experts.sparse.model import GATES, parts
-from collegium.experts.specialists import TASKS
+from collegium.experts.specialists.tasks import TASKS
 from collegium.experts.vllm import command
 from collegium.settings import load_settings
 from tests.experts.sparse_parts import RANK, adapter, llama

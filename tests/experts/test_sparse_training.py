@@ -16,8 +16,8 @@ from collegium.experts.sparse import MEMBERS, training
 from collegium.experts.sparse.composing import KEPT_FILES
 from collegium.experts.sparse.mixture import mix, trained
 from collegium.experts.sparse.training import Recipe, Trainer, train
-from collegium.experts.specialists import TASKS
 from collegium.experts.specialists.packing import Tokens, pack, tokenise
+from collegium.experts.specialists.tasks import TASKS
 from collegium.settings import load_settings
 from tests.experts.sparse_parts import RANK, adapter, llama
 

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collegium.experts.specialists import TASKS
+from collegium.experts.specialists import SPECIALISTS
+from collegium.experts.specialists.tasks import TASKS
 from collegium.experts.specialists.tasks.base import (
     Example,
     GeneratedTask,
@@ -70,11 +71,16 @@ def generated(name: str) -> GeneratedTask:
 
 
 def test_the_tasks_are_named_as_they_are_keyed() -> None:
-    """A task's key, its name and its examples' task agree, and people can read what it does."""
+    """A task's key, its name and its examples' task agree."""
     assert sorted(TASKS) == ["conversion", "json", "labels", "lists", "sql"]
     for name, task in TASKS.items():
         assert task.name == name == examples(name, count=1)[0].task
-        assert "\n" not in task.description
+
+
+def test_each_task_is_a_specialists_and_described() -> None:
+    """In the same order, which numbers the sparse mixture's experts, and in one line each."""
+    assert list(SPECIALISTS) == list(TASKS)
+    assert not any("\n" in description for description in SPECIALISTS.values())
 
 
 @names
@@ -88,7 +94,7 @@ def test_examples_are_the_same_whenever_they_are_drawn(name: str) -> None:
 def test_examples_do_not_depend_on_pythons_hash_seed() -> None:
     """Another Python process with another hash seed draws the same examples."""
     program = (
-        "from collegium.experts.specialists import TASKS;"
+        "from collegium.experts.specialists.tasks import TASKS;"
         "print([e.prompt_id for t in TASKS.values() for e in t.examples('train', 5)])"
     )
     run = subprocess.run(

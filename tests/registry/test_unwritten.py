@@ -40,7 +40,7 @@ def outcome(decision_id: str, latency_ms: float = 1.0) -> OutcomeRecord:
     return OutcomeRecord(decision_id, "ok", latency_ms=latency_ms)
 
 
-async def gone(unwritten: Unwritten) -> None:
+async def gone(unwritten: Unwritten[OutcomeRecord]) -> None:
     """Wait until nothing is kept."""
     async with asyncio.timeout(SOON_S):
         while len(unwritten):

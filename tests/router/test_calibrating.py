@@ -22,7 +22,7 @@ from collegium.router.calibrating import (
 )
 from collegium.router.conformal import expected_by_neighbours
 from collegium.router.heads import sigmoid
-from collegium.router.tradeoff import Tolerances
+from collegium.router.policy import Tolerances
 
 Array = NDArray[np.float64]
 PRICES = np.array([1.0, 3.0, 10.0])

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from collegium.errors import SetupError
 from collegium.experts.embedded import encoder_path
-from collegium.router.encoder import Floats, make_encoder
+from collegium.router.encoder import make_encoder
 from collegium.router.encoder_graph import GRAPH, ensure_graph
 from collegium.router.sentence_encoder import TOKENS_AT_ONCE, SentenceEncoder, _rounded, _together
+from collegium.router.vectors import Floats
 from collegium.settings import load_settings
 
 TEXTS = (

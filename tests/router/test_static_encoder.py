@@ -10,7 +10,7 @@ import pytest
 
 from collegium.errors import SetupError
 from collegium.experts.embedded import encoder_path
-from collegium.router.encoder import ENCODERS, Encoder, make_encoder
+from collegium.router.encoder import ENCODERS, make_encoder
 from collegium.router.static_encoder import (
     MOST_CHARACTERS,
     StaticEncoder,
@@ -19,6 +19,7 @@ from collegium.router.static_encoder import (
     static_encoder,
     zipf_weights,
 )
+from collegium.router.vectors import Encoder
 
 SQL = "Write an SQL query that lists all customers from Berlin."
 OTHER_SQL = "Give me the SQL statement to select every customer in Paris."

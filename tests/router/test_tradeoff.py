@@ -15,15 +15,12 @@ from collegium.errors import ArtifactRejected, SetupError
 from collegium.router.artifact import FittedRouter
 from collegium.router.costs import Speeds
 from collegium.router.decision import Forecast, Limits, Query
-from collegium.router.policy import choose, tolerance
+from collegium.router.policy import DITHER, STOPS, Tolerances, choose, tolerance
 from collegium.router.router import Router
 from collegium.router.tradeoff import (
-    DITHER,
-    STOPS,
     Curve,
     Measure,
     Sample,
-    Tolerances,
     choices,
     curve,
 )

@@ -14,7 +14,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse, StreamingResponse
 
-from collegium.experts.specialists import TASKS
+from collegium.experts.specialists.tasks import TASKS
 from collegium.experts.specialists.tasks.base import Split
 
 app = FastAPI()

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from collegium.experts.embedded import ensure_base_model
-from collegium.experts.specialists import ADAPTERS, TASKS
+from collegium.experts.specialists import ADAPTERS
+from collegium.experts.specialists.tasks import TASKS
 from collegium.settings import load_settings
 
 pytestmark = pytest.mark.slow

@@ -187,7 +187,7 @@ def test_a_budget_over_the_job_moves_lines_to_the_cheap_expert(
     bulk_service: RunningService, sdk: openai.OpenAI
 ) -> None:
     """Both know conversion; the dear one is better, and the budget buys it some lines only."""
-    from collegium.experts.specialists import TASKS
+    from collegium.experts.specialists.tasks import TASKS
 
     for name, level in (("cheap", 0.8), ("dear", 0.95)):
         skills = {"skills": {"conversion": level}}

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from collegium.experts.specialists import TASKS
+from collegium.experts.specialists.tasks import TASKS
 from collegium.router.artifact import BUNDLED
 from collegium.router.panels.profiles import BOUNDS, Profile, Profiles
 from tests.running_service import RunningService

@@ -10,7 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from collegium.experts.specialists import ADAPTERS, TASKS
+from collegium.experts.specialists import ADAPTERS
+from collegium.experts.specialists.tasks import TASKS
 from collegium.registry.expert import AGGREGATION
 from tests.running_service import RunningService, running_service
 

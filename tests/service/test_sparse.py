@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from collegium.experts.specialists import TASKS
+from collegium.experts.specialists.tasks import TASKS
 from tests.running_service import RunningService, running_service
 
 pytestmark = pytest.mark.slow

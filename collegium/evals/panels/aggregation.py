@@ -24,7 +24,6 @@ class Aggregation:
     """A task made of another's questions, with answers to choose from; marked as that one marks."""
 
     name = AGGREGATION
-    description = "Make one answer of several"
 
     def __init__(self, tasks: Mapping[str, Task]) -> None:
         self._tasks = tasks

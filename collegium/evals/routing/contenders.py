@@ -9,7 +9,7 @@ from collegium.errors import SetupError
 from collegium.evals.arrays import Floats
 from collegium.evals.routing.labels import UNLABELLED
 from collegium.evals.routing.lessons import Exam, Forecaster, Lesson
-from collegium.router.predictors import DEFAULT, PREDICTORS
+from collegium.router.predictors import DEFAULT, PREDICTORS, predictor_class
 
 
 def routers(wanted: Sequence[str] = ()) -> dict[str, Forecaster]:
@@ -17,7 +17,7 @@ def routers(wanted: Sequence[str] = ()) -> dict[str, Forecaster]:
     known = ", ".join(PREDICTORS)
     if unknown := [name for name in wanted if name not in PREDICTORS]:
         raise SetupError(f"no router is called {', '.join(unknown)}; there are {known}")
-    return {name: forecaster(PREDICTORS[name]) for name in (wanted or PREDICTORS)}
+    return {name: forecaster(predictor_class(name)) for name in (wanted or PREDICTORS)}
 
 
 def headline(routers: Mapping[str, Forecaster]) -> str:

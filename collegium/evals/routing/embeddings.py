@@ -12,8 +12,8 @@ from tqdm import tqdm
 
 from collegium.errors import SetupError
 from collegium.evals.arrays import Floats
-from collegium.router.encoder import Encoder
 from collegium.router.features import SurfaceEncoder
+from collegium.router.vectors import Encoder
 
 BATCH = 256
 """Texts that are encoded and kept at a time: an interrupted run loses no more."""

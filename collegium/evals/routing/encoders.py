@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 
 from collegium.errors import SetupError
-from collegium.router.encoder import Encoder, Floats, make_encoder
+from collegium.router.encoder import make_encoder
 from collegium.router.features import SurfaceEncoder
+from collegium.router.vectors import Encoder, Floats
 
 
 def encoder(name: str) -> Encoder:

@@ -9,7 +9,7 @@ from collegium.evals.routing.evaluate import NO_PEERS, Evaluated, evaluate
 from collegium.evals.routing.exam_results import contender_count
 from collegium.evals.routing.lessons import Forecaster, Peer
 from collegium.evals.routing.problem import Problem
-from collegium.router.encoder import Encoder
+from collegium.router.vectors import Encoder
 
 
 def judge(

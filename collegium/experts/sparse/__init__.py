@@ -3,10 +3,10 @@
 from importlib.resources import files
 from pathlib import Path
 
-from collegium.experts.specialists import TASKS
+from collegium.experts.specialists import SPECIALISTS
 
 WEIGHTS = Path(str(files("collegium.experts.sparse") / "weights"))
 BASE = "base"
-MEMBERS = (BASE, *TASKS)
+MEMBERS = (BASE, *SPECIALISTS)
 """The experts of every layer, in the order of their numbers."""
 EXPERTS_PER_TOKEN = 2

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from collegium.experts.specialists import ADAPTERS, TASKS
+from collegium.experts.specialists import ADAPTERS, SPECIALISTS
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 ATTENTION = ("q_proj", "v_proj")
-FEED_FORWARD = ("gate_proj", "up_proj", "down_proj")
 
 
 @dataclass(frozen=True)
@@ -51,8 +50,8 @@ class Adapter:
 
 
 def builtin_adapters() -> list[Adapter]:
-    """The embedded specialists' adapters, in the order of TASKS."""
-    return [Adapter(ADAPTERS / name) for name in TASKS]
+    """The embedded specialists' adapters, in the order of `SPECIALISTS`."""
+    return [Adapter(ADAPTERS / name) for name in SPECIALISTS]
 
 
 def mean_change(adapters: list[Adapter], layer: int, projection: str) -> Tensor:

@@ -7,9 +7,7 @@ from pathlib import Path
 
 from collegium.experts.embedded import Progress, ensure_base_model, ensure_made, silent
 from collegium.experts.sparse import WEIGHTS
-from collegium.experts.sparse.composing import compose
-from collegium.experts.sparse.lora import builtin_adapters
-from collegium.experts.specialists import ADAPTERS, TASKS
+from collegium.experts.specialists import ADAPTERS, SPECIALISTS
 
 SPARSE_MODEL = "SmolLM2-6x135M-Instruct"
 GATES = WEIGHTS / "gates.safetensors"
@@ -22,6 +20,10 @@ def ensure_sparse_model(cache: Path, progress: Progress = silent) -> Path:
     base = ensure_base_model(cache, progress)
 
     def make(folder: Path) -> None:
+        # Needed once a machine, so the service does not load it at every start.
+        from collegium.experts.sparse.composing import compose
+        from collegium.experts.sparse.lora import builtin_adapters
+
         compose(base, GATES, builtin_adapters(), folder)
 
     task = f"Composing {SPARSE_MODEL} (once, about a quarter of a minute, 1.1 GB)"
@@ -31,6 +33,6 @@ def ensure_sparse_model(cache: Path, progress: Progress = silent) -> Path:
 def parts() -> str:
     """Name what it is made of: another gate or adapter makes another model."""
     digest = sha256(str(COMPOSITION).encode())
-    for path in (GATES, *(ADAPTERS / name / "adapter_model.safetensors" for name in TASKS)):
+    for path in (GATES, *(ADAPTERS / name / "adapter_model.safetensors" for name in SPECIALISTS)):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

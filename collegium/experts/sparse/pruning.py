@@ -16,7 +16,7 @@ import click
 from collegium.errors import SetupError
 from collegium.experts.sparse import MEMBERS
 from collegium.experts.sparse.composing import KEPT_FILES, MIXTRAL_NAMES
-from collegium.experts.specialists import TASKS
+from collegium.experts.specialists.tasks import TASKS
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -16,9 +16,9 @@ from tqdm import tqdm
 from collegium.experts.sparse import BASE, EXPERTS_PER_TOKEN, MEMBERS
 from collegium.experts.sparse.lora import builtin_adapters
 from collegium.experts.sparse.small_talk import prompts
-from collegium.experts.specialists import TASKS
 from collegium.experts.specialists.checkpoints import Checkpoint, Progress
 from collegium.experts.specialists.packing import Packed, Tokens, pack, tokenise
+from collegium.experts.specialists.tasks import TASKS
 from collegium.experts.specialists.tasks.base import Example
 from collegium.experts.specialists.training import Recipe as Schedule
 from collegium.experts.specialists.training import mean

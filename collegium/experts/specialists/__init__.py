@@ -1,16 +1,22 @@
-"""Specialists: LoRA adapters of the embedded base model, each taught one skill that is marked."""
+"""Specialists: LoRA adapters of the embedded base model, each taught one skill that is marked.
 
+The names and descriptions are here, for the service serves adapters without knowing their tasks:
+what a specialist is asked in training and measurement is in `tasks`.
+"""
+
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-
-from collegium.experts.specialists.tasks.base import Task
-from collegium.experts.specialists.tasks.conversion import Conversion
-from collegium.experts.specialists.tasks.json_extraction import JsonExtraction
-from collegium.experts.specialists.tasks.labels import Labels
-from collegium.experts.specialists.tasks.lists import Lists
-from collegium.experts.specialists.tasks.sql import Sql
+from types import MappingProxyType
 
 ADAPTERS = Path(str(files("collegium.experts.specialists") / "adapters"))
-TASKS: dict[str, Task] = {
-    task.name: task for task in (Conversion(), JsonExtraction(), Labels(), Lists(), Sql())
-}
+SPECIALISTS: Mapping[str, str] = MappingProxyType(
+    {
+        "conversion": "Converts dates, durations, clock times and units to the form asked for",
+        "json": "Extracts the wanted facts from a sentence as a JSON object",
+        "labels": "Labels the sentiment or the topic of a text from a given set of labels",
+        "lists": "Adds, removes, replaces, picks, joins, splits and reorders list items",
+        "sql": "Writes a SQLite query for a question about one or two tables",
+    }
+)
+"""Each specialist and what it does, in one line."""

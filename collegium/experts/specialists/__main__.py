@@ -5,7 +5,8 @@ from pathlib import Path
 import click
 
 from collegium.experts.embedded import ensure_base_model
-from collegium.experts.specialists import ADAPTERS, TASKS
+from collegium.experts.specialists import ADAPTERS
+from collegium.experts.specialists.tasks import TASKS
 from collegium.experts.specialists.training import STEPS, Recipe, is_finished, train
 
 DEFAULT_CACHE = Path("~/.cache/collegium").expanduser()

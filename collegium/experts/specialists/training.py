@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from collegium.experts.embedded import BASE_MODEL
+from collegium.experts.specialists import SPECIALISTS
 from collegium.experts.specialists.checkpoints import Checkpoint, Progress
 from collegium.experts.specialists.packing import Packed, Tokens, pack, tokenise
 from collegium.experts.specialists.tasks.base import Example, Task
@@ -61,7 +62,7 @@ def train(task: Task, base: Path, out: Path, recipe: Recipe) -> Path:
     progress = trainer.run(task.name, examples, checkpoint)
     card = {
         "task": task.name,
-        "description": task.description,
+        "description": SPECIALISTS[task.name],
         "base_model": BASE_MODEL,
         **asdict(recipe),
         "computed_in": fastest_dtype(),

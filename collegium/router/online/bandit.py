@@ -68,9 +68,9 @@ class Choice:
 class Bandit:
     """Discounted Thompson sampling over quality less cost, around a fitted router's forecasts.
 
-    Quality and burden (cost and latency in units of quality, see `reward.Weights`) are learnt
-    apart: quality from ratings, which are rare and may be false; burden from every answer. The
-    expected reward of an expert is forecast + difference learnt. All state is plain arrays.
+    Quality and burden (cost and latency in units of quality) are learnt apart: quality from
+    ratings, which are rare and may be false; burden from every answer. The expected reward of an
+    expert is forecast + difference learnt. All state is plain arrays.
     """
 
     def __init__(

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from collegium.router.artifact import FittedRouter
+
 Array = NDArray[np.float64]
 TINY = 1e-12
+DIMENSIONS = 8
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Projection:
         return features
 
 
-def fit_projection(X: Array, *, dimensions: int = 8) -> Projection:
+def fit_projection(X: Array, *, dimensions: int = DIMENSIONS) -> Projection:
     """Find the principal components of embeddings (n, d), scaled to unit variance."""
     X = np.asarray(X, dtype=np.float64)
     mean = X.mean(axis=0)
@@ -38,3 +41,18 @@ def fit_projection(X: Array, *, dimensions: int = 8) -> Projection:
     kept = min(dimensions, int((sizes > 1e-9 * max(float(sizes[0]), TINY)).sum()))
     deviations = sizes[:kept] / np.sqrt(len(X))
     return Projection(mean, np.ascontiguousarray(directions[:kept].T / deviations))
+
+
+def projection_of(fitted: FittedRouter) -> Projection:
+    """Whitened principal components of the queries that a router was fitted on.
+
+    Their covariance is that within skills, which the router keeps, and that of the skills' means.
+    """
+    familiarity = fitted.familiarity
+    centre = familiarity.means_.mean(axis=0)
+    between = familiarity.means_ - centre
+    covariance = np.linalg.inv(familiarity.precision_) + between.T @ between / len(between)
+    sizes, directions = np.linalg.eigh(covariance)
+    kept = np.argsort(sizes)[::-1][:DIMENSIONS]
+    components = directions[:, kept] / np.sqrt(np.maximum(sizes[kept], 1e-12))
+    return Projection(centre, np.ascontiguousarray(components))

@@ -6,25 +6,26 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from collegium.router.artifact import FittedRouter
 from collegium.router.decision import Decision, Forecast
-from collegium.router.online import store
-from collegium.router.online.bandit import Bandit, BanditSettings, Choice
-from collegium.router.online.features import Projection
 from collegium.router.policy import quality
+
+# Most services don't learn: `open` and `save` import what learns, for those that do.
+if TYPE_CHECKING:
+    from collegium.router.online.bandit import Bandit, Choice
 
 Array = NDArray[np.float64]
 Mode = Literal["shadow", "on"]
 REMEMBERED = 10_000
 """Decisions that a rating may still reach; older ones are in the registry, for training."""
-CAREFUL = BanditSettings(alpha=0.02)
-"""On 1,500 queries without change it cost 0.1 points, free exploration 1.4 (docs/guides)."""
-DIMENSIONS = 8
+ALPHA = 0.02
+"""What exploring may cost a query. On 1,500 queries without change this cost 0.1 points, free
+exploration 1.4 (docs/guides)."""
 
 
 class Learner:
@@ -51,15 +52,21 @@ class Learner:
     @classmethod
     def open(cls, folder: Path, fitted: FittedRouter, *, mode: Mode) -> Learner:
         """Go on from what `folder` holds, or begin; ArtifactRejected where it is damaged."""
+        from collegium.router.online import store
+        from collegium.router.online.bandit import Bandit, BanditSettings
+        from collegium.router.online.features import projection_of
+
         if (folder / store.CARD).is_file():
             bandit, experts = store.load(folder)
             if len(bandit.projection.mean) == fitted.familiarity.n_features_in_:
                 return cls(bandit, experts, mode=mode)
-        settings = CAREFUL if mode == "on" else BanditSettings()
+        settings = BanditSettings(alpha=ALPHA if mode == "on" else None)
         return cls(Bandit(projection_of(fitted), 0, settings), mode=mode)
 
     def save(self, folder: Path) -> None:
         """Write what was learnt."""
+        from collegium.router.online import store
+
         store.save(self._bandit, list(self._column), folder)
 
     def adjusted(self, decision: Decision, embedding: Array) -> Decision:
@@ -105,21 +112,6 @@ class Learner:
         self._choices[decision_id] = choice
         if len(self._choices) > REMEMBERED:
             self._choices.popitem(last=False)
-
-
-def projection_of(fitted: FittedRouter) -> Projection:
-    """Whitened principal components of the queries that a router was fitted on.
-
-    Their covariance is that within skills, which the router keeps, and that of the skills' means.
-    """
-    familiarity = fitted.familiarity
-    centre = familiarity.means_.mean(axis=0)
-    between = familiarity.means_ - centre
-    covariance = np.linalg.inv(familiarity.precision_) + between.T @ between / len(between)
-    sizes, directions = np.linalg.eigh(covariance)
-    kept = np.argsort(sizes)[::-1][:DIMENSIONS]
-    components = directions[:, kept] / np.sqrt(np.maximum(sizes[kept], 1e-12))
-    return Projection(centre, np.ascontiguousarray(components))
 
 
 def _changed(decision: Decision, chosen: Forecast, expected: float, propensity: float) -> Decision:

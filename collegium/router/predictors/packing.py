@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from collegium.router.predictors.base import Predictor
 
 Arrays = dict[str, NDArray[Any]]
+FindClass = Callable[[str], type[Predictor]]
+"""The predictor that a name in a file stands for; LookupError where it is none of ours."""
 EVERYBODY = ("single_output_", "n_features_in_")  # what each fitted predictor has
 
 
@@ -43,12 +45,12 @@ def _pack_all(values: Mapping[str, Any], arrays: Arrays) -> dict[str, Any]:
     return {name: pack(value, arrays) for name, value in values.items()}
 
 
-def unpack(tree: Any, arrays: Arrays, classes: Mapping[str, type[Predictor]]) -> Any:
+def unpack(tree: Any, arrays: Arrays, class_of: FindClass) -> Any:
     """What was packed; LookupError, TypeError or ValueError where the tree is not one of ours."""
     if not isinstance(tree, dict):
         return tree
     if "estimator" in tree:
-        return _estimator(tree, arrays, classes)
+        return _estimator(tree, arrays, class_of)
     if len(tree) != 1:
         raise ValueError(f"{sorted(tree)} is no value")
     kind, content = next(iter(tree.items()))
@@ -57,23 +59,22 @@ def unpack(tree: Any, arrays: Arrays, classes: Mapping[str, type[Predictor]]) ->
     if kind == "float":
         return float(content)
     if kind in ("list", "tuple"):
-        items = [unpack(item, arrays, classes) for item in content]
+        items = [unpack(item, arrays, class_of) for item in content]
         return items if kind == "list" else tuple(items)
     raise ValueError(f"{kind!r} is no kind of value")
 
 
-def _estimator(tree: Any, arrays: Arrays, classes: Mapping[str, type[Predictor]]) -> Predictor:
+def _estimator(tree: Any, arrays: Arrays, class_of: FindClass) -> Predictor:
     name = tree["estimator"]
-    if name not in classes:
-        raise LookupError(f"{name!r} is none of {', '.join(sorted(classes))}")
-    params = {key: unpack(value, arrays, classes) for key, value in tree["params"].items()}
-    predictor = classes[name](**params)
+    kind = class_of(name)
+    params = {key: unpack(value, arrays, class_of) for key, value in tree["params"].items()}
+    predictor = kind(**params)
     if not tree["state"]:
         return predictor
-    expected = {*EVERYBODY, *classes[name].state}
+    expected = {*EVERYBODY, *kind.state}
     if set(tree["state"]) != expected:
         different = ", ".join(sorted(set(tree["state"]) ^ expected))
         raise LookupError(f"{name} has not the attributes that it should: {different}")
     for key, value in tree["state"].items():
-        setattr(predictor, key, unpack(value, arrays, classes))
+        setattr(predictor, key, unpack(value, arrays, class_of))
     return predictor

@@ -13,16 +13,14 @@ from typing import Any
 import numpy as np
 
 from collegium.errors import ArtifactRejected, SetupError
-from collegium.router.predictors import PREDICTORS
+from collegium.router.predictors import PREDICTORS, predictor_class
 from collegium.router.predictors.base import Predictor
 from collegium.router.predictors.packing import Arrays, pack, unpack
 
 FORMAT = "collegium-predictor-1"
 ARRAYS, CARD = "predictor.safetensors", "predictor.json"
-CLASSES: Mapping[str, type[Predictor]] = {
-    kind.__name__: kind for kind in (type(make()) for make in PREDICTORS.values()) if kind.saveable
-}
-"""What a file may name: those of our own classes that are made of arrays alone."""
+NAMES: Mapping[str, str] = {path.partition(":")[2]: name for name, path in PREDICTORS.items()}
+"""Our own predictors by their classes' names: nothing else can be saved or read."""
 
 
 def save(
@@ -57,10 +55,11 @@ def save(
 
 def packed(predictor: Predictor, arrays: Arrays) -> Any:
     """The predictor as JSON, with its arrays put into `arrays`."""
-    if type(predictor).__name__ not in CLASSES:
+    kind = type(predictor)
+    if kind.__name__ not in NAMES or not kind.saveable:
         raise SetupError(
-            f"a fitted {type(predictor).__name__} can't be saved: it is not made of arrays alone; "
-            f"fit one of {', '.join(sorted(CLASSES))} instead"
+            f"a fitted {kind.__name__} can't be saved: it is not made of arrays alone; "
+            f"fit one of {_saveable()} instead"
         )
     return pack(predictor, arrays)
 
@@ -87,7 +86,7 @@ def load(folder: Path) -> Predictor:
 
 def unpacked(tree: Any, arrays: Arrays) -> Predictor:
     """The predictor that was packed, tried on one query; ValueError where it can't forecast."""
-    predictor = unpack(tree, arrays, CLASSES)
+    predictor = unpack(tree, arrays, _class)
     if not isinstance(predictor, Predictor):
         raise TypeError("the file holds no predictor")
     with np.errstate(all="ignore"):
@@ -95,6 +94,21 @@ def unpacked(tree: Any, arrays: Arrays) -> Predictor:
     if not np.isfinite(forecast).all():
         raise ValueError("its forecasts are not finite")
     return predictor
+
+
+def _class(name: str) -> type[Predictor]:
+    """The class that a file names; LookupError where it is none that a file may name."""
+    if name in NAMES:
+        kind = predictor_class(NAMES[name])
+        if kind.saveable:
+            return kind
+    raise LookupError(f"{name!r} is none of {_saveable()}")
+
+
+def _saveable() -> str:
+    """The classes that are made of arrays alone, for an error message."""
+    classes = map(predictor_class, PREDICTORS)
+    return ", ".join(sorted(kind.__name__ for kind in classes if kind.saveable))
 
 
 def read_card(folder: Path) -> dict[str, Any]:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from collegium.router.predictors.base import Array
 from collegium.router.predictors.domain_table import DomainTable
@@ -27,8 +24,3 @@ class Skills(DomainTable):
         least = np.sort(asked, axis=1)[:, -min(self.most, asked.shape[1])][:, None]
         asked = np.where(asked >= least, asked, 0.0)
         return np.asarray(asked / asked.sum(axis=1, keepdims=True) @ self.table_)
-
-    def recruit(self, X: Any, *, experts: int) -> NDArray[np.intp]:
-        """The experts to ask, best first, shape (n, experts)."""
-        order = np.argsort(-np.atleast_2d(self.predict(X).T).T, axis=1, kind="stable")
-        return np.asarray(order[:, :experts])

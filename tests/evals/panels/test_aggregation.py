@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collegium.evals.panels.aggregation import Aggregation
-from collegium.experts.specialists import TASKS
+from collegium.experts.specialists.tasks import TASKS
 
 
 def test_the_right_answer_is_among_those_shown_and_marks_as_right() -> None:

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from collegium.errors import ArtifactRejected
-from collegium.router.online import Bandit, BanditSettings, Choice, Weights
+from collegium.router.online.bandit import Bandit, BanditSettings, Choice
 from collegium.router.online.features import fit_projection
 from collegium.router.online.store import ARRAYS, CARD, load, save
 
@@ -82,12 +82,6 @@ def test_a_dearer_expert_is_left() -> None:
         made.learn(choice, burden=0.5 if choice.expert == 0 else 0.0)
     last = made.decide(X[0], QUALITY, FREE, rng)
     assert last.probabilities[0] < 0.1
-
-
-def test_weights_turn_dollars_and_seconds_into_quality() -> None:
-    """A cent and two seconds, at 10 a dollar and 0.05 a second."""
-    burden = Weights(per_usd=10.0, per_second=0.05).burden(np.array([0.01, 0.0]), np.array([2, 0]))
-    np.testing.assert_allclose(burden, [0.2, 0.0])
 
 
 def test_false_ratings_move_no_share_by_more_than_five_points() -> None:

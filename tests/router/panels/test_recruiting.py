@@ -12,8 +12,8 @@ from collegium.experts.aggregation.base import Member
 from collegium.experts.aggregation.grouping import ALTERNATIVES, Ballots
 from collegium.registry.expert import Expert
 from collegium.router.decision import Forecast
-from collegium.router.panels.expected import vote_quality
 from collegium.router.panels.recruiting import recruit, right_alone
+from collegium.router.panels.taking import vote_quality
 
 
 def forecast(name: str, quality: float | None, cost: float = 1.0) -> Forecast:

@@ -17,7 +17,7 @@ def failing(estimator: Any) -> dict[str, str]:
 
 
 @parametrize_with_checks(  # type: ignore[untyped-decorator]
-    [make() for make in PREDICTORS.values()], expected_failed_checks=failing
+    [predictor(name) for name in PREDICTORS], expected_failed_checks=failing
 )
 def test_they_are_scikit_learn_estimators(estimator: Any, check: Any) -> None:
     """All of scikit-learn's own checks pass, but for one."""

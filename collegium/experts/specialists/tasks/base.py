@@ -35,9 +35,6 @@ class Task(Protocol):
     @property
     def name(self) -> str: ...
 
-    @property
-    def description(self) -> str: ...
-
     def examples(self, split: Split, count: int, seed: int = 0) -> list[Example]: ...
 
     def check(self, example: Example, answer: str) -> bool: ...
@@ -89,7 +86,6 @@ class GeneratedTask(ABC):
     """A task whose questions are drawn from kinds; the same on every machine and run."""
 
     name: str
-    description: str
     kinds: Sequence[Kind]
 
     def examples(self, split: Split, count: int, seed: int = 0) -> list[Example]:

@@ -277,7 +277,6 @@ class Conversion(GeneratedTask):
     """Dates, day arithmetic, clock times and units."""
 
     name = "conversion"
-    description = "Converts dates, durations, clock times and units to the form asked for"
     kinds = (
         kind("to iso", to_iso, TO_ISO, "date as YYYY-MM-DD", weight=2.5),
         kind("from iso", from_iso, FROM_ISO, "date", weight=1.5),

@@ -170,7 +170,6 @@ class JsonExtraction(GeneratedTask):
     """Facts as JSON."""
 
     name = "json"
-    description = "Extracts the wanted facts from a sentence as a JSON object"
     kinds = (
         Kind("person", extraction(person), PEOPLE.inside(ASKS, "{text}")),
         Kind("order", extraction(order), ORDERS.inside(ASKS, "{text}")),

@@ -106,7 +106,6 @@ class Labels(GeneratedTask):
     """Sentiment and topic labels."""
 
     name = "labels"
-    description = "Labels the sentiment or the topic of a text from a given set of labels"
     kinds = (
         Kind("sentiment", sentiment, SENTIMENT, ONE_LABEL),
         Kind("topic", topic, TOPIC, ONE_LABEL),

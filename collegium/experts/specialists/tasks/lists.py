@@ -112,7 +112,6 @@ class Lists(GeneratedTask):
     """
 
     name = "lists"
-    description = "Adds, removes, replaces, picks, joins, splits and reorders list items"
     kinds = (
         Kind("join", join, asking.JOIN, asking.AS_STRING, weight=1.2),
         Kind("split", split, asking.SPLIT, asking.AS_LIST),

@@ -270,7 +270,6 @@ class Sql(GeneratedTask):
     """Questions about tables, answered in SQL."""
 
     name = "sql"
-    description = "Writes a SQLite query for a question about one or two tables"
     kinds = (
         kind("labelled", labelled, LABELLED),
         kind("compared", compared, COMPARED),

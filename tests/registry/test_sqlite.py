@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import insert
 
-from collegium.registry import inline_writer
+from collegium.registry import sqlite
 from collegium.registry.database import Database
 from collegium.registry.decisions import DecisionLog, DecisionRecord, OutcomeRecord
-from collegium.registry.inline_writer import InlineWriter
+from collegium.registry.sqlite import InlineWriter
 from collegium.registry.tables import DecisionRow, OutcomeRow, to_columns
 from tests.registry.conftest import OpenDatabase
 
@@ -130,7 +130,7 @@ async def test_the_log_stays_small(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It is copied into the file every so many transactions, and begun anew."""
-    monkeypatch.setattr(inline_writer, "CHECKPOINT_EVERY", 50)
+    monkeypatch.setattr(sqlite, "CHECKPOINT_EVERY", 50)
     ahead = tmp_path / "collegium.sqlite3-wal"
     for copy in range(3):
         for i in range(50):
