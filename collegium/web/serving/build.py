@@ -106,11 +106,12 @@ def load_router(settings: Settings, speeds: Speeds, learning: Learning) -> Route
 
     from collegium.router.encoder import make_encoder
 
-    threadpool_limits(1, "blas")  # its threads would wait busily beside the event loop
     # One thread: the engine needs the cores, and a query is one short sentence.
     encoder = make_encoder(settings.encoder, cache=settings.cache_dir, threads=1)
     encoder.encode(["The first query should not pay for lazy loading."])
     fitted = load(settings.router_dir or BUNDLED)
+    # Its threads would wait busily beside the event loop; loading the router has imported it.
+    threadpool_limits(1, "blas")
     learner, mode = None, settings.online_learning
     if mode != "off":
         learner = learning.open(partial(Learner.open, fitted=fitted, mode=mode))
