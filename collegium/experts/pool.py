@@ -61,8 +61,9 @@ class Pool:
         async with (
             self._loaded(expert, terms, waits),
             self.dispatcher.turn(expert, spot := self.spot(expert), terms, waits) as turn,
-            self._begun(call, client.ask(call)) as reply,
+            AsyncExitStack() as stack,
         ):
+            reply = await self._begun(call, client.ask(call), stack)
             await self.dispatcher.began(spot, turn)
             reply.waits = waits
             yield reply
@@ -116,20 +117,18 @@ class Pool:
         await self._clients.aclose()
         await self.dispatcher.aclose()
 
-    @asynccontextmanager
     async def _begun(
-        self, call: Call, asked: AbstractAsyncContextManager[Reply]
-    ) -> AsyncGenerator[Reply]:
+        self, call: Call, asked: AbstractAsyncContextManager[Reply], stack: AsyncExitStack
+    ) -> Reply:
         """The reply from its first event on; ExpertTimeout where a stream does not begin."""
         name = call.expert.name
-        async with AsyncExitStack() as stack:
-            try:
-                async with asyncio.timeout(self._first_token_timeout_s if call.stream else None):
-                    reply = await stack.enter_async_context(asked)
-                    await reply.begin(name)
-            except TimeoutError as exc:
-                raise ExpertTimeout(name, "no first token in time") from exc
-            yield reply
+        try:
+            async with asyncio.timeout(self._first_token_timeout_s if call.stream else None):
+                reply = await stack.enter_async_context(asked)
+                await reply.begin(name)
+        except TimeoutError as exc:
+            raise ExpertTimeout(name, "no first token in time") from exc
+        return reply
 
     def _wait_s(self, expert: Expert, within_s: float | None) -> float:
         if self._residents is None or not self._takes_turns(expert):

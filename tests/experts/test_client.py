@@ -128,7 +128,7 @@ async def test_a_whole_answer_to_a_stream_is_taken_as_it_is(serve: Serve) -> Non
         Began("tiny"),
         Text("Hello"),
         Other({"refusal": None, "tool_calls": []}),
-        Finish("stop", 0, {"logprobs": None}),
+        Finish("stop", extra={"logprobs": None}),
     ]
 
 

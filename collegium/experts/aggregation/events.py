@@ -9,35 +9,38 @@ from collegium.experts.clients.events import AnswerEvent
 
 
 @dataclass(frozen=True)
-class Started:
-    """A call began."""
+class PanelEvent:
+    """What happens at one seat of a panel."""
 
     seat: int
+
+
+@dataclass(frozen=True)
+class Started(PanelEvent):
+    """A call began."""
+
     expert: str
     role: str
 
 
 @dataclass(frozen=True)
-class Said:
+class Said(PanelEvent):
     """A piece of a call's answer: not yet, and perhaps never, the panel's."""
 
-    seat: int
     text: str
 
 
 @dataclass(frozen=True)
-class Replied:
+class Replied(PanelEvent):
     """A call's answer is whole."""
 
-    seat: int
     text: str
 
 
 @dataclass(frozen=True)
-class Dropped:
+class Dropped(PanelEvent):
     """A call has no part in the answer: it failed, was late or was not needed any more."""
 
-    seat: int
     reason: str
 
 
@@ -51,15 +54,13 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Chosen:
+class Chosen(PanelEvent):
     """Whose answer it is, and how that was found."""
 
-    seat: int
     how: str
     groups: tuple[Group, ...] = ()
     scores: Mapping[int, float] = field(default_factory=dict)
     """A judge's or verifier's score by seat, where there is one."""
 
 
-PanelEvent = Started | Said | Replied | Dropped | Chosen
 Event = PanelEvent | AnswerEvent

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import os
 import ssl
-from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from collections.abc import Mapping
+from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -41,6 +41,10 @@ class Response:
     async def read(self) -> bytes:
         """The whole body."""
         return await self._response.read()
+
+    def close(self) -> None:
+        """Give the connection back, or hang up where the body was not read to its end."""
+        self._response.release()
 
     async def lines(self) -> list[bytes]:
         """The next lines of the body, of any length and without their ends; none at its end."""
@@ -74,31 +78,30 @@ class Connection:
         self._proxy = _proxy_of(base_url) if trust_env else None
         self._session: aiohttp.ClientSession | None = None
 
-    def post(self, path: str, body: Mapping[str, Any]) -> AbstractAsyncContextManager[Response]:
-        """POST JSON; leaving early closes the connection, so that the server stops its work."""
-        return self._asked("POST", path, _as_json(body))
+    async def post(self, path: str, body: Mapping[str, Any]) -> Response:
+        """POST JSON; `close` the response in any case."""
+        return await self._asked("POST", path, _as_json(body))
 
-    def get(self, path: str) -> AbstractAsyncContextManager[Response]:
-        """GET."""
-        return self._asked("GET", path, None)
+    async def get(self, path: str) -> Response:
+        """GET; `close` the response in any case."""
+        return await self._asked("GET", path, None)
 
     async def aclose(self) -> None:
         """Close all connections."""
         if self._session is not None:
             await self._session.close()
 
-    @asynccontextmanager
-    async def _asked(self, method: str, path: str, data: bytes | None) -> AsyncGenerator[Response]:
+    async def _asked(self, method: str, path: str, data: bytes | None) -> Response:
         if self._session is None:  # it belongs to the running loop
             self._session = self._opened()
-        async with self._session.request(
+        response = await self._session.request(
             method,
             f"{self._base_url}/{path}",
             data=data,
             proxy=self._proxy,
             allow_redirects=False,  # the API key is for this address only
-        ) as response:
-            yield Response(response)
+        )
+        return Response(response)
 
     def _opened(self) -> aiohttp.ClientSession:
         secure = self._base_url.startswith("https:")
@@ -137,17 +140,26 @@ def is_address(url: str) -> bool:
     return url.isprintable() and parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
-@contextmanager
-def expert_errors(expert: str) -> Iterator[None]:
-    """Translate the network's errors into ours, at the one place that calls out."""
-    try:
-        yield
-    except TimeoutError as exc:
-        raise ExpertTimeout(expert, "no answer in time") from exc
-    except aiohttp.ClientConnectorError as exc:
-        raise ExpertUnavailable(expert, f"can't connect: {exc}") from exc
-    except (aiohttp.ClientError, OSError) as exc:
-        raise ExpertUnavailable(expert, str(exc) or type(exc).__name__) from exc
+class ExpertErrors:
+    """Translates the network's errors into ours, at the one place that calls out."""
+
+    def __init__(self, expert: str) -> None:
+        self._expert = expert
+
+    def __enter__(self) -> None:
+        """Nothing to do: a context manager of its own is cheaper than a generator's."""
+
+    def __exit__(
+        self, kind: object, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if exc is None:
+            return
+        if isinstance(exc, TimeoutError):
+            raise ExpertTimeout(self._expert, "no answer in time") from exc
+        if isinstance(exc, aiohttp.ClientConnectorError):
+            raise ExpertUnavailable(self._expert, f"can't connect: {exc}") from exc
+        if isinstance(exc, aiohttp.ClientError | OSError):
+            raise ExpertUnavailable(self._expert, str(exc) or type(exc).__name__) from exc
 
 
 def _proxy_of(url: str) -> str | None:

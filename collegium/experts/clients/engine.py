@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 from collegium.errors import ExpertUnavailable
-from collegium.experts.clients.connection import Connection, expert_errors
+from collegium.experts.clients.connection import Connection, ExpertErrors
+from collegium.experts.clients.events import Json
 from collegium.experts.clients.http import HttpExpert
 from collegium.experts.clients.reply import Call, Reply
 from collegium.experts.supervisor import Supervisor
@@ -60,17 +61,20 @@ class EngineConnection:
             if served not in self._loaded:
                 return
             self._loaded.discard(served)
-            with expert_errors(served):
-                async with self._adapters.post("unload_lora_adapter", {"lora_name": served}):
-                    pass
+            with ExpertErrors(served):
+                await self._post("unload_lora_adapter", {"lora_name": served})
 
     async def _post_adapter(self, name: str, served: str, folder: Path) -> None:
         body = {"lora_name": served, "lora_path": str(folder)}
-        with expert_errors(name):
-            async with self._adapters.post("load_lora_adapter", body) as reply:
-                text = (await reply.read()).decode(errors="replace")
-        if not reply.is_success and "already been loaded" not in text:
+        with ExpertErrors(name):
+            done, text = await self._post("load_lora_adapter", body)
+        if not done and "already been loaded" not in text:
             raise ExpertUnavailable(name, f"the engine can't load its adapter: {text[:300]}")
+
+    async def _post(self, path: str, body: Json) -> tuple[bool, str]:
+        """Whether it succeeded, and what was answered."""
+        with closing(await self._adapters.post(path, body)) as response:
+            return response.is_success, (await response.read()).decode(errors="replace")
 
     async def aclose(self) -> None:
         """Close every connection."""

@@ -9,7 +9,23 @@ from msgspec import Struct
 Json = dict[str, Any]
 
 
-class Began(Struct, frozen=True):
+class AnswerEvent(Struct, frozen=True):
+    """What happens while one expert answers."""
+
+
+class OfChoice(AnswerEvent, frozen=True, kw_only=True):
+    """An event of one choice: `n` above 1 asks for several answers."""
+
+    choice: int = 0
+    extra: Json | None = None
+    """Fields of the choice that came with it, such as `logprobs`."""
+
+
+class Piece(OfChoice, frozen=True):
+    """A part of what the answer consists of."""
+
+
+class Began(AnswerEvent, frozen=True):
     """An expert has begun to answer: the first event of every reply."""
 
     expert: str
@@ -19,51 +35,40 @@ class Began(Struct, frozen=True):
     """Experts that were asked before it in vain, and why."""
 
 
-class Text(Struct, frozen=True):
+class Text(Piece, frozen=True):
     """A piece of the answer's text."""
 
     text: str
-    choice: int = 0
-    extra: Json | None = None
-    """Fields of the choice that came with it, such as `logprobs`."""
 
 
-class Reasoning(Struct, frozen=True):
+class Reasoning(Piece, frozen=True):
     """A piece of what the model thought before it answered."""
 
     text: str
-    choice: int = 0
     field: str = "reasoning_content"
     """The upstream's name for it: `reasoning_content` or `reasoning`."""
-    extra: Json | None = None
 
 
-class ToolCall(Struct, frozen=True):
+class ToolCall(Piece, frozen=True):
     """A piece of one tool call: id and name come once, the arguments in pieces."""
 
     index: int
     piece: Json
-    choice: int = 0
-    extra: Json | None = None
 
 
-class Other(Struct, frozen=True):
+class Other(Piece, frozen=True):
     """Further fields of the message, such as `refusal`, `audio` or `annotations`."""
 
     fields: Json
-    choice: int = 0
-    extra: Json | None = None
 
 
-class Finish(Struct, frozen=True):
+class Finish(OfChoice, frozen=True):
     """A choice is complete."""
 
     reason: str | None
-    choice: int = 0
-    extra: Json | None = None
 
 
-class Usage(Struct, frozen=True):
+class Usage(AnswerEvent, frozen=True):
     """The tokens that the answer took, as the upstream counted them."""
 
     fields: Json
@@ -77,11 +82,6 @@ class Usage(Struct, frozen=True):
     def completion_tokens(self) -> int:
         """Tokens of the answer."""
         return _whole_number(self.fields.get("completion_tokens"))
-
-
-Piece = Text | Reasoning | ToolCall | Other
-"""What the answer consists of."""
-AnswerEvent = Began | Piece | Finish | Usage
 
 
 def _whole_number(value: object) -> int:

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing, asynccontextmanager, closing
+from functools import partial
 
 from collegium.errors import ExpertError, ExpertRejected, ExpertUnavailable, PromptTooLong
 from collegium.experts.clients.connection import (
     Connection,
+    ExpertErrors,
     Response,
-    expert_errors,
     is_address,
     parsed_json,
 )
 from collegium.experts.clients.events import AnswerEvent, Began, Json
 from collegium.experts.clients.openai_shape import (
+    Unshaped,
     answer_events,
     chunk_events,
     head_of,
-    is_shaped,
     listed,
 )
 from collegium.experts.clients.reply import Call, Reply
@@ -45,49 +46,48 @@ class HttpExpert:
         self.model = model
         if not is_address(base_url):
             raise ExpertUnavailable(name, f"'{base_url}' is no address of an API")
+        self._errors = ExpertErrors(name)
         self._http = Connection(base_url, api_key=api_key, timeout_s=timeout_s, trust_env=trust_env)
 
     @asynccontextmanager
     async def ask(self, call: Call) -> AsyncGenerator[Reply]:
         """POST the call; leaving early closes the connection, so that the upstream stops."""
-        async with AsyncExitStack() as stack:
-            with expert_errors(self.name):
-                posted = self._http.post("chat/completions", self._asked(call))
-                response = await stack.enter_async_context(posted)
+        with self._errors:
+            response = await self._http.post("chat/completions", self._asked(call))
+        with closing(response):
+            with self._errors:
                 await self._raise_for_status(response)
                 whole = None if call.stream and not response.is_json else await response.read()
             if whole is None:
-                events = await stack.enter_async_context(aclosing(self._events(response)))
-                yield Reply(events)
+                async with aclosing(self._events(response)) as events:
+                    yield Reply(events)
             else:
-                answer = answer_events(self.name, self._whole(whole))
-                yield Reply(listed(answer), streamed=False)
+                yield Reply(listed(self._whole(whole)), streamed=False)
 
     async def _events(self, response: Response) -> AsyncGenerator[AnswerEvent]:
         """The events of each server-sent chunk until `[DONE]`."""
         begun = False
-        with expert_errors(self.name):
+        with self._errors:
             while lines := await response.lines():
                 for line in lines:
                     if not line.startswith(b"data:"):
                         continue
-                    text = line.removeprefix(b"data:").strip()
+                    text = line[5:].strip()
                     if text == b"[DONE]":
                         return
-                    chunk = self._shaped(text)
+                    chunk = self._parsed(text)
                     if not begun:
                         begun = True
                         yield Began(self.name, head_of(chunk))
-                    for event in chunk_events(chunk):
+                    for event in self._read(chunk_events, chunk, text):
                         yield event
         raise ExpertUnavailable(self.name, "the connection closed in the middle of the answer")
 
     async def models(self) -> tuple[str, ...]:
         """The names of the models that the address serves."""
-        with expert_errors(self.name):
-            async with self._http.get("models") as response:
-                await self._raise_for_status(response)
-                data = await response.read()
+        with self._errors, closing(await self._http.get("models")) as response:
+            await self._raise_for_status(response)
+            data = await response.read()
         rows = self._parsed(data).get("data")
         if not isinstance(rows, list):
             raise ExpertError(self.name, f"answered with no list: {_shown(data)}")
@@ -110,21 +110,23 @@ class HttpExpert:
             raise ExpertError(self.name, f"answered with no JSON: {_shown(data)}") from exc
         if not isinstance(answer, dict):
             raise ExpertError(self.name, f"answered with no JSON object: {_shown(data)}")
+        if answer.get("error"):
+            raise ExpertError(self.name, _message(answer, _text(data)))
         return answer
 
-    def _shaped(self, data: bytes) -> Json:
-        chunk = self._parsed(data)
-        if chunk.get("error"):
-            raise ExpertError(self.name, _message(chunk, _text(data)))
-        if not is_shaped(chunk):
-            raise ExpertError(self.name, f"answered in no chat's shape: {_shown(data)}")
-        return chunk
+    def _read(
+        self, read: Callable[[Json], list[AnswerEvent]], answer: Json, data: bytes
+    ) -> list[AnswerEvent]:
+        try:
+            return read(answer)
+        except Unshaped as exc:
+            raise ExpertError(self.name, f"answered in no chat's shape: {_shown(data)}") from exc
 
-    def _whole(self, data: bytes) -> Json:
-        answer = self._shaped(data)
+    def _whole(self, data: bytes) -> list[AnswerEvent]:
+        answer = self._parsed(data)
         if not answer.get("choices"):
             raise ExpertError(self.name, f"answered without choices: {_shown(data)}")
-        return answer
+        return self._read(partial(answer_events, self.name), answer, data)
 
     async def _raise_for_status(self, response: Response) -> None:
         if response.is_success:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import importlib
 import os
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
+from functools import partial
 from typing import Any
 
 from collegium.errors import (
@@ -19,10 +20,10 @@ from collegium.errors import (
 from collegium.experts.clients.events import AnswerEvent, Began, Json
 from collegium.experts.clients.http import REFUSALS
 from collegium.experts.clients.openai_shape import (
+    Unshaped,
     answer_events,
     chunk_events,
     head_of,
-    is_shaped,
     listed,
 )
 from collegium.experts.clients.reply import Call, Reply
@@ -68,10 +69,7 @@ class LiteLLMExpert:
         with litellm_errors(self.name, litellm):
             answer = await litellm.acompletion(**asked)
         if not call.stream:
-            whole = self._shaped(answer.model_dump(exclude_none=True))
-            if not whole.get("choices"):
-                raise ExpertError(self.name, "answered without choices")
-            yield Reply(listed(answer_events(self.name, whole)), streamed=False)
+            yield Reply(listed(self._whole(answer.model_dump(exclude_none=True))), streamed=False)
             return
         async with aclosing(answer), aclosing(self._events(answer, litellm)) as events:
             yield Reply(events)
@@ -80,20 +78,26 @@ class LiteLLMExpert:
         begun = False
         with litellm_errors(self.name, litellm):
             async for chunk in chunks:
-                shaped = self._shaped(chunk.model_dump(exclude_none=True))
+                told = chunk.model_dump(exclude_none=True)
                 if not begun:
                     begun = True
-                    yield Began(self.name, head_of(shaped))
-                for event in chunk_events(shaped):
+                    yield Began(self.name, head_of(told))
+                for event in self._read(chunk_events, told):
                     yield event
 
     async def aclose(self) -> None:
         """LiteLLM keeps its own connections."""
 
-    def _shaped(self, data: Json) -> Json:
-        if not is_shaped(data):
-            raise ExpertError(self.name, "answered in no chat's shape")
-        return data
+    def _whole(self, answer: Json) -> list[AnswerEvent]:
+        if not answer.get("choices"):
+            raise ExpertError(self.name, "answered without choices")
+        return self._read(partial(answer_events, self.name), answer)
+
+    def _read(self, read: Callable[[Json], list[AnswerEvent]], told: Json) -> list[AnswerEvent]:
+        try:
+            return read(told)
+        except Unshaped as exc:
+            raise ExpertError(self.name, "answered in no chat's shape") from exc
 
     def _asked(self, call: Call) -> Json:
         unknown = sorted(call.body.keys() - CHAT_PARAMETERS)

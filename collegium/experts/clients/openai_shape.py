@@ -1,8 +1,11 @@
-"""Read events out of OpenAI's chat completions: out of a chunk, or out of a whole answer."""
+"""Read events out of OpenAI's chat completions: out of a chunk, or out of a whole answer.
+
+Upstreams send what they like: a value of another type than the one expected is `Unshaped`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from typing import Any
 
 from collegium.experts.clients.events import (
@@ -11,7 +14,6 @@ from collegium.experts.clients.events import (
     Finish,
     Json,
     Other,
-    Piece,
     Reasoning,
     Text,
     ToolCall,
@@ -25,52 +27,48 @@ REASONING = ("reasoning_content", "reasoning")
 OF_PIECES = ("role", "content", "tool_calls", *REASONING)
 
 
+class Unshaped(ValueError):
+    """A chunk or an answer does not have the shape of a chat completion."""
+
+
 def head_of(data: Mapping[str, Any]) -> Json:
     """What a chunk or an answer says of the answer as a whole."""
     return {name: value for name, value in data.items() if name not in OF_CHUNKS}
 
 
 def chunk_events(chunk: Mapping[str, Any]) -> list[AnswerEvent]:
-    """The events of one chunk, which has passed `is_shaped`."""
+    """The events of one chunk."""
     events: list[AnswerEvent] = []
-    for choice in chunk.get("choices") or ():
-        events += _choice_events(choice)
+    for choice in _list(chunk.get("choices")):
+        _add_choice(events, _dict(choice))
     if usage := chunk.get("usage"):
-        events.append(Usage(usage))
+        events.append(Usage(_dict(usage)))
     return events
 
 
 def answer_events(expert: str, answer: Mapping[str, Any]) -> list[AnswerEvent]:
-    """The events of a whole answer, which has passed `is_shaped`."""
+    """The events of a whole answer."""
     events: list[AnswerEvent] = [Began(expert, head_of(answer))]
-    for position, choice in enumerate(answer["choices"]):
-        events += message_events({"index": position, **choice})
+    for position, choice in enumerate(_list(answer.get("choices"))):
+        events += message_events({"index": position, **_dict(choice)})
     if usage := answer.get("usage"):
-        events.append(Usage(usage))
+        events.append(Usage(_dict(usage)))
     return events
 
 
 def message_events(choice: Mapping[str, Any]) -> list[AnswerEvent]:
     """The events of one choice of a whole answer."""
-    index, message = _index(choice), choice.get("message") or {}
-    events: list[AnswerEvent] = [*_pieces(index, message, None)]
+    index, message = _index(choice), _dict(choice.get("message"))
+    events: list[AnswerEvent] = []
+    _add_pieces(events, index, message, None)
     if message.get("content") == "":
-        events.append(Text("", index))
+        events.append(Text("", choice=index))
     empty = {k: v for k, v in message.items() if not v and k not in ("role", "content")}
     if empty:  # such as `"refusal": null`: who sends it, expects it
-        events.append(Other(empty, index))
+        events.append(Other(empty, choice=index))
     extra = {name: value for name, value in choice.items() if name not in OF_CHOICES}
-    return [*events, Finish(choice.get("finish_reason"), index, extra or None)]
-
-
-def is_shaped(data: Mapping[str, Any]) -> bool:
-    """Whether a chunk or an answer has a chat completion's shape, so that it can be read."""
-    choices, usage = data.get("choices"), data.get("usage")
-    if choices is not None and not isinstance(choices, list):
-        return False
-    if usage is not None and not isinstance(usage, dict):
-        return False
-    return all(isinstance(c, dict) and _is_shaped_choice(c) for c in choices or ())
+    events.append(Finish(choice.get("finish_reason"), choice=index, extra=extra or None))
+    return events
 
 
 async def listed(events: Iterable[AnswerEvent]) -> AsyncGenerator[AnswerEvent]:
@@ -79,56 +77,50 @@ async def listed(events: Iterable[AnswerEvent]) -> AsyncGenerator[AnswerEvent]:
         yield event
 
 
-def _is_shaped_choice(choice: Mapping[str, Any]) -> bool:
-    for name in ("delta", "message"):
-        said = choice.get(name)
-        if said is None:
-            continue
-        if not isinstance(said, dict):
-            return False
-        tools = said.get("tool_calls")
-        if tools is not None and not (
-            isinstance(tools, list) and all(isinstance(tool, dict) for tool in tools)
-        ):
-            return False
-    return True
-
-
-def _choice_events(choice: Mapping[str, Any]) -> list[AnswerEvent]:
-    index, reason, extra = _index(choice), choice.get("finish_reason"), _extra(choice)
-    events: list[AnswerEvent] = [*_pieces(index, choice.get("delta") or {}, extra)]
-    if events:
+def _add_choice(events: list[AnswerEvent], choice: Mapping[str, Any]) -> None:
+    index, reason, before = _index(choice), choice.get("finish_reason"), len(events)
+    extra: Json | None = None
+    for name, value in choice.items():
+        if value is not None and name not in OF_CHOICES:
+            extra = {**(extra or {}), name: value}
+    _add_pieces(events, index, _dict(choice.get("delta")), extra)
+    if len(events) > before:
         extra = None  # it came with the first piece
     if reason:
-        events.append(Finish(str(reason), index, extra))
+        events.append(Finish(str(reason), choice=index, extra=extra))
     elif extra:
-        events.append(Text("", index, extra))
-    return events
+        events.append(Text("", choice=index, extra=extra))
 
 
-def _pieces(index: int, message: Mapping[str, Any], extra: Json | None) -> Iterator[Piece]:
+def _add_pieces(
+    events: list[AnswerEvent], index: int, message: Mapping[str, Any], extra: Json | None
+) -> None:
     """The pieces of a delta or a message; `extra` goes with the first."""
+    content = message.get("content")
+    if type(content) is str and len(message) == 1:  # nearly every chunk
+        if content:
+            events.append(Text(content, choice=index, extra=extra))
+        return
+    before = len(events)
     for name in REASONING:
-        if (thought := message.get(name)) and isinstance(thought, str):
-            yield Reasoning(thought, index, name, extra)
-            extra = None
+        if thought := message.get(name):
+            events.append(Reasoning(_text_of(thought), name, choice=index, extra=extra))
             break  # some upstreams send both names
-    if content := message.get("content"):
-        yield Text(content if isinstance(content, str) else _text_of(content), index, extra)
-        extra = None
-        if len(message) == 1:  # nearly every chunk
-            return
-    for position, tool in enumerate(message.get("tool_calls") or ()):
-        given = tool.get("index")
-        yield ToolCall(given if isinstance(given, int) else position, tool, index, extra)
-        extra = None
-    others = {name: value for name, value in message.items() if name not in OF_PIECES and value}
+    if content:
+        left = _left(extra, events, before)
+        events.append(Text(_text_of(content), choice=index, extra=left))
+    for position, tool in enumerate(_list(message.get("tool_calls"))):
+        given = _dict(tool).get("index")
+        at, left = given if isinstance(given, int) else position, _left(extra, events, before)
+        events.append(ToolCall(at, tool, choice=index, extra=left))
+    others = {name: value for name, value in message.items() if value and name not in OF_PIECES}
     if others:
-        yield Other(others, index, extra)
+        events.append(Other(others, choice=index, extra=_left(extra, events, before)))
 
 
-def _extra(choice: Mapping[str, Any]) -> Json | None:
-    return {k: v for k, v in choice.items() if k not in OF_CHOICES and v is not None} or None
+def _left(extra: Json | None, events: list[AnswerEvent], before: int) -> Json | None:
+    """What is still to go with a piece: nothing, once one has come."""
+    return extra if len(events) == before else None
 
 
 def _index(choice: Mapping[str, Any]) -> int:
@@ -136,7 +128,24 @@ def _index(choice: Mapping[str, Any]) -> int:
     return index if isinstance(index, int) else 0
 
 
-def _text_of(content: object) -> str:
-    """The text of content in parts."""
-    parts = content if isinstance(content, list) else ()
-    return "".join(str(p.get("text") or "") for p in parts if isinstance(p, dict))
+def _list(value: Any) -> list[Any]:
+    if isinstance(value, list):
+        return value
+    if value is None:
+        return []
+    raise Unshaped(f"a list was expected, not {type(value).__name__}")
+
+
+def _dict(value: Any) -> Json:
+    if isinstance(value, dict):
+        return value
+    if value is None:
+        return {}
+    raise Unshaped(f"an object was expected, not {type(value).__name__}")
+
+
+def _text_of(content: Any) -> str:
+    """The text of content, which may come in parts."""
+    if isinstance(content, str):
+        return content
+    return "".join(str(_dict(part).get("text") or "") for part in _list(content))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import asdict, replace
 from typing import Protocol
 
@@ -52,15 +52,17 @@ class Attempts:
         self._candidates = (call.expert, *call.instead)[:MOST_ATTEMPTS]
         self._terms = terms
 
-    @asynccontextmanager
-    async def ask(self) -> AsyncGenerator[Reply]:
-        """The reply of the first that begins; ExpertError, the first one's, where nobody does."""
+    async def begin(self) -> Begun:
+        """The reply of the first that begins; ExpertError, the first one's, where nobody does.
+
+        Whoever reads the reply closes the stack that comes with it: that ends the call.
+        """
         reply, stack = await self._begin()
         self.waits = reply.waits
-        async with stack:
+        if self.tried:
             tried = tuple(asdict(tried) for tried in self.tried)
             reply.began = structs.replace(reply.began, tried=tried)
-            yield reply
+        return reply, stack
 
     async def _begin(self) -> Begun:
         left, error = list(self._candidates), None
@@ -82,7 +84,8 @@ class Attempts:
     async def _attempt(self, expert: Expert) -> Begun:
         began = time.monotonic()
         stack, self.waits = AsyncExitStack(), Waits()
-        asked = self._pool.ask(replace(self._call, expert=expert), self._terms, self.waits)
+        call = self._call if expert is self._call.expert else replace(self._call, expert=expert)
+        asked = self._pool.ask(call, self._terms, self.waits)
         try:
             return await stack.enter_async_context(asked), stack
         except ExpertError as exc:

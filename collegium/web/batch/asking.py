@@ -138,7 +138,7 @@ class Asking:
         """As it was decided. A panel is planned anew: only its cost was kept."""
         decider, prepared = self._parts.decider, prepare(request, BULK)
         if decision.policy != "panel":
-            return await decider.alone(prepared, decision)
+            return await decider.as_decided(prepared, decision)
         decided = await decider.decide(prepared, waiting_for_engines(self._parts.fleet))
         if decided.by_panel:
             await self._members_ready(decided)

@@ -54,7 +54,7 @@ class ChatEncoder:
 
     def chunks(self, event: Event | Settled) -> list[Json]:
         """The chunks that tell of an event: often one, sometimes none."""
-        if isinstance(event, Text | ToolCall | Reasoning | Other):
+        if isinstance(event, Piece):
             return [self._chunk(self._choice(event))]
         if isinstance(event, Began):
             return [self._beginning(event)]
@@ -85,26 +85,18 @@ class ChatEncoder:
         return [self._chunk(_choice({}), panel=event_json(event, show=self._show))]
 
     def _choice(self, event: Piece) -> Json:
-        delta: Json
-        if isinstance(event, Text):
-            delta = {"content": event.text}
-        elif isinstance(event, ToolCall):
-            delta = {"tool_calls": [{**event.piece, "index": event.index}]}
-        elif isinstance(event, Reasoning):
-            delta = {event.field: event.text}
-        else:
-            delta = {name: value for name, value in event.fields.items() if value}
-        if event.choice not in self._has_role:
-            self._has_role.add(event.choice)
+        index, delta = event.choice, _delta(event)
+        if index not in self._has_role:
+            self._has_role.add(index)
             delta = {"role": "assistant", **delta}
-        return {**_choice(delta, event.choice), **self._extra(event)}
+        choice = {"index": index, "delta": delta, "finish_reason": None}
+        return choice if event.extra is None else choice | self._extra(event.extra)
 
     def _finish(self, event: Finish) -> Json:
         reason = event.reason or ("stop" if self._decided.by_panel else None)
-        return {**_choice({}, event.choice, reason), **self._extra(event)}
+        return {**_choice({}, event.choice, reason), **self._extra(event.extra or {})}
 
-    def _extra(self, event: Piece | Finish) -> Json:
-        extra = event.extra or {}
+    def _extra(self, extra: Json) -> Json:
         if self._logprobs:
             return {name: value for name, value in extra.items() if value is not None}
         return {k: v for k, v in extra.items() if k != "logprobs" and v is not None}
@@ -180,6 +172,17 @@ async def whole_answer(answer: WholeChat, events: Events) -> Json:
             if (body := answer.take(event)) is not None:
                 return body
     raise AssertionError("the events ended without an outcome")
+
+
+def _delta(event: Piece) -> Json:
+    if isinstance(event, Text):
+        return {"content": event.text}
+    if isinstance(event, ToolCall):
+        return {"tool_calls": [{**event.piece, "index": event.index}]}
+    if isinstance(event, Reasoning):
+        return {event.field: event.text}
+    assert isinstance(event, Other)
+    return {name: value for name, value in event.fields.items() if value}
 
 
 def _choice(delta: Json, index: int = 0, finish_reason: str | None = None) -> Json:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from collegium.errors import NoFeasibleExpert
 from collegium.experts.aggregation.base import Member, Mode, Panel
 from collegium.experts.aggregation.catalogue import MODES
 from collegium.experts.aggregation.single import Single
+from collegium.experts.dispatch.attempts import MOST_ATTEMPTS
 from collegium.experts.pool import Pool
 from collegium.registry.expert import Expert
 from collegium.router.decision import Decision, Query
@@ -64,33 +67,24 @@ class Decider:
         """
         if request.wish is not None:
             return await self._by_panel(request, request.wish, unavailable)
-        known = await self._sessions.expert(request.session)
-        query = replace(request.query, session_expert=known)
-        decision = await self._decision(query, unavailable)
-        routed = decision.policy != "named"
-        if not (routed if request.failover is None else request.failover):
-            return await self.alone(request, decision)
-        names = [f.expert for f in decision.forecasts if f.feasible]
-        return await self.alone(request, decision, instead=names)
+        query = request.query
+        if request.session is not None:
+            known = await self._sessions.expert(request.session)
+            query = replace(query, session_expert=known)
+        experts = await self._catalogue.now()
+        decision = await self._decision(query, experts, unavailable)
+        return _alone(request, decision, experts, instead=_may_fail_over(request, decision))
 
-    async def alone(
-        self,
-        request: Prepared,
-        decision: Decision,
-        *,
-        instead: list[str] | None = None,
-        plan: Plan | None = None,
-    ) -> Decided:
-        """The chosen expert answers alone, or one of those named, best first, `instead`."""
-        experts = {expert.name: expert for expert in await self._catalogue.now()}
-        others = (name for name in instead or () if name != decision.expert)
-        member = Member(experts[decision.expert], instead=tuple(experts[name] for name in others))
-        return Decided(request, decision, _panel(member, request), Single(), plan)
+    async def as_decided(self, request: Prepared, decision: Decision) -> Decided:
+        """The expert of an earlier decision answers, and nobody else."""
+        return _alone(request, decision, await self._catalogue.now())
 
-    async def _decision(self, query: Query, unavailable: Availability | None) -> Decision:
+    async def _decision(
+        self, query: Query, experts: Sequence[Expert], unavailable: Availability | None
+    ) -> Decision:
         waits = self._pool.waits if unavailable is None else None
         who_not = unavailable or self._pool.unavailable
-        return await self._router.get().decide(query, await self._catalogue.now(), who_not, waits)
+        return await self._router.get().decide(query, experts, who_not, waits)
 
     async def _by_panel(
         self, request: Prepared, wish: Wish, unavailable: Availability | None
@@ -101,14 +95,16 @@ class Decider:
         routed = "auto" if name in PANEL_MODELS else name
         # The panel as a whole has to be good enough, not each of its members.
         alone = replace(query, limits=replace(limits, min_quality=None), requested_model=routed)
-        decision = await self._decision(alone, unavailable)
-        found = await self._planned(request, wish, alone, decision, unavailable)
+        experts = await self._catalogue.now()
+        decision = await self._decision(alone, experts, unavailable)
+        found = await self._planned(request, wish, alone, decision, experts, unavailable)
         if found.mode == "single":
             if limits.min_quality is not None:  # one expert has to be good enough by itself
-                decision = await self._decision(replace(query, requested_model=routed), unavailable)
+                good = replace(query, requested_model=routed)
+                decision = await self._decision(good, experts, unavailable)
             reason = f"{decision.reason} {found.reason}"
             told = replace(decision, reason=reason, requested_model=name)
-            return await self.alone(request, told, plan=found)
+            return _alone(request, told, experts, plan=found)
         whole = _of_panel(decision, found, name)
         return Decided(request, whole, found.panel, MODES[found.mode].make(found.options), found)
 
@@ -118,9 +114,10 @@ class Decider:
         wish: Wish,
         alone: Query,
         decision: Decision,
+        experts: Sequence[Expert],
         unavailable: Availability | None,
     ) -> Plan:
-        router, experts = self._router.get(), await self._catalogue.now()
+        router = self._router.get()
         wish = self._informed(wish, router)
         limits, tokens = request.query.limits, request.query.prompt_tokens or 1
 
@@ -143,8 +140,28 @@ class Decider:
         return replace(wish, options=options)
 
 
-def _panel(member: Member, request: Prepared) -> Panel:
-    return Panel((member,), stream=request.stream)
+def _alone(
+    request: Prepared,
+    decision: Decision,
+    experts: Sequence[Expert],
+    *,
+    instead: Sequence[str] = (),
+    plan: Plan | None = None,
+) -> Decided:
+    """The chosen expert answers, or one of those named if it fails before it begins."""
+    wanted = (decision.expert, *instead)
+    known = {expert.name: expert for expert in experts if expert.name in wanted}
+    member = Member(known[decision.expert], instead=tuple(known[name] for name in instead))
+    return Decided(request, decision, Panel((member,), stream=request.stream), Single(), plan)
+
+
+def _may_fail_over(request: Prepared, decision: Decision) -> list[str]:
+    """Who may answer instead of the chosen expert, best first; nobody where that was named."""
+    allowed = request.failover
+    if not (decision.policy != "named" if allowed is None else allowed):
+        return []
+    others = (f.expert for f in decision.forecasts if f.feasible and f.expert != decision.expert)
+    return list(islice(others, MOST_ATTEMPTS - 1))
 
 
 def _of_panel(decision: Decision, found: Plan, name: str) -> Decision:

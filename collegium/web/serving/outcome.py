@@ -69,6 +69,7 @@ class Outcome:
         self.attempts: Attempts | None = None
         """Of the latest call."""
         self._accounts = accounts
+        self._by_panel = decided.by_panel
         self._started = time.perf_counter()
         self._first_ms: float | None = None
         self._upstream: Usage | None = None
@@ -83,7 +84,8 @@ class Outcome:
         started, reply = time.perf_counter(), None
         with accounts.speeds.in_flight.answering(call.expert) as load:
             try:
-                async with attempts.ask() as reply:
+                reply, stack = await attempts.begin()
+                async with stack:
                     yield reply
                 record.status = "ok"
             except CollegiumError as exc:
@@ -100,6 +102,8 @@ class Outcome:
 
     def saw(self, event: Event) -> None:
         """Note who is chosen and what was said on the way to the answer."""
+        if not self._by_panel:
+            return
         if not isinstance(event, PanelEvent):
             if self._first_ms is None:
                 self._first_ms = self._elapsed_ms()
@@ -113,14 +117,14 @@ class Outcome:
     @property
     def answered_by(self) -> str:
         """The name under which the answer is given: a panel's own, whoever speaks for it."""
-        if self.decided.by_panel or not self.calls:
+        if self._by_panel or not self.calls:
             return self.decided.decision.expert
         return self.calls[0].expert
 
     @property
     def usage(self) -> Json | None:
         """Tokens in OpenAI's shape: as the upstream told them, or the sum of a panel's calls."""
-        if not self.decided.by_panel:
+        if not self._by_panel:
             return None if self._upstream is None else self._upstream.fields
         prompt, completion = self._tokens()
         total = prompt + completion
@@ -132,7 +136,7 @@ class Outcome:
 
     def settle(self, status: Status, error: str | None) -> OutcomeRecord:
         """The record of what came of the decision."""
-        by_panel, (prompt, completion) = self.decided.by_panel, self._tokens()
+        prompt, completion = self._tokens()
         energy = [call.energy_j for call in self.calls if call.energy_j is not None]
         record = OutcomeRecord(
             decision_id=self.decided.decision.id,
@@ -144,26 +148,32 @@ class Outcome:
             latency_ms=self._elapsed_ms(),
             ttft_ms=self._ttft_ms(),
             energy_j=sum(energy) if len(energy) == len(self.calls) else None,
+            **(self._of_panel() if self._by_panel else self._of_one()),
         )
-        if by_panel:
-            record = replace(record, calls=self.rows())
-        elif self.attempts is not None:
-            tried = [asdict(tried) for tried in self.attempts.tried] or None
-            waited_ms = self.attempts.waits.total_ms
-            record = replace(record, expert=self.answered_by, tried=tried, waited_ms=waited_ms)
-        self.shown = _shown(record, OF_PANEL if by_panel else OF_ONE)
-        if by_panel:
+        self.shown = _shown(record, OF_PANEL if self._by_panel else OF_ONE)
+        if self._by_panel:
             self.shown["calls_latency_ms"] = sum(call.latency_ms for call in self.calls)
         return record
 
+    def _of_panel(self) -> Json:
+        return {"calls": self.rows()}
+
+    def _of_one(self) -> Json:
+        attempts = self.attempts
+        return {
+            "expert": self.answered_by,
+            "tried": [asdict(t) for t in attempts.tried] or None if attempts else None,
+            "waited_ms": attempts.waits.total_ms if attempts else None,
+        }
+
     def _ttft_ms(self) -> float | None:
-        if self.decided.by_panel:
+        if self._by_panel:
             return self._first_ms
         return self.calls[0].ttft_ms if self.calls else None
 
     def _terms(self) -> Terms:
         terms, decision = self.decided.request.terms, self.decided.decision
-        if self.decided.by_panel:  # what a panel takes says nothing of one call
+        if self._by_panel:  # what a panel takes says nothing of one call
             return replace(terms, hedge=False)
         return replace(terms, expected_s=decision.forecast.answer_ms / 1000)
 
@@ -177,7 +187,7 @@ class Outcome:
     def _require_budget(self, call: Call) -> None:
         """What a panel has spent and this prompt's price have to stay within the limit."""
         most = self.decided.request.query.limits.max_cost_usd
-        if most is None or not self.decided.by_panel:
+        if most is None or not self._by_panel:
             return
         spent = sum(call.cost_usd for call in self.calls)
         if spent + price_usd(call.expert, _prompt_tokens(call), 0) > most:
