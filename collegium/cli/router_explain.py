@@ -71,7 +71,8 @@ async def _decide_here(settings: Settings, prompt: str, model: str) -> dict[str,
         raise SetupError("no expert is registered yet: `collegium serve` adds the embedded pool")
     click.echo("No service runs here: decided as if every expert were up.\n", err=True)
     router = _router(settings, past, experts)
-    return decision_json(await router.decide(Query(prompt, model), experts, lambda expert: None))
+    decision = await router.decide(Query(prompt, model), experts, lambda expert: None)
+    return decision_json(decision, decision.forecasts_json())
 
 
 def _router(settings: Settings, past: Any, experts: Any) -> Router:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import (
@@ -11,6 +12,7 @@ from contextlib import (
     asynccontextmanager,
     nullcontext,
 )
+from types import TracebackType
 
 from collegium.errors import ExpertTimeout, ExpertUnavailable
 from collegium.experts.clients.factory import Clients, ClientsByKind, engine_of
@@ -61,9 +63,8 @@ class Pool:
         async with (
             self._loaded(expert, terms, waits),
             self.dispatcher.turn(expert, spot := self.spot(expert), terms, waits) as turn,
-            AsyncExitStack() as stack,
+            _Begun(call, client.ask(call), self._first_token_timeout_s) as reply,
         ):
-            reply = await self._begun(call, client.ask(call), stack)
             await self.dispatcher.began(spot, turn)
             reply.waits = waits
             yield reply
@@ -117,19 +118,6 @@ class Pool:
         await self._clients.aclose()
         await self.dispatcher.aclose()
 
-    async def _begun(
-        self, call: Call, asked: AbstractAsyncContextManager[Reply], stack: AsyncExitStack
-    ) -> Reply:
-        """The reply from its first event on; ExpertTimeout where a stream does not begin."""
-        name = call.expert.name
-        try:
-            async with asyncio.timeout(self._first_token_timeout_s if call.stream else None):
-                reply = await stack.enter_async_context(asked)
-                await reply.begin(name)
-        except TimeoutError as exc:
-            raise ExpertTimeout(name, "no first token in time") from exc
-        return reply
-
     def _wait_s(self, expert: Expert, within_s: float | None) -> float:
         if self._residents is None or not self._takes_turns(expert):
             return 0.0
@@ -165,3 +153,32 @@ class Pool:
 
     def _takes_turns(self, expert: Expert) -> bool:
         return self._residents is not None and expert.engine in self._residents
+
+
+class _Begun:
+    """A call whose reply has begun when it is entered; ExpertTimeout where a stream does not."""
+
+    def __init__(
+        self, call: Call, asked: AbstractAsyncContextManager[Reply], first_timeout_s: float
+    ) -> None:
+        self._expert = call.expert.name
+        self._asked = asked
+        self._timeout_s = first_timeout_s if call.stream else None
+
+    async def __aenter__(self) -> Reply:
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                reply = await self._asked.__aenter__()
+                try:
+                    await reply.begin(self._expert)
+                except BaseException:
+                    if not await self._asked.__aexit__(*sys.exc_info()):
+                        raise
+        except TimeoutError as exc:
+            raise ExpertTimeout(self._expert, "no first token in time") from exc
+        return reply
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, at: TracebackType | None
+    ) -> bool | None:
+        return await self._asked.__aexit__(kind, exc, at)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, replace
+from types import TracebackType
 from typing import Protocol
 
 from msgspec import structs
@@ -21,8 +22,8 @@ MOST_ATTEMPTS = 3
 """A pool that is down as a whole should not get each request many times over."""
 TOO_MANY = 429
 
-Begun = tuple[Reply, AsyncExitStack]
-"""A reply that has begun, and what ends it."""
+Begun = tuple[AbstractAsyncContextManager[Reply], Reply]
+"""A call that was entered, and the reply that has begun."""
 
 
 class Asked(Protocol):
@@ -38,7 +39,10 @@ class Asked(Protocol):
 
 
 class Attempts:
-    """Asks the candidates in their order. Nothing is asked again once an answer has begun."""
+    """Asks the candidates in their order; entering it gives the reply, leaving it ends the call.
+
+    Nothing is asked again once an answer has begun.
+    """
 
     def __init__(self, pool: Asked, call: Call, terms: Terms = ANY_TIME) -> None:
         self.expert = call.expert
@@ -52,17 +56,20 @@ class Attempts:
         self._candidates = (call.expert, *call.instead)[:MOST_ATTEMPTS]
         self._terms = terms
 
-    async def begin(self) -> Begun:
-        """The reply of the first that begins; ExpertError, the first one's, where nobody does.
-
-        Whoever reads the reply closes the stack that comes with it: that ends the call.
-        """
-        reply, stack = await self._begin()
+    async def __aenter__(self) -> Reply:
+        """The reply of the first that begins; ExpertError, the first one's, where nobody does."""
+        self._asked, reply = await self._begin()
         self.waits = reply.waits
         if self.tried:
             tried = tuple(asdict(tried) for tried in self.tried)
             reply.began = structs.replace(reply.began, tried=tried)
-        return reply, stack
+        return reply
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, at: TracebackType | None
+    ) -> bool | None:
+        """End the call."""
+        return await self._asked.__aexit__(kind, exc, at)
 
     async def _begin(self) -> Begun:
         left, error = list(self._candidates), None
@@ -82,12 +89,11 @@ class Attempts:
         raise error
 
     async def _attempt(self, expert: Expert) -> Begun:
-        began = time.monotonic()
-        stack, self.waits = AsyncExitStack(), Waits()
+        began, self.waits = time.monotonic(), Waits()
         call = self._call if expert is self._call.expert else replace(self._call, expert=expert)
         asked = self._pool.ask(call, self._terms, self.waits)
         try:
-            return await stack.enter_async_context(asked), stack
+            return asked, await asked.__aenter__()
         except ExpertError as exc:
             if moves_on(exc):
                 self._note(expert, exc.code, str(exc), began)
@@ -154,4 +160,4 @@ async def _abandon(tasks: Sequence[asyncio.Task[Begun]]) -> None:
         task.cancel()
     for outcome in await asyncio.gather(*tasks, return_exceptions=True):
         if not isinstance(outcome, BaseException):
-            await outcome[1].aclose()
+            await outcome[0].__aexit__(None, None, None)

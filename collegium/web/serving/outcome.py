@@ -84,8 +84,7 @@ class Outcome:
         started, reply = time.perf_counter(), None
         with accounts.speeds.in_flight.answering(call.expert) as load:
             try:
-                reply, stack = await attempts.begin()
-                async with stack:
+                async with attempts as reply:
                     yield reply
                 record.status = "ok"
             except CollegiumError as exc:

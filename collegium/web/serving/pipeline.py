@@ -47,11 +47,10 @@ class Pipeline:
 
     async def record(self, decided: Decided) -> None:
         """Write a decision down before anything is asked: it outlives a crash."""
-        request, decision = decided.request, decided.decision
-        prompt = request.query.text if self._record_prompts else None
-        await self._log.record(decision_record(decision, request, prompt))
+        decision = decided.decision
+        await self._log.record(decision_record(decided, with_prompt=self._record_prompts))
         if not decided.by_panel:
-            await self._sessions.keep(request.session, decision.expert)
+            await self._sessions.keep(decided.request.session, decision.expert)
         self._metrics.decided(decision)
 
     async def run(self, decided: Decided) -> AsyncGenerator[Event | Settled]:

@@ -60,8 +60,7 @@ def streamed(pool: Pool, *experts: Expert, hedge: bool = False) -> Attempts:
 async def text(attempts: Attempts, said: list[str] | None = None) -> str:
     """An answer's text; `said` keeps what was said before a failure."""
     said = [] if said is None else said
-    reply, stack = await attempts.begin()
-    async with stack:
+    async with attempts as reply:
         async for event in reply:
             if isinstance(event, Text):
                 said.append(event.text)
