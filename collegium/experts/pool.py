@@ -166,16 +166,21 @@ class _Begun:
         self._timeout_s = first_timeout_s if call.stream else None
 
     async def __aenter__(self) -> Reply:
+        if self._timeout_s is None:
+            return await self._begun()
         try:
             async with asyncio.timeout(self._timeout_s):
-                reply = await self._asked.__aenter__()
-                try:
-                    await reply.begin(self._expert)
-                except BaseException:
-                    if not await self._asked.__aexit__(*sys.exc_info()):
-                        raise
+                return await self._begun()
         except TimeoutError as exc:
             raise ExpertTimeout(self._expert, "no first token in time") from exc
+
+    async def _begun(self) -> Reply:
+        reply = await self._asked.__aenter__()
+        try:
+            await reply.begin(self._expert)
+        except BaseException:
+            await self._asked.__aexit__(*sys.exc_info())
+            raise
         return reply
 
     async def __aexit__(

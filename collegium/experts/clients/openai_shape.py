@@ -97,7 +97,7 @@ def _add_pieces(
 ) -> None:
     """The pieces of a delta or a message; `extra` goes with the first."""
     content = message.get("content")
-    if type(content) is str and len(message) == 1:  # nearly every chunk
+    if type(content) is str and len(message) == 1 + ("role" in message):  # nearly every chunk
         if content:
             events.append(Text(content, choice=index, extra=extra))
         return

@@ -15,6 +15,7 @@ from collegium.experts.clients.events import (
     Finish,
     Json,
     Other,
+    Piece,
     Reasoning,
     Text,
     ToolCall,
@@ -108,12 +109,12 @@ class Reply:
             self._told = True
             return self.began
         event = await self._events.__anext__()
-        if isinstance(event, Usage):
-            self.usage = event
-        elif not isinstance(event, Finish):
+        if isinstance(event, Piece):
             self.pieces += 1
             if self.first_at is None and self._streamed:
                 self.first_at = time.perf_counter()
+        elif isinstance(event, Usage):
+            self.usage = event
         return event
 
     async def whole(self) -> Answer:

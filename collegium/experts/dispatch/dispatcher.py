@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 
 from collegium.errors import CollegiumError, ExpertError, ExpertUnavailable
@@ -72,18 +72,22 @@ class Dispatcher:
         turn = Turn(pace)
         if (refusal := breakers.refusal(spot.circuit, expert.name)) is not None:
             raise refusal  # not worth waiting for
-        came = time.monotonic()
-        async with self._slot(expert.name, spot, terms, pace):
-            started = time.monotonic()
-            waits.queued_s = started - came
-            await breakers.enter(spot.circuit, expert.name)
-            try:
-                yield turn
-            except BaseException as exc:  # also when cancelled: a probe must be let go
-                await asyncio.shield(_note(breakers, spot.circuit, exc))
-                raise
-            pace.served(time.monotonic() - started)
-            await breakers.succeeded(spot.circuit)
+        came, place = time.monotonic(), self._place(spot)
+        await place.enter(expert.name, terms, pace)
+        try:
+            async with self._shared_slot(expert.name, spot, terms):
+                started = time.monotonic()
+                waits.queued_s = started - came
+                await breakers.enter(spot.circuit, expert.name)
+                try:
+                    yield turn
+                except BaseException as exc:  # also when cancelled: a probe must be let go
+                    await asyncio.shield(_note(breakers, spot.circuit, exc))
+                    raise
+                pace.served(time.monotonic() - started)
+                await breakers.succeeded(spot.circuit)
+        finally:
+            place.leave()
 
     async def began(self, spot: Spot, turn: Turn) -> None:
         """The first chunk has come: the expert lives, and need not be probed to the end."""
@@ -121,23 +125,13 @@ class Dispatcher:
         if self._slots is not None:
             await self._slots.aclose()
 
-    @asynccontextmanager
-    async def _slot(
-        self, expert: str, spot: Spot, terms: Terms, pace: Pace
-    ) -> AsyncGenerator[None]:
-        place = self._place(spot)
-        await place.enter(expert, terms, pace)
-        try:
-            if self._slots is not None and spot.shared:
-                await self._slots.take(spot.place, expert, spot.slots, terms, self._patience_s)
-                try:
-                    yield
-                finally:
-                    self._slots.give(spot.place)
-            else:
-                yield
-        finally:
-            place.leave()
+    def _shared_slot(
+        self, expert: str, spot: Spot, terms: Terms
+    ) -> AbstractAsyncContextManager[None]:
+        """A slot of an endpoint that other replicas ask as well."""
+        if self._slots is None or not spot.shared:
+            return nullcontext()
+        return self._slots.held(spot.place, expert, spot.slots, terms, self._patience_s)
 
     def _place(self, spot: Spot) -> Place:
         place = self._places.get(spot.place)

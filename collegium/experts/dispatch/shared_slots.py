@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
 from collegium.errors import ExpertBusy
 from collegium.experts.dispatch.terms import Terms
@@ -30,6 +32,17 @@ class SharedSlots:
         self._turns: dict[str, asyncio.Lock] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._renewal: asyncio.Task[None] | None = None
+
+    @asynccontextmanager
+    async def held(
+        self, place: str, expert: str, most: int, terms: Terms, patience_s: float
+    ) -> AsyncGenerator[None]:
+        """Hold one more slot meanwhile; ExpertBusy when the other replicas leave none in time."""
+        await self.take(place, expert, most, terms, patience_s)
+        try:
+            yield
+        finally:
+            self.give(place)
 
     async def take(
         self, place: str, expert: str, most: int, terms: Terms, patience_s: float

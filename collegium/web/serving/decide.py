@@ -43,7 +43,7 @@ class Decided:
         """As JSON: the log and the answer both tell them."""
         return self.decision.forecasts_json()
 
-    @property
+    @cached_property
     def by_panel(self) -> bool:
         """Whether several experts make the answer."""
         return self.plan is not None and self.plan.mode != "single"

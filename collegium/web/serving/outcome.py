@@ -100,9 +100,7 @@ class Outcome:
                 accounts.called(record, attempts, load)
 
     def saw(self, event: Event) -> None:
-        """Note who is chosen and what was said on the way to the answer."""
-        if not self._by_panel:
-            return
+        """Note who is chosen and what was said on a panel's way to its answer."""
         if not isinstance(event, PanelEvent):
             if self._first_ms is None:
                 self._first_ms = self._elapsed_ms()

@@ -62,6 +62,7 @@ class Pipeline:
         with self._accounts.outcome(decided) as outcome:
             async with aclosing(decided.mode.run(decided.panel, asked, outcome.ask)) as events:
                 async for event in events:
-                    outcome.saw(event)  # guards of answers go here
-                    yield event
+                    if decided.by_panel:
+                        outcome.saw(event)
+                    yield event  # guards of answers go before this line
         yield Settled(outcome)
