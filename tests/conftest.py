@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,10 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 from tests.running_service import RunningService, running_service
+
+# NumPy reads this when it is imported. Threads of OpenBLAS wait busily for one another: beside a
+# second worker, calibrating a router took 42 s with two threads each, and 5 s with one.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 POOLS = ("tests/browser/", "tests/service/")
 
