@@ -39,7 +39,7 @@ def test_the_chat_page_passes_its_unit_tests() -> None:
         [*command, *files], capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, f"\n{done.stdout}{done.stderr}"
-    ran = re.search(r"^ℹ pass (\d+)$", done.stdout, re.MULTILINE)
+    ran = re.search(r"^\S pass (\d+)$", done.stdout, re.MULTILINE)
     assert ran is not None, done.stdout
     assert int(ran[1]) > len(files)
 
