@@ -27,7 +27,7 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# What needs no engine, server or browser of its own.
+# What takes moments and needs no engine, server or browser of its own.
 quick: setup
 	$(BIN)/pytest $(TOGETHER) -m "not slow"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,12 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 from tests.running_service import RunningService, running_service
+
+# NumPy and PyTorch read these when they are imported. Threads wait busily for one another where
+# others keep the cores: beside a second worker, calibrating a router took 42 s with two threads of
+# OpenBLAS and 5 s with one, and tests of kernels 34 s with threads of OpenMP that do not sleep.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 POOLS = ("tests/browser/", "tests/service/")
 

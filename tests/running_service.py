@@ -124,6 +124,11 @@ def begun_service(data_dir: Path, **settings: str) -> Iterator[RunningService]:
 
 
 def without_settings() -> dict[str, str]:
-    """The environment without a developer's own settings, but for where the cache is."""
+    """The environment without a developer's own settings, but for where the cache is.
+
+    Nor has it what `tests/conftest.py` says to the tests' own threads.
+    """
+    dropped = {name for name in os.environ if name.startswith("COLLEGIUM_")}
+    dropped |= {"OMP_WAIT_POLICY", "OPENBLAS_NUM_THREADS"}
     kept = {"COLLEGIUM_CACHE_DIR"}
-    return {k: v for k, v in os.environ.items() if not k.startswith("COLLEGIUM_") or k in kept}
+    return {k: v for k, v in os.environ.items() if k not in dropped - kept}

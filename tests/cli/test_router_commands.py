@@ -36,6 +36,21 @@ def run(*arguments: str) -> str:
     return result.stdout
 
 
+@pytest.fixture(scope="module")
+def learnt(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a set, a router that was trained on its training part, and what was told."""
+    folder = tmp_path_factory.mktemp("learnt")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("COLLEGIUM_DATA_DIR", str(folder / "data"))
+        environment.setenv("COLLEGIUM_CACHE_DIR", str(folder / "cache"))
+        environment.setenv("COLLEGIUM_ENCODER", "static")
+        told = run(
+            "train", str(write_set(folder / "set")), "--out", str(folder / "router"), "--json"
+        )
+    (folder / "told.json").write_text(told)
+    return folder
+
+
 def in_registry(*, decisions: int = 0, verdict: bool = False) -> None:
     """Register the set's models as experts, and record what one of them answered."""
 
@@ -58,12 +73,11 @@ def in_registry(*, decisions: int = 0, verdict: bool = False) -> None:
     asyncio.run(write())
 
 
-def test_a_set_trains_a_router_that_is_judged_on_its_other_prompts(home: Path) -> None:
+def test_a_set_trains_a_router_that_is_judged_on_its_other_prompts(learnt: Path) -> None:
     """From a folder to a saved router to a table, with the prompts it learnt from left out."""
-    folder, out = write_set(home / "set"), home / "router"
-    card = json.loads(run("train", str(folder), "--out", str(out), "--json"))
-    assert card["prompts"] == 60
-    report = json.loads(run("eval", str(folder), "--router-dir", str(out), "--json"))
+    assert json.loads((learnt / "told.json").read_text())["prompts"] == 60
+    arguments = ("eval", str(learnt / "set"), "--router-dir", str(learnt / "router"), "--json")
+    report = json.loads(run(*arguments))
     (found,) = report["sets"]
     rows = {row["name"]: row for row in found["contenders"]}
     assert found["test_prompts"] == 20
@@ -87,43 +101,34 @@ def test_the_bundled_router_knows_no_model_of_a_set(home: Path) -> None:
 
 def test_a_saved_router_is_calibrated_on_a_set(home: Path) -> None:
     """On prompts that it did not learn from; the card then holds what the service reads."""
-    folder, out = write_set(home / "set", each=480), home / "router"
+    folder, out = write_set(home / "set", each=400), home / "router"
     run("train", str(folder), "--out", str(out))
     prices = ("--price", "lister=1", "--price", "poet=10")
-    arguments = (
-        "calibrate",
-        str(folder),
-        "--router-dir",
-        str(out),
-        *prices,
-        "--target",
-        "share=0.4",
-    )
-    told = json.loads(run(*arguments, "--out", str(home / "calibrated"), "--json"))
-    assert told["queries"] + told["held_out_queries"] == 240
+    arguments = ("calibrate", str(folder), "--router-dir", str(out), *prices)
+    target = ("--target", "share=0.4", "--out", str(home / "calibrated"))
+    told = json.loads(run(*arguments, *target, "--json"))
+    assert told["queries"] + told["held_out_queries"] == 200
     card = json.loads((home / "calibrated" / "card.json").read_text())
     assert card["tradeoff"] == told["tradeoff"]
 
 
 def test_a_sets_models_are_the_experts_of_that_name(
-    home: Path, monkeypatch: pytest.MonkeyPatch
+    learnt: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Registered by the same name, an expert is routed to by what its model scored."""
     in_registry()
-    run("train", str(write_set(home / "set")), "--out", str(home / "router"))
-    monkeypatch.setenv("COLLEGIUM_ROUTER_DIR", str(home / "router"))
+    monkeypatch.setenv("COLLEGIUM_ROUTER_DIR", str(learnt / "router"))
     decided = json.loads(run("explain", "poems about the number 7, please", "--json"))
     assert decided["expert"] == "poet"
     assert decided["confidence"] > 0.8
     assert "poet is" in run("explain", "poems about the number 7, please")
 
 
-def test_recorded_decisions_train_and_judge_a_router(home: Path) -> None:
+def test_recorded_decisions_train_and_judge_a_router(home: Path, learnt: Path) -> None:
     """Rated ones, together with a set; what an answer was worth is told by expert."""
     in_registry(decisions=30, verdict=True)
-    run("train", str(write_set(home / "set")), "--out", str(home / "first"))
-    environment = {"COLLEGIUM_ROUTER_DIR": str(home / "first")}
-    arguments = ["train", str(home / "set"), "--recorded", "--out", str(home / "second"), "--json"]
+    environment = {"COLLEGIUM_ROUTER_DIR": str(learnt / "router")}
+    arguments = ["train", str(learnt / "set"), "--recorded", "--out", str(home / "new"), "--json"]
     result = CliRunner().invoke(command, arguments, catch_exceptions=False, env=environment)
     assert json.loads(result.stdout)["prompts"] == 90
     report = json.loads(run("eval", "--json"))

@@ -85,6 +85,7 @@ def test_prompts_pass_through_the_script_as_they_are(tmp_path: Path) -> None:
     assert "[==[" in text
 
 
+@pytest.mark.slow  # pip makes an environment first
 def test_a_peer_that_cannot_be_installed_says_why(tmp_path: Path) -> None:
     """And leaves nothing that would be taken for an environment."""
     with pytest.raises(SetupError, match="can't be installed from PyPI"):

@@ -85,6 +85,7 @@ async def test_routers_of_every_size_decide_for_the_generated_prompts() -> None:
             assert one.expert == other.expert
 
 
+@pytest.mark.slow
 async def test_the_benchmark_measures_both_encoders_and_all_sizes() -> None:
     """As JSON, with what is needed to make it again."""
     found = await bench_router(

@@ -121,7 +121,7 @@ async def test_an_engine_that_is_not_ready_in_time_is_said_to_be_loading(
 ) -> None:
     """Which is what it does then, whatever it did before."""
     stubs["a"].let("never")
-    residents = admitted(stubs, longest_load_s=3.0)
+    residents = admitted(stubs, longest_load_s=1.0)
     with pytest.raises(ExpertUnavailable, match="loaded: loading the model"):
         async with residents.hold("a"):
             pass

@@ -48,6 +48,7 @@ def drawn(trainer: Trainer) -> list[Tokens]:
     return [tokenise(trainer._tokenizer, example) for example in examples]
 
 
+@pytest.mark.slow
 def test_questions_of_a_pack_do_not_see_each_other(base: Path) -> None:
     """A pack's loss is the mean, by tokens, of the losses of its questions alone."""
     trainer = Trainer(base, RECIPE)
@@ -59,6 +60,7 @@ def test_questions_of_a_pack_do_not_see_each_other(base: Path) -> None:
     assert together == pytest.approx(sum(alone) / sum(len(t.answer) for t in batch), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_ends_with_the_same_weights(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

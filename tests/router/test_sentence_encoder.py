@@ -82,6 +82,7 @@ def test_texts_of_like_length_go_together(lengths: list[int]) -> None:
         assert len(group) == 1 or padded <= TOKENS_AT_ONCE
 
 
+@pytest.mark.slow  # converting starts PyTorch in a process of its own
 def test_a_damaged_graph_is_made_again(tmp_path: Path) -> None:
     """As after a full disk."""
     made = ensure_graph(encoder_path(), load_settings().cache_dir)
@@ -92,6 +93,7 @@ def test_a_damaged_graph_is_made_again(tmp_path: Path) -> None:
     assert (copy / GRAPH).stat().st_size == (made / GRAPH).stat().st_size
 
 
+@pytest.mark.slow  # converting starts PyTorch in a process of its own
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     """It is named, and nothing half made is left."""
     (tmp_path / "mine" / "model").mkdir(parents=True)

@@ -8,6 +8,7 @@ export async function* serverSentEvents(body) {
 }
 
 // Safari can't iterate over a stream, so a reader it is; leaving the loop lets go of the connection.
+// A block without its blank line broke off, and is dropped.
 async function* blocks(stream) {
   const reader = stream.getReader()
   let buffer = ""
@@ -19,7 +20,6 @@ async function* blocks(stream) {
       buffer = parts.pop()
       yield* parts
     }
-    if (buffer.trim()) yield buffer
   } finally {
     await reader.cancel().catch(() => {})
   }
@@ -29,6 +29,6 @@ function dataOf(block) {
   return block
     .split(/\r?\n/)
     .filter(line => line.startsWith("data:"))
-    .map(line => line.slice(5).trimStart())
+    .map(line => line.slice(5).replace(/^ /, ""))
     .join("\n")
 }

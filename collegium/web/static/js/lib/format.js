@@ -29,8 +29,8 @@ export function long(milliseconds) {
 
 export function energy(joules) {
   if (!known(joules)) return UNKNOWN
-  if (joules >= 1000) return `${significant(joules / 1000)} kJ`
-  if (joules >= 1 || joules === 0) return `${significant(joules)} J`
+  if (joules >= 995) return `${significant(joules / 1000)} kJ`
+  if (joules >= 0.995 || joules === 0) return `${significant(joules)} J`
   return `${significant(joules * 1000)} mJ`
 }
 

@@ -1,26 +1,27 @@
-// What the browser remembers; where storage is blocked, it remembers until the page is left.
+// What the browser remembers; where storage is blocked or full, the page does until it is left.
 
-const forgotten = new Map()
+const unstored = new Map()
 
 export function recall(name) {
+  if (unstored.has(name)) return unstored.get(name)
   try {
     return localStorage.getItem(key(name))
   } catch {
-    return forgotten.get(name) ?? null
+    return null
   }
 }
 
 export function remember(name, value) {
-  forgotten.set(name, value)
   try {
     localStorage.setItem(key(name), value)
+    unstored.delete(name)
   } catch {
-    // Blocked or full: the copy above lasts as long as the page.
+    unstored.set(name, value)
   }
 }
 
 export function forget(name) {
-  forgotten.delete(name)
+  unstored.delete(name)
   try {
     localStorage.removeItem(key(name))
   } catch {

@@ -1,7 +1,7 @@
 // Cut Markdown into blocks: code, lists, headings, paragraphs. What is not one of these stays text.
 
-const FENCE = /^\s{0,3}(`{3,}|~{3,})\s*([\w+#.-]*)\s*$/
-const HEADING = /^#{1,6}\s+(.+?)\s*#*$/
+const FENCE = /^\s{0,3}(`{3,}|~{3,})\s*([\w+#.-]*)[^`]*$/
+const HEADING = /^#{1,6}\s+(.+?)(?:\s+#+)?\s*$/
 const BULLET = /^\s{0,3}[-*+]\s+(.*)$/
 const NUMBER = /^\s{0,3}(\d{1,6})[.)]\s+(.*)$/
 
@@ -29,9 +29,14 @@ function codeAt(lines, at) {
   const [, fence, language] = FENCE.exec(lines[at]) ?? []
   if (!fence) return null
   const rest = lines.slice(at + 1)
-  const end = rest.findIndex(line => line.trim() === fence)
+  const end = rest.findIndex(line => closes(line.trim(), fence))
   const body = end < 0 ? rest : rest.slice(0, end)
   return { kind: "code", language, text: body.join("\n"), length: body.length + (end < 0 ? 1 : 2) }
+}
+
+// As long as the fence that opened the code, or longer.
+function closes(line, fence) {
+  return line.startsWith(fence) && [...line].every(mark => mark === fence[0])
 }
 
 function headingAt(lines, at) {

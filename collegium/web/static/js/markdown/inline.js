@@ -2,7 +2,7 @@
 
 import { element } from "/static/js/lib/dom.js"
 
-const MARKED = /(`+)(?!`)([^\n]+?)(?<!`)\1(?!`)|\*\*(?=\S)([^\n]+?\S|\S)\*\*/g
+const MARKED = /(?<!`)(`+)(?!`)([^\n]+?)(?<!`)\1(?!`)|\*\*(?=\S)([^\n]+?\S|\S)\*\*/g
 
 export function inlineNodes(text) {
   const nodes = []

@@ -20,7 +20,7 @@ export class Conversation extends EventTarget {
 
   // A question whose answers all failed is left out: two questions in a row would puzzle an expert.
   messagesFor(exchange) {
-    const earlier = this.#exchanges.slice(0, this.#exchanges.indexOf(exchange))
+    const earlier = this.#exchanges.slice(0, Math.max(0, this.#exchanges.indexOf(exchange)))
     return [
       ...earlier.flatMap(({ messages }) => messages),
       { role: "user", content: exchange.question },

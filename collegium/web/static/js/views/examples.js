@@ -29,5 +29,6 @@ const SMALL_TALK = {
 }
 
 export function exampleFor({ name, generalist }) {
-  return EXAMPLES[name] ?? (generalist ? SMALL_TALK : null)
+  if (Object.hasOwn(EXAMPLES, name)) return EXAMPLES[name]
+  return generalist ? SMALL_TALK : null
 }

@@ -13,6 +13,6 @@ const WORDS = {
 }
 
 export function problemWords({ code, message }) {
-  const [title, hint] = WORDS[code] ?? [message, ""]
+  const [title, hint] = Object.hasOwn(WORDS, code) ? WORDS[code] : [message, ""]
   return { title, detail: title === message ? "" : message, hint }
 }

@@ -1,0 +1,37 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+
+import { ApiError } from "/static/js/api/api_error.js"
+
+function from(body, options) {
+  return ApiError.from(new Response(body, options))
+}
+
+test("what the service says is kept", async () => {
+  const body = JSON.stringify({ error: { message: "It starts.", code: "expert_unavailable", type: "x" } })
+  const error = await from(body, { status: 503, headers: { "retry-after": "2.5" } })
+  const { name, message, status, code, retryAfter, passes } = error
+  assert.ok(error instanceof Error)
+  assert.deepEqual({ name, message, status, code, retryAfter, passes }, {
+    name: "ApiError", message: "It starts.", status: 503, code: "expert_unavailable", retryAfter: 2.5, passes: true,
+  })
+})
+
+test("an answer that is not the service's own is told by its status", async () => {
+  for (const body of ["<html>Bad gateway</html>", "", "null", "[]", '{"detail":"Not Found"}', '{"error":"no"}', '{"error":null}']) {
+    const error = await from(body, { status: 502 })
+    assert.equal(error.message, "The service answered 502.", body)
+    assert.deepEqual([error.code, error.retryAfter, error.passes], ["", null, false], body)
+  }
+})
+
+test("a date to come back at is not understood, and not mistaken for seconds", async () => {
+  const { retryAfter } = await from("", { status: 503, headers: { "retry-after": "Wed, 21 Oct 2026 07:28:00 GMT" } })
+  assert.equal(retryAfter, null)
+})
+
+test("only a service that is not ready is asked again", () => {
+  const passes = status => new ApiError("", { status }).passes
+  assert.deepEqual([0, 400, 429, 500, 503, 504].filter(passes), [503])
+  assert.equal(ApiError.unreachable().passes || ApiError.cutOff().passes || ApiError.unreadable().passes, false)
+})
