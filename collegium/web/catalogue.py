@@ -1,4 +1,4 @@
-"""GET /v1/models, and /v1/experts: see, add, change and remove experts."""
+"""GET /v1/models, and /v1/experts: see, register, change and remove experts."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from collegium.experts.aggregation.catalogue import MODES
 from collegium.experts.client import Json
 from collegium.experts.fleet import DRAIN_S
 from collegium.experts.supervisor import Supervisor
-from collegium.registry.engines import EngineDescription
+from collegium.registry.engine import Engine, EngineOptions
 from collegium.registry.expert import Expert
 from collegium.router.router import VIRTUAL_MODELS
 from collegium.web.dependencies import ServiceDep, administrate
 from collegium.web.panel_request import PANEL_MODELS
-from collegium.web.schemas import ExpertChanges, NewEngine, NewExpert
+from collegium.web.schemas import ExpertChanges, NewExpert
 from collegium.web.service import Service
 
 routes = APIRouter()
@@ -49,13 +49,13 @@ async def experts(service: ServiceDep) -> Json:
 
 
 @routes.post("/v1/experts", status_code=201, dependencies=ADMIN)
-async def add(body: NewExpert, service: ServiceDep) -> Json:
+async def register(body: NewExpert, service: ServiceDep) -> Json:
     """Check, probe and register an expert; the next request may go to it."""
-    if body.kind == "engine" or isinstance(body.engine, NewEngine):
-        return await _add_engine(body, service)
+    if body.kind == "engine" or isinstance(body.engine, EngineOptions):
+        return await _register_engine(body, service)
     fields = body.model_dump()
     fields["model"] = fields["model"] or (body.name if body.kind != "openai" else "")
-    expert, report = await service.enrolment.add(Expert(**fields))
+    expert, report = await service.registration.register(Expert(**fields))
     return {"expert": asdict(expert), "probe": asdict(report)}
 
 
@@ -69,25 +69,18 @@ async def change(name: str, body: ExpertChanges, service: ServiceDep) -> Json:
 @routes.delete("/v1/experts/{name}", status_code=204, dependencies=ADMIN)
 async def remove(name: str, service: ServiceDep) -> Response:
     """Forget an expert; its recorded decisions stay."""
-    await service.enrolment.remove(name)
+    await service.registration.remove(name)
     await service.experts()  # what ran for it alone is ended in the background
     return Response(status_code=204)
 
 
-async def _add_engine(body: NewExpert, service: Service) -> Json:
-    if body.kind != "engine" or not isinstance(body.engine, NewEngine):
+async def _register_engine(body: NewExpert, service: Service) -> Json:
+    if body.kind != "engine" or not isinstance(body.engine, EngineOptions):
         wanted = 'the kind "engine" goes with an object in `engine`, other kinds with a name'
         raise BadRequest(wanted, "engine")
     fields = body.model_dump(exclude={"engine"}) | {"model": body.name, "engine": body.name}
-    given = body.engine.model_dump(exclude={"token_policy"})
-    policy = body.engine.token_policy
-    engine = EngineDescription(
-        body.name,
-        context=body.context_window,
-        token_policy=None if policy is None else json.dumps(policy),
-        **given,
-    )
-    expert, report = await service.enrolment.add_engine(Expert(**fields), engine)
+    engine = Engine(**dict(body.engine), name=body.name, context=body.context_window)
+    expert, report = await service.registration.register_engine(Expert(**fields), engine)
     return {"expert": asdict(expert), "probe": asdict(report)}
 
 
@@ -119,7 +112,7 @@ async def tokens(name: str, service: ServiceDep) -> Json:
     policy, file = engine.spec.token_policy, engine.spec.statistics_file
     if policy is None or not policy.statistics or file is None:
         raise BadRequest(
-            f"engine '{name}' counts nothing: add its expert with --token-statistics, or set "
+            f"engine '{name}' counts nothing: register its expert with --token-statistics, or set "
             "COLLEGIUM_SPARSE_TOKEN_POLICY='{\"statistics\": true}' for the mixture"
         )
     try:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from collegium.experts.dispatch.terms import Priority
+from collegium.registry.engine import EngineOptions
 from collegium.router.decision import Limits
 from collegium.web.panel_request import MOST_MEMBERS, Aggregate, PanelOptions
 
@@ -112,22 +113,6 @@ class FeedbackRequest(BaseModel):
     """The expert of a panel whose answer was better than the one that was given."""
 
 
-class NewEngine(BaseModel):
-    """An engine to start for an expert of its own."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    model_path: Annotated[str, Field(min_length=1)]
-    dtype: Literal["bfloat16", "float16", "float32"] | None = None
-    max_sequences: Annotated[int, Field(ge=1, le=4096)] = 32
-    cache_gib: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
-    device: Annotated[str, Field(pattern=r"^[0-9,]*$")] = ""
-    lora_slots: Annotated[int, Field(ge=0, le=64)] = 0
-    flags: str = ""
-    sleep_level: Annotated[int, Field(ge=0, le=2)] = 0
-    token_policy: dict[str, Any] | None = None
-
-
 class NewExpert(BaseModel):
     """An expert to register."""
 
@@ -136,7 +121,7 @@ class NewExpert(BaseModel):
     name: str
     kind: Literal["openai", "litellm", "lora", "engine"]
     model: str = ""
-    engine: str | NewEngine | None = None
+    engine: str | EngineOptions | None = None
     """An engine's name, or for the kind `engine` what to start."""
     base_url: str | None = None
     adapter: str | None = None

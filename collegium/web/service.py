@@ -14,8 +14,8 @@ from collegium.errors import CollegiumError, ExpertUnavailable, StateUnavailable
 from collegium.experts.configured import configured_fleet
 from collegium.experts.dispatch.dispatcher import Dispatcher
 from collegium.experts.embedded import ensure_base_model
-from collegium.experts.enrol import Enrolment
 from collegium.experts.pool import Pool
+from collegium.experts.registration import Registration
 from collegium.experts.roster import ENGINE, embedded_experts
 from collegium.experts.sparse.engine import SPARSE_ENGINE, lacking_memory, mixture
 from collegium.experts.sparse.model import ensure_sparse_model
@@ -65,7 +65,9 @@ class Service:
         self.engines = configured_fleet(settings)
         self.pool = self._make_pool()
         self.profiles = Profiles.load(settings.router_dir or BUNDLED)
-        self.enrolment = Enrolment(self.registry, self.pool, self.engines, self.engine_registry)
+        self.registration = Registration(
+            self.registry, self.pool, self.engines, self.engine_registry
+        )
         self.learner: Learner | None = None
         self.progress = "starting"
         self.failure: CollegiumError | None = None
@@ -171,7 +173,7 @@ class Service:
     async def _follow(self) -> None:
         """Run the engines and keep the adapters that the registry knows, and no others."""
         async with self._following:
-            await self.engines.follow(await self.engine_registry.described())
+            await self.engines.follow(await self.engine_registry.list())
             await self.pool.follow(await self.registry.list())
 
     async def _start(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from collegium.errors import SetupError
 from collegium.experts.configured import configured_fleet, embedded_spec
 from collegium.experts.memory import GIB, PROCESS_GIB, engine_gib, weights_gib
 from collegium.settings import Settings
+from tests.experts.engines import spec_of
 
 
 def settings(tmp_path: Path, **given: Any) -> Settings:
@@ -96,6 +96,6 @@ def test_weights_count_in_the_precision_they_are_loaded_with(
 def test_an_engine_takes_its_weights_its_cache_and_a_process(tmp_path: Path) -> None:
     """The cache as vLLM is told it: whole GiB, one at least."""
     folder = model(tmp_path / "model", size=GIB, config='{"dtype": "bfloat16"}')
-    spec = replace(embedded_spec(settings(tmp_path)), model_path=folder, dtype="bfloat16")
     for cache, told in ((0.2, 1.0), (2.6, 3.0)):
-        assert engine_gib(replace(spec, cache_gib=cache)) == 1.0 + told + PROCESS_GIB
+        spec = spec_of("e", folder, dtype="bfloat16", cache_gib=cache)
+        assert engine_gib(spec) == 1.0 + told + PROCESS_GIB

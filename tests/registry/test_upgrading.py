@@ -22,7 +22,8 @@ from collegium.registry.decisions import (
     LoggedDecision,
     OutcomeRecord,
 )
-from collegium.registry.engines import EngineDescription, EngineRegistry
+from collegium.registry.engine import Engine
+from collegium.registry.engines import EngineRegistry
 from collegium.registry.expert import Expert
 from collegium.registry.experts import ExpertRegistry
 from collegium.registry.files import FileRecord, FileRegistry
@@ -63,7 +64,7 @@ GPT = Expert(
 )
 POET = Expert("poet", "engine", "poet", engine="poet")
 ENGINES = (
-    EngineDescription(
+    Engine(
         name="olmoe",
         model_path="/models/olmoe",
         dtype="bfloat16",
@@ -74,9 +75,9 @@ ENGINES = (
         lora_slots=4,
         flags="--seed=1 --quantization=awq",
         sleep_level=1,
-        token_policy='{"top_p": 0.7, "statistics": true}',
+        token_policy={"top_p": 0.7, "statistics": True},
     ),
-    EngineDescription(name="poet", model_path="/models/poet"),
+    Engine(name="poet", model_path="/models/poet"),
 )
 ANSWERED = LoggedDecision(
     DecisionRecord(
@@ -186,7 +187,7 @@ async def test_experts_are_read_back(upgraded: Database) -> None:
 
 async def test_engines_are_read_back(upgraded: Database) -> None:
     """Every field, and those that the first versions did not have."""
-    assert await EngineRegistry(upgraded).described() == ENGINES
+    assert await EngineRegistry(upgraded).list() == ENGINES
 
 
 async def test_decisions_are_read_back(upgraded: Database) -> None:
@@ -212,8 +213,8 @@ async def test_batches_are_read_back(upgraded: Database) -> None:
 async def test_an_upgraded_database_is_written_to(upgraded: Database) -> None:
     """What is registered, decided and changed now lies beside what was there."""
     await ExpertRegistry(upgraded).update("gpt", enabled=True)
-    await EngineRegistry(upgraded).describe(EngineDescription("new", "/models/new"))
+    await EngineRegistry(upgraded).register(Engine(name="new", model_path="/models/new"))
     await DecisionLog(upgraded).feedback(FeedbackRecord("fb_3", "dec_2", "failed"))
     assert (await ExpertRegistry(upgraded).get("gpt")).version == 3
-    assert [e.name for e in await EngineRegistry(upgraded).described()] == ["new", "olmoe", "poet"]
+    assert [e.name for e in await EngineRegistry(upgraded).list()] == ["new", "olmoe", "poet"]
     assert len((await DecisionLog(upgraded).get("dec_2")).feedback) == 1
