@@ -168,7 +168,7 @@ def test_a_bulk_job_can_not_have_more_than_there_is(monkeypatch: pytest.MonkeyPa
         load_settings()
 
 
-RELEASED: dict[str, Any] = {
+KNOWN: dict[str, Any] = {
     "host": "0.0.0.0",
     "port": 9000,
     "api_key": "the-api-key",
@@ -203,7 +203,7 @@ RELEASED: dict[str, Any] = {
     "max_body_mib": 4.0,
     "max_file_mib": 50.0,
 }
-"""Every setting of version 0.1.0, none as its default: people have these in their files."""
+"""Every setting of November 2026, none as its default: people have these in their files."""
 
 
 def plain(value: Any) -> Any:
@@ -215,23 +215,23 @@ def plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
-def test_a_file_with_every_released_setting_still_loads(tmp_path: Path) -> None:
+def test_a_file_with_every_known_setting_still_loads(tmp_path: Path) -> None:
     """Each name sets what it always set."""
-    tables = {name: value for name, value in RELEASED.items() if isinstance(value, dict)}
-    lines = [f"{n} = {json.dumps(v)}" for n, v in RELEASED.items() if n not in tables]
+    tables = {name: value for name, value in KNOWN.items() if isinstance(value, dict)}
+    lines = [f"{n} = {json.dumps(v)}" for n, v in KNOWN.items() if n not in tables]
     for name, values in tables.items():
         lines += [f"[{name}]", *(f"{n} = {json.dumps(v)}" for n, v in values.items())]
     (tmp_path / "collegium.toml").write_text("\n".join(lines))
     settings = load_settings()
-    assert {name: plain(getattr(settings, name)) for name in RELEASED} == RELEASED
+    assert {name: plain(getattr(settings, name)) for name in KNOWN} == KNOWN
 
 
-def test_variables_with_every_released_setting_still_load(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_with_every_known_setting_still_load(monkeypatch: pytest.MonkeyPatch) -> None:
     """Objects are JSON, all else is text."""
-    for name, value in RELEASED.items():
+    for name, value in KNOWN.items():
         text = value if isinstance(value, str) else json.dumps(value)
         monkeypatch.setenv(f"COLLEGIUM_{name.upper()}", text)
     settings = load_settings()
-    assert {name: plain(getattr(settings, name)) for name in RELEASED} == RELEASED
-    defaults = {name: Settings.model_fields[name].get_default() for name in RELEASED}
-    assert [name for name in RELEASED if defaults[name] == RELEASED[name]] == []
+    assert {name: plain(getattr(settings, name)) for name in KNOWN} == KNOWN
+    defaults = {name: Settings.model_fields[name].get_default() for name in KNOWN}
+    assert [name for name in KNOWN if defaults[name] == KNOWN[name]] == []

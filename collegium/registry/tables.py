@@ -52,7 +52,7 @@ class RevisionRow(Table):
 
 
 class SeedRow(Table):
-    """A source whose experts were added once; what people did to them since is theirs."""
+    """A source whose experts were registered once; what people did to them since is theirs."""
 
     __tablename__ = "seeds"
 

@@ -1,5 +1,5 @@
--- A database as Collegium 0.1.0 left it at revision 0009, with rows in every table. Written through the
--- registry's classes of that version, then dumped by Python's `sqlite3.Connection.iterdump`.
+-- A database as Collegium left it at revision 0009 (commit 97bd091), with rows in every table. Written
+-- through the registry's classes of that commit, then dumped by Python's `sqlite3.Connection.iterdump`.
 -- tests/registry/test_upgrading.py opens it with the present code. Never regenerate it.
 BEGIN TRANSACTION;
 CREATE TABLE alembic_version (
