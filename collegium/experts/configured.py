@@ -69,8 +69,8 @@ def sparse_engine(settings: Settings) -> Engine:
 
 
 def _engine(settings: Settings, name: str, model: str, **options: Any) -> Engine:
-    """An engine of a model in the cache, as large as the settings say."""
-    return Engine(
+    """An engine of a model in the cache. Its size has the settings' bounds, not the API's."""
+    return Engine.model_construct(
         name=name,
         model_path=str(settings.cache_dir / model),
         context=settings.engine_context,

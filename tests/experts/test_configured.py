@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from collegium.errors import SetupError
-from collegium.experts.configured import configured_fleet, embedded_spec
+from collegium.experts.configured import configured_fleet, embedded_spec, sparse_spec
 from collegium.experts.memory import GIB, PROCESS_GIB, engine_gib, weights_gib
+from collegium.experts.sparse.model import SPARSE_MODEL
+from collegium.registry.engine import Engine
 from collegium.settings import Settings
 from tests.experts.engines import spec_of
 
@@ -32,6 +34,21 @@ async def test_without_a_budget_all_engines_run(tmp_path: Path) -> None:
     fleet = configured_fleet(settings(tmp_path))
     assert list(fleet) == ["embedded", "sparse"]
     assert fleet.residents is None
+
+
+def test_the_settings_describe_engines_as_the_registry_does(tmp_path: Path) -> None:
+    """The same type, as large as is set, beyond what the API lets callers ask for, too."""
+    given = settings(tmp_path, engine_max_sequences=5000, engine_context=1024, engine_cache_gib=2)
+    size: dict[str, Any] = {"max_sequences": 5000, "context": 1024, "cache_gib": 2.0}
+    folder = tmp_path / "cache"
+    for spec, name, model_name, slots in (
+        (embedded_spec(given), "embedded", "SmolLM2-135M-Instruct", 8),
+        (sparse_spec(given), "sparse", SPARSE_MODEL, 0),
+    ):
+        path = str(folder / model_name)
+        assert spec.engine == Engine.model_construct(
+            name=name, model_path=path, lora_slots=slots, **size
+        )
 
 
 async def test_the_embedded_engine_counts_against_the_budget(tmp_path: Path) -> None:
