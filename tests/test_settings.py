@@ -1,13 +1,15 @@
 """Settings: where each value comes from, and what is said of one that can't be used."""
 
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr, ValidationError
 
 from collegium.errors import SettingsError
-from collegium.settings import load_settings
+from collegium.settings import Settings, load_settings
 
 
 @pytest.fixture(autouse=True)
@@ -164,3 +166,72 @@ def test_a_bulk_job_can_not_have_more_than_there_is(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("COLLEGIUM_REMOTE_BULK_CONCURRENCY", "9")
     with pytest.raises(SettingsError, match="more than all of remote_concurrency=8"):
         load_settings()
+
+
+KNOWN: dict[str, Any] = {
+    "host": "0.0.0.0",
+    "port": 9000,
+    "api_key": "the-api-key",
+    "caller_keys": {"shop": "the-shops-key"},
+    "data_dir": "data",
+    "cache_dir": "cache",
+    "database_url": "postgresql://us:pw@host/db",
+    "redis_url": "redis://host",
+    "embedded": False,
+    "sparse": False,
+    "sparse_token_policy": {"top_p": 0.7, "statistics": True},
+    "router_dir": "router",
+    "encoder": "static",
+    "engine_python": "/opt/vllm/bin/python",
+    "engine_port": 9001,
+    "engine_cache_gib": 2.5,
+    "engine_max_sequences": 16,
+    "engine_context": 1024,
+    "engine_memory_gib": 12.5,
+    "wait_penalty": 0.1,
+    "engine_start_timeout_s": 200.0,
+    "engine_stall_s": 30.0,
+    "request_timeout_s": 60.0,
+    "first_token_timeout_s": 30.0,
+    "queue_depth": 64,
+    "remote_concurrency": 32,
+    "remote_bulk_concurrency": 8,
+    "record_prompts": False,
+    "online_learning": "shadow",
+    "device_watts": 90.5,
+    "session_ttl_s": 600.0,
+    "max_body_mib": 4.0,
+    "max_file_mib": 50.0,
+}
+"""Every setting of November 2026, none as its default: people have these in their files."""
+
+
+def plain(value: Any) -> Any:
+    """A setting's value as a person writes it."""
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, dict):
+        return {name: plain(inner) for name, inner in value.items()}
+    return str(value) if isinstance(value, Path) else value
+
+
+def test_a_file_with_every_known_setting_still_loads(tmp_path: Path) -> None:
+    """Each name sets what it always set."""
+    tables = {name: value for name, value in KNOWN.items() if isinstance(value, dict)}
+    lines = [f"{n} = {json.dumps(v)}" for n, v in KNOWN.items() if n not in tables]
+    for name, values in tables.items():
+        lines += [f"[{name}]", *(f"{n} = {json.dumps(v)}" for n, v in values.items())]
+    (tmp_path / "collegium.toml").write_text("\n".join(lines))
+    settings = load_settings()
+    assert {name: plain(getattr(settings, name)) for name in KNOWN} == KNOWN
+
+
+def test_variables_with_every_known_setting_still_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Objects are JSON, all else is text."""
+    for name, value in KNOWN.items():
+        text = value if isinstance(value, str) else json.dumps(value)
+        monkeypatch.setenv(f"COLLEGIUM_{name.upper()}", text)
+    settings = load_settings()
+    assert {name: plain(getattr(settings, name)) for name in KNOWN} == KNOWN
+    defaults = {name: Settings.model_fields[name].get_default() for name in KNOWN}
+    assert [name for name in KNOWN if defaults[name] == KNOWN[name]] == []

@@ -15,8 +15,8 @@ from collegium.evals.cells import fingerprint
 from collegium.evals.collect import collect
 from collegium.evals.endpoint import Endpoint
 from collegium.evals.panels.aggregation import Aggregation
-from collegium.experts.enrol import PROBE, Enrolment
 from collegium.experts.pool import Pool
+from collegium.experts.registration import PROBE, Registration
 from collegium.experts.roster import adapter_folder
 from collegium.experts.specialists.tasks import TASKS
 from collegium.experts.specialists.tasks.base import Task
@@ -34,7 +34,7 @@ async def probe_expert(name: str) -> dict[str, Any]:
         if service is None:
             pool = Pool({}, timeout_s=settings.request_timeout_s)
             stack.push_async_callback(pool.aclose)
-            return asdict(await Enrolment(registry, pool).probe(expert))
+            return asdict(await Registration(registry, pool).probe(expert))
         answer = await service.call("POST", "/v1/chat/completions", {**PROBE, "model": name})
     latency_ms = answer["collegium"]["outcome"]["latency_ms"]
     text = answer["choices"][0]["message"]["content"]

@@ -60,14 +60,15 @@ async def _measure(
 
     from collegium.errors import SetupError
     from collegium.evals.bench_batch import Bench
-    from collegium.experts.configured import configured_spec
-    from collegium.experts.embedded import BASE_MODEL, ensure_base_model
+    from collegium.experts.configured import embedded_engine
+    from collegium.experts.embedded import ensure_base_model
     from collegium.experts.residency.live import Residents
     from collegium.experts.residency.lru import Lru
     from collegium.experts.residency.view import EngineCost
     from collegium.experts.roster import GENERALIST
     from collegium.experts.specialists import SPECIALISTS
     from collegium.experts.supervisor import USUAL_START_S, Supervisor
+    from collegium.experts.vllm import EngineSpec
     from collegium.settings import load_settings
 
     if unknown := sorted(set(experts) - set(SPECIALISTS)):
@@ -76,7 +77,11 @@ async def _measure(
     ensure_base_model(settings.cache_dir)
     engines = {
         name: Supervisor(
-            configured_spec(settings, name, BASE_MODEL, GENERALIST),
+            EngineSpec(
+                embedded_engine(settings, name),
+                served_name=GENERALIST,
+                python=settings.engine_python,
+            ),
             settings.data_dir / "logs" / f"bench-{name}.log",
             start_timeout_s=settings.engine_start_timeout_s,
         )
@@ -87,7 +92,7 @@ async def _measure(
     one = EngineCost(1.0, USUAL_START_S)  # of a budget of 1: there is room for one
     residents = Residents(1.0, Lru())
     for engine in engines.values():
-        residents.admit(engine, one)
+        residents.register(engine, one)
     bench = Bench(residents, settings.request_timeout_s, folder)
     found = await bench.run(lines, stretches, seed, again)
     if work is None:

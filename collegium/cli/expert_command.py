@@ -24,23 +24,13 @@ ENGINE_OPTIONS = (
         type=click.Choice(["bfloat16", "float16", "float32"]),
         help="The engine's numbers; by default the fastest of this processor.",
     ),
-    click.option(
-        "--max-sequences", type=click.IntRange(1), default=32, help="Requests it runs at once."
-    ),
-    click.option(
-        "--cache-gib",
-        type=click.FloatRange(0, min_open=True),
-        default=1.0,
-        help="Memory of the engine's KV cache on a CPU, GiB.",
-    ),
-    click.option("--device", default="", help="Numbers of the GPUs that the engine may see."),
-    click.option(
-        "--lora-slots", type=click.IntRange(0), default=0, help="Adapters in one batch; 0: none."
-    ),
+    click.option("--max-sequences", type=int, help="Requests it runs at once."),
+    click.option("--cache-gib", type=float, help="Memory of the engine's KV cache on a CPU, GiB."),
+    click.option("--device", help="Numbers of the GPUs that the engine may see."),
+    click.option("--lora-slots", type=int, help="Adapters in one batch; 0: none."),
     click.option(
         "--sleep-level",
-        type=click.IntRange(0, 2),
-        default=0,
+        type=int,
         help="On a GPU, sleep instead of stopping when another engine needs the memory.",
     ),
     click.option(
@@ -51,12 +41,14 @@ ENGINE_OPTIONS = (
     click.option(
         "--token-statistics", is_flag=True, help="Count what a sparse model's token routers do."
     ),
-    click.option("--engine-flag", multiple=True, help="An option of vLLM, such as --seed=1."),
+    click.option(
+        "--engine-flag", "flags", multiple=True, help="An option of vLLM, such as --seed=1."
+    ),
 )
 
 
 def engine_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The options of an expert with an engine of its own."""
+    """The options of an expert with an engine of its own, called as in `EngineOptions`."""
     for option in reversed(ENGINE_OPTIONS):
         command = option(command)
     return command
@@ -70,7 +62,9 @@ def command() -> None:
 command.add_command(tokens)
 
 
-@command.command(epilog="Example: collegium expert add poet --lora ./poet-lora --on embedded")
+@command.command(
+    "add", epilog="Example: collegium expert add poet --lora ./poet-lora --on embedded"
+)
 @click.argument("name")
 @click.option("--url", help="Address of an OpenAI-compatible API, ending in /v1.")
 @click.option("--litellm", help="Model as LiteLLM names it, such as openai/gpt-4o-mini.")
@@ -90,7 +84,7 @@ command.add_command(tokens)
 @click.option("--generalist", is_flag=True, help="It may answer what no specialist knows.")
 @engine_options
 @json_option
-def add(
+def register(
     name: str,
     url: str | None,
     litellm: str | None,
@@ -110,7 +104,7 @@ def add(
         "model": litellm or rest["model"],
         "base_url": url,
         "adapter": str(lora.resolve()) if lora else None,
-        "engine": _engine(model_path, rest) if model_path else engine,
+        "engine": _engine(str(model_path.resolve()), rest) if model_path else engine,
         "api_key_env": rest["api_key_env"],
         "description": rest["description"],
         "input_price": rest["input_price"],
@@ -118,35 +112,41 @@ def add(
         "context_window": rest["context"],
         "generalist": rest["generalist"],
     }
-    added = asyncio.run(_add(body))
+    registered = asyncio.run(_register(body))
     if as_json:
-        return print_json(added)
-    probe = added["probe"]
+        return print_json(registered)
+    probe = registered["probe"]
     took = "" if probe["latency_ms"] is None else f" in {probe['latency_ms']:.0f} ms"
-    click.echo(f"Added '{name}' ({added['expert']['model']}): {probe['note']}{took}.")
+    click.echo(f"Registered '{name}' ({registered['expert']['model']}): {probe['note']}{took}.")
     if probe["answer"]:
         click.echo(f"It said: {probe['answer']!r}")
     click.echo(f"Measure it with `collegium expert profile {name}`, so that it is routed to.")
 
 
-def _engine(model_path: Path, options: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "model_path": str(model_path.resolve()),
-        "dtype": options["dtype"],
-        "max_sequences": options["max_sequences"],
-        "cache_gib": options["cache_gib"],
-        "device": options["device"],
-        "lora_slots": options["lora_slots"],
-        "flags": " ".join(options["engine_flag"]),
-        "sleep_level": options["sleep_level"],
+def _engine(model_path: str, options: dict[str, Any]) -> dict[str, Any]:
+    """The engine as the API takes it; what was not given is left to its defaults."""
+    from pydantic import ValidationError
+
+    from collegium.registry.engine import EngineOptions
+
+    chosen = {name: options.get(name) for name in EngineOptions.model_fields} | {
+        "model_path": model_path,
+        "flags": " ".join(options["flags"]),
         "token_policy": token_policy(options["token_policy"], options["token_statistics"]),
     }
+    try:
+        engine = EngineOptions(**{n: value for n, value in chosen.items() if value is not None})
+    except ValidationError as exc:
+        wrong = exc.errors()[0]
+        option = str(wrong["loc"][0]).replace("_", "-")
+        raise click.UsageError(f"--{option}: {wrong['msg']}") from exc
+    return engine.model_dump()
 
 
 async def _remove(name: str) -> None:
     from collegium.cli.service_client import open_registry, running_service
-    from collegium.experts.enrol import Enrolment
     from collegium.experts.pool import Pool
+    from collegium.experts.registration import Registration
     from collegium.registry.engines import EngineRegistry
     from collegium.settings import load_settings
 
@@ -158,30 +158,30 @@ async def _remove(name: str) -> None:
     pool = Pool({}, timeout_s=settings.request_timeout_s)
     async with open_registry(settings) as registry:
         engines = EngineRegistry(registry.database)
-        await Enrolment(registry, pool, engines=engines).remove(name)
+        await Registration(registry, pool, engines=engines).remove(name)
         await pool.aclose()
 
 
-async def _add(body: dict[str, Any]) -> dict[str, Any]:
+async def _register(body: dict[str, Any]) -> dict[str, Any]:
     from collegium.cli.service_client import open_registry, running_service
     from collegium.errors import CollegiumError
-    from collegium.experts.enrol import Enrolment
     from collegium.experts.pool import Pool
+    from collegium.experts.registration import Registration
     from collegium.registry.expert import Expert
     from collegium.settings import load_settings
 
     settings = load_settings()
     async with running_service(settings) as service:
         if service is not None:
-            added: dict[str, Any] = await service.call("POST", "/v1/experts", body)
-            return added
+            registered: dict[str, Any] = await service.call("POST", "/v1/experts", body)
+            return registered
     if body["kind"] == "engine":
         raise CollegiumError("an engine is started by the running service: `collegium serve`")
     if body["kind"] == "lora":
         body = body | {"model": body["name"]}
     pool = Pool({}, timeout_s=settings.request_timeout_s)
     async with open_registry(settings) as registry:
-        expert, report = await Enrolment(registry, pool).add(Expert(**body))
+        expert, report = await Registration(registry, pool).register(Expert(**body))
         await pool.aclose()
     return {"expert": asdict(expert), "probe": asdict(report)}
 

@@ -72,7 +72,7 @@ async def _register(folder: Path, pool: list[Expert]) -> None:
         await database.migrate()
         registry = ExpertRegistry(database)
         for expert in pool:
-            await registry.add(expert)
+            await registry.register(expert)
     finally:
         await database.close()
 

@@ -26,6 +26,7 @@ from collegium.evals.sparse_engine import Ready, Workload
 from collegium.experts.engine_log import last_error
 from collegium.experts.vllm import EngineSpec, as_child, environment
 from collegium.kernels.vllm_plugin import MOE_SWITCH
+from collegium.registry.engine import Engine
 
 STOCK, OURS = "vllm", "ours"
 ZEN = "ZenCpuPlatform"
@@ -121,7 +122,9 @@ def bench_sparse(plan: Plan, *, command: str, progress: bool = True) -> SparseBe
     return SparseBench(processor(), tuple(rates), left_out, made)
 
 
-def _loaded(model: Model, variant: Variant, plan: Plan, stack: contextlib.ExitStack) -> Engine:
+def _loaded(
+    model: Model, variant: Variant, plan: Plan, stack: contextlib.ExitStack
+) -> EngineProcess:
     made = stack.enter_context(engine(model, variant, plan.workloads))
     if variant.packages and made.ready.platform != ZEN:
         made.end()  # its memory is wanted
@@ -129,7 +132,7 @@ def _loaded(model: Model, variant: Variant, plan: Plan, stack: contextlib.ExitSt
     return made
 
 
-def _rates(model: Model, engines: Mapping[str, Engine], plan: Plan, bar: Any) -> list[Rate]:
+def _rates(model: Model, engines: Mapping[str, EngineProcess], plan: Plan, bar: Any) -> list[Rate]:
     found = []
     for workload in plan.workloads:
         bar.set_postfix_str(f"{model.name}: {workload.name}")
@@ -150,7 +153,7 @@ def _rates(model: Model, engines: Mapping[str, Engine], plan: Plan, bar: Any) ->
     return found
 
 
-class Engine:
+class EngineProcess:
     """A process that has loaded a model."""
 
     def __init__(self, process: subprocess.Popen[str], log: IO[bytes]) -> None:
@@ -184,13 +187,15 @@ class Engine:
 
 
 @contextlib.contextmanager
-def engine(model: Model, variant: Variant, workloads: Sequence[Workload]) -> Iterator[Engine]:
+def engine(
+    model: Model, variant: Variant, workloads: Sequence[Workload]
+) -> Iterator[EngineProcess]:
     """One that is loaded, and ended afterwards; SetupError where it can't be."""
     context = max(w.prompt + w.answer for w in workloads)
     sequences = max(w.sequences for w in workloads)
     form = "dummy" if model.dummy else "safetensors"
     program = [sys.executable, "-m", "collegium.evals.sparse_engine", str(model.folder), form]
-    spec = EngineSpec(variant.name, model.folder, model.name)
+    spec = EngineSpec(Engine(name=variant.name, model_path=str(model.folder)))
     told = environment(spec) | {
         MOE_SWITCH: variant.switch,
         "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # all in this one process, which sleeps till asked
@@ -205,7 +210,7 @@ def engine(model: Model, variant: Variant, workloads: Sequence[Workload]) -> Ite
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, env=told,
         )  # fmt: skip
         try:
-            yield Engine(process, log)
+            yield EngineProcess(process, log)
         finally:
             process.kill()
             process.communicate()

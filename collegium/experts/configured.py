@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -18,7 +17,8 @@ from collegium.experts.sparse.engine import MIXTURE, SPARSE_ENGINE
 from collegium.experts.sparse.model import SPARSE_MODEL
 from collegium.experts.supervisor import Patience, Supervisor
 from collegium.experts.token_policies import allowed
-from collegium.experts.vllm import EngineSpec
+from collegium.experts.vllm import MOST_LORA_SLOTS, EngineSpec
+from collegium.registry.engine import Engine
 from collegium.settings import Settings
 
 
@@ -39,32 +39,40 @@ def configured_fleet(settings: Settings) -> Fleet:
 
 
 def embedded_spec(settings: Settings) -> EngineSpec:
-    """The engine of the embedded pool."""
-    return configured_spec(settings, ENGINE, BASE_MODEL, GENERALIST, port=settings.engine_port)
+    """The embedded pool's engine as it is run here."""
+    python, port = settings.engine_python, settings.engine_port
+    engine = embedded_engine(settings)
+    return EngineSpec(engine, served_name=GENERALIST, python=python, port=port)
 
 
 def sparse_spec(settings: Settings) -> EngineSpec:
-    """The sparse mixture's engine, without adapters; SetupError where its policy can't be had."""
+    """The sparse mixture's engine as it is run here; SetupError where its policy can't be had."""
     given, policy = settings.sparse_token_policy, None
     if given is not None:
         try:
-            policy = allowed(json.dumps(given), several_tenants=bool(settings.caller_keys))
+            policy = allowed(given, several_tenants=bool(settings.caller_keys))
         except ProbeFailed as exc:
             raise SetupError(f"sparse_token_policy: {exc}") from exc
-    return configured_spec(
-        settings, SPARSE_ENGINE, SPARSE_MODEL, MIXTURE, lora_slots=0, token_policy=policy
-    )
+    engine, python = sparse_engine(settings), settings.engine_python
+    return EngineSpec(engine, served_name=MIXTURE, python=python, token_policy=policy)
 
 
-def configured_spec(
-    settings: Settings, name: str, model: str, served_name: str, **options: Any
-) -> EngineSpec:
-    """An engine of a model in the cache, as large as the settings say; options are the spec's."""
-    return EngineSpec(
-        name,
-        settings.cache_dir / model,
-        served_name,
-        python=settings.engine_python,
+def embedded_engine(settings: Settings, name: str = ENGINE) -> Engine:
+    """An engine of the base model, with room for the specialists."""
+    return _engine(settings, name, BASE_MODEL, lora_slots=MOST_LORA_SLOTS)
+
+
+def sparse_engine(settings: Settings) -> Engine:
+    """The sparse mixture's engine, without adapters."""
+    policy = settings.sparse_token_policy
+    return _engine(settings, SPARSE_ENGINE, SPARSE_MODEL, token_policy=policy)
+
+
+def _engine(settings: Settings, name: str, model: str, **options: Any) -> Engine:
+    """An engine of a model in the cache. Its size has the settings' bounds, not the API's."""
+    return Engine.model_construct(
+        name=name,
+        model_path=str(settings.cache_dir / model),
         context=settings.engine_context,
         max_sequences=settings.engine_max_sequences,
         cache_gib=settings.engine_cache_gib,

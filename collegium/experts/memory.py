@@ -24,7 +24,7 @@ def engine_gib(spec: EngineSpec, *, file_gib: float | None = None) -> float:
         weights = weights_gib(spec.model_path, spec.dtype)
     else:
         weights = file_gib * BYTES.get(spec.dtype, 2) / 2
-    return weights + whole_gib(spec.cache_gib) + PROCESS_GIB
+    return weights + whole_gib(spec.engine.cache_gib) + PROCESS_GIB
 
 
 def weights_gib(folder: Path, dtype: str) -> float:

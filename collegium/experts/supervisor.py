@@ -109,8 +109,8 @@ class Supervisor:
         self._task = asyncio.create_task(self._supervise(), name=f"supervise {self.name}")
 
     async def rest(self) -> None:
-        """Give the device's memory back: asleep where it is described so, else stopped."""
-        level, status = self.spec.sleep_level, self.status
+        """Give the device's memory back: asleep where that was chosen, else stopped."""
+        level, status = self.spec.engine.sleep_level, self.status
         if not level or status.state != "ready":
             return await self.stop()
         if level == 1 and not has_room_for_weights(self.spec):
@@ -126,7 +126,7 @@ class Supervisor:
 
     async def _woken(self) -> bool:
         """Wake it; False where it has to be started anew instead."""
-        status, level = self.status, self.spec.sleep_level
+        status, level = self.status, self.spec.engine.sleep_level
         try:
             await wake(status.base_url, self.spec.secret, level)
         except httpx.HTTPError as exc:

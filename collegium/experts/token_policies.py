@@ -1,20 +1,22 @@
-"""Whether a described engine may route tokens as it says, and for whom."""
+"""Whether an engine may route tokens as it says, and for whom."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from collegium.errors import KernelMisuse, ProbeFailed
 from collegium.kernels.token_policy import TokenPolicy, parsed
 from collegium.kernels.vllm_plugin import MOE_SWITCH, moe_switch
-from collegium.registry.engines import EngineDescription
+from collegium.registry.engine import Engine
 
 EXPERT_COUNTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
 """What configurations of sparse models call it."""
 
 
-def policy_for(engine: EngineDescription, *, several_tenants: bool) -> TokenPolicy | None:
+def policy_for(engine: Engine, *, several_tenants: bool) -> TokenPolicy | None:
     """The engine's policy, if it has one; ProbeFailed says why it can't be had.
 
     With several tenants one that is not row-local must be declared single-tenant by hand; a service
@@ -30,10 +32,10 @@ def policy_for(engine: EngineDescription, *, several_tenants: bool) -> TokenPoli
     return policy
 
 
-def allowed(text: str, *, several_tenants: bool) -> TokenPolicy:
-    """The policy in this JSON, if it may be had here; ProbeFailed says why not."""
+def allowed(given: Mapping[str, Any], *, several_tenants: bool) -> TokenPolicy:
+    """The policy that is declared so, if it may be had here; ProbeFailed says why not."""
     try:
-        policy = parsed(text)
+        policy = parsed(json.dumps(given))
         if several_tenants:
             policy.require_tenants()
     except KernelMisuse as exc:

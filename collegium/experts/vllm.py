@@ -14,6 +14,7 @@ from typing import Any
 
 from collegium.kernels.token_policy import SECTION, TokenPolicy
 from collegium.kernels.vllm_plugin import MOE_SWITCH, SWITCH
+from collegium.registry.engine import Engine
 
 MOST_LORA_SLOTS = 8  # adapters computed in one batch
 MOST_LORAS = 32  # adapters kept in memory
@@ -40,37 +41,45 @@ FLAGS = frozenset(
         "tensor-parallel-size",
     )
 )
-"""What an engine's description may add: nothing that names code to run or where to listen."""
+"""What an engine's `flags` may add: nothing that names code to run or where to listen."""
 
 
 @dataclass(frozen=True)
 class EngineSpec:
-    """One vLLM server: which model it serves and with how much."""
+    """One vLLM server: an engine, and what there is of it only while it runs here."""
 
-    name: str
-    model_path: Path
-    served_name: str
+    engine: Engine
+    served_name: str | None = None
+    """What it calls its model; None: as the engine is called."""
     python: Path = Path(sys.executable)
     host: str = "127.0.0.1"
     port: int = 0
-    dtype: str = field(default_factory=lambda: fastest_dtype())
-    context: int = 2048
-    max_sequences: int = 32
-    cache_gib: float = 1.0
-    lora_slots: int = MOST_LORA_SLOTS
-    """Adapters computed in one batch; 0 for an engine without adapters."""
-    sleep_level: int = 0
-    """1 or 2: it can be put to sleep so, on a GPU; 0: it is stopped."""
-    device: str = ""
-    """Numbers of the GPUs that it may see, as in CUDA_VISIBLE_DEVICES; empty: all, or the CPU."""
-    flags: tuple[str, ...] = ()
-    """More options of vLLM, from `FLAGS`."""
     token_policy: TokenPolicy | None = None
-    """How tokens are routed in a sparse model, and whether that is counted."""
+    """The engine's, parsed, as it may be had here."""
     statistics_file: Path | None = None
     """Where the engine writes what its token routers did, where it is counted."""
     secret: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
     """The engine answers only callers that know it: other users of the machine do not."""
+
+    @property
+    def name(self) -> str:
+        """The engine's name in the registry."""
+        return self.engine.name
+
+    @property
+    def model_path(self) -> Path:
+        """The model's folder."""
+        return Path(self.engine.model_path)
+
+    @property
+    def max_sequences(self) -> int:
+        """Requests that it runs at once."""
+        return self.engine.max_sequences
+
+    @property
+    def dtype(self) -> str:
+        """The precision that its weights are loaded with."""
+        return self.engine.dtype or fastest_dtype()
 
 
 def command(spec: EngineSpec, port: int) -> list[str]:
@@ -87,33 +96,34 @@ def as_child(program: list[str]) -> list[str]:
 
 
 def _options(spec: EngineSpec, port: int) -> list[str]:
+    engine, more = spec.engine, spec.engine.flags.split()
     options: Mapping[str, object] = {
         "--model": spec.model_path,
-        "--served-model-name": spec.served_name,
+        "--served-model-name": spec.served_name or engine.name,
         "--host": spec.host,
         "--port": port,
         "--dtype": spec.dtype,
-        "--max-model-len": spec.context,
-        "--max-num-seqs": spec.max_sequences,
+        "--max-model-len": engine.context,
+        "--max-num-seqs": engine.max_sequences,
         "--load-format": "safetensors",  # never pickles
         "--tool-call-parser": "hermes",
     }
     loras: Mapping[str, object] = {
-        "--max-loras": spec.lora_slots,
+        "--max-loras": engine.lora_slots,
         "--max-cpu-loras": MOST_LORAS,
         "--max-lora-rank": MOST_LORA_RANK,
     }
     if spec.token_policy is not None:
         options = {**options, "--additional-config": _additional_config(spec)}
     flags = ["--enable-auto-tool-choice"]
-    if spec.lora_slots:
+    if engine.lora_slots:
         options, flags = {**options, **loras}, [*flags, "--enable-lora"]
-    if spec.sleep_level:
+    if engine.sleep_level:
         flags.append("--enable-sleep-mode")
-    if "--no-enforce-eager" not in spec.flags:
+    if "--no-enforce-eager" not in more:
         # Eager: the compiled mode takes about 170 s to start on 2 cores, eager 25 to 45 s.
         flags.append("--enforce-eager")
-    return [*flags, *(str(word) for pair in options.items() for word in pair), *spec.flags]
+    return [*flags, *(str(word) for pair in options.items() for word in pair), *more]
 
 
 def _additional_config(spec: EngineSpec) -> str:
@@ -137,9 +147,9 @@ def environment(spec: EngineSpec) -> dict[str, str]:
     ours = {k: v for k, v in os.environ.items() if not k.startswith("COLLEGIUM_") or k in kept}
     if spec.token_policy is not None:
         ours[MOE_SWITCH] = "force"  # or a policy would be ignored where our kernels don't run
-    if spec.device:
-        ours["CUDA_VISIBLE_DEVICES"] = spec.device
-    if spec.sleep_level:
+    if spec.engine.device:
+        ours["CUDA_VISIBLE_DEVICES"] = spec.engine.device
+    if spec.engine.sleep_level:
         ours["VLLM_SERVER_DEV_MODE"] = "1"  # else it has no calls for sleep
     return ours | {
         "HF_HUB_OFFLINE": "1",
@@ -147,7 +157,7 @@ def environment(spec: EngineSpec) -> dict[str, str]:
         "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1",
         "VLLM_API_KEY": spec.secret,
         "VLLM_CPU_NUM_OF_RESERVED_CPU": "0",  # by default one core of two would idle
-        "VLLM_CPU_KVCACHE_SPACE": str(whole_gib(spec.cache_gib)),
+        "VLLM_CPU_KVCACHE_SPACE": str(whole_gib(spec.engine.cache_gib)),
         "VLLM_NO_USAGE_STATS": "1",
     }
 

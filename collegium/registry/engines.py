@@ -1,34 +1,12 @@
-"""The engines that are ours to run. How they are is asked of the process that runs them."""
+"""The engines that are registered. How they are is asked of the process that runs them."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 from sqlalchemy import delete, select
 
 from collegium.registry.database import Database
-from collegium.registry.tables import EngineDescriptionRow, from_row, to_columns
-
-
-@dataclass(frozen=True, slots=True)
-class EngineDescription:
-    """An engine that is ours to run wherever its model's folder is."""
-
-    name: str
-    model_path: str
-    dtype: str | None = None
-    """None for the fastest that the processor has."""
-    context: int = 2048
-    max_sequences: int = 32
-    cache_gib: float = 1.0
-    device: str = ""
-    lora_slots: int = 0
-    flags: str = ""
-    """More options of vLLM, between spaces."""
-    sleep_level: int = 0
-    """1 or 2: sleeps so where it would be stopped to make room; needs a GPU."""
-    token_policy: str | None = None
-    """How tokens are routed in a sparse model (`kernels.token_policy`), as JSON."""
+from collegium.registry.engine import Engine
+from collegium.registry.tables import EngineRow
 
 
 class EngineRegistry:
@@ -37,20 +15,22 @@ class EngineRegistry:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def describe(self, engine: EngineDescription) -> None:
+    async def register(self, engine: Engine) -> None:
         """Keep what an engine needs, in place of what was kept before."""
-        upsert = self._database.upsert(EngineDescriptionRow)
-        await self._database.write(upsert, to_columns(engine))
+        await self._database.write(self._database.upsert(EngineRow), dict(engine))
 
-    async def described(self) -> tuple[EngineDescription, ...]:
-        """Return all engines that are ours to run, sorted by name."""
+    async def list(self) -> tuple[Engine, ...]:
+        """Return all engines, sorted by name."""
         async with self._database.session() as session:
-            rows = await session.scalars(select(EngineDescriptionRow))
-            engines = (from_row(EngineDescription, row) for row in rows)
-            return tuple(sorted(engines, key=lambda engine: engine.name))
+            engines = [_engine(row) for row in await session.scalars(select(EngineRow))]
+        return tuple(sorted(engines, key=lambda engine: engine.name))
 
-    async def forget(self, name: str) -> None:
+    async def remove(self, name: str) -> None:
         """Forget an engine."""
         async with self._database.transaction() as session:
-            gone = delete(EngineDescriptionRow).where(EngineDescriptionRow.name == name)
-            await session.execute(gone)
+            await session.execute(delete(EngineRow).where(EngineRow.__table__.c.name == name))
+
+
+def _engine(row: EngineRow) -> Engine:
+    """What was valid when it was registered stays so: a service starts under any older bounds."""
+    return Engine.model_construct(**{name: getattr(row, name) for name in Engine.model_fields})

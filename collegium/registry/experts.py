@@ -40,7 +40,7 @@ class ExpertRegistry:
         async with self._database.session() as session:
             return from_row(Expert, await _row(session, name))
 
-    async def add(self, expert: Expert) -> None:
+    async def register(self, expert: Expert) -> None:
         """Register a new expert."""
         check(expert)
         async with self._database.transaction() as session:
@@ -71,7 +71,7 @@ class ExpertRegistry:
             await session.delete(await _row(session, name))
 
     async def seed(self, source: str, experts: Iterable[Expert]) -> bool:
-        """Add a source's experts once ever, and say whether that was now.
+        """Register a source's experts once ever, and say whether that was now.
 
         So an expert that a person removed stays removed, and one that a person had registered
         under the same name stays theirs.

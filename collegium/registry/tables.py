@@ -3,59 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import (
-    JSON,
-    BigInteger,
-    CheckConstraint,
-    DateTime,
-    Dialect,
-    Double,
-    ForeignKey,
-    MetaData,
-    Text,
-)
+import sqlalchemy
+from sqlalchemy import JSON, BigInteger, CheckConstraint, Double, ForeignKey, MetaData
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
-from sqlalchemy.types import TypeDecorator
+
+from collegium.registry.column_types import AnyText, UtcDateTime, columns_of
+from collegium.registry.engine import Engine
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 Value = TypeVar("Value", bound="DataclassInstance")
-
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """An aware time in UTC on every database; SQLite by itself would forget the zone."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Refuse a time without a zone: nobody could say later which one was meant."""
-        if value is not None and value.tzinfo is None:
-            raise ValueError(f"{value!r} has no time zone")
-        return value and value.astimezone(UTC)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Give SQLite's times their zone back."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-class AnyText(TypeDecorator[str]):
-    """Text that callers wrote: PostgreSQL has no NUL and no database has half a surrogate pair."""
-
-    impl = Text()
-    cache_ok = True
-
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        """Put the replacement character where a character can't be stored."""
-        if value is None:
-            return None
-        return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
 
 
 class Table(DeclarativeBase):
@@ -91,7 +52,7 @@ class RevisionRow(Table):
 
 
 class SeedRow(Table):
-    """A source whose experts were added once; what people did to them since is theirs."""
+    """A source whose experts were registered once; what people did to them since is theirs."""
 
     __tablename__ = "seeds"
 
@@ -121,22 +82,12 @@ class ExpertRow(Table):
     version: Mapped[int]
 
 
-class EngineDescriptionRow(Table):
-    """The columns of `EngineDescription`."""
+class EngineRow(Table):
+    """The fields of `Engine`."""
 
-    __tablename__ = "engine_descriptions"
-
-    name: Mapped[str] = mapped_column(primary_key=True)
-    model_path: Mapped[str]
-    dtype: Mapped[str | None]
-    context: Mapped[int]
-    max_sequences: Mapped[int]
-    cache_gib: Mapped[float]
-    device: Mapped[str]
-    lora_slots: Mapped[int]
-    flags: Mapped[str]
-    sleep_level: Mapped[int] = mapped_column(server_default="0")
-    token_policy: Mapped[str | None]
+    __table__ = sqlalchemy.Table(
+        "engine_descriptions", Table.metadata, *columns_of(Engine, key="name")
+    )
 
 
 class DecisionRow(Table):

@@ -16,7 +16,16 @@ from collegium.settings import Settings, load_settings
 from collegium.web import errors
 from collegium.web.auth import authenticate
 from collegium.web.body_limit import BodyLimit
-from collegium.web.routes import batches, chat, experts, feedback, files, health
+from collegium.web.routes import (
+    batches,
+    chat,
+    engines,
+    experts,
+    feedback,
+    files,
+    health,
+    models,
+)
 from collegium.web.serving.build import build
 from collegium.web.serving.parts import Parts
 from collegium.web.serving.service import Service
@@ -32,7 +41,7 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
     app = FastAPI(title="Collegium", version=__version__, lifespan=_lifespan)
     app.state.parts, app.state.service = parts, Service(parts)
     errors.install(app)
-    for module in (chat, experts, feedback, files, batches):
+    for module in (chat, models, experts, engines, feedback, files, batches):
         app.include_router(module.routes, dependencies=[Depends(authenticate)])
     app.include_router(health.routes)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")

@@ -50,6 +50,7 @@ async def caller_of(request: Request) -> str:
 
 
 CallerDep = Annotated[str, Depends(caller_of)]
+ADMIN = [Depends(administrate)]
 
 
 def _owner(key: str, settings: Settings) -> str | None:

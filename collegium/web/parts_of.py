@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
-from collegium.experts.enrol import Enrolment
 from collegium.experts.fleet import Fleet
+from collegium.experts.registration import Registration
 from collegium.registry.batches import BatchRegistry
 from collegium.registry.decisions import DecisionLog
 from collegium.registry.experts import ExpertRegistry
@@ -42,7 +42,7 @@ async def _all_parts(request: Request) -> Parts:
 
 BatchesDep = Annotated[BatchRegistry, Depends(_part("batches"))]
 CatalogueDep = Annotated[Catalogue, Depends(_part("catalogue"))]
-EnrolmentDep = Annotated[Enrolment, Depends(_part("enrolment"))]
+RegistrationDep = Annotated[Registration, Depends(_part("registration"))]
 FilesDep = Annotated[FileRegistry, Depends(_part("files"))]
 FileStoreDep = Annotated[FileStore, Depends(_part("file_store"))]
 FleetDep = Annotated[Fleet, Depends(_part("fleet"))]

@@ -59,7 +59,7 @@ def in_registry(*, decisions: int = 0, verdict: bool = False) -> None:
         await database.migrate()
         for name in ("lister", "poet"):
             expert = Expert(name, "openai", name, base_url="http://127.0.0.1:9/v1", output_price=2)
-            await ExpertRegistry(database).add(expert)
+            await ExpertRegistry(database).register(expert)
         log = DecisionLog(database)
         for number in range(decisions):
             entry = logged(number, verdicts=["good_fit"] if verdict else [])

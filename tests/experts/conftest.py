@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from collegium.errors import ProbeFailed
-from collegium.experts.enrol import Enrolment
 from collegium.experts.pool import Pool
+from collegium.experts.registration import Registration
 from collegium.registry.database import Database
 from collegium.registry.expert import Expert
 from collegium.registry.experts import ExpertRegistry
@@ -41,15 +41,15 @@ async def pool() -> AsyncIterator[Pool]:
 
 
 @pytest.fixture
-def enrolment(registry: ExpertRegistry, pool: Pool) -> Enrolment:
-    """Enrols into an empty registry."""
-    return Enrolment(registry, pool)
+def registration(registry: ExpertRegistry, pool: Pool) -> Registration:
+    """Registers in an empty registry."""
+    return Registration(registry, pool)
 
 
-async def refused(enrolment: Enrolment, registry: ExpertRegistry, expert: Expert) -> str:
-    """Enrol what has to be refused; return why it was. The registry must not change."""
+async def refused(registration: Registration, registry: ExpertRegistry, expert: Expert) -> str:
+    """Register what has to be refused; return why it was. The registry must not change."""
     before, revision = await registry.list(), await registry.revision()
     with pytest.raises(ProbeFailed) as info:
-        await enrolment.add(expert)
+        await registration.register(expert)
     assert (await registry.list(), await registry.revision()) == (before, revision)
     return str(info.value)

@@ -12,6 +12,7 @@ from typing import Any
 
 from collegium.experts.supervisor import Patience, Status, Supervisor
 from collegium.experts.vllm import EngineSpec, as_child
+from collegium.registry.engine import Engine
 
 STUB = Path(__file__).with_name("stub_engine.py")
 IMPATIENT = Patience(
@@ -45,12 +46,17 @@ class WatchedSupervisor(Supervisor):
         self.statuses.append(status)
 
 
+def spec_of(name: str, folder: Path, *, port: int = 0, **options: Any) -> EngineSpec:
+    """An engine of the model in a folder."""
+    return EngineSpec(Engine(name=name, model_path=str(folder), **options), port=port)
+
+
 class StubEngine:
     """A supervised stub in the place of vLLM."""
 
     def __init__(self, folder: Path, *, patience: Patience = IMPATIENT, **options: Any) -> None:
         self.folder = folder
-        spec = options.pop("spec", EngineSpec("stub", folder, "base"))
+        spec = options.pop("spec", spec_of("stub", folder))
         self.supervisor = WatchedSupervisor(
             spec,
             folder / "logs" / "stub.log",

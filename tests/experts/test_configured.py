@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from collegium.errors import SetupError
-from collegium.experts.configured import configured_fleet, embedded_spec
+from collegium.experts.configured import configured_fleet, embedded_spec, sparse_spec
 from collegium.experts.memory import GIB, PROCESS_GIB, engine_gib, weights_gib
+from collegium.experts.sparse.model import SPARSE_MODEL
+from collegium.registry.engine import Engine
 from collegium.settings import Settings
+from tests.experts.engines import spec_of
 
 
 def settings(tmp_path: Path, **given: Any) -> Settings:
@@ -32,6 +34,21 @@ async def test_without_a_budget_all_engines_run(tmp_path: Path) -> None:
     fleet = configured_fleet(settings(tmp_path))
     assert list(fleet) == ["embedded", "sparse"]
     assert fleet.residents is None
+
+
+def test_the_settings_describe_engines_as_the_registry_does(tmp_path: Path) -> None:
+    """The same type, as large as is set, beyond what the API lets callers ask for, too."""
+    given = settings(tmp_path, engine_max_sequences=5000, engine_context=1024, engine_cache_gib=2)
+    size: dict[str, Any] = {"max_sequences": 5000, "context": 1024, "cache_gib": 2.0}
+    folder = tmp_path / "cache"
+    for spec, name, model_name, slots in (
+        (embedded_spec(given), "embedded", "SmolLM2-135M-Instruct", 8),
+        (sparse_spec(given), "sparse", SPARSE_MODEL, 0),
+    ):
+        path = str(folder / model_name)
+        assert spec.engine == Engine.model_construct(
+            name=name, model_path=path, lora_slots=slots, **size
+        )
 
 
 async def test_the_embedded_engine_counts_against_the_budget(tmp_path: Path) -> None:
@@ -96,6 +113,6 @@ def test_weights_count_in_the_precision_they_are_loaded_with(
 def test_an_engine_takes_its_weights_its_cache_and_a_process(tmp_path: Path) -> None:
     """The cache as vLLM is told it: whole GiB, one at least."""
     folder = model(tmp_path / "model", size=GIB, config='{"dtype": "bfloat16"}')
-    spec = replace(embedded_spec(settings(tmp_path)), model_path=folder, dtype="bfloat16")
     for cache, told in ((0.2, 1.0), (2.6, 3.0)):
-        assert engine_gib(replace(spec, cache_gib=cache)) == 1.0 + told + PROCESS_GIB
+        spec = spec_of("e", folder, dtype="bfloat16", cache_gib=cache)
+        assert engine_gib(spec) == 1.0 + told + PROCESS_GIB

@@ -1,22 +1,24 @@
-"""Engines that the registry describes: started, followed and ended."""
+"""Engines of the registry: started, followed and ended."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from collegium.errors import ExpertExists, ProbeFailed, RegistryError
-from collegium.experts.enrol import Enrolment
 from collegium.experts.fleet import Fleet, check
 from collegium.experts.pool import Pool
+from collegium.experts.registration import Registration
 from collegium.experts.supervisor import Supervisor
 from collegium.experts.token_policies import policy_for
 from collegium.experts.vllm import EngineSpec
 from collegium.kernels.token_policy import CapacityLimit, TokenPolicy
-from collegium.registry.engines import EngineDescription, EngineRegistry
+from collegium.registry.engine import Engine
+from collegium.registry.engines import EngineRegistry
 from collegium.registry.expert import Expert
 from collegium.registry.experts import ExpertRegistry
 from tests.experts.engines import IMPATIENT, StubEngine, alive, until
@@ -35,9 +37,9 @@ def model(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def engine(model: Path) -> EngineDescription:
+def engine(model: Path) -> Engine:
     """An engine that serves it."""
-    return EngineDescription("poet", str(model))
+    return Engine(name="poet", model_path=str(model))
 
 
 @pytest.fixture
@@ -54,87 +56,87 @@ async def fleet(tmp_path: Path) -> AsyncIterator[Fleet]:
 
 
 @pytest.fixture
-async def enrolment(registry: ExpertRegistry, fleet: Fleet) -> AsyncIterator[Enrolment]:
-    """Takes experts in, with engines."""
+async def registration(registry: ExpertRegistry, fleet: Fleet) -> AsyncIterator[Registration]:
+    """Registers experts with engines of their own."""
     pool = Pool(fleet, timeout_s=10.0)
-    yield Enrolment(registry, pool, fleet, EngineRegistry(registry.database))
+    yield Registration(registry, pool, fleet, EngineRegistry(registry.database))
     await pool.aclose()
 
 
 async def test_an_expert_comes_with_its_engine_and_goes_with_it(
-    enrolment: Enrolment, registry: ExpertRegistry, fleet: Fleet, engine: EngineDescription
+    registration: Registration, registry: ExpertRegistry, fleet: Fleet, engine: Engine
 ) -> None:
     """Started, probed and kept; ended when it is removed."""
-    _, report = await enrolment.add_engine(EXPERT, engine)
+    _, report = await registration.register_engine(EXPERT, engine)
     assert report.answered
     engines = EngineRegistry(registry.database)
-    assert await engines.described() == (engine,)
+    assert await engines.list() == (engine,)
     pid = fleet["poet"].status.pid or 0
-    await fleet.follow(await engines.described())
+    await fleet.follow(await engines.list())
     assert alive(pid)
-    await enrolment.remove("poet")
-    await fleet.follow(await engines.described())
+    await registration.remove("poet")
+    await fleet.follow(await engines.list())
     assert "poet" not in fleet
     assert not alive(pid)
 
 
 async def test_an_engine_that_does_not_start_changes_nothing(
-    enrolment: Enrolment,
+    registration: Registration,
     registry: ExpertRegistry,
     fleet: Fleet,
-    engine: EngineDescription,
+    engine: Engine,
     tmp_path: Path,
 ) -> None:
     """Its last words are the refusal."""
     (tmp_path / "stub" / "crash").touch()
     with pytest.raises(ProbeFailed, match="these are no weights"):
-        await enrolment.add_engine(EXPERT, engine)
+        await registration.register_engine(EXPERT, engine)
     assert not len(fleet)
     assert await registry.list() == ()
-    assert await EngineRegistry(registry.database).described() == ()
+    assert await EngineRegistry(registry.database).list() == ()
 
 
 async def test_a_name_that_is_taken_starts_nothing(
-    enrolment: Enrolment, fleet: Fleet, engine: EngineDescription
+    registration: Registration, fleet: Fleet, engine: Engine
 ) -> None:
     """An expert's or an engine's."""
-    await enrolment.add_engine(EXPERT, engine)
+    await registration.register_engine(EXPERT, engine)
     with pytest.raises(ExpertExists):
-        await enrolment.add_engine(EXPERT, engine)
+        await registration.register_engine(EXPERT, engine)
     with pytest.raises(ExpertExists, match="an engine 'poet'"):
-        await enrolment.add_engine(replace(EXPERT, name="other"), engine)
+        await registration.register_engine(replace(EXPERT, name="other"), engine)
     assert fleet["poet"].incarnation == 1
 
 
 async def test_an_engine_with_other_experts_on_it_stays(
-    enrolment: Enrolment, registry: ExpertRegistry, engine: EngineDescription
+    registration: Registration, registry: ExpertRegistry, engine: Engine
 ) -> None:
     """They would lose their ground."""
-    await enrolment.add_engine(EXPERT, engine)
-    await registry.add(Expert("rhymes", "lora", "rhymes", engine="poet", adapter="/x"))
+    await registration.register_engine(EXPERT, engine)
+    await registry.register(Expert("rhymes", "lora", "rhymes", engine="poet", adapter="/x"))
     with pytest.raises(RegistryError, match="also runs rhymes"):
-        await enrolment.remove("poet")
-    await enrolment.remove("rhymes")
-    await enrolment.remove("poet")
+        await registration.remove("poet")
+    await registration.remove("rhymes")
+    await registration.remove("poet")
 
 
 async def test_another_process_follows_the_registry(
-    fleet: Fleet, engine: EngineDescription, tmp_path: Path
+    fleet: Fleet, engine: Engine, tmp_path: Path
 ) -> None:
-    """It runs what is described and lies on its machine, and what changed anew."""
-    elsewhere = replace(engine, name="far", model_path=str(tmp_path / "nothing"))
+    """It runs what is registered and lies on its machine, and what changed anew."""
+    elsewhere = Engine(name="far", model_path=str(tmp_path / "nothing"))
     await fleet.follow([engine, elsewhere])
     assert list(fleet) == ["poet"]
     await until(lambda: fleet["poet"].status.state == "ready")
     first = fleet["poet"].status.pid or 0
-    await fleet.follow([replace(engine, max_sequences=4)])
+    await fleet.follow([engine.model_copy(update={"max_sequences": 4})])
     assert fleet["poet"].spec.max_sequences == 4
     assert not alive(first)
     await fleet.follow([])
     assert not len(fleet)
 
 
-async def test_an_engine_on_trial_is_left_alone(fleet: Fleet, engine: EngineDescription) -> None:
+async def test_an_engine_on_trial_is_left_alone(fleet: Fleet, engine: Engine) -> None:
     """Another change of the registry comes while it starts."""
     await fleet.start(engine)
     await fleet.follow([])
@@ -147,7 +149,7 @@ async def test_an_engine_on_trial_is_left_alone(fleet: Fleet, engine: EngineDesc
 @pytest.mark.parametrize(
     ("missing", "words"), [("config.json", "no model's folder"), ("model.safetensors", "pickles")]
 )
-def test_what_is_no_model_is_refused(engine: EngineDescription, missing: str, words: str) -> None:
+def test_what_is_no_model_is_refused(engine: Engine, missing: str, words: str) -> None:
     """Before anything is started."""
     (Path(engine.model_path) / missing).unlink()
     with pytest.raises(ProbeFailed, match=words):
@@ -157,60 +159,64 @@ def test_what_is_no_model_is_refused(engine: EngineDescription, missing: str, wo
 @pytest.mark.parametrize(
     "flags", ["--trust-remote-code", "--host=0.0.0.0", "--seed=1 --middleware=os.system"]
 )
-def test_options_that_could_run_code_are_refused(engine: EngineDescription, flags: str) -> None:
+def test_options_that_could_run_code_are_refused(engine: Engine, flags: str) -> None:
     """Only known ones are passed on."""
-    check(replace(engine, flags="--seed=1 --max-num-batched-tokens=512"))
+    check(engine.model_copy(update={"flags": "--seed=1 --max-num-batched-tokens=512"}))
     with pytest.raises(ProbeFailed, match="can't be given"):
-        check(replace(engine, flags=flags))
+        check(engine.model_copy(update={"flags": flags}))
 
 
-CROWDED = '{"capacity": {"factor": 1.0}}'
+CROWDED: dict[str, Any] = {"capacity": {"factor": 1.0}}
 
 
 @pytest.mark.parametrize(
     ("policy", "why"),
     [
         (CROWDED, r"another's answer.*single_tenant: true.*caller_keys"),
-        ('{"top_p": 2}', "top_p"),
+        ({"top_p": 2}, "top_p"),
     ],
 )
 async def test_several_tenants_get_no_policy_that_lets_them_meet(
-    model: Path, tmp_path: Path, policy: str, why: str
+    model: Path, tmp_path: Path, policy: dict[str, Any], why: str
 ) -> None:
     """A capacity is refused unless it is declared single-tenant; nothing is started."""
     (model / "config.json").write_text('{"num_local_experts": 4}')
-    described = EngineDescription("poet", str(model), token_policy=policy)
+    declared = Engine(name="poet", model_path=str(model), token_policy=policy)
     fleet = Fleet(unused, Path("python"), several_tenants=True)
     with pytest.raises(ProbeFailed, match=why):
-        await fleet.start(described)
-    await fleet.follow([described])
+        await fleet.start(declared)
+    await fleet.follow([declared])
     assert "poet" not in fleet
 
 
 def test_one_tenant_may_have_a_capacity(model: Path) -> None:
     """The service declares for its engine that it has one tenant."""
     (model / "config.json").write_text('{"text_config": {"num_experts": 8}}')
-    crowded = EngineDescription("poet", str(model), token_policy=CROWDED)
+    crowded = Engine(name="poet", model_path=str(model), token_policy=CROWDED)
     found = policy_for(crowded, several_tenants=False)
     assert found is not None
     assert found.single_tenant
-    alone = replace(crowded, token_policy='{"capacity": {}, "single_tenant": true}')
+    alone = Engine(
+        name="poet",
+        model_path=str(model),
+        token_policy={"capacity": {}, "single_tenant": True},
+    )
     assert policy_for(alone, several_tenants=True) == TokenPolicy(
         capacity=CapacityLimit(), single_tenant=True
     )
 
 
 def test_a_policy_is_for_sparse_models_on_our_kernels(
-    engine: EngineDescription, model: Path, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On others it would change nothing, silently."""
-    described = replace(engine, token_policy='{"top_p": 0.5}')
+    declared = engine.model_copy(update={"token_policy": {"top_p": 0.5}})
     with pytest.raises(ProbeFailed, match="has no experts"):
-        policy_for(described, several_tenants=False)
+        policy_for(declared, several_tenants=False)
     (model / "config.json").write_text('{"num_experts": 8}')
     monkeypatch.setenv("COLLEGIUM_MOE", "off")
     with pytest.raises(ProbeFailed, match="COLLEGIUM_MOE is off"):
-        policy_for(described, several_tenants=False)
+        policy_for(declared, several_tenants=False)
 
 
 def unused(spec: EngineSpec) -> Supervisor:

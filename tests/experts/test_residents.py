@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,9 +17,9 @@ from collegium.experts.residency.lru import Lru
 from collegium.experts.residency.view import EngineCost
 from collegium.experts.supervisor import Supervisor
 from collegium.experts.vllm import EngineSpec
-from collegium.registry.engines import EngineDescription
+from collegium.registry.engine import Engine
 from collegium.registry.expert import Expert
-from tests.experts.engines import SOON_S, StubEngine, alive
+from tests.experts.engines import SOON_S, StubEngine, alive, spec_of
 
 COST = EngineCost(4.0, load_s=1.0, unload_s=0.1, at_once=2)
 
@@ -29,22 +28,19 @@ COST = EngineCost(4.0, load_s=1.0, unload_s=0.1, at_once=2)
 def stubs(tmp_path: Path) -> dict[str, StubEngine]:
     for name in "ab":
         (tmp_path / name).mkdir()
-    return {
-        name: StubEngine(tmp_path / name, spec=EngineSpec(name, tmp_path / name, name))
-        for name in "ab"
-    }
+    return {name: StubEngine(tmp_path / name, spec=spec_of(name, tmp_path / name)) for name in "ab"}
 
 
-def admitted(stubs: dict[str, StubEngine], longest_load_s: float) -> Residents:
+def registered(stubs: dict[str, StubEngine], longest_load_s: float) -> Residents:
     found = Residents(4.0, Lru(), longest_load_s=longest_load_s)
     for stub in stubs.values():
-        found.admit(stub.supervisor, COST)
+        found.register(stub.supervisor, COST)
     return found
 
 
 @pytest.fixture
 async def residents(stubs: dict[str, StubEngine]) -> AsyncIterator[Residents]:
-    found = admitted(stubs, longest_load_s=SOON_S)
+    found = registered(stubs, longest_load_s=SOON_S)
     yield found
     await found.aclose()
 
@@ -103,7 +99,7 @@ async def test_an_engine_that_does_not_start_is_said_to_be_unavailable(
 ) -> None:
     """With the reason; the other engine gets the room."""
     stubs["a"].let("crash")
-    residents = admitted(stubs, longest_load_s=3.0)
+    residents = registered(stubs, longest_load_s=3.0)
     with pytest.raises(ExpertUnavailable, match="these are no weights"):
         async with residents.hold("a"):
             pass
@@ -121,7 +117,7 @@ async def test_an_engine_that_is_not_ready_in_time_is_said_to_be_loading(
 ) -> None:
     """Which is what it does then, whatever it did before."""
     stubs["a"].let("never")
-    residents = admitted(stubs, longest_load_s=1.0)
+    residents = registered(stubs, longest_load_s=1.0)
     with pytest.raises(ExpertUnavailable, match="loaded: loading the model"):
         async with residents.hold("a"):
             pass
@@ -132,7 +128,7 @@ async def test_an_engine_that_can_never_fit_is_refused(stubs: dict[str, StubEngi
     """When it is taken in, not when somebody waits for it."""
     residents = Residents(3.0, Lru())
     with pytest.raises(SetupError, match=r"leaves 3\.0 GiB"):
-        residents.admit(stubs["a"].supervisor, COST)
+        residents.register(stubs["a"].supervisor, COST)
 
 
 async def test_a_removed_engine_is_forgotten(residents: Residents) -> None:
@@ -172,7 +168,7 @@ async def test_who_waits_when_the_service_ends_is_told(residents: Residents) -> 
 
 
 async def test_a_fleet_starts_its_engines_in_their_turn(tmp_path: Path) -> None:
-    """Not when they are described; a broken one is failed, a removed one leaves its room."""
+    """Not when they are registered; a broken one is failed, a removed one leaves its room."""
     model = tmp_path / "model"
     model.mkdir()
     (model / "model.safetensors").write_bytes(b"weights")
@@ -182,16 +178,16 @@ async def test_a_fleet_starts_its_engines_in_their_turn(tmp_path: Path) -> None:
         return StubEngine(tmp_path / spec.name, spec=spec).supervisor
 
     fleet = Fleet(supervise, Path("python"), residents=Residents(4.0, Lru()))
-    described = [EngineDescription(name, str(model)) for name in ("a", "b", "large")]
-    described[2] = replace(described[2], cache_gib=9.0)
-    await fleet.follow(described)
+    engines = [Engine(name=name, model_path=str(model)) for name in ("a", "b")]
+    large = Engine(name="large", model_path=str(model), cache_gib=9.0)
+    await fleet.follow([*engines, large])
     assert [engine.status.state for engine in fleet.values()] == ["stopped", "stopped"]
     assert (await fleet.settled("a")).state == "ready"
     (tmp_path / "b" / "crash").touch()
     broken = await fleet.settled("b")
     assert (broken.state, "no weights" in broken.detail) == ("failed", True)
     assert [engine.status.state for engine in fleet.values()] == ["stopped", "stopped"]
-    await fleet.follow(described[:1])
+    await fleet.follow(engines[:1])
     assert list(fleet) == ["a"]
     assert (await fleet.settled("a")).state == "ready"
     await fleet.stop()
@@ -220,7 +216,7 @@ async def test_a_pool_forecasts_and_tells_the_wait_for_a_turn(residents: Residen
 async def test_an_engine_that_rests_is_not_said_to_come(stubs: dict[str, StubEngine]) -> None:
     """The router passes over an expert that `hold` would refuse."""
     stubs["a"].let("crash")
-    residents = admitted(stubs, longest_load_s=3.0)
+    residents = registered(stubs, longest_load_s=3.0)
     pool = Pool(residents.engines, timeout_s=30.0, residents=residents)
     expert = Expert("a", "engine", "a", engine="a")
     assert pool.unavailable(expert) is None

@@ -19,13 +19,13 @@ from collegium.experts.residency.scheduler import Request, Scheduler
 from collegium.experts.residency.view import EngineCost
 from collegium.experts.vllm import EngineSpec
 from collegium.registry.expert import Expert
-from tests.experts.engines import StubEngine, alive, stub_engine, until
+from tests.experts.engines import StubEngine, alive, spec_of, stub_engine, until
 
 SLEEPER = EngineCost(4.0, load_s=40.0, unload_s=1.0, wake_s=3.0, asleep_gib=1.0)
 
 
 def spec(folder: Path, name: str = "stub", level: int = 1) -> EngineSpec:
-    return EngineSpec(name, folder, name, sleep_level=level)
+    return spec_of(name, folder, sleep_level=level)
 
 
 def calls(folder: Path) -> list[object]:
@@ -122,7 +122,7 @@ async def turns(tmp_path: Path) -> AsyncIterator[tuple[Residents, dict[str, Stub
     for name in "ab":
         (tmp_path / name).mkdir()
         stubs[name] = StubEngine(tmp_path / name, spec=spec(tmp_path / name, name))
-        residents.admit(stubs[name].supervisor, SLEEPER)
+        residents.register(stubs[name].supervisor, SLEEPER)
     yield residents, stubs
     await residents.aclose()
 
@@ -149,7 +149,7 @@ async def test_what_sleepers_keep_is_not_there_for_others(tmp_path: Path) -> Non
     async with turns(tmp_path) as (residents, _):
         third = StubEngine(tmp_path, spec=spec(tmp_path, "c")).supervisor
         with pytest.raises(SetupError, match=r"beside 2\.0 GiB of engines that sleep"):
-            residents.admit(third, SLEEPER)
+            residents.register(third, SLEEPER)
         assert "c" not in residents
 
 

@@ -18,10 +18,10 @@ import pytest
 
 from collegium.errors import ExpertUnavailable
 from collegium.experts.supervisor import Patience, Supervisor
-from collegium.experts.vllm import EngineSpec, as_child, free_port
-from tests.experts.engines import IMPATIENT, STUB, StubEngine, alive, stub_engine, until
+from collegium.experts.vllm import as_child, free_port
+from tests.experts.engines import IMPATIENT, STUB, StubEngine, alive, spec_of, stub_engine, until
 
-FROM_NOTHING = Supervisor(EngineSpec("stub", Path("model"), "base"), Path("stub.log"))
+FROM_NOTHING = Supervisor(spec_of("stub", Path("model")), Path("stub.log"))
 
 
 async def test_it_starts_and_becomes_ready(tmp_path: Path) -> None:
@@ -248,7 +248,7 @@ async def test_a_fixed_port_that_is_taken_is_not_mistaken_for_the_engine(tmp_pat
     """Whoever listens there may be healthy, and is not ours."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        spec = EngineSpec("stub", tmp_path, "base", port=port)
+        spec = spec_of("stub", tmp_path, port=port)
         async with stub_engine(tmp_path, spec=spec) as engine:
             await until(lambda: engine.having("failed"))
             assert f"port {port} is taken" in engine.having("failed")[0].detail
@@ -258,7 +258,7 @@ async def test_a_fixed_port_that_is_taken_is_not_mistaken_for_the_engine(tmp_pat
 
 async def test_a_fixed_port_can_be_used_again_after_a_crash(tmp_path: Path) -> None:
     """Connections that linger in the kernel do not take it."""
-    spec = EngineSpec("stub", tmp_path, "base", port=free_port("127.0.0.1"))
+    spec = spec_of("stub", tmp_path, port=free_port("127.0.0.1"))
     async with stub_engine(tmp_path, spec=spec) as engine:
         first = await engine.ready()
         with pytest.raises(httpx.HTTPError):

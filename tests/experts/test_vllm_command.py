@@ -8,21 +8,32 @@ import socket
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from collegium.experts.vllm import EngineSpec, command, environment, free_port, is_taken
 from collegium.kernels.token_policy import TokenPolicy, in_engine
+from collegium.registry.engine import Engine
 
-SPEC = EngineSpec(
-    "embedded",
-    Path("models/base"),
-    "smollm2",
-    python=Path("/opt/vllm/bin/python"),
+ENGINE = Engine(
+    name="embedded",
+    model_path="models/base",
     context=1024,
     max_sequences=8,
+    lora_slots=8,
+)
+SPEC = EngineSpec(
+    ENGINE,
+    served_name="smollm2",
+    python=Path("/opt/vllm/bin/python"),
     secret="s3cret-of-the-engine",
 )
+
+
+def spec(**changes: Any) -> EngineSpec:
+    """That one with changes of its engine."""
+    return replace(SPEC, engine=ENGINE.model_copy(update=changes))
 
 
 def option(words: list[str], name: str) -> str:
@@ -34,7 +45,7 @@ def test_an_engine_that_may_sleep_is_told_so() -> None:
     """The option, and the switch without which the server has no calls for it."""
     assert "--enable-sleep-mode" not in command(SPEC, 1)
     assert "VLLM_SERVER_DEV_MODE" not in environment(SPEC)
-    sleeper = replace(SPEC, sleep_level=2)
+    sleeper = spec(sleep_level=2)
     assert "--enable-sleep-mode" in command(sleeper, 1)
     assert environment(sleeper)["VLLM_SERVER_DEV_MODE"] == "1"
 
@@ -68,7 +79,7 @@ def test_the_secret_is_in_the_environment_only() -> None:
 
 def test_each_engine_has_a_secret_of_its_own() -> None:
     """Long enough not to be guessed."""
-    one, other = (EngineSpec("e", Path("m"), "b").secret for _ in range(2))
+    one, other = (EngineSpec(ENGINE).secret for _ in range(2))
     assert one != other
     assert len(one) >= 32
 
@@ -91,7 +102,7 @@ def test_the_switch_of_our_kernels_reaches_the_engine(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(("gib", "told"), [(0.25, "1"), (1.0, "1"), (3.4, "3")])
 def test_the_cache_is_told_in_whole_gibibytes(gib: float, told: str) -> None:
     """VLLM_CPU_KVCACHE_SPACE is an integer, and none at all is no cache."""
-    assert environment(replace(SPEC, cache_gib=gib))["VLLM_CPU_KVCACHE_SPACE"] == told
+    assert environment(spec(cache_gib=gib))["VLLM_CPU_KVCACHE_SPACE"] == told
 
 
 def test_nothing_is_fetched_and_nothing_is_sent() -> None:
@@ -112,9 +123,9 @@ def test_a_free_port_is_free_and_a_taken_one_is_taken() -> None:
 def test_a_token_policy_reaches_the_plugin_in_the_engine() -> None:
     """In vLLM's `additional_config`, with our kernels forced: else it would be ignored."""
     policy = TokenPolicy(top_p=0.7, statistics=True)
-    spec = replace(SPEC, token_policy=policy, statistics_file=Path("data/embedded.json"))
-    found = in_engine(json.loads(option(command(spec, 4321), "--additional-config")))
+    routed = replace(SPEC, token_policy=policy, statistics_file=Path("data/embedded.json"))
+    found = in_engine(json.loads(option(command(routed, 4321), "--additional-config")))
     assert found.token_policy == policy
     assert found.statistics_file == Path("data/embedded.json")
-    assert environment(spec)["COLLEGIUM_MOE"] == "force"
+    assert environment(routed)["COLLEGIUM_MOE"] == "force"
     assert "--additional-config" not in command(SPEC, 4321)

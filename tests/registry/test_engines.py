@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collegium.registry.engine import Engine
+from collegium.registry.engines import EngineRegistry
 
-from collegium.registry.engines import EngineDescription, EngineRegistry
-
-POET = EngineDescription(
+POET = Engine(
     name="poet",
     model_path="/models/poet",
     dtype="bfloat16",
@@ -16,39 +15,41 @@ POET = EngineDescription(
     device="0,1",
     lora_slots=4,
     flags="--seed=1 --quantization=awq",
+    sleep_level=2,
+    token_policy={"top_p": 0.7, "layers": {"3": {"kept": [0, 1]}}},
 )
 
 
-async def test_a_description_is_read_back(engines: EngineRegistry) -> None:
+async def test_an_engine_is_read_back(engines: EngineRegistry) -> None:
     """Every field."""
-    await engines.describe(POET)
+    await engines.register(POET)
 
-    assert await engines.described() == (POET,)
+    assert await engines.list() == (POET,)
 
 
-async def test_a_later_description_takes_the_earlier_ones_place(engines: EngineRegistry) -> None:
+async def test_a_later_registration_takes_the_earlier_ones_place(engines: EngineRegistry) -> None:
     """Fields that became empty are empty."""
-    plain = EngineDescription("poet", "/models/poet")
-    await engines.describe(POET)
-    await engines.describe(plain)
+    plain = Engine(name="poet", model_path="/models/poet")
+    await engines.register(POET)
+    await engines.register(plain)
 
-    assert await engines.described() == (plain,)
+    assert await engines.list() == (plain,)
 
 
 async def test_engines_are_listed_by_name(engines: EngineRegistry) -> None:
     """In one order on every database."""
     for name in ("b", "C", "a"):
-        await engines.describe(replace(POET, name=name))
+        await engines.register(POET.model_copy(update={"name": name}))
 
-    assert [engine.name for engine in await engines.described()] == ["C", "a", "b"]
+    assert [engine.name for engine in await engines.list()] == ["C", "a", "b"]
 
 
-async def test_a_forgotten_engine_leaves_nothing(engines: EngineRegistry) -> None:
+async def test_a_removed_engine_leaves_nothing(engines: EngineRegistry) -> None:
     """Neither does one that was never known; others stay."""
-    other = replace(POET, name="other")
-    await engines.describe(POET)
-    await engines.describe(other)
-    await engines.forget("poet")
-    await engines.forget("nobody")
+    other = POET.model_copy(update={"name": "other"})
+    await engines.register(POET)
+    await engines.register(other)
+    await engines.remove("poet")
+    await engines.remove("nobody")
 
-    assert await engines.described() == (other,)
+    assert await engines.list() == (other,)

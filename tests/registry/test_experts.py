@@ -24,7 +24,7 @@ async def test_an_expert_is_read_back_as_it_was_added(
     experts: ExpertRegistry, sql_expert: Expert
 ) -> None:
     """Every field survives, the order of the skills too."""
-    await experts.add(sql_expert)
+    await experts.register(sql_expert)
 
     read = await experts.get("sql")
 
@@ -34,7 +34,7 @@ async def test_an_expert_is_read_back_as_it_was_added(
 
 async def test_skills_may_be_any_mapping(experts: ExpertRegistry) -> None:
     """A read-only mapping is stored like a dict."""
-    await experts.add(expert("a", skills=MappingProxyType({"sql": 0.5})))
+    await experts.register(expert("a", skills=MappingProxyType({"sql": 0.5})))
 
     assert (await experts.get("a")).skills == {"sql": 0.5}
 
@@ -42,17 +42,17 @@ async def test_skills_may_be_any_mapping(experts: ExpertRegistry) -> None:
 async def test_experts_are_listed_by_name(experts: ExpertRegistry) -> None:
     """In the same order on every database: by code point, not by a language's rules."""
     for name in ("b", "a", "C", "a-1", "a1"):
-        await experts.add(expert(name))
+        await experts.register(expert(name))
 
     assert [e.name for e in await experts.list()] == ["C", "a", "a-1", "a1", "b"]
 
 
 async def test_a_name_is_taken_once(experts: ExpertRegistry, sql_expert: Expert) -> None:
     """The second expert of a name is refused and changes nothing."""
-    await experts.add(sql_expert)
+    await experts.register(sql_expert)
 
     with pytest.raises(ExpertExists, match="'sql' exists already"):
-        await experts.add(expert("sql"))
+        await experts.register(expert("sql"))
 
     assert await experts.list() == (sql_expert,)
     assert await experts.revision() == 1
@@ -60,8 +60,8 @@ async def test_a_name_is_taken_once(experts: ExpertRegistry, sql_expert: Expert)
 
 async def test_an_unknown_name_gets_close_names(experts: ExpertRegistry) -> None:
     """A slip of the finger is answered with what was probably meant."""
-    await experts.add(expert("arithmetic"))
-    await experts.add(expert("sql"))
+    await experts.register(expert("arithmetic"))
+    await experts.register(expert("sql"))
 
     with pytest.raises(ExpertNotFound, match=r"did you mean arithmetic\?"):
         await experts.get("arithmetics")
@@ -75,7 +75,7 @@ async def test_an_update_makes_the_next_version(
     experts: ExpertRegistry, sql_expert: Expert
 ) -> None:
     """Only what was named changes, besides the version."""
-    await experts.add(sql_expert)
+    await experts.register(sql_expert)
 
     after = await experts.update("sql", skills={"sql": 0.5}, enabled=True)
 
@@ -87,7 +87,7 @@ async def test_an_update_of_an_unknown_or_fixed_field_is_refused(
     experts: ExpertRegistry, sql_expert: Expert
 ) -> None:
     """The message names the field."""
-    await experts.add(sql_expert)
+    await experts.register(sql_expert)
 
     with pytest.raises(RegistryError, match="has no prize; it has adapter, api_key_env"):
         await experts.update("sql", prize=1)
@@ -112,8 +112,8 @@ async def test_an_expert_that_cannot_work_is_refused(
 ) -> None:
     """Both when it is added and when it is changed into one."""
     with pytest.raises(RegistryError, match=rule):
-        await experts.add(replace(sql_expert, **changes))
-    await experts.add(sql_expert)
+        await experts.register(replace(sql_expert, **changes))
+    await experts.register(sql_expert)
     with pytest.raises(RegistryError, match=rule):
         await experts.update("sql", **changes)
     assert await experts.revision() == 1
@@ -123,16 +123,16 @@ async def test_an_expert_that_cannot_work_is_refused(
 async def test_a_name_is_one_printable_word(experts: ExpertRegistry, name: str) -> None:
     """It stands in URLs, headers and tables."""
     with pytest.raises(RegistryError, match="printable text without spaces"):
-        await experts.add(expert(name))
+        await experts.register(expert(name))
 
 
 async def test_a_removed_expert_is_gone(experts: ExpertRegistry, sql_expert: Expert) -> None:
     """And its name is free again."""
-    await experts.add(sql_expert)
+    await experts.register(sql_expert)
     await experts.remove("sql")
 
     assert await experts.list() == ()
-    await experts.add(sql_expert)
+    await experts.register(sql_expert)
 
 
 async def test_every_change_bumps_the_revision_and_no_reading_does(
@@ -140,7 +140,7 @@ async def test_every_change_bumps_the_revision_and_no_reading_does(
 ) -> None:
     """Add, update, remove: three; a refused change: none."""
     assert await experts.revision() == 0
-    await experts.add(sql_expert)
+    await experts.register(sql_expert)
     await experts.update("sql", enabled=True)
     await experts.list()
     with pytest.raises(ExpertNotFound):
@@ -157,7 +157,7 @@ async def test_another_database_sees_a_change_at_once(
     replica = ExpertRegistry(open_database())
     for revision in range(1, 4):
         assert await replica.revision() == revision - 1
-        await experts.add(expert(f"e{revision}"))
+        await experts.register(expert(f"e{revision}"))
         assert await replica.revision() == revision
         assert len(await replica.list()) == revision
 
@@ -166,7 +166,7 @@ async def test_parallel_updates_lose_nothing(
     experts: ExpertRegistry, sql_expert: Expert, open_database: OpenDatabase
 ) -> None:
     """Two replicas change different fields of one expert ten times each."""
-    await experts.add(sql_expert)
+    await experts.register(sql_expert)
     other = ExpertRegistry(open_database())
 
     await asyncio.gather(
@@ -185,7 +185,7 @@ async def test_one_of_two_who_add_the_same_name_is_told(
     other = ExpertRegistry(open_database())
 
     results = await asyncio.gather(
-        experts.add(sql_expert), other.add(sql_expert), return_exceptions=True
+        experts.register(sql_expert), other.register(sql_expert), return_exceptions=True
     )
 
     assert sorted(type(r).__name__ for r in results) == ["ExpertExists", "NoneType"]
@@ -206,7 +206,7 @@ async def test_seeding_leaves_a_persons_expert_alone(
     experts: ExpertRegistry, sql_expert: Expert
 ) -> None:
     """Who was there first keeps the name."""
-    await experts.add(sql_expert)
+    await experts.register(sql_expert)
 
     assert await experts.seed("embedded", [expert("sql"), expert("b")])
 

@@ -236,7 +236,7 @@ def put_in_registry(service: RunningService, name: str, url: str) -> None:
         registry = ExpertRegistry(database)
         if name in {e.name for e in await registry.list()}:
             await registry.remove(name)
-        await registry.add(Expert(name, "openai", "mute", base_url=url))
+        await registry.register(Expert(name, "openai", "mute", base_url=url))
         await database.close()
 
     asyncio.run(add())

@@ -36,7 +36,7 @@ async def app(tmp_path: Path) -> AsyncIterator[FastAPI]:
     database = Database(settings.registry_url)
     await database.migrate()
     for expert in EXPERTS:
-        await ExpertRegistry(database).add(expert)
+        await ExpertRegistry(database).register(expert)
     await database.close()
     app = create_app(settings)
     async with app.router.lifespan_context(app):

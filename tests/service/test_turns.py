@@ -15,7 +15,8 @@ import pytest
 
 from collegium.experts.embedded import ensure_base_model
 from collegium.registry.database import Database
-from collegium.registry.engines import EngineDescription, EngineRegistry
+from collegium.registry.engine import Engine
+from collegium.registry.engines import EngineRegistry
 from collegium.registry.expert import Expert
 from collegium.registry.experts import ExpertRegistry
 from collegium.settings import load_settings
@@ -32,9 +33,9 @@ async def described(folder: Path) -> None:
     await database.migrate()
     model = ensure_base_model(load_settings().cache_dir)
     for name in NAMES:
-        engine = EngineDescription(name, str(model), context=512)
-        await EngineRegistry(database).describe(engine)
-        await ExpertRegistry(database).add(Expert(name, "engine", name, engine=name))
+        engine = Engine(name=name, model_path=str(model), context=512)
+        await EngineRegistry(database).register(engine)
+        await ExpertRegistry(database).register(Expert(name, "engine", name, engine=name))
     await database.close()
 
 

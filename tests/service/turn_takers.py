@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from collegium.registry.database import Database
-from collegium.registry.engines import EngineDescription, EngineRegistry
+from collegium.registry.engine import Engine
+from collegium.registry.engines import EngineRegistry
 from collegium.registry.expert import Expert
 from collegium.registry.experts import ExpertRegistry
 from collegium.router.artifact import BUNDLED, load
@@ -32,14 +33,15 @@ def engine_python(folder: Path) -> Path:
 
 
 async def register(database_url: str, folder: Path, levels: Mapping[str, float]) -> None:
-    """Describe experts by name, as good as told in every skill, each with an engine of its own."""
+    """Register experts by name, as good as told in every skill, each with an engine of its own."""
     database = Database(database_url)
     await database.migrate()
     skills = [str(skill) for skill in load(BUNDLED).skills.classes_]
     for name, level in levels.items():
         (folder / name).mkdir()
         (folder / name / "model.safetensors").write_bytes(b"weights")
-        await EngineRegistry(database).describe(EngineDescription(name, str(folder / name)))
+        engine = Engine(name=name, model_path=str(folder / name))
+        await EngineRegistry(database).register(engine)
         expert = Expert(name, "engine", name, engine=name, skills=dict.fromkeys(skills, level))
-        await ExpertRegistry(database).add(expert)
+        await ExpertRegistry(database).register(expert)
     await database.close()

@@ -74,7 +74,7 @@ async def _register(folder: Path) -> None:
     await database.migrate()
     registry = ExpertRegistry(database)
     for expert in POOL:
-        await registry.add(expert)
+        await registry.register(expert)
     await database.close()
 
 

@@ -45,8 +45,8 @@ class Residents:
     def __contains__(self, name: object) -> bool:
         return name in self.engines
 
-    def admit(self, engine: Supervisor, cost: EngineCost) -> None:
-        """Take an engine in, not loaded; SetupError when it can never fit, or others no longer."""
+    def register(self, engine: Supervisor, cost: EngineCost) -> None:
+        """Let an engine take turns; SetupError when it can never fit, or others no longer."""
         costs = {**self.costs, engine.name: cost}
         for name, each in costs.items():
             others = sum(c.asleep_gib for n, c in costs.items() if n != name)
@@ -58,7 +58,7 @@ class Residents:
                 )
         self.engines[engine.name] = engine
         self.costs[engine.name] = cost
-        self._scheduler.admit(engine.name, cost)
+        self._scheduler.register(engine.name, cost)
 
     def dismiss(self, name: str) -> None:
         """Forget an engine that its owner has stopped; who waits for it is told."""

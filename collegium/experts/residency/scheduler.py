@@ -91,7 +91,7 @@ class Scheduler:
         self._engines: dict[str, _Engine] = {}
         self._budget_gib = budget_gib
         for name, cost in engines.items():
-            self.admit(name, cost)
+            self.register(name, cost)
         self._policy = policy
         self._demand = demand or Demand()
         self._in_order = in_order
@@ -102,7 +102,7 @@ class Scheduler:
         self.swaps = 0
         """Loads so far."""
 
-    def admit(self, name: str, cost: EngineCost) -> None:
+    def register(self, name: str, cost: EngineCost) -> None:
         """Know one more engine. What it keeps while it sleeps is nobody else's from now on."""
         self._budget_gib -= cost.asleep_gib
         awake = replace(cost, memory_gib=cost.memory_gib - cost.asleep_gib)

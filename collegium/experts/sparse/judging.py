@@ -90,8 +90,9 @@ def load(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
 def vllm_answers(folder: Path) -> Callable[[Sequence[Example]], list[str]]:
     """Load a model into a vLLM in this process; return what answers greedily, as it is served."""
     from collegium.experts.vllm import EngineSpec, environment
+    from collegium.registry.engine import Engine
 
-    spec = EngineSpec("judged", folder, "judged", cache_gib=1)
+    spec = EngineSpec(Engine(name="judged", model_path=str(folder)))
     os.environ.update(environment(spec))
     os.environ.update(
         VLLM_ENABLE_V1_MULTIPROCESSING="0",  # in this process

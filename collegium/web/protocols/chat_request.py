@@ -12,7 +12,6 @@ from collegium.web.protocols.panel_request import MOST_MEMBERS, Aggregate, Panel
 
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
-Verdict = Literal["good_fit", "underpowered", "overprovisioned", "failed"]
 
 
 class Routing(BaseModel):
@@ -100,65 +99,3 @@ class ChatRequest(BaseModel):
     def wants_usage(self) -> bool:
         """Whether a streamed answer ends with a usage chunk."""
         return self.stream_options is not None and self.stream_options.include_usage
-
-
-class FeedbackRequest(BaseModel):
-    """What a person thought of a decision."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    decision_id: Annotated[str, Field(min_length=1, max_length=64)]
-    verdict: Verdict
-    comment: Annotated[str, Field(max_length=2000)] | None = None
-    preferred: Annotated[str, Field(min_length=1, max_length=200)] | None = None
-    """The expert of a panel whose answer was better than the one that was given."""
-
-
-class NewEngine(BaseModel):
-    """An engine to start for an expert of its own."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    model_path: Annotated[str, Field(min_length=1)]
-    dtype: Literal["bfloat16", "float16", "float32"] | None = None
-    max_sequences: Annotated[int, Field(ge=1, le=4096)] = 32
-    cache_gib: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
-    device: Annotated[str, Field(pattern=r"^[0-9,]*$")] = ""
-    lora_slots: Annotated[int, Field(ge=0, le=64)] = 0
-    flags: str = ""
-    sleep_level: Annotated[int, Field(ge=0, le=2)] = 0
-    token_policy: dict[str, Any] | None = None
-
-
-class NewExpert(BaseModel):
-    """An expert to register."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    name: str
-    kind: Literal["openai", "litellm", "lora", "engine"]
-    model: str = ""
-    engine: str | NewEngine | None = None
-    """An engine's name, or for the kind `engine` what to start."""
-    base_url: str | None = None
-    adapter: str | None = None
-    api_key_env: str | None = None
-    description: Annotated[str, Field(max_length=500)] = ""
-    input_price: NonNegative = 0.0
-    output_price: NonNegative = 0.0
-    context_window: Annotated[int, Field(ge=1)] = 2048
-    generalist: bool = False
-
-
-class ExpertChanges(BaseModel):
-    """What may be changed of a registered expert."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    description: Annotated[str, Field(max_length=500)] | None = None
-    input_price: NonNegative | None = None
-    output_price: NonNegative | None = None
-    context_window: Annotated[int, Field(ge=1)] | None = None
-    generalist: bool | None = None
-    enabled: bool | None = None
-    skills: dict[str, Annotated[float, Field(ge=0, le=1)]] | None = None

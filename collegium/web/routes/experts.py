@@ -1,46 +1,57 @@
-"""GET /v1/models, and /v1/experts: see, add, change and remove experts."""
+"""/v1/experts: see, register, change and remove experts."""
 
 from __future__ import annotations
 
-import asyncio
-import json
 from dataclasses import asdict
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, ConfigDict, Field
 
-from collegium.errors import BadRequest, EngineNotFound
-from collegium.experts.aggregation.catalogue import MODES
+from collegium.errors import BadRequest
 from collegium.experts.clients.events import Json
-from collegium.experts.enrol import Enrolment
-from collegium.experts.fleet import DRAIN_S, Fleet
-from collegium.experts.supervisor import Supervisor
-from collegium.registry.engines import EngineDescription
+from collegium.experts.registration import Registration
+from collegium.registry.engine import Engine, EngineOptions
 from collegium.registry.expert import Expert
-from collegium.router.router import VIRTUAL_MODELS
-from collegium.web.auth import administrate
-from collegium.web.parts_of import CatalogueDep, EnrolmentDep, FleetDep, RegistryDep
-from collegium.web.protocols.chat_request import ExpertChanges, NewEngine, NewExpert
-from collegium.web.protocols.panel_request import PANEL_MODELS
+from collegium.web.auth import ADMIN
+from collegium.web.parts_of import CatalogueDep, RegistrationDep, RegistryDep
+from collegium.web.protocols.chat_request import NonNegative
 
 routes = APIRouter()
-ADMIN = [Depends(administrate)]
-CREATED = 1_760_000_000  # OpenAI's shape wants a time; experts are not dated
 
 
-@routes.get("/v1/models")
-async def models(catalogue: CatalogueDep) -> Json:
-    """Virtual models first, then the enabled experts."""
-    virtual = [
-        _model(name, {"virtual": True, "description": text, "tradeoff": tradeoff})
-        for name, (tradeoff, text) in VIRTUAL_MODELS.items()
-    ]
-    virtual += [
-        _model(name, {"virtual": True, "description": MODES[mode].text, "aggregate": mode})
-        for name, mode in PANEL_MODELS.items()
-    ]
-    experts = [_model(e.name, _details(e)) for e in await catalogue.now() if e.enabled]
-    return {"object": "list", "data": virtual + experts}
+class NewExpert(BaseModel):
+    """An expert to register."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    kind: Literal["openai", "litellm", "lora", "engine"]
+    model: str = ""
+    engine: str | EngineOptions | None = None
+    """An engine's name, or for the kind `engine` what to start."""
+    base_url: str | None = None
+    adapter: str | None = None
+    api_key_env: str | None = None
+    description: Annotated[str, Field(max_length=500)] = ""
+    input_price: NonNegative = 0.0
+    output_price: NonNegative = 0.0
+    context_window: Annotated[int, Field(ge=1)] = 2048
+    generalist: bool = False
+
+
+class ExpertChanges(BaseModel):
+    """What may be changed of a registered expert."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    description: Annotated[str, Field(max_length=500)] | None = None
+    input_price: NonNegative | None = None
+    output_price: NonNegative | None = None
+    context_window: Annotated[int, Field(ge=1)] | None = None
+    generalist: bool | None = None
+    enabled: bool | None = None
+    skills: dict[str, Annotated[float, Field(ge=0, le=1)]] | None = None
 
 
 @routes.get("/v1/experts")
@@ -50,13 +61,13 @@ async def experts(catalogue: CatalogueDep) -> Json:
 
 
 @routes.post("/v1/experts", status_code=201, dependencies=ADMIN)
-async def add(body: NewExpert, enrolment: EnrolmentDep) -> Json:
+async def register(body: NewExpert, registration: RegistrationDep) -> Json:
     """Check, probe and register an expert; the next request may go to it."""
-    if body.kind == "engine" or isinstance(body.engine, NewEngine):
-        return await _add_engine(body, enrolment)
+    if body.kind == "engine" or isinstance(body.engine, EngineOptions):
+        return await _register_engine(body, registration)
     fields = body.model_dump()
     fields["model"] = fields["model"] or (body.name if body.kind != "openai" else "")
-    expert, report = await enrolment.add(Expert(**fields))
+    expert, report = await registration.register(Expert(**fields))
     return {"expert": asdict(expert), "probe": asdict(report)}
 
 
@@ -68,103 +79,18 @@ async def change(name: str, body: ExpertChanges, registry: RegistryDep) -> Json:
 
 
 @routes.delete("/v1/experts/{name}", status_code=204, dependencies=ADMIN)
-async def remove(name: str, enrolment: EnrolmentDep, catalogue: CatalogueDep) -> Response:
+async def remove(name: str, registration: RegistrationDep, catalogue: CatalogueDep) -> Response:
     """Forget an expert; its recorded decisions stay."""
-    await enrolment.remove(name)
+    await registration.remove(name)
     await catalogue.now()  # what ran for it alone is ended in the background
     return Response(status_code=204)
 
 
-async def _add_engine(body: NewExpert, enrolment: Enrolment) -> Json:
-    if body.kind != "engine" or not isinstance(body.engine, NewEngine):
+async def _register_engine(body: NewExpert, registration: Registration) -> Json:
+    if body.kind != "engine" or not isinstance(body.engine, EngineOptions):
         wanted = 'the kind "engine" goes with an object in `engine`, other kinds with a name'
         raise BadRequest(wanted, "engine")
     fields = body.model_dump(exclude={"engine"}) | {"model": body.name, "engine": body.name}
-    given = body.engine.model_dump(exclude={"token_policy"})
-    policy = body.engine.token_policy
-    engine = EngineDescription(
-        body.name,
-        context=body.context_window,
-        token_policy=None if policy is None else json.dumps(policy),
-        **given,
-    )
-    expert, report = await enrolment.add_engine(Expert(**fields), engine)
+    engine = Engine(**dict(body.engine), name=body.name, context=body.context_window)
+    expert, report = await registration.register_engine(Expert(**fields), engine)
     return {"expert": asdict(expert), "probe": asdict(report)}
-
-
-@routes.get("/v1/engines")
-async def engines(fleet: FleetDep) -> Json:
-    """The engines that this process runs, and how they are."""
-    return {"object": "list", "data": [_engine(e) for e in fleet.values()]}
-
-
-@routes.post("/v1/engines/{name}/restart", dependencies=ADMIN)
-async def restart(name: str, fleet: FleetDep) -> Json:
-    """Let an engine finish what it has, then start it anew, also where it was given up."""
-    engine = fleet.get(name)
-    if engine is None:
-        raise EngineNotFound(f"this service runs no engine '{name}'; it runs {_names(fleet)}")
-    absent = engine.status.state == "stopped" and fleet.residents is not None
-    await engine.drain(DRAIN_S)
-    if not absent:  # where engines take turns, one that is not loaded starts in its turn
-        await engine.start()
-    return _engine(engine)
-
-
-@routes.get("/v1/engines/{name}/tokens", dependencies=ADMIN)
-async def tokens(name: str, fleet: FleetDep) -> Json:
-    """What the token routers of an engine's sparse model did, by layer, since it started."""
-    engine = fleet.get(name)
-    if engine is None:
-        raise EngineNotFound(f"this service runs no engine '{name}'; it runs {_names(fleet)}")
-    policy, file = engine.spec.token_policy, engine.spec.statistics_file
-    if policy is None or not policy.statistics or file is None:
-        raise BadRequest(
-            f"engine '{name}' counts nothing: add its expert with --token-statistics, or set "
-            "COLLEGIUM_SPARSE_TOKEN_POLICY='{\"statistics\": true}' for the mixture"
-        )
-    try:
-        counted = json.loads(await asyncio.to_thread(file.read_bytes))
-    except FileNotFoundError:
-        counted = {"layers": []}  # the engine has not loaded its model yet
-    return {"engine": name, "token_policy": policy.model_dump(exclude_unset=True), **counted}
-
-
-def _names(fleet: Fleet) -> str:
-    return ", ".join(fleet) or "none"
-
-
-def _engine(engine: Supervisor) -> Json:
-    spec, status = engine.spec, engine.status
-    return {
-        "name": engine.name,
-        "model_path": str(spec.model_path),
-        "state": status.state,
-        "detail": status.detail,
-        "pid": status.pid,
-        "starts": engine.incarnation,
-        "in_flight": engine.in_flight,
-        "max_sequences": spec.max_sequences,
-    }
-
-
-def _model(name: str, details: Json) -> Json:
-    return {
-        "id": name,
-        "object": "model",
-        "created": CREATED,
-        "owned_by": "collegium",
-        "collegium": details,
-    }
-
-
-def _details(expert: Expert) -> Json:
-    shown = ("kind", "description", "input_price", "output_price", "context_window")
-    details = {field: getattr(expert, field) for field in shown}
-    return {
-        "virtual": False,
-        **details,
-        "skills": dict(expert.skills),
-        "enabled": expert.enabled,
-        "generalist": expert.generalist,
-    }

@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import asdict
+from typing import Annotated
 
 from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
 
 from collegium.experts.clients.events import Json
-from collegium.registry.decisions import VERDICT_SCORES, FeedbackRecord
+from collegium.registry.decisions import VERDICT_SCORES, FeedbackRecord, Verdict
 from collegium.web.auth import ADMINISTRATOR, CallerDep
 from collegium.web.parts_of import LearningDep, LogDep, SettingsDep
-from collegium.web.protocols.chat_request import FeedbackRequest
 
 routes = APIRouter()
+
+
+class FeedbackRequest(BaseModel):
+    """What a person thought of a decision."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    decision_id: Annotated[str, Field(min_length=1, max_length=64)]
+    verdict: Verdict
+    comment: Annotated[str, Field(max_length=2000)] | None = None
+    preferred: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    """The expert of a panel whose answer was better than the one that was given."""
 
 
 @routes.post("/v1/feedback")

@@ -7,9 +7,9 @@ from functools import partial
 from collegium.experts.clients.factory import Clients
 from collegium.experts.configured import configured_fleet
 from collegium.experts.dispatch.dispatcher import Dispatcher
-from collegium.experts.enrol import Enrolment
 from collegium.experts.fleet import Fleet
 from collegium.experts.pool import Pool
+from collegium.experts.registration import Registration
 from collegium.registry.batches import BatchRegistry
 from collegium.registry.database import Database
 from collegium.registry.decisions import DecisionLog
@@ -73,7 +73,7 @@ def build(
         speeds=speeds,
         fleet=fleet,
         pool=pool,
-        enrolment=Enrolment(registry, pool, fleet, engines),
+        registration=Registration(registry, pool, fleet, engines),
         catalogue=catalogue,
         router=current,
         learning=learning,

@@ -42,5 +42,5 @@ class Catalogue:
     async def follow(self) -> None:
         """Run the engines and keep the adapters that the registry knows, and no others."""
         async with self._following:
-            await self._fleet.follow(await self._engines.described())
+            await self._fleet.follow(await self._engines.list())
             await self._pool.follow(await self._registry.list())

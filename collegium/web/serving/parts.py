@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from collegium.experts.enrol import Enrolment
 from collegium.experts.fleet import Fleet
 from collegium.experts.pool import Pool
+from collegium.experts.registration import Registration
 from collegium.registry.batches import BatchRegistry
 from collegium.registry.database import Database
 from collegium.registry.decisions import DecisionLog
@@ -43,7 +43,7 @@ class Parts:
     speeds: Speeds
     fleet: Fleet
     pool: Pool
-    enrolment: Enrolment
+    registration: Registration
     catalogue: Catalogue
     router: CurrentRouter
     learning: Learning

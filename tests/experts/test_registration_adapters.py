@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from collegium.errors import CollegiumError
-from collegium.experts.enrol import Enrolment
 from collegium.experts.pool import Pool
+from collegium.experts.registration import Registration
 from collegium.experts.roster import ENGINE
 from collegium.experts.vllm import MOST_LORA_RANK
 from collegium.registry.expert import Expert
@@ -46,7 +46,7 @@ async def test_an_adapter_is_loaded_asked_and_registered(
     async with stub_engine(tmp_path / "engine") as engine:
         await engine.ready()
         pool = Pool({ENGINE: engine.supervisor}, timeout_s=10.0)
-        expert, report = await Enrolment(registry, pool).add(lora("lora"))
+        expert, report = await Registration(registry, pool).register(lora("lora"))
         await pool.aclose()
 
     assert report.answered
@@ -60,11 +60,11 @@ async def test_an_adapter_is_loaded_asked_and_registered(
 
 @pytest.mark.parametrize("weights", ["adapter_model.bin", "adapter_model.pt"])
 async def test_pickled_weights_are_never_loaded(
-    enrolment: Enrolment, registry: ExpertRegistry, tmp_path: Path, weights: str
+    registration: Registration, registry: ExpertRegistry, tmp_path: Path, weights: str
 ) -> None:
     """A pickle can run anything."""
     path = adapter(tmp_path / "lora", weights=weights)
-    told = await refused(enrolment, registry, lora(path))
+    told = await refused(registration, registry, lora(path))
     assert "has no adapter_model.safetensors (weights in pickles" in told
 
 
@@ -83,43 +83,43 @@ async def test_pickled_weights_are_never_loaded(
     ],
 )
 async def test_an_adapter_that_the_engine_could_not_load_is_refused(
-    enrolment: Enrolment, registry: ExpertRegistry, tmp_path: Path, config: Any, told: str
+    registration: Registration, registry: ExpertRegistry, tmp_path: Path, config: Any, told: str
 ) -> None:
     """From its configuration, before the engine is troubled."""
     path = adapter(tmp_path / "lora", config=config)
-    assert told in await refused(enrolment, registry, lora(path))
+    assert told in await refused(registration, registry, lora(path))
 
 
 @pytest.mark.parametrize("path", [None, "nowhere", "builtin:nothing", "bad\0name"])
 async def test_an_adapter_folder_that_is_not_there_is_refused(
-    enrolment: Enrolment, registry: ExpertRegistry, path: str | None
+    registration: Registration, registry: ExpertRegistry, path: str | None
 ) -> None:
     """The message says where it was looked for."""
-    assert "there is no adapter folder" in await refused(enrolment, registry, lora(path))
+    assert "there is no adapter folder" in await refused(registration, registry, lora(path))
 
 
 async def test_an_adapter_needs_an_engine(
-    enrolment: Enrolment, registry: ExpertRegistry, tmp_path: Path
+    registration: Registration, registry: ExpertRegistry, tmp_path: Path
 ) -> None:
     """It can't run alone."""
     expert = replace(lora(adapter(tmp_path / "lora")), engine=None)
-    assert "needs the engine" in await refused(enrolment, registry, expert)
+    assert "needs the engine" in await refused(registration, registry, expert)
 
 
 async def test_an_engine_that_does_not_exist_is_refused(
-    enrolment: Enrolment, registry: ExpertRegistry, tmp_path: Path
+    registration: Registration, registry: ExpertRegistry, tmp_path: Path
 ) -> None:
     """A misspelt engine would never come."""
     expert = replace(lora(adapter(tmp_path / "lora")), engine="embeded")
-    told = await refused(enrolment, registry, expert)
+    told = await refused(registration, registry, expert)
     assert "there is no engine 'embeded'; there is embedded" in told
 
 
 async def test_where_no_engine_runs_an_adapter_is_registered_unasked(
-    enrolment: Enrolment, tmp_path: Path
+    registration: Registration, tmp_path: Path
 ) -> None:
     """The command line may register for a service that does not run; the report says so."""
-    _, report = await enrolment.add(lora(adapter(tmp_path / "lora")))
+    _, report = await registration.register(lora(adapter(tmp_path / "lora")))
     assert not report.answered
     assert "not running here" in report.note
 
@@ -133,7 +133,7 @@ async def test_an_adapter_that_the_engine_refuses_is_not_registered(
         await engine.ready()
         pool = Pool({ENGINE: engine.supervisor}, timeout_s=10.0)
         expert = lora(adapter(tmp_path / "lora"))
-        told = await refused(Enrolment(registry, pool), registry, expert)
+        told = await refused(Registration(registry, pool), registry, expert)
         await pool.aclose()
     assert "no such adapter" in told
 
@@ -146,5 +146,5 @@ async def test_an_engine_that_still_starts_says_so(
     async with stub_engine(tmp_path / "engine", "never") as engine:
         pool = Pool({ENGINE: engine.supervisor}, timeout_s=10.0)
         with pytest.raises(CollegiumError, match="'stub' is"):
-            await Enrolment(registry, pool).add(lora(adapter(tmp_path / "lora")))
+            await Registration(registry, pool).register(lora(adapter(tmp_path / "lora")))
     assert await registry.list() == ()

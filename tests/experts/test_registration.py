@@ -1,4 +1,4 @@
-"""Taking experts in: each is checked and asked first, and a refusal changes nothing."""
+"""Registering experts: each is checked and asked first, and a refusal changes nothing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from collegium.errors import ExpertExists
-from collegium.experts.enrol import Enrolment
+from collegium.experts.registration import Registration
 from collegium.registry.expert import Expert
 from collegium.registry.experts import ExpertRegistry
 from tests.experts.api_server import ApiServer, api_server
@@ -21,10 +21,10 @@ def remote(api: ApiServer) -> Expert:
 
 
 async def test_an_expert_is_asked_and_then_registered(
-    enrolment: Enrolment, registry: ExpertRegistry, remote: Expert
+    registration: Registration, registry: ExpertRegistry, remote: Expert
 ) -> None:
     """The report says what it answered and how fast."""
-    expert, report = await enrolment.add(remote)
+    expert, report = await registration.register(remote)
     assert await registry.get("gpt") == expert == remote
     assert (report.answered, report.answer) == (True, "Hello from tiny")
     assert report.latency_ms is not None
@@ -36,29 +36,31 @@ async def test_an_expert_is_asked_and_then_registered(
     ["", "auto", "collegium", "a/b", "-a", ".a", "a b", "a\n", "ü", "a" * 65, "collegium/auto"],
 )
 async def test_a_name_that_would_not_work_is_refused(
-    enrolment: Enrolment, registry: ExpertRegistry, remote: Expert, name: str
+    registration: Registration, registry: ExpertRegistry, remote: Expert, name: str
 ) -> None:
     """Before anybody is asked anything."""
-    assert "can't name an expert" in await refused(enrolment, registry, replace(remote, name=name))
+    assert "can't name an expert" in await refused(
+        registration, registry, replace(remote, name=name)
+    )
 
 
 @pytest.mark.parametrize("name", ["a", "gpt-5.1_mini", "7B", "a" * 64])
 async def test_a_good_name_is_taken(
-    enrolment: Enrolment, registry: ExpertRegistry, remote: Expert, name: str
+    registration: Registration, registry: ExpertRegistry, remote: Expert, name: str
 ) -> None:
     """Letters, digits, dots, underlines and hyphens."""
-    await enrolment.add(replace(remote, name=name))
+    await registration.register(replace(remote, name=name))
     assert (await registry.get(name)).name == name
 
 
 async def test_a_name_is_given_once(
-    enrolment: Enrolment, registry: ExpertRegistry, remote: Expert, api: ApiServer
+    registration: Registration, registry: ExpertRegistry, remote: Expert, api: ApiServer
 ) -> None:
     """The second is refused without being asked."""
-    await enrolment.add(remote)
+    await registration.register(remote)
     asked = len(api.requests)
     with pytest.raises(ExpertExists, match="'gpt' exists already"):
-        await enrolment.add(replace(remote, description="another"))
+        await registration.register(replace(remote, description="another"))
     assert len(api.requests) == asked
     assert (await registry.get("gpt")).description == ""
 
@@ -78,27 +80,27 @@ async def test_a_name_is_given_once(
     ],
 )
 async def test_an_address_that_is_none_is_refused(
-    enrolment: Enrolment, registry: ExpertRegistry, remote: Expert, url: str | None
+    registration: Registration, registry: ExpertRegistry, remote: Expert, url: str | None
 ) -> None:
     """The message says how an address looks."""
-    told = await refused(enrolment, registry, replace(remote, base_url=url))
+    told = await refused(registration, registry, replace(remote, base_url=url))
     assert "give it as http://HOST:PORT/v1" in told
 
 
 async def test_an_address_where_nobody_answers_is_refused(
-    enrolment: Enrolment, registry: ExpertRegistry, remote: Expert
+    registration: Registration, registry: ExpertRegistry, remote: Expert
 ) -> None:
     """Better now than at the first query."""
-    told = await refused(enrolment, registry, replace(remote, base_url="http://127.0.0.1:9/v1"))
+    told = await refused(registration, registry, replace(remote, base_url="http://127.0.0.1:9/v1"))
     assert "does not answer GET /models" in told
     assert "can't connect" in told
 
 
 async def test_the_only_model_of_an_endpoint_need_not_be_named(
-    enrolment: Enrolment, remote: Expert
+    registration: Registration, remote: Expert
 ) -> None:
     """Its name is taken from the endpoint."""
-    expert, _ = await enrolment.add(replace(remote, model=""))
+    expert, _ = await registration.register(replace(remote, model=""))
     assert expert.model == "tiny"
 
 
@@ -110,47 +112,47 @@ async def test_the_only_model_of_an_endpoint_need_not_be_named(
     ],
 )
 async def test_of_several_models_one_has_to_be_named(
-    enrolment: Enrolment, registry: ExpertRegistry, remote: Expert, model: str, told: str
+    registration: Registration, registry: ExpertRegistry, remote: Expert, model: str, told: str
 ) -> None:
     """The message lists them."""
     with api_server(["large", "tiny"]) as server:
         expert = replace(remote, base_url=server.url, model=model)
-        assert told in await refused(enrolment, registry, expert)
+        assert told in await refused(registration, registry, expert)
 
 
 async def test_an_endpoint_without_models_is_refused(
-    enrolment: Enrolment, registry: ExpertRegistry, remote: Expert
+    registration: Registration, registry: ExpertRegistry, remote: Expert
 ) -> None:
     """There is nothing to ask."""
     with api_server([]) as server:
         expert = replace(remote, base_url=server.url, model="")
-        assert "serves none" in await refused(enrolment, registry, expert)
+        assert "serves none" in await refused(registration, registry, expert)
 
 
 @pytest.mark.parametrize("model", ["500", "shapeless"])
 async def test_an_endpoint_that_lists_a_model_but_does_not_answer_is_refused(
-    enrolment: Enrolment, registry: ExpertRegistry, remote: Expert, model: str
+    registration: Registration, registry: ExpertRegistry, remote: Expert, model: str
 ) -> None:
     """A list is no proof."""
     with api_server([model]) as server:
         expert = replace(remote, base_url=server.url, model=model)
-        assert "'gpt' did not answer" in await refused(enrolment, registry, expert)
+        assert "'gpt' did not answer" in await refused(registration, registry, expert)
 
 
 async def test_after_a_refusal_the_next_address_is_the_one_that_is_asked(
-    enrolment: Enrolment, registry: ExpertRegistry, remote: Expert
+    registration: Registration, registry: ExpertRegistry, remote: Expert
 ) -> None:
     """Nothing of the failed attempt is kept, not even a connection."""
     with api_server(["500"]) as broken:
         wrong = replace(remote, base_url=broken.url, model="500")
-        await refused(enrolment, registry, wrong)
-        _, report = await enrolment.add(remote)
+        await refused(registration, registry, wrong)
+        _, report = await registration.register(remote)
     assert report.answer == "Hello from tiny"
 
 
 @pytest.mark.parametrize("key", [None, "", "  ", "not\nfit", "schlüssel"])
 async def test_a_key_that_is_not_there_or_can_not_be_sent_is_refused(
-    enrolment: Enrolment,
+    registration: Registration,
     registry: ExpertRegistry,
     remote: Expert,
     monkeypatch: pytest.MonkeyPatch,
@@ -160,15 +162,15 @@ async def test_a_key_that_is_not_there_or_can_not_be_sent_is_refused(
     monkeypatch.delenv("THE_KEY", raising=False)
     if key is not None:
         monkeypatch.setenv("THE_KEY", key)
-    told = await refused(enrolment, registry, replace(remote, api_key_env="THE_KEY"))
+    told = await refused(registration, registry, replace(remote, api_key_env="THE_KEY"))
     assert "environment variable THE_KEY" in told
     assert not (key and key.strip()) or key not in told
 
 
 async def test_a_key_is_sent_without_the_newline_that_its_file_had(
-    enrolment: Enrolment, remote: Expert, api: ApiServer, monkeypatch: pytest.MonkeyPatch
+    registration: Registration, remote: Expert, api: ApiServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As an environment made from a secret's file often has it."""
     monkeypatch.setenv("THE_KEY", "s3cret\n")
-    await enrolment.add(replace(remote, api_key_env="THE_KEY"))
+    await registration.register(replace(remote, api_key_env="THE_KEY"))
     assert {headers["authorization"] for _, headers, _ in api.requests} == {"Bearer s3cret"}

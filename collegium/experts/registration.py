@@ -1,4 +1,4 @@
-"""Take a new expert in: check what can be checked, ask it something, then register it."""
+"""Register an expert: check what can be checked, ask it something, then keep it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ from collegium.experts.fleet import check as check_engine
 from collegium.experts.pool import Pool
 from collegium.experts.roster import BUILTIN, ENGINE, adapter_folder
 from collegium.experts.vllm import MOST_LORA_RANK
-from collegium.registry.engines import EngineDescription, EngineRegistry
+from collegium.registry.engine import Engine
+from collegium.registry.engines import EngineRegistry
 from collegium.registry.expert import Expert
 from collegium.registry.experts import ExpertRegistry
 
@@ -48,8 +49,8 @@ class ProbeReport:
     note: str
 
 
-class Enrolment:
-    """Adds experts to a registry after probing them; a refusal changes nothing."""
+class Registration:
+    """Registers experts after probing them; a refusal changes nothing."""
 
     def __init__(
         self,
@@ -63,8 +64,8 @@ class Enrolment:
         self._fleet = fleet
         self._engines = engines
 
-    async def add(self, expert: Expert) -> tuple[Expert, ProbeReport]:
-        """Check, probe and register; ExpertExists or ProbeFailed say why not."""
+    async def register(self, expert: Expert) -> tuple[Expert, ProbeReport]:
+        """Check, probe and keep an expert; ExpertExists or ProbeFailed say why not."""
         check_name(expert.name)
         await self._refuse_duplicate(expert.name)
         if expert.kind == "lora":
@@ -73,13 +74,11 @@ class Enrolment:
         if expert.kind == "openai":
             expert = await found_on_endpoint(expert)
         report = await self.probe(expert)
-        await self._registry.add(expert)
+        await self._registry.register(expert)
         return expert, report
 
-    async def add_engine(
-        self, expert: Expert, engine: EngineDescription
-    ) -> tuple[Expert, ProbeReport]:
-        """Start an engine for an expert of its own, probe it and keep both; or neither."""
+    async def register_engine(self, expert: Expert, engine: Engine) -> tuple[Expert, ProbeReport]:
+        """Start an engine for an expert of its own, probe that and keep both; or neither."""
         check_name(expert.name)
         await self._refuse_duplicate(expert.name)
         check_engine(engine)
@@ -93,11 +92,11 @@ class Enrolment:
             if status.state != "ready":
                 raise ProbeFailed(f"the engine of '{expert.name}' does not start: {status.detail}")
             report = await self.probe(expert)
-            await self._engines.describe(engine)
-            await self._registry.add(expert)
+            await self._engines.register(engine)
+            await self._registry.register(expert)
         except BaseException:  # also when cancelled: no engine runs that nobody knows
             await self._fleet.end(engine.name)
-            await self._engines.forget(engine.name)
+            await self._engines.remove(engine.name)
             raise
         return expert, report
 
@@ -111,7 +110,7 @@ class Enrolment:
             raise RegistryError(f"the engine of '{name}' also runs {others}: remove those first")
         await self._registry.remove(name)
         if own and self._engines is not None:
-            await self._engines.forget(name)
+            await self._engines.remove(name)
 
     async def probe(self, expert: Expert) -> ProbeReport:
         """Ask an expert to say hello; an engine that this process does not run is not asked."""
@@ -120,8 +119,7 @@ class Enrolment:
             return ProbeReport(expert.name, False, "", None, note)
         started = time.perf_counter()
         try:
-            async with self._pool.ask(Call(expert, PROBE)) as reply:
-                text = (await reply.whole()).text
+            text = await _hello(self._pool, expert)
         except CollegiumError as exc:
             raise ProbeFailed(f"'{expert.name}' did not answer its probe: {exc}") from exc
         latency_ms = 1000 * (time.perf_counter() - started)
@@ -138,6 +136,12 @@ class Enrolment:
         except ExpertNotFound:
             return
         raise ExpertExists(f"expert '{name}' exists already: update it, or remove it first")
+
+
+async def _hello(pool: Pool, expert: Expert) -> str:
+    """What an expert answers to the probe."""
+    async with pool.ask(Call(expert, PROBE)) as reply:
+        return (await reply.whole()).text
 
 
 def check_name(name: str) -> None:
