@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from collegium.errors import ProbeFailed, SetupError
 from collegium.experts.embedded import BASE_GIB, BASE_MODEL
 from collegium.experts.fleet import Fleet
 from collegium.experts.memory import engine_gib
-from collegium.experts.residency.foresight import Foresight
-from collegium.experts.residency.live import Residents
-from collegium.experts.roster import ENGINE, GENERALIST
-from collegium.experts.sparse.engine import MIXTURE, SPARSE_ENGINE
-from collegium.experts.sparse.model import SPARSE_MODEL
+from collegium.experts.roster import ENGINE, GENERALIST, MIXTURE, SPARSE_ENGINE, SPARSE_MODEL
 from collegium.experts.supervisor import Patience, Supervisor
 from collegium.experts.token_policies import allowed
 from collegium.experts.vllm import MOST_LORA_SLOTS, EngineSpec
 from collegium.registry.engine import Engine
 from collegium.settings import Settings
+
+if TYPE_CHECKING:
+    from collegium.experts.residency.live import Residents
 
 
 def configured_fleet(settings: Settings) -> Fleet:
@@ -99,6 +98,9 @@ def _residents(settings: Settings, always_gib: float) -> Residents | None:
             f"engine_memory_gib={settings.engine_memory_gib:g} is too small: the embedded engine "
             f"takes about {always_gib:.2f} GiB of it (set more, or embedded = false)"
         )
+    from collegium.experts.residency.foresight import Foresight
+    from collegium.experts.residency.live import Residents  # where engines take turns
+
     # A request gives up after request_timeout_s: its engine has to come before that.
     policy = Foresight(patience_s=0.8 * settings.request_timeout_s)
     longest_load_s = 1.5 * settings.engine_start_timeout_s

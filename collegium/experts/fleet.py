@@ -8,15 +8,18 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from collegium.errors import ExpertUnavailable, ProbeFailed, SetupError
 from collegium.experts.memory import ASLEEP_GIB, engine_gib
-from collegium.experts.residency.live import Residents
-from collegium.experts.residency.view import EngineCost
 from collegium.experts.supervisor import USUAL_START_S, USUAL_WAKE_S, Status, Supervisor
 from collegium.experts.token_policies import policy_for
 from collegium.experts.vllm import EngineSpec, refused_flags
 from collegium.registry.engine import Engine
+
+if TYPE_CHECKING:
+    from collegium.experts.residency.live import Residents
+    from collegium.experts.residency.view import EngineCost
 
 log = logging.getLogger(__name__)
 DRAIN_S = 30.0
@@ -112,6 +115,8 @@ class Fleet(Mapping[str, Supervisor]):
 
 def cost_of(spec: EngineSpec) -> EngineCost:
     """How many requests it answers together is the dispatcher's business."""
+    from collegium.experts.residency.view import EngineCost  # where engines take turns
+
     cost = EngineCost(engine_gib(spec), USUAL_START_S, at_once=sys.maxsize)
     if not spec.engine.sleep_level:
         return cost

@@ -13,15 +13,18 @@ from contextlib import (
     nullcontext,
 )
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from collegium.errors import ExpertTimeout, ExpertUnavailable
 from collegium.experts.clients.factory import Clients, ClientsByKind, engine_of
 from collegium.experts.clients.reply import Call, Reply, Waits
 from collegium.experts.dispatch.dispatcher import Dispatcher, Spot
 from collegium.experts.dispatch.terms import ANY_TIME, Terms
-from collegium.experts.residency.live import Residents
 from collegium.experts.supervisor import Supervisor
 from collegium.registry.expert import Expert
+
+if TYPE_CHECKING:
+    from collegium.experts.residency.live import Residents
 
 
 class Pool:

@@ -9,6 +9,8 @@ from collegium.experts.specialists import ADAPTERS, SPECIALISTS
 from collegium.registry.expert import Expert
 
 ENGINE = "embedded"
+SPARSE_ENGINE, MIXTURE = "sparse", "mixture"
+SPARSE_MODEL = "SmolLM2-6x135M-Instruct"
 GENERALIST = "smollm2"
 BUILTIN = "builtin:"
 

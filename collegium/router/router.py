@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from msgspec import structs
 
@@ -22,11 +23,13 @@ from collegium.router.decision import Decision, Forecast, Limits, PolicyName, Qu
 from collegium.router.explaining import NOT_AVAILABLE, explained
 from collegium.router.forecasting import Forecaster, Reading, Waits
 from collegium.router.limits import infeasible, mark, too_busy
-from collegium.router.online.learner import Learner
 from collegium.router.policy import Tolerances, choose, keeps, quality, ranked, sooner
 from collegium.router.reading import Reader
 from collegium.router.shortlist import SIZE, Shortlist
 from collegium.router.vectors import Encoder
+
+if TYPE_CHECKING:
+    from collegium.router.online.learner import Learner
 
 Availability = Callable[[Expert], ExpertUnavailable | None]
 

@@ -10,7 +10,7 @@ import pytest
 from collegium.errors import SetupError
 from collegium.experts.configured import configured_fleet, embedded_spec, sparse_spec
 from collegium.experts.memory import GIB, PROCESS_GIB, engine_gib, weights_gib
-from collegium.experts.sparse.model import SPARSE_MODEL
+from collegium.experts.roster import SPARSE_MODEL
 from collegium.registry.engine import Engine
 from collegium.settings import Settings
 from tests.experts.engines import spec_of

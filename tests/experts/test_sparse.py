@@ -13,9 +13,10 @@ from safetensors.torch import load_file, save_file
 
 from collegium.errors import SetupError
 from collegium.experts.configured import sparse_spec
+from collegium.experts.roster import MIXTURE
 from collegium.experts.sparse import MEMBERS, small_talk
 from collegium.experts.sparse.composing import compose
-from collegium.experts.sparse.engine import MIXTURE, lacking_memory, mixture
+from collegium.experts.sparse.engine import lacking_memory, mixture
 from collegium.experts.sparse.judging import summary
 from collegium.experts.sparse.mixture import mix, top_weights, trained
 from collegium.experts.sparse.model import GATES, parts

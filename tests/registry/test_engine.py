@@ -7,7 +7,6 @@ from typing import Annotated, Any
 import click
 import pytest
 from click.testing import CliRunner
-from collegium.web.routes.experts import NewExpert
 from pydantic import Field, ValidationError
 from sqlalchemy import Integer
 
@@ -15,6 +14,7 @@ from collegium.cli import expert_command
 from collegium.registry.column_types import AnyText, columns_of
 from collegium.registry.engine import Engine, EngineOptions
 from collegium.registry.tables import EngineRow
+from collegium.web.routes.experts import NewExpert
 
 FROM_ITS_EXPERT = {"name", "context"}
 MODEL = "/models/poet"

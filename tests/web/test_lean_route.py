@@ -15,8 +15,7 @@ from pydantic import SecretStr
 
 from collegium.settings import load_settings
 from collegium.web import errors
-from collegium.web.json_response import JsonResponse
-from collegium.web.lean_route import LeanRoute
+from collegium.web.lean_route import JsonResponse, LeanRoute
 from collegium.web.protocols.chat_request import ChatRequest
 
 HELLO = {"messages": [{"role": "user", "content": "hello"}]}

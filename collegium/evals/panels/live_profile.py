@@ -12,8 +12,8 @@ from collegium.evals.outcomes import Outcomes
 from collegium.evals.panels.auto import FEWEST
 from collegium.evals.panels.live import panel_ways, single_ways
 from collegium.evals.panels.sampled import Way
-from collegium.experts.aggregation.cascade import THRESHOLD
-from collegium.experts.aggregation.catalogue import MODES, ModeName
+from collegium.experts.aggregation.catalogue import MODES
+from collegium.experts.aggregation.options import THRESHOLD, ModeName
 from collegium.router.panels.profiles import BOUNDS, Profile, Profiles, range_of
 
 LIKELY = 1.96

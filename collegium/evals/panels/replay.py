@@ -20,14 +20,16 @@ import numpy as np
 from collegium.errors import NoFeasibleExpert, SetupError
 from collegium.evals.arrays import Floats, Ints
 from collegium.evals.recorded import Recorded
-from collegium.experts.aggregation.catalogue import MODES, ModeName, Options
+from collegium.experts.aggregation.catalogue import make_mode
 from collegium.experts.aggregation.events import Chosen
+from collegium.experts.aggregation.options import ModeName, Options
 from collegium.experts.clients.events import Began, Finish, Text
 from collegium.experts.clients.openai_shape import listed
 from collegium.experts.clients.reply import Call, Reply
 from collegium.registry.expert import Expert
 from collegium.router.decision import Decision, Forecast, Limits
-from collegium.router.panels.planning import Wish, plan
+from collegium.router.panels.plan import Wish
+from collegium.router.panels.planning import plan
 from collegium.router.panels.profiles import Profiles
 
 RESPONSES = "responses.jsonl.gz"
@@ -127,7 +129,7 @@ class Replay:
 
         body: dict[str, Any] = {"messages": [{"role": "user", "content": ""}]}
         seat = 0
-        async for event in MODES[way.mode].make(found.options).run(found.panel, body, ask):
+        async for event in make_mode(way.mode, found.options).run(found.panel, body, ask):
             if isinstance(event, Chosen):
                 seat = event.seat
         speaker = found.panel.members[seat].expert.name

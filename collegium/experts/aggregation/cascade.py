@@ -7,19 +7,18 @@ the dear one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
 from collegium.experts.aggregation.base import Ask, MemberAnswer, Panel
-from collegium.experts.aggregation.confidence import Confidence, leader
+from collegium.experts.aggregation.confidence import Confidence
 from collegium.experts.aggregation.delivering import delivered
 from collegium.experts.aggregation.events import Event, Group
 from collegium.experts.aggregation.fan_out import FanOut
-from collegium.experts.aggregation.grouping import Ballots
+from collegium.experts.aggregation.grouping import Ballots, posterior
+from collegium.experts.aggregation.options import THRESHOLD
 from collegium.experts.aggregation.seating import seated
-
-THRESHOLD = 0.8
 
 
 class Cascade:
@@ -58,3 +57,12 @@ class Cascade:
     ) -> tuple[MemberAnswer, float, tuple[Group, ...]]:
         """In a thread: to compare texts takes an encoder."""
         return await asyncio.to_thread(leader, replies, self._ballots, self._confidence)
+
+
+def leader(
+    replies: Sequence[MemberAnswer], ballots: Ballots, confidence: Confidence
+) -> tuple[MemberAnswer, float, tuple[Group, ...]]:
+    """The leading answer's first author, the chance that it is right, and all groups."""
+    groups = ballots.count([confidence.weighed(reply) for reply in replies])
+    best = next(reply for reply in replies if reply.seat == groups[0].seats[0])
+    return best, posterior(groups), groups

@@ -8,12 +8,9 @@ strengthen each other as independent votes do.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from collegium.experts.aggregation.base import MemberAnswer
-from collegium.experts.aggregation.events import Group
-from collegium.experts.aggregation.grouping import Ballots, posterior
 
 UNKNOWN = 0.5
 
@@ -41,15 +38,6 @@ class Confidence:
         """The reply with its own chance in place of its author's forecast."""
         chance = self.of(reply.member.forecast, reply.logprob)
         return replace(reply, member=replace(reply.member, forecast=chance))
-
-
-def leader(
-    replies: Sequence[MemberAnswer], ballots: Ballots, confidence: Confidence
-) -> tuple[MemberAnswer, float, tuple[Group, ...]]:
-    """The leading answer's first author, the chance that it is right, and all groups."""
-    groups = ballots.count([confidence.weighed(reply) for reply in replies])
-    best = next(reply for reply in replies if reply.seat == groups[0].seats[0])
-    return best, posterior(groups), groups
 
 
 def _logit(p: float) -> float:

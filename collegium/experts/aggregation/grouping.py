@@ -10,13 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from collegium.experts.aggregation.base import Member, MemberAnswer, Similarity
 from collegium.experts.aggregation.events import Group
 from collegium.experts.aggregation.keys import Key, key_of
+from collegium.experts.aggregation.options import Weighting
 
-Weighting = Literal["equal", "forecast", "log_odds"]
 ALTERNATIVES = 4
 """So many answers are thought possible; of multiple choice it is the usual number."""
 SURE = 0.99

@@ -15,12 +15,10 @@ from collegium.experts.aggregation.base import Ask, MemberAnswer, Panel
 from collegium.experts.aggregation.delivering import aggregated
 from collegium.experts.aggregation.events import Event
 from collegium.experts.aggregation.fan_out import FanOut
+from collegium.experts.aggregation.options import WINDOW
 from collegium.experts.aggregation.seating import seated
 from collegium.experts.aggregation.synthesis import Synthesis
 from collegium.experts.clients.reply import Call
-
-WINDOW = 6
-"""As in the paper: so many answers are shown at a time."""
 
 
 class SelfMixtureOfAgents(Synthesis):

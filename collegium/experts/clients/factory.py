@@ -9,7 +9,6 @@ from typing import Protocol
 from collegium.errors import ExpertUnavailable
 from collegium.experts.clients.engine import EngineExpert, EngineLink
 from collegium.experts.clients.http import HttpExpert
-from collegium.experts.clients.litellm import LiteLLMExpert
 from collegium.experts.clients.reply import ExpertClient
 from collegium.experts.roster import adapter_folder
 from collegium.experts.supervisor import Supervisor
@@ -73,6 +72,8 @@ class ClientsByKind:
             return EngineExpert(name, link, expert.model, adapter_folder(expert))
         key = api_key(expert)
         if expert.kind == "litellm":
+            from collegium.experts.clients.litellm import LiteLLMExpert
+
             return LiteLLMExpert(
                 name, expert.model, base_url=expert.base_url, api_key=key, timeout_s=timeout_s
             )

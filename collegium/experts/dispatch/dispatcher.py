@@ -8,16 +8,19 @@ import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from collegium.errors import CollegiumError, ExpertError, ExpertUnavailable
 from collegium.experts.clients.reply import Waits
 from collegium.experts.dispatch.breaker import Breakers, State
 from collegium.experts.dispatch.pace import Pace
 from collegium.experts.dispatch.place import Place
-from collegium.experts.dispatch.shared_slots import SharedSlots
 from collegium.experts.dispatch.terms import Terms
 from collegium.registry.expert import Expert
 from collegium.registry.state import SharedState
+
+if TYPE_CHECKING:
+    from collegium.experts.dispatch.shared_slots import SharedSlots
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class Dispatcher:
         self._places: dict[str, Place] = {}
         self._paces: dict[str, Pace] = {}
         self._shared, self._own = Breakers(state), Breakers()
-        self._slots = SharedSlots(state, secrets.token_hex(8)) if state else None
+        self._slots = _shared_slots(state) if state else None
 
     @asynccontextmanager
     async def turn(
@@ -142,6 +145,12 @@ class Dispatcher:
 
     def _breakers(self, spot: Spot) -> Breakers:
         return self._shared if spot.shared else self._own
+
+
+def _shared_slots(state: SharedState) -> SharedSlots:
+    from collegium.experts.dispatch.shared_slots import SharedSlots
+
+    return SharedSlots(state, secrets.token_hex(8))
 
 
 def is_failure(exc: BaseException) -> bool:

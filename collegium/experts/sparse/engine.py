@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from collegium.experts.memory import available_gib
+from collegium.experts.roster import MIXTURE, SPARSE_ENGINE
 from collegium.experts.sparse import EXPERTS_PER_TOKEN, MEMBERS
 from collegium.registry.expert import Expert
 
-SPARSE_ENGINE = "sparse"
-MIXTURE = "mixture"
 NEEDED_GIB = 4.0
 """Free memory without which the second engine is not started."""
 

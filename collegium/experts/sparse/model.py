@@ -6,10 +6,10 @@ from hashlib import sha256
 from pathlib import Path
 
 from collegium.experts.embedded import Progress, ensure_base_model, ensure_made, silent
+from collegium.experts.roster import SPARSE_MODEL
 from collegium.experts.sparse import WEIGHTS
 from collegium.experts.specialists import ADAPTERS, SPECIALISTS
 
-SPARSE_MODEL = "SmolLM2-6x135M-Instruct"
 GATES = WEIGHTS / "gates.safetensors"
 # Raise it when what compose writes changes: older folders are then made again.
 COMPOSITION = 1

@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import replace
 
 from collegium.errors import BadRequest, ExpertBusy, NoFeasibleExpert
 from collegium.experts.aggregation.base import Member, Panel
-from collegium.experts.aggregation.catalogue import MODES, ModeName, Options
+from collegium.experts.aggregation.catalogue import MODES
+from collegium.experts.aggregation.options import ModeName, Options
 from collegium.registry.expert import AGGREGATION, Expert
 from collegium.router.decision import Decision, Forecast, Limits
 from collegium.router.limits import mark
+from collegium.router.panels.plan import Plan, Wish
 from collegium.router.panels.profiles import Profile, Profiles, price, worth
 from collegium.router.panels.recruiting import recruit
 from collegium.router.panels.taking import aggregations, calls, panel_forecast
@@ -21,40 +22,6 @@ from collegium.router.policy import quality
 
 SAMPLING = 0.7
 """Temperature of samples of one expert, as in the self-consistency and Self-MoA papers."""
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What the caller wants of a panel; None leaves it to the plan."""
-
-    mode: ModeName | Literal["auto"]
-    k: int | None = None
-    quorum: int | None = None
-    aggregator: str | None = None
-    samples: bool = False
-    """Members are samples of the best expert."""
-    temperature: float | None = None
-    member_timeout_ms: float | None = None
-    cap: float | None = None
-    """Members cost at most this multiple of the chosen expert's answer."""
-    max_calls: int | None = None
-    max_total_tokens: int | None = None
-    seed: int = 0
-    verbatim: bool = False
-    """The answer has to keep to tools or a schema, so nobody may write it anew."""
-    options: Options = field(default_factory=Options)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A panel that can be asked, and what is expected of it."""
-
-    mode: ModeName
-    panel: Panel
-    forecast: Forecast
-    options: Options
-    reason: str
-    calls: int
 
 
 def plan(

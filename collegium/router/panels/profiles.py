@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from collegium.errors import ArtifactRejected
-from collegium.experts.aggregation.catalogue import ModeName
 from collegium.experts.aggregation.confidence import Confidence
+from collegium.experts.aggregation.options import ModeName
 
 FILE = "panels.json"
 BOUNDS = (0.5, 0.7, 0.85, 0.95)

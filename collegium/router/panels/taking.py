@@ -6,8 +6,8 @@ import itertools
 from collections.abc import Sequence
 
 from collegium.experts.aggregation.base import Member, Panel
-from collegium.experts.aggregation.catalogue import ModeName, Options
 from collegium.experts.aggregation.grouping import ALTERNATIVES, Ballots
+from collegium.experts.aggregation.options import ModeName, Options
 from collegium.router.costs import price_usd
 from collegium.router.decision import Forecast
 from collegium.router.policy import quality

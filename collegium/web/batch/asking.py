@@ -8,14 +8,13 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from itertools import count
+from typing import TYPE_CHECKING
 
 from collegium.errors import CollegiumError, ExpertTimeout, UnknownModel
 from collegium.experts.bulk.crew import in_room, work_through
 from collegium.experts.bulk.lines import Line
-from collegium.experts.bulk.order import Group, best_schedule
 from collegium.experts.clients.events import Json
 from collegium.experts.dispatch.in_flight import place_of
-from collegium.experts.residency.live import Residents
 from collegium.registry.expert import Expert
 from collegium.router.decision import Decision
 from collegium.web.batch.plan import BULK, request_of, waiting_for_engines
@@ -24,6 +23,9 @@ from collegium.web.protocols.chat_request import ChatRequest
 from collegium.web.serving.decide import Decided, members_of
 from collegium.web.serving.parts import Parts
 from collegium.web.serving.prepare import prepare
+
+if TYPE_CHECKING:
+    from collegium.experts.residency.live import Residents
 
 log = logging.getLogger(__name__)
 Answered = Callable[[Line, str, Json], Awaitable[None]]
@@ -68,6 +70,8 @@ class Asking:
 
     async def _in_turn(self, residents: Residents, groups: Mapping[str, Sequence[Work]]) -> None:
         """As many engines as fit at once, in the order that ends first."""
+        from collegium.experts.bulk.order import Group, best_schedule
+
         sized = [
             Group(place, self._seconds(place, items), cost.load_s, cost.memory_gib)
             for place, items in groups.items()

@@ -6,16 +6,17 @@ import asyncio
 import re
 import secrets
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field
 
 from collegium.errors import BadRequest, BatchEnded
 from collegium.experts.clients.events import Json
 from collegium.registry.batches import ENDED, BatchRecord
 from collegium.web.batch.inbox import INPUT
+from collegium.web.batch.job import JobRouting
 from collegium.web.parts_of import BatchesDep, CatalogueDep, FilesDep, FileStoreDep, InboxDep
-from collegium.web.protocols.batch_request import JobRouting, NewBatch
 from collegium.web.routes.files import page_json
 from collegium.web.serving.catalogue import Catalogue
 
@@ -24,6 +25,20 @@ PATH = "/v1/batches"
 _WINDOW = re.compile(r"([1-9]\d{0,5})([smhd])")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 LONGEST_S = 14 * 86_400
+
+
+class NewBatch(BaseModel):
+    """A bulk job to do."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    input_file_id: Annotated[str, Field(min_length=1, max_length=64)]
+    endpoint: Literal["/v1/chat/completions"]
+    completion_window: str = "24h"
+    metadata: (
+        dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]] | None
+    ) = Field(None, max_length=16)
+    routing: JobRouting = Field(default_factory=JobRouting)
 
 
 @routes.post(PATH)

@@ -15,8 +15,7 @@ from collegium.errors import BadRequest, CollegiumError
 from collegium.experts.clients.events import Json
 from collegium.experts.dispatch.terms import Terms
 from collegium.web.errors import error_body
-from collegium.web.json_response import JsonResponse, to_bytes
-from collegium.web.lean_route import LeanRoute
+from collegium.web.lean_route import JsonResponse, LeanRoute, to_bytes
 from collegium.web.parts_of import parts_of
 from collegium.web.protocols.chat_answer import ChatEncoder, Events, WholeChat, whole_answer
 from collegium.web.protocols.chat_request import ChatRequest

@@ -9,7 +9,7 @@ from collegium.experts.clients.events import Json
 from collegium.registry.expert import Expert
 from collegium.router.router import VIRTUAL_MODELS
 from collegium.web.parts_of import CatalogueDep
-from collegium.web.protocols.panel_request import PANEL_MODELS
+from collegium.web.protocols.chat_request import PANEL_MODELS
 
 routes = APIRouter()
 CREATED = 1_760_000_000  # OpenAI's shape wants a time; experts are not dated

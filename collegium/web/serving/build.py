@@ -20,7 +20,6 @@ from collegium.registry.files import FileRegistry
 from collegium.registry.state import SharedState, open_state
 from collegium.router.artifact import BUNDLED, load
 from collegium.router.costs import Speeds
-from collegium.router.online.learner import Learner
 from collegium.router.panels.profiles import Profiles
 from collegium.router.router import Router
 from collegium.settings import Settings
@@ -114,5 +113,7 @@ def load_router(settings: Settings, speeds: Speeds, learning: Learning) -> Route
     threadpool_limits(1, "blas")
     learner, mode = None, settings.online_learning
     if mode != "off":
+        from collegium.router.online.learner import Learner
+
         learner = learning.open(partial(Learner.open, fitted=fitted, mode=mode))
     return Router(encoder, fitted, speeds, learner=learner, wait_penalty=settings.wait_penalty)

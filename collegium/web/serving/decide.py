@@ -11,16 +11,16 @@ from typing import Any
 
 from collegium.errors import NoFeasibleExpert
 from collegium.experts.aggregation.base import Member, Mode, Panel
-from collegium.experts.aggregation.catalogue import MODES
+from collegium.experts.aggregation.catalogue import make_mode
 from collegium.experts.aggregation.single import Single
 from collegium.experts.dispatch.attempts import MOST_ATTEMPTS
 from collegium.experts.pool import Pool
 from collegium.registry.expert import Expert
 from collegium.router.decision import Decision, Query
-from collegium.router.panels.planning import Plan, Wish, plan, too_busy
+from collegium.router.panels.plan import Plan, Wish
 from collegium.router.panels.profiles import Profiles
 from collegium.router.router import Availability, Router
-from collegium.web.protocols.panel_request import PANEL_MODELS
+from collegium.web.protocols.chat_request import PANEL_MODELS
 from collegium.web.serving.catalogue import Catalogue
 from collegium.web.serving.current_router import CurrentRouter
 from collegium.web.serving.prepare import Prepared
@@ -113,7 +113,7 @@ class Decider:
             told = replace(decision, reason=reason, requested_model=name)
             return _alone(request, told, experts, plan=found)
         whole = _of_panel(decision, found, name)
-        return Decided(request, whole, found.panel, MODES[found.mode].make(found.options), found)
+        return Decided(request, whole, found.panel, make_mode(found.mode, found.options), found)
 
     async def _planned(
         self,
@@ -124,6 +124,8 @@ class Decider:
         experts: Sequence[Expert],
         unavailable: Availability | None,
     ) -> Plan:
+        from collegium.router.panels.planning import plan, too_busy  # when a panel is wanted
+
         router = self._router.get()
         wish = self._informed(wish, router)
         limits, tokens = request.query.limits, request.query.prompt_tokens or 1

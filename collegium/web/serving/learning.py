@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from collegium.router.online.learner import Learner
+if TYPE_CHECKING:
+    from collegium.router.online.learner import Learner
 
 KEEP_EVERY = 20
 """Ratings between two writes: as many may a crash lose."""

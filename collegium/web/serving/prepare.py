@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from collegium.errors import BadRequest
-from collegium.experts.aggregation.catalogue import MODES, Options
+from collegium.experts.aggregation.catalogue import MODES
+from collegium.experts.aggregation.options import Options
 from collegium.experts.dispatch.terms import ANY_TIME, Terms
 from collegium.router.conversation import query_text, text_of
 from collegium.router.costs import prompt_tokens_of
 from collegium.router.decision import Query
-from collegium.router.panels.planning import Wish
+from collegium.router.panels.plan import Wish
 from collegium.router.router import VIRTUAL_MODELS
-from collegium.web.protocols.chat_request import ChatRequest
-from collegium.web.protocols.panel_request import PANEL_MODELS, Aggregate
+from collegium.web.protocols.chat_request import PANEL_MODELS, Aggregate, ChatRequest
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,7 @@ import logging
 
 from collegium.errors import CollegiumError
 from collegium.experts.embedded import ensure_base_model
-from collegium.experts.roster import ENGINE, embedded_experts
-from collegium.experts.sparse.engine import SPARSE_ENGINE, lacking_memory, mixture
-from collegium.experts.sparse.model import ensure_sparse_model
-from collegium.router.recall import recorded
+from collegium.experts.roster import ENGINE, SPARSE_ENGINE, embedded_experts
 from collegium.web.batch.worker import BatchWorker
 from collegium.web.serving.build import load_router
 from collegium.web.serving.parts import Parts
@@ -35,6 +32,8 @@ class Service:
         if parts.settings.embedded:
             await parts.registry.seed(ENGINE, embedded_experts(context))
         if SPARSE_ENGINE in parts.fleet:
+            from collegium.experts.sparse.engine import mixture
+
             await parts.registry.seed(SPARSE_ENGINE, [mixture(context)])
         parts.background.spawn(self._start(), to_its_end=False)
         parts.background.spawn(parts.catalogue.follow(), to_its_end=False)
@@ -82,6 +81,9 @@ class Service:
 
         Where engines take turns it is one of them, and need not fit beside the others.
         """
+        from collegium.experts.sparse.engine import lacking_memory
+        from collegium.experts.sparse.model import ensure_sparse_model
+
         fleet, cache = self.parts.fleet, self.parts.settings.cache_dir
         await fleet[ENGINE].wait_ready()
         engine = fleet[SPARSE_ENGINE]
@@ -97,6 +99,8 @@ class Service:
             await engine.decline(why_not)
 
     async def _load_router(self) -> None:
+        from collegium.router.recall import recorded
+
         parts = self.parts
         past, turns = await parts.log.recent(REMEMBERED), parts.fleet.residents is not None
         parts.speeds.recall(recorded(past, await parts.catalogue.now(), turns=turns))

@@ -9,7 +9,7 @@ from collegium.experts.aggregation.events import PanelEvent
 from collegium.experts.clients.events import Json
 from collegium.registry.decisions import DecisionRecord
 from collegium.router.decision import Decision, Limits
-from collegium.router.panels.planning import Plan
+from collegium.router.panels.plan import Plan
 from collegium.web.serving.decide import Decided
 from collegium.web.serving.outcome import Outcome
 

@@ -12,10 +12,11 @@ from collegium.errors import ExpertError, ExpertUnavailable, QuorumMissed
 from collegium.experts.aggregation.base import Mode, Panel
 from collegium.experts.aggregation.best_of_n import BestOfN
 from collegium.experts.aggregation.cascade import Cascade
-from collegium.experts.aggregation.catalogue import MODES, Options
+from collegium.experts.aggregation.catalogue import MODES, make_mode
 from collegium.experts.aggregation.confidence import Confidence
 from collegium.experts.aggregation.events import Chosen, Replied, Said
 from collegium.experts.aggregation.grouping import Ballots
+from collegium.experts.aggregation.options import Options
 from collegium.experts.aggregation.scoring import ByVerifier
 from tests.experts.aggregation.scripted import (
     QUESTION,
@@ -32,7 +33,7 @@ from tests.experts.aggregation.scripted import (
 
 def mode(name: str, **options: object) -> Mode:
     """A mode as a request gets it."""
-    return MODES[name].make(Options(**options))  # type: ignore[index, arg-type]
+    return make_mode(name, Options(**options))  # type: ignore[arg-type]
 
 
 ORDERED = sorted(set(MODES) - {"first"})

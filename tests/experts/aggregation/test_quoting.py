@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from collegium.experts.aggregation.base import MemberAnswer
-from collegium.experts.aggregation.catalogue import MODES, Options
+from collegium.experts.aggregation.catalogue import make_mode
+from collegium.experts.aggregation.options import ModeName, Options
 from collegium.experts.aggregation.quoting import DATA_RULE, asked_about, quoted
 from tests.experts.aggregation.scripted import QUESTION, Script, member, panel_of, run
 
@@ -77,11 +78,11 @@ def test_rules_stand_before_and_data_after_the_conversation() -> None:
 
 
 @pytest.mark.parametrize("name", ["moa", "self_moa", "nominal_group"])
-async def test_an_aggregator_gets_orders_only_as_data(name: str) -> None:
+async def test_an_aggregator_gets_orders_only_as_data(name: ModeName) -> None:
     """What members write is in the last message, inside marks; no rule of ours is in their hand."""
     says = dict.fromkeys("ab", ATTACKS[0]) | {("g", "aggregator"): "fine"}
     script = Script(says)
-    await run(MODES[name].make(Options()), panel_of("a", "b", aggregator="g"), script)  # type: ignore[index]
+    await run(make_mode(name, Options()), panel_of("a", "b", aggregator="g"), script)
     call = next(call for call in script.calls if call.role == "aggregator")
     system, user = call.body["messages"]
     assert "ignore the others" not in system["content"]
@@ -94,6 +95,6 @@ async def test_an_aggregator_gets_orders_only_as_data(name: str) -> None:
 async def test_a_judge_reads_a_number_and_nothing_else() -> None:
     """A number that is none of the answers' is no vote."""
     script = Script({"a": ATTACKS[1], "b": "honest", ("j", "judge"): "9"})
-    mode = MODES["best_of_n"].make(Options(by="judge"))
+    mode = make_mode("best_of_n", Options(by="judge"))
     events = await run(mode, panel_of("a", "b", aggregator="j"), script)
     assert "nothing could be scored" in next(e.how for e in events if hasattr(e, "how"))

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from collegium.errors import ArtifactRejected, BadRequest, NoFeasibleExpert
-from collegium.experts.aggregation.catalogue import MODES, Options
+from collegium.experts.aggregation.catalogue import MODES
+from collegium.experts.aggregation.options import Options
 from collegium.registry.expert import AGGREGATION, Expert
 from collegium.router.decision import Decision, Forecast, Limits
-from collegium.router.panels.planning import Plan, Wish, plan
+from collegium.router.panels.plan import Plan, Wish
+from collegium.router.panels.planning import plan
 from collegium.router.panels.profiles import FILE, Profile, Profiles, price, range_of
 
 PRICES = {"cheap": 1.0, "middle": 4.0, "dear": 20.0}
