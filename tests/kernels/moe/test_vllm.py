@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,12 +26,17 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-NAMES = (*KINDS, "mixtral:bfloat16")  # in bfloat16 the others take a minute
+NAMES = (*KINDS, "apart:bfloat16")  # in bfloat16 the others take a minute
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_same_greedy_tokens_as_stock_vllm(models: Path, name: str) -> None:
-    """On every kind of model, token by token, with the log-probabilities of the stock path."""
+    """On every kind of model, token by token, with the log-probabilities of the stock path.
+
+    In float32 no tie is near: the best token is 0.0014 or more ahead of the second, and weights
+    that are off by 3e-6, some twenty times float32's rounding, change no log-probability by more
+    than 6e-5. BFLOAT
+    """
     exact = name in KINDS
     stock, ours = (
         asked(models, NAMES, dtype="float32", switch=switch)[name] for switch in ("off", "force")
@@ -39,7 +45,21 @@ def test_the_same_greedy_tokens_as_stock_vllm(models: Path, name: str) -> None:
     assert ours["experts"] == "CollegiumExperts"
     # Not all of it a loop that anything would match.
     assert sum(len(set(tokens)) for tokens in stock["tokens"]) > 8
-    for mine, theirs in zip(ours["logprobs"], stock["logprobs"], strict=True):
-        np.testing.assert_allclose(mine, theirs, atol=1e-4 if exact else 0.02)
-    if exact:  # in bfloat16 two tokens may tie
+    if exact:
         assert ours["tokens"] == stock["tokens"]
+    for mine, theirs in zip(comparable(ours, stock), comparable(stock, ours), strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=1e-4 if exact else 0.02)
+
+
+def comparable(said: dict[str, Any], other: dict[str, Any]) -> list[list[float]]:
+    """The log-probabilities of prompts, and of answers as far as both have the same tokens before.
+
+    Where the answers part, two tokens tie: the best of both have the same log-probability, too.
+    """
+    found: list[list[float]] = list(said["prompts"])
+    for tokens, others, logprobs in zip(
+        said["tokens"], other["tokens"], said["logprobs"], strict=True
+    ):
+        differ = [mine != theirs for mine, theirs in zip(tokens, others, strict=True)]
+        found.append(logprobs[: [*differ, True].index(True) + 1])
+    return found
