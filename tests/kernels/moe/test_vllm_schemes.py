@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,15 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write(folder / "plain", folder)
     write_gpt_oss(folder)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """The references are too small for two: beside other work a comparison takes seconds so."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def floats(models: Path, name: str) -> Any:
