@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
+from tests.kernels.moe.gaps import FLOATS, INTEGERS, Gaps, gaps
 from tests.kernels.moe.quantised import (
     MISREAD,
     PROJECTIONS,
@@ -20,7 +19,7 @@ from tests.kernels.moe.quantised import (
     write_gpt_oss,
     write_plain,
 )
-from tests.kernels.moe.vllm_tokens import PROMPTS, asked
+from tests.kernels.moe.vllm_tokens import asked
 
 pytestmark = pytest.mark.slow
 NAMES = (*SCHEMES, "mxfp4", "plain+experts_int8")
@@ -63,52 +62,9 @@ def floats(models: Path, name: str) -> Any:
     return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
 
 
-@dataclass(frozen=True)
-class Gaps:
-    """How far log-probabilities are from a model's: the root mean square, and the largest."""
-
-    typical: float
-    largest: float
-
-    def within(self, limit: Gaps) -> bool:
-        """Whether both are."""
-        return self.typical < limit.typical and self.largest < limit.largest
-
-    def beyond(self, limit: Gaps, *, times: float = 1.0) -> bool:
-        """Whether both are."""
-        return self.typical > times * limit.typical and self.largest > times * limit.largest
-
-
-# vLLM rounds to bfloat16 all the way; int8 and int4 round activations to int8, too. Over the models
-# of 20 seeds (int8, int4-w4a16, fp8-rows, mxfp4), on an AMD EPYC with AVX-512:
-#                                     integers                   floats
-#   as the codes mean       0.014 to 0.023, up to 0.081   0.008 to 0.013, up to 0.046
-#   w2's scales 10 % more   0.057 or more, from 0.137     0.035 or more, from 0.093
-# with w13's scales or both it is 0.084 or more; int4 codes misread in other ways 0.11 or more.
-INTEGERS, FLOATS = Gaps(0.035, 0.12), Gaps(0.02, 0.07)
-
-
 def limit(name: str) -> Gaps:
     """What a scheme's rounding may do."""
     return FLOATS if name.startswith(("fp8", "mxfp4")) else INTEGERS
-
-
-def gaps(said: dict[str, Any], model: Any) -> Gaps:
-    """Ask the model for the prompts' and the answers' tokens as vLLM said them.
-
-    Where a token of an answer is not the model's own best, the way to that is a gap, too.
-    """
-    off, behind = [], []
-    for place, prompt in enumerate(PROMPTS):
-        tokens = prompt + said["tokens"][place]
-        with torch.no_grad():
-            wanted = model(torch.tensor([tokens])).logits[0, :-1].log_softmax(-1)
-        mine = wanted.gather(1, torch.tensor(tokens[1:])[:, None])[:, 0].numpy()
-        off.append(mine - np.array(said["prompts"][place] + said["logprobs"][place]))
-        behind.append((wanted.amax(-1).numpy() - mine)[len(prompt) - 1 :])
-    every = np.concatenate(off)
-    largest = max(abs(every).max(), np.concatenate(behind).max())
-    return Gaps(float(np.sqrt((every**2).mean())), float(largest))
 
 
 @pytest.mark.parametrize("name", NAMES)
