@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,19 @@ from collegium.experts.sparse.composing import KEPT_FILES
 from collegium.experts.sparse.kernel_experts import use_kernels
 from collegium.experts.sparse.quantising import quantise
 from collegium.kernels.moe.formats import Format, quantised
+from tests.kernels.moe.far_from_ties import keep_apart
+from tests.kernels.moe.quantised import PROJECTIONS, change_experts
 
 TOKENS = torch.tensor([[3, 9, 27, 11, 40, 2]])
 FIRST = "model.layers.0.block_sparse_moe.experts.0.w1"
+# The kernels round activations to int8. Over 20 seeds that is 0.003 to 0.005 of the logits' norm,
+# and 0.017 or more if the scales of a projection are a tenth too large (int4's group: 0.027).
+ROUNDING = 0.008
 
 
 @pytest.fixture
 def model(tmp_path: Path) -> Any:
-    """A small Mixtral, saved in `whole`."""
+    """A small Mixtral, saved in `whole`. Rounding swaps no experts."""
     from transformers import MixtralConfig, MixtralForCausalLM
 
     torch.manual_seed(3)
@@ -31,6 +37,7 @@ def model(tmp_path: Path) -> Any:
         num_attention_heads=4, num_key_value_heads=2, num_local_experts=4, num_experts_per_tok=2,
     )  # fmt: skip
     made: Any = MixtralForCausalLM(config)  # type: ignore[no-untyped-call]
+    keep_apart(made, experts=4)
     made.save_pretrained(tmp_path / "whole")
     for name in KEPT_FILES:
         (tmp_path / "whole" / name).write_text("{}")
@@ -43,19 +50,42 @@ def said(model: Any) -> torch.Tensor:
     return found
 
 
+def meaning(model: Any, form: str, *, group: int = 64, off: str | None = None) -> Any:
+    """The floats that a model's codes mean, with scales a tenth too large in a projection `off`."""
+    meant = copy.deepcopy(model)
+    change_experts(meant, lambda rows: quantised(rows[None], Format(form), group).values()[0])
+    if off is not None:
+        change_experts(meant, lambda rows: 1.1 * rows, names=(off,))
+    return meant
+
+
+def distance(found: torch.Tensor, wanted: torch.Tensor) -> float:
+    """Relative to the second's norm."""
+    return float((found - wanted).norm() / wanted.norm())
+
+
 @pytest.mark.filterwarnings("ignore")  # of transformers while saving
-@pytest.mark.parametrize(("form", "most", "smaller"), [("int8", 0.03, 0.6), ("int4", 0.25, 0.4)])
-def test_the_kernels_say_nearly_what_the_floats_said(
+@pytest.mark.parametrize(("form", "most", "smaller"), [("int8", 0.01, 0.6), ("int4", 0.08, 0.4)])
+def test_the_kernels_say_what_the_codes_mean(
     model: Any, tmp_path: Path, form: str, most: float, smaller: float
 ) -> None:
-    """From the written file alone, which is smaller by as much as its experts are."""
-    wanted = said(model)
+    """From the written file alone, which is smaller by as much as its experts are.
+
+    That is nearly what the floats said: over 20 seeds within 0.006 in int8 and 0.056 in int4. Codes
+    that mean something else would be seen.
+    """
     (tmp_path / form).mkdir()
     quantise(tmp_path / "whole", tmp_path / form, Format(form))
-    use_kernels(model, tmp_path / form)
-    difference = said(model) - wanted
+    kernels = copy.deepcopy(model)
+    use_kernels(kernels, tmp_path / form)
+    found = said(kernels)
 
-    assert 0 < float(difference.norm() / wanted.norm()) < most
+    assert 0 < distance(found, said(meaning(model, form))) < ROUNDING
+    assert distance(found, said(model)) < most
+    for projection in PROJECTIONS:
+        assert distance(found, said(meaning(model, form, off=projection))) > 1.5 * ROUNDING
+    if form == "int4":
+        assert distance(found, said(meaning(model, form, group=32))) > 2 * ROUNDING
     sizes = [(tmp_path / n / "model.safetensors").stat().st_size for n in (form, "whole")]
     assert sizes[0] < smaller * sizes[1]
 

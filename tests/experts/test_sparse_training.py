@@ -90,22 +90,39 @@ def test_an_interrupted_training_ends_with_the_same_weights(
     assert (card["members"], card["steps"]) == (list(MEMBERS), RECIPE.steps)
 
 
-def test_only_what_is_trained_is_in_float32_beside_a_bfloat16_base(tmp_path: Path) -> None:
-    """Frozen weights stay in the type that is multiplied; the result is the float32 mixture's."""
-    ids = torch.tensor([[3, 9, 27, 11, 40, 2]])
-    found = {}
-    for dtype in (torch.float32, torch.bfloat16):
-        torch.manual_seed(2)
-        model = llama(tmp_path / str(dtype)).to(dtype)
-        mix(model, [adapter(tmp_path / f"{dtype} {seed}", seed) for seed in range(3)], RANK)
-        weights = dict(trained(model))
-        with torch.no_grad():
-            for weight in weights.values():
-                weight.copy_(torch.randn(weight.shape, generator=torch.Generator().manual_seed(7)))
-        found[dtype] = model(ids).logits.detach().float()
-        assert {weight.dtype for weight in weights.values()} == {torch.float32}
-        others = set(model.parameters()) - set(weights.values())
-        assert {weight.dtype for weight in others} == {dtype}
+def mixture(folder: Path, dtype: torch.dtype, *, trained_by: float = 1.0) -> Any:
+    """Base and adapters in a type, with trained weights that are random, times a factor."""
+    model = llama(folder).to(dtype)
+    mix(model, [adapter(folder / str(seed), seed) for seed in range(3)], RANK)
+    with torch.no_grad():
+        for weight in dict(trained(model)).values():
+            weight.copy_(torch.randn(weight.shape, generator=torch.Generator().manual_seed(7)))
+            weight *= trained_by
+    return model
 
-    error = (found[torch.bfloat16] - found[torch.float32]).abs().median()
-    assert error < 0.05 * found[torch.float32].std()
+
+def test_only_what_is_trained_is_in_float32_beside_a_bfloat16_base(tmp_path: Path) -> None:
+    """Frozen weights stay in the type that is multiplied; the result is the float32 mixture's.
+
+    Rounding swaps experts of tokens whose gates nearly tie, which the median leaves out: over 20
+    seeds it is 0.005 to 0.013 of the logits' deviation, and 0.025 or more where trained weights are
+    a tenth too large.
+    """
+    halves = mixture(tmp_path / "halves", torch.bfloat16)
+    weights = set(dict(trained(halves)).values())
+    assert {weight.dtype for weight in weights} == {torch.float32}
+    assert {weight.dtype for weight in set(halves.parameters()) - weights} == {torch.bfloat16}
+
+    floats, larger = (
+        mixture(tmp_path / str(factor), torch.float32, trained_by=factor) for factor in (1.0, 1.1)
+    )
+    assert off(halves, floats) < 0.02
+    assert off(halves, larger) > 0.02
+
+
+def off(found: Any, wanted: Any) -> float:
+    """The median distance of two models' logits, in deviations of the second's."""
+    ids = torch.tensor([[3, 9, 27, 11, 40, 2]])
+    with torch.inference_mode():
+        mine, theirs = found(ids).logits.float(), wanted(ids).logits
+    return float((mine - theirs).abs().median() / theirs.std())

@@ -2,6 +2,7 @@
 
 Each scheme rounds the experts' weights of one random model. Two folders come out: the codes as a
 checkpoint stores them, and beside it, ending in `-meant`, the floats that the codes stand for.
+Their routers never nearly tie (`far_from_ties`).
 """
 
 from __future__ import annotations
@@ -18,8 +19,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from collegium.kernels.moe.formats import split
+from tests.kernels.moe.far_from_ties import QUIET, keep_apart
+from tests.kernels.moe.vllm_tokens import SMALL, drawn
 
 GROUP, BLOCK = 32, 128
+PROJECTIONS = ("gate_up_proj", "down_proj")
 EXPERT = re.compile(r"(.*\.experts\.\d+\.(?:w\d|\w+_proj))\.weight")
 Tensors = dict[str, Tensor]
 # From a weight (rows, K) to the tensors that are stored for it, and the floats that they mean.
@@ -95,6 +99,41 @@ def gptq(weight: Tensor) -> tuple[Tensors, Tensor]:
         "qzeros": torch.full((groups, weight.shape[0] // 8), 0x77777777, dtype=torch.int32),
         "g_idx": torch.arange(weight.shape[1], dtype=torch.int32) // GROUP,
     }, meant
+
+
+def as_int4(mean: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """From weights (rows, K) to what their int4 codes and spread scales mean to `mean`."""
+
+    def meant(weight: Tensor) -> Tensor:
+        stored, _ = rounded(weight, GROUP, 7)
+        scale = stored["weight_scale"].float().repeat_interleave(GROUP, 1)
+        return mean(stored["weight"].float(), scale)
+
+    return meant
+
+
+# What a reader with an error would take int4 codes for, out of the weights that they came from.
+MISREAD: dict[str, Callable[[Tensor], Tensor]] = {
+    "a zero point too low": as_int4(lambda codes, scale: (codes + 1) * scale),
+    "swapped pairs": as_int4(
+        lambda codes, scale: codes.view(len(codes), -1, 2).flip(-1).flatten(1) * scale
+    ),
+    "the scale of the group before": as_int4(lambda codes, scale: codes * scale.roll(GROUP, 1)),
+    "groups of twice the size": as_int4(
+        lambda codes, scale: codes * scale[:, :: 2 * GROUP].repeat_interleave(2 * GROUP, 1)
+    ),
+    "not rounded": lambda weight: weight,
+}
+
+
+def change_experts(
+    model: Any, change: Callable[[Tensor], Tensor], *, names: tuple[str, ...] = PROJECTIONS
+) -> None:
+    """Apply a change of weights (rows, K) to a transformers model's experts, in place."""
+    for layer in model.model.layers:
+        for name in names:
+            weight = getattr(layer.mlp.experts, name)
+            weight.data = change(weight.data.flatten(0, 1)).view_as(weight)
 
 
 def compressed(form: str, weights: dict[str, Any], inputs: dict[str, Any] | None) -> dict[str, Any]:
@@ -174,23 +213,41 @@ SCHEMES: dict[str, tuple[Scheme, dict[str, Any]]] = {
 }
 
 
+EXPERTS = 4
 MX_GROUP = 32
 E2M1 = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 
 
-def write_gpt_oss(folder: Path, small: dict[str, Any]) -> None:
+def write_plain(folder: Path, *, seed: int = 0) -> None:
+    """Write a Mixtral-style model in float32."""
+    from transformers import MixtralConfig
+
+    config = MixtralConfig(
+        **SMALL,
+        intermediate_size=256,
+        num_key_value_heads=2,
+        num_local_experts=EXPERTS,
+        num_experts_per_tok=2,
+    )
+    model = drawn(config, seed=seed)
+    keep_apart(model, experts=EXPERTS)
+    model.save_pretrained(folder)
+
+
+def write_gpt_oss(folder: Path, *, seed: int = 0) -> None:
     """Write a gpt-oss-style model whose experts are random mxfp4 codes."""
     from transformers import AutoModelForCausalLM, GptOssConfig
 
     config = GptOssConfig(
-        **small, intermediate_size=64, num_key_value_heads=2, head_dim=32,
-        num_local_experts=4, num_experts_per_tok=2,
+        **SMALL, intermediate_size=64, num_key_value_heads=2, head_dim=32,
+        num_local_experts=EXPERTS, num_experts_per_tok=2,
     )  # fmt: skip
-    torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
+    torch.manual_seed(seed)
+    model: Any = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
     for name, parameter in model.named_parameters():
         if "norm" not in name:
             torch.nn.init.normal_(parameter, std=0.08)
+    keep_apart(model, experts=EXPERTS)
     stored: Tensors = {}
     meant: Tensors = {}
     for name, tensor in model.bfloat16().state_dict().items():
@@ -200,6 +257,8 @@ def write_gpt_oss(folder: Path, small: dict[str, Any]) -> None:
         experts, wide, rows = tensor.shape
         codes = torch.randint(0, 16, (experts, rows, wide // MX_GROUP, MX_GROUP))
         scales = torch.randint(121, 124, (experts, rows, wide // MX_GROUP))
+        if name.endswith("down_proj"):
+            scales[:, :EXPERTS] += QUIET
         values = torch.tensor([*E2M1, *(-value for value in E2M1)])[codes]
         values = values * torch.exp2(scales - 127.0)[..., None]
         meant[name] = values.flatten(2).transpose(1, 2).bfloat16()

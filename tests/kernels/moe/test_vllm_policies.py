@@ -95,7 +95,11 @@ class Reference:
 
 @pytest.mark.parametrize("name", POLICIES)
 def test_greedy_tokens_are_the_references(folder: Path, name: str) -> None:
-    """Token by token, under each policy; and each policy says something of its own."""
+    """Token by token, under each policy; and each policy says something of its own.
+
+    No tie is near: the best token is 0.0033 or more ahead of the second, and weights that are off
+    by 3e-6, some twenty times float32's rounding, change no log-probability by more than 7e-5.
+    """
     said = everything(folder)
     mine = said[named(folder, POLICIES[name])]
     assert mine["experts"] == "CollegiumExperts"

@@ -1,9 +1,10 @@
 """Say greedy tokens of tiny random sparse models by vLLM, in a process of its own.
 
 `python -m …vllm_tokens FOLDER TYPE MODE MODEL…` prints one JSON line: by model, the tokens and
-their log-probabilities, and the experts' class. `MODEL:TYPE` computes in another type,
-`MODEL+SCHEME` quantises while loading, and `MODEL{…}` gives the plugin what it reads in
-`additional_config`. Tests ask one process as much as they can: to import vLLM takes it 15 to 20 s.
+their log-probabilities, those of the prompts' tokens, and the experts' class. `MODEL:TYPE` computes
+in another type, `MODEL+SCHEME` quantises while loading, and `MODEL{…}` gives the plugin what it
+reads in `additional_config`. Tests ask one process as much as they can: to import vLLM takes it 15
+to 20 s.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+from tests.kernels.moe.far_from_ties import keep_apart
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -76,22 +79,31 @@ def configurations() -> dict[str, Any]:
     }
 
 
-def make(folder: Path) -> None:
-    """Write the models with random weights that are the same every time."""
+def make(folder: Path, *, seed: int = 0) -> None:
+    """Write the models with random weights, and `apart`: a Mixtral that is far from ties."""
+    kinds = configurations()
+    for name, config in kinds.items():
+        drawn(config, seed=seed).save_pretrained(folder / name)
+    apart = drawn(kinds["mixtral"], seed=seed)
+    keep_apart(apart, experts=kinds["mixtral"].num_local_experts)
+    apart.save_pretrained(folder / "apart")
+
+
+def drawn(config: Any, *, seed: int) -> Any:
+    """A model with random weights that are the same every time."""
     import torch
     from transformers import AutoModelForCausalLM
 
-    for name, config in configurations().items():
-        torch.manual_seed(0)
-        model = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
-        for parameter in model.parameters():
-            if parameter.dim() > 1:  # sharper logits than the usual initialisation's
-                torch.nn.init.normal_(parameter, std=0.08)
-        model.save_pretrained(folder / name)
+    torch.manual_seed(seed)
+    model: Any = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
+    for parameter in model.parameters():
+        if parameter.dim() > 1:  # sharper logits than the usual initialisation's
+            torch.nn.init.normal_(parameter, std=0.08)
+    return model
 
 
 def said(folder: Path, dtype: str, **options: Any) -> dict[str, Any]:
-    """Greedy tokens for the prompts together, with their log-probabilities."""
+    """Greedy tokens for the prompts together, with the log-probabilities of both."""
     from vllm import LLM, SamplingParams
 
     os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
@@ -104,24 +116,31 @@ def said(folder: Path, dtype: str, **options: Any) -> dict[str, Any]:
         **options,
     )
     greedy = SamplingParams(
-        temperature=0.0, max_tokens=12, logprobs=1, detokenize=False, ignore_eos=True
+        temperature=0.0,
+        max_tokens=12,
+        logprobs=1,
+        prompt_logprobs=1,
+        detokenize=False,
+        ignore_eos=True,
     )
-    answers = [
-        output.outputs[0]
-        for output in llm.generate([{"prompt_token_ids": p} for p in PROMPTS], greedy)
-    ]
+    outputs = llm.generate([{"prompt_token_ids": p} for p in PROMPTS], greedy)
+    answers = [output.outputs[0] for output in outputs]
     experts = llm.apply_model(experts_class)[0]
     return {
         "tokens": [list(answer.token_ids) for answer in answers],
-        "logprobs": [
-            [
-                step[token].logprob
-                for token, step in zip(answer.token_ids, answer.logprobs, strict=True)
-            ]
-            for answer in answers
+        "logprobs": [chosen(answer.token_ids, answer.logprobs) for answer in answers],
+        # The first token comes after nothing.
+        "prompts": [
+            chosen(prompt[1:], output.prompt_logprobs[1:])
+            for prompt, output in zip(PROMPTS, outputs, strict=True)
         ],
         "experts": experts,
     }
+
+
+def chosen(tokens: list[int], steps: Any) -> list[float]:
+    """The log-probability of each token in its step."""
+    return [step[token].logprob for token, step in zip(tokens, steps, strict=True)]
 
 
 def experts_class(model: Any) -> str:
