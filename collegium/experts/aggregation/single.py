@@ -7,7 +7,6 @@ from typing import Any
 
 from collegium.experts.aggregation.base import Ask, Panel
 from collegium.experts.aggregation.events import Event
-from collegium.experts.aggregation.seating import body_of
 from collegium.experts.clients.reply import Call
 
 
@@ -20,9 +19,7 @@ class Single:
     async def run(self, panel: Panel, body: Mapping[str, Any], ask: Ask) -> AsyncGenerator[Event]:
         """Ask the first member, or who may take its seat."""
         member = panel.members[0]
-        asked = body_of(member, body)
-        async with ask(
-            Call(member.expert, asked, stream=panel.stream, instead=member.instead)
-        ) as reply:
+        call = Call(member.expert, body, stream=panel.stream, instead=member.instead)
+        async with ask(call) as reply:
             async for event in reply:
                 yield event
