@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -11,6 +12,7 @@ from collegium.experts.dispatch.in_flight import InFlight
 from collegium.router.decision import Decision
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+Metric = TypeVar("Metric", Counter, Histogram)
 BREAKER = {"closed": 0.0, "half-open": 0.5, "open": 1.0}
 
 
@@ -19,6 +21,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._children: dict[tuple[Any, tuple[str, ...]], Any] = {}
         self._decisions = Counter(
             "collegium_decisions", "Decisions", ["expert", "policy"], registry=self.registry
         )
@@ -59,26 +62,34 @@ class Metrics:
             "collegium_engine_ready", "1 when ready", ["engine"], registry=self.registry
         )
 
+    def _child(self, metric: Metric, *labels: str) -> Metric:
+        """A metric's counter for these labels; asked for them, it takes 2.5 us, not 0.4."""
+        key = (metric, labels)
+        child = self._children.get(key)
+        if child is None:
+            child = self._children[key] = metric.labels(*labels)
+        return child
+
     def _histogram(self, name: str, text: str) -> Histogram:
         return Histogram(name, text, ["expert"], buckets=SECONDS, registry=self.registry)
 
     def decided(self, decision: Decision) -> None:
         """Count a decision and its overhead."""
-        self._decisions.labels(decision.expert, decision.policy).inc()
-        self._overhead.labels(decision.expert).observe(decision.overhead_ms / 1000)
+        self._child(self._decisions, decision.expert, decision.policy).inc()
+        self._child(self._overhead, decision.expert).observe(decision.overhead_ms / 1000)
 
     def answered(self, name: str, status: str, latency_ms: float, ttft_ms: float | None) -> None:
         """Count an answer that ended, under its expert's or its panel's name."""
-        self._answers.labels(name, status).inc()
-        self._latency.labels(name).observe(latency_ms / 1000)
+        self._child(self._answers, name, status).inc()
+        self._child(self._latency, name).observe(latency_ms / 1000)
         if ttft_ms is not None:
-            self._first.labels(name).observe(ttft_ms / 1000)
+            self._child(self._first, name).observe(ttft_ms / 1000)
 
     def called(self, expert: str, usage: tuple[int, int], cost_usd: float) -> None:
         """Count what one call took."""
-        self._tokens.labels(expert, "prompt").inc(usage[0])
-        self._tokens.labels(expert, "completion").inc(usage[1])
-        self._cost.labels(expert).inc(cost_usd)
+        self._child(self._tokens, expert, "prompt").inc(usage[0])
+        self._child(self._tokens, expert, "completion").inc(usage[1])
+        self._child(self._cost, expert).inc(cost_usd)
 
     def engines(self, ready: Mapping[str, bool]) -> None:
         """Note which engines there are now, and whether they are ready."""

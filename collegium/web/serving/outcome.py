@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 from collegium.errors import BudgetSpent, CollegiumError
@@ -169,10 +169,11 @@ class Outcome:
         return self.calls[0].ttft_ms if self.calls else None
 
     def _terms(self) -> Terms:
-        terms, decision = self.decided.request.terms, self.decided.decision
+        terms = self.decided.request.terms
         if self._by_panel:  # what a panel takes says nothing of one call
-            return replace(terms, hedge=False)
-        return replace(terms, expected_s=decision.forecast.answer_ms / 1000)
+            return Terms(terms.caller, terms.priority, terms.deadline)
+        expected_s = self.decided.decision.forecast.answer_ms / 1000
+        return Terms(terms.caller, terms.priority, terms.deadline, expected_s, terms.hedge)
 
     def _tokens(self) -> tuple[int, int]:
         prompt = sum(call.prompt_tokens for call in self.calls)

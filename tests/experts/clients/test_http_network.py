@@ -12,7 +12,7 @@ from collegium.experts.clients.events import Text
 from collegium.experts.clients.http import HttpExpert
 from collegium.experts.clients.reply import Call
 from tests.experts.api_server import ApiServer
-from tests.experts.asking import BODY, TINY, Asking, both_ways, streamed, whole
+from tests.experts.clients.asking import BODY, TINY, Asking, both_ways, streamed, whole
 
 
 async def test_connections_are_kept_for_the_next_request(api: ApiServer) -> None:

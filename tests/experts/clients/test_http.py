@@ -20,7 +20,7 @@ from collegium.errors import (
 from collegium.experts.clients.events import Began, Finish, Other, Text, Usage
 from collegium.experts.clients.http import HttpExpert
 from collegium.experts.clients.reply import Call
-from tests.experts.asking import BODY, TINY, Asking, both_ways, streamed, whole
+from tests.experts.clients.asking import BODY, TINY, Asking, both_ways, streamed, whole
 from tests.experts.scripted_server import Raw, Request, Respond, response, scripted
 
 MESSAGE: dict[str, Any] = {
