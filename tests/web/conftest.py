@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,9 +16,9 @@ from fastapi import FastAPI
 from threadpoolctl import threadpool_limits
 
 from collegium.registry.database import Database
+from collegium.registry.expert import Expert
 from collegium.registry.experts import ExpertRegistry
 from collegium.router.artifact import FittedRouter
-from collegium.router.costs import Speeds
 from collegium.router.forecasting import fingerprint
 from collegium.router.router import Router
 from collegium.router.training import fit_router
@@ -48,6 +48,19 @@ class Web:
         """What was recorded of a decision, when it is written."""
         await self.parts.background.finish()
         return (await self.http.get(f"/v1/decisions/{decision}")).json()["outcome"]
+
+    async def metrics(self) -> dict[str, float]:
+        """What Prometheus reads: values by name and labels, in the order of the labels' names."""
+        lines = (await self.http.get("/metrics")).text.splitlines()
+        pairs = (line.rpartition(" ") for line in lines if not line.startswith("#"))
+        return {name: float(value) for name, _, value in pairs}
+
+
+async def until(true: Callable[[], object], *, timeout_s: float = 20.0) -> None:
+    """Return when something is so that other tasks bring about."""
+    async with asyncio.timeout(timeout_s):
+        while not true():
+            await asyncio.sleep(0.001)
 
 
 Serve = Callable[..., AbstractAsyncContextManager[Web]]
@@ -80,23 +93,31 @@ async def _register(folder: Path) -> None:
 
 @pytest.fixture
 def serve(tmp_path: Path, fitted: FittedRouter, data_dir: Path) -> Serve:
-    """Make a service from settings."""
+    """Make a service from settings; one that is not `ready` loads the router that they name.
+
+    `experts` are known beside the usual ones.
+    """
 
     @asynccontextmanager
-    async def start(**settings: Any) -> AsyncIterator[Web]:
+    async def start(
+        *, ready: bool = True, experts: Sequence[Expert] = (), **settings: Any
+    ) -> AsyncIterator[Web]:
         shutil.copytree(data_dir, tmp_path, dirs_exist_ok=True)
-        experts = FakeExperts()
-        speeds = Speeds(45.0)
-        router = Router(WordEncoder(), fitted, speeds)
-        given = load_settings(embedded=False, data_dir=tmp_path, **settings)
-        parts = build(given, clients=experts, router=router)
+        fakes = FakeExperts()
+        parts = build(
+            load_settings(embedded=False, data_dir=tmp_path, **settings), clients=fakes
+        )
+        if ready:
+            parts.router.put(Router(WordEncoder(), fitted, parts.speeds))
+        for expert in experts:
+            await parts.registry.add(expert)
         app = create_app(parts=parts)
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with (
             app.router.lifespan_context(app),
             httpx.AsyncClient(transport=transport, base_url="http://localhost") as http,
         ):
-            yield Web(http, app, parts, experts)
+            yield Web(http, app, parts, fakes)
 
     return start
 
