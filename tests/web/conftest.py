@@ -68,7 +68,7 @@ Serve = Callable[..., AbstractAsyncContextManager[Web]]
 
 @pytest.fixture(scope="session")
 def fitted() -> FittedRouter:
-    """A router that knows the fake experts. More threads than cores make its fit 30 times slower."""
+    """A router that knows the fake experts; threads beyond the cores slow its fit 30 times."""
     outcomes = replace(measured(POOL, each=20), fingerprints=[fingerprint(e) for e in POOL])
     with threadpool_limits(1):
         return fit_router(outcomes, background(40), WordEncoder())
@@ -104,9 +104,7 @@ def serve(tmp_path: Path, fitted: FittedRouter, data_dir: Path) -> Serve:
     ) -> AsyncIterator[Web]:
         shutil.copytree(data_dir, tmp_path, dirs_exist_ok=True)
         fakes = FakeExperts()
-        parts = build(
-            load_settings(embedded=False, data_dir=tmp_path, **settings), clients=fakes
-        )
+        parts = build(load_settings(embedded=False, data_dir=tmp_path, **settings), clients=fakes)
         if ready:
             parts.router.put(Router(WordEncoder(), fitted, parts.speeds))
         for expert in experts:
