@@ -52,8 +52,7 @@ async def _invalid(_: Request, exc: Exception) -> JSONResponse:
     assert isinstance(exc, RequestValidationError)
     problems = exc.errors()
     if any(p["type"] == "json_invalid" for p in problems):
-        message = "The body is not valid JSON: " + str(problems[0]["ctx"]["error"])
-        return JSONResponse(_body(message, "invalid_request_error", "invalid_json", None), 400)
+        return _broken(str(problems[0]["ctx"]["error"]))
     path = [".".join(map(str, p["loc"][1:])) or "body" for p in problems]
     words = [f"{where}: {p['msg']}" for where, p in zip(path, problems, strict=True)]
     message = "; ".join(dict.fromkeys(words))
@@ -63,8 +62,22 @@ async def _invalid(_: Request, exc: Exception) -> JSONResponse:
 
 async def _http(_: Request, exc: Exception) -> JSONResponse:
     assert isinstance(exc, HTTPException)
+    if isinstance(exc.__cause__, UnicodeDecodeError | RecursionError):  # of FastAPI's own reading
+        return _broken(unreadable(exc.__cause__))
     body = _body(str(exc.detail), "invalid_request_error", "http_error", None)
     return JSONResponse(body, exc.status_code, exc.headers)
+
+
+def unreadable(exc: Exception) -> str:
+    """Why a body can't be read as JSON, in words."""
+    if isinstance(exc, RecursionError):
+        return "it is nested too deeply"
+    return getattr(exc, "msg", None) or "it is not in UTF-8"
+
+
+def _broken(why: str) -> JSONResponse:
+    message = f"The body is not valid JSON: {why}"
+    return JSONResponse(_body(message, "invalid_request_error", "invalid_json", None), 400)
 
 
 async def _unexpected(request: Request, exc: Exception) -> JSONResponse:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import pytest
@@ -57,10 +58,28 @@ class Web:
 
 
 async def until(true: Callable[[], object], *, timeout_s: float = 20.0) -> None:
-    """Return when something is so that other tasks bring about."""
+    """Return when something is so that other tasks bring about; it may have to be awaited."""
     async with asyncio.timeout(timeout_s):
-        while not true():
+        while not ((await found) if inspect.isawaitable(found := true()) else found):
             await asyncio.sleep(0.001)
+
+
+class News(asyncio.Event):
+    """Knows whether the worker of bulk jobs waits for it.
+
+    Then it asks the database nothing. SQLite's driver complains of a query that is cancelled
+    together with the event loop.
+    """
+
+    waits = 0
+
+    async def wait(self) -> Literal[True]:
+        """Wait, and count who does."""
+        self.waits += 1
+        try:
+            return await super().wait()
+        finally:
+            self.waits -= 1
 
 
 Serve = Callable[..., AbstractAsyncContextManager[Web]]
@@ -105,6 +124,7 @@ def serve(tmp_path: Path, fitted: FittedRouter, data_dir: Path) -> Serve:
         shutil.copytree(data_dir, tmp_path, dirs_exist_ok=True)
         fakes = FakeExperts()
         parts = build(load_settings(embedded=False, data_dir=tmp_path, **settings), clients=fakes)
+        parts = replace(parts, inbox=replace(parts.inbox, news=(news := News())))
         if ready:
             parts.router.put(Router(WordEncoder(), fitted, parts.speeds))
         for expert in experts:
@@ -116,6 +136,8 @@ def serve(tmp_path: Path, fitted: FittedRouter, data_dir: Path) -> Serve:
             httpx.AsyncClient(transport=transport, base_url="http://localhost") as http,
         ):
             yield Web(http, app, parts, fakes)
+            await parts.background.finish()
+            await until(lambda: news.waits)
 
     return start
 

@@ -45,6 +45,8 @@ class Script:
     """The whole answer's choices, likewise."""
     refuses: Exception | None = None
     """Raised before it begins."""
+    recovers: int | None = None
+    """Refuse so many calls only."""
     dies: Exception | None = None
     """Raised after the first piece of a stream."""
     waits: bool = False
@@ -93,7 +95,8 @@ class FakeExpert:
         try:
             if script.waits:
                 await script.go.wait()
-            if script.refuses is not None:
+            recovered = script.recovers is not None and len(script.asked) > script.recovers
+            if script.refuses is not None and not recovered:
                 raise script.refuses
             if call.stream:
                 yield Reply(self._streamed())

@@ -208,33 +208,29 @@ async def test_a_panel_of_which_everybody_fails_raises_the_first_error(web: Web)
     assert (response.status_code, response.headers["retry-after"]) == (503, "7")
 
 
+LONG = {"prompt_tokens": 7, "completion_tokens": 1_000_000, "total_tokens": 1_000_007}
+"""What nobody forecast: two dollars of `sql`, ten of `general`."""
+
+
 async def test_a_panel_that_has_spent_its_budget_asks_nobody_else(web: Web) -> None:
-    """The first answers were longer than forecast: what is left is dropped."""
-    web.experts["lists"].usage = web.experts["sql"].usage = {
-        "prompt_tokens": 7,
-        "completion_tokens": 1_000_000,
-        "total_tokens": 1_000_007,
-    }
+    """Who is left is dropped, and the answer is what there is."""
+    web.experts["sql"].usage = LONG
     routing = {"k": 3, "max_cost_usd": 0.5, "panel": {"threshold": 1.0}}
-    answer = (await ask(web, "cascade", **routing)).json()
-    labels = answer["collegium"]
+    labels = (await ask(web, "cascade", **routing)).json()["collegium"]
     assert labels["outcome"]["cost_usd"] == pytest.approx(2.0 + 7e-6)
     assert web.experts["general"].asked == []
 
 
-async def test_a_spent_budget_that_leaves_nobody_is_refused(serve: Serve) -> None:
-    """The prompts that this mode writes are longer than the one that was forecast."""
-    reader = replace(knowing("reader", 0.9), output_price=0.0)
-    fields: dict[str, Any] = {"model": "reader", "routing": {"aggregate": "diverse_prompts"}}
-    async with serve(experts=[reader]) as web:
-        body = {"messages": [{"role": "user", "content": "sql 1"}], **fields}
-        plan = (await web.http.post("/v1/route", json=body)).json()
-        fields["routing"]["max_cost_usd"] = plan["forecasts"][0]["cost_usd"]
-        response = await web.chat("sql 1", **fields)
-        assert web.experts["reader"].asked == []
+async def test_a_spent_budget_that_leaves_nobody_is_refused(web: Web) -> None:
+    """The second layer's calls are not made."""
+    web.experts["sql"].usage = LONG
+    routing = {"k": 2, "max_cost_usd": 0.5, "panel": {"layers": 2, "aggregator": "lists"}}
+    response = await ask(web, "moa", **routing)
     error = response.json()["error"]
     assert (response.status_code, error["code"]) == (422, "budget_spent")
     assert error["param"] == "routing.max_cost_usd"
+    assert "are spent" in error["message"]
+    assert len(web.experts["sql"].asked) == 1
 
 
 async def test_a_vote_on_tool_calls_stays_a_tool_call(web: Web) -> None:
