@@ -8,11 +8,13 @@ import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import httpx
 import pytest
+import pytest_asyncio
 from fastapi import FastAPI
 from threadpoolctl import threadpool_limits
 
@@ -110,6 +112,37 @@ async def _register(folder: Path) -> None:
     await database.close()
 
 
+async def all_jobs_ended(parts: Parts) -> bool:
+    """Whether no bulk job is under way; one that is cut in a thread leaves files open."""
+    return not await parts.batches.unfinished()
+
+
+@asynccontextmanager
+async def serving(
+    folder: Path, router: FittedRouter | None, experts: Sequence[Expert], **settings: Any
+) -> AsyncIterator[Web]:
+    """A running service on a data folder."""
+    fakes = FakeExperts()
+    parts = build(load_settings(embedded=False, data_dir=folder, **settings), clients=fakes)
+    parts = replace(parts, inbox=replace(parts.inbox, news=(news := News())))
+    if router is not None:
+        parts.router.put(Router(WordEncoder(), router, parts.speeds))
+    for expert in experts:
+        await parts.registry.add(expert)
+    app = create_app(parts=parts)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://localhost") as http,
+    ):
+        yield Web(http, app, parts, fakes)
+        fakes.let_go()
+        if list(parts.inbox.root.glob("batch_*")):
+            await until(partial(all_jobs_ended, parts))
+        await parts.background.finish()
+        await until(lambda: news.waits)
+
+
 @pytest.fixture
 def serve(tmp_path: Path, fitted: FittedRouter, data_dir: Path) -> Serve:
     """Make a service from settings; one that is not `ready` loads the router that they name.
@@ -117,27 +150,11 @@ def serve(tmp_path: Path, fitted: FittedRouter, data_dir: Path) -> Serve:
     `experts` are known beside the usual ones.
     """
 
-    @asynccontextmanager
-    async def start(
+    def start(
         *, ready: bool = True, experts: Sequence[Expert] = (), **settings: Any
-    ) -> AsyncIterator[Web]:
+    ) -> AbstractAsyncContextManager[Web]:
         shutil.copytree(data_dir, tmp_path, dirs_exist_ok=True)
-        fakes = FakeExperts()
-        parts = build(load_settings(embedded=False, data_dir=tmp_path, **settings), clients=fakes)
-        parts = replace(parts, inbox=replace(parts.inbox, news=(news := News())))
-        if ready:
-            parts.router.put(Router(WordEncoder(), fitted, parts.speeds))
-        for expert in experts:
-            await parts.registry.add(expert)
-        app = create_app(parts=parts)
-        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-        async with (
-            app.router.lifespan_context(app),
-            httpx.AsyncClient(transport=transport, base_url="http://localhost") as http,
-        ):
-            yield Web(http, app, parts, fakes)
-            await parts.background.finish()
-            await until(lambda: news.waits)
+        return serving(tmp_path, fitted if ready else None, experts, **settings)
 
     return start
 
@@ -147,3 +164,20 @@ async def web(serve: Serve) -> AsyncIterator[Web]:
     """A service with the usual settings."""
     async with serve() as web:
         yield web
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def shared(
+    tmp_path_factory: pytest.TempPathFactory, fitted: FittedRouter, data_dir: Path
+) -> AsyncIterator[Web]:
+    """A service for requests that change nothing; to start one takes longer than they do.
+
+    Its tests are marked with `on_shared`.
+    """
+    folder = tmp_path_factory.mktemp("shared")
+    shutil.copytree(data_dir, folder, dirs_exist_ok=True)
+    async with serving(folder, fitted, ()) as web:
+        yield web
+
+
+on_shared = pytest.mark.asyncio(loop_scope="session")

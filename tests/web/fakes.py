@@ -69,6 +69,11 @@ class FakeExperts:
         """The script of an expert."""
         return self._scripts.setdefault(name, Script())
 
+    def let_go(self) -> None:
+        """Let whoever waits go on."""
+        for script in self._scripts.values():
+            script.go.set()
+
     def of(self, expert: Expert) -> ExpertClient:
         """The expert's client."""
         return FakeExpert(expert.name, self[expert.name])

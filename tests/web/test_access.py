@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.web.conftest import Serve, Web
+from tests.web.conftest import Serve, Web, on_shared
 
 ADMIN, CALLER = "the-administrators-key", "a-callers-key"
 KEYS: dict[str, Any] = {"api_key": ADMIN, "caller_keys": {"shop": CALLER}}
@@ -108,20 +108,22 @@ async def test_no_answer_tells_a_key(guarded: Web) -> None:
         assert CALLER not in text
 
 
+@on_shared
 @pytest.mark.parametrize(
     "host", ["evil.example", "localhost.evil.example", "localhost@evil.example", "[", ""]
 )
-async def test_a_page_of_another_site_is_refused(web: Web, host: str) -> None:
+async def test_a_page_of_another_site_is_refused(shared: Web, host: str) -> None:
     """DNS rebinding: a foreign Host header reaches nothing."""
-    answer = await web.http.get("/v1/models", headers={"host": host})
+    answer = await shared.http.get("/v1/models", headers={"host": host})
     assert code(answer) == (400, "invalid_request")
     assert answer.json()["error"]["param"] == "host"
 
 
+@on_shared
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1:8000", "[::1]:8000", "LOCALHOST"])
-async def test_this_machines_names_are_its_own(web: Web, host: str) -> None:
+async def test_this_machines_names_are_its_own(shared: Web, host: str) -> None:
     """With any port."""
-    assert (await web.http.get("/v1/models", headers={"host": host})).status_code == 200
+    assert (await shared.http.get("/v1/models", headers={"host": host})).status_code == 200
 
 
 @pytest.mark.parametrize("settings", [KEYS, {"host": "0.0.0.0"}], ids=["a key", "all addresses"])
@@ -164,38 +166,42 @@ JSON_ROUTES = [
 ]
 
 
+@on_shared
 @pytest.mark.parametrize(("method", "path"), JSON_ROUTES)
-async def test_broken_json_is_said_to_be_broken(web: Web, method: str, path: str) -> None:
+async def test_broken_json_is_said_to_be_broken(shared: Web, method: str, path: str) -> None:
     """The message is about JSON, not about a missing field."""
     headers = {"content-type": "application/json"}
     for content in (b'{"model": "auto",', b'{"x": "\xff"}', b"nothing", b"[" * 100_000):
-        answer = await web.http.request(method, path, content=content, headers=headers)
+        answer = await shared.http.request(method, path, content=content, headers=headers)
         assert code(answer) == (400, "invalid_json"), content[:20]
         assert "not valid JSON" in answer.json()["error"]["message"]
 
 
+@on_shared
 @pytest.mark.parametrize(("method", "path"), JSON_ROUTES)
-async def test_what_is_not_sent_as_json_is_not_read(web: Web, method: str, path: str) -> None:
+async def test_what_is_not_sent_as_json_is_not_read(shared: Web, method: str, path: str) -> None:
     """Another site's page can send text without asking, and must not change anything."""
     for kind in ("text/plain", "application/x-www-form-urlencoded", "application/jsonp"):
         headers = {"content-type": kind}
         content = json.dumps({**HELLO, "description": "changed"})
-        answer = await web.http.request(method, path, content=content, headers=headers)
+        answer = await shared.http.request(method, path, content=content, headers=headers)
         assert code(answer) == (400, "invalid_request"), kind
-    assert web.experts["sql"].asked == []
+    assert shared.experts["sql"].asked == []
 
 
+@on_shared
 @pytest.mark.parametrize(("method", "path"), JSON_ROUTES)
 @pytest.mark.parametrize("body", [[1], "text", 5, None])
 async def test_a_body_that_is_no_object_is_refused(
-    web: Web, method: str, path: str, body: Any
+    shared: Web, method: str, path: str, body: Any
 ) -> None:
     """Whatever else it is."""
     content, headers = json.dumps(body), {"content-type": "application/json"}
-    answer = await web.http.request(method, path, content=content, headers=headers)
+    answer = await shared.http.request(method, path, content=content, headers=headers)
     assert code(answer) == (400, "invalid_request")
 
 
+@on_shared
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
@@ -207,10 +213,10 @@ async def test_a_body_that_is_no_object_is_refused(
     ],
 )
 async def test_what_there_is_not_is_an_error_in_the_same_shape(
-    web: Web, method: str, path: str, status: int
+    shared: Web, method: str, path: str, status: int
 ) -> None:
     """No such path, or no such method."""
-    answer = await web.http.request(method, path)
+    answer = await shared.http.request(method, path)
     assert code(answer) == (status, "http_error")
     assert answer.json()["error"]["type"] == "invalid_request_error"
     assert ("allow" in answer.headers) == (status == 405)

@@ -11,7 +11,7 @@ import pytest
 
 from collegium.errors import ExpertBusy, ExpertRejected
 from collegium.web.batch import asking, job
-from tests.web.conftest import Web, until
+from tests.web.conftest import Web, on_shared, until
 
 CHAT = "/v1/chat/completions"
 ENDED = ("completed", "failed", "expired", "cancelled")
@@ -248,6 +248,7 @@ async def test_a_deleted_input_does_not_harm_its_job(web: Web) -> None:
     assert (await ended(web, batch))["request_counts"]["completed"] == 5
 
 
+@on_shared
 @pytest.mark.parametrize(
     ("change", "status", "match"),
     [
@@ -265,14 +266,14 @@ async def test_a_deleted_input_does_not_harm_its_job(web: Web) -> None:
     ],
 )
 async def test_a_wrong_job_is_refused_at_once(
-    web: Web, change: dict[str, Any], status: int, match: str
+    shared: Web, change: dict[str, Any], status: int, match: str
 ) -> None:
     """Before anything is written down."""
-    answer = await create(web, await uploaded(web, [line("a")]), **change)
+    answer = await create(shared, await uploaded(shared, [line("a")]), **change)
     assert answer.status_code == status
     assert match in answer.json()["error"]["message"]
-    assert (await web.http.get("/v1/batches")).json()["data"] == []
-    assert not list(web.parts.inbox.root.glob("batch_*"))
+    assert (await shared.http.get("/v1/batches")).json()["data"] == []
+    assert not list(shared.parts.inbox.root.glob("batch_*"))
 
 
 async def test_results_are_no_jobs_input(web: Web) -> None:
@@ -341,12 +342,13 @@ async def test_jobs_are_listed_newest_first(web: Web) -> None:
         assert (await ended(web, batch))["status"] == "completed"
 
 
+@on_shared
 @pytest.mark.parametrize(("method", "path"), [("GET", ""), ("POST", "/cancel")])
 async def test_a_job_that_nobody_knows_is_said_to_be_unknown(
-    web: Web, method: str, path: str
+    shared: Web, method: str, path: str
 ) -> None:
     """By all that names one."""
-    answer = await web.http.request(method, f"/v1/batches/batch_none{path}")
+    answer = await shared.http.request(method, f"/v1/batches/batch_none{path}")
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "batch_not_found")
 
 

@@ -11,15 +11,15 @@ import httpx
 import pytest
 
 from collegium.errors import ExpertUnavailable
-from collegium.experts import enrol
 from collegium.experts.aggregation.catalogue import MODES
+from collegium.experts.clients.http import HttpExpert
 from collegium.experts.fleet import Fleet
-from collegium.experts.supervisor import Status, Supervisor
+from collegium.experts.supervisor import State, Status, Supervisor
 from collegium.experts.vllm import EngineSpec
 from collegium.kernels.token_policy import TokenPolicy
 from collegium.registry.expert import Expert
 from collegium.router.router import VIRTUAL_MODELS
-from tests.web.conftest import Web
+from tests.web.conftest import Web, on_shared
 from tests.web.fakes import ADDRESS, POOL
 
 NEW = {"name": "new", "kind": "litellm", "model": "openai/new", "output_price": 3.0}
@@ -84,7 +84,7 @@ async def test_an_address_is_asked_for_its_models(
     async def models(_: object) -> tuple[str, ...]:
         return tuple(served)
 
-    monkeypatch.setattr(enrol.HttpExpert, "models", models)
+    monkeypatch.setattr(HttpExpert, "models", models)
     body = {"name": "remote", "kind": "openai", "base_url": f"{ADDRESS}/remote"}
     added = await web.http.post("/v1/experts", json=body)
     assert added.json()["expert"]["model"] == "tiny"
@@ -99,6 +99,7 @@ async def test_an_expert_that_fails_its_probe_is_not_added(web: Web) -> None:
     await expect_refused(web, NEW, 422, "probe_failed", "is down")
 
 
+@on_shared
 @pytest.mark.parametrize(
     ("change", "status", "code", "words"),
     [
@@ -117,10 +118,10 @@ async def test_an_expert_that_fails_its_probe_is_not_added(web: Web) -> None:
     ],
 )
 async def test_what_can_not_work_is_refused_and_changes_nothing(
-    web: Web, change: dict[str, Any], status: int, code: str, words: str
+    shared: Web, change: dict[str, Any], status: int, code: str, words: str
 ) -> None:
     """A clear message, the same experts as before."""
-    await expect_refused(web, {**NEW, **change}, status, code, words)
+    await expect_refused(shared, {**NEW, **change}, status, code, words)
 
 
 async def test_a_change_counts_from_the_next_request_on(web: Web) -> None:
@@ -143,6 +144,7 @@ async def test_a_measured_skill_moves_traffic_at_once(web: Web) -> None:
     assert (await web.chat("poems 1")).json()["model"] == "new"
 
 
+@on_shared
 @pytest.mark.parametrize(
     ("name", "change", "status", "code"),
     [
@@ -153,13 +155,13 @@ async def test_a_measured_skill_moves_traffic_at_once(web: Web) -> None:
     ],
 )
 async def test_a_change_that_makes_no_sense_is_refused(
-    web: Web, name: str, change: dict[str, Any], status: int, code: str
+    shared: Web, name: str, change: dict[str, Any], status: int, code: str
 ) -> None:
     """And nothing is changed."""
-    before = (await web.http.get("/v1/experts")).json()
-    answer = await web.http.patch(f"/v1/experts/{name}", json=change)
+    before = (await shared.http.get("/v1/experts")).json()
+    answer = await shared.http.patch(f"/v1/experts/{name}", json=change)
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
-    assert (await web.http.get("/v1/experts")).json() == before
+    assert (await shared.http.get("/v1/experts")).json() == before
 
 
 async def test_a_removed_expert_is_forgotten_and_its_decisions_stay(web: Web) -> None:
@@ -186,7 +188,7 @@ class QuietSupervisor(Supervisor):
     async def start(self) -> None:
         """Be ready at once."""
         self.incarnation += 1
-        state = "ready" if self.works else "failed"
+        state: State = "ready" if self.works else "failed"
         await self._become(Status(state, f"is {state}", "http://engine.test"))
 
     async def drain(self, patience_s: float) -> None:

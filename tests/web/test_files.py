@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from collegium.registry.files import FileRecord
-from tests.web.conftest import Serve, Web
+from tests.web.conftest import Serve, Web, on_shared
 
 DATA = b'{"custom_id": "a"}\n'
 BATCH = {"purpose": "batch"}
@@ -68,22 +68,24 @@ async def test_files_are_listed_in_pages(web: Web) -> None:
     assert (other["data"], other["first_id"], other["has_more"]) == ([], None, False)
 
 
+@on_shared
 @pytest.mark.parametrize(
     ("params", "words"),
     [({"limit": 0}, "limit"), ({"limit": "many"}, "limit"), ({"order": "random"}, "order")],
 )
 async def test_a_page_that_makes_no_sense_is_refused(
-    web: Web, params: dict[str, Any], words: str
+    shared: Web, params: dict[str, Any], words: str
 ) -> None:
     """With the parameter."""
-    answer = await web.http.get("/v1/files", params=params)
+    answer = await shared.http.get("/v1/files", params=params)
     assert code(answer) == (400, "invalid_request")
     assert answer.json()["error"]["param"] == words
 
 
-async def test_a_page_after_nobody_knows_what_is_refused(web: Web) -> None:
+@on_shared
+async def test_a_page_after_nobody_knows_what_is_refused(shared: Web) -> None:
     """The cursor has to be a file's id."""
-    answer = await web.http.get("/v1/files", params={"after": "file-0"})
+    answer = await shared.http.get("/v1/files", params={"after": "file-0"})
     assert code(answer) == (404, "file_not_found")
 
 
@@ -108,6 +110,7 @@ async def test_bytes_that_are_on_another_machine_are_said_to_be(web: Web) -> Non
     assert "not on this machine" in answer.json()["error"]["message"]
 
 
+@on_shared
 @pytest.mark.parametrize(
     ("request_", "words"),
     [
@@ -124,10 +127,10 @@ async def test_bytes_that_are_on_another_machine_are_said_to_be(web: Web) -> Non
     ],
 )
 async def test_uploads_that_make_no_sense_are_refused(
-    web: Web, request_: dict[str, Any], words: str
+    shared: Web, request_: dict[str, Any], words: str
 ) -> None:
     """Wrong purpose, no file, no form."""
-    answer = await web.http.post("/v1/files", **request_)
+    answer = await shared.http.post("/v1/files", **request_)
     assert code(answer) == (400, "invalid_request")
     assert words in f"{answer.json()['error']['param']}: {answer.json()['error']['message']}"
 
@@ -145,7 +148,7 @@ async def test_a_file_may_be_so_large_only(serve: Serve) -> None:
 
 async def test_a_file_is_kept_as_long_as_is_wished(web: Web) -> None:
     """An hour to thirty days, in OpenAI's words."""
-    hour = {"expires_after[anchor]": "created_at", "expires_after[seconds]": "3600"}
+    hour: Any = {"expires_after[anchor]": "created_at", "expires_after[seconds]": "3600"}
     made = await upload(web, **hour)
     assert made["expires_at"] == made["created_at"] + 3600
     for change in ({"seconds": "3599"}, {"seconds": "soon"}, {"anchor": "now"}):

@@ -18,7 +18,7 @@ from collegium.web.app import STATIC
 from collegium.web.serving import service
 from collegium.web.serving.learning import Learning
 from tests.router.synthetic import WordEncoder
-from tests.web.conftest import Serve, Web
+from tests.web.conftest import Serve, Web, on_shared
 
 CHAT = "/v1/chat/completions"
 
@@ -31,9 +31,10 @@ async def test_a_process_that_lives_is_healthy(web: Web) -> None:
     assert re.fullmatch(r"[0-9a-f]+", health["registry"])
 
 
-async def test_a_service_with_a_router_is_ready(web: Web) -> None:
+@on_shared
+async def test_a_service_with_a_router_is_ready(shared: Web) -> None:
     """Without engines of its own it waits for nothing else."""
-    ready = await web.http.get("/readyz")
+    ready = await shared.http.get("/readyz")
     assert (ready.status_code, ready.json()) == (200, {"status": "ready"})
 
 
@@ -108,38 +109,42 @@ async def test_metrics_are_in_prometheus_format(web: Web) -> None:
     assert metrics["collegium_database_detours_total"] >= 0
 
 
-async def test_the_page_and_its_parts_are_served(web: Web) -> None:
+@on_shared
+async def test_the_page_and_its_parts_are_served(shared: Web) -> None:
     """Whatever it names; nothing of other sites may run in it."""
-    page = await web.http.get("/")
+    page = await shared.http.get("/")
     assert page.status_code == 200
     assert "default-src 'self'" in page.headers["content-security-policy"]
     assert "frame-ancestors 'none'" in page.headers["content-security-policy"]
     named = re.findall(r'(?:src|href)="(/static/[^"#]+)', page.text)
     assert named
     for path in named:
-        assert (await web.http.get(path)).status_code == 200, path
+        assert (await shared.http.get(path)).status_code == 200, path
 
 
+@on_shared
 @pytest.mark.parametrize(
     ("name", "kind"),
     [("css/tokens.css", "text/css"), ("js/app.js", "javascript"), ("mark.svg", "image/svg+xml")],
 )
-async def test_static_files_say_what_they_are(web: Web, name: str, kind: str) -> None:
+async def test_static_files_say_what_they_are(shared: Web, name: str, kind: str) -> None:
     """Browsers run no script of another type."""
-    answer = await web.http.get(f"/static/{name}")
+    answer = await shared.http.get(f"/static/{name}")
     assert kind in answer.headers["content-type"]
     assert answer.content == (STATIC / name).read_bytes()
 
 
+@on_shared
 @pytest.mark.parametrize("path", ["/static/../app.py", "/static/%2e%2e/app.py", "/static/"])
-async def test_nothing_else_is_served(web: Web, path: str) -> None:
+async def test_nothing_else_is_served(shared: Web, path: str) -> None:
     """Only what lies in the folder."""
-    assert (await web.http.get(path)).status_code == 404
+    assert (await shared.http.get(path)).status_code == 404
 
 
-async def test_the_api_is_described(web: Web) -> None:
+@on_shared
+async def test_the_api_is_described(shared: Web) -> None:
     """Every route under /v1, with the bodies that it takes."""
-    described = (await web.http.get("/openapi.json")).json()
+    described = (await shared.http.get("/openapi.json")).json()
     assert CHAT in described["paths"]
     body = described["paths"][CHAT]["post"]["requestBody"]["content"]["application/json"]
     assert body["schema"]["$ref"].endswith("/ChatRequest")

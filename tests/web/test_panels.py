@@ -14,7 +14,7 @@ import pytest
 from collegium.errors import ExpertUnavailable
 from collegium.experts.aggregation.catalogue import MODES
 from collegium.registry.expert import AGGREGATION, Expert
-from tests.web.conftest import Serve, Web, until
+from tests.web.conftest import Serve, Web, on_shared, until
 from tests.web.fakes import ADDRESS, LISTS, PRICES, SQL, delta
 from tests.web.reading import chunks, events, said
 
@@ -215,7 +215,7 @@ LONG = {"prompt_tokens": 7, "completion_tokens": 1_000_000, "total_tokens": 1_00
 async def test_a_panel_that_has_spent_its_budget_asks_nobody_else(web: Web) -> None:
     """Who is left is dropped, and the answer is what there is."""
     web.experts["sql"].usage = LONG
-    routing = {"k": 3, "max_cost_usd": 0.5, "panel": {"threshold": 1.0}}
+    routing: Any = {"k": 3, "max_cost_usd": 0.5, "panel": {"threshold": 1.0}}
     labels = (await ask(web, "cascade", **routing)).json()["collegium"]
     assert labels["outcome"]["cost_usd"] == pytest.approx(2.0 + 7e-6)
     assert web.experts["general"].asked == []
@@ -224,7 +224,7 @@ async def test_a_panel_that_has_spent_its_budget_asks_nobody_else(web: Web) -> N
 async def test_a_spent_budget_that_leaves_nobody_is_refused(web: Web) -> None:
     """The second layer's calls are not made."""
     web.experts["sql"].usage = LONG
-    routing = {"k": 2, "max_cost_usd": 0.5, "panel": {"layers": 2, "aggregator": "lists"}}
+    routing: Any = {"k": 2, "max_cost_usd": 0.5, "panel": {"layers": 2, "aggregator": "lists"}}
     response = await ask(web, "moa", **routing)
     error = response.json()["error"]
     assert (response.status_code, error["code"]) == (422, "budget_spent")
@@ -251,6 +251,7 @@ async def test_a_vote_on_tool_calls_stays_a_tool_call(web: Web) -> None:
     assert pieces[0]["index"] == 0
 
 
+@on_shared
 @pytest.mark.parametrize(
     ("body", "words"),
     [
@@ -277,13 +278,13 @@ async def test_a_vote_on_tool_calls_stays_a_tool_call(web: Web) -> None:
     ],
 )
 async def test_what_a_panel_can_not_do_is_refused(
-    web: Web, body: dict[str, Any], words: str
+    shared: Web, body: dict[str, Any], words: str
 ) -> None:
     """Before anybody is asked, with the field and a way out."""
-    answer = await web.chat("sql 1", **body)
+    answer = await shared.chat("sql 1", **body)
     assert 400 <= answer.status_code < 500, answer.text
     assert words in f"{answer.json()['error']['param']}: {answer.json()['error']['message']}"
-    assert all(web.experts[name].asked == [] for name in NAMES)
+    assert all(shared.experts[name].asked == [] for name in NAMES)
 
 
 async def test_a_named_expert_can_be_sampled(web: Web) -> None:

@@ -9,12 +9,13 @@ import pytest
 
 from collegium.errors import StateUnavailable
 from collegium.registry.expert import Expert
-from tests.web.conftest import Serve, Web
+from tests.web.conftest import Serve, Web, on_shared
 from tests.web.fakes import ADDRESS
 
 HELLO = {"role": "user", "content": "sql 1"}
 
 
+@on_shared
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/route"])
 @pytest.mark.parametrize(
     ("change", "words"),
@@ -43,21 +44,22 @@ HELLO = {"role": "user", "content": "sql 1"}
     ],
 )
 async def test_bad_input_is_refused_with_its_place(
-    web: Web, path: str, change: dict[str, Any], words: str
+    shared: Web, path: str, change: dict[str, Any], words: str
 ) -> None:
     """A 4xx in OpenAI's shape that names what is wrong; nobody is asked."""
-    answer = await web.http.post(path, json={"messages": [HELLO], **change})
+    answer = await shared.http.post(path, json={"messages": [HELLO], **change})
     assert 400 <= answer.status_code < 500
     error = answer.json()["error"]
     assert error.keys() == {"message", "type", "param", "code"}
     assert error["type"] == "invalid_request_error"
     assert words in f"{error['param']}: {error['message']}"
-    assert web.experts["sql"].asked == []
+    assert shared.experts["sql"].asked == []
 
 
-async def test_a_model_that_nobody_knows_is_refused_with_those_that_are(web: Web) -> None:
+@on_shared
+async def test_a_model_that_nobody_knows_is_refused_with_those_that_are(shared: Web) -> None:
     """Virtual ones and experts."""
-    answer = await web.chat(model="gtp")
+    answer = await shared.chat(model="gtp")
     assert answer.status_code == 404
     error = answer.json()["error"]
     assert (error["code"], error["param"]) == ("model_not_found", "model")
@@ -88,9 +90,10 @@ async def test_a_message_in_parts_is_read(web: Web) -> None:
     assert web.experts["sql"].asked[0].body["messages"][0]["content"] == parts
 
 
-async def test_limits_that_nobody_fits_name_the_nearest(web: Web) -> None:
+@on_shared
+async def test_limits_that_nobody_fits_name_the_nearest(shared: Web) -> None:
     """The refusal says which limit binds and what would be feasible."""
-    answer = await web.chat(routing={"max_latency_ms": 0.001})
+    answer = await shared.chat(routing={"max_latency_ms": 0.001})
     assert answer.status_code == 422
     error = answer.json()["error"]
     assert (error["code"], error["param"]) == ("no_feasible_expert", "routing")
