@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import shutil
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -27,8 +27,10 @@ from collegium.router.router import Router
 from collegium.router.training import fit_router
 from collegium.settings import load_settings
 from collegium.web.app import create_app
+from collegium.web.serving import service
 from collegium.web.serving.build import build
 from collegium.web.serving.parts import Parts
+from collegium.web.serving.service import Service
 from tests.router.synthetic import WordEncoder, background, measured
 from tests.web.fakes import POOL, FakeExperts
 
@@ -119,9 +121,13 @@ async def all_jobs_ended(parts: Parts) -> bool:
 
 @asynccontextmanager
 async def serving(
-    folder: Path, router: FittedRouter | None, experts: Sequence[Expert], **settings: Any
+    folder: Path,
+    router: FittedRouter | None,
+    experts: Sequence[Expert] = (),
+    app: FastAPI | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Web]:
-    """A running service on a data folder."""
+    """A running service on a data folder; an `app` that was made before gets its parts."""
     fakes = FakeExperts()
     parts = build(load_settings(embedded=False, data_dir=folder, **settings), clients=fakes)
     parts = replace(parts, inbox=replace(parts.inbox, news=(news := News())))
@@ -129,7 +135,10 @@ async def serving(
         parts.router.put(Router(WordEncoder(), router, parts.speeds))
     for expert in experts:
         await parts.registry.add(expert)
-    app = create_app(parts=parts)
+    if app is None:
+        app = create_app(parts=parts)
+    else:
+        app.state.parts, app.state.service = parts, Service(parts)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with (
         app.router.lifespan_context(app),
@@ -143,8 +152,22 @@ async def serving(
         await until(lambda: news.waits)
 
 
+@pytest.fixture(scope="session")
+def usual_app(tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
+    """The application with the usual settings: to make its routes takes as long as a test."""
+    return create_app(load_settings(embedded=False, data_dir=tmp_path_factory.mktemp("app")))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _collector() -> Iterator[None]:
+    """A service that starts spares Python's collector, which is for one service a process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(service, "_spare_collector", lambda: None)
+        yield
+
+
 @pytest.fixture
-def serve(tmp_path: Path, fitted: FittedRouter, data_dir: Path) -> Serve:
+def serve(tmp_path: Path, fitted: FittedRouter, data_dir: Path, usual_app: FastAPI) -> Serve:
     """Make a service from settings; one that is not `ready` loads the router that they name.
 
     `experts` are known beside the usual ones.
@@ -154,7 +177,8 @@ def serve(tmp_path: Path, fitted: FittedRouter, data_dir: Path) -> Serve:
         *, ready: bool = True, experts: Sequence[Expert] = (), **settings: Any
     ) -> AbstractAsyncContextManager[Web]:
         shutil.copytree(data_dir, tmp_path, dirs_exist_ok=True)
-        return serving(tmp_path, fitted if ready else None, experts, **settings)
+        app = None if settings else usual_app
+        return serving(tmp_path, fitted if ready else None, experts, app, **settings)
 
     return start
 
@@ -176,7 +200,7 @@ async def shared(
     """
     folder = tmp_path_factory.mktemp("shared")
     shutil.copytree(data_dir, folder, dirs_exist_ok=True)
-    async with serving(folder, fitted, ()) as web:
+    async with serving(folder, fitted) as web:
         yield web
 
 
