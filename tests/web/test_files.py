@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from collegium.registry.files import FileRecord
-from tests.web.conftest import Serve, Web, on_shared
+from tests.web.conftest import Serve, Web, on_shared, until
 
 DATA = b'{"custom_id": "a"}\n'
 BATCH = {"purpose": "batch"}
@@ -164,6 +164,8 @@ async def test_a_file_whose_time_is_over_is_forgotten(web: Web) -> None:
         FileRecord(made, "in.jsonl", "batch", len(DATA), expires_at=datetime.now(UTC))
     )
     assert code(await web.http.get(f"/v1/files/{made}")) == (404, "file_not_found")
+    web.parts.inbox.news.set()
+    await until(lambda: not web.parts.file_store.has(made))
 
 
 async def test_a_disk_that_can_not_be_written_is_a_setup_error(web: Web) -> None:
