@@ -45,7 +45,8 @@ class FileStore:
             reason = exc.strerror or type(exc).__name__
             raise SetupError(f"files can't be stored in data_dir: {reason}") from exc
         finally:
-            draft.unlink(missing_ok=True)
+            with suppress(OSError):  # renamed, or never made
+                draft.unlink()
         return file_id, size
 
     def adopt(self, source: Path, file_id: str) -> int:

@@ -9,13 +9,13 @@ from pathlib import Path
 from fastapi import Depends, FastAPI
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from collegium import __version__
 from collegium.settings import Settings, load_settings
 from collegium.web import errors
 from collegium.web.auth import authenticate
 from collegium.web.body_limit import BodyLimit
+from collegium.web.loopback_hosts import LOOPBACK, LoopbackHosts
 from collegium.web.routes import (
     batches,
     chat,
@@ -31,7 +31,6 @@ from collegium.web.serving.parts import Parts
 from collegium.web.serving.service import Service
 
 STATIC = Path(__file__).parent / "static"
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 PAGE_POLICY = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'"
 
 
@@ -48,7 +47,8 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
     app.add_api_route("/", page, include_in_schema=False)
     most = round(parts.settings.max_body_mib * 2**20)
     app.add_middleware(BodyLimit, most=most, streamed=(files.PATH,))
-    _guard_loopback(app, parts.settings)
+    if parts.settings.host in LOOPBACK and parts.settings.api_key is None:
+        app.add_middleware(LoopbackHosts)
     return app
 
 
@@ -65,9 +65,3 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
         yield
     finally:
         await service.close()
-
-
-def _guard_loopback(app: FastAPI, settings: Settings) -> None:
-    """Without a key, another site's page must not reach us through its own name for 127.0.0.1."""
-    if settings.host in LOOPBACK and settings.api_key is None:
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOOPBACK, "[::1]"])

@@ -7,8 +7,9 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from collegium.errors import CollegiumError
 
@@ -23,12 +24,22 @@ def error_body(error: CollegiumError) -> dict[str, Any]:
     return _body(str(error), kind, error.code, getattr(error, "param", None))
 
 
+def unexpected() -> CollegiumError:
+    """What callers learn of a failure that nobody foresaw."""
+    return CollegiumError("Something unexpected failed in the service; its log says what")
+
+
 def install(app: FastAPI) -> None:
     """Answer every kind of error in the one shape."""
+    app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(CollegiumError, _ours)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _unexpected)
+
+
+async def _gone(_: Request, exc: Exception) -> Response:
+    return Response(status_code=499)  # nobody reads it
 
 
 async def _ours(_: Request, exc: Exception) -> JSONResponse:
@@ -41,8 +52,7 @@ async def _invalid(_: Request, exc: Exception) -> JSONResponse:
     assert isinstance(exc, RequestValidationError)
     problems = exc.errors()
     if any(p["type"] == "json_invalid" for p in problems):
-        message = "The body is not valid JSON: " + str(problems[0]["ctx"]["error"])
-        return JSONResponse(_body(message, "invalid_request_error", "invalid_json", None), 400)
+        return _broken(str(problems[0]["ctx"]["error"]))
     path = [".".join(map(str, p["loc"][1:])) or "body" for p in problems]
     words = [f"{where}: {p['msg']}" for where, p in zip(path, problems, strict=True)]
     message = "; ".join(dict.fromkeys(words))
@@ -52,14 +62,27 @@ async def _invalid(_: Request, exc: Exception) -> JSONResponse:
 
 async def _http(_: Request, exc: Exception) -> JSONResponse:
     assert isinstance(exc, HTTPException)
+    if isinstance(exc.__cause__, UnicodeDecodeError | RecursionError):  # of FastAPI's own reading
+        return _broken(unreadable(exc.__cause__))
     body = _body(str(exc.detail), "invalid_request_error", "http_error", None)
     return JSONResponse(body, exc.status_code, exc.headers)
 
 
+def unreadable(exc: Exception) -> str:
+    """Why a body can't be read as JSON, in words."""
+    if isinstance(exc, RecursionError):
+        return "it is nested too deeply"
+    return getattr(exc, "msg", None) or "it is not in UTF-8"
+
+
+def _broken(why: str) -> JSONResponse:
+    message = f"The body is not valid JSON: {why}"
+    return JSONResponse(_body(message, "invalid_request_error", "invalid_json", None), 400)
+
+
 async def _unexpected(request: Request, exc: Exception) -> JSONResponse:
     log.error("%s %s failed", request.method, request.url.path, exc_info=exc)
-    message = "Something unexpected failed in the service; its log says what"
-    return JSONResponse(_body(message, "server_error", "internal_error", None), 500)
+    return JSONResponse(error_body(unexpected()), 500)
 
 
 def _body(message: str, kind: str, code: str, param: str | None) -> dict[str, Any]:

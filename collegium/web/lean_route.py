@@ -20,6 +20,7 @@ from starlette.types import Receive, Scope, Send
 
 from collegium.errors import BadRequest
 from collegium.web.auth import note_caller
+from collegium.web.errors import unreadable
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -68,8 +69,8 @@ def _leniently(data: bytes, model: type[Body]) -> Body:
         return model.model_validate(json.loads(data))
     except ValidationError as exc:
         raise _in_body(exc) from exc
-    except ValueError as exc:  # no JSON, or no UTF-8
-        words = getattr(exc, "msg", None) or "it is not in UTF-8"
+    except (ValueError, RecursionError) as exc:  # no JSON, no UTF-8, or nested too deeply
+        words = unreadable(exc)
         problem = {"type": "json_invalid", "loc": ("body",), "msg": words, "ctx": {"error": words}}
         raise RequestValidationError([problem]) from exc
 

@@ -1,8 +1,7 @@
 """A real upstream that counts: who was answered, how often, how many at once, how many were left.
 
 `python counting_server.py PORT` serves one model, `counting`. A request's last message is its id;
-`tokens`, `first_s` and `every_s` in its body say how many chunks it wants and how fast; `reason`
-is why the last one ends the answer, null for a server that does not say.
+`tokens`, `first_s` and `every_s` in its body say how many chunks it wants and how fast.
 """
 
 from __future__ import annotations
@@ -78,8 +77,7 @@ async def events(words: AsyncIterator[str], body: dict[str, Any]) -> AsyncIterat
     async for word in words:
         delta = {"role": "assistant", "content": word}
         yield event(choices=[{"index": 0, "delta": delta, "finish_reason": None}])
-    if reason := body.get("reason", "stop"):
-        yield event(choices=[{"index": 0, "delta": {}, "finish_reason": reason}])
+    yield event(choices=[{"index": 0, "delta": {}, "finish_reason": "stop"}])
     yield event(choices=[], usage=USAGE)
     yield "data: [DONE]\n\n"
 

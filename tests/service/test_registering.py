@@ -65,15 +65,6 @@ def test_profile_measures_the_expert_with_marked_questions(
     assert max(json.loads(done.stdout)["skills"].values()) < 0.5
 
 
-def test_a_streamed_remote_answer_is_labelled_too(http: httpx.Client, echo: str) -> None:
-    """Chunks of a remote expert bear our labels."""
-    body = {"model": echo, "messages": [{"role": "user", "content": "a b"}], "stream": True}
-    lines = http.post("/v1/chat/completions", json=body).text.splitlines()
-    chunks = [json.loads(li[6:]) for li in lines if li.startswith("data: {")]
-    assert chunks[0]["collegium"]["decision"]["expert"] == "echo"
-    assert chunks[-1]["collegium"]["outcome"]["completion_tokens"] == 5
-
-
 def test_litellm_reaches_the_same_server(
     service: RunningService, http: httpx.Client, echo_url: str
 ) -> None:

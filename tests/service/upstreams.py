@@ -87,16 +87,6 @@ def ask(service: RunningService, name: str, **fields: Any) -> httpx.Response:
     return post(service, "/v1/chat/completions", asking(name, **fields))
 
 
-def until_waiting(service: RunningService, expert: str, requests: int) -> None:
-    """Return when so many requests wait for an expert."""
-    gauge = f'collegium_queue_depth{{expert="{expert}"}} {requests:.1f}'
-    deadline = time.monotonic() + 60
-    with httpx.Client(base_url=service.url, timeout=60) as http:
-        while gauge not in http.get("/metrics").text.splitlines():
-            assert time.monotonic() < deadline, f"not {requests} requests waited"
-            time.sleep(0.05)
-
-
 def said(lines: list[str]) -> tuple[str, dict[str, Any] | None, bool]:
     """The text of a stream, its error event, and whether it came to its end mark."""
     events = [line.removeprefix("data: ") for line in lines if line.startswith("data: ")]

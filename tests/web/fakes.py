@@ -24,6 +24,8 @@ POOL = (
     LISTS,
     replace(GENERAL, output_price=10.0),
 )
+PRICES = {expert.name: (expert.input_price, expert.output_price) for expert in POOL}
+"""Dollars per million tokens, of the prompt and of the answer."""
 HEAD = {"id": "chatcmpl-upstream", "created": 1_700_000_000, "system_fingerprint": "fp"}
 
 
@@ -37,12 +39,21 @@ class Script:
     usage: Json | None = field(
         default_factory=lambda: {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9}
     )
+    chunks: Sequence[Json] | None = None
+    """The upstream's chunks, in the place of those that are made of the fields above."""
+    choices: Sequence[Json] | None = None
+    """The whole answer's choices, likewise."""
     refuses: Exception | None = None
     """Raised before it begins."""
+    recovers: int | None = None
+    """Refuse so many calls only."""
     dies: Exception | None = None
     """Raised after the first piece of a stream."""
-    hangs: bool = False
-    """Say the first piece of a stream, or nothing of a whole answer, and no more."""
+    waits: bool = False
+    """Wait for `go` before it begins."""
+    pauses: bool = False
+    """Wait for `go` after the first piece of a stream."""
+    go: asyncio.Event = field(default_factory=asyncio.Event)
     asked: list[Call] = field(default_factory=list)
     left: int = 0
     """Calls that were cancelled."""
@@ -57,6 +68,11 @@ class FakeExperts:
     def __getitem__(self, name: str) -> Script:
         """The script of an expert."""
         return self._scripts.setdefault(name, Script())
+
+    def let_go(self) -> None:
+        """Let whoever waits go on."""
+        for script in self._scripts.values():
+            script.go.set()
 
     def of(self, expert: Expert) -> ExpertClient:
         """The expert's client."""
@@ -78,17 +94,18 @@ class FakeExpert:
 
     @asynccontextmanager
     async def ask(self, call: Call) -> AsyncGenerator[Reply]:
-        """Answer, refuse or hang."""
+        """Answer, refuse or wait."""
         script = self._script
         script.asked.append(call)
         try:
-            if script.refuses is not None:
+            if script.waits:
+                await script.go.wait()
+            recovered = script.recovers is not None and len(script.asked) > script.recovers
+            if script.refuses is not None and not recovered:
                 raise script.refuses
             if call.stream:
                 yield Reply(self._streamed())
             else:
-                if script.hangs:
-                    await asyncio.Event().wait()
                 yield Reply(listed(answer_events(self._name, self._body())), streamed=False)
         except (asyncio.CancelledError, GeneratorExit):
             script.left += 1
@@ -98,33 +115,39 @@ class FakeExpert:
         """Nothing is open."""
 
     def _body(self) -> Json:
-        message = {"role": "assistant", "content": self._script.says, **self._script.message}
+        script = self._script
+        message = {"role": "assistant", "content": script.says, **script.message}
         choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
-        usage = {} if self._script.usage is None else {"usage": self._script.usage}
-        return {**HEAD, "object": "chat.completion", "choices": [choice], **usage}
+        usage = {} if script.usage is None else {"usage": script.usage}
+        choices = [choice] if script.choices is None else list(script.choices)
+        return {**HEAD, "object": "chat.completion", "choices": choices, **usage}
 
     async def _streamed(self) -> AsyncGenerator[AnswerEvent]:
         for number, chunk in enumerate(self._chunks()):
             if number == 0:
                 yield Began(self._name, head_of(chunk))
+            if number == 2 and self._script.pauses:
+                await self._script.go.wait()
             if number == 2 and self._script.dies is not None:
                 raise self._script.dies
-            if number == 2 and self._script.hangs:
-                await asyncio.Event().wait()
             for event in chunk_events(chunk):
                 yield event
 
     def _chunks(self) -> Iterator[Json]:
-        yield _chunk({"role": "assistant", "content": ""})
+        if self._script.chunks is not None:
+            yield from ({**HEAD, **chunk} for chunk in self._script.chunks)
+            return
+        yield delta({"role": "assistant", "content": ""})
         for word in self._script.says.split(" "):
-            yield _chunk({"content": f"{word} "})
+            yield delta({"content": f"{word} "})
         if self._script.message:
-            yield _chunk(self._script.message)
-        yield _chunk({}, "stop")
+            yield delta(self._script.message)
+        yield delta({}, "stop")
         if self._script.usage is not None:
             yield {**HEAD, "choices": [], "usage": self._script.usage}
 
 
-def _chunk(delta: Json, finish_reason: str | None = None) -> Json:
-    choice: dict[str, Any] = {"index": 0, "delta": delta, "finish_reason": finish_reason}
-    return {**HEAD, "object": "chat.completion.chunk", "choices": [choice]}
+def delta(fields: Json, finish_reason: str | None = None, index: int = 0, **choice: Any) -> Json:
+    """One chunk as an upstream sends it."""
+    told = {"index": index, "delta": fields, "finish_reason": finish_reason, **choice}
+    return {**HEAD, "object": "chat.completion.chunk", "choices": [told]}

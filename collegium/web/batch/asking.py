@@ -18,6 +18,7 @@ from collegium.experts.dispatch.in_flight import place_of
 from collegium.registry.expert import Expert
 from collegium.router.decision import Decision
 from collegium.web.batch.plan import BULK, request_of, waiting_for_engines
+from collegium.web.errors import unexpected
 from collegium.web.protocols.chat_answer import WholeChat, whole_answer
 from collegium.web.protocols.chat_request import ChatRequest
 from collegium.web.serving.decide import Decided, members_of
@@ -108,8 +109,7 @@ class Asking:
             await self._refused(line, exc)
         except Exception:  # the outermost handler of a line: the others go on
             log.exception("line %d of a bulk job failed", line.number)
-            message = "Something unexpected failed in the service; its log says what"
-            await self._refused(line, CollegiumError(message))
+            await self._refused(line, unexpected())
         else:
             await self._answered(line, request_id, body)
 

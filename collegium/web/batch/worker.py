@@ -16,6 +16,7 @@ from pathlib import Path
 from collegium.errors import CollegiumError
 from collegium.registry.batches import BatchRecord
 from collegium.web.batch.job import BulkJob
+from collegium.web.errors import unexpected
 from collegium.web.serving.parts import Parts
 
 log = logging.getLogger(__name__)
@@ -99,12 +100,8 @@ class BatchWorker:
             self._parts.inbox.news.set()
 
     async def _give_up(self, batch_id: str) -> None:
-        error = {
-            "code": "internal_error",
-            "message": "Something unexpected failed in the service; its log says what",
-            "line": None,
-            "param": None,
-        }
+        failure = unexpected()
+        error = {"code": failure.code, "message": str(failure), "line": None, "param": None}
         out_of = ("validating", "in_progress", "cancelling", "finalizing")
         with contextlib.suppress(CollegiumError):
             await self._parts.batches.become(batch_id, "failed", out_of=out_of, errors=[error])

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Awaitable
 from contextlib import aclosing
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from collegium.errors import BadRequest, CollegiumError
 from collegium.experts.clients.events import Json
 from collegium.experts.dispatch.terms import Terms
-from collegium.web.errors import error_body
+from collegium.web.errors import error_body, unexpected
 from collegium.web.lean_route import JsonResponse, LeanRoute, to_bytes
 from collegium.web.parts_of import parts_of
 from collegium.web.protocols.chat_answer import ChatEncoder, Events, WholeChat, whole_answer
@@ -22,7 +24,9 @@ from collegium.web.protocols.chat_request import ChatRequest
 from collegium.web.serving.prepare import Prepared, prepare
 from collegium.web.serving.shapes import decided_json, decision_headers
 
+log = logging.getLogger(__name__)
 routes = APIRouter(route_class=LeanRoute)
+Result = TypeVar("Result")
 SESSION, LONGEST_SESSION = "x-session-id", 128
 SessionId = Annotated[str | None, Header(alias=SESSION, max_length=LONGEST_SESSION)]
 WATCH_AFTER_S = 0.05
@@ -42,7 +46,7 @@ async def chat_completions(request: Request, body: ChatRequest, _: SessionId = N
     pipeline = parts_of(request).pipeline
     decided = await pipeline.begin(prepared(request, body))
     if body.stream:
-        return await streamed(ChatEncoder(decided, body), pipeline.run(decided))
+        return await streamed(request, ChatEncoder(decided, body), pipeline.run(decided))
     work = whole_answer(WholeChat(decided, body), pipeline.run(decided))
     answer = await unless_client_leaves(request, work)
     if answer is None:
@@ -75,29 +79,46 @@ def session_of(request: Request) -> str | None:
     return session
 
 
-async def streamed(encoder: ChatEncoder, events: Events) -> StreamingResponse:
+async def streamed(request: Request, encoder: ChatEncoder, events: Events) -> Response:
     """Start to stream. An expert that fails before it begins is still an HTTP error."""
-    first = encoder.chunks(await anext(events))
-    headers = decision_headers(encoder.decision, encoder.expert) | {"Cache-Control": "no-cache"}
-    sent = server_sent_events(first, encoder, events)
-    return StreamingResponse(sent, media_type="text/event-stream", headers=headers)
+    event = await unless_client_leaves(request, anext(events))
+    if event is None:
+        return Response(status_code=499)
+    return EventStream(encoder, encoder.chunks(event), events)
+
+
+class EventStream(StreamingResponse):
+    """Sends an answer as it comes. However the sending ends, the asking ends with it."""
+
+    def __init__(self, encoder: ChatEncoder, first: list[Json], events: Events) -> None:
+        headers = decision_headers(encoder.decision, encoder.expert) | {"Cache-Control": "no-cache"}
+        sent = server_sent_events(first, encoder, events)
+        super().__init__(sent, media_type="text/event-stream", headers=headers)
+        self._events = events
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it; a client may leave before the first event, when nobody listens to `sent`."""
+        async with aclosing(self._events):
+            await super().__call__(scope, receive, send)
 
 
 async def server_sent_events(
     first: list[Json], encoder: ChatEncoder, events: Events
 ) -> AsyncGenerator[bytes]:
     """Chunks as server-sent events; a failure in the middle is one error event."""
-    async with aclosing(events):
-        try:
-            for chunk in first:
+    try:
+        for chunk in first:
+            yield sse(chunk)
+        async for event in events:
+            for chunk in encoder.chunks(event):
                 yield sse(chunk)
-            async for event in events:
-                for chunk in encoder.chunks(event):
-                    yield sse(chunk)
-        except CollegiumError as exc:
-            yield sse(error_body(exc))
-            return
-    yield b"data: [DONE]\n\n"
+    except CollegiumError as exc:
+        yield sse(error_body(exc))
+    except Exception:  # the outermost handler of an answer whose status is sent already
+        log.exception("a streamed answer failed")
+        yield sse(error_body(unexpected()))
+    else:
+        yield b"data: [DONE]\n\n"
 
 
 def sse(data: Json) -> bytes:
@@ -105,7 +126,7 @@ def sse(data: Json) -> bytes:
     return b"data: %b\n\n" % to_bytes(data)
 
 
-async def unless_client_leaves(request: Request, work: Coroutine[Any, Any, Json]) -> Json | None:
+async def unless_client_leaves(request: Request, work: Awaitable[Result]) -> Result | None:
     """Run to the end, or cancel and return None when the client hangs up first."""
     here = asyncio.current_task()
     assert here is not None

@@ -270,7 +270,8 @@ def _count(record: CallRecord, call: Call, reply: Reply | None, *, asked: bool) 
     cut_short = record.status == "cancelled" and asked
     if not record.prompt_tokens and (cut_short or pieces):
         record.estimated = True  # the usage comes last, and nobody waited for it
-        record.prompt_tokens, record.completion_tokens = _prompt_tokens(call), pieces
+        record.prompt_tokens = _prompt_tokens(call)
+        record.completion_tokens = record.completion_tokens or pieces
 
 
 def _prompt_tokens(call: Call) -> int:

@@ -90,7 +90,7 @@ def test_several_choices_are_told_apart() -> None:
 
 def test_a_whole_answer_begins_with_its_head() -> None:
     """Message fields that are there but empty are kept: who sends them, expects them."""
-    message = {"role": "assistant", "content": "Hi", "refusal": None, "tool_calls": []}
+    message: Any = {"role": "assistant", "content": "Hi", "refusal": None, "tool_calls": []}
     choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
     answer = {"id": "1", "object": "chat.completion", "model": "m", "choices": [choice]}
     assert answer_events("tiny", answer) == [

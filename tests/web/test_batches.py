@@ -1,0 +1,363 @@
+"""Bulk jobs from the upload to the results, on fake experts."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from collegium.errors import ExpertBusy, ExpertRejected
+from collegium.web.batch import asking, job
+from tests.web.conftest import Web, on_shared, until
+
+CHAT = "/v1/chat/completions"
+ENDED = ("completed", "failed", "expired", "cancelled")
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs look often whether they must end early."""
+    monkeypatch.setattr(job, "WATCH_S", 0.01)
+
+
+def line(custom_id: str, text: str = "sql 1", model: str = "sql", **body: Any) -> str:
+    """One request of a job."""
+    messages = [{"role": "user", "content": text}]
+    request = {"model": model, "messages": messages, **body}
+    return json.dumps({"custom_id": custom_id, "method": "POST", "url": CHAT, "body": request})
+
+
+async def uploaded(web: Web, lines: list[str]) -> str:
+    """Upload a job's lines."""
+    files = {"file": ("in.jsonl", "\n".join(lines).encode())}
+    answer = await web.http.post("/v1/files", files=files, data={"purpose": "batch"})
+    return str(answer.json()["id"])
+
+
+async def create(web: Web, source: str, **fields: Any) -> httpx.Response:
+    """Begin a job."""
+    body = {"input_file_id": source, "endpoint": CHAT, "completion_window": "24h"} | fields
+    return await web.http.post("/v1/batches", json=body)
+
+
+async def submitted(web: Web, lines: list[str], **fields: Any) -> str:
+    """Upload lines and begin a job; return its id."""
+    answer = await create(web, await uploaded(web, lines), **fields)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["status"] == "validating"
+    return str(answer.json()["id"])
+
+
+async def seen(web: Web, batch: str) -> Any:
+    """The job as it is now."""
+    return (await web.http.get(f"/v1/batches/{batch}")).json()
+
+
+async def ended(web: Web, batch: str) -> Any:
+    """The job when it has ended."""
+    latest: Any = {}
+
+    async def look() -> bool:
+        latest.update(await seen(web, batch))
+        return latest["status"] in ENDED
+
+    await until(look)
+    return latest
+
+
+async def results(web: Web, file_id: str | None) -> list[Any]:
+    """The lines of an output or error file."""
+    assert file_id is not None
+    content = (await web.http.get(f"/v1/files/{file_id}/content")).text
+    return [json.loads(text) for text in content.splitlines()]
+
+
+async def done(web: Web, lines: list[str], **fields: Any) -> tuple[Any, dict[str, Any]]:
+    """Do a job; return it with its answers by id."""
+    batch = await ended(web, await submitted(web, lines, **fields))
+    found = await results(web, batch["output_file_id"]) if batch["output_file_id"] else []
+    return batch, {result["custom_id"]: result["response"] for result in found}
+
+
+def experts(told: dict[str, Any]) -> list[str]:
+    """Who answered each line."""
+    return [response["body"]["model"] for response in told.values()]
+
+
+async def test_a_job_answers_every_line_once(web: Web) -> None:
+    """Each result bears its line's id and the body that the line alone would have got."""
+    lines = [line(f"row-{n}") for n in range(100)]
+    batch, told = await done(web, lines, metadata={"for": "a test"})
+    assert (batch["status"], batch["metadata"]) == ("completed", {"for": "a test"})
+    assert batch["request_counts"] == {"total": 100, "completed": 100, "failed": 0}
+    assert batch["error_file_id"] is None
+    assert all(batch[f"{step}_at"] for step in ("in_progress", "finalizing", "completed"))
+    assert set(told) == {f"row-{n}" for n in range(100)}
+    assert len(web.experts["sql"].asked) == 100
+    for response in told.values():
+        assert response["status_code"] == 200
+        assert response["body"]["choices"][0]["message"]["content"] == "hello there"
+        assert response["body"]["collegium"]["outcome"]["status"] == "ok"
+        assert response["body"]["usage"]["total_tokens"] == 9
+    info = (await web.http.get(f"/v1/files/{batch['output_file_id']}")).json()
+    assert (info["purpose"], info["filename"]) == ("batch_output", f"{batch['id']}_output.jsonl")
+
+
+async def test_every_line_is_decided_recorded_and_counted(web: Web) -> None:
+    """As a request of its own would be."""
+    _, told = await done(web, [line("a"), line("b", "lists 1", "auto")])
+    assert experts(told) == ["sql", "lists"]
+    for response in told.values():
+        kept = (await web.http.get(f"/v1/decisions/{response['request_id']}")).json()
+        assert kept["decision"]["expert"] == response["body"]["model"]
+        outcome = await web.outcome(response["request_id"])
+        assert outcome["cost_usd"] == response["body"]["collegium"]["outcome"]["cost_usd"]
+    metrics = await web.metrics()
+    assert metrics['collegium_answers_total{expert="sql",status="ok"}'] == 1
+    assert metrics['collegium_answers_total{expert="lists",status="ok"}'] == 1
+    assert metrics['collegium_cost_usd_total{expert="sql"}'] == pytest.approx(11e-6)
+
+
+async def test_bad_lines_go_to_the_error_file_and_the_job_goes_on(web: Web) -> None:
+    """Each with its own reason; the good ones are answered."""
+    web.experts["lists"].refuses = ExpertRejected("lists", "no such words", 418)
+    lines = [
+        line("good"),
+        "{nonsense",
+        line("good"),
+        line("nobody", model="nobody"),
+        line("no-messages", messages=[]),
+        line("streaming", stream=True),
+        line("refused", model="lists"),
+        line("good-2"),
+    ]
+    batch, told = await done(web, lines)
+    assert batch["request_counts"] == {"total": 8, "completed": 2, "failed": 6}
+    assert set(told) == {"good", "good-2"}
+    errors = await results(web, batch["error_file_id"])
+    own = {error["error"]["code"] for error in errors if error["error"]}
+    assert own == {"invalid_json_line", "duplicate_custom_id"}
+    sent = {error["custom_id"]: error["response"] for error in errors if error["response"]}
+    statuses = {name: response["status_code"] for name, response in sent.items()}
+    assert statuses == {"nobody": 404, "no-messages": 400, "streaming": 400, "refused": 418}
+    assert sent["nobody"]["body"]["error"]["code"] == "model_not_found"
+    assert "stream" in sent["streaming"]["body"]["error"]["message"]
+
+
+async def test_a_bug_in_a_line_fails_that_line_alone(
+    web: Web, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As an internal error."""
+    web.experts["lists"].refuses = ZeroDivisionError("secret")
+    batch, told = await done(web, [line("good"), line("bad", model="lists")])
+    assert (batch["status"], list(told)) == ("completed", ["good"])
+    (error,) = await results(web, batch["error_file_id"])
+    assert error["response"]["status_code"] == 500
+    assert error["response"]["body"]["error"]["code"] == "internal_error"
+    assert "ZeroDivisionError: secret" in caplog.text
+
+
+async def test_a_line_may_ask_for_a_panel(web: Web) -> None:
+    """Its answer tells every call; `auto` where nothing pays is one expert; nonsense is refused."""
+    lines = [
+        line("vote", model="auto", routing={"aggregate": "vote", "k": 2}),
+        line("by-name", model="collegium/vote", routing={"k": 2}),
+        line("one", model="sql", routing={"aggregate": "vote"}),
+    ]
+    batch, told = await done(web, lines)
+    assert batch["request_counts"] == {"total": 3, "completed": 2, "failed": 1}
+    for response in told.values():
+        labels = response["body"]["collegium"]
+        calls = labels["panel"]["calls"]
+        assert {call["expert"] for call in calls} == {"sql", "general"}
+        cost = sum(call["cost_usd"] for call in calls)
+        assert labels["outcome"]["cost_usd"] == pytest.approx(cost)
+        kept = (await web.http.get(f"/v1/decisions/{response['request_id']}")).json()
+        assert kept["decision"]["policy"] == "panel"
+    (error,) = await results(web, batch["error_file_id"])
+    assert "is one" in error["response"]["body"]["error"]["message"]
+
+
+async def test_an_expert_that_is_busy_is_asked_again(
+    web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With patience, and one decision a line."""
+    monkeypatch.setattr(asking, "LONGEST_WAIT_S", 0.0)
+    script = web.experts["sql"]
+    script.refuses, script.recovers = ExpertBusy("sql", "is full"), 3
+    batch, told = await done(web, [line("a")])
+    assert (batch["request_counts"]["completed"], list(told)) == (1, ["a"])
+    assert len(script.asked) == 4
+
+
+async def test_an_expert_that_stays_busy_is_given_up(
+    web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After some tries the line fails with its error; no line waits twice for it."""
+    monkeypatch.setattr(asking, "LONGEST_WAIT_S", 0.0)
+    web.experts["sql"].refuses = ExpertBusy("sql", "is full")
+    batch, told = await done(web, [line("a")])
+    assert (batch["status"], told) == ("completed", {})
+    (error,) = await results(web, batch["error_file_id"])
+    assert error["response"]["status_code"] == 429
+    assert len(web.experts["sql"].asked) == asking.TRIES
+
+
+async def test_a_capacity_moves_lines_to_another_expert(web: Web) -> None:
+    """Those that lose least by it; the decision says so."""
+    lines = [line(str(n), f"sql {n}", "auto") for n in range(10)]
+    _, free = await done(web, lines)
+    assert experts(free).count("sql") == 10
+    _, told = await done(web, lines, routing={"capacity": {"sql": 4}})
+    assert experts(told).count("sql") == 4
+    moved = [response["body"]["collegium"]["decision"] for response in told.values()]
+    assert [d["policy"] for d in moved].count("bulk") == 6
+
+
+async def test_a_budget_over_the_job_buys_some_lines(web: Web) -> None:
+    """The rest goes to who costs nothing; where nobody does, too small a budget fails the job."""
+    lines = [line(str(n), f"sql {n}", "auto") for n in range(10)]
+    _, free = await done(web, lines)
+    costs = [r["body"]["collegium"]["decision"]["forecasts"][0]["cost_usd"] for r in free.values()]
+    _, told = await done(web, lines, routing={"max_cost_usd": 3.5 * max(costs)})
+    assert 3 <= experts(told).count("sql") < 10
+    named = [line("a")]
+    poor, _ = await done(web, named, routing={"max_cost_usd": 1e-9})
+    assert poor["status"] == "failed"
+    assert "cost" in poor["errors"]["data"][0]["message"]
+
+
+async def test_a_budget_over_the_job_counts_whole_panels(web: Web) -> None:
+    """A panel costs what its members are forecast to cost."""
+    lines = [line(str(n), f"sql {n}", "collegium/vote", routing={"k": 2}) for n in range(3)]
+    batch, _ = await done(web, lines, routing={"max_cost_usd": 1e-9})
+    assert batch["status"] == "failed"
+    assert batch["errors"]["data"][0]["code"] == "no_feasible_expert"
+
+
+async def test_a_deleted_input_does_not_harm_its_job(web: Web) -> None:
+    """A job keeps what it was given."""
+    web.experts["sql"].waits = True
+    source = await uploaded(web, [line(f"{n}") for n in range(5)])
+    batch = (await create(web, source)).json()["id"]
+    assert (await web.http.delete(f"/v1/files/{source}")).status_code == 200
+    web.experts["sql"].go.set()
+    assert (await ended(web, batch))["request_counts"]["completed"] == 5
+
+
+@on_shared
+@pytest.mark.parametrize(
+    ("change", "status", "match"),
+    [
+        ({"input_file_id": "file-0"}, 404, "no file"),
+        ({"endpoint": "/v1/embeddings"}, 400, "endpoint"),
+        ({"completion_window": "soon"}, 400, "completion_window"),
+        ({"completion_window": "15d"}, 400, "completion_window"),
+        ({"completion_window": "0s"}, 400, "completion_window"),
+        ({"metadata": {"x": "y" * 513}}, 400, "metadata"),
+        ({"metadata": {str(n): "x" for n in range(17)}}, 400, "metadata"),
+        ({"routing": {"capacity": {"nobody": 1}}}, 400, "not registered"),
+        ({"routing": {"capacity": {"sql": -1}}}, 400, "routing.capacity.sql"),
+        ({"routing": {"nonsense": 1}}, 400, "routing.nonsense"),
+        ({"magic": 1}, 400, "magic"),
+    ],
+)
+async def test_a_wrong_job_is_refused_at_once(
+    shared: Web, change: dict[str, Any], status: int, match: str
+) -> None:
+    """Before anything is written down."""
+    answer = await create(shared, await uploaded(shared, [line("a")]), **change)
+    assert answer.status_code == status
+    assert match in answer.json()["error"]["message"]
+    assert (await shared.http.get("/v1/batches")).json()["data"] == []
+    assert not list(shared.parts.inbox.root.glob("batch_*"))
+
+
+async def test_results_are_no_jobs_input(web: Web) -> None:
+    """Their purpose is another."""
+    batch, _ = await done(web, [line("a")])
+    refused = await create(web, batch["output_file_id"])
+    assert refused.status_code == 400
+    assert refused.json()["error"]["param"] == "input_file_id"
+
+
+async def test_an_empty_file_fails_the_job(web: Web) -> None:
+    """The reason is in the job's errors."""
+    batch, _ = await done(web, [""])
+    assert (batch["status"], batch["errors"]["data"][0]["code"]) == ("failed", "empty_file")
+    assert batch["failed_at"] is not None
+
+
+async def test_cancelling_keeps_what_is_answered(web: Web) -> None:
+    """What was finished is in the output file, what was not is cancelled; once is enough."""
+    web.experts["lists"].waits = True
+    lines = [line("fast"), *(line(f"slow-{n}", model="lists") for n in range(3))]
+    batch = await submitted(web, lines)
+
+    async def answered() -> bool:
+        return bool((await seen(web, batch))["request_counts"]["completed"] == 1)
+
+    await until(answered)
+    await until(lambda: len(web.experts["lists"].asked) == 3)
+    cancelling = (await web.http.post(f"/v1/batches/{batch}/cancel")).json()
+    assert cancelling["status"] == "cancelling"
+    end = await ended(web, batch)
+    assert (end["status"], end["cancelled_at"] is None) == ("cancelled", False)
+    found = await results(web, end["output_file_id"])
+    assert [result["custom_id"] for result in found] == ["fast"]
+    assert web.experts["lists"].left == 3
+    again = await web.http.post(f"/v1/batches/{batch}/cancel")
+    assert (again.status_code, again.json()["error"]["code"]) == (409, "batch_ended")
+    await web.parts.background.finish()
+    metrics = await web.metrics()
+    assert metrics['collegium_answers_total{expert="lists",status="cancelled"}'] == 3
+
+
+async def test_lines_that_are_late_expire(web: Web) -> None:
+    """Answered lines are kept, the others say that their time was over."""
+    web.experts["lists"].waits = True
+    batch = await submitted(
+        web, [line("fast"), line("slow", model="lists")], completion_window="1s"
+    )
+    end = await ended(web, batch)
+    assert end["status"] == "expired"
+    found = await results(web, end["output_file_id"])
+    assert [result["custom_id"] for result in found] == ["fast"]
+    late = await results(web, end["error_file_id"])
+    assert [(r["custom_id"], r["error"]["code"]) for r in late] == [("slow", "batch_expired")]
+
+
+async def test_jobs_are_listed_newest_first(web: Web) -> None:
+    """In pages."""
+    made = [await submitted(web, [line("a")]) for _ in range(3)]
+    page = (await web.http.get("/v1/batches", params={"limit": 2})).json()
+    assert ([batch["id"] for batch in page["data"]], page["has_more"]) == (made[:0:-1], True)
+    rest = (await web.http.get("/v1/batches", params={"after": page["last_id"]})).json()
+    assert [batch["id"] for batch in rest["data"]] == made[:1]
+    assert (await web.http.get("/v1/batches", params={"limit": 0})).status_code == 400
+    for batch in made:
+        assert (await ended(web, batch))["status"] == "completed"
+
+
+@on_shared
+@pytest.mark.parametrize(("method", "path"), [("GET", ""), ("POST", "/cancel")])
+async def test_a_job_that_nobody_knows_is_said_to_be_unknown(
+    shared: Web, method: str, path: str
+) -> None:
+    """By all that names one."""
+    answer = await shared.http.request(method, f"/v1/batches/batch_none{path}")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "batch_not_found")
+
+
+async def test_the_window_is_when_the_job_expires(web: Web) -> None:
+    """Seconds, minutes, hours and days."""
+    source = await uploaded(web, [line("a")])
+    for window, seconds in (("90s", 90), ("5m", 300), ("2h", 7200), ("14d", 14 * 86_400)):
+        batch = (await create(web, source, completion_window=window)).json()
+        assert batch["expires_at"] - batch["created_at"] == seconds
+        assert (await ended(web, batch["id"]))["status"] == "completed"
+    lasting = datetime.fromtimestamp(batch["expires_at"], UTC) - datetime.now(UTC)
+    assert lasting > timedelta(days=13)
