@@ -9,7 +9,6 @@ from collegium.experts.dispatch.in_flight import InFlight
 from collegium.registry.expert import Expert
 from collegium.router.latency import LatencyModel, Timing, fit_latency
 
-CHARACTERS_PER_TOKEN = 4  # English text under byte-pair tokenizers, roughly
 DEFAULT_TOKENS = 150
 DEFAULT_MS_PER_TOKEN = 30.0
 MEMORY = 0.2  # weight of the newest answer in the running mean of an expert's speed
@@ -21,11 +20,6 @@ def price_usd(expert: Expert, prompt_tokens: int, completion_tokens: int) -> flo
     """Dollars for so many tokens at the expert's prices."""
     dollars = prompt_tokens * expert.input_price + completion_tokens * expert.output_price
     return dollars / 1_000_000
-
-
-def prompt_tokens_of(text: str) -> int:
-    """A guess at a prompt's tokens, for forecasts only."""
-    return len(text) // CHARACTERS_PER_TOKEN + 1
 
 
 class Speeds:

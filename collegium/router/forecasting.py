@@ -9,6 +9,7 @@ import numpy as np
 from msgspec import structs
 from numpy.typing import NDArray
 
+from collegium.experts.clients.reply import estimated_tokens
 from collegium.registry.expert import Expert
 from collegium.router.artifact import FittedRouter
 from collegium.router.costs import (
@@ -16,7 +17,6 @@ from collegium.router.costs import (
     DEFAULT_TOKENS,
     Speeds,
     price_usd,
-    prompt_tokens_of,
 )
 from collegium.router.decision import Forecast, Query
 
@@ -129,7 +129,7 @@ class Forecaster:
         Time and energy are those under the present load, or, `idle`, under none; to the time
         comes what `waits` says of the expert's engine.
         """
-        prompt_tokens = query.prompt_tokens or prompt_tokens_of(query.text)
+        prompt_tokens = query.prompt_tokens or estimated_tokens(query.text)
         found = tuple(self._forecast(e, query, prompt_tokens, reading, idle) for e in experts)
         if waits is None:
             return found

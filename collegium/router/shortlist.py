@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collegium.errors import ExpertUnavailable
+from collegium.experts.clients.reply import estimated_tokens
 from collegium.registry.expert import Expert
-from collegium.router.costs import DEFAULT_TOKENS, prompt_tokens_of
+from collegium.router.costs import DEFAULT_TOKENS
 from collegium.router.decision import Limits, Query
 from collegium.router.forecasting import ENOUGH_MEASURED, ByFingerprint, Reading, known_as
 
@@ -107,7 +108,7 @@ class Shortlist:
         if np.isnan(quality).all():
             return []
         good_enough = quality >= np.nanmax(quality) - tolerated
-        prompt = query.prompt_tokens or prompt_tokens_of(query.text)
+        prompt = query.prompt_tokens or estimated_tokens(query.text)
         tokens = np.full(len(quality), float(DEFAULT_TOKENS))
         known = pool.column >= 0
         tokens[known] = reading.tokens.array[pool.column[known]].round()

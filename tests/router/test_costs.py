@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collegium.experts.clients.reply import estimated_tokens
 from collegium.registry.expert import Expert
-from collegium.router.costs import Speeds, price_usd, prompt_tokens_of
+from collegium.router.costs import Speeds, price_usd
 
 LOCAL = Expert("sql", "lora", "sql", engine="embedded")
 REMOTE = Expert("gpt", "openai", "gpt", input_price=2.0, output_price=8.0)
@@ -22,7 +23,7 @@ def test_prices_are_dollars_per_million_tokens() -> None:
 @pytest.mark.parametrize(("text", "tokens"), [("", 1), ("four", 2), ("a" * 400, 101)])
 def test_a_prompt_is_about_a_token_per_four_characters(text: str, tokens: int) -> None:
     """Good enough for a forecast, and never zero."""
-    assert prompt_tokens_of(text) == tokens
+    assert estimated_tokens(text) == tokens
 
 
 def test_a_speed_is_what_was_told_until_an_answer_passes_by() -> None:

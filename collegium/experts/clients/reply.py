@@ -8,6 +8,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from msgspec.structs import asdict
+
 from collegium.errors import ExpertError
 from collegium.experts.clients.events import (
     AnswerEvent,
@@ -23,6 +25,8 @@ from collegium.experts.clients.events import (
 )
 from collegium.registry.expert import Expert
 
+CHARACTERS_PER_TOKEN = 4
+"""Of English text under byte-pair tokenizers, roughly."""
 Role = Literal["member", "aggregator", "judge", "verifier"]
 
 
@@ -84,8 +88,8 @@ class Reply:
         self.began = Began("")
         self.waits = Waits()
         self.usage: Usage | None = None
-        self.pieces = 0
-        """Pieces of the answer that have come so far."""
+        self.tokens = 0
+        """About how many tokens have come: one a piece, of a whole answer by its length."""
         self.first_at: float | None = None
         """When the first piece came (`time.perf_counter`); None of an answer that came whole."""
         self._events = events
@@ -110,8 +114,11 @@ class Reply:
             return self.began
         event = await self._events.__anext__()
         if isinstance(event, Piece):
-            self.pieces += 1
-            if self.first_at is None and self._streamed:
+            if not self._streamed:
+                self.tokens += _tokens_of(event)
+                return event
+            self.tokens += 1
+            if self.first_at is None:
                 self.first_at = time.perf_counter()
         elif isinstance(event, Usage):
             self.usage = event
@@ -132,6 +139,17 @@ class ExpertClient(Protocol):
 
     async def aclose(self) -> None:
         """Let go of connections."""
+
+
+def _tokens_of(piece: Piece) -> int:
+    """About how many tokens a piece has that came whole."""
+    text = piece.text if isinstance(piece, Text | Reasoning) else str(asdict(piece))
+    return estimated_tokens(text)
+
+
+def estimated_tokens(text: str) -> int:
+    """A guess at a text's tokens, for forecasts and for usage that nobody told."""
+    return len(text) // CHARACTERS_PER_TOKEN + 1
 
 
 @dataclass

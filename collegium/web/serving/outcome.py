@@ -11,14 +11,14 @@ from typing import Literal
 from collegium.errors import BudgetSpent, CollegiumError
 from collegium.experts.aggregation.events import Chosen, Dropped, Event, PanelEvent, Replied
 from collegium.experts.clients.events import Json, Usage
-from collegium.experts.clients.reply import Call, Reply
+from collegium.experts.clients.reply import Call, Reply, estimated_tokens
 from collegium.experts.dispatch.attempts import Attempts
 from collegium.experts.dispatch.terms import Terms
 from collegium.experts.pool import Pool
 from collegium.registry.decisions import DecisionLog, OutcomeRecord
 from collegium.registry.tables import to_columns
 from collegium.router.conversation import text_of
-from collegium.router.costs import Speeds, price_usd, prompt_tokens_of
+from collegium.router.costs import Speeds, price_usd
 from collegium.web.serving.background import Background
 from collegium.web.serving.decide import Decided
 from collegium.web.serving.learning import Learning
@@ -263,19 +263,19 @@ class Accounts:
 
 def _count(record: CallRecord, call: Call, reply: Reply | None, *, asked: bool) -> None:
     """Take the upstream's usage; where it did not come any more, an estimate."""
-    pieces = 0 if reply is None else reply.pieces
+    tokens = 0 if reply is None else reply.tokens
     if reply is not None and reply.usage is not None:
         record.prompt_tokens = reply.usage.prompt_tokens
         record.completion_tokens = reply.usage.completion_tokens
     cut_short = record.status == "cancelled" and asked
-    if not record.prompt_tokens and (cut_short or pieces):
+    if not record.prompt_tokens and (cut_short or tokens):
         record.estimated = True  # the usage comes last, and nobody waited for it
         record.prompt_tokens = _prompt_tokens(call)
-        record.completion_tokens = record.completion_tokens or pieces
+        record.completion_tokens = record.completion_tokens or tokens
 
 
 def _prompt_tokens(call: Call) -> int:
-    return sum(prompt_tokens_of(text_of(message)) for message in call.body["messages"])
+    return sum(estimated_tokens(text_of(message)) for message in call.body["messages"])
 
 
 def _shown(record: OutcomeRecord, hidden: tuple[str, ...]) -> Json:

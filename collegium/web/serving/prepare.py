@@ -8,9 +8,9 @@ from typing import Any
 from collegium.errors import BadRequest
 from collegium.experts.aggregation.catalogue import MODES
 from collegium.experts.aggregation.options import Options
+from collegium.experts.clients.reply import estimated_tokens
 from collegium.experts.dispatch.terms import ANY_TIME, Terms
 from collegium.router.conversation import query_text, text_of
-from collegium.router.costs import prompt_tokens_of
 from collegium.router.decision import Query
 from collegium.router.panels.plan import Wish
 from collegium.router.router import VIRTUAL_MODELS
@@ -40,7 +40,7 @@ def prepare(body: ChatRequest, terms: Terms, session: str | None = None) -> Prep
     text = query_text(messages).strip()
     if not text:
         raise BadRequest("The messages hold no text to answer", "messages")
-    tokens = sum(prompt_tokens_of(text_of(message)) for message in messages)
+    tokens = sum(estimated_tokens(text_of(message)) for message in messages)
     max_tokens = body.max_completion_tokens or body.max_tokens
     mode = mode_of(body)
     return Prepared(

@@ -30,9 +30,9 @@ async def test_it_begins_with_its_first_event() -> None:
     reply = Reply(listed([Began("tiny", {"id": "1"}), Text("Hi"), Usage(USAGE)]))
     await reply.begin("tiny")
     assert reply.began == Began("tiny", {"id": "1"})
-    assert reply.pieces == 0
+    assert reply.tokens == 0
     assert [event async for event in reply] == [reply.began, Text("Hi"), Usage(USAGE)]
-    assert (reply.pieces, reply.usage) == (1, Usage(USAGE))
+    assert (reply.tokens, reply.usage) == (1, Usage(USAGE))
     assert reply.first_at is not None
 
 
@@ -139,3 +139,11 @@ def test_waits_add_up() -> None:
     """Unknown as long as there was no turn, however long the engine took to load."""
     assert Waits(None, 2.0).total_ms is None
     assert Waits(0.5, 2.0).total_ms == 2500.0
+
+
+@pytest.mark.parametrize(("streamed", "tokens"), [(True, 1), (False, 11)])
+async def test_tokens_are_guessed_by_pieces_or_by_length(streamed: bool, tokens: int) -> None:
+    """For the accounts of an answer whose usage nobody told."""
+    reply = Reply(listed([Began("tiny"), Text("x" * 40)]), streamed=streamed)
+    await reply.whole()
+    assert reply.tokens == tokens
