@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from collegium.errors import SetupError
+from collegium.evals.data import data_root
 from tests.running_service import RunningService, running_service
 
 # NumPy and PyTorch read these when they are imported. Threads wait busily for one another where
@@ -33,6 +36,15 @@ class ByPool(LoadScopeScheduling):
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByPool:
     """Who runs what with several workers (`make test`)."""
     return ByPool(config, log)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The recorded outcomes that lie beside the project; a checkout alone does not have them."""
+    try:
+        return data_root()
+    except SetupError as exc:
+        pytest.skip(f"NOT TESTED: {exc}")
 
 
 @pytest.fixture(scope="session")

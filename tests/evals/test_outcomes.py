@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collegium.errors import SetupError
-from collegium.evals.data import data_root, load_set
+from collegium.evals.data import load_set
 from collegium.evals.outcomes import Failure, Outcomes, join
 from collegium.experts.specialists.tasks.base import Example
 
@@ -96,18 +96,18 @@ def test_any_text_and_any_score_survives(
     assert same(Outcomes.load(folder), before)
 
 
-def test_a_shared_set_with_tasks_is_a_pool_too() -> None:
+def test_a_shared_set_with_tasks_is_a_pool_too(shared_data: Path) -> None:
     """A recorded benchmark can be evaluated like a pool of our own."""
-    pool = Outcomes.load(data_root() / "routerbench3")
+    pool = Outcomes.load(shared_data / "routerbench3")
     assert pool.scores.shape == (2205, 11)
     assert set(pool.splits) == {"train"}
     assert len(set(pool.tasks)) == 3
 
 
-def test_a_set_without_tasks_is_refused() -> None:
+def test_a_set_without_tasks_is_refused(shared_data: Path) -> None:
     """The error names the label that is missing."""
     with pytest.raises(SetupError, match="need the label 'task'"):
-        Outcomes.load(data_root() / "alpacaeval2")
+        Outcomes.load(shared_data / "alpacaeval2")
 
 
 def test_splits_can_be_taken_apart_and_joined() -> None:

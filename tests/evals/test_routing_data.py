@@ -143,15 +143,15 @@ SHAPES = {
 }
 
 
-def test_every_shared_set_is_there() -> None:
-    """The sets that the project is judged on are found; a machine without them fails here."""
-    assert set(SHAPES) <= {folder.name for folder in data_sets(data_root())}
+def test_every_shared_set_is_there(shared_data: Path) -> None:
+    """The sets that the project is judged on are found."""
+    assert set(SHAPES) <= {folder.name for folder in data_sets(shared_data)}
 
 
 @pytest.mark.parametrize("name", SHAPES)
-def test_every_shared_set_loads(name: str) -> None:
+def test_every_shared_set_loads(name: str, shared_data: Path) -> None:
     """Real sets have the shape that their README gives, and scores in [0, 1]."""
-    data = load_set(data_root() / name)
+    data = load_set(shared_data / name)
     assert data.scores.shape == SHAPES[name]
     assert np.nanmin(data.scores) >= 0
     assert np.nanmax(data.scores) <= 1
@@ -159,7 +159,7 @@ def test_every_shared_set_loads(name: str) -> None:
     assert all(len(column) == len(data.prompts) for column in data.labels.values())
 
 
-def test_a_folder_of_another_kind_is_refused_in_words() -> None:
+def test_a_folder_of_another_kind_is_refused_in_words(shared_data: Path) -> None:
     """CLINC150 holds intents and no outcomes."""
     with pytest.raises(SetupError, match=r"prompts\.jsonl\.gz: expected this file"):
-        load_set(data_root() / "clinc150")
+        load_set(shared_data / "clinc150")

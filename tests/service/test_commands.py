@@ -26,6 +26,7 @@ def test_eval_pool_prints_the_headline_numbers(service: RunningService, tmp_path
     assert "<svg" in page.read_text()
 
 
+@pytest.mark.usefixtures("shared_data")
 def test_chat_prompts_go_to_the_generalist(service: RunningService) -> None:
     """At least 95 % of real chat prompts; the data set lies beside the project."""
     done = service.cli("eval", "pool", "--per-task", "8", "--json")
