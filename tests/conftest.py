@@ -11,7 +11,6 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 from collegium.errors import SetupError
-from collegium.evals.data import data_root
 from tests.running_service import RunningService, running_service
 
 # NumPy and PyTorch read these when they are imported. Threads wait busily for one another where
@@ -41,6 +40,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByPool:
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The recorded outcomes that lie beside the project; a checkout alone does not have them."""
+    from collegium.evals.data import data_root  # NumPy must not be imported before this file
+
     try:
         return data_root()
     except SetupError as exc:
