@@ -91,8 +91,8 @@ class Ggml:
         """The type of the buffer that interleaves weights as they are set."""
         name = b"ggml_backend_dev_get_extra_bufts"
         address = self.ggml_backend_reg_get_proc_address(self.ggml_backend_cpu_reg(), name)
-        listed = ctypes.CFUNCTYPE(ctypes.POINTER(P), P)(address)
-        types = takewhile(bool, listed(self.ggml_backend_get_device(self.backend)))
+        Listed = ctypes.CFUNCTYPE(ctypes.POINTER(P), P)(address)
+        types = takewhile(bool, Listed(self.ggml_backend_get_device(self.backend)))
         return next(it for it in types if self.ggml_backend_buft_name(it) == b"CPU_REPACK")
 
 

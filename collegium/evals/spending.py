@@ -39,8 +39,8 @@ def _listed(path: Path) -> dict[str, float]:
     if not path.is_file():
         return {}
     try:
-        listed = json.loads(path.read_text(encoding="utf-8"))
-        return {model: float(entry["output_price"]) for model, entry in listed.items()}
+        Listed = json.loads(path.read_text(encoding="utf-8"))
+        return {model: float(entry["output_price"]) for model, entry in Listed.items()}
     except (AttributeError, LookupError, TypeError, ValueError) as exc:
         raise SetupError(f"{path}: expected models with their 'output_price': {exc}") from exc
 

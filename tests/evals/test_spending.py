@@ -28,13 +28,13 @@ def data(**changes: object) -> RoutingData:
 
 
 def test_recorded_costs_come_first(tmp_path: Path) -> None:
-    """What was paid is better than what is listed."""
+    """What was paid is better than what is Listed."""
     paid = np.arange(8.0).reshape(4, 2)
     assert np.array_equal(spent(data(extras={"cost_usd": paid}), tmp_path, {}), paid)
 
 
 def test_prices_times_tokens(tmp_path: Path) -> None:
-    """Given prices go before listed ones; without tokens only the ratios count."""
+    """Given prices go before Listed ones; without tokens only the ratios count."""
     (tmp_path / "model_prices.json").write_text(
         json.dumps({"x": {"output_price": 1.0}, "y": {"output_price": 5.0}})
     )

@@ -103,7 +103,7 @@ def test_a_token_without_an_adapter_is_left_alone_to_the_bit() -> None:
 
 
 def test_groups_in_one_piece_are_slices() -> None:
-    """Slices cost no copy; scattered tokens are listed."""
+    """Slices cost no copy; scattered tokens are Listed."""
     groups = dict(grouped(torch.tensor([1, 1, -1, 0, 2, 0])))
     assert groups[1] == slice(0, 2)
     assert groups[2] == slice(4, 5)

@@ -52,6 +52,6 @@ def test_a_profile_tells_who_combines(panels: RunningService) -> None:
     done = panels.cli("expert", "profile", "evil", "--shots", "2", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["skills"][AGGREGATION] == 0.25
-    listed = httpx.get(f"{panels.url}/v1/experts", timeout=60).json()["data"]
-    kept = {e["name"]: e["skills"] for e in listed}
+    Listed = httpx.get(f"{panels.url}/v1/experts", timeout=60).json()["data"]
+    kept = {e["name"]: e["skills"] for e in Listed}
     assert kept["evil"][AGGREGATION] == 0.25

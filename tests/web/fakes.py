@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from collegium.experts.clients.events import AnswerEvent, Began, Json
-from collegium.experts.clients.openai_shape import answer_events, chunk_events, head_of, listed
+from collegium.experts.clients.openai_shape import Listed, answer_events, chunk_events, head_of
 from collegium.experts.clients.reply import Call, ExpertClient, Reply
 from collegium.registry.expert import Expert
 from tests.router import synthetic
@@ -106,7 +106,7 @@ class FakeExpert:
             if call.stream:
                 yield Reply(self._streamed())
             else:
-                yield Reply(listed(answer_events(self._name, self._body())), streamed=False)
+                yield Reply(Listed(answer_events(self._name, self._body())), streamed=False)
         except (asyncio.CancelledError, GeneratorExit):
             script.left += 1
             raise

@@ -26,8 +26,8 @@ NEW = {"name": "new", "kind": "litellm", "model": "openai/new", "output_price": 
 
 
 async def names(web: Web) -> list[str]:
-    listed = (await web.http.get("/v1/experts")).json()["data"]
-    return [expert["name"] for expert in listed]
+    Listed = (await web.http.get("/v1/experts")).json()["data"]
+    return [expert["name"] for expert in Listed]
 
 
 async def expect_refused(web: Web, body: Any, status: int, code: str, words: str) -> None:
@@ -43,9 +43,9 @@ async def expect_refused(web: Web, body: Any, status: int, code: str, words: str
 async def test_models_are_the_virtual_ones_and_the_enabled_experts(web: Web) -> None:
     """As OpenAI's clients list them; each says what it is."""
     await web.http.patch("/v1/experts/lists", json={"enabled": False})
-    listed = (await web.http.get("/v1/models")).json()
-    assert listed["object"] == "list"
-    models = {model["id"]: model["collegium"] for model in listed["data"]}
+    Listed = (await web.http.get("/v1/models")).json()
+    assert Listed["object"] == "list"
+    models = {model["id"]: model["collegium"] for model in Listed["data"]}
     panels = [f"collegium/{mode}" for mode in MODES if mode != "single"]
     assert list(models) == [*VIRTUAL_MODELS, *panels, "general", "sql"]
     assert models["collegium/vote"]["aggregate"] == "vote"
@@ -57,10 +57,10 @@ async def test_models_are_the_virtual_ones_and_the_enabled_experts(web: Web) -> 
 async def test_experts_are_listed_with_all_that_is_known(web: Web) -> None:
     """Also the disabled ones."""
     await web.http.patch("/v1/experts/lists", json={"enabled": False})
-    listed = {e["name"]: e for e in (await web.http.get("/v1/experts")).json()["data"]}
-    assert listed.keys() == {"sql", "lists", "general"}
-    assert listed["sql"] == asdict(POOL[0])
-    assert listed["lists"]["enabled"] is False
+    Listed = {e["name"]: e for e in (await web.http.get("/v1/experts")).json()["data"]}
+    assert Listed.keys() == {"sql", "lists", "general"}
+    assert Listed["sql"] == asdict(POOL[0])
+    assert Listed["lists"]["enabled"] is False
 
 
 async def test_an_added_expert_answers_the_next_request(web: Web) -> None:
@@ -231,7 +231,7 @@ async def bring(web: Web, model: Path, **engine: Any) -> httpx.Response:
     )
 
 
-async def listed(web: Web) -> Any:
+async def Listed(web: Web) -> Any:
     return (await web.http.get("/v1/engines")).json()["data"]
 
 
@@ -250,7 +250,7 @@ async def test_an_expert_brings_its_engine_which_goes_with_it(
     added = await bring(web, model)
     assert added.status_code == 201, added.text
     assert added.json()["expert"]["engine"] == "mine"
-    (engine,) = await listed(web)
+    (engine,) = await Listed(web)
     assert (engine["name"], engine["state"], engine["starts"]) == ("mine", "ready", 1)
     assert (engine["model_path"], engine["max_sequences"]) == (str(model), 4)
     assert (await web.metrics())['collegium_engine_ready{engine="mine"}'] == 1
@@ -259,7 +259,7 @@ async def test_an_expert_brings_its_engine_which_goes_with_it(
     assert (restarted.json()["state"], restarted.json()["starts"]) == ("ready", 2)
     assert (await web.http.delete("/v1/experts/mine")).status_code == 204
     await web.parts.background.finish()
-    assert await listed(web) == []
+    assert await Listed(web) == []
     assert not [name for name in await web.metrics() if name.startswith("collegium_engine_ready{")]
 
 
@@ -280,7 +280,7 @@ async def test_an_engine_that_does_not_start_is_not_kept(
     refused = await bring(web, model)
     assert (refused.status_code, refused.json()["error"]["code"]) == (422, "probe_failed")
     assert "does not start: is failed" in refused.json()["error"]["message"]
-    assert await listed(web) == []
+    assert await Listed(web) == []
     assert "mine" not in await names(web)
 
 
@@ -302,7 +302,7 @@ async def test_an_engine_that_can_not_run_is_refused(
     refused = await bring(web, model, **engine)
     assert refused.status_code == status
     assert words in refused.json()["error"]["message"]
-    assert await listed(web) == []
+    assert await Listed(web) == []
 
 
 async def test_what_token_routers_did_is_told_where_it_is_counted(

@@ -1,4 +1,4 @@
-"""Files: uploaded, listed, read and deleted, as OpenAI's SDK does it."""
+"""Files: uploaded, Listed, read and deleted, as OpenAI's SDK does it."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def _files(folder: Path) -> list[tuple[Path, str, str]]:
 def _contaminated(path: Path) -> set[str]:
     """Return the prompts that the authors found in their training data."""
     folder = path.parent.parent if path.parent.name == "responses" else path.parent
-    listed = folder / "contaminated_prompts.jsonl"
-    if not listed.is_file():
+    Listed = folder / "contaminated_prompts.jsonl"
+    if not Listed.is_file():
         return set()
-    return {str(line.get("eval_prompt")) for _, line in read_lines(listed)}
+    return {str(line.get("eval_prompt")) for _, line in read_lines(Listed)}

@@ -24,7 +24,7 @@ from collegium.experts.aggregation.catalogue import make_mode
 from collegium.experts.aggregation.events import Chosen
 from collegium.experts.aggregation.options import ModeName, Options
 from collegium.experts.clients.events import Began, Finish, Text
-from collegium.experts.clients.openai_shape import listed
+from collegium.experts.clients.openai_shape import Listed
 from collegium.experts.clients.reply import Call, Reply
 from collegium.registry.expert import Expert
 from collegium.router.decision import Decision, Forecast, Limits
@@ -125,7 +125,7 @@ class Replay:
             column = self._column[call.expert.name]
             asked.append(column)
             text = Text(self._texts.get((row, column), ""))
-            yield Reply(listed([Began(call.expert.name), text, Finish("stop")]))
+            yield Reply(Listed([Began(call.expert.name), text, Finish("stop")]))
 
         body: dict[str, Any] = {"messages": [{"role": "user", "content": ""}]}
         seat = 0

@@ -16,11 +16,12 @@ from collegium.experts.clients.connection import (
 )
 from collegium.experts.clients.events import AnswerEvent, Began, Json
 from collegium.experts.clients.openai_shape import (
+    Listed,
     Unshaped,
     answer_events,
     chunk_events,
     head_of,
-    listed,
+    plain_text,
 )
 from collegium.experts.clients.reply import Call, Reply
 
@@ -62,7 +63,7 @@ class HttpExpert:
                 async with aclosing(self._events(response)) as events:
                     yield Reply(events)
             else:
-                yield Reply(listed(self._whole(whole)), streamed=False)
+                yield Reply(Listed(self._whole(whole)), streamed=False)
 
     async def _events(self, response: Response) -> AsyncGenerator[AnswerEvent]:
         """The events of each server-sent chunk until `[DONE]`."""
@@ -75,6 +76,9 @@ class HttpExpert:
                     text = line[5:].strip()
                     if text == b"[DONE]":
                         return
+                    if begun and (plain := plain_text(text)) is not None:
+                        yield plain
+                        continue
                     chunk = self._parsed(text)
                     if not begun:
                         begun = True

@@ -20,11 +20,11 @@ from collegium.errors import (
 from collegium.experts.clients.events import AnswerEvent, Began, Json
 from collegium.experts.clients.http import REFUSALS
 from collegium.experts.clients.openai_shape import (
+    Listed,
     Unshaped,
     answer_events,
     chunk_events,
     head_of,
-    listed,
 )
 from collegium.experts.clients.reply import Call, Reply
 
@@ -69,7 +69,7 @@ class LiteLLMExpert:
         with litellm_errors(self.name, litellm):
             answer = await litellm.acompletion(**asked)
         if not call.stream:
-            yield Reply(listed(self._whole(answer.model_dump(exclude_none=True))), streamed=False)
+            yield Reply(Listed(self._whole(answer.model_dump(exclude_none=True))), streamed=False)
             return
         async with aclosing(answer), aclosing(self._events(answer, litellm)) as events:
             yield Reply(events)

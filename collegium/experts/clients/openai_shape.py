@@ -5,8 +5,11 @@ Upstreams send what they like: a value of another type than the one expected is 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+from msgspec import Struct
+from msgspec.json import Decoder
 
 from collegium.experts.clients.events import (
     AnswerEvent,
@@ -71,10 +74,60 @@ def message_events(choice: Mapping[str, Any]) -> list[AnswerEvent]:
     return events
 
 
-async def listed(events: Iterable[AnswerEvent]) -> AsyncGenerator[AnswerEvent]:
+def plain_text(data: bytes) -> Text | None:
+    """The event of a chunk that is a piece of text and nothing else, as nearly all are.
+
+    None of any other chunk, and of what is no chunk: that is for `chunk_events` to read. This
+    takes 0.4 us, and 1.1 that way.
+    """
+    try:
+        (choice,) = _read_plain(data).choices
+    except ValueError:  # msgspec's errors are that too
+        return None
+    content = choice.delta.content
+    return Text(content, choice=choice.index) if content else None
+
+
+class Listed:
     """Events that are all there, as a stream."""
-    for event in events:
-        yield event
+
+    def __init__(self, events: Iterable[AnswerEvent]) -> None:
+        self._events = iter(events)
+
+    def __aiter__(self) -> Listed:
+        return self
+
+    async def __anext__(self) -> AnswerEvent:
+        for event in self._events:
+            return event
+        raise StopAsyncIteration
+
+
+class _PlainDelta(Struct, forbid_unknown_fields=True):
+    content: str | None = None
+    role: str | None = None
+    refusal: None = None
+    reasoning: None = None
+    reasoning_content: None = None
+    tool_calls: None = None
+
+
+class _PlainChoice(Struct, forbid_unknown_fields=True):
+    delta: _PlainDelta
+    index: int = 0
+    finish_reason: None = None
+    logprobs: None = None
+    token_ids: None = None
+    stop_reason: None = None
+
+
+class _PlainChunk(Struct):
+    choices: list[_PlainChoice]
+    usage: None = None
+    error: None = None
+
+
+_read_plain = Decoder(_PlainChunk).decode
 
 
 def _add_choice(events: list[AnswerEvent], choice: Mapping[str, Any]) -> None:

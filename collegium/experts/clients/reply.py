@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -84,7 +84,7 @@ class Answer:
 class Reply:
     """An answer that an expert gives. Iterate over its events once, or ask for the `whole`."""
 
-    def __init__(self, events: AsyncGenerator[AnswerEvent], *, streamed: bool = True) -> None:
+    def __init__(self, events: AsyncIterator[AnswerEvent], *, streamed: bool = True) -> None:
         self.began = Began("")
         self.waits = Waits()
         self.usage: Usage | None = None

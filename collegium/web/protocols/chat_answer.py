@@ -56,25 +56,23 @@ class ChatEncoder:
         """The chunks that tell of an event: often one, sometimes none."""
         if isinstance(event, Piece):
             return [self._chunk(self._choice(event))]
-        if isinstance(event, Began):
-            return [self._beginning(event)]
         if isinstance(event, PanelEvent):
             return self._of_panel(event)
         if isinstance(event, Finish):
             before, self._last = self._last, self._finish(event)
             return [] if before is None else [self._chunk(before)]
+        if isinstance(event, Began):
+            self._begin(event)
         return self._end(event.outcome) if isinstance(event, Settled) else []
 
-    def _beginning(self, event: Began) -> Json:
-        """One expert answers: its head, and who was asked before it in vain."""
+    def _begin(self, event: Began) -> None:
+        """One expert answers: note its head, and who was asked before it in vain."""
         self.expert = event.expert
         head = {k: v for k, v in event.head.items() if v is not None}
         self._head |= head | {"model": event.expert}
         self._labels["expert"] = event.expert
         if event.tried:
             self._labels["tried"] = list(event.tried)
-        self._has_role.add(0)
-        return self._chunk(_choice({"role": "assistant", "content": ""}))
 
     def _of_panel(self, event: PanelEvent) -> list[Json]:
         if isinstance(event, Started):
@@ -85,16 +83,21 @@ class ChatEncoder:
         return [self._chunk(_choice({}), panel=event_json(event, show=self._show))]
 
     def _choice(self, event: Piece) -> Json:
-        index, delta = event.choice, _delta(event)
-        if index not in self._has_role:
-            self._has_role.add(index)
-            delta = {"role": "assistant", **delta}
-        choice = {"index": index, "delta": delta, "finish_reason": None}
+        delta = self._with_role(event.choice, _delta(event))
+        choice = _choice(delta, event.choice)
         return choice if event.extra is None else choice | self._extra(event.extra)
 
     def _finish(self, event: Finish) -> Json:
         reason = event.reason or ("stop" if self._decided.by_panel else None)
-        return {**_choice({}, event.choice, reason), **self._extra(event.extra or {})}
+        delta = self._with_role(event.choice, {})
+        return {**_choice(delta, event.choice, reason), **self._extra(event.extra or {})}
+
+    def _with_role(self, index: int, delta: Json) -> Json:
+        """The first delta of each choice names the role."""
+        if index in self._has_role:
+            return delta
+        self._has_role.add(index)
+        return {"role": "assistant", **(delta or {"content": ""})}
 
     def _extra(self, extra: Json) -> Json:
         if self._logprobs:
@@ -105,7 +108,7 @@ class ChatEncoder:
         labels: Json = {"outcome": outcome.shown}
         if self._decided.by_panel:
             labels = {"panel": panel_json(outcome, show=self._show), **labels}
-        chunks = [self._chunk(self._last or _choice({}), **labels)]
+        chunks = [self._chunk(self._last or self._finish(Finish(None)), **labels)]
         if self._usage and (usage := outcome.usage) is not None:
             chunks.append({**self._head, "choices": [], "usage": usage})
         return chunks

@@ -12,7 +12,7 @@ from collegium.errors import CollegiumError
 from collegium.experts.aggregation.base import Member, Mode, Panel
 from collegium.experts.aggregation.events import Chosen, Dropped, Event
 from collegium.experts.clients.events import AnswerEvent, Began, Finish, Json
-from collegium.experts.clients.openai_shape import chunk_events, listed
+from collegium.experts.clients.openai_shape import Listed, chunk_events
 from collegium.experts.clients.reply import Answer, Call, Fold, Reply
 from collegium.registry.expert import Expert
 
@@ -47,7 +47,7 @@ class Script:
             said = self.says.get((name, call.role), self.says.get(name, "nothing"))
             if isinstance(said, CollegiumError):
                 raise said
-            reply = Reply(listed(self._events(name, said)))
+            reply = Reply(Listed(self._events(name, said)))
             await reply.begin(name)
             yield reply
         except (GeneratorExit, asyncio.CancelledError):

@@ -8,7 +8,7 @@ import pytest
 
 from collegium.errors import ExpertError
 from collegium.experts.clients.events import AnswerEvent, Began, Text, Usage
-from collegium.experts.clients.openai_shape import answer_events, chunk_events, listed
+from collegium.experts.clients.openai_shape import Listed, answer_events, chunk_events
 from collegium.experts.clients.reply import Answer, Fold, Reply, Waits
 
 USAGE = {"prompt_tokens": 3, "completion_tokens": 2}
@@ -27,7 +27,7 @@ def delta(index: int = 0, finish_reason: str | None = None, **fields: Any) -> An
 
 async def test_it_begins_with_its_first_event() -> None:
     """Which is then told like the others."""
-    reply = Reply(listed([Began("tiny", {"id": "1"}), Text("Hi"), Usage(USAGE)]))
+    reply = Reply(Listed([Began("tiny", {"id": "1"}), Text("Hi"), Usage(USAGE)]))
     await reply.begin("tiny")
     assert reply.began == Began("tiny", {"id": "1"})
     assert reply.tokens == 0
@@ -40,12 +40,12 @@ async def test_it_begins_with_its_first_event() -> None:
 async def test_an_end_before_the_beginning_is_an_error(events: list[AnswerEvent]) -> None:
     """With the expert's name."""
     with pytest.raises(ExpertError, match="'tiny': the stream ended without an answer"):
-        await Reply(listed(events)).begin("tiny")
+        await Reply(Listed(events)).begin("tiny")
 
 
 async def test_a_whole_answer_has_no_time_to_its_first_token() -> None:
     """All of it came at once."""
-    reply = Reply(listed([Began("tiny"), Text("Hi")]), streamed=False)
+    reply = Reply(Listed([Began("tiny"), Text("Hi")]), streamed=False)
     assert (await reply.whole()).text == "Hi"
     assert reply.first_at is None
 
@@ -144,6 +144,6 @@ def test_waits_add_up() -> None:
 @pytest.mark.parametrize(("streamed", "tokens"), [(True, 1), (False, 11)])
 async def test_tokens_are_guessed_by_pieces_or_by_length(streamed: bool, tokens: int) -> None:
     """For the accounts of an answer whose usage nobody told."""
-    reply = Reply(listed([Began("tiny"), Text("x" * 40)]), streamed=streamed)
+    reply = Reply(Listed([Began("tiny"), Text("x" * 40)]), streamed=streamed)
     await reply.whole()
     assert reply.tokens == tokens

@@ -79,7 +79,7 @@ TOPICS = {
         phrases("the bank|a carmaker|the chief executive|two investors|the supermarket chain"),
         phrases(
             "reported record profits for the quarter|bought a rival for two billion|"
-            "filed for bankruptcy|raised prices as demand fell|listed shares on the stock exchange|"
+            "filed for bankruptcy|raised prices as demand fell|Listed shares on the stock exchange|"
             "cut the dividend|signed a large export contract"
         ),
     ),

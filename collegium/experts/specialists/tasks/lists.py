@@ -29,7 +29,7 @@ def some_words(random: Random, fewest: int = 3, most: int = 6) -> list[str]:
     return random.sample(WORDS, random.randint(fewest, most))
 
 
-def listed(items: list[str]) -> str:
+def Listed(items: list[str]) -> str:
     return ", ".join(items)
 
 
@@ -40,7 +40,7 @@ def changed(
 
     def draw(random: Random) -> Question:
         items = some_words(random, most=most)
-        return Question({"items": listed(items)}, listed(change(items)))
+        return Question({"items": Listed(items)}, Listed(change(items)))
 
     return draw
 
@@ -49,42 +49,42 @@ def repeated(random: Random) -> Question:
     items = some_words(random, most=4)
     items += random.choices(items, k=random.randint(1, 2))
     random.shuffle(items)
-    return Question({"items": listed(items)}, listed(list(dict.fromkeys(items))))
+    return Question({"items": Listed(items)}, Listed(list(dict.fromkeys(items))))
 
 
 def without(random: Random) -> Question:
     items = some_words(random)
     word = random.choice(items)
     rest = [item for item in items if item != word]
-    return Question({"items": listed(items), "word": word}, listed(rest))
+    return Question({"items": Listed(items), "word": word}, Listed(rest))
 
 
 def appended(random: Random) -> Question:
     word, *items = some_words(random, fewest=4)
-    return Question({"items": listed(items), "word": word}, listed([*items, word]))
+    return Question({"items": Listed(items), "word": word}, Listed([*items, word]))
 
 
 def prepended(random: Random) -> Question:
     word, *items = some_words(random, fewest=4)
-    return Question({"items": listed(items), "word": word}, listed([word, *items]))
+    return Question({"items": Listed(items), "word": word}, Listed([word, *items]))
 
 
 def replaced(random: Random) -> Question:
     new, *items = some_words(random, fewest=4)
     old = random.choice(items)
     result = [new if item == old else item for item in items]
-    return Question({"items": listed(items), "old": old, "new": new}, listed(result))
+    return Question({"items": Listed(items), "old": old, "new": new}, Listed(result))
 
 
 def pick(random: Random) -> Question:
     items, position = some_words(random), random.choice(list(POSITIONS))
-    return Question({"items": listed(items), "position": position}, items[POSITIONS[position]])
+    return Question({"items": Listed(items), "position": position}, items[POSITIONS[position]])
 
 
 def join(random: Random) -> Question:
     items = some_words(random, most=5)
     separator, sign = random.choice(list(SEPARATORS.items()))
-    fields = {"items": listed(items), "separator": separator, "sign": sign}
+    fields = {"items": Listed(items), "separator": separator, "sign": sign}
     return Question(fields, sign.join(items))
 
 
@@ -92,7 +92,7 @@ def split(random: Random) -> Question:
     items = some_words(random, most=5)
     separator, sign = random.choice(list(SEPARATORS.items()))
     fields = {"joined": sign.join(items), "separator": separator, "sign": sign}
-    return Question(fields, listed(items))
+    return Question(fields, Listed(items))
 
 
 def backwards(items: list[str]) -> list[str]:
