@@ -36,7 +36,8 @@ class Prepared:
 
 def prepare(body: ChatRequest, terms: Terms, session: str | None = None) -> Prepared:
     """Check what a parsed body does not show by itself; BadRequest says what is wrong."""
-    messages = [m.model_dump() for m in body.messages]
+    asked = body.upstream()
+    messages = asked["messages"]
     text = query_text(messages).strip()
     if not text:
         raise BadRequest("The messages hold no text to answer", "messages")
@@ -45,7 +46,7 @@ def prepare(body: ChatRequest, terms: Terms, session: str | None = None) -> Prep
     mode = mode_of(body)
     return Prepared(
         Query(text, body.model, body.routing.limits(), max_tokens, tokens),
-        body.upstream(),
+        asked,
         terms,
         None if mode is None else wish_of(body, mode),
         stream=body.stream,
