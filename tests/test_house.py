@@ -123,6 +123,19 @@ def test_decisions_are_short() -> None:
     assert [p.name for p in pages if len(p.read_text().splitlines()) > 40] == []
 
 
+def test_the_architecture_page_names_what_is_there() -> None:
+    """It fits on two screens; its files and functions exist."""
+    page = document("docs/architecture.md")
+    assert len(page.splitlines()) <= 80
+    code = {path: path.read_text() for path in (ROOT / "collegium").rglob("*.py")}
+    files = re.findall(r"`([\w/]+\.py)`", page)
+    ours = [file for file in files if not file.startswith("tests/")]
+    assert [f for f in ours if not any(str(path).endswith(f"/{f}") for path in code)] == []
+    functions = re.findall(r"\*\*`(?:\w+\.)?(\w+)`\*\*", page)
+    assert len(functions) == 6, "so many lead from a route to the engine"
+    assert [f for f in functions if not any(f"def {f}(" in text for text in code.values())] == []
+
+
 def test_links_in_the_documentation_lead_somewhere() -> None:
     """Files that pages point to are there."""
     pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
