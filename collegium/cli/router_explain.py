@@ -52,6 +52,8 @@ async def _decide(prompt: str, model: str) -> dict[str, Any]:
 
 
 async def _decide_here(settings: Settings, prompt: str, model: str) -> dict[str, Any]:
+    import msgspec
+
     from collegium.errors import SetupError
     from collegium.registry.database import Database
     from collegium.registry.decisions import DecisionLog
@@ -72,7 +74,8 @@ async def _decide_here(settings: Settings, prompt: str, model: str) -> dict[str,
     click.echo("No service runs here: decided as if every expert were up.\n", err=True)
     router = _router(settings, past, experts)
     decision = await router.decide(Query(prompt, model), experts, lambda expert: None)
-    return decision_json(decision, decision.forecasts_json())
+    shown: dict[str, Any] = msgspec.to_builtins(decision_json(decision))
+    return shown
 
 
 def _router(settings: Settings, past: Any, experts: Any) -> Router:

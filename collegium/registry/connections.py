@@ -90,7 +90,11 @@ def to_json(value: object) -> str:
 
 
 def _strictly(value: object) -> str:
-    return json.dumps(value, default=dict, allow_nan=False)
+    return json.dumps(value, default=_as_plain, allow_nan=False)
+
+
+def _as_plain(value: Any) -> Any:
+    return dict(value) if isinstance(value, Mapping) else msgspec.to_builtins(value)
 
 
 def _as_mapping(value: Any) -> dict[Any, Any]:

@@ -45,7 +45,8 @@ class DecisionRecord:
     reason: str
     prompt: str | None = None
     session: str | None = None
-    forecasts: Sequence[Mapping[str, Any]] = ()
+    forecasts: Sequence[Any] = ()
+    """Whatever msgspec writes as JSON; read back they are mappings."""
     limits: Mapping[str, Any] = field(default_factory=dict)
     propensity: float = 1.0
     """The odds that the expert had; off-policy estimates weigh by it."""

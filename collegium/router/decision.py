@@ -5,10 +5,9 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
-import msgspec.structs
 
 PolicyName = Literal[
     "quality", "waiting", "out_of_distribution", "named", "session", "bulk", "online", "panel"
@@ -92,7 +91,3 @@ class Decision:
     def forecast(self) -> Forecast:
         """The chosen expert's forecast."""
         return next(f for f in self.forecasts if f.expert == self.expert)
-
-    def forecasts_json(self) -> list[dict[str, Any]]:
-        """All forecasts as JSON."""
-        return [msgspec.structs.asdict(forecast) for forecast in self.forecasts]

@@ -94,4 +94,5 @@ def to_bytes(content: Any) -> bytes:
     try:
         return msgspec.json.encode(content)
     except UnicodeEncodeError:  # half a surrogate pair, which JSON can escape and UTF-8 not hold
-        return json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
+        plain = msgspec.to_builtins(content)
+        return json.dumps(plain, separators=(",", ":"), allow_nan=False).encode()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
+import psutil
 import pytest
 from sqlalchemy import text
 
@@ -56,8 +58,14 @@ async def test_outcomes_outlive_a_postgresql_that_is_killed(make_decision: MakeD
         log = DecisionLog(database)
         for name in ("dec_a", "dec_b"):
             await log.record(make_decision(name))
+        # Its children serve open connections for a moment longer than it lives.
+        family = psutil.Process(server.process.pid).children(recursive=True)
         server.process.kill()
+        for process in family:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         server.process.wait()
+        psutil.wait_procs(family)
         await asyncio.gather(*(log.finish(outcome(name)) for name in ("dec_a", "dec_b")))
         with pytest.raises(DatabaseUnavailable):
             await log.record(make_decision("dec_c"))

@@ -10,6 +10,8 @@ from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from collegium.errors import CollegiumError, ExpertTimeout, UnknownModel
 from collegium.experts.bulk.crew import in_room, work_through
 from collegium.experts.bulk.lines import Line
@@ -125,7 +127,8 @@ class Asking:
         for attempt in count(1):
             try:
                 answer = WholeChat(decided, request)
-                body = await whole_answer(answer, self._parts.pipeline.run(decided))
+                found = await whole_answer(answer, self._parts.pipeline.run(decided))
+                body: Json = msgspec.to_builtins(found)
             except CollegiumError as exc:
                 if not may_pass(exc):
                     raise

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
-from typing import Any
 
 from collegium.errors import NoFeasibleExpert
 from collegium.experts.aggregation.base import Member, Mode, Panel
@@ -37,11 +36,6 @@ class Decided:
     mode: Mode
     plan: Plan | None = None
     """Of a panel that was asked for, also where one expert turned out to be enough."""
-
-    @cached_property
-    def forecasts(self) -> list[dict[str, Any]]:
-        """As JSON: the log and the answer both tell them."""
-        return self.decision.forecasts_json()
 
     @cached_property
     def by_panel(self) -> bool:
