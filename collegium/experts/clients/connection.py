@@ -118,9 +118,12 @@ class Connection:
 def parsed_json(data: bytes) -> Any:
     """JSON of any kind; bytes that are no UTF-8 are replaced. ValueError where it is none."""
     try:
-        return msgspec.json.decode(data)
-    except ValueError:
-        return json.loads(data.decode(errors="replace"))
+        try:
+            return msgspec.json.decode(data)
+        except ValueError:
+            return json.loads(data.decode(errors="replace"))
+    except RecursionError as exc:
+        raise ValueError("it is nested too deeply") from exc
 
 
 def _as_json(body: Mapping[str, Any]) -> bytes:

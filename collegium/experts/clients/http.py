@@ -73,13 +73,16 @@ class HttpExpert:
                     if not line.startswith(b"data:"):
                         continue
                     text = line[5:].strip()
+                    if not text:  # an event without data is none, says the standard
+                        continue
                     if text == b"[DONE]":
                         return
                     chunk = self._parsed(text)
-                    if not begun:
+                    read = self._read(chunk_events, chunk, text)
+                    if not begun:  # what can't be read is no beginning: another may answer
                         begun = True
                         yield Began(self.name, head_of(chunk))
-                    for event in self._read(chunk_events, chunk, text):
+                    for event in read:
                         yield event
         raise ExpertUnavailable(self.name, "the connection closed in the middle of the answer")
 

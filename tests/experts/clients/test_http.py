@@ -243,6 +243,34 @@ async def test_an_event_that_is_no_chunk_is_an_error(serve: Serve, data: str) ->
         await streamed(await serve(events(data)))
 
 
+@both_ways
+async def test_json_that_is_nested_too_deeply_is_an_error(serve: Serve, ask: Asking) -> None:
+    """The expert's, not the service's: another may answer."""
+    text = "[" * 100_000
+    for status, data in ((200, text), (200, f"data: {text}\n\n"), (500, text)):
+        with pytest.raises(ExpertError):
+            await ask(await serve(response(status, text=data)))
+
+
+async def test_what_can_not_be_read_is_no_beginning(serve: Serve) -> None:
+    """So that another expert may still answer; later it ends the answer."""
+    strange = {"choices": [{"index": 0, "delta": "text"}]}
+    client = await serve(events(strange))
+    async with client.ask(Call(TINY, BODY, stream=True)) as reply:
+        with pytest.raises(ExpertError, match="no chat's shape"):
+            await reply.begin("tiny")
+
+
+async def test_an_event_without_data_is_none(serve: Serve) -> None:
+    """Some servers send them to keep the connection alive."""
+    chunk = {"choices": [{"index": 0, "delta": {"content": "Hi"}}]}
+    assert await streamed(await serve(events("", chunk, "", chunk, ""))) == [
+        Began("tiny"),
+        Text("Hi"),
+        Text("Hi"),
+    ]
+
+
 async def test_bytes_that_are_no_text_are_no_crash(serve: Serve) -> None:
     """Wrong bytes are an expert's fault, and named so."""
     with pytest.raises(ExpertError, match="no JSON"):
