@@ -214,7 +214,10 @@ def _merge_tool(tools: dict[int, Json], event: ToolCall) -> None:
     if isinstance(function, Mapping):
         known = tool.setdefault("function", {"name": "", "arguments": ""})
         known.update({k: v for k, v in function.items() if k != "arguments" and v})
-        known["arguments"] += function.get("arguments") or ""
+        if piece := function.get("arguments"):
+            before = known["arguments"]
+            grows = isinstance(before, str) and isinstance(piece, str)
+            known["arguments"] = before + piece if grows else piece  # some send an object
 
 
 def _add_extra(known: Json, extra: Json) -> None:
@@ -223,7 +226,9 @@ def _add_extra(known: Json, extra: Json) -> None:
         before = known.get(name)
         if name == "logprobs" and isinstance(before, dict) and isinstance(value, dict):
             for kind, tokens in value.items():
-                before[kind] = [*(before.get(kind) or ()), *(tokens or ())] or None
+                grown = before.get(kind)
+                grows = isinstance(grown, list) and isinstance(tokens, list)
+                before[kind] = (grown + tokens if grows else tokens or grown) or None
         else:
             known[name] = dict(value) if isinstance(value, dict) else value
 

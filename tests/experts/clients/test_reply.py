@@ -90,6 +90,14 @@ def test_tool_calls_are_put_together_by_index() -> None:
     ]
 
 
+def test_arguments_that_are_no_text_stay_what_they_are() -> None:
+    """Some servers send an object instead of its JSON."""
+    function = {"name": "f", "arguments": {"x": 1}}
+    answer = folded(delta(tool_calls=[{"index": 0, "id": "a", "function": function}]))
+    (call,) = answer.choices[0]["message"]["tool_calls"]
+    assert call["function"] == function
+
+
 def test_reasoning_keeps_the_upstreams_name() -> None:
     """Apart from the answer's text."""
     answer = folded(delta(reasoning="Let me "), delta(reasoning="see."), delta(content="42"))
@@ -117,6 +125,13 @@ def test_log_probabilities_grow() -> None:
     assert [t["token"] for t in choice["logprobs"]["content"]] == ["a", "bc"]
     assert choice["logprobs"]["refusal"] is None
     assert choice["token_ids"] == [2]
+
+
+@pytest.mark.parametrize("told", [5, "x", {"a": 1}, None])
+def test_log_probabilities_of_another_shape_are_no_crash(told: Any) -> None:
+    """The last that says something counts."""
+    pieces = [{**delta(content="a"), "logprobs": {"content": value}} for value in (told, None)]
+    assert folded(*pieces).choices[0]["logprobs"] == {"content": told}
 
 
 def test_folding_changes_no_chunk() -> None:
