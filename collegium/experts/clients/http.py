@@ -16,6 +16,7 @@ from collegium.experts.clients.connection import (
 )
 from collegium.experts.clients.events import AnswerEvent, Began, Json
 from collegium.experts.clients.openai_shape import (
+    ToolNumbers,
     Unshaped,
     answer_events,
     chunk_events,
@@ -66,7 +67,7 @@ class HttpExpert:
 
     async def _events(self, response: Response) -> AsyncGenerator[AnswerEvent]:
         """The events of each server-sent chunk until `[DONE]`."""
-        begun = False
+        begun, numbers = False, ToolNumbers()
         with self._errors:
             while lines := await response.lines():
                 for line in lines:
@@ -83,7 +84,7 @@ class HttpExpert:
                         begun = True
                         yield Began(self.name, head_of(chunk))
                     for event in read:
-                        yield event
+                        yield numbers.numbered(event)
         raise ExpertUnavailable(self.name, "the connection closed in the middle of the answer")
 
     async def models(self) -> tuple[str, ...]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from typing import Any
 
+from msgspec import structs
+
 from collegium.experts.clients.events import (
     AnswerEvent,
     Began,
@@ -69,6 +71,24 @@ def message_events(choice: Mapping[str, Any]) -> list[AnswerEvent]:
     extra = {name: value for name, value in choice.items() if name not in OF_CHOICES}
     events.append(Finish(choice.get("finish_reason"), choice=index, extra=extra or None))
     return events
+
+
+class ToolNumbers:
+    """Numbers the tool calls of a stream whose server does not: each new id is a new call."""
+
+    def __init__(self) -> None:
+        self._ids: dict[int, list[Any]] = {}
+
+    def numbered(self, event: AnswerEvent) -> AnswerEvent:
+        """The event, a tool call's piece with its index."""
+        if not isinstance(event, ToolCall) or isinstance(event.piece.get("index"), int):
+            return event
+        ids, new = self._ids.setdefault(event.choice, []), event.piece.get("id")
+        if new and new not in ids:
+            ids.append(new)
+        if not ids:
+            return event
+        return structs.replace(event, index=ids.index(new) if new else len(ids) - 1)
 
 
 async def listed(events: Iterable[AnswerEvent]) -> AsyncGenerator[AnswerEvent]:

@@ -261,6 +261,27 @@ async def test_what_can_not_be_read_is_no_beginning(serve: Serve) -> None:
             await reply.begin("tiny")
 
 
+async def test_tool_calls_without_numbers_are_told_apart_by_their_ids(serve: Serve) -> None:
+    """In one chunk or in several; further pieces belong to the call before them."""
+
+    def piece(*calls: Any) -> Any:
+        return {"choices": [{"index": 0, "delta": {"tool_calls": list(calls)}}]}
+
+    def call(name: str, **fields: Any) -> Any:
+        return {**fields, "function": {"name": name, "arguments": "{"}}
+
+    rest = {"function": {"arguments": "}"}}
+    chunks = piece(call("f", id="a"), call("g", id="b")), piece(call("h", id="c")), piece(rest)
+    client = await serve(events(*chunks))
+    async with client.ask(Call(TINY, BODY, stream=True)) as reply:
+        await reply.begin("tiny")
+        (choice,) = (await reply.whole()).choices
+    assert [
+        (c["id"], c["function"]["name"], c["function"]["arguments"])
+        for c in choice["message"]["tool_calls"]
+    ] == [("a", "f", "{"), ("b", "g", "{"), ("c", "h", "{}")]
+
+
 async def test_an_event_without_data_is_none(serve: Serve) -> None:
     """Some servers send them to keep the connection alive."""
     chunk = {"choices": [{"index": 0, "delta": {"content": "Hi"}}]}
