@@ -8,8 +8,6 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from msgspec.structs import asdict
-
 from collegium.errors import ExpertError
 from collegium.experts.clients.events import (
     AnswerEvent,
@@ -143,8 +141,24 @@ class ExpertClient(Protocol):
 
 def _tokens_of(piece: Piece) -> int:
     """About how many tokens a piece has that came whole."""
-    text = piece.text if isinstance(piece, Text | Reasoning) else str(asdict(piece))
-    return estimated_tokens(text)
+    if isinstance(piece, Text | Reasoning):
+        return estimated_tokens(piece.text)
+    if isinstance(piece, ToolCall):
+        return estimated_tokens(_texts(piece.piece.get("function")))
+    text = _texts(piece.fields) if isinstance(piece, Other) else ""
+    return estimated_tokens(text) if text else 0  # often nothing but `"refusal": null`
+
+
+def _texts(value: Any) -> str:
+    """Every text in a value of JSON, without the names of fields."""
+    found, left = [], [value]
+    while left:
+        part = left.pop()
+        if isinstance(part, str):
+            found.append(part)
+        elif isinstance(part, Mapping | list):
+            left += part.values() if isinstance(part, Mapping) else part
+    return "".join(found)
 
 
 def estimated_tokens(text: str) -> int:

@@ -162,3 +162,21 @@ async def test_tokens_are_guessed_by_pieces_or_by_length(streamed: bool, tokens:
     reply = Reply(listed([Began("tiny"), Text("x" * 40)]), streamed=streamed)
     await reply.whole()
     assert reply.tokens == tokens
+
+
+@pytest.mark.parametrize(
+    ("message", "tokens"),
+    [
+        ({"content": "x" * 40}, 11),
+        ({"content": "x" * 40, "refusal": None, "tool_calls": [], "extra": {"a": None}}, 11),
+        ({"content": None, "refusal": "x" * 40}, 11),
+        ({"function_call": {"name": "find", "arguments": "x" * 36}}, 11),
+        ({"tool_calls": [{"id": "1", "function": {"name": "find", "arguments": "x" * 36}}]}, 11),
+    ],
+)
+async def test_what_says_nothing_takes_no_tokens(message: Any, tokens: int) -> None:
+    """Many servers send fields that are empty."""
+    body = {"choices": [{"index": 0, "message": {"role": "assistant", **message}}]}
+    reply = Reply(listed(answer_events("tiny", body)), streamed=False)
+    await reply.whole()
+    assert reply.tokens == tokens
