@@ -261,6 +261,17 @@ async def test_what_can_not_be_read_is_no_beginning(serve: Serve) -> None:
             await reply.begin("tiny")
 
 
+async def test_numbers_that_json_does_not_have_are_null(serve: Serve) -> None:
+    """Also beside half a surrogate pair, which only Python's own JSON reads."""
+    text = (
+        '{"choices": [{"index": 0, "message": {"content": "half \\ud83d"}, '
+        '"logprobs": {"content": [{"logprob": -Infinity}, {"logprob": NaN}]}}]}'
+    )
+    (choice,) = (await whole(await serve(response(200, text=text))))["choices"]
+    assert choice["message"]["content"] == "half \ud83d"
+    assert choice["logprobs"] == {"content": [{"logprob": None}, {"logprob": None}]}
+
+
 async def test_tool_calls_without_numbers_are_told_apart_by_their_ids(serve: Serve) -> None:
     """In one chunk or in several; further pieces belong to the call before them."""
 
