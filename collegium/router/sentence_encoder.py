@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from collegium.router.encoder_graph import GRAPH, INPUTS, TOKENIZER, ensure_graph
-from collegium.router.vectors import Floats, unit_rows
+from collegium.router.vectors import Floats, readable, unit_rows
 
 MOST_CHARACTERS = 4_000  # MiniLM reads 256 tokens; more text would only be tokenised in vain
 LENGTHS = 16
@@ -54,7 +54,7 @@ class SentenceEncoder:
 
     def encode(self, texts: Sequence[str]) -> Floats:
         """Return one row of unit length a text, shape (n, d); long texts are cut."""
-        cut = [text[:MOST_CHARACTERS] for text in texts]
+        cut = [readable(text[:MOST_CHARACTERS]) for text in texts]
         tokens = [found.ids for found in self._tokenizer.encode_batch(cut)]
         vectors: Floats = np.empty((len(texts), self._dimensions), dtype=np.float32)
         request = self._model.create_infer_request()  # one each: threads may share an encoder

@@ -25,6 +25,11 @@ def is_quick(encoder: Encoder) -> bool:
     return bool(getattr(encoder, "quick", False))
 
 
+def readable(text: str) -> str:
+    """The text with a question mark for half a surrogate pair, which no tokenizer reads."""
+    return text if text.isascii() else text.encode(errors="replace").decode()
+
+
 def unit_rows(rows: Floats) -> Floats:
     """Scale each row to unit length."""
     return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), dtype=np.float32)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from collegium.router.vectors import readable
+
 MOST_WORDS = 50_000
 """Remembered words; more are forgotten all at once, as a cache that is full of rare ones."""
 LONGEST = 32
@@ -52,5 +54,5 @@ class WordTokens:
         return found
 
     def _whole(self, text: str) -> list[int]:
-        found: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        found: list[int] = self._tokenizer.encode(readable(text), add_special_tokens=False).ids
         return found

@@ -82,7 +82,9 @@ def _broken(why: str) -> JSONResponse:
 
 async def _unexpected(request: Request, exc: Exception) -> JSONResponse:
     log.error("%s %s failed", request.method, request.url.path, exc_info=exc)
-    return JSONResponse(error_body(unexpected()), 500)
+    # The server closes the connection after what we did not foresee; clients have to know it, or
+    # their next request on it fails.
+    return JSONResponse(error_body(unexpected()), 500, {"Connection": "close"})
 
 
 def _body(message: str, kind: str, code: str, param: str | None) -> dict[str, Any]:

@@ -128,6 +128,14 @@ def test_every_encoder_is_made_by_its_name(name: str) -> None:
     assert np.linalg.norm(made.encode([SQL])) == pytest.approx(1.0, abs=1e-4)
 
 
+@pytest.mark.parametrize("name", sorted(ENCODERS))
+def test_half_a_surrogate_pair_is_read_as_a_question_mark(name: str) -> None:
+    """Clients send cut emojis, and experts answer with them; no tokenizer takes them."""
+    made = make_encoder(name)
+    cut, whole = made.encode(["half \ud83d", "half ?"])
+    np.testing.assert_array_equal(cut, whole)
+
+
 def test_an_unknown_encoder_is_refused() -> None:
     """With the names that there are."""
     with pytest.raises(SetupError, match="no encoder 'bert'; there are: minilm, static"):

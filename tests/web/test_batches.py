@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest.mock import AsyncMock
 
 import httpx
 import pytest
 
 from collegium.errors import ExpertBusy, ExpertRejected
+from collegium.experts.bulk.lines import Line
 from collegium.web.batch import asking, job
+from collegium.web.batch.asking import Asking
+from collegium.web.batch.plan import BULK
+from collegium.web.protocols.chat_request import ChatRequest
+from collegium.web.serving.current_router import CurrentRouter
+from collegium.web.serving.prepare import prepare
 from tests.web.conftest import Web, on_shared, until
 
 CHAT = "/v1/chat/completions"
@@ -179,6 +188,24 @@ async def test_a_line_may_ask_for_a_panel(web: Web) -> None:
         assert kept["decision"]["policy"] == "panel"
     (error,) = await results(web, batch["error_file_id"])
     assert "is one" in error["response"]["body"]["error"]["message"]
+
+
+async def test_a_panel_waits_for_the_router_after_a_restart(
+    web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The plan is on disk, so that a job goes on before the router is loaded."""
+    body = json.loads(line("a", model="collegium/vote", routing={"k": 2}))["body"]
+    request = prepare(ChatRequest.model_validate(body), BULK)
+    decision = (await web.parts.decider.decide(request)).decision
+    loading, loaded = CurrentRouter(), web.parts.router.get()
+    monkeypatch.setattr(web.parts.decider, "_router", loading)
+    answered, refused = AsyncMock(), AsyncMock()
+    work = Asking(replace(web.parts, router=loading), answered, refused)
+    task = asyncio.create_task(work.ask([(Line(1, "a", body), decision)]))
+    await asyncio.sleep(0.05)
+    loading.put(loaded)
+    await task
+    assert (answered.await_count, refused.await_count) == (1, 0)
 
 
 async def test_an_expert_that_is_busy_is_asked_again(

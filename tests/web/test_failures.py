@@ -143,6 +143,7 @@ async def test_a_bug_is_an_internal_error_and_in_the_log(
             assert response.status_code == 500
             assert response.json()["error"]["code"] == "internal_error"
             assert "secret" not in response.text
+            assert response.headers["connection"] == "close"  # as uvicorn does after it
     assert caplog.text.count("ZeroDivisionError: secret") == 2
 
 

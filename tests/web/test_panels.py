@@ -251,6 +251,54 @@ async def test_a_vote_on_tool_calls_stays_a_tool_call(web: Web) -> None:
     assert pieces[0]["index"] == 0
 
 
+@pytest.mark.parametrize("mode", ["vote", "moa", "cascade", "first", "best_of_n", "self_moa"])
+@pytest.mark.parametrize(
+    "strange",
+    [
+        {"logprobs": [1, 2]},
+        {"logprobs": {"content": 5}},
+        {"logprobs": {"content": ["a"]}},
+        {"logprobs": {"content": [{"token": "a", "logprob": "x"}]}},
+        {"logprobs": {"content": [{"token": "a", "logprob": 1e9}]}},
+    ],
+    ids=str,
+)
+async def test_log_probabilities_of_another_shape_end_no_panel(
+    web: Web, mode: str, strange: Any
+) -> None:
+    """They count as not told."""
+    for name in NAMES:
+        message = {"role": "assistant", "content": "hello"}
+        choice = {"index": 0, "message": message, "finish_reason": "stop", **strange}
+        web.experts[name].choices = [choice]
+        web.experts[name].chunks = [{"choices": [{"index": 0, "delta": message, **strange}]}]
+    answer = (await ask(web, mode)).json()
+    assert answer["choices"][0]["message"]["content"] == "hello"
+
+
+async def test_a_check_reads_only_log_probabilities_that_are_some(web: Web) -> None:
+    """Of others the word itself is taken."""
+    for name in NAMES:
+        tops = [{"token": "yes", "logprob": None}, {"token": "no"}, "yes"]
+        content = [{"token": "yes", "logprob": -0.1, "top_logprobs": tops}]
+        choice = {"index": 0, "delta": {"content": "yes"}, "logprobs": {"content": content}}
+        web.experts[name].chunks = [{"choices": [choice]}, delta({}, "stop")]
+    answer = (await ask(web, "best_of_n", panel={"by": "self"})).json()
+    assert set(answer["collegium"]["panel"]["chosen"]["scores"].values()) == {1.0}
+
+
+async def test_arguments_that_are_an_object_are_a_vote_too(web: Web) -> None:
+    """Equal to those of whoever writes the object's JSON."""
+    for name, arguments in (("sql", {"x": 1}), ("general", '{"x": 1}')):
+        call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": arguments}}
+        web.experts[name].message = {"content": None, "tool_calls": [call]}
+        web.experts[name].chunks = [delta({"tool_calls": [{**call, "index": 0}]})]
+    answer = (await web.chat("sql 1", model="collegium/vote", routing={"k": 2})).json()
+    (call,) = answer["choices"][0]["message"]["tool_calls"]
+    assert call["function"]["arguments"] in ({"x": 1}, '{"x": 1}')
+    assert len(answer["collegium"]["panel"]["chosen"]["groups"]) == 1
+
+
 @on_shared
 @pytest.mark.parametrize(
     ("body", "words"),

@@ -57,6 +57,15 @@ async def test_bad_input_is_refused_with_its_place(
 
 
 @on_shared
+async def test_fields_that_are_null_have_their_defaults(shared: Web) -> None:
+    """As in OpenAI's API."""
+    nulls = dict.fromkeys(("stream", "stream_options", "n", "temperature", "stop", "tools"))
+    answer = await shared.http.post("/v1/chat/completions", json={"messages": [HELLO], **nulls})
+    assert answer.status_code == 200
+    assert answer.json()["object"] == "chat.completion"
+
+
+@on_shared
 async def test_a_model_that_nobody_knows_is_refused_with_those_that_are(shared: Web) -> None:
     """Virtual ones and experts."""
     answer = await shared.chat(model="gtp")

@@ -59,15 +59,15 @@ class MemberAnswer:
     finish_reason: str | None = None
     logprob: float | None = None
     """Mean log-probability of the answer's tokens; None where the expert does not tell."""
-    logprobs: Mapping[str, Any] | None = field(default=None, repr=False)
+    logprobs: Any = field(default=None, repr=False)
+    """As the expert told them, in whatever shape."""
 
     @staticmethod
     def of(call: Call, member: Member, answer: Answer) -> MemberAnswer:
         """The first choice of an answer."""
         choice = answer.choices[0]
         logprobs = choice.get("logprobs")
-        tokens = (logprobs or {}).get("content") or ()
-        found = [token["logprob"] for token in tokens if token.get("logprob") is not None]
+        found = [t["logprob"] for t in told_tokens(logprobs) if is_logprob(t.get("logprob"))]
         logprob = sum(found) / len(found) if found else None
         reason = choice["finish_reason"]
         return MemberAnswer(call.seat, member, choice["message"], reason, logprob, logprobs)
@@ -83,6 +83,17 @@ class MemberAnswer:
         if self.logprobs is not None:
             choice["logprobs"] = self.logprobs
         return message_events(choice)
+
+
+def told_tokens(logprobs: Any) -> list[Mapping[str, Any]]:
+    """The tokens that log-probabilities tell of; none where they have another API's shape."""
+    content = logprobs.get("content") if isinstance(logprobs, Mapping) else None
+    return [t for t in content if isinstance(t, Mapping)] if isinstance(content, list) else []
+
+
+def is_logprob(value: Any) -> bool:
+    """Whether a value can be a log-probability; rounding puts some a little above 0."""
+    return isinstance(value, int | float) and -1e6 < value < 1
 
 
 Ask = Callable[[Call], AbstractAsyncContextManager[Reply]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
@@ -49,11 +50,11 @@ def key_of(message: Mapping[str, Any]) -> Key:
 
 def _called(call: Mapping[str, Any]) -> list[Any]:
     function = call.get("function") or {}
-    arguments = str(function.get("arguments") or "")
-    try:
-        return [function.get("name"), json.loads(arguments)]
-    except ValueError:
-        return [function.get("name"), arguments]
+    arguments = function.get("arguments") or ""
+    if isinstance(arguments, str):
+        with suppress(ValueError):
+            arguments = json.loads(arguments)
+    return [function.get("name"), arguments]
 
 
 def _json(text: str) -> Key | None:

@@ -9,7 +9,15 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, Protocol
 
-from collegium.experts.aggregation.base import Ask, Member, MemberAnswer, Panel, Verifier
+from collegium.experts.aggregation.base import (
+    Ask,
+    Member,
+    MemberAnswer,
+    Panel,
+    Verifier,
+    is_logprob,
+    told_tokens,
+)
 from collegium.experts.aggregation.events import Event
 from collegium.experts.aggregation.fan_out import FanOut
 from collegium.experts.aggregation.quoting import Quoted, asked_about, quoted
@@ -159,12 +167,12 @@ class ByVerifier:
 
 def yes(said: MemberAnswer) -> float:
     """The chance of "yes" against "no" in the first token; the word itself where none is told."""
-    content = (said.logprobs or {}).get("content") or [{}]
+    first = told_tokens(said.logprobs)[:1]
     chances = {"yes": 0.0, "no": 0.0}
-    for top in content[0].get("top_logprobs") or ():
+    for top in told_tokens({"content": first[0].get("top_logprobs")}) if first else ():
         word = str(top.get("token", "")).strip().casefold().strip(".,!")
-        if word in chances:
-            chances[word] += math.exp(float(top["logprob"]))
+        if word in chances and is_logprob(top.get("logprob")):
+            chances[word] += math.exp(top["logprob"])
     if total := sum(chances.values()):
         return chances["yes"] / total
     return float(said.text.strip().casefold().startswith("yes"))

@@ -116,11 +116,21 @@ class Connection:
 
 
 def parsed_json(data: bytes) -> Any:
-    """JSON of any kind; bytes that are no UTF-8 are replaced. ValueError where it is none."""
+    """JSON of any kind; ValueError where it is none.
+
+    Bytes that are no UTF-8 are replaced, and NaN and Infinity are null: Python writes them.
+    """
     try:
-        return msgspec.json.decode(data)
-    except ValueError:
-        return json.loads(data.decode(errors="replace"))
+        try:
+            return msgspec.json.decode(data)
+        except ValueError:
+            return json.loads(data.decode(errors="replace"), parse_constant=_null)
+    except RecursionError as exc:
+        raise ValueError("it is nested too deeply") from exc
+
+
+def _null(_: str) -> None:
+    """No number."""
 
 
 def _as_json(body: Mapping[str, Any]) -> bytes:

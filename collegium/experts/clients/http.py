@@ -17,6 +17,7 @@ from collegium.experts.clients.connection import (
 from collegium.experts.clients.events import AnswerEvent, Began, Json
 from collegium.experts.clients.openai_shape import (
     Listed,
+    ToolNumbers,
     Unshaped,
     answer_events,
     chunk_events,
@@ -67,24 +68,27 @@ class HttpExpert:
 
     async def _events(self, response: Response) -> AsyncGenerator[AnswerEvent]:
         """The events of each server-sent chunk until `[DONE]`."""
-        begun = False
+        begun, numbers = False, ToolNumbers()
         with self._errors:
             while lines := await response.lines():
                 for line in lines:
                     if not line.startswith(b"data:"):
                         continue
                     text = line[5:].strip()
+                    if not text:  # an event without data is none, says the standard
+                        continue
                     if text == b"[DONE]":
                         return
                     if begun and (plain := plain_text(text)) is not None:
                         yield plain
                         continue
                     chunk = self._parsed(text)
-                    if not begun:
+                    read = self._read(chunk_events, chunk, text)
+                    if not begun:  # what can't be read is no beginning: another may answer
                         begun = True
                         yield Began(self.name, head_of(chunk))
-                    for event in self._read(chunk_events, chunk, text):
-                        yield event
+                    for event in read:
+                        yield numbers.numbered(event)
         raise ExpertUnavailable(self.name, "the connection closed in the middle of the answer")
 
     async def models(self) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 from msgspec.json import Decoder
 
 from collegium.experts.clients.events import (
@@ -42,10 +42,13 @@ def head_of(data: Mapping[str, Any]) -> Json:
 def chunk_events(chunk: Mapping[str, Any]) -> list[AnswerEvent]:
     """The events of one chunk."""
     events: list[AnswerEvent] = []
+    usage = chunk.get("usage")
+    if usage is None and "choices" not in chunk:
+        raise Unshaped("a chunk has neither choices nor usage")
     for choice in _list(chunk.get("choices")):
-        _add_choice(events, _dict(choice))
-    if usage := chunk.get("usage"):
-        events.append(Usage(_dict(usage)))
+        _add_choice(events, _choice(choice))
+    if isinstance(usage, dict):  # of another kind it counts nothing, and the answer is good
+        events.append(Usage(usage))
     return events
 
 
@@ -53,9 +56,9 @@ def answer_events(expert: str, answer: Mapping[str, Any]) -> list[AnswerEvent]:
     """The events of a whole answer."""
     events: list[AnswerEvent] = [Began(expert, head_of(answer))]
     for position, choice in enumerate(_list(answer.get("choices"))):
-        events += message_events({"index": position, **_dict(choice)})
-    if usage := answer.get("usage"):
-        events.append(Usage(_dict(usage)))
+        events += message_events({"index": position, **_choice(choice)})
+    if isinstance(usage := answer.get("usage"), dict):
+        events.append(Usage(usage))
     return events
 
 
@@ -86,6 +89,24 @@ def plain_text(data: bytes) -> Text | None:
         return None
     content = choice.delta.content
     return Text(content, choice=choice.index) if content else None
+
+
+class ToolNumbers:
+    """Numbers the tool calls of a stream whose server does not: each new id is a new call."""
+
+    def __init__(self) -> None:
+        self._ids: dict[int, list[Any]] = {}
+
+    def numbered(self, event: AnswerEvent) -> AnswerEvent:
+        """The event, a tool call's piece with its index."""
+        if not isinstance(event, ToolCall) or isinstance(event.piece.get("index"), int):
+            return event
+        ids, new = self._ids.setdefault(event.choice, []), event.piece.get("id")
+        if new and new not in ids:
+            ids.append(new)
+        if not ids:
+            return event
+        return structs.replace(event, index=ids.index(new) if new else len(ids) - 1)
 
 
 class Listed:
@@ -187,6 +208,12 @@ def _list(value: Any) -> list[Any]:
     if value is None:
         return []
     raise Unshaped(f"a list was expected, not {type(value).__name__}")
+
+
+def _choice(value: Any) -> Json:
+    if value is None:
+        raise Unshaped("a choice is null")
+    return _dict(value)
 
 
 def _dict(value: Any) -> Json:

@@ -8,8 +8,6 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from msgspec.structs import asdict
-
 from collegium.errors import ExpertError
 from collegium.experts.clients.events import (
     AnswerEvent,
@@ -143,8 +141,24 @@ class ExpertClient(Protocol):
 
 def _tokens_of(piece: Piece) -> int:
     """About how many tokens a piece has that came whole."""
-    text = piece.text if isinstance(piece, Text | Reasoning) else str(asdict(piece))
-    return estimated_tokens(text)
+    if isinstance(piece, Text | Reasoning):
+        return estimated_tokens(piece.text)
+    if isinstance(piece, ToolCall):
+        return estimated_tokens(_texts(piece.piece.get("function")))
+    text = _texts(piece.fields) if isinstance(piece, Other) else ""
+    return estimated_tokens(text) if text else 0  # often nothing but `"refusal": null`
+
+
+def _texts(value: Any) -> str:
+    """Every text in a value of JSON, without the names of fields."""
+    found, left = [], [value]
+    while left:
+        part = left.pop()
+        if isinstance(part, str):
+            found.append(part)
+        elif isinstance(part, Mapping | list):
+            left += part.values() if isinstance(part, Mapping) else part
+    return "".join(found)
 
 
 def estimated_tokens(text: str) -> int:
@@ -214,7 +228,10 @@ def _merge_tool(tools: dict[int, Json], event: ToolCall) -> None:
     if isinstance(function, Mapping):
         known = tool.setdefault("function", {"name": "", "arguments": ""})
         known.update({k: v for k, v in function.items() if k != "arguments" and v})
-        known["arguments"] += function.get("arguments") or ""
+        if piece := function.get("arguments"):
+            before = known["arguments"]
+            grows = isinstance(before, str) and isinstance(piece, str)
+            known["arguments"] = before + piece if grows else piece  # some send an object
 
 
 def _add_extra(known: Json, extra: Json) -> None:
@@ -223,7 +240,9 @@ def _add_extra(known: Json, extra: Json) -> None:
         before = known.get(name)
         if name == "logprobs" and isinstance(before, dict) and isinstance(value, dict):
             for kind, tokens in value.items():
-                before[kind] = [*(before.get(kind) or ()), *(tokens or ())] or None
+                grown = before.get(kind)
+                grows = isinstance(grown, list) and isinstance(tokens, list)
+                before[kind] = (grown + tokens if grows else tokens or grown) or None
         else:
             known[name] = dict(value) if isinstance(value, dict) else value
 

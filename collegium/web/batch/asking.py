@@ -146,6 +146,7 @@ class Asking:
         decider, prepared = self._parts.decider, prepare(request, BULK)
         if decision.policy != "panel":
             return await decider.as_decided(prepared, decision)
+        await self._parts.router.wait()  # a job that goes on after a restart may come before it
         decided = await decider.decide(prepared, waiting_for_engines(self._parts.fleet))
         if decided.by_panel:
             await self._members_ready(decided)

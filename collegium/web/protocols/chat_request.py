@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from collegium.experts.aggregation.catalogue import MODES
 from collegium.experts.aggregation.options import (
@@ -120,6 +120,12 @@ class ChatRequest(BaseModel):
     response_format: dict[str, Any] | None = None
     tools: list[dict[str, Any]] | None = None
     routing: Routing = Field(default_factory=Routing)
+
+    @field_validator("stream", mode="before")
+    @classmethod
+    def _null_is_false(cls, value: Any) -> Any:
+        """OpenAI's API takes null for the default, and some clients send it."""
+        return False if value is None else value
 
     def upstream(self) -> dict[str, Any]:
         """The body that the expert gets: all but what is ours."""

@@ -234,13 +234,74 @@ async def test_a_whole_answer_that_is_none_is_an_error(serve: Serve, text: str) 
         '{"choices": {"a": 1}}',
         '{"choices": [{"delta": "text"}]}',
         '{"choices": [{"delta": {"tool_calls": "find"}}]}',
-        '{"choices": [], "usage": 5}',
+        '{"choices": [null]}',
+        '{"message": "out of memory"}',
     ],
 )
 async def test_an_event_that_is_no_chunk_is_an_error(serve: Serve, data: str) -> None:
     """Nobody after us has to doubt a chunk's shape."""
     with pytest.raises(ExpertError, match="answered"):
         await streamed(await serve(events(data)))
+
+
+@both_ways
+async def test_json_that_is_nested_too_deeply_is_an_error(serve: Serve, ask: Asking) -> None:
+    """The expert's, not the service's: another may answer."""
+    text = "[" * 100_000
+    for status, data in ((200, text), (200, f"data: {text}\n\n"), (500, text)):
+        with pytest.raises(ExpertError):
+            await ask(await serve(response(status, text=data)))
+
+
+async def test_what_can_not_be_read_is_no_beginning(serve: Serve) -> None:
+    """So that another expert may still answer; later it ends the answer."""
+    strange = {"choices": [{"index": 0, "delta": "text"}]}
+    client = await serve(events(strange))
+    async with client.ask(Call(TINY, BODY, stream=True)) as reply:
+        with pytest.raises(ExpertError, match="no chat's shape"):
+            await reply.begin("tiny")
+
+
+async def test_numbers_that_json_does_not_have_are_null(serve: Serve) -> None:
+    """Also beside half a surrogate pair, which only Python's own JSON reads."""
+    text = (
+        '{"choices": [{"index": 0, "message": {"content": "half \\ud83d"}, '
+        '"logprobs": {"content": [{"logprob": -Infinity}, {"logprob": NaN}]}}]}'
+    )
+    (choice,) = (await whole(await serve(response(200, text=text))))["choices"]
+    assert choice["message"]["content"] == "half \ud83d"
+    assert choice["logprobs"] == {"content": [{"logprob": None}, {"logprob": None}]}
+
+
+async def test_tool_calls_without_numbers_are_told_apart_by_their_ids(serve: Serve) -> None:
+    """In one chunk or in several; further pieces belong to the call before them."""
+
+    def piece(*calls: Any) -> Any:
+        return {"choices": [{"index": 0, "delta": {"tool_calls": list(calls)}}]}
+
+    def call(name: str, **fields: Any) -> Any:
+        return {**fields, "function": {"name": name, "arguments": "{"}}
+
+    rest = {"function": {"arguments": "}"}}
+    chunks = piece(call("f", id="a"), call("g", id="b")), piece(call("h", id="c")), piece(rest)
+    client = await serve(events(*chunks))
+    async with client.ask(Call(TINY, BODY, stream=True)) as reply:
+        await reply.begin("tiny")
+        (choice,) = (await reply.whole()).choices
+    assert [
+        (c["id"], c["function"]["name"], c["function"]["arguments"])
+        for c in choice["message"]["tool_calls"]
+    ] == [("a", "f", "{"), ("b", "g", "{"), ("c", "h", "{}")]
+
+
+async def test_an_event_without_data_is_none(serve: Serve) -> None:
+    """Some servers send them to keep the connection alive."""
+    chunk = {"choices": [{"index": 0, "delta": {"content": "Hi"}}]}
+    assert await streamed(await serve(events("", chunk, "", chunk, ""))) == [
+        Began("tiny"),
+        Text("Hi"),
+        Text("Hi"),
+    ]
 
 
 async def test_bytes_that_are_no_text_are_no_crash(serve: Serve) -> None:

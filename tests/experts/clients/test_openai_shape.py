@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from collegium.experts.clients.openai_shape import (
     chunk_events,
     head_of,
     message_events,
+    plain_text,
 )
 
 
@@ -121,13 +123,52 @@ def test_an_empty_answer_is_an_empty_text() -> None:
         {"choices": [{"delta": {"reasoning": 5}}]},
         {"choices": [{"delta": {"tool_calls": "find"}}]},
         {"choices": [{"delta": {"tool_calls": ["find"]}}]},
-        {"choices": [], "usage": 5},
+        {"choices": [None]},
+        {"message": "out of memory"},
     ],
 )
 def test_what_has_no_chats_shape_is_refused(chunk: Any) -> None:
     """Nobody after this place has to doubt a type."""
-    with pytest.raises(Unshaped, match="was expected, not"):
+    with pytest.raises(Unshaped):
         chunk_events(chunk)
+
+
+@pytest.mark.parametrize("usage", [5, "many", [], None])
+def test_usage_of_no_use_ends_no_answer(usage: Any) -> None:
+    """It counts nothing."""
+    assert chunk_events({"choices": [], "usage": usage}) == []
+    choice = {"message": {"content": "Hi"}, "finish_reason": "stop"}
+    found = answer_events("tiny", {"choices": [choice], "usage": usage})
+    assert found == [Began("tiny"), Text("Hi"), Finish("stop")]
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (b'{"choices":[{"index":0,"delta":{"content":"Hi"}}]}', Text("Hi")),
+        (b'{"choices":[{"index":2,"delta":{"role":"a","content":"Hi"}}]}', Text("Hi", choice=2)),
+        (
+            b'{"choices":[{"index":0,"delta":{"content":"Hi"},"logprobs":null}],"id":"1"}',
+            Text("Hi"),
+        ),
+        (b'{"choices":[{"index":0,"delta":{"content":""}}]}', None),
+        (b'{"choices":[{"index":0,"delta":{"content":"Hi"},"finish_reason":"stop"}]}', None),
+        (b'{"choices":[{"index":0,"delta":{"content":"Hi","audio":{"id":1}}}]}', None),
+        (b'{"choices":[{"index":0,"delta":{"content":"Hi"},"logprobs":{"content":[]}}]}', None),
+        (b'{"choices":[{"index":0,"delta":{"content":"Hi"}}],"usage":{"prompt_tokens":1}}', None),
+        (b'{"choices":[{"index":0,"delta":{"content":"Hi"}}],"error":{"message":"no"}}', None),
+        (b'{"choices":[{"delta":{"content":"a"}},{"delta":{"content":"b"},"index":1}]}', None),
+        (b'{"choices":[]}', None),
+        (b'{"choices":[{"index":0,"delta":{"content":"\\ud800"}}]}', None),
+        (b"\xff", None),
+        (b"{", None),
+    ],
+)
+def test_plain_text_is_read_by_its_bytes(data: bytes, text: Text | None) -> None:
+    """What says anything else is left to the general way, which reads plain text alike."""
+    assert plain_text(data) == text
+    if text is not None:
+        assert chunk_events(json.loads(data)) == [text]
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,14 @@ def test_tool_calls_are_put_together_by_index() -> None:
     ]
 
 
+def test_arguments_that_are_no_text_stay_what_they_are() -> None:
+    """Some servers send an object instead of its JSON."""
+    function = {"name": "f", "arguments": {"x": 1}}
+    answer = folded(delta(tool_calls=[{"index": 0, "id": "a", "function": function}]))
+    (call,) = answer.choices[0]["message"]["tool_calls"]
+    assert call["function"] == function
+
+
 def test_reasoning_keeps_the_upstreams_name() -> None:
     """Apart from the answer's text."""
     answer = folded(delta(reasoning="Let me "), delta(reasoning="see."), delta(content="42"))
@@ -119,6 +127,13 @@ def test_log_probabilities_grow() -> None:
     assert choice["token_ids"] == [2]
 
 
+@pytest.mark.parametrize("told", [5, "x", {"a": 1}, None])
+def test_log_probabilities_of_another_shape_are_no_crash(told: Any) -> None:
+    """The last that says something counts."""
+    pieces = [{**delta(content="a"), "logprobs": {"content": value}} for value in (told, None)]
+    assert folded(*pieces).choices[0]["logprobs"] == {"content": told}
+
+
 def test_folding_changes_no_chunk() -> None:
     """Encoders may still read it."""
     logprobs = {"content": [{"token": "a", "logprob": -1.0}]}
@@ -145,5 +160,23 @@ def test_waits_add_up() -> None:
 async def test_tokens_are_guessed_by_pieces_or_by_length(streamed: bool, tokens: int) -> None:
     """For the accounts of an answer whose usage nobody told."""
     reply = Reply(Listed([Began("tiny"), Text("x" * 40)]), streamed=streamed)
+    await reply.whole()
+    assert reply.tokens == tokens
+
+
+@pytest.mark.parametrize(
+    ("message", "tokens"),
+    [
+        ({"content": "x" * 40}, 11),
+        ({"content": "x" * 40, "refusal": None, "tool_calls": [], "extra": {"a": None}}, 11),
+        ({"content": None, "refusal": "x" * 40}, 11),
+        ({"function_call": {"name": "find", "arguments": "x" * 36}}, 11),
+        ({"tool_calls": [{"id": "1", "function": {"name": "find", "arguments": "x" * 36}}]}, 11),
+    ],
+)
+async def test_what_says_nothing_takes_no_tokens(message: Any, tokens: int) -> None:
+    """Many servers send fields that are empty."""
+    body = {"choices": [{"index": 0, "message": {"role": "assistant", **message}}]}
+    reply = Reply(Listed(answer_events("tiny", body)), streamed=False)
     await reply.whole()
     assert reply.tokens == tokens
