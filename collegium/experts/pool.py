@@ -77,8 +77,10 @@ class Pool:
 
         Where engines take turns, one that is not loaded will be when it is asked.
         """
+        if expert.engine is None:
+            return self.dispatcher.refusal(expert, self.spot(expert))
         if self._residents is not None and self._takes_turns(expert):
-            name = expert.engine or ""
+            name = expert.engine
             if self.engines[name].status.state != "ready":
                 return self._residents.refusal(name)
         try:

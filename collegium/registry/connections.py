@@ -104,7 +104,7 @@ def _as_mapping(value: Any) -> dict[Any, Any]:
 def _is_finite(value: object) -> bool:
     """Whether no number in it is NaN or infinite.
 
-    Every decision's forecasts pass here: for twenty, a recursion took 0.12 ms, this loop 0.02.
+    Structs are trusted: looking into the twenty forecasts of a decision took 0.02 ms.
     """
     found: list[Any] = [value]
     for item in found:  # which grows meanwhile
@@ -114,7 +114,7 @@ def _is_finite(value: object) -> bool:
                 return False
         elif kind is dict:
             found.extend(item.values())
-        elif kind in _PLAIN:
+        elif kind in _PLAIN or issubclass(kind, msgspec.Struct):
             continue
         elif isinstance(item, float):
             found.append(float(item))

@@ -89,7 +89,8 @@ class Breakers:
 
     def refusal(self, key: str, expert: str) -> ExpertUnavailable | None:
         """Why an expert is left alone now; None when it may be asked."""
-        if key not in self._copies:  # nearly always: nothing ever failed
+        known = self._copies.get(key)
+        if known is None or not known[0].opened:  # nearly always; it is asked of every expert
             return None
         rest_s = self.circuit(key).rest_s(self._clock())
         if rest_s <= 0:
