@@ -19,7 +19,8 @@ from collegium.web.batch.asking import Asking
 from collegium.web.batch.plan import BULK
 from collegium.web.protocols.chat_request import ChatRequest
 from collegium.web.serving.current_router import CurrentRouter
-from collegium.web.serving.prepare import prepare
+from collegium.web.serving.decide import Decided
+from collegium.web.serving.prepare import Prepared, prepare
 from tests.web.conftest import Web, on_shared, until
 
 CHAT = "/v1/chat/completions"
@@ -128,6 +129,23 @@ async def test_every_line_is_decided_recorded_and_counted(web: Web) -> None:
     assert metrics['collegium_answers_total{expert="sql",status="ok"}'] == 1
     assert metrics['collegium_answers_total{expert="lists",status="ok"}'] == 1
     assert metrics['collegium_cost_usd_total{expert="sql"}'] == pytest.approx(11e-6)
+
+
+async def test_lines_pass_where_requests_are_decided(
+    web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What guards requests there, guards every line, panels' included."""
+    passed = []
+
+    async def decide(request: Prepared, unavailable: Any = None) -> Decided:
+        passed.append(request.query.text)
+        return await web.parts.decider.decide(request, unavailable)
+
+    monkeypatch.setattr(web.parts.pipeline, "decide", decide)
+    await done(web, [line("a", "sql 1"), line("b", "sql 2", "collegium/vote", routing={"k": 2})])
+    assert {"sql 1", "sql 2"} == set(passed)
+    await web.chat("sql 3")
+    assert passed[-1] == "sql 3"
 
 
 async def test_bad_lines_go_to_the_error_file_and_the_job_goes_on(web: Web) -> None:

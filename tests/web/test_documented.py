@@ -31,7 +31,7 @@ LINE = {
     "url": "/v1/chat/completions",
     "body": {"model": "sql", "messages": [{"role": "user", "content": "sql 1"}]},
 }
-NEVER_AN_ANSWER = "Never an answer of the API: "
+NEVER_AN_ANSWER = "Never returned by the API: "
 """So the documentation tells of errors that no request can meet."""
 
 

@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any
 
-import httpx
 import pytest
 
 from collegium.errors import ExpertUnavailable
 from collegium.experts.aggregation.catalogue import MODES
-from collegium.registry.expert import AGGREGATION, Expert
-from tests.web.conftest import Serve, Web, on_shared, until
-from tests.web.fakes import ADDRESS, LISTS, PRICES, SQL, delta
-from tests.web.reading import chunks, events, said
+from collegium.registry.expert import AGGREGATION
+from tests.web.conftest import Serve, Web, on_shared
+from tests.web.fakes import LISTS, PRICES
+from tests.web.panels import NAMES, TOOLS, ask, knowing
+from tests.web.reading import chunks, said
 
 PANELS = [mode for mode in MODES if mode != "single"]
-NAMES = ("sql", "general", "lists")
-"""Best first on `sql` questions."""
-TOOLS = [{"type": "function", "function": {"name": "find", "parameters": {}}}]
-
-
-async def ask(web: Web, mode: str, *, stream: bool = False, **routing: Any) -> httpx.Response:
-    """Ask a panel of three."""
-    return await web.chat("sql 1", model=f"collegium/{mode}", stream=stream, routing=routing)
 
 
 def told(found: list[Any]) -> list[Any]:
@@ -126,13 +115,6 @@ async def test_who_fails_or_is_late_is_dropped_and_named(web: Web) -> None:
     assert web.experts["lists"].left == 1
 
 
-def knowing(name: str, level: float) -> Expert:
-    """An expert that is known to be so good at everything."""
-    skills = dict.fromkeys(("lists", "poems", "sql"), level)
-    priced = replace(SQL, input_price=1.0, output_price=2.0)
-    return replace(priced, name=name, base_url=f"{ADDRESS}/{name}", skills=skills)
-
-
 async def test_a_decided_vote_does_not_wait_for_the_slow(serve: Serve) -> None:
     """The call that was spared is cancelled, estimated and still paid for."""
     voters = [knowing("right", 0.9), knowing("also", 0.8), knowing("late", 0.6)]
@@ -185,120 +167,6 @@ async def test_the_best_measured_aggregator_combines(serve: Serve) -> None:
     assert answer.json()["collegium"]["decision"]["panel"]["aggregator"] == "writer"
 
 
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-async def test_too_few_answers_are_no_panels_answer(web: Web, stream: bool) -> None:
-    """An HTTP error of a whole answer; of a stream, which tells who began, an error event."""
-    web.experts["general"].refuses = ExpertUnavailable("general", "is out of order")
-    response = await ask(web, "vote", stream=stream, k=2, panel={"quorum": 2})
-    if stream:
-        assert response.status_code == 200
-        error = events(response.text)[-1]["error"]
-    else:
-        assert response.status_code == 502
-        error = response.json()["error"]
-    assert error["code"] == "quorum_missed"
-    assert "out of order" in error["message"]
-
-
-async def test_a_panel_of_which_everybody_fails_raises_the_first_error(web: Web) -> None:
-    """With its status and when to come again."""
-    for name in NAMES:
-        web.experts[name].refuses = ExpertUnavailable(name, "is down", retry_after_s=7)
-    response = await ask(web, "vote", k=2)
-    assert (response.status_code, response.headers["retry-after"]) == (503, "7")
-
-
-LONG = {"prompt_tokens": 7, "completion_tokens": 1_000_000, "total_tokens": 1_000_007}
-"""What nobody forecast: two dollars of `sql`, ten of `general`."""
-
-
-async def test_a_panel_that_has_spent_its_budget_asks_nobody_else(web: Web) -> None:
-    """Who is left is dropped, and the answer is what there is."""
-    web.experts["sql"].usage = LONG
-    routing: Any = {"k": 3, "max_cost_usd": 0.5, "panel": {"threshold": 1.0}}
-    labels = (await ask(web, "cascade", **routing)).json()["collegium"]
-    assert labels["outcome"]["cost_usd"] == pytest.approx(2.0 + 7e-6)
-    assert web.experts["general"].asked == []
-
-
-async def test_a_spent_budget_that_leaves_nobody_is_refused(web: Web) -> None:
-    """The second layer's calls are not made."""
-    web.experts["sql"].usage = LONG
-    routing: Any = {"k": 2, "max_cost_usd": 0.5, "panel": {"layers": 2, "aggregator": "lists"}}
-    response = await ask(web, "moa", **routing)
-    error = response.json()["error"]
-    assert (response.status_code, error["code"]) == (422, "budget_spent")
-    assert error["param"] == "routing.max_cost_usd"
-    assert "are spent" in error["message"]
-    assert len(web.experts["sql"].asked) == 1
-
-
-async def test_a_vote_on_tool_calls_stays_a_tool_call(web: Web) -> None:
-    """Equal arguments are equal votes, however they are written."""
-    for name, arguments in (("sql", '{"x": 1}'), ("general", '{ "x":1 }')):
-        function = {"name": "find", "arguments": arguments}
-        call = {"index": 0, "id": "1", "type": "function", "function": function}
-        web.experts[name].chunks = [delta({"tool_calls": [call]}), delta({}, "tool_calls")]
-    fields = {"model": "collegium/vote", "tools": TOOLS, "routing": {"k": 2}}
-    answer = (await web.chat("sql 1", **fields)).json()
-    (choice,) = answer["choices"]
-    assert choice["message"]["tool_calls"][0]["function"]["arguments"] == '{"x": 1}'
-    assert choice["finish_reason"] == "tool_calls"
-    assert len(answer["collegium"]["panel"]["chosen"]["groups"]) == 1
-    streamed = chunks((await web.chat("sql 1", stream=True, **fields)).text)
-    pieces = [t for c in streamed for t in c["choices"][0]["delta"].get("tool_calls", [])]
-    assert pieces[0]["function"]["arguments"] == '{"x": 1}'
-    assert pieces[0]["index"] == 0
-
-
-@pytest.mark.parametrize("mode", ["vote", "moa", "cascade", "first", "best_of_n", "self_moa"])
-@pytest.mark.parametrize(
-    "strange",
-    [
-        {"logprobs": [1, 2]},
-        {"logprobs": {"content": 5}},
-        {"logprobs": {"content": ["a"]}},
-        {"logprobs": {"content": [{"token": "a", "logprob": "x"}]}},
-        {"logprobs": {"content": [{"token": "a", "logprob": 1e9}]}},
-    ],
-    ids=str,
-)
-async def test_log_probabilities_of_another_shape_end_no_panel(
-    web: Web, mode: str, strange: Any
-) -> None:
-    """They count as not told."""
-    for name in NAMES:
-        message = {"role": "assistant", "content": "hello"}
-        choice = {"index": 0, "message": message, "finish_reason": "stop", **strange}
-        web.experts[name].choices = [choice]
-        web.experts[name].chunks = [{"choices": [{"index": 0, "delta": message, **strange}]}]
-    answer = (await ask(web, mode)).json()
-    assert answer["choices"][0]["message"]["content"] == "hello"
-
-
-async def test_a_check_reads_only_log_probabilities_that_are_some(web: Web) -> None:
-    """Of others the word itself is taken."""
-    for name in NAMES:
-        tops = [{"token": "yes", "logprob": None}, {"token": "no"}, "yes"]
-        content = [{"token": "yes", "logprob": -0.1, "top_logprobs": tops}]
-        choice = {"index": 0, "delta": {"content": "yes"}, "logprobs": {"content": content}}
-        web.experts[name].chunks = [{"choices": [choice]}, delta({}, "stop")]
-    answer = (await ask(web, "best_of_n", panel={"by": "self"})).json()
-    assert set(answer["collegium"]["panel"]["chosen"]["scores"].values()) == {1.0}
-
-
-async def test_arguments_that_are_an_object_are_a_vote_too(web: Web) -> None:
-    """Equal to those of whoever writes the object's JSON."""
-    for name, arguments in (("sql", {"x": 1}), ("general", '{"x": 1}')):
-        call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": arguments}}
-        web.experts[name].message = {"content": None, "tool_calls": [call]}
-        web.experts[name].chunks = [delta({"tool_calls": [{**call, "index": 0}]})]
-    answer = (await web.chat("sql 1", model="collegium/vote", routing={"k": 2})).json()
-    (call,) = answer["choices"][0]["message"]["tool_calls"]
-    assert call["function"]["arguments"] in ({"x": 1}, '{"x": 1}')
-    assert len(answer["collegium"]["panel"]["chosen"]["groups"]) == 1
-
-
 @on_shared
 @pytest.mark.parametrize(
     ("body", "words"),
@@ -329,10 +197,11 @@ async def test_what_a_panel_can_not_do_is_refused(
     shared: Web, body: dict[str, Any], words: str
 ) -> None:
     """Before anybody is asked, with the field and a way out."""
+    before = [len(shared.experts[name].asked) for name in NAMES]
     answer = await shared.chat("sql 1", **body)
     assert 400 <= answer.status_code < 500, answer.text
     assert words in f"{answer.json()['error']['param']}: {answer.json()['error']['message']}"
-    assert all(shared.experts[name].asked == [] for name in NAMES)
+    assert [len(shared.experts[name].asked) for name in NAMES] == before
 
 
 async def test_a_named_expert_can_be_sampled(web: Web) -> None:
@@ -382,86 +251,3 @@ async def test_panels_do_not_keep_a_conversation_with_anybody(web: Web) -> None:
     body["model"] = "auto"
     decision = (await web.http.post("/v1/route", json=body, headers=session)).json()
     assert decision["policy"] == "quality"
-
-
-# --- panels whose limits hold only while an expert has little to do ---
-
-ALONE_MS = 10.0  # a token of an expert with nothing else to do; each other answer adds as much
-EQUAL = [knowing("free", 0.8), knowing("busy", 0.8)]
-
-
-def slow_down(web: Web) -> None:
-    """Let it be known how two experts slow down with their load."""
-    for number in range(40):
-        load = number % 10
-        for expert in EQUAL:
-            tokens, slower = 20 + number, 1 + load
-            took_ms = tokens * ALONE_MS * slower
-            web.parts.speeds.learn(
-                expert.name, took_ms, tokens, ttft_ms=ALONE_MS * slower, load=load
-            )
-
-
-@contextmanager
-def answering(web: Web, others: int) -> Iterator[None]:
-    """So many answers are being made by the busy one."""
-    with ExitStack() as stack:
-        for _ in range(others):
-            stack.enter_context(web.parts.speeds.in_flight.answering(EQUAL[1]))
-        yield
-
-
-async def routed(web: Web, mode: str, **routing: Any) -> httpx.Response:
-    """What `/v1/route` says of a panel of both."""
-    wanted = {"k": 2, "experts_allow": ["free", "busy"], **routing}
-    body = {"messages": [{"role": "user", "content": "sql 1"}], "routing": wanted}
-    return await web.http.post("/v1/route", json={**body, "model": f"collegium/{mode}"})
-
-
-async def took_ms(web: Web, mode: str) -> float:
-    """How long a panel is forecast to take without a limit."""
-    forecasts = (await routed(web, mode)).json()["forecasts"]
-    return next(float(f["latency_ms"]) for f in forecasts if f["expert"] == f"collegium/{mode}")
-
-
-async def test_a_member_with_much_to_do_is_answered_with_429(serve: Serve) -> None:
-    """One expert alone would keep the limit, so it is the panel that refuses; later it does not."""
-    async with serve(experts=EQUAL) as web:
-        slow_down(web)
-        limit_ms = 2 * await took_ms(web, "vote")
-        assert (await routed(web, "vote", max_latency_ms=limit_ms)).status_code == 200
-        with answering(web, 9):
-            busy_ms = await took_ms(web, "vote")
-            refused = await routed(web, "vote", max_latency_ms=limit_ms)
-        assert (refused.status_code, refused.json()["error"]["code"]) == (429, "expert_busy")
-        assert "less to do" in refused.json()["error"]["message"]
-        late_s = (busy_ms - limit_ms / 2) / 1000
-        assert late_s <= int(refused.headers["retry-after"]) <= late_s + 1
-        assert (await routed(web, "vote", max_latency_ms=limit_ms)).status_code == 200
-
-
-async def test_what_a_panel_can_never_keep_is_422_under_load_too(serve: Serve) -> None:
-    """A cascade asks one after the other; to come again would be in vain."""
-    async with serve(experts=EQUAL) as web:
-        slow_down(web)
-        limit_ms = 0.75 * await took_ms(web, "cascade")
-        for others in (0, 9):
-            with answering(web, others):
-                refused = await routed(web, "cascade", max_latency_ms=limit_ms)
-            assert refused.status_code == 422
-            assert "max_latency_ms" in refused.json()["error"]["message"]
-
-
-async def test_a_panels_members_are_in_flight_while_it_answers(web: Web) -> None:
-    """Each where it is asked."""
-    for name in NAMES:
-        web.experts[name].waits = True
-    panel = asyncio.create_task(ask(web, "vote", k=2))
-    await until(lambda: web.experts["general"].asked and web.experts["sql"].asked)
-    metrics = await web.metrics()
-    assert metrics['collegium_in_flight{expert="sql"}'] == 1
-    assert metrics['collegium_in_flight{expert="general"}'] == 1
-    for name in NAMES:
-        web.experts[name].go.set()
-    await panel
-    assert (await web.metrics())['collegium_in_flight{expert="general"}'] == 0

@@ -195,7 +195,9 @@ class Fold:
         elif isinstance(event, Usage):
             self._usage = event
         elif isinstance(event, Text | Reasoning | ToolCall | Other | Finish):
-            choice = self._choices.setdefault(event.choice, _Choice())
+            choice = self._choices.get(event.choice)
+            if choice is None:
+                choice = self._choices[event.choice] = _Choice()
             _add(choice, event)
             if event.extra:
                 _add_extra(choice.extra, event.extra)
@@ -241,10 +243,19 @@ def _add_extra(known: Json, extra: Json) -> None:
         if name == "logprobs" and isinstance(before, dict) and isinstance(value, dict):
             for kind, tokens in value.items():
                 grown = before.get(kind)
-                grows = isinstance(grown, list) and isinstance(tokens, list)
-                before[kind] = (grown + tokens if grows else tokens or grown) or None
+                if isinstance(grown, list) and isinstance(tokens, list):
+                    grown += tokens  # in place: a copy a token would take quadratic time
+                else:
+                    before[kind] = _owned(tokens or grown) or None
+        elif isinstance(value, dict):
+            known[name] = {kind: _owned(tokens) for kind, tokens in value.items()}
         else:
-            known[name] = dict(value) if isinstance(value, dict) else value
+            known[name] = value
+
+
+def _owned(value: Any) -> Any:
+    """A list that may grow: the upstream's own is left as it came."""
+    return list(value) if isinstance(value, list) else value
 
 
 def _shown(index: int, choice: _Choice) -> Json:

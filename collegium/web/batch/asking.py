@@ -143,11 +143,11 @@ class Asking:
 
     async def _decided(self, request: ChatRequest, decision: Decision) -> Decided:
         """As it was decided. A panel is planned anew: only its cost was kept."""
-        decider, prepared = self._parts.decider, prepare(request, BULK)
+        parts, prepared = self._parts, prepare(request, BULK)
         if decision.policy != "panel":
-            return await decider.as_decided(prepared, decision)
+            return await parts.decider.as_decided(prepared, decision)
         await self._parts.router.wait()  # a job that goes on after a restart may come before it
-        decided = await decider.decide(prepared, waiting_for_engines(self._parts.fleet))
+        decided = await parts.pipeline.decide(prepared, waiting_for_engines(parts.fleet))
         if decided.by_panel:
             await self._members_ready(decided)
         return decided

@@ -145,7 +145,7 @@ class BulkJob:
             return known
         parts, router = self._parts, await self._parts.router.wait()
         limits = JobRouting.model_validate(dict(self._record.routing)).limits()
-        plan = await make_plan(parts.decider, router, parts.fleet, lines, limits)
+        plan = await make_plan(parts.pipeline, router, parts.fleet, lines, limits)
         ids = {line.number: line for line in lines}
         for number, error in plan.refusals.items():
             if number not in self._finished:

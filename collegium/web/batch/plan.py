@@ -24,7 +24,7 @@ from collegium.router.assignment import JobLimits, assign_job
 from collegium.router.decision import Decision, Forecast, Query
 from collegium.router.router import Availability, Router
 from collegium.web.protocols.chat_request import ChatRequest
-from collegium.web.serving.decide import Decider
+from collegium.web.serving.pipeline import Pipeline
 from collegium.web.serving.prepare import Prepared, prepare
 
 Array = NDArray[np.float64]
@@ -45,7 +45,7 @@ class Plan:
 
 
 async def make_plan(
-    decider: Decider, router: Router, fleet: Fleet, lines: Sequence[Line], limits: JobLimits
+    pipeline: Pipeline, router: Router, fleet: Fleet, lines: Sequence[Line], limits: JobLimits
 ) -> Plan:
     """Decide each line, then all lines together; NoFeasibleExpert when the job's limits bind."""
     available = waiting_for_engines(fleet)
@@ -55,7 +55,7 @@ async def make_plan(
     async def decide(line: Line) -> None:
         try:
             request = prepared(line.body)
-            found = await decider.decide(request, available)
+            found = await pipeline.decide(request, available)
             decided[line.number] = request.query, found.decision
         except CollegiumError as exc:
             refusals[line.number] = exc

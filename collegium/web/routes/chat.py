@@ -36,7 +36,7 @@ WATCH_AFTER_S = 0.05
 @routes.post("/v1/route")
 async def route(request: Request, body: ChatRequest, _: SessionId = None) -> Response:
     """Decide and answer nothing: every candidate's forecast, the choice and its reason."""
-    decided = await parts_of(request).decider.decide(prepared(request, body))
+    decided = await parts_of(request).pipeline.decide(prepared(request, body))
     return JsonResponse(decided_json(decided), headers=decision_headers(decided.decision))
 
 

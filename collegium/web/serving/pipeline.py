@@ -1,7 +1,8 @@
 """The way of every request: decide, write it down, ask, account for it.
 
-Routes and batches call `begin` and consume the events of `run`. What is to see every request goes
-here: guards and a cache before the decision, guards of answers and a budget around the asking.
+Routes call `begin` and consume the events of `run`; batches decide all their lines first, and write
+each decision down when its turn comes. What must see every request goes here: guards of requests
+and a cache into `decide`, guards of answers into `run`, budgets into `Accounts.outcome`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from contextlib import aclosing
 
 from collegium.experts.aggregation.events import Event
 from collegium.registry.decisions import DecisionLog
+from collegium.router.router import Availability
 from collegium.web.serving.decide import Decided, Decider
 from collegium.web.serving.metrics import Metrics
 from collegium.web.serving.outcome import Accounts, Settled
@@ -40,10 +42,14 @@ class Pipeline:
         self._record_prompts = record_prompts
 
     async def begin(self, request: Prepared) -> Decided:
-        """Decide and write the decision down. Errors from here on have an HTTP status."""
-        decided = await self._decider.decide(request)  # guards and a cache go before this line
+        """Decide, and write the decision down."""
+        decided = await self.decide(request)
         await self.record(decided)
         return decided
+
+    async def decide(self, request: Prepared, unavailable: Availability | None = None) -> Decided:
+        """Choose who answers, as `Decider.decide` does. Every request passes here once."""
+        return await self._decider.decide(request, unavailable)
 
     async def record(self, decided: Decided) -> None:
         """Write a decision down before anything is asked: it outlives a crash."""
