@@ -9,6 +9,8 @@ from typing import Literal
 
 import msgspec
 
+from collegium.router.applications.signals import Signals
+
 PolicyName = Literal[
     "quality", "waiting", "out_of_distribution", "named", "session", "bulk", "online", "panel"
 ]
@@ -45,6 +47,10 @@ class Query:
     """Of the whole conversation, about; None counts `text` alone."""
     session_expert: str | None = None
     """The expert that answered earlier in this conversation."""
+    signals: Signals = field(default_factory=Signals)
+    """What the request shows of its application."""
+    application: str | None = None
+    """The application that these signals were found to belong to; None where none was found."""
 
 
 class Forecast(msgspec.Struct, frozen=True):
@@ -85,6 +91,8 @@ class Decision:
     overhead_ms: float = 0.0
     propensity: float = 1.0
     """The odds that this expert had: below 1 where online learning drew among several."""
+    application: str | None = None
+    """The application that the request was found to belong to."""
     id: str = field(default_factory=lambda: f"dec_{secrets.token_hex(12)}")
 
     @property

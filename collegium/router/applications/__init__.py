@@ -1,0 +1,1 @@
+"""Applications: who sends requests, told by a tag or by what their requests have in common."""

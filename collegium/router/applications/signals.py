@@ -1,0 +1,26 @@
+"""What a request shows of the application that sent it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Signals:
+    """The parts of a request that its application writes and its user does not.
+
+    `tag` is an explicit name, which wins over the rest; `system` is the text of the system and
+    developer messages, `tools` the names of the tools, `schema` the response schema as JSON;
+    applications are kept apart by `tenant`.
+    """
+
+    tag: str | None = None
+    system: str = ""
+    tools: tuple[str, ...] = ()
+    schema: str = ""
+    tenant: str = ""
+
+    @property
+    def silent(self) -> bool:
+        """Whether nothing tells the application."""
+        return not (self.tag or self.system or self.tools or self.schema)
