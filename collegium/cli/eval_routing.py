@@ -103,12 +103,12 @@ def _leave_out_models(json_file: str | None, data: Path | None) -> None:
 
 def _refuse_swallowed_set(json_file: str | None, data: Path | None) -> None:
     """`--json routerdc7` takes the set for the file; say so instead of writing it."""
-    from collegium.evals.data import PROMPTS
+    from collegium.evals.data import holds_set
     from collegium.evals.routing.sources import shared_set
 
     if json_file is None or json_file == "-":
         return
-    if (Path(json_file) / PROMPTS).is_file() or shared_set(json_file, data):
+    if holds_set(Path(json_file)) or shared_set(json_file, data):
         raise click.UsageError(f"'{json_file}' is a data set; put it before --json, or --json -")
 
 

@@ -1,32 +1,37 @@
 """Read a folder of routing data: prompts, and how well each model answered them.
 
-The format is `prompts.jsonl.gz` (one object a line: `prompt_id`, `prompt`, optional labels) with
-`scores.csv.gz` (wide: a column a model) or `outcomes.csv.gz` (long: `prompt_id,model,score` and
-optional `cost_usd,in_tokens,out_tokens,latency_s`). A score lies in [0, 1]; empty: not measured.
-Optional beside them: `response_chars.csv.gz` (wide, characters generated) and `model_prices.json`.
+Prompts are `prompts.jsonl` or `prompts.csv`; outcomes `scores.csv` (wide: a column a model) or
+`outcomes.csv` or `outcomes.jsonl` (long: `prompt_id`, `model`, `score` and what `tables.py` knows).
+Each may be gzipped (`.gz`). A score lies in [0, 1]; empty: not measured. Optional beside them:
+`response_chars.csv` (wide, characters generated) and `model_prices.json`. The documentation is
+docs/guides/outcome-files.md.
 """
 
-import csv
-import gzip
-import json
 import os
-import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from collegium.errors import SetupError
 from collegium.evals.arrays import Floats
+from collegium.evals.files import number, only_file, read_rows, share
 from collegium.evals.marks import marks
 from collegium.evals.prices import PRICES, Price, read_prices
+from collegium.evals.signals import read_signals, signals_of
+from collegium.evals.tables import read_long, read_wide
+from collegium.router.applications.signals import Signals
 
-PROMPTS = "prompts.jsonl.gz"
-SCORES = "scores.csv.gz"
-OUTCOMES = "outcomes.csv.gz"
-RESPONSE_CHARS = "response_chars.csv.gz"
-EXTRAS = ("cost_usd", "in_tokens", "out_tokens", "latency_s")
+PROMPTS, OUTCOMES = "prompts.jsonl.gz", "outcomes.csv.gz"
+"""What we write."""
+PROMPT_FILES = (PROMPTS, "prompts.jsonl", "prompts.csv.gz", "prompts.csv")
+SCORE_FILES = ("scores.csv.gz", "scores.csv")
+OUTCOME_FILES = (OUTCOMES, "outcomes.csv", "outcomes.jsonl.gz", "outcomes.jsonl")
+CHARACTER_FILES = ("response_chars.csv.gz", "response_chars.csv")
 SHARED_DATA = Path("../shared/data")
 
 
@@ -42,9 +47,19 @@ class RoutingData:
     models: tuple[str, ...]
     scores: Floats
     extras: Mapping[str, Floats] = field(default_factory=dict)
-    """The columns of `EXTRAS` and `response_chars`, where recorded, in the shape of `scores`."""
+    """The columns of `tables.EXTRAS`, `reliability` and `response_chars`, where recorded, in the
+    shape of `scores`."""
     prices: Mapping[str, Price] = field(default_factory=dict)
     """List prices of those models whose price is known."""
+    sources: NDArray[Any] | None = None
+    """Who gave each mark, in the shape of `scores`, "" where nothing is said."""
+    notes: tuple[str, ...] = ()
+    """What a reader of the numbers has to know of the files."""
+
+    @cached_property
+    def signals(self) -> tuple[Signals, ...]:
+        """What each prompt shows of the application that sent it."""
+        return tuple(signals_of(self.labels, self.prompt_ids))
 
 
 def data_root(explicit: Path | None = None) -> Path:
@@ -65,27 +80,44 @@ def data_root(explicit: Path | None = None) -> Path:
 
 def data_sets(root: Path) -> tuple[Path, ...]:
     """Return the folders under `root` that hold a routing set."""
-    return tuple(sorted(path.parent for path in root.glob(f"*/{PROMPTS}")))
+    return tuple(sorted(folder for folder in root.glob("*") if holds_set(folder)))
+
+
+def holds_set(folder: Path) -> bool:
+    """Whether a folder has prompts in the format."""
+    return any((folder / name).is_file() for name in PROMPT_FILES)
 
 
 def load_set(folder: Path) -> RoutingData:
     """Read one set; a missing or garbled file is a SetupError that says which, where and why."""
-    ids, prompts, labels = _read_prompts(_folder(folder, "the data set is") / PROMPTS)
+    folder = _folder(folder, "the data set is")
+    ids, prompts, labels = _read_prompts(_wanted(folder, PROMPT_FILES, "prompts"))
     rows = {prompt_id: row for row, prompt_id in enumerate(ids)}
-    if (folder / SCORES).is_file():
-        models, scores = _read_wide(folder / SCORES, rows, _score)
+    outcomes = _wanted(folder, (*SCORE_FILES, *OUTCOME_FILES), "scores or outcomes")
+    if outcomes.name in SCORE_FILES:
+        models, scores = read_wide(outcomes, rows, share)
         extras: dict[str, Floats] = {}
-    elif (folder / OUTCOMES).is_file():
-        models, columns = _read_long(folder / OUTCOMES, rows)
-        scores, extras = columns.pop("score"), columns
+        sources = None
     else:
-        raise SetupError(f"{folder}: has neither '{SCORES}' nor '{OUTCOMES}'")
-    if (folder / RESPONSE_CHARS).is_file():
-        named, chars = _read_wide(folder / RESPONSE_CHARS, rows, _number)
-        extras["response_chars"] = _columns(chars, named, models)
+        models, extras, sources = read_long(outcomes, rows)
+        scores = extras.pop("score")
+    if characters := only_file(folder, CHARACTER_FILES):
+        named, table = read_wide(characters, rows, number)
+        extras["response_chars"] = _columns(table, named, models)
     prices = read_prices(folder / PRICES)
     scores = marks(scores, labels.get("task"))
-    return RoutingData(folder.name, ids, prompts, labels, models, scores, extras, prices)
+    name = folder.resolve().name
+    return RoutingData(name, ids, prompts, labels, models, scores, extras, prices, sources)
+
+
+def _wanted(folder: Path, names: Sequence[str], what: str) -> Path:
+    if (found := only_file(folder, names)) is None:
+        plain = [name for name in names if not name.endswith(".gz")]
+        raise SetupError(
+            f"{folder}: has no {what}; expected {', '.join(plain[:-1])} or {plain[-1]}, which may "
+            "be gzipped (.gz): docs/guides/outcome-files.md describes them"
+        )
+    return found
 
 
 def _columns(table: Floats, named: Sequence[str], wanted: Sequence[str]) -> Floats:
@@ -108,19 +140,16 @@ def _read_prompts(
     path: Path,
 ) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, tuple[object, ...]]]:
     records: dict[str, dict[str, object]] = {}
-    for number, line in _lines(path):
-        where = f"{path}, line {number}"
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError as exc:
-            raise SetupError(f"{where}: expected a JSON object: {exc}") from exc
-        if not isinstance(record, dict) or "prompt_id" not in record:
-            raise SetupError(f"{where}: expected an object with 'prompt_id' and 'prompt'")
+    for where, row in read_rows(path):
+        record = dict(row)
+        if record.get("prompt_id") is None:
+            raise SetupError(f"{where}: expected 'prompt_id' and 'prompt', has no 'prompt_id'")
         if not isinstance(record.get("prompt"), str):
             raise SetupError(f"{where}: 'prompt' must be text")
         prompt_id = str(record.pop("prompt_id"))
         if prompt_id in records:
-            raise SetupError(f"{where}: prompt_id '{prompt_id}' appears twice")
+            raise SetupError(f"{where}: prompt_id '{prompt_id}' appears twice; give each its own")
+        read_signals(record, where)
         records[prompt_id] = record
     if not records:
         raise SetupError(f"{path}: expected at least one prompt, found none")
@@ -128,100 +157,3 @@ def _read_prompts(
     names = sorted({name for record in records.values() for name in record})
     labels = {name: tuple(r.get(name) for r in records.values()) for name in names}
     return tuple(records), prompts, labels
-
-
-def _read_wide(
-    path: Path, rows: Mapping[str, int], read: Callable[[str, str], float]
-) -> tuple[tuple[str, ...], Floats]:
-    table = _table(path)
-    _, header = next(table)
-    models = tuple(header[1:])
-    if header[0] != "prompt_id" or not models or len(set(models)) != len(models):
-        raise SetupError(f"{path}, line 1: expected 'prompt_id,<model>,…' with different models")
-    scores = np.full((len(rows), len(models)), np.nan)
-    seen: set[int] = set()
-    for where, cells in table:
-        row = _row(cells[0], rows, where)
-        if row in seen:
-            raise SetupError(f"{where}: prompt_id '{cells[0]}' appears twice")
-        seen.add(row)
-        scores[row] = [read(cell, where) for cell in cells[1:]]
-    return models, scores
-
-
-def _read_long(path: Path, rows: Mapping[str, int]) -> tuple[tuple[str, ...], dict[str, Floats]]:
-    table = _table(path)
-    _, header = next(table)
-    if header[:3] != ["prompt_id", "model", "score"] or not set(header[3:]) <= set(EXTRAS):
-        extras = "".join(f"[,{name}]" for name in EXTRAS)
-        raise SetupError(f"{path}, line 1: expected 'prompt_id,model,score{extras}'")
-    cells: dict[tuple[int, str], list[float]] = {}
-    for where, (prompt_id, model, score, *extra) in table:
-        key = (_row(prompt_id, rows, where), model)
-        if key in cells:
-            raise SetupError(f"{where}: '{prompt_id}' with model '{model}' appears twice")
-        cells[key] = [_score(score, where), *(_number(cell, where) for cell in extra)]
-    if not cells:
-        raise SetupError(f"{path}: expected at least one outcome, found none")
-    models = tuple(dict.fromkeys(model for _, model in cells))
-    column = {model: index for index, model in enumerate(models)}
-    values = np.full((len(header) - 2, len(rows), len(models)), np.nan)
-    for (row, model), numbers in cells.items():
-        values[:, row, column[model]] = numbers
-    return models, dict(zip(header[2:], values, strict=True))
-
-
-def _row(prompt_id: str, rows: Mapping[str, int], where: str) -> int:
-    if prompt_id not in rows:
-        raise SetupError(f"{where}: prompt_id '{prompt_id}' is not in {PROMPTS}")
-    return rows[prompt_id]
-
-
-def _score(cell: str, where: str) -> float:
-    value = _number(cell, where)
-    if value > 1:
-        raise SetupError(f"{where}: expected a score in [0, 1], found '{cell}'")
-    return value
-
-
-def _number(cell: str, where: str) -> float:
-    """Read a number that is not negative; an empty cell was not measured."""
-    if not cell:
-        return np.nan
-    try:
-        value = float(cell)
-    except ValueError:
-        value = np.nan
-    if not 0 <= value < np.inf:
-        raise SetupError(f"{where}: expected a number, or nothing, found '{cell}'")
-    return value
-
-
-def _table(path: Path) -> Iterator[tuple[str, Sequence[str]]]:
-    """Yield a CSV file's rows with their place; all are as wide as the first."""
-    reader = csv.reader((line for _, line in _lines(path)), strict=True)
-    width = 0
-    try:
-        for cells in reader:
-            where = f"{path}, line {reader.line_num}"
-            width = width or len(cells)
-            if not cells or len(cells) != width:
-                raise SetupError(f"{where}: expected {width} cells, found {len(cells)}")
-            yield where, cells
-    except csv.Error as exc:
-        raise SetupError(f"{path}, line {reader.line_num}: {exc}") from exc
-    if not width:
-        raise SetupError(f"{path}: expected a header line, found nothing")
-
-
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield a compressed text file's lines, numbered from 1."""
-    number = 0
-    try:
-        with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
-            for number, line in enumerate(file, start=1):
-                yield number, line
-    except FileNotFoundError as exc:
-        raise SetupError(f"{path}: expected this file, but it is missing") from exc
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as exc:
-        raise SetupError(f"{path}, after line {number}: not readable gzip text: {exc}") from exc

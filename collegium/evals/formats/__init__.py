@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from collegium.errors import SetupError
-from collegium.evals.data import PROMPTS, RoutingData, load_set
+from collegium.evals.data import RoutingData, holds_set, load_set
 from collegium.evals.formats import llmrouterbench, routellm, routerarena, routerbench
 
 FORMATS: dict[str, tuple[Callable[[Path], bool], Callable[[Path], RoutingData]]] = {
@@ -18,12 +18,12 @@ FORMATS: dict[str, tuple[Callable[[Path], bool], Callable[[Path], RoutingData]]]
 
 def load_any(folder: Path) -> RoutingData:
     """Read a folder in the shared format or in that of a public set."""
-    if (folder / PROMPTS).is_file() or not folder.is_dir():
+    if holds_set(folder) or not folder.is_dir():
         return load_set(folder)
     for is_it, load in FORMATS.values():
         if is_it(folder):
             return load(folder)
     raise SetupError(
-        f"'{folder}' holds neither '{PROMPTS}' nor files of {', '.join(FORMATS)}: "
-        "docs/guides/evaluate-routing.md says which files are read"
+        f"'{folder}' holds neither prompts.jsonl nor prompts.csv (or gzipped), nor files of "
+        f"{', '.join(FORMATS)}: docs/guides/outcome-files.md says which files are read"
     )

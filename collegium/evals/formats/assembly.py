@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from collegium.errors import SetupError
-from collegium.evals.data import EXTRAS, RoutingData
+from collegium.evals.data import RoutingData
 from collegium.evals.marks import marks
+from collegium.evals.prices import Price
+from collegium.evals.tables import EXTRAS
 
 
 @dataclass
@@ -20,6 +22,8 @@ class Assembly:
     prompts: dict[str, str] = field(default_factory=dict)
     labels: dict[str, dict[str, object]] = field(default_factory=dict)
     cells: dict[tuple[str, str], dict[str, float]] = field(default_factory=dict)
+    prices: dict[str, Price] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     def add_prompt(self, prompt_id: str, prompt: str, **labels: object) -> None:
         """Keep a prompt; the first text of an id counts."""
@@ -61,6 +65,8 @@ class Assembly:
             models,
             marks(tables[0], labels.get("task")),
             {name: table for name, table in extras.items() if np.isfinite(table).any()},
+            {model: self.prices[model] for model in models if model in self.prices},
+            notes=tuple(self.notes),
         )
 
 

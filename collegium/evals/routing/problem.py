@@ -115,7 +115,7 @@ def build(
     notes: Iterable[str] = (),
 ) -> Problem:
     """Turn a set into arrays; without `training` every row is both learnt from and judged."""
-    count, said = len(data.prompts), list(notes)
+    count, said = len(data.prompts), [*data.notes, *notes]
     measured: Bools = np.asarray(np.isfinite(data.scores).any(axis=1))
     may_train = measured if training is None else measured & training
     may_test = measured if training is None else measured & ~training

@@ -25,11 +25,15 @@ def of_pool(data: RoutingData, pool: Sequence[str]) -> RoutingData:
         models=tuple(data.models[index] for index in kept),
         scores=data.scores[:, kept],
         extras={name: table[:, kept] for name, table in data.extras.items()},
+        sources=None if data.sources is None else data.sources[:, kept],
     )
 
 
 def stacked(first: RoutingData, second: RoutingData) -> RoutingData:
-    """Put two sets of the same models under one another; models are matched by name."""
+    """Put two sets of the same models under one another; models are matched by name.
+
+    Who gave the marks is not kept.
+    """
     order = [second.models.index(name) for name in first.models]
     sizes = len(first.prompts), len(second.prompts)
     extras = {
@@ -57,6 +61,7 @@ def stacked(first: RoutingData, second: RoutingData) -> RoutingData:
         np.vstack([first.scores, second.scores[:, order]]),
         extras,
         {**second.prices, **first.prices},
+        notes=tuple(dict.fromkeys((*first.notes, *second.notes))),
     )
 
 

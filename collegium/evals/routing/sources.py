@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from collegium.errors import SetupError
-from collegium.evals.data import PROMPTS, data_root, data_sets
+from collegium.evals.data import data_root, data_sets, holds_set
 from collegium.evals.routing.problem import Problem, read_problem, read_two, taught_by_fewer
 
 
@@ -38,7 +38,7 @@ def shared_set(name: str, data: Path | None) -> Path | None:
         folder = data_root(data) / name
     except SetupError:
         return None
-    return folder if (folder / PROMPTS).is_file() else None
+    return folder if holds_set(folder) else None
 
 
 def _two_folders(request: Request) -> list[Problem]:

@@ -11,6 +11,8 @@ import pytest
 from collegium.errors import SetupError
 from collegium.evals.formats import load_any
 from collegium.evals.formats.routerbench import prompt_text
+from collegium.evals.prices import Price
+from collegium.evals.routing.costs import cost_model
 
 
 def write_csv(path: Path, rows: Sequence[Sequence[object]]) -> None:
@@ -87,6 +89,37 @@ def test_routerarena_is_a_file_a_model(tmp_path: Path) -> None:
         np.testing.assert_array_equal(data.scores, [[0, 1], [1, np.nan]])
         np.testing.assert_array_equal(data.extras["out_tokens"], [[9, 9], [9, np.nan]])
         assert np.nanmax(data.extras["cost_usd"]) == 0.5
+
+
+def test_routerarenas_prices_and_scores_below_zero(tmp_path: Path) -> None:
+    """A slash in a price's name is "_" in the file's; 0 dollars and failed calls tell nothing."""
+
+    def answer(index: str, **changes: object) -> dict[str, object]:
+        marked = {"score": 0.5, "metric": "geo", "inference_cost": 0.0, **changes}
+        usage = {"input_tokens": 1000, "output_tokens": 2000, "total_tokens": 3000}
+        return {
+            "global_index": index,
+            "question": f"q {index}",
+            "llm_selected": "maker/small",
+            "token_usage": usage,
+            "success": True,
+            "evaluation_result": marked,
+            "run_number": 1,
+        }
+
+    failed = {**answer("GeoBench_3"), "success": False, "evaluation_result": None}
+    lines = answer("GeoBench_1", score=-0.25), answer("GeoBench_2"), failed
+    write_lines(tmp_path / "cached_results" / "maker_small.jsonl", *lines)
+    write_lines(tmp_path / "cached_results" / "big_batch.jsonl", *lines)
+    price = {"input_token_price_per_million": 1, "output_token_price_per_million": 4}
+    listed = {"maker/small": price, "big": price, "other": price}
+    write_lines(tmp_path / "model_cost" / "model_cost.json", listed)
+    data = load_any(tmp_path / "cached_results")
+    np.testing.assert_array_equal(data.scores, [[0, 0], [0.5, 0.5]])
+    assert data.notes == ("2 scores below 0 count as 0",)
+    assert data.prices == {"big_batch": Price(1, 4), "maker_small": Price(1, 4)}
+    assert "cost_usd" not in data.extras
+    assert cost_model(data).usd[0, 0] == pytest.approx(0.009)
 
 
 def test_llmrouterbench_is_a_tree(tmp_path: Path) -> None:
