@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from collegium.cli.output import json_option, print_json, print_table
-from collegium.cli.recorded_sets import recorded_options, recorded_sets
+from collegium.cli.recorded_sets import recorded_options, recorded_sets, two_sets_options
 
 if TYPE_CHECKING:
     from collegium.evals.newcomers import Recovery
@@ -18,7 +18,7 @@ HEAD = ("SET", "POOLS", "METHOD", "PROBES", "MODELS", "RECOVERED", "95 %", "GAIN
 
 
 @click.command(epilog="Example: collegium eval newcomers mmlupro28 routerdc7 --probes 50")
-@click.argument("datasets", metavar="DATASET…", nargs=-1, required=True)
+@click.argument("datasets", metavar="[DATASET]…", nargs=-1)
 @click.option(
     "--probes",
     type=click.IntRange(5),
@@ -27,6 +27,7 @@ HEAD = ("SET", "POOLS", "METHOD", "PROBES", "MODELS", "RECOVERED", "95 %", "GAIN
     help="Marked answers of the newcomer; may be repeated.",
 )
 @click.option("--draws", type=click.IntRange(1), default=3, help="Choices of probes, averaged.")
+@two_sets_options
 @recorded_options
 @json_option
 def newcomers(
@@ -35,8 +36,11 @@ def newcomers(
     """Leave each model out, let it join from few probes, and compare with all its data.
 
     RECOVERED is the share of its routing value that comes back, median over the models that have
-    one; GAIN is what joining brings in points of accuracy, of what all data bring.
+    one; GAIN is what joining brings in points of accuracy, of what all data bring. DATASET is a
+    folder or the name of a shared set.
     """
+    if not datasets and not (recorded["train"] or recorded["test"]):
+        raise click.UsageError("name data sets, or --train and --test")
     found = recoveries(datasets, probes=probes, draws=draws, **recorded)
     if as_json:
         return print_json([asdict(each) for each in found])

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from collegium.cli.output import print_table
+from collegium.cli.output import print_table, warn_dropped
+from collegium.cli.recorded_sets import two_sets_options
 
 if TYPE_CHECKING:
     from collegium.evals.routing.routing_report import RoutingReport
 
 PROBES, DRAWS = (50,), 3
 """With --leave-out model: what a newcomer is asked, and how often that is drawn anew."""
-NO_JOINING = ("peers", "train", "test", "train_size", "pool", "html", "markdown")
+NO_JOINING = ("peers", "train_size", "pool", "html", "markdown")
 """Options that say nothing of a model that joins."""
-EXISTING_FOLDER = click.Path(path_type=Path)
 
 
 @click.command(epilog="Example: collegium eval routing routerdc7 --html routing.html")
@@ -25,8 +25,7 @@ EXISTING_FOLDER = click.Path(path_type=Path)
 @click.option("--router", "routers", multiple=True, help="Judge this router; may be repeated.")
 @click.option("--peer", "peers", multiple=True, help="Judge another project's router, too.")
 @click.option("--peer-limit", default=600.0, show_default=True, help="Seconds for a peer to learn.")
-@click.option("--train", type=EXISTING_FOLDER, help="Learn from all of this folder …")
-@click.option("--test", type=EXISTING_FOLDER, help="… and judge on all of this one.")
+@two_sets_options
 @click.option(
     "--leave-out",
     type=click.Choice(["task", "domain", "model"]),
@@ -82,12 +81,17 @@ def _leave_out_models(json_file: str | None, data: Path | None) -> None:
         raise click.UsageError(f"--leave-out model judges joining models alone: no {given[0]}")
     if len(asked["routers"]) > 1:
         raise click.UsageError("--leave-out model takes one --router: who forecasts the others")
-    names = asked["datasets"] or [str(folder) for folder in data_sets(data_root(data))]
+    two = asked["train"] or asked["test"]
+    names = asked["datasets"]
+    if not names and not two:
+        names = [str(folder) for folder in data_sets(data_root(data))]
     found = recoveries(
         names,
         probes=PROBES,
         draws=DRAWS,
         data=data,
+        train=asked["train"],
+        test=asked["test"],
         encoder=asked["encoder"],
         router=asked["routers"][0] if asked["routers"] else "linear",
         seed=asked["seed"],
@@ -136,6 +140,8 @@ def _evaluate(
     models = tuple(name.strip() for name in (pool or "").split(",") if name.strip())
     request = Request(pool=models, seed=seed, **asked)
     to_judge, cache_dir = problems(request), load_settings().cache_dir
+    for problem in to_judge:
+        warn_dropped(problem.name, problem.dropped)
     with visiting(peers, cache_dir, seed=seed, limit_s=peer_limit) as visitors:
         cache = EmbeddingCache(cache_dir)
         found = judge(to_judge, judged, eyes, cache, peers=visitors, seed=seed)

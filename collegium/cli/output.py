@@ -21,6 +21,17 @@ def print_json(data: Any) -> None:
     click.echo(text)
 
 
+def warn(text: str) -> None:
+    """Tell people what a result does not show, where it does not disturb machines."""
+    click.echo(f"Warning: {text}", err=True)
+
+
+def warn_dropped(data: str, count: int) -> None:
+    """Say how many prompts of a set are not judged, because somebody learnt from their text."""
+    if count:
+        warn(f"{count} prompts of '{data}' are not judged: their text is learnt from.")
+
+
 def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Print columns that are as wide as their widest cell."""
     table = [list(map(str, header)), *(list(map(str, row)) for row in rows)]

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from collegium.cli.output import warn_dropped
+
 if TYPE_CHECKING:
     from collegium.evals.recorded import Recorded
 
@@ -28,23 +30,46 @@ def recorded_options(function: Any) -> Any:
     return function
 
 
+def two_sets_options(function: Any) -> Any:
+    """Add `--train` and `--test`, which name sets as arguments do."""
+    options = [
+        click.option("--train", metavar="DATASET", help="Learn from all of this set …"),
+        click.option("--test", metavar="DATASET", help="… and judge on all of this one."),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
 def recorded_sets(
-    datasets: Sequence[str], *, data: Path | None, encoder: str, router: str, seed: int
+    datasets: Sequence[str],
+    *,
+    data: Path | None,
+    encoder: str,
+    router: str,
+    seed: int,
+    train: str | None = None,
+    test: str | None = None,
 ) -> list[Recorded]:
-    """Read, encode (cached on disk) and forecast each set; a SetupError says what is missing."""
+    """Read, encode (cached on disk) and forecast each set; a SetupError says what is missing.
+
+    With `train` and `test` it is one problem: all of the first teaches, all of the second judges.
+    """
     from collegium.evals.recorded import record
     from collegium.evals.routing.embeddings import EmbeddingCache
     from collegium.evals.routing.encoders import encoder as named_encoder
-    from collegium.evals.routing.problem import read_problem
-    from collegium.evals.routing.sources import set_folder
+    from collegium.evals.routing.run import encoded
+    from collegium.evals.routing.sources import Request, problems
     from collegium.router.predictors import predictor
     from collegium.settings import load_settings
 
     predictor(router)  # an unknown name fails before minutes of encoding
-    problems = [read_problem(set_folder(name, data), seed=seed) for name in datasets]
+    found = problems(Request(tuple(datasets), train, test, seed=seed, data=data))
+    for problem in found:
+        warn_dropped(problem.name, problem.dropped)
     cache = EmbeddingCache(load_settings().cache_dir)
-    vectors = [cache.encode(named_encoder(encoder), problem.prompts) for problem in problems]
+    vectors = [encoded(problem, named_encoder(encoder), cache) for problem in found]
     return [
         record(problem, X, partial(predictor, router), seed=seed)
-        for problem, X in zip(problems, vectors, strict=True)
+        for problem, X in zip(found, vectors, strict=True)
     ]

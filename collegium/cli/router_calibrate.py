@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from collegium.cli.output import json_option, print_json, print_table
+from collegium.cli.model_names import map_option, model_names
+from collegium.cli.output import json_option, print_json, print_table, warn, warn_dropped
 
 if TYPE_CHECKING:
-    from collegium.router.calibrating import HeldFloor, Hit, Traffic
+    from collegium.router.calibrating import HeldFloor, Hit
     from collegium.router.tradeoff import Curve, Measure, Sample
 
-DATA_SET = click.Path(path_type=Path, file_okay=False)
+FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
 @dataclass(frozen=True)
@@ -27,37 +28,48 @@ class Calibrated:
     curve: Curve
     hits: tuple[Hit, ...]
     floor: HeldFloor | None
+    dropped: int = 0
+    unmatched: tuple[str, ...] = ()
+    """Models of the set that the router does not know."""
 
 
 @click.command(epilog="Example: collegium router calibrate ../shared/data/routerbench3 --json")
-@click.argument("dataset", type=DATA_SET, required=False)
+@click.argument("dataset", metavar="[DATASET]", required=False)
 @click.option("--target", "targets", multiple=True, help="As share=0.3, cost=0.01, quality=0.95.")
 @click.option("--price", "prices", multiple=True, help="As MODEL=DOLLARS a million tokens.")
 @click.option("--guarantee", type=click.FloatRange(0.01, 0.999), help="Share of queries, as 0.9.")
 @click.option("--within", type=click.FloatRange(0, 1), default=0.05, help="Of the best's quality.")
+@click.option("--train", metavar="DATASET", help="Calibrate on all of this set …")
+@click.option("--test", metavar="DATASET", help="… and judge on all of this one.")
 @click.option("--seed", default=0, help="Which queries are held out.")
-@click.option("--router-dir", type=DATA_SET, help="Calibrate this saved router on the data set.")
-@click.option("--out", type=DATA_SET, help="Write the router there, calibrated.")
+@click.option("--data", type=FOLDER, help="Folder of the shared data sets.")
+@click.option("--router-dir", type=FOLDER, help="Calibrate this saved router on the data set.")
+@map_option
+@click.option("--out", type=FOLDER, help="Write the router there, calibrated.")
 @json_option
-def calibrate(dataset: Path | None, out: Path | None, as_json: bool, **options: Any) -> None:
+def calibrate(dataset: str | None, out: Path | None, as_json: bool, **options: Any) -> None:
     """Find the trade-off for a share of dear answers, a mean cost or a quality.
 
     Without a data set it reads the registry's recorded decisions, which tell what is expected: a
-    quality is then the forecasts' own. With one and --router-dir, that router is calibrated on
-    three quarters of the queries that it was not fitted on and judged on the rest. With a data set
-    alone, forecasts are fitted to three eighths of its queries and calibrated on as many: that
-    says what is to be expected of such a set, and there is no router for --out to write.
+    quality is then the forecasts' own. With one (a folder or the name of a shared set) and
+    --router-dir, that router is calibrated on three quarters of the queries that it was not fitted
+    on and judged on the rest. With a data set alone, forecasts are fitted to three eighths of its
+    queries and calibrated on as many: that says what is to be expected of such a set, and there is
+    no router for --out to write. With --train and --test, two sets take the place of the parts.
     """
-    if dataset is None and options["router_dir"] is not None:
+    sets = _sets(dataset, options.pop("train"), options.pop("test"))
+    if not sets and options["router_dir"] is not None:
         raise click.UsageError("--router-dir is calibrated on a data set: name one")
-    if out is not None and dataset is not None and options["router_dir"] is None:
+    if options["mapped"] and options["router_dir"] is None:
+        raise click.UsageError("--map names a router's experts: add --router-dir")
+    if out is not None and sets and options["router_dir"] is None:
         raise click.UsageError("--out needs a router: name one with --router-dir")
-    if dataset is None:
+    if not sets:
         found = asyncio.run(
             _on_decisions(targets=options["targets"], guarantee=options["guarantee"])
         )
     else:
-        found = _on_data_set(dataset, **options)
+        found = _on_data_set(sets, **options)
     card = _card(found)
     if out is not None:
         _write(out, card, options["router_dir"])
@@ -66,56 +78,56 @@ def calibrate(dataset: Path | None, out: Path | None, as_json: bool, **options: 
     _show(found, card)
 
 
+def _sets(dataset: str | None, train: str | None, test: str | None) -> tuple[str, ...]:
+    """The one set that a person named, or the two, or none."""
+    if (train is None) != (test is None):
+        raise click.UsageError("--train and --test belong together: name both sets")
+    if train is None or test is None:
+        return () if dataset is None else (dataset,)
+    if dataset is not None:
+        raise click.UsageError("name a data set or --train and --test, not both")
+    return train, test
+
+
 def _on_data_set(
-    folder: Path,
+    sets: tuple[str, ...],
     *,
     targets: tuple[str, ...],
     prices: tuple[str, ...],
     guarantee: float | None,
     within: float,
     seed: int,
+    data: Path | None,
     router_dir: Path | None,
+    mapped: tuple[str, ...],
 ) -> Calibrated:
+    from collegium.evals.routing.sources import set_folder
+    from collegium.evals.traffic import fitted_traffic, plain_traffic, recorded_queries
+    from collegium.router.artifact import load
     from collegium.router.calibrating import calibrated_on, held_floor, hits, samples
+    from collegium.settings import load_settings
 
-    traffic = _traffic(folder, prices, seed, router_dir)
+    settings, known = load_settings(), dict(_pair(price) for price in prices)
+    found = recorded_queries([set_folder(name, data) for name in sets], known, seed=seed)
+    unmatched: tuple[str, ...] = ()
+    if router_dir is None:
+        traffic = plain_traffic(found, settings)
+    else:
+        names = model_names(settings, mapped)
+        names.check_given(found.data.models)
+        found, traffic, unmatched = fitted_traffic(found, load(router_dir), names, settings, seed)
+    warn_dropped(found.data.name, found.dropped)
+    if unmatched:
+        warn(f"models that the router does not know: {', '.join(unmatched)}.")
     learn, judge = samples(traffic)
     curve = calibrated_on(learn)
     floor = None
     if guarantee is not None:
         floor = held_floor(traffic, guarantee=guarantee, within=within)
     wanted, queries = [_target(text) for text in targets], len(learn.quality)
-    found = hits(curve, judge, wanted, calibration_queries=queries)
-    return Calibrated(queries, len(judge.quality), curve, found, floor)
-
-
-def _traffic(folder: Path, prices: tuple[str, ...], seed: int, router_dir: Path | None) -> Traffic:
-    import numpy as np
-
-    from collegium.evals.data import load_set
-    from collegium.evals.routing.embeddings import EmbeddingCache
-    from collegium.evals.routing.encoders import encoder, fitted_on
-    from collegium.evals.routing.saved import known_models, new_to, saved_forecasts
-    from collegium.evals.spending import by_chance, held_out, spent
-    from collegium.router.artifact import load
-    from collegium.router.calibrating import Traffic
-    from collegium.settings import load_settings
-
-    settings, data = load_settings(), load_set(folder)
-    costs = spent(data, folder, dict(_pair(price) for price in prices))
-    cache = EmbeddingCache(settings.cache_dir)
-    if router_dir is None:
-        X = cache.encode(encoder(settings.encoder), data.prompts)
-        return Traffic(X, data.scores.astype(np.float64), costs, held_out(data, seed))
-    fitted = load(router_dir)
-    models = known_models(fitted, data.models, data.name)
-    columns = [data.models.index(model) for model in models]
-    new = new_to(fitted, data.prompts)
-    X = cache.encode(fitted_on(fitted.encoder), data.prompts)[new]
-    scores, costs = data.scores[new][:, columns], costs[new][:, columns]
-    forecast = saved_forecasts(fitted, models, X)
-    judged = by_chance(len(X), seed)
-    return Traffic(X, scores.astype(np.float64), costs, judged, forecast)
+    reached = hits(curve, judge, wanted, calibration_queries=queries)
+    judged_on = len(judge.quality)
+    return Calibrated(queries, judged_on, curve, reached, floor, found.dropped, unmatched)
 
 
 async def _on_decisions(*, targets: tuple[str, ...], guarantee: float | None) -> Calibrated:
@@ -196,6 +208,8 @@ def _json(found: Calibrated) -> dict[str, Any]:
     return {
         "queries": found.queries,
         "held_out_queries": found.judged_on,
+        "dropped_prompts": found.dropped,
+        "unmatched": list(found.unmatched),
         "targets": [asdict(hit) for hit in found.hits],
         "held_out_floor": None if found.floor is None else asdict(found.floor),
     }

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from collegium.cli.output import json_option, print_json, print_table
+from collegium.cli.model_names import map_option, model_names, warn_unmatched
+from collegium.cli.output import json_option, print_json, print_table, warn_dropped
 
 if TYPE_CHECKING:
     from collegium.evals.decisions import DecisionsReport, ExpertRecord
@@ -20,38 +21,61 @@ MOST_DECISIONS = 100_000
 @click.command("eval", epilog="Example: collegium router eval routerdc7 --router-dir ./my-router")
 @click.argument("datasets", metavar="[DATASET]…", nargs=-1)
 @click.option("--router-dir", type=click.Path(path_type=Path), help="The router's folder.")
+@click.option("--all", "whole", is_flag=True, help="Judge on every prompt of the sets.")
+@click.option("--test", metavar="DATASET", help="Judge on all of this set, as with --all.")
+@click.option("--train", metavar="DATASET", help="With --test: baselines learn from all of this.")
+@map_option
 @click.option("--seed", default=0, help="Seed of the split, as in training, and the bootstrap.")
 @click.option("--data", type=click.Path(path_type=Path), help="Folder of the shared data sets.")
 @click.option("--markdown", is_flag=True, help="Print the tables as Markdown.")
 @json_option
 def evaluate(
     datasets: tuple[str, ...],
-    router_dir: Path | None,
-    seed: int,
-    data: Path | None,
     markdown: bool,
     as_json: bool,
+    **options: Any,
 ) -> None:
     """Judge a router that was saved, by default the one that is served.
 
     With a DATASET, a folder or the name of a shared set, it is judged like any other router
-    (`collegium eval routing`), on prompts that it was not fitted on. Without one, the registry's
-    recorded decisions say how its forecasts compare with what came.
+    (`collegium eval routing`), on prompts that it was not fitted on: the set's test part, or with
+    --all or --test every one. Without a set, the registry's recorded decisions say how its
+    forecasts compare with what came.
     """
+    _refuse_unclear(datasets, **options)
+    if options["test"]:
+        datasets, options["whole"] = (options["test"],), True
     if not datasets:
         report = asyncio.run(_decisions())
         return print_json(report.as_json()) if as_json else _show(report)
-    judged = _judge(datasets, router_dir, seed, data)
+    judged, unmatched = _judge(datasets, **{k: v for k, v in options.items() if k != "test"})
     if as_json:
-        return click.echo(judged.to_json(), nl=False)
+        return print_json({**judged.to_dict(), "unmatched": unmatched})
     from collegium.cli.eval_routing import print_report
 
     print_report(judged, markdown=markdown)
 
 
+def _refuse_unclear(datasets: tuple[str, ...], **options: Any) -> None:
+    if datasets and options["test"]:
+        raise click.UsageError("name data sets or --test, not both")
+    if options["train"] and not options["test"]:
+        raise click.UsageError("--train needs --test: the set to judge on")
+    if not datasets and not options["test"] and (options["whole"] or options["mapped"]):
+        raise click.UsageError("--all and --map are for data sets: name one")
+
+
 def _judge(
-    datasets: tuple[str, ...], router_dir: Path | None, seed: int, data: Path | None
-) -> RoutingReport:
+    datasets: tuple[str, ...],
+    *,
+    router_dir: Path | None,
+    whole: bool,
+    train: str | None,
+    mapped: tuple[str, ...],
+    seed: int,
+    data: Path | None,
+) -> tuple[RoutingReport, list[str]]:
+    """The report, and the models that are no registered expert."""
     from collegium.evals.provenance import provenance
     from collegium.evals.routing.embeddings import EmbeddingCache
     from collegium.evals.routing.encoders import fitted_on
@@ -63,20 +87,38 @@ def _judge(
     from collegium.settings import load_settings
 
     settings = load_settings()
+    names = model_names(settings, mapped)
     fitted = load(router_dir or settings.router_dir or BUNDLED)
-    problems = [unseen_part(fitted, set_folder(name, data), seed=seed) for name in datasets]
+    lesson = None if train is None else set_folder(train, data)
+    problems = [
+        unseen_part(
+            fitted, set_folder(name, data), train=lesson, whole=whole, seed=seed, names=names
+        )
+        for name in datasets
+    ]
+    for problem in problems:
+        warn_dropped(problem.name, problem.dropped)
+    models = list(dict.fromkeys(model for problem in problems for model in problem.models))
+    names.check_given(models)
     eyes, cache = fitted_on(fitted.encoder), EmbeddingCache(settings.cache_dir)
     found = [
         each
         for problem in problems
         for each in judge(
-            [problem], {NAME: saved_forecaster(fitted, problem.models)}, eyes, cache, seed=seed
+            [problem],
+            {NAME: saved_forecaster(fitted, problem.models, names)},
+            eyes,
+            cache,
+            seed=seed,
         )
     ]
-    command = f"collegium router eval {' '.join(datasets)} --seed {seed}"
+    asked = ["--all"] if whole else []
+    asked += ["--train", train] if train else []
+    command = " ".join(["collegium router eval", *datasets, *asked, "--seed", str(seed)])
     reports = tuple(each.report for each in found)
     origin = provenance(command, seed, {"sets": len(found), "routers": 1})
-    return RoutingReport(fitted.encoder, None, NAME, reports, (), origin)
+    report = RoutingReport(fitted.encoder, None, NAME, reports, (), origin)
+    return report, warn_unmatched(names, models)
 
 
 async def _decisions() -> DecisionsReport:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from collegium.cli.model_names import map_option, model_names, warn_unmatched
 from collegium.cli.output import json_option, print_json
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collegium.settings import Settings
 
 BACKGROUND_SETS = {"clinc150": 300, "llmrouter9": 250, "routellm2": 200, "mmlupro28": 150}
-"""Shared sets, and how many of their prompts stand for all that no specialist was taught."""
+"""Sets, and how many of their prompts stand for all that no specialist was taught."""
 PER_TASK = 60
 FAMILIAR = 200
 """Questions a task that show which queries are familiar; this needs no answers."""
@@ -28,6 +29,7 @@ FAMILIAR = 200
 @click.option("--all", "whole", is_flag=True, help="Learn from the sets' test parts as well.")
 @click.option("--per-task", type=click.IntRange(5, 2000), help="Questions a task [default: 60].")
 @click.option("--seed", default=0, help="Which questions, background and training parts.")
+@map_option
 @click.option("--data", type=click.Path(path_type=Path), help="Folder of the shared data sets.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
 @json_option
@@ -39,22 +41,24 @@ def train(
     By default every expert of the pool is asked validation questions of the training phrasings
     (needs the service; starts one where none runs). With a DATASET, a folder or the name of a
     shared set, it learns from recorded outcomes of models, each of which belongs to the expert
-    that is registered by the model's name; with --recorded from decisions that people rated.
+    that is registered by the model's name, or that serves it (--map says otherwise); with
+    --recorded from decisions that people rated.
     """
     from collegium.router.artifact import save
 
-    if options["whole"] and not datasets:
-        raise click.UsageError("--all is for data sets: name one")
+    if not datasets and (options["whole"] or options["mapped"]):
+        raise click.UsageError("--all and --map are for data sets: name one")
     per_task = options.pop("per_task")
     if per_task and (datasets or recorded):
         raise click.UsageError("--per-task is for the pool: leave it out with sets or --recorded")
+    unmatched: list[str] = []
     if datasets or recorded:
-        fitted = _on_records(datasets, recorded=recorded, **options)
+        fitted, unmatched = _on_records(datasets, recorded=recorded, **options)
     else:
         fitted = asyncio.run(_on_pool(per_task or PER_TASK, options["seed"], options["data"]))
     save(fitted, out)
     if as_json:
-        return print_json({"out": str(out), **fitted.card})
+        return print_json({"out": str(out), **fitted.card, "unmatched": unmatched})
     left_out = fitted.card["left_out_phrasings"]
     click.echo(
         f"Wrote {out}: {fitted.card['prompts']} prompts, {len(fitted.fingerprints)} experts; on "
@@ -68,24 +72,30 @@ def _on_records(
     recorded: bool,
     whole: bool,
     seed: int,
+    mapped: tuple[str, ...],
     data: Path | None,
-) -> Any:
-    """Fit on sets, rated decisions or both."""
+) -> tuple[Any, list[str]]:
+    """Fit on sets, rated decisions or both; also return the models that are no expert's."""
+    from collegium.evals.formats import load_any
     from collegium.evals.learning import joined, recorded_set
     from collegium.evals.routing.sources import set_folder
     from collegium.router.training import fit_router
     from collegium.settings import load_settings
 
     settings = load_settings()
+    names = model_names(settings, mapped)
     folders = [set_folder(name, data) for name in datasets]
-    parts = [recorded_set(folder, seed=seed, whole=whole) for folder in folders]
+    models = list(dict.fromkeys(m for folder in folders for m in load_any(folder).models))
+    names.check_given(models)
+    unmatched = warn_unmatched(names, models)
+    parts = [recorded_set(folder, seed=seed, whole=whole, names=names) for folder in folders]
     if recorded:
         parts.append(asyncio.run(_rated(settings)))
     measured = joined(parts)
     encoder = _cached_encoder(settings)
     encoder.encode(measured.prompts)  # the long part, with its bar
     click.echo("Fitting the router", err=True)
-    return fit_router(measured, [], encoder)
+    return fit_router(measured, [], encoder), unmatched
 
 
 def _cached_encoder(settings: Settings) -> Any:
@@ -121,13 +131,11 @@ async def _on_pool(per_task: int, seed: int, data: Path | None) -> Any:
     from collegium.cli.asking import endpoint
     from collegium.cli.local_service import some_service
     from collegium.cli.outcomes import collect_outcomes
-    from collegium.evals.data import data_root
     from collegium.router.encoder import make_encoder
     from collegium.router.training import fit_router
     from collegium.settings import load_settings
 
-    settings, root = load_settings(), data_root(data)
-    background = _background(root, seed)
+    settings, background = load_settings(), _background(data, seed)
     async with some_service(settings) as url, endpoint(settings, url) as service:
         found = await collect_outcomes(settings, service, "validation", per_task, seed)
     found.outcomes.require_complete()
@@ -135,23 +143,30 @@ async def _on_pool(per_task: int, seed: int, data: Path | None) -> Any:
     return fit_router(_measured(found, seed), background, make_encoder(settings.encoder))
 
 
-def _background(root: Path, seed: int) -> list[str]:
-    """Prompts of real users and benchmarks, none of which a specialist was taught."""
-    import gzip
-    import json
+def _background(data: Path | None, seed: int) -> list[str]:
+    """Prompts of real users and benchmarks, none of which a specialist was taught.
+
+    Only those sets count that are there: without any, the router learns from its experts alone.
+    """
     from random import Random
 
     from collegium.errors import SetupError
+    from collegium.evals.data import data_root
+    from collegium.evals.files import read_rows
 
+    try:
+        root = data_root(data)
+    except SetupError:
+        if data is not None:  # named, and not there: a mistake
+            raise
+        return []
     prompts: list[str] = []
     for name, count in BACKGROUND_SETS.items():
         file, field = ("data", "text") if name == "clinc150" else ("prompts", "prompt")
         path = root / name / f"{file}.jsonl.gz"
-        if not path.is_file():
-            raise SetupError(f"the background set {path} is missing; name its folder with --data")
-        with gzip.open(path, "rt") as lines:
-            texts = [json.loads(line)[field] for line in lines]
-        prompts += Random(seed).sample(texts, min(count, len(texts)))
+        if path.is_file():
+            texts = [str(row[field]) for _, row in read_rows(path)]
+            prompts += Random(seed).sample(texts, min(count, len(texts)))
     return prompts
 
 

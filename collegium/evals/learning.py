@@ -8,22 +8,31 @@ import numpy as np
 from collegium.errors import SetupError
 from collegium.evals.arrays import Floats
 from collegium.evals.formats import load_any
+from collegium.evals.names import ModelNames
 from collegium.evals.routing.problem import Problem, read_problem
 from collegium.evals.routing.set_algebra import of_pool
+from collegium.evals.signals import SILENT
 from collegium.registry.decisions import VERDICT_SCORES, LoggedDecision
 from collegium.router.forecasting import named
 from collegium.router.training import Measured
 
+NO_NAMES = ModelNames()
 FEWEST = 20
 """Fewer rated decisions tell next to nothing of any expert."""
 
 
 def recorded_set(
-    folder: Path, *, pool: Sequence[str] = (), seed: int = 0, whole: bool = False
+    folder: Path,
+    *,
+    pool: Sequence[str] = (),
+    seed: int = 0,
+    whole: bool = False,
+    names: ModelNames = NO_NAMES,
 ) -> Measured:
-    """A set's training part, or with `whole` every prompt; its models are known by their names."""
+    """A set's training part, or with `whole` every prompt; `names` says whose its outcomes are."""
     problem = read_problem(folder, pool=pool, seed=seed)
-    extras = of_pool(load_any(folder), problem.models).extras
+    data = of_pool(load_any(folder), problem.models)
+    extras = data.extras
     known = np.union1d(problem.train_rows, problem.test_rows)
     rows = known if whole else problem.train_rows
     unknown = np.full(problem.scores.shape, np.nan)
@@ -31,10 +40,13 @@ def recorded_set(
         prompts=[problem.prompts[row] for row in rows],
         skills=[problem.tasks[row] for row in rows],
         groups=[str(problem.families[row]) for row in rows],
-        fingerprints=[named(model) for model in problem.models],
+        fingerprints=names.outcomes_of(problem.models),
         scores=problem.scores[rows],
         tokens=_written(problem, extras, unknown)[rows],
         latency_s=extras.get("latency_s", unknown)[rows],
+        signals=[data.signals[row] for row in rows],
+        prompt_tokens=extras["in_tokens"][rows] if "in_tokens" in extras else None,
+        cost_usd=extras["cost_usd"][rows] if "cost_usd" in extras else None,
     )
 
 
@@ -90,9 +102,15 @@ def joined(parts: Sequence[Measured]) -> Measured:
         blocks = []
         for part in parts:
             block = np.full((len(part.prompts), len(names)), np.nan)
-            block[:, [names.index(name) for name in part.fingerprints]] = getattr(part, field)
+            if (values := getattr(part, field)) is not None:
+                block[:, [names.index(name) for name in part.fingerprints]] = values
             blocks.append(block)
         return np.vstack(blocks)
+
+    def known(field: str) -> Floats | None:
+        return None if all(getattr(part, field) is None for part in parts) else table(field)
+
+    signals = [part.signals or [SILENT] * len(part.prompts) for part in parts]
 
     return Measured(
         prompts=[prompt for part in parts for prompt in part.prompts],
@@ -102,6 +120,9 @@ def joined(parts: Sequence[Measured]) -> Measured:
         scores=table("scores"),
         tokens=table("tokens"),
         latency_s=table("latency_s"),
+        signals=[each for part in signals for each in part],
+        prompt_tokens=known("prompt_tokens"),
+        cost_usd=known("cost_usd"),
     )
 
 

@@ -58,6 +58,8 @@ class Recovery:
     value: float
     full_value: float
     harm: float
+    dropped_prompts: int = 0
+    """Prompts that do not judge, because their text is learnt from."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ class Joined:
     full_value: Floats
     values: Floats
     full_values: Floats
+    dropped: int = 0
 
     def recovery(self) -> Recovery:
         """Sum it up."""
@@ -93,6 +96,7 @@ class Joined:
             value=float(self.value.mean()),
             full_value=float(self.full_value.mean()),
             harm=float(harm.mean()),
+            dropped_prompts=self.dropped,
         )
 
     def _median(self, counted: Bools) -> tuple[float | None, float | None, float | None]:
@@ -123,6 +127,7 @@ def over_sets(tables: Sequence[Sequence[Joined]]) -> list[Recovery]:
                 np.concatenate([getattr(each, part) for each in several], axis=-1)
                 for part in ("value", "full_value", "values", "full_values")
             ),
+            dropped=sum(each.dropped for each in several),
         ).recovery()
         for several in zip(*tables, strict=True)
     ]
@@ -162,6 +167,7 @@ def recover(
             full[view].mean(axis=0),
             weights @ table,
             resampled[view],
+            data.dropped,
         )
         for (view, method, k), table in found.items()
     ]

@@ -31,6 +31,8 @@ class Recorded:
     forecasts: Floats
     train: Ints
     test: Ints
+    dropped: int = 0
+    """Prompts that do not judge, because their text is learnt from."""
 
 
 def record(problem: Problem, X: Floats, make: Make, *, seed: int = 0) -> Recorded:
@@ -50,6 +52,7 @@ def record(problem: Problem, X: Floats, make: Make, *, seed: int = 0) -> Recorde
         crossfit(make, X, problem.scores, fold.train, seed=seed),
         fold.train,
         fold.test,
+        problem.dropped,
     )
 
 

@@ -1,48 +1,48 @@
-"""What recorded answers cost, from a set's own numbers or from prices, and which queries judge."""
+"""What recorded answers cost, as far as it is known, and which queries judge."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from collegium.errors import SetupError
+from collegium.evals.arrays import Floats
 from collegium.evals.data import RoutingData
+from collegium.evals.prices import Price
+from collegium.evals.routing.costs import MILLION, PUBLISHED, tokens_of
 
-PRICES = "model_prices.json"
 TEST_SHARE = 0.25
 
 
-def spent(data: RoutingData, folder: Path, prices: Mapping[str, float]) -> NDArray[np.float64]:
+def spent(data: RoutingData, prices: Mapping[str, float]) -> Floats:
     """Dollars by prompt and model, NaN where nobody measured.
 
-    From the set's `cost_usd`; else prices a million tokens (given, or the set's own) times its
-    output tokens, or times one where it has none: then only the ratios mean something.
+    Of each model, in this order: `prices` a million tokens that somebody gave; the set's
+    `cost_usd`; the set's list prices; RouteLLM's two published ones.
     """
-    if "cost_usd" in data.extras and not prices:
-        return np.asarray(data.extras["cost_usd"], dtype=np.float64)
-    known = {**_listed(folder / PRICES), **prices}
-    if missing := [model for model in data.models if model not in known]:
+    recorded = data.extras.get("cost_usd", np.full(data.scores.shape, np.nan))
+    listed = {**PUBLISHED, **data.prices}
+    read, written, _ = tokens_of(data)
+    dollars, missing = np.array(recorded, dtype=np.float64), []
+    for column, model in enumerate(data.models):
+        price = listed.get(model)
+        if model in prices:
+            price = Price(prices[model], prices[model])
+        elif np.isfinite(recorded[:, column]).any():
+            continue
+        if price is None:
+            missing.append(model)
+        else:
+            cost = read[:, column] * price.input + written[:, column] * price.output
+            dollars[:, column] = cost / MILLION
+    if missing:
         raise SetupError(
             f"{data.name} has neither costs nor a price of {', '.join(missing)}: "
-            "give them with --price MODEL=DOLLARS"
+            "give them with --price MODEL=DOLLARS, or in model_prices.json"
         )
-    tokens = data.extras.get("out_tokens", np.ones_like(data.scores))
-    return np.asarray(tokens, dtype=np.float64) * [known[model] for model in data.models]
-
-
-def _listed(path: Path) -> dict[str, float]:
-    """Output prices by model, from LLMRouter's format; none where there is no such file."""
-    if not path.is_file():
-        return {}
-    try:
-        Listed = json.loads(path.read_text(encoding="utf-8"))
-        return {model: float(entry["output_price"]) for model, entry in Listed.items()}
-    except (AttributeError, LookupError, TypeError, ValueError) as exc:
-        raise SetupError(f"{path}: expected models with their 'output_price': {exc}") from exc
+    return dollars
 
 
 def held_out(data: RoutingData, seed: int) -> NDArray[np.bool_]:

@@ -41,9 +41,12 @@ def named(model: str) -> str:
 
 
 def known_as(expert: Expert, columns: Mapping[str, int]) -> str:
-    """What a router knows an expert by: its weights, else its name in a recorded set."""
-    weights = fingerprint(expert)
-    return weights if weights in columns else named(expert.name)
+    """What a router knows an expert by: its weights, else a recorded set's model.
+
+    That is the one of the expert's name, else the one that it serves.
+    """
+    weights, own = fingerprint(expert), named(expert.name)
+    return next((name for name in (weights, own) if name in columns), named(expert.model))
 
 
 class ByFingerprint(Mapping[str, float]):

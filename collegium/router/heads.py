@@ -107,8 +107,9 @@ class SkillHead(ClassifierMixin, BaseEstimator):
         """Fit on embeddings (n, d) and skills' names (n,)."""
         X, y = validate_data(self, X, y, dtype=np.float64)
         self.classes_ = np.unique(y)
-        if len(self.classes_) < 2:
-            raise ValueError(f"got 1 class, {self.classes_[0]!r}; a skill head needs two or more")
+        if len(self.classes_) == 1:  # outcomes without task labels
+            self.coef_, self.intercept_ = np.zeros((1, X.shape[1])), np.zeros(1)
+            return self
         head = LogisticRegression(C=self.C, max_iter=2000).fit(X, y)
         two = len(self.classes_) == 2
         self.coef_ = np.vstack([0 * head.coef_, head.coef_]) if two else head.coef_

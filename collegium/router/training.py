@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold
 
+from collegium.router.applications.signals import Signals
 from collegium.router.artifact import FittedRouter, prompt_marks
 from collegium.router.costs import DEFAULT_MS_PER_TOKEN, DEFAULT_TOKENS
 from collegium.router.familiarity import Familiarity
@@ -26,8 +27,9 @@ Array = NDArray[np.float64]
 class Measured:
     """Outcomes of `fingerprints` (e) on `prompts` (n).
 
-    `scores`, `tokens` and `latency_s` have shape (n, e), NaN where nothing was measured; `groups`
-    names what must stay together in cross-validation, such as the phrasing.
+    `scores`, `tokens` and `latency_s` have shape (n, e), NaN where nothing was measured; so have
+    `prompt_tokens` and `cost_usd` where they are known at all. `groups` names what must stay
+    together in cross-validation, such as the phrasing; `signals` (n) tell the application.
     """
 
     prompts: Sequence[str]
@@ -37,6 +39,9 @@ class Measured:
     scores: Array
     tokens: Array
     latency_s: Array
+    signals: Sequence[Signals] | None = None
+    prompt_tokens: Array | None = None
+    cost_usd: Array | None = None
 
 
 def fit_router(measured: Measured, background: Sequence[str], encoder: Encoder) -> FittedRouter:

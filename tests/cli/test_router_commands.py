@@ -93,6 +93,47 @@ def test_a_router_is_not_judged_on_what_it_learnt_from(home: Path) -> None:
         run("eval", str(folder), "--router-dir", str(out))
 
 
+def test_a_whole_set_judges_a_router_that_never_saw_it(learnt: Path, home: Path) -> None:
+    """No part is taken away; prompts that it knows are dropped, and told."""
+    other = write_set(home / "other", each=50)
+    arguments = ("--router-dir", str(learnt / "router"), "--map", "poet=poet", "--json")
+    report = json.loads(run("eval", "--test", str(other), *arguments))
+    (found,) = report["sets"]
+    assert (found["test_prompts"], found["dropped_prompts"], found["folds"]) == (40, 60, 5)
+    assert report["unmatched"] == ["lister"]
+    same = json.loads(run("eval", str(other), "--all", *arguments))
+    assert same["sets"][0]["test_prompts"] == 40
+    taught = ("--train", str(learnt / "set"), "--test", str(other))
+    two = json.loads(run("eval", *taught, *arguments))["sets"][0]
+    assert (two["train_prompts"], two["test_prompts"], two["dropped_prompts"]) == (80, 20, 80)
+
+
+def test_outcomes_without_tasks_and_with_makers_names_train_a_router(home: Path) -> None:
+    """What a model scored belongs to the expert that serves it, or that --map names."""
+    folder = home / "set"
+    folder.mkdir()
+    prompts = [{"prompt_id": i, "prompt": f"question {i}"} for i in range(60)]
+    (folder / "prompts.jsonl").write_text("\n".join(map(json.dumps, prompts)))
+    rows = [f"{i},{int(i % 3 > 0)},{i % 2}" for i in range(60)]
+    (folder / "scores.csv").write_text("\n".join(["prompt_id,org/Lister,org/other", *rows]))
+    in_registry()
+    told = json.loads(
+        run("train", str(folder), "--out", str(home / "r"), "--map", "org/other=poet", "--json")
+    )
+    assert told["unmatched"] == []
+    card = json.loads((home / "r" / "card.json").read_text())
+    assert card["fingerprints"] == ["named:lister", "named:poet"]
+
+
+def test_two_sets_calibrate_and_judge(home: Path) -> None:
+    """Nothing that calibrated judges; list prices are known without an option."""
+    first, second = write_set(home / "a", each=200), write_set(home / "b", each=260)
+    prices = {name: {"input_price": 1, "output_price": 9} for name in ("lister", "poet")}
+    (first / "model_prices.json").write_text(json.dumps(prices))
+    told = json.loads(run("calibrate", "--train", str(first), "--test", str(second), "--json"))
+    assert (told["queries"], told["held_out_queries"], told["dropped_prompts"]) == (200, 120, 400)
+
+
 def test_the_bundled_router_knows_no_model_of_a_set(home: Path) -> None:
     """It says so, and how to make one that does."""
     with pytest.raises(SetupError, match="was not fitted on any model of 'set'"):
@@ -152,7 +193,15 @@ def test_a_recorded_decision_is_explained(home: Path) -> None:
     [
         (["explain"], "give a PROMPT"),
         (["explain", "hello", "--decision", "dec_0"], "give a PROMPT"),
-        (["train", "--all", "--out", "there"], "--all is for data sets"),
+        (["train", "--all", "--out", "there"], "--all and --map are for data sets"),
+        (["eval", "--all"], "--all and --map are for data sets"),
+        (["eval", "--train", "a"], "--train needs --test"),
+        (["eval", "a", "--test", "b"], "not both"),
+        (["calibrate", "a", "--train", "b", "--test", "c"], "not both"),
+        (["calibrate", "--train", "b"], "belong together"),
+        (["calibrate", "a", "--map", "b=c"], "add --router-dir"),
+        (["train", "a", "--out", "there", "--map", "b"], "expected MODEL=EXPERT"),
+        (["train", "a", "--out", "there", "--map", "@nothing"], "not readable"),
     ],
 )
 def test_wrong_arguments_are_told(arguments: list[str], told: str) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -158,6 +159,18 @@ def test_json_has_a_row_for_each_view_method_and_number(command: Command) -> Non
     assert len(rows) == 12
     assert {each["probes"] for each in rows} == {10, 20}
     assert {each["data"] for each in rows} == {"first"}
+
+
+def test_one_set_teaches_and_another_judges(command: Command, tmp_path: Path) -> None:
+    """Sets by name or by folder; a prompt of both does not judge."""
+    other = world(40, seed=1)
+    other = replace(other, prompts=(world(60).prompts[0], *other.prompts[1:]))
+    folder = save(other, tmp_path / "second")
+    found = command("--train", "first", "--test", str(folder), "--probes", "10", "--json")
+    assert "1 prompts of 'first → second' are not judged" in found.stderr
+    rows = json.loads(found.stdout)
+    assert {(each["data"], each["dropped_prompts"]) for each in rows} == {("first → second", 1)}
+    assert command("--probes", "10").exit_code == 2
 
 
 def test_it_prints_a_table(command: Command) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from collegium.errors import SetupError
 from collegium.evals.data import RoutingData
+from collegium.evals.prices import Price
 from collegium.evals.spending import held_out, spent
 
 
@@ -27,30 +25,41 @@ def data(**changes: object) -> RoutingData:
     return RoutingData(**{**fields, **changes})  # type: ignore[arg-type]
 
 
-def test_recorded_costs_come_first(tmp_path: Path) -> None:
+def test_recorded_costs_come_first() -> None:
     """What was paid is better than what is Listed."""
     paid = np.arange(8.0).reshape(4, 2)
-    assert np.array_equal(spent(data(extras={"cost_usd": paid}), tmp_path, {}), paid)
+    assert np.array_equal(spent(data(extras={"cost_usd": paid}), {}), paid)
 
 
-def test_prices_times_tokens(tmp_path: Path) -> None:
-    """Given prices go before Listed ones; without tokens only the ratios count."""
-    (tmp_path / "model_prices.json").write_text(
-        json.dumps({"x": {"output_price": 1.0}, "y": {"output_price": 5.0}})
-    )
+def test_prices_times_tokens() -> None:
+    """Given prices go before listed ones, for tokens read (here characters / 4) and written."""
+    listed = {"x": Price(1.0, 3.0), "y": Price(0.0, 5.0)}
     tokens = np.full((4, 2), 10.0)
-    assert spent(data(), tmp_path, {})[0].tolist() == [1.0, 5.0]
-    priced = spent(data(extras={"out_tokens": tokens}), tmp_path, {"y": 2.0})
-    assert priced[0].tolist() == [10.0, 20.0]
+    set_ = data(extras={"out_tokens": tokens}, prices=listed)
+    assert spent(set_, {})[0].tolist() == pytest.approx([30.25e-6, 50e-6])
+    assert spent(set_, {"y": 2.0})[0].tolist() == pytest.approx([30.25e-6, 20.5e-6])
 
 
-def test_a_model_without_a_price_is_named(tmp_path: Path) -> None:
-    """With the option that gives it; a garbled list is told, too."""
+def test_costs_of_some_models_and_prices_of_others() -> None:
+    """Each model has its best evidence; a gap in what was paid stays one."""
+    paid = np.full((4, 2), np.nan)
+    paid[1:, 0] = 0.5
+    found = spent(data(extras={"cost_usd": paid}, prices={"y": Price(0.0, 1.0)}), {})
+    assert np.isnan(found[0, 0])
+    assert found[1].tolist() == pytest.approx([0.5, 200e-6])
+
+
+def test_published_prices_are_known() -> None:
+    """RouteLLM's two models need no option."""
+    models = ("strong_gpt4_1106_preview", "weak_mixtral_8x7b_instruct")
+    found = spent(data(models=models), {})
+    assert found[0, 0] / found[0, 1] == pytest.approx(24.7 / 0.24)
+
+
+def test_a_model_without_a_price_is_named() -> None:
+    """With what gives it one."""
     with pytest.raises(SetupError, match="price of y: give them with --price"):
-        spent(data(), tmp_path, {"x": 1.0})
-    (tmp_path / "model_prices.json").write_text("[]")
-    with pytest.raises(SetupError, match="output_price"):
-        spent(data(), tmp_path, {})
+        spent(data(), {"x": 1.0})
 
 
 def test_a_test_split_judges_where_there_is_one() -> None:

@@ -187,9 +187,10 @@ def test_skills_are_read_as_probabilities(names: tuple[str, ...]) -> None:
 
 
 def test_one_skill_is_nothing_to_tell_apart() -> None:
-    """A head over one class would always say that class."""
-    with pytest.raises(ValueError, match="1 class"):
-        SkillHead().fit(np.zeros((4, 2)), ["sql"] * 4)
+    """A head over one class always says that class: outcomes need no task labels."""
+    head = SkillHead().fit(np.zeros((4, 2)), ["sql"] * 4)
+    np.testing.assert_array_equal(head.predict_proba(np.ones((3, 2))), np.ones((3, 1)))
+    assert head.predict(np.ones((1, 2))).tolist() == ["sql"]
 
 
 def test_the_logistic_function_does_not_overflow() -> None:

@@ -46,7 +46,7 @@ def cost_model(data: RoutingData) -> CostModel:
         gaps = "" if np.isfinite(recorded).all() else "; gaps filled with the model's mean"
         return CostModel(filled(recorded), f"recorded dollars a query{gaps}")
     prices, source = _prices(data)
-    read, written, tokens = _tokens(data)
+    read, written, tokens = tokens_of(data)
     into = np.array([price.input for price in prices])
     out = np.array([price.output for price in prices])
     return CostModel((read * into + written * out) / MILLION, f"{source}; {tokens}")
@@ -87,7 +87,7 @@ def _prices_by_size(models: Sequence[str]) -> tuple[list[Price], str]:
     return [Price(rate, rate) for rate in rates], source
 
 
-def _tokens(data: RoutingData) -> tuple[Floats, Floats, str]:
+def tokens_of(data: RoutingData) -> tuple[Floats, Floats, str]:
     """Return tokens read and written, and how they are known."""
     shape = data.scores.shape
     characters = np.array([len(prompt) for prompt in data.prompts], dtype=np.float64)

@@ -64,6 +64,7 @@ def evaluate(
         cost_source=problem.cost_source,
         zero_router_aiq=_zero_router_aiq(exam, setting),
         notes=(*problem.notes, *peer_notes, *_price_note(setting)),
+        dropped_prompts=problem.dropped,
         contenders=rows,
     )
     return Evaluated(report, replicates)

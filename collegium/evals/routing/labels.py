@@ -8,7 +8,7 @@ from collegium.evals.arrays import Bools, Ints
 
 Labels = Mapping[str, Sequence[object]]
 
-TASK_LABELS = ("task", "category", "domain", "benchmark", "dataset")
+TASK_LABELS = ("task", "category", "domain", "benchmark", "dataset", "application")
 DOMAIN_LABELS = ("domain", "category", "group", "benchmark")
 GROUP_LABEL = "group"
 PARAPHRASE_LABEL = "paraphrase_of"

@@ -12,8 +12,17 @@ from collegium.evals.data import RoutingData
 from collegium.evals.formats import load_any
 from collegium.evals.routing import labels as label
 from collegium.evals.routing.costs import cost_model
-from collegium.evals.routing.set_algebra import of_pool, stacked
-from collegium.evals.routing.splits import Fold, given_split, hash_split, leave_out, single_fold
+from collegium.evals.routing.set_algebra import of_pool, put_together
+from collegium.evals.routing.splits import (
+    CROSSED,
+    Fold,
+    crossed_folds,
+    given_split,
+    hash_split,
+    leave_out,
+    single_fold,
+    unlearnt,
+)
 
 
 @dataclass(frozen=True)
@@ -38,6 +47,8 @@ class Problem:
     """Equal numbers stay together in cross-validation."""
     folds: tuple[Fold, ...]
     notes: tuple[str, ...]
+    dropped: int = 0
+    """Prompts that are not judged, because their text is learnt from."""
 
     @property
     def train_rows(self) -> Ints:
@@ -62,6 +73,15 @@ def read_problem(
     return build(data, training, left_out=left_out, seed=seed, notes=() if left_out else (how,))
 
 
+def read_whole(folder: Path, *, pool: Sequence[str] = (), seed: int = 0) -> Problem:
+    """Read one folder of which every prompt is judged, whatever its `split` label says.
+
+    What has to learn from the set does so from other parts of it than the one that is judged.
+    """
+    notes = (f"every prompt is judged; baselines learn from the other of {CROSSED} parts",)
+    return build(of_pool(load_any(folder), pool), None, seed=seed, notes=notes)
+
+
 def read_two(
     train: Path,
     test: Path,
@@ -74,22 +94,7 @@ def read_two(
     lesson, exam = load_any(train), load_any(test)
     if pool:
         lesson, exam = of_pool(lesson, pool), of_pool(exam, pool)
-    common = [name for name in lesson.models if name in exam.models]
-    if not common:
-        raise SetupError(
-            f"'{train}' and '{test}' have no model in common: {', '.join(lesson.models)} "
-            f"against {', '.join(exam.models)}"
-        )
-    notes = [
-        f"models without outcomes in '{folder}', so left out: {', '.join(missing)}"
-        for folder, missing in (
-            (test, sorted(set(lesson.models) - set(common))),
-            (train, sorted(set(exam.models) - set(common))),
-        )
-        if missing
-    ]
-    training = np.arange(len(lesson.prompts) + len(exam.prompts)) < len(lesson.prompts)
-    data = stacked(of_pool(lesson, common), of_pool(exam, common))
+    data, training, notes = put_together(lesson, exam)
     return build(data, training, left_out=left_out, seed=seed, notes=notes)
 
 
@@ -114,21 +119,26 @@ def build(
     seed: int = 0,
     notes: Iterable[str] = (),
 ) -> Problem:
-    """Turn a set into arrays; without `training` every row is both learnt from and judged."""
+    """Turn a set into arrays; without `training` every row is learnt from and judged, in folds."""
     count, said = len(data.prompts), [*data.notes, *notes]
     measured: Bools = np.asarray(np.isfinite(data.scores).any(axis=1))
     may_train = measured if training is None else measured & training
     may_test = measured if training is None else measured & ~training
     tainted = label.contaminated(data.labels, count) & may_test
-    data, unlearnt = _with_outcomes(data, may_train)
-    if unlearnt:
-        said.append(f"models without an outcome to learn from: {', '.join(unlearnt)}")
+    data, lost = _with_outcomes(data, may_train)
+    if lost:
+        said.append(f"models without an outcome to learn from: {', '.join(lost)}")
         measured = np.asarray(np.isfinite(data.scores).any(axis=1))
         may_train, may_test = may_train & measured, may_test & measured
     if tainted.any():
         said.append(f"{int(tainted.sum())} contaminated prompts are not judged")
     if gaps := int(np.isnan(data.scores[may_test & ~tainted]).sum()):
         said.append(f"{gaps} cells to judge are not measured: nobody may choose them")
+    folds, dropped = unlearnt(
+        _folds(data, training, may_train, may_test & ~tainted, left_out, seed), data.prompts
+    )
+    if dropped:
+        said.append(f"{dropped} prompts are not judged: their text is also learnt from")
     costs = cost_model(data)
     originals = label.originals(data.labels, data.prompt_ids)
     return Problem(
@@ -143,8 +153,9 @@ def build(
         originals=originals,
         prompt_ids=data.prompt_ids,
         families=label.families(data.prompts, originals),
-        folds=_folds(data, may_train, may_test & ~tainted, left_out, seed),
-        notes=(*said, *_repeats(data.prompts, training, may_test & ~tainted)),
+        folds=tuple(folds),
+        notes=tuple(said),
+        dropped=dropped,
     )
 
 
@@ -161,10 +172,18 @@ def group_names(labels: Mapping[str, Sequence[object]], count: int) -> tuple[str
 
 
 def _folds(
-    data: RoutingData, may_train: Bools, may_test: Bools, left_out: str | None, seed: int
-) -> tuple[Fold, ...]:
+    data: RoutingData,
+    training: Bools | None,
+    may_train: Bools,
+    may_test: Bools,
+    left_out: str | None,
+    seed: int,
+) -> list[Fold]:
+    if left_out is None and training is None:
+        together = label.families(data.prompts, label.originals(data.labels, data.prompt_ids))
+        return crossed_folds(list(map(str, together)), may_test, seed)
     if left_out is None:
-        return tuple(single_fold(may_train, may_test))
+        return single_fold(may_train, may_test)
     count = len(data.prompts)
     candidates = label.TASK_LABELS if left_out == "task" else label.DOMAIN_LABELS
     telling = label.telling(data.labels, candidates)
@@ -174,7 +193,7 @@ def _folds(
             f"{', '.join(candidates)} tells its prompts apart"
         )
     names = label.names(data.labels, telling, count)
-    return tuple(leave_out(names, may_train, may_test, what=left_out, seed=seed))
+    return leave_out(names, may_train, may_test, what=left_out, seed=seed)
 
 
 def _with_outcomes(data: RoutingData, may_train: Bools) -> tuple[RoutingData, list[str]]:
@@ -185,12 +204,3 @@ def _with_outcomes(data: RoutingData, may_train: Bools) -> tuple[RoutingData, li
     if not kept:
         raise SetupError(f"'{data.name}' has no outcome to learn from")
     return (of_pool(data, kept) if lost else data), lost
-
-
-def _repeats(prompts: Sequence[str], training: Bools | None, judged: Bools) -> list[str]:
-    """Count the judged prompts whose very text is also learnt from."""
-    if training is None:
-        return []
-    known = {prompt for prompt, learnt in zip(prompts, training, strict=True) if learnt}
-    again = sum(prompts[row] in known for row in np.flatnonzero(judged))
-    return [f"the text of {again} judged prompts is also learnt from"] if again else []

@@ -91,6 +91,8 @@ class SetReport:
     zero_router_aiq: float | None
     """AIQ of mixing single models by chance: the bar for AIQ."""
     notes: tuple[str, ...]
+    dropped_prompts: int
+    """Prompts that are not judged, because a router learnt from their text."""
     contenders: tuple[Contender, ...]
 
     def contender(self, name: str, kind: Kind) -> Contender:

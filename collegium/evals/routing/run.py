@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 from tqdm import tqdm
 
+from collegium.evals.arrays import Floats
 from collegium.evals.routing.embeddings import EmbeddingCache
 from collegium.evals.routing.evaluate import NO_PEERS, Evaluated, evaluate
 from collegium.evals.routing.exam_results import contender_count
@@ -22,7 +24,7 @@ def judge(
     seed: int = 0,
 ) -> list[Evaluated]:
     """Evaluate every problem; all prompts are encoded first, for that takes longest."""
-    vectors = [cache.encode(encoder, problem.prompts) for problem in problems]
+    vectors = [encoded(problem, encoder, cache) for problem in problems]
     found = []
     with tqdm(total=len(problems) * contender_count(routers, peers), unit="router") as bar:
 
@@ -34,3 +36,12 @@ def judge(
             bar.set_description(problem.name)
             found.append(evaluate(problem, X, routers, peers=peers, seed=seed, tick=tick))
     return found
+
+
+def encoded(problem: Problem, encoder: Encoder, cache: EmbeddingCache) -> Floats:
+    """Return a row a prompt, shape (n, d); of prompts that nobody uses it is 0."""
+    rows = np.union1d(problem.train_rows, problem.test_rows)
+    used = cache.encode(encoder, [problem.prompts[row] for row in rows])
+    X = np.zeros((len(problem.prompts), used.shape[1]))
+    X[rows] = used
+    return X

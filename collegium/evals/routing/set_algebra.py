@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from collegium.errors import SetupError
-from collegium.evals.arrays import Floats
+from collegium.evals.arrays import Bools, Floats
 from collegium.evals.data import RoutingData
 
 
@@ -26,6 +26,42 @@ def of_pool(data: RoutingData, pool: Sequence[str]) -> RoutingData:
         scores=data.scores[:, kept],
         extras={name: table[:, kept] for name, table in data.extras.items()},
         sources=None if data.sources is None else data.sources[:, kept],
+    )
+
+
+def put_together(
+    lesson: RoutingData, exam: RoutingData
+) -> tuple[RoutingData, Bools, tuple[str, ...]]:
+    """Put a set to judge under one to learn from: the models that both have.
+
+    Also return which rows are learnt from, and what was left out.
+    """
+    common = [name for name in lesson.models if name in exam.models]
+    if not common:
+        raise SetupError(
+            f"'{lesson.name}' and '{exam.name}' have no model in common: "
+            f"{', '.join(lesson.models)} against {', '.join(exam.models)}"
+        )
+    notes = tuple(
+        f"models without outcomes in '{there.name}', so left out: {', '.join(missing)}"
+        for there, here in ((exam, lesson), (lesson, exam))
+        if (missing := sorted(set(here.models) - set(common)))
+    )
+    training = np.arange(len(lesson.prompts) + len(exam.prompts)) < len(lesson.prompts)
+    return stacked(of_pool(lesson, common), of_pool(exam, common)), training, notes
+
+
+def of_rows(data: RoutingData, kept: Bools) -> RoutingData:
+    """Keep the prompts for which `kept`, shape (prompts,), is true."""
+    rows = np.flatnonzero(kept)
+    return replace(
+        data,
+        prompt_ids=tuple(data.prompt_ids[row] for row in rows),
+        prompts=tuple(data.prompts[row] for row in rows),
+        labels={name: tuple(column[row] for row in rows) for name, column in data.labels.items()},
+        scores=data.scores[rows],
+        extras={name: table[rows] for name, table in data.extras.items()},
+        sources=None if data.sources is None else data.sources[rows],
     )
 
 

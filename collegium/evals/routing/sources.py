@@ -14,8 +14,9 @@ class Request:
 
     datasets: tuple[str, ...] = ()
     """Folders, or names of sets under the data root; none means all of them."""
-    train: Path | None = None
-    test: Path | None = None
+    train: str | None = None
+    test: str | None = None
+    """Two sets in place of `datasets`, named in the same way."""
     leave_out: str | None = None
     train_size: int | None = None
     pool: tuple[str, ...] = ()
@@ -43,13 +44,13 @@ def shared_set(name: str, data: Path | None) -> Path | None:
 
 def _two_folders(request: Request) -> list[Problem]:
     if request.train is None or request.test is None:
-        raise SetupError("--train and --test belong together: name both folders")
+        raise SetupError("--train and --test belong together: name both sets")
     if request.datasets:
         raise SetupError("name data sets or --train and --test, not both")
     return [
         read_two(
-            request.train,
-            request.test,
+            set_folder(request.train, request.data),
+            set_folder(request.test, request.data),
             pool=request.pool,
             left_out=request.leave_out,
             seed=request.seed,

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,6 +10,8 @@ from collegium.errors import SetupError
 from collegium.evals.arrays import Bools, Ints
 
 TRAIN_SHARE = 0.7
+CROSSED = 5
+"""Parts of a set that is judged whole: what learns anew learns from the others."""
 MOST_FOLDS = 10
 """More tasks than this are left out several at a time: each still once, in fewer fits."""
 
@@ -49,6 +51,32 @@ def _fraction(text: str) -> float:
 def single_fold(may_train: Bools, may_test: Bools) -> list[Fold]:
     """Return the one fold of an ordinary evaluation."""
     return [_checked(Fold("", _rows(may_train), _rows(may_test)))]
+
+
+def crossed_folds(families: Sequence[str], may_judge: Bools, seed: int) -> list[Fold]:
+    """Return folds that judge every prompt once, by what is learnt from other families' prompts."""
+    part = np.array([int(CROSSED * _fraction(f"{seed}:{name}")) for name in families])
+    folds = [
+        Fold(str(number), _rows(may_judge & (part != number)), _rows(may_judge & (part == number)))
+        for number in range(CROSSED)
+    ]
+    found = [fold for fold in folds if fold.train.size and fold.test.size]
+    return found or single_fold(may_judge, np.zeros_like(may_judge))
+
+
+def unlearnt(folds: Sequence[Fold], prompts: Sequence[str]) -> tuple[list[Fold], int]:
+    """Judge no prompt whose text its fold learns from; also return how many were dropped."""
+    texts = [" ".join(prompt.split()) for prompt in prompts]
+    found, dropped = [], 0
+    for fold in folds:
+        known = {texts[row] for row in fold.train}
+        kept = np.array([row for row in fold.test if texts[row] not in known], dtype=np.int64)
+        dropped += len(fold.test) - len(kept)
+        if kept.size:
+            found.append(replace(fold, test=kept))
+    if not found:
+        raise SetupError("nothing is left to judge: the text of every prompt is also learnt from")
+    return found, dropped
 
 
 def leave_out(

@@ -98,6 +98,17 @@ def test_training_and_test_folders(command: Command, sets: Path) -> None:
         command("first", *both)
 
 
+def test_prompts_of_both_folders_are_not_judged(command: Command, sets: Path) -> None:
+    """Nor are they encoded a second time; it is said on stderr, in the JSON and below the table."""
+    other = world(30, seed=1)
+    prompts = (*world(40).prompts[:2], *other.prompts[2:])
+    save(replace(other, prompts=prompts), sets / "third")
+    found = command("--train", "first", "--test", "third", "--json", "-")
+    judged = json.loads(found.stdout)["sets"][0]
+    assert (judged["test_prompts"], judged["dropped_prompts"]) == (88, 2)
+    assert "Warning: 2 prompts of 'first → third' are not judged" in found.stderr
+
+
 def test_a_task_is_left_out(command: Command) -> None:
     """Every prompt is judged, by routers that never saw its task."""
     found = json.loads(command("first", "--leave-out", "task", "--json", "-").stdout)["sets"][0]

@@ -221,7 +221,8 @@ CONTENDER_KEYS = {
 }  # fmt: skip
 SET_KEYS = {
     "name", "models", "model_costs", "train_prompts", "test_prompts", "tasks", "unseen_tasks",
-    "folds", "strong", "weak", "cost_source", "zero_router_aiq", "notes", "contenders",
+    "folds", "strong", "weak", "cost_source", "zero_router_aiq", "notes", "dropped_prompts",
+    "contenders",
 }  # fmt: skip
 
 

@@ -8,7 +8,13 @@ import pytest
 
 from collegium.errors import SetupError
 from collegium.evals.data import RoutingData
-from collegium.evals.routing.problem import build, read_problem, read_two, taught_by_fewer
+from collegium.evals.routing.problem import (
+    build,
+    read_problem,
+    read_two,
+    read_whole,
+    taught_by_fewer,
+)
 from tests.evals.routing.worlds import MODELS, save, world
 
 
@@ -144,10 +150,28 @@ def test_leaving_domains_out_needs_domains() -> None:
     assert [fold.name for fold in problem.folds] == ["law", "maths", "poems"]
 
 
-def test_a_prompt_that_is_also_learnt_from_is_counted() -> None:
-    """The same text on both sides flatters every router."""
+def test_a_prompt_that_is_also_learnt_from_is_not_judged() -> None:
+    """The same text on both sides flatters every router; blanks make no other text."""
     data = world(20)
-    data = replace(data, prompts=(*data.prompts[:59], data.prompts[0]))
-    assert (
-        "the text of 1 judged prompts is also learnt from" in build(data, np.arange(60) < 40).notes
-    )
+    data = replace(data, prompts=(*data.prompts[:59], f" {data.prompts[0]}\n"))
+    problem = build(data, np.arange(60) < 40)
+    assert problem.test_rows.tolist() == list(range(40, 59))
+    assert problem.dropped == 1
+    assert "1 prompts are not judged: their text is also learnt from" in problem.notes
+
+
+def test_a_set_can_not_judge_what_it_taught(tmp_path: Path) -> None:
+    """Nothing is left of the same folder twice."""
+    folder = save(world(5), tmp_path / "a")
+    with pytest.raises(SetupError, match="nothing is left to judge"):
+        read_two(folder, folder)
+
+
+def test_a_whole_set_is_judged_in_parts(tmp_path: Path) -> None:
+    """Its labelled split does not count; what learns anew never sees the part that it judges."""
+    split = tuple("test" if i % 2 else "train" for i in range(60))
+    problem = read_whole(save(labelled(world(20), split=split), tmp_path / "a"))
+    assert problem.test_rows.tolist() == list(range(60))
+    assert len(problem.folds) == 5
+    for fold in problem.folds:
+        assert sorted([*fold.train, *fold.test]) == list(range(60))
