@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -51,15 +51,18 @@ def recoveries(
     datasets: Sequence[str], *, probes: Sequence[int], draws: int, seed: int, **recorded: Any
 ) -> list[Recovery]:
     """Each set's rows, then those over all sets."""
-    from tqdm import tqdm
-
     from collegium.evals.newcomers import over_sets, recover
+    from collegium.evals.progress import progress_bar
 
     tables = []
     for data in recorded_sets(datasets, seed=seed, **recorded):
 
-        def progress(models: Any, name: str = data.name) -> Any:
-            return tqdm(models, desc=name, unit="model")
+        def progress(models: Iterable[int], name: str = data.name) -> Iterable[int]:
+            models = list(models)
+            with progress_bar(len(models), f"Leaving models of {name} out") as bar:
+                for model in models:
+                    yield model
+                    bar.update(1)
 
         tables.append(recover(data, probes=probes, draws=draws, seed=seed, progress=progress))
     return [each.recovery() for table in tables for each in table] + over_sets(tables)

@@ -21,13 +21,18 @@ def ood(data: Path | None, as_json: bool) -> None:
     Needs no service. Rejected in-scope queries count as wrong.
     """
     from collegium.evals.data import data_root
-    from collegium.evals.ood import load_clinc, measure
-    from collegium.router.encoder import make_encoder
+    from collegium.evals.ood import STEPS, load_clinc, measure
+    from collegium.evals.progress import progress_bar
+    from collegium.evals.routing.embeddings import CachedEncoder, EmbeddingCache
+    from collegium.evals.routing.encoders import encoder
     from collegium.settings import load_settings
 
-    splits = load_clinc(data or data_root() / SET)
-    click.echo(f"Encoding {sum(len(q.texts) for q in splits.values())} queries", err=True)
-    report = measure(splits, make_encoder(load_settings().encoder))
+    settings, splits = load_settings(), load_clinc(data or data_root() / SET)
+    cached = CachedEncoder(encoder(settings.encoder), EmbeddingCache(settings.cache_dir))
+    texts = [text for queries in splits.values() for text in queries.texts]
+    cached.encode(texts)  # the long part, with its bar
+    with progress_bar(STEPS, "Fitting and judging") as bar:
+        report = measure(splits, cached, tick=lambda: bar.update(1))
     if as_json:
         return print_json(asdict(report))
     click.echo(

@@ -94,7 +94,7 @@ def _on_records(
     measured = joined(parts)
     encoder = _cached_encoder(settings)
     encoder.encode(measured.prompts)  # the long part, with its bar
-    click.echo("Fitting the router", err=True)
+    click.echo(f"Fitting the router to {len(measured.prompts)} prompts", err=True)
     return fit_router(measured, [], encoder), unmatched
 
 

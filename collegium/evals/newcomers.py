@@ -117,20 +117,24 @@ def over_sets(tables: Sequence[Sequence[Joined]]) -> list[Recovery]:
     """Rows over the models of all sets, where there is more than one."""
     if len(tables) < 2:
         return []
-    return [
-        Joined(
-            ALL_SETS,
-            several[0].pools,
-            several[0].method,
-            several[0].probes,
-            *(
-                np.concatenate([getattr(each, part) for each in several], axis=-1)
-                for part in ("value", "full_value", "values", "full_values")
-            ),
-            dropped=sum(each.dropped for each in several),
-        ).recovery()
-        for several in zip(*tables, strict=True)
-    ]
+    return [_over_sets(several).recovery() for several in zip(*tables, strict=True)]
+
+
+def _over_sets(several: Sequence[Joined]) -> Joined:
+    def all_of(part: str) -> Floats:
+        return np.concatenate([getattr(each, part) for each in several], axis=-1)
+
+    return Joined(
+        ALL_SETS,
+        several[0].pools,
+        several[0].method,
+        several[0].probes,
+        all_of("value"),
+        all_of("full_value"),
+        all_of("values"),
+        all_of("full_values"),
+        sum(each.dropped for each in several),
+    )
 
 
 def recover(

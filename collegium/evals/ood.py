@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,8 @@ from collegium.router.vectors import Encoder
 
 FILE = "data.jsonl.gz"
 OOS = "oos"
+STEPS = 3
+"""Fits that `measure` makes."""
 RECALL = 0.6
 MARGIN = 0.1
 """The threshold aims so much above the recall that is asked for: few strange queries set it."""
@@ -89,14 +91,24 @@ def load_clinc(folder: Path) -> dict[str, Queries]:
     return {s: Queries(*map(tuple, zip(*rows, strict=True))) for s, rows in parts.items()}
 
 
-def measure(splits: Mapping[str, Queries], encoder: Encoder) -> OodReport:
-    """Fit on train, set the threshold on validation, judge on queries that neither saw."""
+def measure(
+    splits: Mapping[str, Queries], encoder: Encoder, *, tick: Callable[[], None] = lambda: None
+) -> OodReport:
+    """Fit on train, set the threshold on validation, judge on queries that neither saw.
+
+    `tick` is called `STEPS` times, after each fit.
+    """
     train = splits["train"]
     X = encoder.encode(train.texts)
     head = IntentHead().fit(X, train.intents, texts=train.texts)
+    tick()
+    relative = RelativeDistance().fit(X, train.intents)
+    tick()
+    familiarity = Familiarity().fit(X, train.intents)
+    tick()
     scores = {
-        "relative Mahalanobis": RelativeDistance().fit(X, train.intents).distance,
-        "Mahalanobis (familiarity)": Familiarity().fit(X, train.intents).distance,
+        "relative Mahalanobis": relative.distance,
+        "Mahalanobis (familiarity)": familiarity.distance,
     }
     judge, tunings, judged_on = _parts(splits)
     vectors, strange = encoder.encode(judge.texts), judge.strange

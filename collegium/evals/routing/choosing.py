@@ -23,10 +23,20 @@ class Choice:
 
 @dataclass(frozen=True)
 class Sweep:
-    """What a router gets for its money: mean dollars and mean score at each exchange rate."""
+    """What a router gets for its money at each exchange rate, shape (prompts, rates)."""
 
-    cost: Floats
-    quality: Floats
+    costs: Floats
+    scores: Floats
+
+    @property
+    def cost(self) -> Floats:
+        """Mean dollars at each rate."""
+        return np.asarray(self.costs.mean(axis=0))
+
+    @property
+    def quality(self) -> Floats:
+        """Mean score at each rate."""
+        return np.asarray(self.scores.mean(axis=0))
 
 
 def choose(quality: Floats, measured: Bools, cost: Floats) -> Ints:
@@ -57,14 +67,13 @@ def sweep(forecasts: Floats, expected_cost: Floats, scores: Floats, costs: Float
     measured = np.isfinite(scores)
     scale = max(float(np.ptp(expected_cost)), TIE)
     price = (expected_cost - expected_cost.min()) / scale
-    points = []
-    for rate in _rates(forecasts, price):
-        chosen = choose(forecasts - rate * price, measured, expected_cost)
-        points.append((picked(costs, chosen).mean(), picked(scores, chosen).mean()))
-    cheapest = choose(np.broadcast_to(-price, scores.shape), measured, expected_cost)
-    points.append((picked(costs, cheapest).mean(), picked(scores, cheapest).mean()))
-    table = np.array(points, dtype=np.float64)
-    return Sweep(table[:, 0], table[:, 1])
+    rates = _rates(forecasts, price)
+    chosen = [choose(forecasts - rate * price, measured, expected_cost) for rate in rates]
+    chosen.append(choose(np.broadcast_to(-price, scores.shape), measured, expected_cost))
+    return Sweep(
+        np.stack([picked(costs, each) for each in chosen], axis=1),
+        np.stack([picked(scores, each) for each in chosen], axis=1),
+    )
 
 
 def _rates(forecasts: Floats, price: Floats) -> Floats:

@@ -8,7 +8,9 @@ router is measured over one range, from the cheapest to the dearest single model
 import numpy as np
 
 from collegium.evals.arrays import Floats
-from collegium.evals.bootstrap import TINY
+from collegium.evals.bootstrap import LEVEL, TINY, Interval, draw_counts
+
+RESAMPLES = 500
 
 
 def hull(cost: Floats, quality: Floats) -> tuple[Floats, Floats]:
@@ -16,7 +18,7 @@ def hull(cost: Floats, quality: Floats) -> tuple[Floats, Floats]:
     order = np.lexsort((-quality, cost))
     corners: list[tuple[float, float]] = []
     for x, y in zip(cost[order].tolist(), quality[order].tolist(), strict=True):
-        if corners and y <= max(height for _, height in corners):
+        if corners and y <= corners[-1][1]:  # the last corner is the highest
             continue
         while len(corners) > 1 and not _is_corner(corners[-2], corners[-1], (x, y)):
             corners.pop()
@@ -41,3 +43,28 @@ def aiq(cost: Floats, quality: Floats, *, low: float, high: float) -> float | No
     inside = x[(x > low) & (x < high)]
     grid = np.r_[low, inside, high]
     return float(np.trapezoid(np.interp(grid, x, y), grid) / (high - low))
+
+
+def aiq_interval(
+    costs: Floats,
+    scores: Floats,
+    *,
+    low: float,
+    high: float,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> Interval | None:
+    """Return the AIQ of points, shape (prompts, points), with its interval over prompts.
+
+    The draws are the same for every router; the range is not drawn anew.
+    """
+    estimate = aiq(costs.mean(axis=0), scores.mean(axis=0), low=low, high=high)
+    if estimate is None:
+        return None
+    rows = [np.arange(len(costs), dtype=np.int64)]
+    counts = draw_counts(rows, resamples, np.random.default_rng(seed))
+    drawn = zip(counts @ costs / len(costs), counts @ scores / len(costs), strict=True)
+    values = [aiq(cost, quality, low=low, high=high) for cost, quality in drawn]
+    tail = (1 - LEVEL) / 2
+    bounds = np.quantile(np.array(values, dtype=np.float64), [tail, 1 - tail])
+    return Interval(estimate, float(bounds[0]), float(bounds[1]))

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from collegium.errors import SetupError
 from collegium.evals.arrays import Floats
+from collegium.evals.progress import progress_bar
 from collegium.router.features import SurfaceEncoder
 from collegium.router.vectors import Encoder
 
@@ -89,12 +89,7 @@ def key(encoder: str, text: str) -> bytes:
 
 
 def _batches(items: list[bytes], *, progress: bool, name: str) -> Iterable[list[bytes]]:
-    with tqdm(
-        total=len(items),
-        desc=f"encoding ({name})",
-        unit="prompt",
-        disable=not progress or not items,
-    ) as bar:
+    with progress_bar(len(items) if progress else 0, f"Encoding prompts ({name})") as bar:
         for start in range(0, len(items), BATCH):
             batch = items[start : start + BATCH]
             yield batch

@@ -12,7 +12,7 @@ from collegium.evals.pool import spread
 from collegium.evals.routing import baselines as base
 from collegium.evals.routing.averages import GROUP, MACRO, MICRO, Averages
 from collegium.evals.routing.choosing import Sweep, picked, sweep
-from collegium.evals.routing.curves import aiq
+from collegium.evals.routing.curves import aiq_interval
 from collegium.evals.routing.exam_results import Judged, Result
 from collegium.evals.routing.pairs import Pair, PairNumbers, pair_numbers
 from collegium.evals.routing.routing_report import Contender, Robustness
@@ -60,6 +60,7 @@ def contenders(
             i,
             bars,
             (*COMPARED, *peers) if result.kind == "router" else COMPARED,
+            results,
         )
         for i, result in enumerate(results)
     ]
@@ -73,6 +74,7 @@ def _contender(
     index: int,
     bars: Mapping[str, int],
     compared: Sequence[str],
+    results: Sequence[Result],
 ) -> Contender:
     accuracy = averages.mean(index)
     best = averages.mean(bars[base.ORACLE]).estimate
@@ -94,18 +96,29 @@ def _contender(
         apgr=pair.apgr,
         cpt50=pair.cpt50,
         cpt80=pair.cpt80,
-        aiq=None if curve is None else aiq(curve.cost, curve.quality, low=low, high=high),
+        aiq=None
+        if curve is None
+        else aiq_interval(curve.costs, curve.scores, low=low, high=high, seed=setting.seed),
         gap_at_oracle=1 - accuracy.estimate / best if best > 0 else 0.0,
         calibration=_calibration(result, setting.exam.scores),
         chosen_calibration=_chosen_calibration(result),
         spread=None if result.chosen is None else spread(setting.models, result.chosen),
         robustness=_robustness(result, setting.paraphrases),
         differences=differences(MICRO),
+        same_choices=tuple(
+            name for name in differences(MICRO) if _same_choices(result, results[bars[name]])
+        ),
         macro_differences=differences(MACRO),
         group_differences={name: differences(GROUP + name) for name in averages.groups},
         curve=() if curve is None else _points(curve),
         seconds=result.seconds,
     )
+
+
+def _same_choices(result: Result, other: Result) -> bool:
+    if result.chosen is None or other.chosen is None:
+        return False
+    return bool((result.chosen == other.chosen).all())
 
 
 def by_name(scores: Floats, names: Sequence[str]) -> dict[str, float]:

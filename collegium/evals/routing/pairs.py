@@ -27,11 +27,11 @@ class Pair:
 
 @dataclass(frozen=True)
 class PairNumbers:
-    """APGR with its interval, CPT50 and CPT80; None where undefined."""
+    """APGR, CPT50 and CPT80 with their intervals; None where undefined."""
 
     apgr: Interval | None = None
-    cpt50: float | None = None
-    cpt80: float | None = None
+    cpt50: Interval | None = None
+    cpt80: Interval | None = None
 
 
 @dataclass(frozen=True)
@@ -42,15 +42,28 @@ class PairCurve:
     recovered: Floats
 
 
-def pair_numbers(lead: Floats, strong: Floats, weak: Floats, *, seed: int = 0) -> PairNumbers:
-    """Measure a forecast lead on prompts where both models were; NaN scores are left out."""
+def pair_numbers(
+    lead: Floats, strong: Floats, weak: Floats, *, seed: int = 0, resamples: int = RESAMPLES
+) -> PairNumbers:
+    """Measure a forecast lead on prompts where both models were; NaN scores are left out.
+
+    Intervals are of one bootstrap over prompts, whose draws are the same for every lead.
+    """
     both = np.isfinite(strong) & np.isfinite(weak)
     lead, strong, weak = lead[both], strong[both], weak[both]
     curve = pair_curve(lead, strong, weak)
     if curve is None:
         return PairNumbers()
-    half, most = (cpt(curve, target) for target in CPT_TARGETS)
-    return PairNumbers(apgr_interval(lead, strong, weak, seed=seed), half, most)
+    order = np.argsort(-lead, kind="stable")
+    gain, ends = (strong - weak)[order], _ends_of_ties(lead[order])
+    rows = [np.arange(len(lead), dtype=np.int64)]
+    counts = draw_counts(rows, resamples, np.random.default_rng(seed))
+    # A draw counts prompts, whatever the order by this lead: so draws are paired between leads.
+    share, recovered = _resampled(counts[:, order], gain, ends)
+    half, most = (
+        _interval(cpt(curve, target), _cpts(share, recovered, target)) for target in CPT_TARGETS
+    )
+    return PairNumbers(_interval(apgr(curve), _areas(share, recovered)), half, most)
 
 
 def pair_curve(lead: Floats, strong: Floats, weak: Floats) -> PairCurve | None:
@@ -81,28 +94,37 @@ def cpt(curve: PairCurve, target: float) -> float:
     return float(curve.share[first - 1] + part * (curve.share[first] - curve.share[first - 1]))
 
 
-def apgr_interval(
-    lead: Floats, strong: Floats, weak: Floats, *, seed: int, resamples: int = RESAMPLES
-) -> Interval | None:
-    """Return APGR with its 95 % bootstrap interval over prompts; None where undefined."""
-    curve = pair_curve(lead, strong, weak)
-    if curve is None:
-        return None
-    order = np.argsort(-lead, kind="stable")
-    gain, ends = (strong - weak)[order], _ends_of_ties(lead[order])
-    rows = [np.arange(len(lead), dtype=np.int64)]
-    values = _resampled(draw_counts(rows, resamples, np.random.default_rng(seed)), gain, ends)
+def _interval(estimate: float, values: Floats) -> Interval:
+    """The percentile interval; the estimate alone where no draw has a value."""
+    if not values.size:
+        return Interval(estimate, estimate, estimate)
     tail = (1 - LEVEL) / 2
-    low, high = np.quantile(values[np.isfinite(values)], [tail, 1 - tail])
-    return Interval(apgr(curve), float(low), float(high))
+    low, high = np.quantile(values, [tail, 1 - tail])
+    return Interval(estimate, float(low), float(high))
 
 
-def _resampled(counts: Floats, gain: Floats, ends: Ints) -> Floats:
+def _resampled(counts: Floats, gain: Floats, ends: Ints) -> tuple[Floats, Floats]:
+    """Curves of the draws in which the strong model is better: shares and what they recover."""
     share = np.c_[np.zeros(len(counts)), counts.cumsum(axis=1)[:, ends]] / counts.shape[1]
-    recovered = np.c_[np.zeros(len(counts)), (counts * gain).cumsum(axis=1)[:, ends]]
-    total = recovered[:, -1]
-    area = (np.diff(share, axis=1) * (recovered[:, 1:] + recovered[:, :-1]) / 2).sum(axis=1)
-    return np.where(total > TINY, area / np.where(total > TINY, total, 1), np.nan)
+    gained = np.c_[np.zeros(len(counts)), (counts * gain).cumsum(axis=1)[:, ends]]
+    defined = gained[:, -1] > TINY
+    return share[defined], gained[defined] / gained[defined, -1:]
+
+
+def _areas(share: Floats, recovered: Floats) -> Floats:
+    """APGR of each curve."""
+    middle = (recovered[:, 1:] + recovered[:, :-1]) / 2
+    areas: Floats = (np.diff(share, axis=1) * middle).sum(axis=1)
+    return areas
+
+
+def _cpts(share: Floats, recovered: Floats, target: float) -> Floats:
+    """The smallest share of strong calls that recovers `target`, of each curve."""
+    rows, first = np.arange(len(share)), (recovered >= target - TINY).argmax(axis=1)
+    before, after = recovered[rows, first - 1], recovered[rows, first]
+    part = (target - before) / (after - before)
+    shares: Floats = share[rows, first - 1] + part * (share[rows, first] - share[rows, first - 1])
+    return shares
 
 
 def _ends_of_ties(ordered: Floats) -> Ints:

@@ -40,9 +40,9 @@ class Contender:
     cost_usd: float
     """Mean dollars a query."""
     apgr: Interval | None
-    cpt50: float | None
-    cpt80: float | None
-    aiq: float | None
+    cpt50: Interval | None
+    cpt80: Interval | None
+    aiq: Interval | None
     gap_at_oracle: float
     """1 - accuracy / the oracle's accuracy."""
     calibration: Calibration | None
@@ -53,6 +53,8 @@ class Contender:
     differences: dict[str, Interval]
     """Accuracy less that of the best single model, the task table, the tuned kNN; a router's also
     less that of each peer."""
+    same_choices: tuple[str, ...]
+    """Those of the compared that chose the same model for every prompt."""
     macro_differences: dict[str, Interval]
     group_differences: dict[str, dict[str, Interval]]
     """The same within each group, of macro accuracies."""

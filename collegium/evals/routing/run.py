@@ -1,11 +1,12 @@
 """Encode the prompts of problems, and judge routers on each, with a progress bar."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from collegium.evals.arrays import Floats
+from collegium.evals.progress import progress_bar
 from collegium.evals.routing.embeddings import EmbeddingCache
 from collegium.evals.routing.evaluate import NO_PEERS, Evaluated, evaluate
 from collegium.evals.routing.exam_results import contender_count
@@ -26,14 +27,13 @@ def judge(
     """Evaluate every problem; all prompts are encoded first, for that takes longest."""
     vectors = [encoded(problem, encoder, cache) for problem in problems]
     found = []
-    with tqdm(total=len(problems) * contender_count(routers, peers), unit="router") as bar:
+    for problem, X in zip(problems, vectors, strict=True):
+        label = f"Judging routers on {problem.name}"
+        with progress_bar(contender_count(routers, peers), label) as bar:
 
-        def tick(name: str) -> None:
-            bar.set_postfix_str(name)
-            bar.update()
+            def tick(name: str, bar: Any = bar) -> None:
+                bar.update(1, name)
 
-        for problem, X in zip(problems, vectors, strict=True):
-            bar.set_description(problem.name)
             found.append(evaluate(problem, X, routers, peers=peers, seed=seed, tick=tick))
     return found
 

@@ -17,14 +17,15 @@ LABELS = {
     base.TUNED_KNN: "tuned kNN",
     base.ORACLE: "oracle",
 }
+SAME = "same choices"
 COLUMNS: dict[str, Callable[[Contender], str]] = {
     "accuracy %": lambda row: shares(row.accuracy),
     "macro %": lambda row: f"{100 * row.macro_accuracy.estimate:.2f}",
     "$/1k": lambda row: f"{1000 * row.cost_usd:.3g}",
-    "APGR": lambda row: number(None if row.apgr is None else row.apgr.estimate),
-    "CPT50 %": lambda row: number(None if row.cpt50 is None else 100 * row.cpt50, digits=1),
-    "CPT80 %": lambda row: number(None if row.cpt80 is None else 100 * row.cpt80, digits=1),
-    "AIQ": lambda row: number(row.aiq),
+    "APGR": lambda row: within(row.apgr),
+    "CPT50 %": lambda row: within(row.cpt50, scale=100, digits=1),
+    "CPT80 %": lambda row: within(row.cpt80, scale=100, digits=1),
+    "AIQ": lambda row: within(row.aiq),
     "gap@oracle %": lambda row: f"{100 * row.gap_at_oracle:.1f}",
     "ECE": lambda row: number(None if row.calibration is None else row.calibration.ece),
     "Brier": lambda row: number(None if row.calibration is None else row.calibration.brier),
@@ -60,8 +61,8 @@ def differences(found: SetReport) -> list[list[str]]:
         head,
         *(
             [label(row)]
-            + [points(row.differences[name]) for name in names]
-            + [points(row.macro_differences[name]) for name in names]
+            + [gap(row, name, row.differences[name]) for name in names]
+            + [gap(row, name, row.macro_differences[name]) for name in names]
             for row in ordered(found)
             if row.kind == "router"
         ),
@@ -75,8 +76,8 @@ def peer_differences(found: SetReport) -> list[list[str]]:
     head += [f"macro, {row.name}" for row in routers]
     rows = [
         [row.name]
-        + [points(ours.differences[row.name]) for ours in routers]
-        + [points(ours.macro_differences[row.name]) for ours in routers]
+        + [gap(ours, row.name, ours.differences[row.name]) for ours in routers]
+        + [gap(ours, row.name, ours.macro_differences[row.name]) for ours in routers]
         for row in ordered(found)
         if row.kind == "peer"
     ]
@@ -94,7 +95,8 @@ def group_table(found: SetReport) -> list[list[str]]:
     for row in ordered(found):
         gaps = [row.group_differences[name].get(base.TASK_TABLE) for name in names]
         cells = [shares(row.groups[name]) for name in names]
-        rows.append([label(row), *cells, *("-" if gap is None else points(gap) for gap in gaps)])
+        cells += ["-" if each is None else gap(row, base.TASK_TABLE, each) for each in gaps]
+        rows.append([label(row), *cells])
     return [head, *rows]
 
 
@@ -119,18 +121,25 @@ def overview(report: RoutingReport) -> list[list[str]]:
         others = [found.contender(name, "baseline") for name in names]
         shown = [router, *others, found.contender(base.ORACLE, "oracle")]
         cells = [f"{100 * row.accuracy.estimate:.2f}" for row in shown]
-        rows.append([found.name, *cells, *(points(router.differences[name]) for name in names)])
+        cells += [gap(router, name, router.differences[name]) for name in names]
+        rows.append([found.name, *cells])
     return [head, *rows] if len(rows) > 1 else []
 
 
 def verdict(found: SetReport, router: Contender) -> str:
     """Say in a sentence how a router compares."""
     against = "; ".join(
-        f"{points(router.differences[name]).rstrip('*')} points against the {LABELS[name]}"
-        + ("" if router.differences[name].excludes(0) else ", which may be chance")
-        for name in (base.TUNED_KNN, base.TASK_TABLE, base.BEST_SINGLE)
+        _against(router, name) for name in (base.TUNED_KNN, base.TASK_TABLE, base.BEST_SINGLE)
     )
     return f"'{router.name}' scores {percent(router.accuracy.estimate)}: {against}."
+
+
+def _against(router: Contender, name: str) -> str:
+    if name in router.same_choices:
+        return f"the {SAME} as the {LABELS[name]}"
+    found = router.differences[name]
+    chance = "" if found.excludes(0) else ", which may be chance"
+    return f"{points(found).rstrip('*')} points against the {LABELS[name]}{chance}"
 
 
 def mean_table(report: RoutingReport) -> list[list[str]]:
@@ -190,11 +199,26 @@ def shares(found: Interval) -> str:
     return f"{100 * found.estimate:.2f} [{100 * found.low:.1f}, {100 * found.high:.1f}]"
 
 
+def gap(row: Contender, other: str, found: Interval) -> str:
+    """Write a row's difference from another; in words where both chose the same throughout."""
+    return SAME if other in row.same_choices else points(found)
+
+
 def points(found: Interval) -> str:
     """Write a difference in points; a star where its interval excludes zero."""
     star = "*" if found.excludes(0) else ""
     low, high = 100 * found.low, 100 * found.high
     return f"{100 * found.estimate:+.2f} [{low:+.2f}, {high:+.2f}]{star}"
+
+
+def within(found: Interval | None, *, scale: float = 1, digits: int = 3) -> str:
+    """Write a number and its interval, or a dash where it is not defined."""
+    if found is None:
+        return "-"
+    estimate, low, high = (
+        f"{scale * value:.{digits}f}" for value in (found.estimate, found.low, found.high)
+    )
+    return f"{estimate} [{low}, {high}]"
 
 
 def number(value: float | None, *, digits: int = 3) -> str:

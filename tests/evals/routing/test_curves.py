@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.spatial import ConvexHull
 
-from collegium.evals.routing.curves import aiq, hull
+from collegium.evals.bootstrap import draw_counts
+from collegium.evals.routing.curves import aiq, aiq_interval, hull
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -38,3 +39,18 @@ def test_aiq_counts_over_the_given_range_only() -> None:
 def test_without_a_range_of_costs_there_is_no_aiq() -> None:
     """All models cost the same: nothing can be traded."""
     assert aiq(np.ones(2), np.ones(2), low=1.0, high=1.0) is None
+
+
+def test_the_interval_of_aiq_is_that_of_drawn_prompts() -> None:
+    """Each draw's AIQ is that of the means of the prompts that were drawn."""
+    rng = np.random.default_rng(2)
+    costs, scores = rng.random((30, 6)), rng.random((30, 6))
+    found = aiq_interval(costs, scores, low=0.4, high=0.6, seed=1, resamples=100)
+    counts = draw_counts([np.arange(30)], 100, np.random.default_rng(1)).astype(np.int64)
+    drawn = [np.repeat(np.arange(30), count) for count in counts]
+    values = [aiq(costs[r].mean(axis=0), scores[r].mean(axis=0), low=0.4, high=0.6) for r in drawn]
+    low, high = np.quantile(np.array(values, dtype=np.float64), [0.025, 0.975])
+    assert found is not None
+    assert found.estimate == aiq(costs.mean(axis=0), scores.mean(axis=0), low=0.4, high=0.6)
+    assert (found.low, found.high) == pytest.approx((low, high))
+    assert aiq_interval(costs, scores, low=0.5, high=0.5) is None

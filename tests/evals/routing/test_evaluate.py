@@ -12,6 +12,7 @@ from collegium.errors import SetupError
 from collegium.evals.arrays import Floats
 from collegium.evals.data import RoutingData
 from collegium.evals.provenance import provenance
+from collegium.evals.routing import text
 from collegium.evals.routing.evaluate import Evaluated, evaluate, mean_differences
 from collegium.evals.routing.lessons import Exam, Forecaster, Lesson, means
 from collegium.evals.routing.problem import build
@@ -115,7 +116,18 @@ def test_costs_follow_choices(found: Evaluated) -> None:
     assert report.zero_router_aiq is not None
     aiq = row(found, "knows_all").aiq
     assert aiq is not None
-    assert aiq > report.zero_router_aiq + 0.05
+    assert aiq.low > report.zero_router_aiq + 0.05
+
+
+def test_who_chose_the_same_is_told(found: Evaluated) -> None:
+    """The stubborn router takes the best single model everywhere, and says so in words."""
+    assert "best_single" in row(found, "stubborn").same_choices
+    assert "best_single" not in row(found, "knows_all").same_choices
+    cells = next(cells for cells in text.differences(found.report) if cells[0] == "stubborn")
+    assert cells[1] == "same choices"
+    assert "the same choices as the best single model" in text.verdict(
+        found.report, row(found, "stubborn")
+    )
 
 
 def test_models_of_one_price_have_no_trade_off() -> None:
@@ -217,7 +229,8 @@ def test_means_over_sets_count_each_set_alike(found: Evaluated) -> None:
 CONTENDER_KEYS = {
     "name", "kind", "note", "accuracy", "macro_accuracy", "groups", "per_task", "cost_usd", "apgr",
     "cpt50", "cpt80", "aiq", "gap_at_oracle", "calibration", "chosen_calibration", "spread",
-    "robustness", "differences", "macro_differences", "group_differences", "curve", "seconds",
+    "robustness", "differences", "same_choices", "macro_differences", "group_differences",
+    "curve", "seconds",
 }  # fmt: skip
 SET_KEYS = {
     "name", "models", "model_costs", "train_prompts", "test_prompts", "tasks", "unseen_tasks",

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from collegium.evals.arrays import Floats
+from collegium.evals.bootstrap import draw_counts
 from collegium.evals.routing.pairs import apgr, cpt, pair_curve, pair_numbers
 
 WEAK = np.array([0.0, 1.0, 0.0, 1.0])
@@ -26,8 +27,11 @@ def test_a_constant_lead_is_chance() -> None:
     found = pair_numbers(np.zeros(4), STRONG, WEAK)
     assert found.apgr is not None
     assert found.apgr.estimate == pytest.approx(0.5)
-    assert found.cpt50 == pytest.approx(0.5)
-    assert found.cpt80 == pytest.approx(0.8)
+    assert found.cpt50 is not None
+    assert found.cpt80 is not None
+    assert found.cpt50.estimate == pytest.approx(0.5)
+    assert found.cpt80.estimate == pytest.approx(0.8)
+    assert (found.cpt80.low, found.cpt80.high) == pytest.approx((0.8, 0.8))
 
 
 def thresholds_apgr(lead: Floats, strong: Floats, weak: Floats, count: int) -> float:
@@ -64,6 +68,22 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
         assert found is not None
         hits += found.low <= 0.5 <= found.high
     assert hits >= 52
+
+
+def test_intervals_are_those_of_single_draws() -> None:
+    """Each draw's numbers are those of the curve of the prompts that were drawn."""
+    rng = np.random.default_rng(5)
+    weak, strong = (rng.random((2, 40)) < [[0.3], [0.8]]).astype(np.float64)
+    lead = rng.random(40)
+    found = pair_numbers(lead, strong, weak, seed=3, resamples=200)
+    counts = draw_counts([np.arange(40)], 200, np.random.default_rng(3)).astype(np.int64)
+    rows = [np.repeat(np.arange(40), count) for count in counts]
+    curves = [pair_curve(lead[row], strong[row], weak[row]) for row in rows]
+    for interval, value in ((found.apgr, apgr), (found.cpt80, lambda c: cpt(c, 0.8))):
+        assert interval is not None
+        values = [value(curve) for curve in curves if curve is not None]
+        low, high = np.quantile(values, [0.025, 0.975])
+        assert (interval.low, interval.high) == pytest.approx((low, high))
 
 
 def test_prompts_where_one_was_not_measured_are_left_out() -> None:
