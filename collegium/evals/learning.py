@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 
 from collegium.errors import SetupError
-from collegium.evals.arrays import Floats
+from collegium.evals.arrays import Bools, Floats
 from collegium.evals.formats import load_any
 from collegium.evals.names import ModelNames
-from collegium.evals.routing.problem import Problem, read_problem
+from collegium.evals.routing import labels as label
+from collegium.evals.routing.costs import CHARACTERS_A_TOKEN
+from collegium.evals.routing.problem import task_names, training_part, with_outcomes
 from collegium.evals.routing.set_algebra import of_pool
 from collegium.evals.signals import SILENT
 from collegium.registry.decisions import VERDICT_SCORES, LoggedDecision
@@ -17,6 +19,8 @@ from collegium.router.forecasting import named
 from collegium.router.training import Measured
 
 NO_NAMES = ModelNames()
+FEWEST_PROMPTS = 10
+"""Fewer prompts can't be split to say how well a router does on others."""
 FEWEST = 20
 """Fewer rated decisions tell next to nothing of any expert."""
 
@@ -30,19 +34,20 @@ def recorded_set(
     names: ModelNames = NO_NAMES,
 ) -> Measured:
     """A set's training part, or with `whole` every prompt; `names` says whose its outcomes are."""
-    problem = read_problem(folder, pool=pool, seed=seed)
-    data = of_pool(load_any(folder), problem.models)
-    extras = data.extras
-    known = np.union1d(problem.train_rows, problem.test_rows)
-    rows = known if whole else problem.train_rows
-    unknown = np.full(problem.scores.shape, np.nan)
+    data = of_pool(load_any(folder), pool)
+    measured: Bools = np.asarray(np.isfinite(data.scores).any(axis=1))
+    learnt = measured if whole else measured & training_part(data, seed)
+    data, _ = with_outcomes(data, learnt)
+    rows, extras, unknown = np.flatnonzero(learnt), data.extras, np.full(data.scores.shape, np.nan)
+    tasks = task_names(data.labels, len(data.prompts))
+    families = label.families(data.prompts, label.originals(data.labels, data.prompt_ids))
     return Measured(
-        prompts=[problem.prompts[row] for row in rows],
-        skills=[problem.tasks[row] for row in rows],
-        groups=[str(problem.families[row]) for row in rows],
-        fingerprints=names.outcomes_of(problem.models),
-        scores=problem.scores[rows],
-        tokens=_written(problem, extras, unknown)[rows],
+        prompts=[data.prompts[row] for row in rows],
+        skills=[tasks[row] for row in rows],
+        groups=[str(families[row]) for row in rows],
+        fingerprints=names.outcomes_of(data.models),
+        scores=data.scores[rows],
+        tokens=_written(extras, unknown)[rows],
         latency_s=extras.get("latency_s", unknown)[rows],
         signals=[data.signals[row] for row in rows],
         prompt_tokens=extras["in_tokens"][rows] if "in_tokens" in extras else None,
@@ -50,9 +55,7 @@ def recorded_set(
     )
 
 
-def _written(problem: Problem, extras: Mapping[str, Floats], unknown: Floats) -> Floats:
-    from collegium.evals.routing.costs import CHARACTERS_A_TOKEN
-
+def _written(extras: Mapping[str, Floats], unknown: Floats) -> Floats:
     characters = extras.get("response_chars", unknown) / CHARACTERS_A_TOKEN
     return np.asarray(extras.get("out_tokens", characters))
 
@@ -96,6 +99,11 @@ def rated_decisions(
 
 def joined(parts: Sequence[Measured]) -> Measured:
     """Several sets under one another; an expert that only some of them know has gaps."""
+    if (count := sum(len(part.prompts) for part in parts)) < FEWEST_PROMPTS:
+        raise SetupError(
+            f"{count} prompts with outcomes are there to learn from; at least {FEWEST_PROMPTS} are "
+            "needed (--all learns from a set's test part as well)"
+        )
     names = list(dict.fromkeys(name for part in parts for name in part.fingerprints))
 
     def table(field: str) -> Floats:

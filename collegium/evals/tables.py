@@ -40,6 +40,8 @@ def read_wide(
         seen.add(row)
         named = zip(models, cells[1:], strict=True)
         scores[row] = [read(cell, where, f"score of {model}") for model, cell in named]
+    if not seen:
+        raise SetupError(f"{path}: expected at least one row below the header, found none")
     return models, scores
 
 

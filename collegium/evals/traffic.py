@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from collegium.errors import SetupError
 from collegium.evals.arrays import Bools, Floats
 from collegium.evals.data import RoutingData
 from collegium.evals.formats import load_any
@@ -70,6 +71,11 @@ def fitted_traffic(
     """
     columns = known_models(fitted, found.data.models, found.data.name, names)
     new = new_to(fitted, found.data.prompts)
+    if not new.any():
+        raise SetupError(
+            f"the router was fitted on every query of '{found.data.name}': calibrate it on others, "
+            "or train it without --all"
+        )
     places = [found.data.models.index(model) for model in columns]
     data, costs = of_rows(of_pool(found.data, list(columns)), new), found.costs[new][:, places]
     judges = found.judges[new] if found.two else by_chance(int(new.sum()), seed)

@@ -97,7 +97,11 @@ class Parts:
         learn, judge = np.flatnonzero(~traffic.held_out), np.flatnonzero(traffic.held_out)
         given = traffic.forecast is not None
         if min(len(learn) if given else len(learn) // 2, len(judge)) < FEWEST:
-            raise SetupError(f"at least {FEWEST} queries are needed to fit, to calibrate, to judge")
+            raise SetupError(
+                f"at least {FEWEST} queries are needed to fit, to calibrate, to judge; there are "
+                f"{len(learn)} to {'calibrate' if given else 'fit and to calibrate'} and "
+                f"{len(judge)} to judge, without those that a router was fitted on"
+            )
         if given:
             return cls(learn, learn, judge)
         mixed = np.random.default_rng(0).permutation(learn)

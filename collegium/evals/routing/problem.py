@@ -69,8 +69,16 @@ def read_problem(
     training = given_split(data.labels.get("split"))
     how = "split as labelled" if training is not None else "split 70/30 by hash of prompt_id"
     if training is None and not left_out:
-        training = hash_split(label.originals(data.labels, data.prompt_ids), seed)
+        training = training_part(data, seed)
     return build(data, training, left_out=left_out, seed=seed, notes=() if left_out else (how,))
+
+
+def training_part(data: RoutingData, seed: int = 0) -> Bools:
+    """Return which rows are learnt from: as the `split` label says, else by a hash."""
+    labelled = given_split(data.labels.get("split"))
+    if labelled is not None:
+        return labelled
+    return hash_split(label.originals(data.labels, data.prompt_ids), seed)
 
 
 def read_whole(folder: Path, *, pool: Sequence[str] = (), seed: int = 0) -> Problem:
@@ -125,7 +133,7 @@ def build(
     may_train = measured if training is None else measured & training
     may_test = measured if training is None else measured & ~training
     tainted = label.contaminated(data.labels, count) & may_test
-    data, lost = _with_outcomes(data, may_train)
+    data, lost = with_outcomes(data, may_train)
     if lost:
         said.append(f"models without an outcome to learn from: {', '.join(lost)}")
         measured = np.asarray(np.isfinite(data.scores).any(axis=1))
@@ -196,7 +204,7 @@ def _folds(
     return leave_out(names, may_train, may_test, what=left_out, seed=seed)
 
 
-def _with_outcomes(data: RoutingData, may_train: Bools) -> tuple[RoutingData, list[str]]:
+def with_outcomes(data: RoutingData, may_train: Bools) -> tuple[RoutingData, list[str]]:
     """Leave out models of which there is nothing to learn, and name them."""
     known: Bools = np.asarray(np.isfinite(data.scores[may_train]).any(axis=0))
     kept = [name for name, has in zip(data.models, known, strict=True) if has]

@@ -111,7 +111,8 @@ def _checked(fold: Fold) -> Fold:
     if not fold.train.size or not fold.test.size:
         raise SetupError(
             f"a split leaves {fold.train.size} prompts to learn from and {fold.test.size} to "
-            "judge; both are needed"
+            "judge; both are needed: give more prompts, label them with `split`, or name two sets "
+            "with --train and --test"
         )
     return fold
 
