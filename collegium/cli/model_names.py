@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from collegium.settings import Settings
 
 
+MOST_NAMED = 8
+"""Models that a warning names; JSON has them all."""
+
+
 def map_option(function: Any) -> Any:
     """Add `--map`, which may be repeated."""
     option = click.option(
@@ -52,10 +56,13 @@ def read_map(mapped: Sequence[str]) -> dict[str, str]:
 
 def warn_unmatched(names: ModelNames, models: Sequence[str]) -> list[str]:
     """Name the models that belong to no registered expert, and say what helps."""
-    if unmatched := names.unmatched(models):
+    unmatched = names.unmatched(models)
+    if unmatched:
+        more = len(unmatched) - MOST_NAMED
         warn(
-            f"no registered expert is {', '.join(unmatched)}. Register one by that name, or say "
-            "which it is with --map MODEL=EXPERT."
+            f"no registered expert is {', '.join(unmatched[:MOST_NAMED])}"
+            f"{f' and {more} more' if more > 0 else ''}. Register one by that name, or say which "
+            "it is with --map MODEL=EXPERT."
         )
     return unmatched
 

@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from collegium.errors import SetupError
-from collegium.evals.ood import auroc, load_clinc, measure
+from collegium.evals.ood import STEPS, auroc, load_clinc, measure
 
 INTENTS = ("weather", "music", "alarm", "bank")
 SPLITS = {"train": 40, "val": 30, "test": 40}
@@ -65,7 +65,9 @@ def write(folder: Path, rows: list[dict[str, str]]) -> None:
 
 def test_what_is_easy_is_told_apart(folder: Path) -> None:
     """Directions of their own: nearly all strange queries are noticed, hardly a known one lost."""
-    report = measure(load_clinc(folder), FirstWord())
+    ticks: list[int] = []
+    report = measure(load_clinc(folder), FirstWord(), tick=lambda: ticks.append(1))
+    assert len(ticks) == STEPS
     assert (report.in_scope, report.out_of_scope) == (160, 30)
     assert report.judged_on == "test and oos_test"
     assert report.auroc > 0.99

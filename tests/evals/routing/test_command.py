@@ -5,13 +5,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
 from collegium.cli import cli
 from collegium.errors import SetupError
 from collegium.evals.routing import encoders
-from tests.evals.routing.worlds import SkillEncoder, save, world
+from collegium.evals.routing.embeddings import EmbeddingCache
+from collegium.evals.routing.problem import build, taught_by_fewer
+from collegium.evals.routing.run import encoded
+from tests.evals.routing.worlds import SkillEncoder, save, vectors, world
 
 Command = Callable[..., Result]
 
@@ -119,6 +123,15 @@ def test_fewer_labels_can_be_asked_for(command: Command) -> None:
     """How good is a router after so many labels?"""
     found = json.loads(command("first", "--train-size", "30", "--json", "-").stdout)["sets"][0]
     assert found["train_prompts"] == 30
+
+
+def test_only_what_is_used_is_encoded(tmp_path: Path) -> None:
+    """Not the training prompts that nobody learns from; their rows stay empty."""
+    problem, encoder = build(world(40), np.arange(120) < 90), SkillEncoder()
+    X = encoded(taught_by_fewer(problem, 20), encoder, EmbeddingCache(tmp_path))
+    assert len(encoder.texts) == 50
+    assert (np.abs(X).sum(axis=1) > 0).sum() == 50
+    np.testing.assert_allclose(X[100], vectors(problem.prompts)[100], atol=1e-6)
 
 
 def test_a_pool_is_a_list_of_models(command: Command) -> None:
