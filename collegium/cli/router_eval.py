@@ -76,6 +76,7 @@ def _judge(
     data: Path | None,
 ) -> tuple[RoutingReport, list[str]]:
     """The report, and the models that are no registered expert."""
+    from collegium.evals.formats import load_any
     from collegium.evals.provenance import provenance
     from collegium.evals.routing.embeddings import EmbeddingCache
     from collegium.evals.routing.encoders import fitted_on
@@ -90,16 +91,15 @@ def _judge(
     names = model_names(settings, mapped)
     fitted = load(router_dir or settings.router_dir or BUNDLED)
     lesson = None if train is None else set_folder(train, data)
+    folders = [set_folder(name, data) for name in datasets]
+    models = list(dict.fromkeys(model for folder in folders for model in load_any(folder).models))
+    names.check_given(models)
     problems = [
-        unseen_part(
-            fitted, set_folder(name, data), train=lesson, whole=whole, seed=seed, names=names
-        )
-        for name in datasets
+        unseen_part(fitted, folder, train=lesson, whole=whole, seed=seed, names=names)
+        for folder in folders
     ]
     for problem in problems:
         warn_dropped(problem.name, problem.dropped)
-    models = list(dict.fromkeys(model for problem in problems for model in problem.models))
-    names.check_given(models)
     eyes, cache = fitted_on(fitted.encoder), EmbeddingCache(settings.cache_dir)
     found = [
         each

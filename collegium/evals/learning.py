@@ -82,10 +82,10 @@ def rated_decisions(
     """
     experts = sorted({entry.answered_by for entry in rows})
     column = {name: i for i, name in enumerate(experts)}
-    values = np.full((3, len(rows), len(experts)), np.nan)
+    values = np.full((5, len(rows), len(experts)), np.nan)
     for i, entry in enumerate(rows):
         values[:, i, column[entry.answered_by]] = _outcome(entry)
-    scores, tokens, latency_s = values
+    scores, tokens, latency_s, prompt_tokens, cost_usd = values
     return Measured(
         prompts=[str(entry.decision.prompt) for entry in rows],
         skills=list(skills),
@@ -94,6 +94,8 @@ def rated_decisions(
         scores=scores,
         tokens=tokens,
         latency_s=latency_s,
+        prompt_tokens=prompt_tokens,
+        cost_usd=cost_usd,
     )
 
 
@@ -144,9 +146,11 @@ def verdict_score(entry: LoggedDecision) -> float:
     return float(np.mean([VERDICT_SCORES[each.verdict] for each in entry.feedback]))
 
 
-def _outcome(entry: LoggedDecision) -> tuple[float, float, float]:
-    score = verdict_score(entry)
-    outcome = entry.outcome
+def _outcome(entry: LoggedDecision) -> tuple[float, ...]:
+    """Score, tokens written, seconds, tokens read and dollars, NaN where nobody measured."""
+    score, outcome = verdict_score(entry), entry.outcome
     if outcome is None or outcome.status != "ok" or not outcome.completion_tokens:
-        return score, np.nan, np.nan
-    return score, outcome.completion_tokens, (outcome.latency_ms or np.nan) / 1000
+        return score, np.nan, np.nan, np.nan, np.nan
+    measured = (outcome.latency_ms, outcome.prompt_tokens, outcome.cost_usd)
+    latency_ms, read, cost = (np.nan if value is None else float(value) for value in measured)
+    return score, outcome.completion_tokens, latency_ms / 1000, read, cost

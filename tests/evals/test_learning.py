@@ -96,6 +96,10 @@ def test_a_rated_decision_scores_only_who_answered() -> None:
     np.testing.assert_array_equal(part.scores[0], [np.nan, 1.0])
     np.testing.assert_array_equal(part.tokens[0], [np.nan, 100])
     np.testing.assert_array_equal(part.latency_s[0], [np.nan, 1.0])
+    assert part.prompt_tokens is not None
+    assert part.cost_usd is not None
+    np.testing.assert_array_equal(part.prompt_tokens[0], [np.nan, 10])
+    np.testing.assert_array_equal(part.cost_usd[0], [np.nan, 0.001])
 
 
 def test_too_few_ratings_are_told() -> None:

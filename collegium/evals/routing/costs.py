@@ -72,7 +72,12 @@ def _prices(data: RoutingData) -> tuple[list[Price], str]:
         return [data.prices[name] for name in data.models], "list prices of model_prices.json"
     if set(data.models) <= set(PUBLISHED):
         return [PUBLISHED[name] for name in data.models], "RouteLLM's $24.7 and $0.24 per million"
-    return _prices_by_size(data.models)
+    rates, source = _prices_by_size(data.models)
+    if not data.prices.keys() & set(data.models):
+        return rates, source
+    named = [model for model in data.models if model not in data.prices]
+    found = [data.prices.get(name, rate) for name, rate in zip(data.models, rates, strict=True)]
+    return found, f"list prices of model_prices.json; of {', '.join(named)} {source}"
 
 
 def _prices_by_size(models: Sequence[str]) -> tuple[list[Price], str]:

@@ -23,6 +23,7 @@ from collegium.evals.routing.splits import (
     single_fold,
     unlearnt,
 )
+from collegium.router.applications.signals import Signals
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,8 @@ class Problem:
     """Equal numbers stay together in cross-validation."""
     folds: tuple[Fold, ...]
     notes: tuple[str, ...]
+    signals: tuple[Signals, ...] = ()
+    """What each prompt shows of the application that sent it."""
     dropped: int = 0
     """Prompts that are not judged, because their text is learnt from."""
 
@@ -163,6 +166,7 @@ def build(
         families=label.families(data.prompts, originals),
         folds=tuple(folds),
         notes=tuple(said),
+        signals=data.signals,
         dropped=dropped,
     )
 

@@ -68,6 +68,15 @@ def test_routellms_pair_has_its_published_price() -> None:
     np.testing.assert_allclose(found.usd[:, 1] / found.usd[:, 0], 24.7 / 0.24)
 
 
+def test_a_list_price_counts_where_others_have_none() -> None:
+    """Which models are priced by their size is said."""
+    found = cost_model(replace(DATA, prices={"small-7b": Price(3.0, 3.0)}))
+    sized = cost_model(DATA)
+    np.testing.assert_allclose(found.usd[:, 1], sized.usd[:, 1])
+    np.testing.assert_allclose(1e6 * found.usd[:, 0], [3 * 210, 3 * 300])
+    assert "of big-8x22B no prices known: $0.05" in found.source
+
+
 def test_without_prices_size_decides() -> None:
     """0.05 dollars and 0.01 a billion; who hides the size costs as much as the largest."""
     sized = cost_model(DATA).usd
