@@ -98,11 +98,14 @@ def default_bases() -> list[Predictor]:
     return [DomainTable(), DomainTable("logistic"), Linear(), Kernel(), Clusters()]
 
 
-def stack_weights(forecasts: Array, scores: Array, usual: Array) -> tuple[Array, Array]:
+def stack_weights(
+    forecasts: Array, scores: Array, usual: Array, believed: Array | None = None
+) -> tuple[Array, Array]:
     """Weights (bases,) for what a query's experts share and for their differences.
 
     `forecasts` (bases, n, e) are out of fold, `scores` (n, e) NaN where unmeasured, `usual` (e,)
-    the experts' rates, off which both are taken.
+    the experts' rates, off which both are taken. `believed` (bases,) are the weights that few
+    outcomes leave as they are, by default equal ones.
     """
     seen = ~np.isnan(scores)
     off = np.where(seen, scores - usual, 0.0)
@@ -115,8 +118,10 @@ def stack_weights(forecasts: Array, scores: Array, usual: Array) -> tuple[Array,
     centred = (forecasts - usual) - ((forecasts - usual) * shares).sum(axis=2, keepdims=True)
     wanted = off - (off * shares).sum(axis=1, keepdims=True)
     return (
-        shrunk_nnls((common * weight).T, target * weight),
-        shrunk_nnls((centred * root).reshape(len(forecasts), -1).T, (wanted * root).ravel()),
+        shrunk_nnls((common * weight).T, target * weight, believed),
+        shrunk_nnls(
+            (centred * root).reshape(len(forecasts), -1).T, (wanted * root).ravel(), believed
+        ),
     )
 
 
@@ -138,12 +143,13 @@ def contest(forecast: Array, seen: Array) -> Array:
     return np.asarray(parts / np.maximum(parts.sum(axis=1, keepdims=True), 1e-12))
 
 
-def shrunk_nnls(design: Array, target: Array) -> Array:
-    """Non-negative least squares with a Gaussian belief around equal weights that sum to one."""
+def shrunk_nnls(design: Array, target: Array, believed: Array | None = None) -> Array:
+    """Non-negative least squares with a Gaussian belief around weights that sum to one."""
     bases = design.shape[1]
+    around = np.full(bases, 1 / bases) if believed is None else believed
     free = nnls(design, target)[0]
     noise = float(np.mean((target - design @ free) ** 2)) + 1e-12
     pull = noise / SPREAD**2
     root = np.linalg.cholesky(design.T @ design + pull * np.eye(bases))
-    moments = design.T @ target + pull / bases
+    moments = design.T @ target + pull * around
     return np.asarray(nnls(root.T, np.linalg.solve(root, moments))[0])

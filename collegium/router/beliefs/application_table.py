@@ -1,0 +1,231 @@
+"""How often each expert is right in each application, where applications learn from one another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from collegium.router.predictors.base import rates
+
+Array = NDArray[np.float64]
+Indices = NDArray[np.intp]
+
+VARIANTS = ((1, 6.0), (4, 6.0), (4, 12.0), (10, 6.0), (10, 6.0), (10, 12.0))
+"""Groups and pull of the mixtures that are averaged. In eight worlds of 44 applications their mean
+saved 64 % of what a table of 3,900 prompts saves from 200 prompts, the best of them 63 %, a table
+that is pulled toward the overall rates 60 %; from 400 prompts 81, 78 and 77 %."""
+ROUNDS = 40
+OWN = 3.0
+"""Marks of the overall rates that each group starts with."""
+FEATURES_COUNT = 5.0
+"""Queries of an application that tell its group by what they look like; more tell no more."""
+LEAST, MOST = 0.005, 0.995
+
+
+@dataclass(frozen=True)
+class Group:
+    """The groups of one mixture: rates (k, e), centres (k, f), spread of features, shares (k,)."""
+
+    rates: Array
+    centres: Array
+    spread: float
+    shares: Array
+    pull: float
+
+
+class ApplicationTable:
+    """Rates by application, shrunk to the rates of applications that look and score alike.
+
+    Applications are draws from a mixture of groups; a group has a rate for each expert and a
+    place among the features of the queries. Expectation maximisation finds the groups, an
+    application's own marks count against `pull` marks of its groups' rates, and the rates of
+    several mixtures are averaged (Breiman, "Bagging predictors", 1996), since which groups are
+    found depends on chance. An application without marks gets its groups by its features alone.
+    """
+
+    def fit(self, scores: Array, applications: Indices, features: Array, count: int) -> Self:
+        """Learn from scores (n, e; NaN unmeasured) of queries with features (n, f).
+
+        `applications` (n,) numbers them from 0 to `count` - 1; -1 is a query without one.
+        """
+        seen = ~np.isnan(scores)
+        self.rates_ = rates(scores)
+        inside = applications >= 0
+        rows = applications[inside]
+        self.right_ = _sums(np.where(seen, scores, 0.0)[inside], rows, count)
+        self.marks_ = _sums(seen[inside].astype(np.float64), rows, count)
+        queries = np.bincount(rows, minlength=count).astype(np.float64)
+        places = _sums(features[inside], rows, count) / np.maximum(queries, 1.0)[:, None]
+        self.groups_ = [
+            _mixture(self, places, queries, groups, pull, seed)
+            for seed, (groups, pull) in enumerate(VARIANTS)
+        ]
+        prior = [self._members(g, places, queries) @ g.rates for g in self.groups_]
+        posterior = [
+            (self.right_ + g.pull * p) / (self.marks_ + g.pull)
+            for g, p in zip(self.groups_, prior, strict=True)
+        ]
+        self.table_ = np.mean(posterior, axis=0)
+        self.spread_ = _between(self.table_, self.marks_)
+        return self
+
+    def known(self, applications: Indices, otherwise: Array) -> Array:
+        """The rates of applications, shape (n, e); `otherwise` (n, e) for those without marks."""
+        return self._of(self.table_, applications, otherwise)
+
+    def unknown(self, features: Array) -> Array:
+        """The rates of queries (n, f) whose application has no marks, or is not known: (n, e)."""
+        one = np.ones(len(features))
+        found = [_by_features(g, features, one) @ g.rates for g in self.groups_]
+        return np.asarray(np.mean(found, axis=0))
+
+    def deviation(self, applications: Indices) -> Array:
+        """The standard deviation of each rate (n, e); that of -1 is how applications differ."""
+        pull = float(np.mean([g.pull for g in self.groups_]))
+        own = np.sqrt(self.table_ * (1 - self.table_) / (self.marks_ + pull + 1))
+        return self._of(own, applications, np.tile(self.spread_, (len(applications), 1)))
+
+    def _of(self, values: Array, applications: Indices, otherwise: Array) -> Array:
+        """Values (a, e) of applications that have marks, else those of `otherwise` (n, e)."""
+        found = otherwise.copy()
+        rows = np.flatnonzero(applications >= 0)
+        rows = rows[self.marks_[applications[rows]].sum(axis=1) > 0]
+        found[rows] = values[applications[rows]]
+        return found
+
+    def _members(self, group: Group, places: Array, queries: Array) -> Array:
+        """Each application's part in each group by marks and features, shape (a, k)."""
+        return _parts(
+            _marks_say(self, group.rates, group.pull) + _place_says(group, places, queries)
+        )
+
+
+def _sums(values: Array, rows: Indices, count: int) -> Array:
+    found = np.zeros((count, values.shape[1]))
+    np.add.at(found, rows, values)
+    return found
+
+
+def _mixture(
+    table: ApplicationTable, places: Array, queries: Array, groups: int, pull: float, seed: int
+) -> Group:
+    """Expectation maximisation from random applications; features and marks weigh together."""
+    able = np.flatnonzero(queries > 0)
+    usual, middle = table.rates_, np.zeros(places.shape[1])
+    if len(able):
+        middle = places[able].mean(axis=0)
+    first = np.random.default_rng(seed).choice(able, min(groups, len(able)), replace=False)
+    if groups == 1 or len(first) < 2:
+        return Group(usual[None, :], middle[None, :], 1.0, np.ones(1), pull)
+    group = Group(
+        np.clip((table.right_[first] + 2 * usual) / (table.marks_[first] + 2), LEAST, MOST),
+        places[first],
+        float(places[able].var(axis=0).mean()) + 1e-6,
+        np.full(len(first), 1 / len(first)),
+        pull,
+    )
+    tempered = pull / (table.marks_ + pull)
+    for _ in range(ROUNDS):
+        says = _marks_say(table, group.rates, pull) + _place_says(group, places, queries)
+        parts = _parts(says) * (queries > 0)[:, None]
+        group = _maximised(table, group, parts, places, queries, tempered, middle)
+    return group
+
+
+def _maximised(
+    table: ApplicationTable,
+    group: Group,
+    parts: Array,
+    places: Array,
+    queries: Array,
+    tempered: Array,
+    middle: Array,
+) -> Group:
+    right, marks = parts.T @ (tempered * table.right_), parts.T @ (tempered * table.marks_)
+    weight = parts * queries[:, None]
+    centres = (weight.T @ places + middle) / (weight.sum(axis=0)[:, None] + 1)
+    squares = ((places[:, None, :] - centres) ** 2).sum(axis=2)
+    able = int((queries > 0).sum())
+    return Group(
+        np.clip((right + OWN * table.rates_) / (marks + OWN), LEAST, MOST),
+        centres,
+        max(1e-4, float((parts * squares).sum()) / max(able * places.shape[1], 1)),
+        (parts.sum(axis=0) + 1) / (able + len(centres)),
+        group.pull,
+    )
+
+
+def _marks_say(table: ApplicationTable, group_rates: Array, pull: float) -> Array:
+    """Log-likelihood of each application's marks in each group, shape (a, k).
+
+    Applications of a group differ: many marks of one count no more than `pull` of the group.
+    """
+    tempered = pull / (table.marks_ + pull)
+    right, wrong = tempered * table.right_, tempered * (table.marks_ - table.right_)
+    return np.asarray(right @ np.log(group_rates).T + wrong @ np.log(1 - group_rates).T)
+
+
+def _place_says(group: Group, places: Array, queries: Array) -> Array:
+    squares = ((places[:, None, :] - group.centres) ** 2).sum(axis=2)
+    weight = np.minimum(queries, FEATURES_COUNT)[:, None]
+    return np.asarray(np.log(group.shares) - weight * squares / (2 * group.spread))
+
+
+def _by_features(group: Group, features: Array, queries: Array) -> Array:
+    return _parts(_place_says(group, features, queries))
+
+
+def _parts(says: Array) -> Array:
+    odds = np.exp(says - says.max(axis=1, keepdims=True))
+    return np.asarray(odds / odds.sum(axis=1, keepdims=True))
+
+
+def _between(table: Array, marks: Array, usual: float = 0.2) -> Array:
+    """How far applications' rates lie from the overall ones, shape (e,); `usual` where few tell."""
+    known = marks.sum(axis=1) > 0
+    if known.sum() < 3:
+        return np.full(table.shape[1], usual)
+    noise = (table[known] * (1 - table[known]) / (marks[known] + 1)).mean(axis=0)
+    return np.asarray(np.sqrt(table[known].var(axis=0, ddof=1) + noise))
+
+
+def arrays_of(table: ApplicationTable) -> dict[str, NDArray[Any]]:
+    """All that was learnt, for a file."""
+    found: dict[str, NDArray[Any]] = {
+        "rates": table.rates_,
+        "right": table.right_,
+        "marks": table.marks_,
+        "table": table.table_,
+        "spread": table.spread_,
+    }
+    for i, group in enumerate(table.groups_):
+        own = np.array([group.spread, group.pull])
+        found |= {
+            f"group{i}.rates": group.rates,
+            f"group{i}.centres": group.centres,
+            f"group{i}.shares": group.shares,
+            f"group{i}.own": own,
+        }
+    return found
+
+
+def table_of(arrays: dict[str, NDArray[Any]]) -> ApplicationTable:
+    """The table that `arrays_of` wrote down; KeyError where an array is missing."""
+    table = ApplicationTable()
+    table.rates_, table.right_ = arrays["rates"], arrays["right"]
+    table.marks_, table.table_ = arrays["marks"], arrays["table"]
+    table.spread_ = arrays["spread"]
+    table.groups_ = [
+        Group(
+            arrays[f"group{i}.rates"],
+            arrays[f"group{i}.centres"],
+            float(arrays[f"group{i}.own"][0]),
+            arrays[f"group{i}.shares"],
+            float(arrays[f"group{i}.own"][1]),
+        )
+        for i in range(len(VARIANTS))
+    ]
+    return table

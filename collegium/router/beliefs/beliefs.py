@@ -1,0 +1,244 @@
+"""One estimator of P(correct): overall rates, groups of applications, applications, queries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+
+from collegium.router.beliefs.application_table import ApplicationTable
+from collegium.router.beliefs.evidence import Evidence
+from collegium.router.beliefs.features import Features
+from collegium.router.predictors.base import Predictor, folds, rates
+from collegium.router.predictors.stack import default_bases, stack_weights
+
+Array = NDArray[np.float64]
+Indices = NDArray[np.intp]
+Progress = Callable[[float], None]
+"""Told the share of a fit that is done."""
+FOLDS = 5
+FEWEST = 60
+"""Marked queries from which on predictors of the query join the application's rates."""
+SETTINGS = ("known", "anonymous", "new")
+"""What may be known of who asks: an application with marks, none, one without marks. Each has
+weights of its own, fitted to forecasts that were made as they are made in that setting."""
+LEAST, MOST = 0.01, 0.99
+
+
+@dataclass(frozen=True)
+class Held:
+    """Forecasts of the marked queries by a fit that saw none of them, and what came.
+
+    All have shape (n, e); scores are NaN where nothing was measured.
+    """
+
+    quality: Array
+    scores: Array
+
+
+@dataclass(frozen=True)
+class Belief:
+    """P(correct) and its standard deviation, shape (n, e), and what the marks count for (n,)."""
+
+    quality: Array
+    deviation: Array
+    evidence: Array
+
+
+class Beliefs:
+    """What marks say of every expert, for a query and the application that sent it.
+
+    A stack (Wolpert 1992; Breiman, "Stacked regressions", 1996) of the rates by application and of
+    predictors on the query's embedding. What a query's experts have in common (how hard it is) and
+    how they differ get weights of their own, from forecasts that saw none of the queries that they
+    are judged on; weights and the forecasts' pull toward overall rates so follow from the data.
+    Where the marks say nothing (`Evidence`), what remains are the overall rates: such a query goes
+    to the best expert overall without a rule of its own.
+    """
+
+    def __init__(self, bases: Sequence[Predictor] | None = None) -> None:
+        self.bases = bases
+
+    def fit(
+        self,
+        X: Array,
+        scores: Array,
+        applications: Sequence[str | None] | None = None,
+        *,
+        context: Mapping[str, Array] | None = None,
+        labels: Sequence[str] | None = None,
+        groups: Sequence[str] | None = None,
+        progress: Progress | None = None,
+    ) -> Self:
+        """Learn from embeddings (n, d) and scores (n, e) in [0, 1], NaN unmeasured.
+
+        `applications` (n) name who asked, None where that is not known; `context` has the
+        embedding (d,) of what an application's requests have in common; `labels` are the queries'
+        tasks where somebody named them; `groups` stay together in cross-validation.
+        """
+        applications = applications or [None] * len(X)
+        self.applications_ = tuple(sorted({a for a in applications if a is not None}))
+        self._number = {name: i for i, name in enumerate(self.applications_)}
+        numbers = self._numbers(applications)
+        self.features_ = Features().fit(X, [(context or {}).get(a or "") for a in applications])
+        marks = _Marks(
+            X,
+            scores,
+            numbers,
+            self.features_.of(X, [(context or {}).get(a or "") for a in applications]),
+            _labels(labels, applications),
+            None if groups is None else np.asarray(groups),
+        )
+        self.rates_ = rates(scores)
+        self.evidence_ = Evidence().fit(X)
+        bases = default_bases() if self.bases is None else list(self.bases)
+        if len(X) < FEWEST:
+            bases = []
+        steps = _Steps(progress, 2 * FOLDS + 1)
+        by_query = folds(len(X), marks.groups, FOLDS)
+        known, anonymous = self._crossed(bases, marks, by_query, steps)
+        self.weights_ = {"anonymous": self._weights(anonymous, scores)}
+        self.weights_["known"] = self.weights_["new"] = self.weights_["anonymous"]
+        inside = numbers >= 0
+        if inside.any():
+            believed = np.eye(1, 1 + len(bases))[0]  # the application's rates, until shown better
+            self.weights_["known"] = self._weights(known[:, inside], scores[inside], believed)
+        if len(self.applications_) >= FOLDS:
+            apart = folds(len(X), _apart(numbers), FOLDS)
+            _, new = self._crossed(bases, marks, apart, steps)
+            self.weights_["new"] = self._weights(new, scores)
+        held = np.where(inside[:, None], self._stacked(known, "known"), 0.0)
+        held += np.where(inside[:, None], 0.0, self._stacked(anonymous, "anonymous"))
+        self.held_ = Held(np.clip(held, LEAST, MOST), scores)
+        self.table_, self.bases_ = _fitted(bases, marks, np.arange(len(X)), len(self.applications_))
+        steps.done()
+        return self
+
+    def forecast(
+        self,
+        X: Array,
+        applications: Sequence[str | None] | None = None,
+        context: Sequence[Array | None] | None = None,
+    ) -> Belief:
+        """What is believed of queries (n, d) from `applications` (n); no checks of the arrays.
+
+        `context` (n) has the embeddings of what their applications' requests have in common.
+        """
+        applications = applications or [None] * len(X)
+        numbers = self._numbers(applications)
+        features = self.features_.of(X, context or [None] * len(X))
+        evidence = self.evidence_.weights(X)
+        by_query = np.array([base.forecast(X) for base in self.bases_])
+        by_query = by_query.reshape(len(self.bases_), len(X), len(self.rates_))
+        # Far from all marks the predictors of the query say no more than the overall rates.
+        by_query = self.rates_ + evidence[:, None] * (by_query - self.rates_)
+        unknown = self.table_.unknown(features)
+        unknown = self.rates_ + evidence[:, None] * (unknown - self.rates_)
+        table = self.table_.known(numbers, unknown)
+        found = np.concatenate([table[None], by_query])
+        quality = np.empty_like(table)
+        for setting, rows in self._settings(applications, numbers).items():
+            quality[rows] = self._stacked(found[:, rows], setting)
+        deviation = self.table_.deviation(numbers)
+        return Belief(np.clip(quality, LEAST, MOST), deviation, evidence)
+
+    def knows(self, application: str | None) -> bool:
+        """Whether the application has marks."""
+        return application in self._number
+
+    def _numbers(self, applications: Sequence[str | None]) -> Indices:
+        return np.array([self._number.get(a or "", -1) for a in applications], dtype=np.intp)
+
+    def _settings(self, names: Sequence[str | None], numbers: Indices) -> dict[str, Indices]:
+        anonymous = np.array([name is None for name in names], dtype=bool)
+        masks = (numbers >= 0, (numbers < 0) & anonymous, (numbers < 0) & ~anonymous)
+        found = {s: np.flatnonzero(m) for s, m in zip(SETTINGS, masks, strict=True)}
+        return {setting: rows for setting, rows in found.items() if len(rows)}
+
+    def _crossed(
+        self, bases: list[Predictor], marks: _Marks, parts: list[Any], steps: _Steps
+    ) -> tuple[Array, Array]:
+        """Forecasts (1 + bases, n, e) of queries left out, with their application and without."""
+        known = np.tile(self.rates_, (1 + len(bases), len(marks.X), 1))
+        anonymous = known.copy()
+        for kept, left in parts:
+            table, fitted = _fitted(bases, marks, kept, len(self.applications_))
+            numbers = marks.numbers[left]
+            unknown = table.unknown(marks.features[left])
+            known[0, left] = table.known(numbers, unknown)
+            anonymous[0, left] = unknown
+            for i, base in enumerate(fitted, 1):
+                known[i, left] = anonymous[i, left] = base.forecast(marks.X[left])
+            steps.done()
+        return known, anonymous
+
+    def _weights(
+        self, forecasts: Array, scores: Array, believed: Array | None = None
+    ) -> tuple[Array, Array]:
+        return stack_weights(forecasts, scores, self.rates_, believed)
+
+    def _stacked(self, forecasts: Array, setting: str) -> Array:
+        common_weights, difference_weights = self.weights_[setting]
+        off = forecasts - self.rates_
+        common = off.mean(axis=2, keepdims=True)
+        return np.asarray(
+            self.rates_
+            + np.tensordot(common_weights, common, axes=1)
+            + np.tensordot(difference_weights, off - common, axes=1)
+        )
+
+
+@dataclass(frozen=True)
+class _Marks:
+    """What a fit learns from, one row a query."""
+
+    X: Array
+    scores: Array
+    numbers: Indices
+    features: Array
+    labels: Any
+    groups: Any
+
+
+class _Steps:
+    """Counts the parts of a fit that are done."""
+
+    def __init__(self, tell: Progress | None, steps: int) -> None:
+        self._tell = tell
+        self._steps = steps
+        self._count = 0
+
+    def done(self) -> None:
+        self._count += 1
+        if self._tell is not None:
+            self._tell(min(self._count / self._steps, 1.0))
+
+
+def _fitted(
+    bases: list[Predictor], marks: _Marks, rows: Any, count: int
+) -> tuple[ApplicationTable, list[Predictor]]:
+    table = ApplicationTable().fit(
+        marks.scores[rows], marks.numbers[rows], marks.features[rows], count
+    )
+    labels = None if marks.labels is None else marks.labels[rows]
+    fitted = [clone(b).fit(marks.X[rows], marks.scores[rows], labels=labels) for b in bases]
+    return table, fitted
+
+
+def _labels(labels: Sequence[str] | None, applications: Sequence[str | None]) -> Any:
+    """What tells the queries' tasks: the tasks themselves, else who asked; None where neither."""
+    if labels is not None and len(set(labels)) > 1:
+        return np.asarray(labels, dtype=str)
+    if all(a is None for a in applications) or len(set(applications)) < 2:
+        return None
+    return np.array(["" if a is None else a for a in applications])
+
+
+def _apart(numbers: Indices) -> Indices:
+    """Groups that keep an application together; queries without one are groups of their own."""
+    alone = len(numbers) + np.arange(len(numbers))
+    return np.where(numbers >= 0, numbers, alone)
