@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from collegium.errors import (
@@ -22,11 +23,11 @@ from collegium.experts.clients.reply import Call
 from collegium.experts.fleet import Fleet
 from collegium.experts.fleet import check as check_engine
 from collegium.experts.pool import Pool
-from collegium.experts.roster import BUILTIN, ENGINE, adapter_folder
+from collegium.experts.roster import ENGINE, adapter_folder
 from collegium.experts.vllm import MOST_LORA_RANK
 from collegium.registry.engine import Engine
 from collegium.registry.engines import EngineRegistry
-from collegium.registry.expert import Expert
+from collegium.registry.expert import BUILTIN, EMBEDDED_ENGINES, RUN_HERE, Expert
 from collegium.registry.experts import ExpertRegistry
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -47,6 +48,8 @@ class ProbeReport:
     answer: str
     latency_ms: float | None
     note: str
+    looked_up: Mapping[str, str] = field(default_factory=dict)
+    """Fields that nobody stated, and where their values come from."""
 
 
 class Registration:
@@ -64,8 +67,13 @@ class Registration:
         self._fleet = fleet
         self._engines = engines
 
-    async def register(self, expert: Expert) -> tuple[Expert, ProbeReport]:
-        """Check, probe and keep an expert; ExpertExists or ProbeFailed say why not."""
+    async def register(
+        self, expert: Expert, *, context_stated: bool = True
+    ) -> tuple[Expert, ProbeReport]:
+        """Check, probe and keep an expert; ExpertExists or ProbeFailed say why not.
+
+        Prices that are unknown, and the context window unless somebody stated it, are looked up.
+        """
         check_name(expert.name)
         await self._refuse_duplicate(expert.name)
         if expert.kind == "lora":
@@ -73,7 +81,8 @@ class Registration:
             expert = checked_adapter(expert)
         if expert.kind == "openai":
             expert = await found_on_endpoint(expert)
-        report = await self.probe(expert)
+        expert, looked_up = with_listed(expert, context_stated=context_stated)
+        report = replace(await self.probe(expert), looked_up=looked_up)
         await self._registry.register(expert)
         return expert, report
 
@@ -84,7 +93,7 @@ class Registration:
         check_engine(engine)
         if self._fleet is None or self._engines is None:
             raise ProbeFailed("an engine is started by the running service: `collegium serve`")
-        if engine.name in self._fleet:
+        if engine.name in self._fleet or engine.name in EMBEDDED_ENGINES:
             raise ExpertExists(f"an engine '{engine.name}' exists already")
         await self._fleet.start(engine)
         try:
@@ -142,6 +151,20 @@ async def _hello(pool: Pool, expert: Expert) -> str:
     """What an expert answers to the probe."""
     async with pool.ask(Call(expert, PROBE)) as reply:
         return (await reply.whole()).text
+
+
+def with_listed(expert: Expert, *, context_stated: bool) -> tuple[Expert, dict[str, str]]:
+    """The expert with what a price list knows and nobody stated, and where each value is from."""
+    from collegium.experts.prices import listed  # for those that register
+
+    entry = None if expert.kind in RUN_HERE else listed(expert)
+    if entry is None:
+        return expert, {}
+    wanted = {name for name in ("input_price", "output_price") if getattr(expert, name) is None}
+    wanted |= set() if context_stated else {"context_window"}
+    found = {name: value for name in wanted if (value := getattr(entry, name)) is not None}
+    source = f"LiteLLM's price list, as {entry.key}"
+    return replace(expert, **found), dict.fromkeys(sorted(found), source)
 
 
 def check_name(name: str) -> None:

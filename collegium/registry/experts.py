@@ -101,7 +101,8 @@ class ExpertRegistry:
 
 def check(expert: Expert) -> None:
     """Refuse an expert that no later part could work with."""
-    prices = (expert.input_price, expert.output_price)
+    prices = [p for p in (expert.input_price, expert.output_price) if p is not None]
+    size = expert.parameters_b
     problems = {
         "a name is printable text without spaces": not expert.name
         or not expert.name.isprintable()
@@ -114,10 +115,17 @@ def check(expert: Expert) -> None:
             math.isfinite(price) and price >= 0 for price in prices
         ),
         "a context window is at least 1": expert.context_window < 1,
+        "a tag is printable text without spaces and commas": not all(map(_is_tag, expert.tags)),
+        "a prior is between 0 and 1": expert.prior is not None and not 0 <= expert.prior <= 1,
+        "a size is a number of billions above 0": size is not None and not 0 < size < math.inf,
     }
     wrong = [rule for rule, broken in problems.items() if broken]
     if wrong:
         raise RegistryError(f"expert '{expert.name}': {'; '.join(wrong)}")
+
+
+def _is_tag(text: str) -> bool:
+    return bool(text) and text.isprintable() and not set(text) & {" ", ","}
 
 
 def _check_names(changes: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -18,6 +18,10 @@ from collegium.web.parts_of import CatalogueDep, RegistrationDep, RegistryDep
 from collegium.web.protocols.chat_request import NonNegative
 
 routes = APIRouter()
+Chance = Annotated[float, Field(ge=0, le=1)]
+Size = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+FORGETTABLE = ("input_price", "output_price", "prior", "parameters_b")
+"""What `null` makes unknown again."""
 
 
 class NewExpert(BaseModel):
@@ -34,10 +38,13 @@ class NewExpert(BaseModel):
     adapter: str | None = None
     api_key_env: str | None = None
     description: Annotated[str, Field(max_length=500)] = ""
-    input_price: NonNegative = 0.0
-    output_price: NonNegative = 0.0
-    context_window: Annotated[int, Field(ge=1)] = 2048
+    input_price: NonNegative | None = None
+    output_price: NonNegative | None = None
+    context_window: Annotated[int, Field(ge=1)] | None = None
     generalist: bool = False
+    tags: tuple[str, ...] = ()
+    prior: Chance | None = None
+    parameters_b: Size | None = None
 
 
 class ExpertChanges(BaseModel):
@@ -51,7 +58,10 @@ class ExpertChanges(BaseModel):
     context_window: Annotated[int, Field(ge=1)] | None = None
     generalist: bool | None = None
     enabled: bool | None = None
-    skills: dict[str, Annotated[float, Field(ge=0, le=1)]] | None = None
+    skills: dict[str, Chance] | None = None
+    tags: tuple[str, ...] | None = None
+    prior: Chance | None = None
+    parameters_b: Size | None = None
 
 
 @routes.get("/v1/experts")
@@ -65,16 +75,18 @@ async def register(body: NewExpert, registration: RegistrationDep) -> Json:
     """Check, probe and register an expert; the next request may go to it."""
     if body.kind == "engine" or isinstance(body.engine, EngineOptions):
         return await _register_engine(body, registration)
-    fields = body.model_dump()
+    fields = body.model_dump(exclude_none=True)
     fields["model"] = fields["model"] or (body.name if body.kind != "openai" else "")
-    expert, report = await registration.register(Expert(**fields))
+    stated = body.context_window is not None
+    expert, report = await registration.register(Expert(**fields), context_stated=stated)
     return {"expert": asdict(expert), "probe": asdict(report)}
 
 
 @routes.patch("/v1/experts/{name}", dependencies=ADMIN)
 async def change(name: str, body: ExpertChanges, registry: RegistryDep) -> Json:
     """Change an expert; the next request knows it."""
-    changes: dict[str, Any] = body.model_dump(exclude_unset=True, exclude_none=True)
+    given = body.model_dump(exclude_unset=True)
+    changes = {n: value for n, value in given.items() if value is not None or n in FORGETTABLE}
     return asdict(await registry.update(name, **changes))
 
 
@@ -90,7 +102,8 @@ async def _register_engine(body: NewExpert, registration: Registration) -> Json:
     if body.kind != "engine" or not isinstance(body.engine, EngineOptions):
         wanted = 'the kind "engine" goes with an object in `engine`, other kinds with a name'
         raise BadRequest(wanted, "engine")
-    fields = body.model_dump(exclude={"engine"}) | {"model": body.name, "engine": body.name}
-    engine = Engine(**dict(body.engine), name=body.name, context=body.context_window)
-    expert, report = await registration.register_engine(Expert(**fields), engine)
+    fields = body.model_dump(exclude={"engine"}, exclude_none=True)
+    expert = Expert(**fields | {"model": body.name, "engine": body.name})
+    engine = Engine(**dict(body.engine), name=body.name, context=expert.context_window)
+    expert, report = await registration.register_engine(expert, engine)
     return {"expert": asdict(expert), "probe": asdict(report)}
