@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from collegium.cli.expert_tokens import token_policy
+from collegium.cli.expert_tokens import json_object, token_policy
 from collegium.cli.output import json_option, print_json
 
 Option = Callable[[Callable[..., None]], Callable[..., None]]
@@ -31,6 +31,9 @@ KNOWN_OPTIONS: tuple[Option, ...] = (
         help="Its size, billions of parameters.",
     ),
 )
+OPTIONS = {"engine": "on", "context_window": "context", "parameters_b": "parameters"}
+ITS_BASES = ("model", "engine", "api_key_env", "context_window", "parameters_b")
+"""Options that say what an expert is: a preset has them from its base."""
 KNOWN = (
     "description",
     "input_price",
@@ -90,6 +93,13 @@ def options_of(options: Sequence[Option]) -> Option:
     type=click.Path(path_type=Path),
     help="Folder of a whole model: an engine of its own is started for it.",
 )
+@click.option("--like", metavar="EXPERT", help="Expert whose model it is, for a preset.")
+@click.option(
+    "--with",
+    "settings",
+    metavar="JSON",
+    help='What a preset sets, such as \'{"reasoning_effort": "high"}\', or @FILE with it.',
+)
 @click.option("--on", "engine", default=None, help="Engine that the adapter runs on.")
 @click.option("--model", default="", help="The model's name at the address, if it serves several.")
 @click.option("--api-key-env", help="Environment variable that holds the address's key.")
@@ -103,26 +113,44 @@ def add(
     litellm: str | None,
     lora: Path | None,
     model_path: Path | None,
+    like: str | None,
     as_json: bool,
     **rest: Any,
 ) -> None:
     """Probe an expert and register it; a refusal changes nothing."""
-    if sum(option is not None for option in (url, litellm, lora, model_path)) != 1:
-        raise click.UsageError("give one of --url, --litellm, --lora and --model-path")
-    kind = "openai" if url else "litellm" if litellm else "lora" if lora else "engine"
-    engine = rest["engine"] if lora else None
-    body = {
-        "name": name,
-        "kind": kind,
-        "model": litellm or rest["model"],
-        "base_url": url,
-        "adapter": str(lora.resolve()) if lora else None,
-        "engine": _engine(str(model_path.resolve()), rest) if model_path else engine,
-        "api_key_env": rest["api_key_env"],
-        "generalist": rest["generalist"],
-        **{field: rest[field] for field in KNOWN if rest[field] not in (None, ())},
-    }
+    if sum(option is not None for option in (url, litellm, lora, model_path, like)) != 1:
+        raise click.UsageError("give one of --url, --litellm, --lora, --model-path and --like")
+    if (like is None) != (rest["settings"] is None):
+        raise click.UsageError("a preset needs both --like and --with")
+    described = {field: rest[field] for field in KNOWN if rest[field] not in (None, ())}
+    body = {"name": name, "generalist": rest["generalist"], **described}
+    if like is not None:
+        _refuse_bases(body, rest)
+        body |= {"like": like, "with": json_object(rest["settings"], "--with")}
+    else:
+        body |= {
+            "kind": "openai" if url else "litellm" if litellm else "lora" if lora else "engine",
+            "model": litellm or rest["model"],
+            "base_url": url,
+            "adapter": str(lora.resolve()) if lora else None,
+            "engine": rest["engine"] if lora else None,
+            "api_key_env": rest["api_key_env"],
+        }
+    if model_path is not None:
+        body["engine"] = _engine(str(model_path.resolve()), rest)
     registered = asyncio.run(_register(body))
+    _tell(name, registered, as_json=as_json)
+
+
+def _refuse_bases(body: dict[str, Any], options: dict[str, Any]) -> None:
+    """A preset is what its base is: where it answers and how large it is can't be given again."""
+    given = [field for field in ITS_BASES if body.get(field) or options.get(field)]
+    if given:
+        words = ", ".join(f"--{OPTIONS.get(field, field.replace('_', '-'))}" for field in given)
+        raise click.UsageError(f"a preset has its base's {words}")
+
+
+def _tell(name: str, registered: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         return print_json(registered)
     probe = registered["probe"]
@@ -174,14 +202,18 @@ async def _register(body: dict[str, Any]) -> dict[str, Any]:
         if service is not None:
             registered: dict[str, Any] = await service.call("POST", "/v1/experts", body)
             return registered
-    if body["kind"] == "engine":
+    if body.get("kind") == "engine":
         raise CollegiumError("an engine is started by the running service: `collegium serve`")
-    if body["kind"] == "lora":
+    if body.get("kind") == "lora":
         body = body | {"model": body["name"]}
     pool = Pool({}, timeout_s=settings.request_timeout_s)
     async with open_registry(settings) as registry:
-        stated = "context_window" in body
         registration = Registration(registry, pool)
-        expert, report = await registration.register(Expert(**body), context_stated=stated)
+        if "like" in body:
+            known = {"like": body.pop("like"), "settings": body.pop("with")}
+            expert, report = await registration.register_preset(**known, **body)
+        else:
+            stated = "context_window" in body
+            expert, report = await registration.register(Expert(**body), context_stated=stated)
         await pool.aclose()
     return {"expert": asdict(expert), "probe": asdict(report)}

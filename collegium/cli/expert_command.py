@@ -26,7 +26,7 @@ command.add_command(add)
 command.add_command(tokens)
 
 
-async def _remove(name: str) -> None:
+async def _remove(name: str, *, with_presets: bool) -> None:
     from collegium.cli.service_client import open_registry, running_service
     from collegium.experts.pool import Pool
     from collegium.experts.registration import Registration
@@ -36,12 +36,14 @@ async def _remove(name: str) -> None:
     settings = load_settings()
     async with running_service(settings) as service:
         if service is not None:
-            await service.call("DELETE", f"/v1/experts/{quote(name, safe='')}")
+            query = "?with_presets=true" if with_presets else ""
+            await service.call("DELETE", f"/v1/experts/{quote(name, safe='')}{query}")
             return
     pool = Pool({}, timeout_s=settings.request_timeout_s)
     async with open_registry(settings) as registry:
         engines = EngineRegistry(registry.database)
-        await Registration(registry, pool, engines=engines).remove(name)
+        registration = Registration(registry, pool, engines=engines)
+        await registration.remove(name, with_presets=with_presets)
         await pool.aclose()
 
 
@@ -85,10 +87,11 @@ def update(name: str, as_json: bool, **changes: Any) -> None:
 
 @command.command(epilog="Example: collegium expert remove mine")
 @click.argument("name")
+@click.option("--with-presets", is_flag=True, help="Also forget the presets that are made of it.")
 @json_option
-def remove(name: str, as_json: bool) -> None:
+def remove(name: str, with_presets: bool, as_json: bool) -> None:
     """Forget an expert; its recorded decisions stay."""
-    asyncio.run(_remove(name))
+    asyncio.run(_remove(name, with_presets=with_presets))
     print_json({"removed": name}) if as_json else click.echo(f"Removed '{name}'.")
 
 

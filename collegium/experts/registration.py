@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from collegium.errors import (
     CollegiumError,
@@ -29,6 +30,7 @@ from collegium.registry.engine import Engine
 from collegium.registry.engines import EngineRegistry
 from collegium.registry.expert import BUILTIN, EMBEDDED_ENGINES, RUN_HERE, Expert
 from collegium.registry.experts import ExpertRegistry
+from collegium.registry.presets import ITS_BASES, preset_of, resolved
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 RESERVED = ("auto", "collegium")
@@ -86,6 +88,24 @@ class Registration:
         await self._registry.register(expert)
         return expert, report
 
+    async def register_preset(
+        self, name: str, like: str, settings: Mapping[str, Any], **fields: Any
+    ) -> tuple[Expert, ProbeReport]:
+        """Check, probe and keep another expert's model with a preset.
+
+        It has a name, a price (its base's unless stated), a description, levels and tags of its
+        own; all else is its base's, also when that changes.
+        """
+        check_name(name)
+        await self._refuse_duplicate(name)
+        base = await self._registry.get(like)
+        reached = {field: getattr(base, field) for field in ITS_BASES}
+        own = Expert(name, **reached, preset=preset_of(base, settings), **fields)
+        used = resolved(own, base)
+        report = await self.probe(used)
+        await self._registry.register(own)
+        return used, report
+
     async def register_engine(self, expert: Expert, engine: Engine) -> tuple[Expert, ProbeReport]:
         """Start an engine for an expert of its own, probe that and keep both; or neither."""
         check_name(expert.name)
@@ -109,15 +129,14 @@ class Registration:
             raise
         return expert, report
 
-    async def remove(self, name: str) -> None:
+    async def remove(self, name: str, *, with_presets: bool = False) -> None:
         """Forget an expert, and the engine that is its own; adapters on that keep it."""
-        expert = await self._registry.get(name)
-        users = [e.name for e in await self._registry.list() if e.engine == expert.engine]
+        expert, everybody = await self._registry.get(name), await self._registry.list()
+        users = [e.origin for e in everybody if e.engine == expert.engine]
         own = expert.kind == "engine" and expert.engine == name and self._engines is not None
-        if own and len(users) > 1:
-            others = ", ".join(user for user in users if user != name)
+        if own and (others := ", ".join(sorted({*users} - {name}))):
             raise RegistryError(f"the engine of '{name}' also runs {others}: remove those first")
-        await self._registry.remove(name)
+        await self._registry.remove(name, with_presets=with_presets)
         if own and self._engines is not None:
             await self._engines.remove(name)
 

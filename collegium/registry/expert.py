@@ -54,13 +54,18 @@ class Expert:
     parameters_b: float | None = None
     """Its size, billions of parameters."""
     preset: Mapping[str, Any] | None = None
-    """What is set for its model, where it is another expert's model with a preset."""
+    """`base` (another expert's name) and what is set for its model: `registry/presets.py`."""
 
     def __post_init__(self) -> None:
-        if self.kind in RUN_HERE:
+        if self.kind in RUN_HERE and self.preset is None:
             for price in ("input_price", "output_price"):
                 if getattr(self, price) is None:
                     object.__setattr__(self, price, 0.0)
+
+    @property
+    def origin(self) -> str:
+        """Whose model, client, slots and circuit it shares: a preset's base, else its own name."""
+        return self.name if self.preset is None else str(self.preset["base"])
 
     @property
     def embedded(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -20,6 +20,8 @@ from collegium.web.protocols.chat_request import NonNegative
 routes = APIRouter()
 Chance = Annotated[float, Field(ge=0, le=1)]
 Size = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+OWN = ("description", "input_price", "output_price", "generalist", "tags", "prior")
+"""What a preset may have of its own."""
 FORGETTABLE = ("input_price", "output_price", "prior", "parameters_b")
 """What `null` makes unknown again."""
 
@@ -27,10 +29,11 @@ FORGETTABLE = ("input_price", "output_price", "prior", "parameters_b")
 class NewExpert(BaseModel):
     """An expert to register."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
     name: str
-    kind: Literal["openai", "litellm", "lora", "engine"]
+    kind: Literal["openai", "litellm", "lora", "engine"] | None = None
+    """Needed unless it is `like` another."""
     model: str = ""
     engine: str | EngineOptions | None = None
     """An engine's name, or for the kind `engine` what to start."""
@@ -45,6 +48,9 @@ class NewExpert(BaseModel):
     tags: tuple[str, ...] = ()
     prior: Chance | None = None
     parameters_b: Size | None = None
+    like: str | None = None
+    """The expert whose model it is, for a preset."""
+    settings: Annotated[dict[str, Any] | None, Field(alias="with")] = None
 
 
 class ExpertChanges(BaseModel):
@@ -73,9 +79,13 @@ async def experts(catalogue: CatalogueDep) -> Json:
 @routes.post("/v1/experts", status_code=201, dependencies=ADMIN)
 async def register(body: NewExpert, registration: RegistrationDep) -> Json:
     """Check, probe and register an expert; the next request may go to it."""
+    if body.like is not None or body.settings is not None:
+        return await _register_preset(body, registration)
+    if body.kind is None:
+        raise BadRequest("an expert has a kind, or is like another expert", "kind")
     if body.kind == "engine" or isinstance(body.engine, EngineOptions):
         return await _register_engine(body, registration)
-    fields = body.model_dump(exclude_none=True)
+    fields = body.model_dump(exclude_none=True, exclude={"like", "settings"})
     fields["model"] = fields["model"] or (body.name if body.kind != "openai" else "")
     stated = body.context_window is not None
     expert, report = await registration.register(Expert(**fields), context_stated=stated)
@@ -91,18 +101,34 @@ async def change(name: str, body: ExpertChanges, registry: RegistryDep) -> Json:
 
 
 @routes.delete("/v1/experts/{name}", status_code=204, dependencies=ADMIN)
-async def remove(name: str, registration: RegistrationDep, catalogue: CatalogueDep) -> Response:
-    """Forget an expert; its recorded decisions stay."""
-    await registration.remove(name)
+async def remove(
+    name: str, registration: RegistrationDep, catalogue: CatalogueDep, with_presets: bool = False
+) -> Response:
+    """Forget an expert; its recorded decisions stay. Its presets go only where that is said."""
+    await registration.remove(name, with_presets=with_presets)
     await catalogue.now()  # what ran for it alone is ended in the background
     return Response(status_code=204)
+
+
+async def _register_preset(body: NewExpert, registration: Registration) -> Json:
+    given = body.model_fields_set
+    if body.like is None or body.settings is None:
+        missing = "like" if body.like is None else "with"
+        raise BadRequest("a preset is `like` another expert `with` what is set for it", missing)
+    if taken := sorted(given - {"like", "settings", "name", *OWN}):
+        raise BadRequest(f"a preset has its base's {', '.join(taken)}", taken[0])
+    fields = body.model_dump(include=set(OWN), exclude_none=True)
+    expert, report = await registration.register_preset(
+        body.name, body.like, body.settings, **fields
+    )
+    return {"expert": asdict(expert), "probe": asdict(report)}
 
 
 async def _register_engine(body: NewExpert, registration: Registration) -> Json:
     if body.kind != "engine" or not isinstance(body.engine, EngineOptions):
         wanted = 'the kind "engine" goes with an object in `engine`, other kinds with a name'
         raise BadRequest(wanted, "engine")
-    fields = body.model_dump(exclude={"engine"}, exclude_none=True)
+    fields = body.model_dump(exclude={"engine", "like", "settings"}, exclude_none=True)
     expert = Expert(**fields | {"model": body.name, "engine": body.name})
     engine = Engine(**dict(body.engine), name=body.name, context=expert.context_window)
     expert, report = await registration.register_engine(expert, engine)
