@@ -45,9 +45,11 @@ def named(model: str) -> str:
 def known_as(expert: Expert, columns: Mapping[str, int]) -> str:
     """What a router knows an expert by: its weights, else a recorded set's model.
 
-    That is the one of the expert's name, else the one that it serves.
+    That is the one of the expert's name, else the one that it serves, as it is: without a preset.
     """
     weights, own = fingerprint(expert), named(expert.name)
+    if expert.preset is not None:
+        return weights if weights in columns else own
     return next((name for name in (weights, own) if name in columns), named(expert.model))
 
 

@@ -11,7 +11,7 @@ from collegium.errors import ExpertNotFound, RegistryError
 from collegium.registry.expert import Expert
 from collegium.registry.experts import ExpertRegistry
 from collegium.registry.presets import digest_of, preset_of
-from collegium.router.forecasting import fingerprint
+from collegium.router.forecasting import fingerprint, known_as
 
 QWEN = Expert(
     "qwen",
@@ -144,5 +144,7 @@ def test_outcomes_belong_to_the_settings() -> None:
     calm = like(QWEN, {"temperature": 0})
     assert len({fingerprint(e) for e in (QWEN, THINK, calm)}) == 3
     assert fingerprint(THINK) == fingerprint(replace(THINK, name="other"))
+    assert known_as(QWEN, {"named:qwen3-8b": 0}) == "named:qwen3-8b"
+    assert known_as(THINK, {"named:qwen3-8b": 0}) == "named:think"
     assert THINK.preset is not None
     assert digest_of(THINK.preset) == digest_of({**THINK.preset, "base": "renamed"})
