@@ -59,12 +59,18 @@ def token_policy(text: str | None, statistics: bool) -> dict[str, Any] | None:
     """What `--token-policy` and `--token-statistics` say, as the service takes it."""
     if text is None:
         return {"statistics": True} if statistics else None
+    policy = json_object(text, "--token-policy")
+    return {**policy, "statistics": True} if statistics else policy
+
+
+def json_object(text: str, option: str) -> dict[str, Any]:
+    """An option's JSON object, or that of the file that it names after an `@`."""
     try:
         if text.startswith("@"):
             text = Path(text[1:]).read_text()
-        policy = json.loads(text)
+        value = json.loads(text)
     except (OSError, ValueError) as exc:
-        raise click.UsageError(f"--token-policy is no JSON: {exc}") from exc
-    if not isinstance(policy, dict):
-        raise click.UsageError("--token-policy is a JSON object")
-    return {**policy, "statistics": True} if statistics else policy
+        raise click.UsageError(f"{option} is no JSON: {exc}") from exc
+    if not isinstance(value, dict):
+        raise click.UsageError(f"{option} is a JSON object")
+    return value

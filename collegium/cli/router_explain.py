@@ -134,8 +134,12 @@ def _what_came(outcome: OutcomeRecord | None) -> str:
     energy = "" if outcome.energy_j is None else f", {outcome.energy_j:.1f} J"
     return (
         f"It took {outcome.latency_ms:.0f} ms, {outcome.completion_tokens} tokens, "
-        f"${outcome.cost_usd:.6f}{energy}."
+        f"{_dollars(outcome.cost_usd)}{energy}."
     )
+
+
+def _dollars(cost_usd: float | None) -> str:
+    return "unknown cost" if cost_usd is None else f"${cost_usd:.6f}"
 
 
 def _print_forecasts(forecasts: Any) -> None:
@@ -148,7 +152,7 @@ def _row(forecast: dict[str, Any]) -> tuple[str, ...]:
     return (
         forecast["expert"],
         "unknown" if quality is None else f"{quality:.1%}",
-        f"${forecast['cost_usd']:.6f}",
+        _dollars(forecast["cost_usd"]),
         f"{forecast['latency_ms']:.0f} ms",
         "unknown" if energy is None else f"{energy:.1f} J",
         forecast["note"],

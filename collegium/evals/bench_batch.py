@@ -23,10 +23,9 @@ from collegium.experts.bulk.order import Group, best_schedule
 from collegium.experts.clients.reply import Call
 from collegium.experts.pool import Pool
 from collegium.experts.residency.live import Residents
-from collegium.experts.roster import BUILTIN
 from collegium.experts.specialists.tasks import TASKS
 from collegium.experts.supervisor import USUAL_START_S
-from collegium.registry.expert import Expert
+from collegium.registry.expert import BUILTIN, Expert
 
 MOST_TOKENS = 80
 BOUND, SPEED_UP = 1.15, 3.0

@@ -12,6 +12,7 @@ from typing import IO
 from collegium.errors import SetupError
 from collegium.evals.outcomes import Answer
 from collegium.registry.expert import Expert
+from collegium.registry.presets import digest_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,8 @@ def fingerprint(expert: Expert, *, weights: Path | None = None, max_tokens: int 
     """
     address = expert.base_url if expert.engine is None else None
     parts = [expert.kind, expert.model, str(address), str(expert.adapter), str(max_tokens)]
+    if expert.preset is not None:
+        parts.append(digest_of(expert.preset))
     digest = hashlib.sha256(json.dumps(parts).encode())
     for path in sorted(weights.rglob("*")) if weights else ():
         if path.is_file():

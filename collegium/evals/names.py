@@ -68,13 +68,17 @@ class ModelNames:
             )
 
     def _candidates(self, model: str) -> list[Expert]:
-        """Return the experts that match best: by name, by served model, then less exactly."""
+        """Return the experts that match best: by name, by served model, then less exactly.
+
+        A preset is more than the model that it serves: it matches by its name alone.
+        """
         experts, wanted = self.experts, plain(model)
+        serving = [e for e in experts if e.preset is None]
         ways = (
             [e for e in experts if e.name == model],
-            [e for e in experts if e.model == model],
+            [e for e in serving if e.model == model],
             [e for e in experts if plain(e.name) == wanted],
-            [e for e in experts if plain(e.model) == wanted],
+            [e for e in serving if plain(e.model) == wanted],
         )
         return next((found for found in ways if found), [])
 

@@ -15,11 +15,14 @@ from contextlib import (
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 from collegium.errors import ExpertTimeout, ExpertUnavailable
 from collegium.experts.clients.factory import Clients, ClientsByKind, engine_of
 from collegium.experts.clients.reply import Call, Reply, Waits
 from collegium.experts.dispatch.dispatcher import Dispatcher, Spot
 from collegium.experts.dispatch.terms import ANY_TIME, Terms
+from collegium.experts.presets import with_preset
 from collegium.experts.supervisor import Supervisor
 from collegium.registry.expert import Expert
 
@@ -66,10 +69,12 @@ class Pool:
         async with (
             self._loaded(expert, terms, waits),
             self.dispatcher.turn(expert, spot := self.spot(expert), terms, waits) as turn,
-            _Begun(call, client.ask(call), self._first_token_timeout_s) as reply,
+            _Begun(call, client.ask(with_preset(call)), self._first_token_timeout_s) as reply,
         ):
             await self.dispatcher.began(spot, turn)
             reply.waits = waits
+            if expert.preset is not None:  # its client is its base's
+                reply.began = structs.replace(reply.began, expert=expert.name)
             yield reply
 
     def unavailable(self, expert: Expert) -> ExpertUnavailable | None:
@@ -104,13 +109,13 @@ class Pool:
         if expert.engine is None:
             known = self._remote.get(expert.name)
             if known is None or known[0] is not expert:
-                place = expert.base_url or expert.name
-                spot = Spot(place, self._remote_concurrency, expert.name, shared=True)
+                place = expert.base_url or expert.origin
+                spot = Spot(place, self._remote_concurrency, expert.origin, shared=True)
                 known = self._remote[expert.name] = (expert, spot)
             return known[1]
         engine = engine_of(expert, self.engines)
         engine.require_ready(expert.name)
-        circuit = f"{expert.name} on {engine.name} {engine.incarnation}"
+        circuit = f"{expert.origin} on {engine.name} {engine.incarnation}"
         return Spot(engine.name, engine.spec.max_sequences, circuit, shared=False)
 
     async def follow(self, experts: Sequence[Expert]) -> None:

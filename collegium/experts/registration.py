@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from collegium.errors import (
     CollegiumError,
@@ -22,12 +24,13 @@ from collegium.experts.clients.reply import Call
 from collegium.experts.fleet import Fleet
 from collegium.experts.fleet import check as check_engine
 from collegium.experts.pool import Pool
-from collegium.experts.roster import BUILTIN, ENGINE, adapter_folder
+from collegium.experts.roster import ENGINE, adapter_folder
 from collegium.experts.vllm import MOST_LORA_RANK
 from collegium.registry.engine import Engine
 from collegium.registry.engines import EngineRegistry
-from collegium.registry.expert import Expert
+from collegium.registry.expert import BUILTIN, EMBEDDED_ENGINES, RUN_HERE, Expert
 from collegium.registry.experts import ExpertRegistry
+from collegium.registry.presets import ITS_BASES, preset_of, resolved
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 RESERVED = ("auto", "collegium")
@@ -47,6 +50,8 @@ class ProbeReport:
     answer: str
     latency_ms: float | None
     note: str
+    looked_up: Mapping[str, str] = field(default_factory=dict)
+    """Fields that nobody stated, and where their values come from."""
 
 
 class Registration:
@@ -64,8 +69,13 @@ class Registration:
         self._fleet = fleet
         self._engines = engines
 
-    async def register(self, expert: Expert) -> tuple[Expert, ProbeReport]:
-        """Check, probe and keep an expert; ExpertExists or ProbeFailed say why not."""
+    async def register(
+        self, expert: Expert, *, context_stated: bool = True
+    ) -> tuple[Expert, ProbeReport]:
+        """Check, probe and keep an expert; ExpertExists or ProbeFailed say why not.
+
+        Prices that are unknown, and the context window unless somebody stated it, are looked up.
+        """
         check_name(expert.name)
         await self._refuse_duplicate(expert.name)
         if expert.kind == "lora":
@@ -73,9 +83,28 @@ class Registration:
             expert = checked_adapter(expert)
         if expert.kind == "openai":
             expert = await found_on_endpoint(expert)
-        report = await self.probe(expert)
+        expert, looked_up = with_listed(expert, context_stated=context_stated)
+        report = replace(await self.probe(expert), looked_up=looked_up)
         await self._registry.register(expert)
         return expert, report
+
+    async def register_preset(
+        self, name: str, like: str, settings: Mapping[str, Any], **fields: Any
+    ) -> tuple[Expert, ProbeReport]:
+        """Check, probe and keep another expert's model with a preset.
+
+        It has a name, a price (its base's unless stated), a description, levels and tags of its
+        own; all else is its base's, also when that changes.
+        """
+        check_name(name)
+        await self._refuse_duplicate(name)
+        base = await self._registry.get(like)
+        reached = {field: getattr(base, field) for field in ITS_BASES}
+        own = Expert(name, **reached, preset=preset_of(base, settings), **fields)
+        used = resolved(own, base)
+        report = await self.probe(used)
+        await self._registry.register(own)
+        return used, report
 
     async def register_engine(self, expert: Expert, engine: Engine) -> tuple[Expert, ProbeReport]:
         """Start an engine for an expert of its own, probe that and keep both; or neither."""
@@ -84,7 +113,7 @@ class Registration:
         check_engine(engine)
         if self._fleet is None or self._engines is None:
             raise ProbeFailed("an engine is started by the running service: `collegium serve`")
-        if engine.name in self._fleet:
+        if engine.name in self._fleet or engine.name in EMBEDDED_ENGINES:
             raise ExpertExists(f"an engine '{engine.name}' exists already")
         await self._fleet.start(engine)
         try:
@@ -100,15 +129,14 @@ class Registration:
             raise
         return expert, report
 
-    async def remove(self, name: str) -> None:
+    async def remove(self, name: str, *, with_presets: bool = False) -> None:
         """Forget an expert, and the engine that is its own; adapters on that keep it."""
-        expert = await self._registry.get(name)
-        users = [e.name for e in await self._registry.list() if e.engine == expert.engine]
+        expert, everybody = await self._registry.get(name), await self._registry.list()
+        users = [e.origin for e in everybody if e.engine == expert.engine]
         own = expert.kind == "engine" and expert.engine == name and self._engines is not None
-        if own and len(users) > 1:
-            others = ", ".join(user for user in users if user != name)
+        if own and (others := ", ".join(sorted({*users} - {name}))):
             raise RegistryError(f"the engine of '{name}' also runs {others}: remove those first")
-        await self._registry.remove(name)
+        await self._registry.remove(name, with_presets=with_presets)
         if own and self._engines is not None:
             await self._engines.remove(name)
 
@@ -142,6 +170,20 @@ async def _hello(pool: Pool, expert: Expert) -> str:
     """What an expert answers to the probe."""
     async with pool.ask(Call(expert, PROBE)) as reply:
         return (await reply.whole()).text
+
+
+def with_listed(expert: Expert, *, context_stated: bool) -> tuple[Expert, dict[str, str]]:
+    """The expert with what a price list knows and nobody stated, and where each value is from."""
+    from collegium.experts.prices import listed  # for those that register
+
+    entry = None if expert.kind in RUN_HERE else listed(expert)
+    if entry is None:
+        return expert, {}
+    wanted = {name for name in ("input_price", "output_price") if getattr(expert, name) is None}
+    wanted |= set() if context_stated else {"context_window"}
+    found = {name: value for name in wanted if (value := getattr(entry, name)) is not None}
+    source = f"LiteLLM's price list, as {entry.key}"
+    return replace(expert, **found), dict.fromkeys(sorted(found), source)
 
 
 def check_name(name: str) -> None:

@@ -6,13 +6,12 @@ from pathlib import Path
 
 from collegium.experts.embedded import BASE_MODEL
 from collegium.experts.specialists import ADAPTERS, SPECIALISTS
-from collegium.registry.expert import Expert
+from collegium.registry.expert import BUILTIN, EMBEDDED_ENGINES, Expert
 
-ENGINE = "embedded"
-SPARSE_ENGINE, MIXTURE = "sparse", "mixture"
+ENGINE, SPARSE_ENGINE = EMBEDDED_ENGINES
+MIXTURE = "mixture"
 SPARSE_MODEL = "SmolLM2-6x135M-Instruct"
 GENERALIST = "smollm2"
-BUILTIN = "builtin:"
 
 
 def embedded_experts(context: int) -> tuple[Expert, ...]:

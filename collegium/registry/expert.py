@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 Kind = Literal["engine", "lora", "openai", "litellm"]
 
 
 AGGREGATION = "aggregation"
 """The skill of making one answer of several: measured like others, asked of aggregators only."""
+EMBEDDED_ENGINES = ("embedded", "sparse")
+"""The engines of the small demonstration pool that ships with the package."""
+BUILTIN = "builtin:"
+"""Before the name of an adapter that ships with the package."""
+RUN_HERE: tuple[Kind, ...] = ("engine", "lora")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +39,35 @@ class Expert:
     """The environment variable that holds the endpoint's key; the key itself is never stored."""
     description: str = ""
     skills: Mapping[str, float] = field(default_factory=dict)
-    input_price: float = 0.0
-    output_price: float = 0.0
+    input_price: float | None = None
+    """None is unknown, never free; an engine that runs here costs 0 where nothing else is said."""
+    output_price: float | None = None
     context_window: int = 2048
     generalist: bool = False
     """Queries unlike anything measured go to the generalist."""
     enabled: bool = True
     version: int = 1
+    tags: tuple[str, ...] = ()
+    """Free labels, such as `eu` or `no-phi`."""
+    prior: float | None = None
+    """The owner's word for its quality, in [0, 1]."""
+    parameters_b: float | None = None
+    """Its size, billions of parameters."""
+    preset: Mapping[str, Any] | None = None
+    """`base` (another expert's name) and what is set for its model: `registry/presets.py`."""
+
+    def __post_init__(self) -> None:
+        if self.kind in RUN_HERE and self.preset is None:
+            for price in ("input_price", "output_price"):
+                if getattr(self, price) is None:
+                    object.__setattr__(self, price, 0.0)
+
+    @property
+    def origin(self) -> str:
+        """Whose model, client, slots and circuit it shares: a preset's base, else its own name."""
+        return self.name if self.preset is None else str(self.preset["base"])
+
+    @property
+    def embedded(self) -> bool:
+        """Whether it runs on the engines of the demonstration pool."""
+        return self.engine in EMBEDDED_ENGINES or (self.adapter or "").startswith(BUILTIN)

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from collegium.errors import ExpertExists, ExpertNotFound, RegistryError
 from collegium.registry.database import Database
 from collegium.registry.expert import Expert, Kind
+from collegium.registry.presets import all_resolved, problem_of, resolved
 from collegium.registry.tables import ExpertRow, RevisionRow, SeedRow, from_row, to_columns
 
 _REVISION = str(select(RevisionRow.number))
@@ -33,12 +34,13 @@ class ExpertRegistry:
         async with self._database.session() as session:
             rows = await session.scalars(select(ExpertRow))
             # Sorted here, for PostgreSQL's order depends on the server's language.
-            return tuple(sorted((from_row(Expert, row) for row in rows), key=lambda e: e.name))
+            found = sorted((from_row(Expert, row) for row in rows), key=lambda e: e.name)
+            return all_resolved(found)
 
     async def get(self, name: str) -> Expert:
         """Return the expert of this name."""
         async with self._database.session() as session:
-            return from_row(Expert, await _row(session, name))
+            return await _used(session, from_row(Expert, await _row(session, name)))
 
     async def register(self, expert: Expert) -> None:
         """Register a new expert."""
@@ -49,6 +51,8 @@ class ExpertRegistry:
                 raise ExpertExists(
                     f"expert '{expert.name}' exists already: update it, or remove it first"
                 )
+            if expert.preset is not None:
+                await _row(session, expert.origin)
             session.add(ExpertRow(**to_columns(expert)))
 
     async def update(self, name: str, /, **changes: Any) -> Expert:
@@ -62,13 +66,25 @@ class ExpertRegistry:
             check(after)
             for column, value in to_columns(after).items():
                 setattr(row, column, value)
-        return after
+            return await _used(session, after)
 
-    async def remove(self, name: str) -> None:
-        """Forget an expert; what it decided and answered stays in the log."""
+    async def remove(self, name: str, *, with_presets: bool = False) -> None:
+        """Forget an expert; what it decided and answered stays in the log.
+
+        One that presets are made of is not removed, unless they are to go as well.
+        """
         async with self._database.transaction() as session:
             await _bump(session)
-            await session.delete(await _row(session, name))
+            row = await _row(session, name)
+            presets = [r for r in await session.scalars(select(ExpertRow)) if _is_of(r, name)]
+            if presets and not with_presets:
+                names = ", ".join(sorted(preset.name for preset in presets))
+                raise RegistryError(
+                    f"expert '{name}' is the base of the presets {names}: remove those first, or "
+                    "all together with --with-presets"
+                )
+            for gone in (row, *presets):
+                await session.delete(gone)
 
     async def seed(self, source: str, experts: Iterable[Expert]) -> bool:
         """Register a source's experts once ever, and say whether that was now.
@@ -101,7 +117,8 @@ class ExpertRegistry:
 
 def check(expert: Expert) -> None:
     """Refuse an expert that no later part could work with."""
-    prices = (expert.input_price, expert.output_price)
+    prices = [p for p in (expert.input_price, expert.output_price) if p is not None]
+    size = expert.parameters_b
     problems = {
         "a name is printable text without spaces": not expert.name
         or not expert.name.isprintable()
@@ -114,10 +131,19 @@ def check(expert: Expert) -> None:
             math.isfinite(price) and price >= 0 for price in prices
         ),
         "a context window is at least 1": expert.context_window < 1,
+        "a tag is printable text without spaces and commas": not all(map(_is_tag, expert.tags)),
+        "a prior is between 0 and 1": expert.prior is not None and not 0 <= expert.prior <= 1,
+        "a size is a number of billions above 0": size is not None and not 0 < size < math.inf,
     }
     wrong = [rule for rule, broken in problems.items() if broken]
+    if expert.preset is not None and (problem := problem_of(expert.preset)):
+        wrong.append(problem)
     if wrong:
         raise RegistryError(f"expert '{expert.name}': {'; '.join(wrong)}")
+
+
+def _is_tag(text: str) -> bool:
+    return bool(text) and text.isprintable() and not set(text) & {" ", ","}
 
 
 def _check_names(changes: dict[str, Any]) -> None:
@@ -127,6 +153,18 @@ def _check_names(changes: dict[str, Any]) -> None:
         raise RegistryError(
             f"an expert has no {', '.join(unknown)}; it has {', '.join(sorted(_CHANGEABLE))}"
         )
+
+
+def _is_of(row: ExpertRow, base: str) -> bool:
+    return row.preset is not None and row.preset["base"] == base
+
+
+async def _used(session: AsyncSession, expert: Expert) -> Expert:
+    """An expert as it is used: a preset with what its base is now."""
+    if expert.preset is None:
+        return expert
+    base = await session.get(ExpertRow, expert.origin)
+    return resolved(expert, None if base is None else from_row(Expert, base))
 
 
 async def _bump(session: AsyncSession) -> None:

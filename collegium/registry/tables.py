@@ -39,6 +39,7 @@ class Table(DeclarativeBase):
         datetime: UtcDateTime(),
         dict[str, Any]: JSON(),
         list[dict[str, Any]]: JSON(),
+        list[str]: JSON(),
     }
 
 
@@ -74,12 +75,16 @@ class ExpertRow(Table):
     api_key_env: Mapped[str | None]
     description: Mapped[str]
     skills: Mapped[dict[str, Any]]
-    input_price: Mapped[float]
-    output_price: Mapped[float]
+    input_price: Mapped[float | None]
+    output_price: Mapped[float | None]
     context_window: Mapped[int]
     generalist: Mapped[bool]
     enabled: Mapped[bool]
     version: Mapped[int]
+    tags: Mapped[list[str]]
+    prior: Mapped[float | None]
+    parameters_b: Mapped[float | None]
+    preset: Mapped[dict[str, Any] | None]
 
 
 class EngineRow(Table):

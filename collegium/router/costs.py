@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from collegium.experts.dispatch.in_flight import InFlight
 from collegium.registry.expert import Expert
@@ -16,10 +16,26 @@ FEWEST_TIMINGS = 8
 MOST_TIMINGS = 256  # the newest count, for an expert's speed changes
 
 
-def price_usd(expert: Expert, prompt_tokens: int, completion_tokens: int) -> float:
-    """Dollars for so many tokens at the expert's prices."""
-    dollars = prompt_tokens * expert.input_price + completion_tokens * expert.output_price
+def price_usd(expert: Expert, prompt_tokens: int, completion_tokens: int) -> float | None:
+    """Dollars for so many tokens at the expert's prices; None where one that counts is unknown."""
+    used = ((prompt_tokens, expert.input_price), (completion_tokens, expert.output_price))
+    dollars = 0.0
+    for tokens, price in used:
+        if tokens:
+            if price is None:
+                return None
+            dollars += tokens * price
     return dollars / 1_000_000
+
+
+def total_usd(costs: Iterable[float | None]) -> float | None:
+    """The sum; None where one of them is unknown."""
+    total = 0.0
+    for cost in costs:
+        if cost is None:
+            return None
+        total += cost
+    return total
 
 
 class Speeds:

@@ -61,7 +61,7 @@ class Forecast(msgspec.Struct, frozen=True):
 
     expert: str
     quality: float | None
-    cost_usd: float
+    cost_usd: float | None
     latency_ms: float
     energy_j: float | None
     output_tokens: int

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from collegium.router.decision import Forecast, PolicyName, Query
 from collegium.router.forecasting import Reading
-from collegium.router.policy import quality
+from collegium.router.policy import cost, quality
 
 NOT_AVAILABLE = "not available now"
 
@@ -57,10 +57,11 @@ def _versus(rival: Forecast, chosen: Forecast) -> str:
     chance = f"{rival.expert} ({rival.quality:.0%})"
     if quality(rival) <= quality(chosen):
         return f", ahead of {chance}"
-    if rival.feasible and rival.wait_ms > chosen.wait_ms and rival.cost_usd <= chosen.cost_usd:
+    if rival.feasible and rival.wait_ms > chosen.wait_ms and cost(rival) <= cost(chosen):
         return f"; {chance} is not loaded, and has its turn in about {rival.wait_ms / 1000:.0f} s"
     if rival.feasible:
-        return f"; {chance} would be dearer"
+        dearer = "would be dearer" if rival.cost_usd is not None else "has no known price"
+        return f"; {chance} {dearer}"
     if rival.note == NOT_AVAILABLE:
         return f"; {chance} is {NOT_AVAILABLE}"
     return f"; {chance} is outside the limits: {rival.note}"

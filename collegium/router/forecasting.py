@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from collegium.experts.clients.reply import estimated_tokens
 from collegium.registry.expert import Expert
+from collegium.registry.presets import digest_of
 from collegium.router.artifact import FittedRouter
 from collegium.router.costs import (
     DEFAULT_MS_PER_TOKEN,
@@ -30,9 +31,10 @@ ENOUGH_MEASURED = 0.5
 
 
 def fingerprint(expert: Expert) -> str:
-    """What an expert's measured outcomes belong to: the weights behind its name."""
+    """What an expert's measured outcomes belong to: the weights behind its name, and a preset."""
     weights = f"{expert.kind}:{expert.adapter or expert.model}"
-    return f"{weights}@{expert.base_url}" if expert.base_url else weights
+    there = f"{weights}@{expert.base_url}" if expert.base_url else weights
+    return there if expert.preset is None else f"{there}#{digest_of(expert.preset)}"
 
 
 def named(model: str) -> str:
@@ -43,9 +45,11 @@ def named(model: str) -> str:
 def known_as(expert: Expert, columns: Mapping[str, int]) -> str:
     """What a router knows an expert by: its weights, else a recorded set's model.
 
-    That is the one of the expert's name, else the one that it serves.
+    That is the one of the expert's name, else the one that it serves, as it is: without a preset.
     """
     weights, own = fingerprint(expert), named(expert.name)
+    if expert.preset is not None:
+        return weights if weights in columns else own
     return next((name for name in (weights, own) if name in columns), named(expert.model))
 
 

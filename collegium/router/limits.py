@@ -21,6 +21,8 @@ class _Bound:
     value: Callable[[Forecast], float | None]
     unit: str
     floor: bool = False
+    remedy: str = ""
+    """What to do where the value is unknown."""
 
     def limit(self, limits: Limits) -> float | None:
         """What the caller set; None is no limit."""
@@ -50,8 +52,11 @@ class _Bound:
         return f"{_rounded(value, self.floor)} {self.unit}".strip()
 
 
+STATE_PRICES = (
+    "; set its price with `collegium expert update NAME --input-price … --output-price …`"
+)
 _BOUNDS = (
-    _Bound("max_cost_usd", lambda f: f.cost_usd, "USD"),
+    _Bound("max_cost_usd", lambda f: f.cost_usd, "USD", remedy=STATE_PRICES),
     _Bound("max_latency_ms", lambda f: f.latency_ms, "ms"),
     _Bound("max_energy_j", lambda f: f.energy_j, "J"),
     _Bound("min_quality", lambda f: f.quality, "", floor=True),
@@ -75,7 +80,7 @@ def _marked(forecast: Forecast, limits: Limits) -> Forecast:
 def _broken(bound: _Bound, forecast: Forecast, limits: Limits) -> str:
     value = bound.value(forecast)
     if value is None:
-        return f"{bound.name}: unknown"
+        return f"{bound.name}: unknown{bound.remedy}"
     sign = "<" if bound.floor else ">"
     words = f"{bound.name}: {bound.shown(value)} {sign} {bound.limit(limits):g}"
     if bound.name == "max_latency_ms" and forecast.wait_ms:

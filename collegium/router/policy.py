@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -88,7 +89,7 @@ def choose(
     given_up = tolerance(tradeoff) if tolerated is None else tolerated
     floor = max(quality(f) for f in known) - given_up
     good_enough = [f for f in known if quality(f) >= floor]
-    return min(good_enough, key=lambda f: (f.cost_usd, -quality(f), f.latency_ms))
+    return min(good_enough, key=lambda f: (cost(f), -quality(f), f.latency_ms))
 
 
 def sooner(
@@ -104,7 +105,7 @@ def sooner(
     rivals = [
         f
         for f in forecasts
-        if f.feasible and quality(f) >= max(floor, 0.0) and f.cost_usd <= chosen.cost_usd
+        if f.feasible and quality(f) >= max(floor, 0.0) and cost(f) <= cost(chosen)
     ]
     return max([chosen, *rivals], key=lambda f: (_worth(f, penalty), quality(f)))
 
@@ -122,9 +123,12 @@ def keeps(previous: Forecast | None, best: Forecast) -> bool:
 
 def ranked(forecasts: Sequence[Forecast]) -> tuple[Forecast, ...]:
     """Feasible ones first, then by quality, then by cost."""
-    return tuple(
-        sorted(forecasts, key=lambda f: (not f.feasible, -quality(f), f.cost_usd, f.expert))
-    )
+    return tuple(sorted(forecasts, key=lambda f: (not f.feasible, -quality(f), cost(f), f.expert)))
+
+
+def cost(forecast: Forecast) -> float:
+    """The forecast's cost in dollars, with an unknown one above every known one."""
+    return inf if forecast.cost_usd is None else forecast.cost_usd
 
 
 def quality(forecast: Forecast) -> float:

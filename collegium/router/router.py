@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from math import inf
 from typing import TYPE_CHECKING
 
 from msgspec import structs
@@ -261,7 +262,12 @@ def _generalist(experts: Sequence[Expert], forecasts: Sequence[Forecast]) -> For
 
 def _preference(expert: Expert) -> tuple[float, float, bool, str]:
     """Measured levels first; among equals the cheapest, then one that runs here."""
-    return _mean_level(expert), -expert.output_price, expert.engine is not None, expert.name
+    return (
+        _mean_level(expert),
+        -(inf if expert.output_price is None else expert.output_price),
+        expert.engine is not None,
+        expert.name,
+    )
 
 
 def _fallback_preference(expert: Expert) -> tuple[bool, float, float, bool, str]:

@@ -32,6 +32,7 @@ class _Columns:
     levels: Array
     """The newcomers' measured levels by skill, NaN where there is none, shape (m, skills)."""
     input_price: Array
+    """Infinite where it is unknown, so that such an expert is the last of the cheap ones."""
     output_price: Array
     fallbacks: NDArray[np.intp]
     """Who answers what is unfamiliar, the preferred one first."""
@@ -143,8 +144,8 @@ class Shortlist:
             column,
             newcomers,
             np.array(levels).reshape(len(newcomers), len(self._skills)),
-            np.array([e.input_price for e in experts]),
-            np.array([e.output_price for e in experts]),
+            np.array([np.inf if e.input_price is None else e.input_price for e in experts]),
+            np.array([np.inf if e.output_price is None else e.output_price for e in experts]),
             np.array(order[::-1]),
             {e.name: i for i, e in enumerate(experts)},
         )

@@ -100,6 +100,9 @@ def sql_expert() -> Expert:
         context_window=4096,
         generalist=True,
         enabled=False,
+        tags=("eu", "no-phi"),
+        prior=0.7,
+        parameters_b=0.135,
     )
 
 

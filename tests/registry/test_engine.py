@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from pydantic import Field, ValidationError
 from sqlalchemy import Integer
 
-from collegium.cli import expert_command
+from collegium.cli import expert_add, expert_command
 from collegium.registry.column_types import AnyText, columns_of
 from collegium.registry.engine import Engine, EngineOptions
 from collegium.registry.tables import EngineRow
@@ -46,8 +46,8 @@ def test_the_api_takes_each_field() -> None:
 
 def test_the_command_has_an_option_for_each_field() -> None:
     """`--engine-flag` for each of `flags`."""
-    assert isinstance(expert_command.register, click.Command)
-    options = {parameter.name for parameter in expert_command.register.params}
+    assert isinstance(expert_add.add, click.Command)
+    options = {parameter.name for parameter in expert_add.add.params}
     assert {*EngineOptions.model_fields} <= options
 
 
@@ -99,10 +99,16 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
     async def keep(body: dict[str, Any]) -> dict[str, Any]:
         bodies.append(body)
-        report = {"note": "answered its probe", "latency_ms": 5.0, "answer": "Hello."}
-        return {"expert": {"model": "poet"}, "probe": report}
+        report = {
+            "note": "answered its probe",
+            "latency_ms": 5.0,
+            "answer": "Hello.",
+            "looked_up": {},
+        }
+        expert = {"model": "poet", "input_price": 0.0, "output_price": 0.0}
+        return {"expert": expert, "probe": report}
 
-    monkeypatch.setattr(expert_command, "_register", keep)
+    monkeypatch.setattr(expert_add, "_register", keep)
     return bodies
 
 

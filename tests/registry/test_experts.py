@@ -104,6 +104,10 @@ async def test_an_update_of_an_unknown_or_fixed_field_is_refused(
         ({"input_price": -1.0}, "at least 0"),
         ({"output_price": float("inf")}, "at least 0"),
         ({"context_window": 0}, "at least 1"),
+        ({"tags": ("no phi",)}, "a tag is"),
+        ({"tags": ("",)}, "a tag is"),
+        ({"prior": 1.5}, "a prior is between 0 and 1"),
+        ({"parameters_b": 0.0}, "a size is"),
         ({"kind": "magic"}, "one of engine, lora, openai, litellm"),
     ],
 )

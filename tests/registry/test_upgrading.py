@@ -218,3 +218,18 @@ async def test_an_upgraded_database_is_written_to(upgraded: Database) -> None:
     assert (await ExpertRegistry(upgraded).get("gpt")).version == 3
     assert [e.name for e in await EngineRegistry(upgraded).list()] == ["new", "olmoe", "poet"]
     assert len((await DecisionLog(upgraded).get("dec_2")).feedback) == 1
+
+
+async def test_remote_experts_without_a_stated_price_become_unknown(tmp_path: Path) -> None:
+    """Nobody had to state one before 0011; what runs here stays free, what was stated stays."""
+    path = tmp_path / "collegium.sqlite3"
+    with sqlite3.connect(path) as connection:
+        connection.executescript(LEFT)
+        connection.execute("UPDATE experts SET input_price = 0, output_price = 0")
+    connection.close()
+    database = Database(f"sqlite+aiosqlite:///{path}")
+    await database.migrate()
+    found = {e.name: (e.input_price, e.output_price) for e in await ExpertRegistry(database).list()}
+    await database.close()
+    assert found.pop("gpt") == (None, None)
+    assert set(found.values()) == {(0.0, 0.0)}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from collegium.experts.clients.reply import estimated_tokens
 from collegium.registry.expert import Expert
-from collegium.router.costs import Speeds, price_usd
+from collegium.router.costs import Speeds, price_usd, total_usd
 
 LOCAL = Expert("sql", "lora", "sql", engine="embedded")
 REMOTE = Expert("gpt", "openai", "gpt", input_price=2.0, output_price=8.0)
@@ -18,6 +20,23 @@ def test_prices_are_dollars_per_million_tokens() -> None:
     """1000 tokens in at $2 and 500 out at $8 are 0.6 cents."""
     assert price_usd(REMOTE, 1000, 500) == pytest.approx(0.006)
     assert price_usd(LOCAL, 1000, 500) == 0.0
+
+
+def test_an_unknown_price_is_not_free() -> None:
+    """Except for no tokens; an engine that runs here costs nothing unless somebody says so."""
+    unknown = Expert("gpt", "openai", "gpt")
+    assert price_usd(unknown, 1000, 500) is None
+    half = replace(unknown, output_price=2.0)
+    assert price_usd(half, 1000, 500) is None
+    assert price_usd(half, 0, 500) == pytest.approx(0.001)
+    assert price_usd(replace(LOCAL, input_price=1.0), 1000, 0) == pytest.approx(0.001)
+
+
+def test_a_sum_with_an_unknown_part_is_unknown() -> None:
+    """As a panel's cost is where one member has no price."""
+    assert total_usd([0.5, 0.25]) == 0.75
+    assert total_usd([0.5, None]) is None
+    assert total_usd([]) == 0.0
 
 
 @pytest.mark.parametrize(("text", "tokens"), [("", 1), ("four", 2), ("a" * 400, 101)])

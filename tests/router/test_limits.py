@@ -54,6 +54,16 @@ def test_an_unknown_value_breaks_its_limit(unknown: dict[str, Any], limit: dict[
     assert (marked.feasible, marked.note) == (False, f"{next(iter(limit))}: unknown")
 
 
+def test_an_unknown_price_breaks_a_limit_on_cost_and_says_how_to_state_it() -> None:
+    """It is never taken for free; the refusal of a whole pool tells it as well."""
+    unknown = replace(FORECAST, cost_usd=None)
+    limits = Limits(max_cost_usd=1e9)
+    (marked,) = mark([unknown], limits)
+    assert not marked.feasible
+    assert marked.note.startswith("max_cost_usd: unknown; set its price with `collegium expert up")
+    assert "max_cost_usd: unknown" in str(infeasible([marked], limits))
+
+
 def test_the_first_broken_limit_is_the_one_that_is_noted() -> None:
     """One reason is enough."""
     (marked,) = mark([FORECAST], Limits(max_cost_usd=0.0, min_quality=1.0))

@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from collegium.router.decision import Forecast
-from collegium.router.policy import SWITCH_GAIN, choose, keeps, quality, ranked, sooner, tolerance
+from collegium.router.policy import (
+    SWITCH_GAIN,
+    choose,
+    cost,
+    keeps,
+    quality,
+    ranked,
+    sooner,
+    tolerance,
+)
 
 shares = st.floats(0, 1)
 # Few values, so that ties are common.
@@ -17,7 +26,7 @@ forecasts_ = st.builds(
     Forecast,
     expert=st.uuids().map(str),
     quality=st.none() | shares | st.sampled_from([0.0, 0.5, 1.0]),
-    cost_usd=few,
+    cost_usd=st.none() | few,
     latency_ms=few,
     energy_j=st.none() | few,
     output_tokens=st.integers(1, 500),
@@ -59,9 +68,9 @@ def test_the_chosen_is_never_dominated(forecasts: list[Forecast], tradeoff: floa
     chosen = choose(forecasts, tradeoff=tradeoff)
     if chosen is None:
         return
-    mine = (chosen.cost_usd, -quality(chosen), chosen.latency_ms)
+    mine = (cost(chosen), -quality(chosen), chosen.latency_ms)
     for other in known(forecasts):
-        its = (other.cost_usd, -quality(other), other.latency_ms)
+        its = (cost(other), -quality(other), other.latency_ms)
         assert its == mine or any(a > b for a, b in zip(its, mine, strict=True))
 
 
@@ -72,7 +81,7 @@ def test_tradeoff_0_is_the_best_quality(forecasts: list[Forecast]) -> None:
     if chosen is not None:
         best = max(map(quality, known(forecasts)))
         assert quality(chosen) == best
-        assert chosen.cost_usd == min(f.cost_usd for f in known(forecasts) if quality(f) == best)
+        assert cost(chosen) == min(cost(f) for f in known(forecasts) if quality(f) == best)
 
 
 @given(pools)
@@ -80,9 +89,9 @@ def test_tradeoff_10_is_the_cheapest(forecasts: list[Forecast]) -> None:
     """Quality is no object, except between equals."""
     chosen = choose(forecasts, tradeoff=10)
     if chosen is not None:
-        cheapest = min(f.cost_usd for f in known(forecasts))
-        assert chosen.cost_usd == cheapest
-        equals = [quality(f) for f in known(forecasts) if f.cost_usd == cheapest]
+        cheapest = min(cost(f) for f in known(forecasts))
+        assert cost(chosen) == cheapest
+        equals = [quality(f) for f in known(forecasts) if cost(f) == cheapest]
         assert quality(chosen) == max(equals)
 
 
@@ -94,7 +103,7 @@ def test_a_higher_tradeoff_never_costs_more(
     low, high = sorted((one, other))
     careful, thrifty = choose(forecasts, tradeoff=low), choose(forecasts, tradeoff=high)
     if careful is not None and thrifty is not None:
-        assert thrifty.cost_usd <= careful.cost_usd
+        assert cost(thrifty) <= cost(careful)
 
 
 @given(pools, tradeoffs, st.randoms())
@@ -107,7 +116,17 @@ def test_the_order_of_the_forecasts_changes_no_price(
     one, other = choose(forecasts, tradeoff=tradeoff), choose(shuffled, tradeoff=tradeoff)
     assert (one is None) == (other is None)
     if one is not None and other is not None:
-        assert (one.cost_usd, one.quality) == (other.cost_usd, other.quality)
+        assert (cost(one), one.quality) == (cost(other), other.quality)
+
+
+def test_an_unknown_price_is_above_every_known_one() -> None:
+    """Never cheap by being unknown: not among equals, and not where money is all that counts."""
+    dear = Forecast("dear", 0.5, 1e6, 1.0, None, 1)
+    unknown = Forecast("unknown", 0.5, None, 1.0, None, 1)
+    for tradeoff in (0, 10):
+        assert choose([unknown, dear], tradeoff=tradeoff) == dear
+    assert ranked([unknown, dear]) == (dear, unknown)
+    assert sooner([unknown, dear], replace(dear, wait_ms=60_000.0), 1.0, 0.0).expert == "dear"
 
 
 @pytest.mark.parametrize(("tradeoff", "expected"), [(0, 0.0), (5, 0.25), (10, 1.0)])
@@ -175,7 +194,7 @@ def test_waiting_less_never_costs_more_than_it_is_worth(
     best = choose(forecasts)
     assert best is not None
     chosen = sooner(forecasts, best, penalty, floor)
-    assert chosen.cost_usd <= best.cost_usd
+    assert cost(chosen) <= cost(best)
     saved_minutes = (best.wait_ms - chosen.wait_ms) / 60_000
     assert quality(best) - quality(chosen) <= penalty * saved_minutes + 1e-9
     assert chosen is best or quality(chosen) >= floor

@@ -33,6 +33,7 @@ def crowd(count: int = MANY, seed: int = 0) -> tuple[Expert, ...]:
             f"e{i}",
             base_url="http://h/v1",
             skills=dict(zip(SKILLS, map(float, levels[i]), strict=True)),
+            input_price=0.0,
             output_price=float(prices[i]),
         )
         for i in range(count)
@@ -131,6 +132,14 @@ async def test_a_pool_that_has_changed_is_read_anew(desk: Desk) -> None:
     dear = [replace(e, output_price=99.0) if e.name == before.expert else e for e in pool]
     after, whole = await desk.both(query, dear)
     assert after.expert == whole.expert != before.expert
+
+
+async def test_of_unknown_price_is_who_is_dearest(desk: Desk) -> None:
+    """The shortlist and the whole pool agree on the cheapest of the known."""
+    pool = [replace(e, output_price=None) if i % 2 else e for i, e in enumerate(crowd())]
+    short, whole = await desk.both(Query("sql films", limits=Limits(tradeoff=10.0)), pool)
+    assert short.expert == whole.expert
+    assert short.forecast.cost_usd is not None
 
 
 async def test_where_the_generalists_are_down_somebody_else_answers(desk: Desk) -> None:

@@ -20,7 +20,8 @@ ENDED = ("completed", "failed", "expired", "cancelled")
 
 def register(service: RunningService, echo_url: str) -> None:
     for name, price in (("cheap", 1.0), ("dear", 100.0)):
-        new = {"name": name, "kind": "openai", "base_url": echo_url, "output_price": price}
+        prices = {"input_price": 0.0, "output_price": price}
+        new = {"name": name, "kind": "openai", "base_url": echo_url, **prices}
         answer = httpx.post(f"{service.url}/v1/experts", json=new, timeout=60)
         assert answer.status_code == 201, answer.text
 

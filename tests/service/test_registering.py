@@ -22,7 +22,8 @@ SQL = TASKS["sql"].examples("test", 1, seed=5)[0]
 @pytest.fixture
 def echo(service: RunningService, echo_url: str) -> Iterator[str]:
     """An expert on the second server, gone after the test."""
-    done = service.cli("expert", "add", "echo", "--url", echo_url, "--output-price", "2")
+    prices = ("--input-price", "0", "--output-price", "2")
+    done = service.cli("expert", "add", "echo", "--url", echo_url, *prices)
     assert done.returncode == 0, done.stderr
     yield "echo"
     service.cli("expert", "remove", "echo")

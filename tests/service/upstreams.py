@@ -66,7 +66,9 @@ def serving(folder: Path, *servers: Upstream, **settings: str) -> Iterator[Runni
     with running_service(folder, COLLEGIUM_EMBEDDED="false", **settings) as service:
         for price, (name, server) in enumerate(zip("abc", servers, strict=False)):
             new = {"name": name, "kind": "openai", "base_url": server.url, "generalist": True}
-            added = post(service, "/v1/experts", {**new, "output_price": price}, ADMIN)
+            added = post(
+                service, "/v1/experts", {**new, "input_price": 0, "output_price": price}, ADMIN
+            )
             assert added.status_code == 201, added.text
         yield service
 

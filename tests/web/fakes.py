@@ -16,7 +16,15 @@ from tests.router import synthetic
 
 ADDRESS = "http://experts.test/v1"
 SQL, LISTS, GENERAL = (
-    Expert(e.name, "openai", e.name, base_url=f"{ADDRESS}/{e.name}", generalist=e.generalist)
+    Expert(
+        e.name,
+        "openai",
+        e.name,
+        base_url=f"{ADDRESS}/{e.name}",
+        input_price=0.0,
+        output_price=0.0,
+        generalist=e.generalist,
+    )
     for e in synthetic.POOL
 )
 POOL = (
@@ -24,7 +32,7 @@ POOL = (
     LISTS,
     replace(GENERAL, output_price=10.0),
 )
-PRICES = {expert.name: (expert.input_price, expert.output_price) for expert in POOL}
+PRICES = {e.name: (e.input_price or 0.0, e.output_price or 0.0) for e in POOL}
 """Dollars per million tokens, of the prompt and of the answer."""
 HEAD = {"id": "chatcmpl-upstream", "created": 1_700_000_000, "system_fingerprint": "fp"}
 

@@ -22,7 +22,13 @@ from collegium.router.router import VIRTUAL_MODELS
 from tests.web.conftest import Web, on_shared
 from tests.web.fakes import ADDRESS, POOL
 
-NEW = {"name": "new", "kind": "litellm", "model": "openai/new", "output_price": 3.0}
+NEW = {
+    "name": "new",
+    "kind": "litellm",
+    "model": "openai/new",
+    "input_price": 0.0,
+    "output_price": 3.0,
+}
 
 
 async def names(web: Web) -> list[str]:
@@ -59,7 +65,7 @@ async def test_experts_are_listed_with_all_that_is_known(web: Web) -> None:
     await web.http.patch("/v1/experts/lists", json={"enabled": False})
     Listed = {e["name"]: e for e in (await web.http.get("/v1/experts")).json()["data"]}
     assert Listed.keys() == {"sql", "lists", "general"}
-    assert Listed["sql"] == asdict(POOL[0])
+    assert Listed["sql"] == asdict(POOL[0]) | {"tags": []}
     assert Listed["lists"]["enabled"] is False
 
 

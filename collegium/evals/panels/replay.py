@@ -31,6 +31,7 @@ from collegium.router.decision import Decision, Forecast, Limits
 from collegium.router.panels.plan import Wish
 from collegium.router.panels.planning import plan
 from collegium.router.panels.profiles import Profiles
+from collegium.router.policy import cost
 
 RESPONSES = "responses.jsonl.gz"
 Texts = dict[tuple[int, int], str]
@@ -145,5 +146,5 @@ class Replay:
             )
             if np.isfinite(self._data.scores[row, self._column[expert.name]])
         )
-        best = max(forecasts, key=lambda f: (f.quality or 0.0, -f.cost_usd))
+        best = max(forecasts, key=lambda f: (f.quality or 0.0, -cost(f)))
         return Decision(best.expert, "quality", best.quality or 0.0, "", forecasts, {}, 0.0, "auto")

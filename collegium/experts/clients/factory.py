@@ -14,6 +14,9 @@ from collegium.experts.roster import adapter_folder
 from collegium.experts.supervisor import Supervisor
 from collegium.registry.expert import Expert
 
+Reached = tuple[str | None, ...]
+"""What of an expert its client is made from."""
+
 
 class Clients(Protocol):
     """From a registry's expert to the client that reaches it."""
@@ -35,23 +38,23 @@ class ClientsByKind:
         self._engines = engines
         self._timeout_s = timeout_s
         self._links: dict[str, EngineLink] = {}
-        self._clients: dict[str, tuple[Expert, ExpertClient]] = {}
+        self._clients: dict[str, tuple[Reached, ExpertClient]] = {}
         self._retired: list[ExpertClient] = []
 
     def of(self, expert: Expert) -> ExpertClient:
-        """The known client, or a new one where the expert has changed."""
-        known = self._clients.get(expert.name)
-        if known is not None and known[0] == expert:
+        """The known client, or a new one where the expert has moved; presets have their base's."""
+        known, reached = self._clients.get(expert.origin), _reached(expert)
+        if known is not None and known[0] == reached:
             return known[1]
         client = self._make(expert)
         if known is not None:
             self._retired.append(known[1])  # it may still be answering
-        self._clients[expert.name] = (expert, client)
+        self._clients[expert.origin] = (reached, client)
         return client
 
     async def follow(self, experts: Sequence[Expert]) -> None:
         """Let go of experts that are gone: their clients, and their adapters in engines."""
-        names = {expert.name for expert in experts}
+        names = {expert.origin for expert in experts}
         for name in [name for name in self._clients if name not in names]:
             _, client = self._clients.pop(name)
             self._retired.append(client)
@@ -66,7 +69,7 @@ class ClientsByKind:
             await link.aclose()
 
     def _make(self, expert: Expert) -> ExpertClient:
-        name, timeout_s = expert.name, self._timeout_s
+        name, timeout_s = expert.origin, self._timeout_s
         if expert.kind in ("engine", "lora"):
             link = self._link(expert)
             return EngineExpert(name, link, expert.model, adapter_folder(expert))
@@ -86,6 +89,17 @@ class ClientsByKind:
         if link is None or link.engine is not engine:
             link = self._links[engine.name] = EngineLink(engine, self._timeout_s)
         return link
+
+
+def _reached(expert: Expert) -> Reached:
+    return (
+        expert.kind,
+        expert.model,
+        expert.engine,
+        expert.base_url,
+        expert.adapter,
+        expert.api_key_env,
+    )
 
 
 def engine_of(expert: Expert, engines: Mapping[str, Supervisor]) -> Supervisor:

@@ -40,4 +40,4 @@ class InFlight:
 
 def place_of(expert: Expert) -> str:
     """What answers share: the engine, the address, or the expert alone."""
-    return expert.engine or expert.base_url or expert.name
+    return expert.engine or expert.base_url or expert.origin

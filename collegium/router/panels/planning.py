@@ -18,7 +18,7 @@ from collegium.router.panels.plan import Plan, Wish
 from collegium.router.panels.profiles import Profile, Profiles, price, worth
 from collegium.router.panels.recruiting import recruit
 from collegium.router.panels.taking import aggregations, calls, panel_forecast
-from collegium.router.policy import quality
+from collegium.router.policy import cost, quality
 
 SAMPLING = 0.7
 """Temperature of samples of one expert, as in the self-consistency and Self-MoA papers."""
@@ -152,8 +152,8 @@ class _Planner:
         """Different experts; a profile may have been measured with cheap ones only."""
         candidates = self._decision.forecasts
         if cap is not None:
-            most = cap * self._decision.forecast.cost_usd
-            candidates = tuple(f for f in candidates if f.cost_usd <= most)
+            most = cap * cost(self._decision.forecast)
+            candidates = tuple(f for f in candidates if cost(f) <= most)
         found = recruit(candidates, k, correlation=self._profiles.correlation)
         if len(found) < (k if self._wish.k else min(2, k)):
             raise NoFeasibleExpert(
@@ -162,7 +162,7 @@ class _Planner:
                 "routing",
             )
         if mode == "cascade":
-            found = tuple(sorted(found, key=lambda f: (f.cost_usd, quality(f), f.expert)))
+            found = tuple(sorted(found, key=lambda f: (cost(f), quality(f), f.expert)))
         return [(f, self._member(f)) for f in found]
 
     def _samples(self, mode: ModeName, k: int) -> list[tuple[Forecast, Member]]:
@@ -193,7 +193,7 @@ class _Planner:
         """Measured level first; who was never measured is behind, generalists before others."""
         expert = self._experts[forecast.expert]
         level = expert.skills.get(AGGREGATION, -1.0)
-        return level, expert.generalist, quality(forecast), -forecast.cost_usd, forecast.expert
+        return level, expert.generalist, quality(forecast), -cost(forecast), forecast.expert
 
     def _quorum(self, mode: ModeName, members: int) -> int:
         """Half of the members, unless the caller says otherwise."""

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from collegium.router.decision import Forecast
-from collegium.router.policy import quality
+from collegium.router.policy import cost, quality
 
 Correlation = Callable[[str, str], float]
 """Of two experts' outcomes, by name; 0 where nothing was measured together."""
@@ -35,7 +35,7 @@ def recruit(
     Experts whose chance nobody knows come last, cheapest first.
     """
     left = sorted(
-        (f for f in forecasts if f.feasible), key=lambda f: (-quality(f), f.cost_usd, f.expert)
+        (f for f in forecasts if f.feasible), key=lambda f: (-quality(f), cost(f), f.expert)
     )
     chosen: list[Forecast] = left[:1]
     left = left[1:]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from collegium.experts.aggregation.base import Member, Panel
 from collegium.experts.aggregation.grouping import ALTERNATIVES, Ballots
 from collegium.experts.aggregation.options import ModeName, Options
-from collegium.router.costs import price_usd
+from collegium.router.costs import price_usd, total_usd
 from collegium.router.decision import Forecast
 from collegium.router.policy import quality
 
@@ -30,26 +30,26 @@ def panel_forecast(
     """One forecast for all of a panel; of a cascade the dearest case, that everyone is asked."""
     layers = options.layers if mode == "moa" else 1
     tokens = layers * sum(f.output_tokens for f in members)
-    cost = layers * sum(f.cost_usd for f in members)
+    costs = [f.cost_usd for f in members] * layers
     latency = layers * _member_latency(mode, members)
     energies = [f.energy_j for f in members]
     further = aggregations(mode, len(members), options) if aggregator is not None else 0
     if aggregator is not None and panel.aggregator is not None:
         output = SHORT_CALL if mode == "best_of_n" else aggregator.output_tokens
         read = prompt_tokens + sum(f.output_tokens for f in members)
-        cost += further * price_usd(panel.aggregator.expert, read, output)
+        costs += [price_usd(panel.aggregator.expert, read, output)] * further
         share = output / max(aggregator.output_tokens, 1)
         latency += aggregator.latency_ms * share * (1 if mode == "best_of_n" else further)
         tokens += further * output
         energies += [aggregator.energy_j] * further
     if mode == "best_of_n" and options.by == "self":
-        cost *= 2  # each author reads its own answer again; its word is short, its reading is not
+        costs *= 2  # each author reads its own answer again; its word is short, its reading is not
     energy = sum(e for e in energies if e is not None) * layers
     known = all(e is not None for e in energies)
     return Forecast(
         f"{SLUG}{mode}",
         _quality(mode, members, panel, options),
-        cost,
+        total_usd(costs),
         latency,
         energy if known else None,
         tokens,

@@ -15,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from collegium.errors import BadRequest, CollegiumError, ExpertUnavailable
+from collegium.errors import BadRequest, CollegiumError, ExpertUnavailable, NoFeasibleExpert
 from collegium.experts.bulk.lines import Line
 from collegium.experts.dispatch.terms import Terms
 from collegium.experts.fleet import Fleet
 from collegium.registry.expert import Expert
 from collegium.router.assignment import JobLimits, assign_job
 from collegium.router.decision import Decision, Forecast, Query
+from collegium.router.limits import STATE_PRICES
 from collegium.router.router import Availability, Router
 from collegium.web.protocols.chat_request import ChatRequest
 from collegium.web.serving.pipeline import Pipeline
@@ -108,11 +109,20 @@ def jointly(
     column = {name: index for index, name in enumerate(names)}
     value = np.full((len(decisions), len(names)), np.nan)
     cost = np.full_like(value, np.nan)
-    dearest = max((f.cost_usd for d in decisions.values() for f in d.forecasts), default=0.0) or 1.0
+    known = [f.cost_usd or 0.0 for d in decisions.values() for f in d.forecasts]
+    dearest = max(known, default=0.0) or 1.0
+    unknown = dearest if limits.budget_usd is None else np.nan  # a budget refuses them
     for row, (number, decision) in enumerate(decisions.items()):
         for forecast, worth in _worths(decision, tolerated[number], dearest):
+            price = unknown if forecast.cost_usd is None else forecast.cost_usd
             value[row, column[forecast.expert]] = worth
-            cost[row, column[forecast.expert]] = forecast.cost_usd
+            cost[row, column[forecast.expert]] = price
+        if np.isnan(cost[row]).all():
+            raise NoFeasibleExpert(
+                f"Line {number} can only go to experts of unknown price, which the job's "
+                f"max_cost_usd refuses{STATE_PRICES}",
+                "routing",
+            )
     chosen = assign_job(value, cost, names, limits).experts
     return {
         number: _moved(decision, names[chosen[row]])
@@ -132,7 +142,7 @@ def _worths(
     enough = max(f.quality or 0.0 for f in able) - tolerated
     for forecast in able:
         level = forecast.quality or 0.0
-        price = forecast.cost_usd / dearest
+        price = 1.0 if forecast.cost_usd is None else forecast.cost_usd / dearest
         yield forecast, min(level, enough) - BY_PRICE * price + BY_QUALITY * level
 
 

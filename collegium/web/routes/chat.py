@@ -53,7 +53,7 @@ async def chat_completions(request: Request, body: ChatRequest, _: SessionId = N
         return Response(status_code=499)  # nobody reads it
     outcome = answer["collegium"]["outcome"]
     name = outcome.get("expert") or decided.decision.expert
-    headers = decision_headers(decided.decision, name, outcome["cost_usd"])
+    headers = decision_headers(decided.decision, name, outcome)
     return JsonResponse(answer, headers=headers)
 
 

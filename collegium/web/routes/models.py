@@ -41,7 +41,7 @@ def _model(name: str, details: Json) -> Json:
 
 
 def _details(expert: Expert) -> Json:
-    shown = ("kind", "description", "input_price", "output_price", "context_window")
+    shown = ("kind", "description", "input_price", "output_price", "context_window", "tags")
     details = {field: getattr(expert, field) for field in shown}
     return {
         "virtual": False,

@@ -85,11 +85,12 @@ class Metrics:
         if ttft_ms is not None:
             self._child(self._first, name).observe(ttft_ms / 1000)
 
-    def called(self, expert: str, usage: tuple[int, int], cost_usd: float) -> None:
-        """Count what one call took."""
+    def called(self, expert: str, usage: tuple[int, int], cost_usd: float | None) -> None:
+        """Count what one call took; dollars only where its expert's price is known."""
         self._child(self._tokens, expert, "prompt").inc(usage[0])
         self._child(self._tokens, expert, "completion").inc(usage[1])
-        self._child(self._cost, expert).inc(cost_usd)
+        if cost_usd is not None:
+            self._child(self._cost, expert).inc(cost_usd)
 
     def engines(self, ready: Mapping[str, bool]) -> None:
         """Note which engines there are now, and whether they are ready."""

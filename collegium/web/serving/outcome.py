@@ -18,7 +18,7 @@ from collegium.experts.pool import Pool
 from collegium.registry.decisions import DecisionLog, OutcomeRecord
 from collegium.registry.tables import to_columns
 from collegium.router.conversation import text_of
-from collegium.router.costs import Speeds, price_usd
+from collegium.router.costs import Speeds, price_usd, total_usd
 from collegium.web.serving.background import Background
 from collegium.web.serving.decide import Decided
 from collegium.web.serving.learning import Learning
@@ -42,7 +42,8 @@ class CallRecord:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     estimated: bool = False
-    cost_usd: float = 0.0
+    cost_usd: float | None = 0.0
+    """None where the expert's price is unknown."""
     latency_ms: float = 0.0
     ttft_ms: float | None = None
     energy_j: float | None = None
@@ -141,7 +142,7 @@ class Outcome:
             error=error,
             prompt_tokens=prompt,
             completion_tokens=completion,
-            cost_usd=sum(call.cost_usd for call in self.calls),
+            cost_usd=total_usd(call.cost_usd for call in self.calls),
             latency_ms=self._elapsed_ms(),
             ttft_ms=self._ttft_ms(),
             energy_j=sum(energy) if len(energy) == len(self.calls) else None,
@@ -187,11 +188,14 @@ class Outcome:
         most = self.decided.request.query.limits.max_cost_usd
         if most is None or not self._by_panel:
             return
-        spent = sum(call.cost_usd for call in self.calls)
-        if spent + price_usd(call.expert, _prompt_tokens(call), 0) > most:
+        spent = total_usd(call.cost_usd for call in self.calls)
+        further = price_usd(call.expert, _prompt_tokens(call), 0)
+        total = total_usd((spent, further))
+        if total is None or total > most:
+            told = "an unknown amount is" if spent is None else f"{spent:.6f} are"
             raise BudgetSpent(
                 f"max_cost_usd {most:g} leaves no further call to "
-                f"'{call.expert.name}': {spent:.6f} are spent",
+                f"'{call.expert.name}': {told} spent",
                 "routing.max_cost_usd",
             )
 

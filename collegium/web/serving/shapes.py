@@ -47,16 +47,20 @@ def decision_record(decided: Decided, *, with_prompt: bool) -> DecisionRecord:
 
 
 def decision_headers(
-    decision: Decision, expert: str | None = None, cost_usd: float | None = None
+    decision: Decision, expert: str | None = None, outcome: Json | None = None
 ) -> dict[str, str]:
-    """The headers that tell who answers (by default the chosen one) and why."""
+    """The headers that tell who answers (by default the chosen one), why, and what it costs.
+
+    That is forecast before there is an outcome, and not told where a price is unknown.
+    """
     expert = expert or decision.expert
-    cost = decision.forecast.cost_usd if cost_usd is None else cost_usd
+    cost = decision.forecast.cost_usd if outcome is None else outcome["cost_usd"]
+    told = {} if cost is None else {"x-collegium-cost-usd": f"{cost:.8f}"}
     return {
         "x-collegium-expert": expert,
         "x-collegium-policy": decision.policy,
         "x-collegium-confidence": f"{decision.confidence:.4f}",
-        "x-collegium-cost-usd": f"{cost:.8f}",
+        **told,
         "x-collegium-overhead-ms": f"{decision.overhead_ms:.2f}",
         "x-collegium-decision-id": decision.id,
         "X-Router-Route": decision.policy,

@@ -57,7 +57,7 @@ def test_the_whole_costs_what_its_calls_cost() -> None:
     found = planned("moa", options=Options(layers=2))
     aggregator = EXPERTS[2]
     members = 2 * sum(100 * dollars / 1e6 for dollars in PRICES.values())
-    combined = ((50 + 150) + 50) * aggregator.input_price / 1e6
+    combined = ((50 + 150) + 50) * PRICES[aggregator.name] / 1e6
     assert found.forecast.cost_usd == pytest.approx(members + combined)
     assert found.forecast.latency_ms == 3000.0
     assert found.calls == 7

@@ -1,0 +1,95 @@
+"""Presets: another expert's model with fields, a system prompt or a template of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from collegium.errors import RegistryError
+from collegium.registry.expert import Expert
+
+PROMPT = "{prompt}"
+TEXTS = ("system", "template")
+PARTS = ("body", *TEXTS)
+NEVER_SET = ("messages", "model", "n", "routing", "stream", "stream_options")
+"""Fields of a request that are the caller's, or that the service writes."""
+ITS_BASES = (
+    "kind",
+    "model",
+    "engine",
+    "base_url",
+    "adapter",
+    "api_key_env",
+    "context_window",
+    "parameters_b",
+)
+UNLESS_STATED = ("input_price", "output_price", "prior")
+
+
+def preset_of(base: Expert, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """A preset as the registry keeps it; RegistryError says what can't be set.
+
+    `system` and `template` are set before a request is sent, `body` and every other field are
+    defaults of its body. The fields of `extra_body` are fields of the body, as in OpenAI's SDK.
+    """
+    if base.preset is not None:
+        root = base.origin
+        raise RegistryError(
+            f"expert '{base.name}' is itself a preset of '{root}': make this one like '{root}'"
+        )
+    rest = dict(settings)
+    body = rest.pop("body", {})
+    parts: dict[str, Any] = {part: rest.pop(part) for part in TEXTS if part in rest}
+    extra = rest.pop("extra_body", {})
+    if not isinstance(body, dict) or not isinstance(extra, dict):
+        raise RegistryError("a preset's `body` and `extra_body` are JSON objects")
+    preset: dict[str, Any] = {"base": base.name, "body": {**extra, **body, **rest}, **parts}
+    if problem := problem_of(preset):
+        raise RegistryError(problem)
+    return preset
+
+
+def problem_of(preset: Mapping[str, Any]) -> str:
+    """Why no call could be made with a preset; empty where it can."""
+    body, system, template = (preset.get(part) for part in PARTS)
+    if not isinstance(preset.get("base"), str) or not isinstance(body, Mapping):
+        return "a preset has the name of its base and a body"
+    if not body and not system and not template:
+        return "a preset sets something: fields of the body, `system` or `template`"
+    if taken := sorted(set(NEVER_SET) & body.keys()):
+        return f"a preset can't set {', '.join(taken)}"
+    if not all(text is None or (isinstance(text, str) and text) for text in (system, template)):
+        return "a preset's `system` and `template` are texts"
+    if template is not None and template.count(PROMPT) != 1:
+        return f"a preset's template has {PROMPT} once, where the message goes"
+    try:
+        json.dumps(body, allow_nan=False)
+    except (TypeError, ValueError):
+        return "a preset's fields are JSON"
+    return ""
+
+
+def digest_of(preset: Mapping[str, Any]) -> str:
+    """A name for what is set, so that outcomes of other settings are not taken for this one's."""
+    text = json.dumps({part: preset.get(part) for part in PARTS}, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
+
+
+def resolved(expert: Expert, base: Expert | None) -> Expert:
+    """A preset with what its base is and costs now; tags of the base hold for it as well."""
+    if expert.preset is None or base is None:
+        return expert
+    fields: dict[str, Any] = {name: getattr(base, name) for name in ITS_BASES}
+    unstated = (name for name in UNLESS_STATED if getattr(expert, name) is None)
+    fields |= {name: getattr(base, name) for name in unstated}
+    return replace(expert, **fields, tags=tuple(dict.fromkeys((*base.tags, *expert.tags))))
+
+
+def all_resolved(experts: Iterable[Expert]) -> tuple[Expert, ...]:
+    """All experts as they are used, in the same order."""
+    found = tuple(experts)
+    by_name = {expert.name: expert for expert in found}
+    return tuple(resolved(expert, by_name.get(expert.origin)) for expert in found)

@@ -1,0 +1,131 @@
+"""`collegium expert …`: what the commands send, and what they do to a registry."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from collegium.cli import expert_add
+from collegium.cli.expert_command import command
+from collegium.registry.database import Database
+from collegium.registry.expert import Expert
+from collegium.registry.experts import ExpertRegistry
+from collegium.settings import load_settings
+
+QWEN = Expert("qwen", "openai", "qwen", base_url="http://127.0.0.1:9/v1")
+THINK = Expert("think", "openai", "qwen", preset={"base": "qwen", "body": {"temperature": 0}})
+
+
+def run(*words: str) -> Result:
+    """Run `collegium expert …`."""
+    return CliRunner().invoke(command, words)
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """The bodies that `add` would send."""
+    bodies: list[dict[str, Any]] = []
+
+    async def keep(body: dict[str, Any]) -> dict[str, Any]:
+        bodies.append(body)
+        report = {"note": "answered its probe", "latency_ms": 5.0, "answer": "Hello."}
+        source = "LiteLLM's price list, as gpt-4o-mini"
+        expert = {"model": "qwen", "input_price": None, "output_price": 0.6}
+        return {"expert": expert, "probe": {**report, "looked_up": {"output_price": source}}}
+
+    monkeypatch.setattr(expert_add, "_register", keep)
+    return bodies
+
+
+@pytest.fixture
+def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A registry with an expert and its preset, and no service."""
+    monkeypatch.setenv("COLLEGIUM_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("COLLEGIUM_PORT", "9")
+
+    async def register() -> None:
+        database = Database(load_settings().registry_url)
+        await database.migrate()
+        for expert in (QWEN, THINK):
+            await ExpertRegistry(database).register(expert)
+        await database.close()
+
+    asyncio.run(register())
+
+
+def test_what_is_not_given_is_not_sent(sent: list[dict[str, Any]]) -> None:
+    """So that it is looked up, and else unknown; the reply tells which."""
+    done = run("add", "gpt", "--litellm", "openai/gpt-4o-mini", "--tag", "eu", "--parameters", "8")
+    assert done.exit_code == 0, done.output
+    (body,) = sent
+    assert (body["tags"], body["parameters_b"]) == (("eu",), 8.0)
+    assert not {"input_price", "output_price", "context_window", "prior"} & body.keys()
+    assert "output_price: 0.6 (LiteLLM's price list, as gpt-4o-mini)" in done.output
+    assert "Its price is unknown" in done.output
+
+
+def test_a_preset_is_sent_with_what_it_sets(sent: list[dict[str, Any]], tmp_path: Path) -> None:
+    """As JSON, or from a file."""
+    settings = {"reasoning_effort": "high"}
+    (tmp_path / "think.json").write_text(json.dumps(settings))
+    for text in (json.dumps(settings), f"@{tmp_path / 'think.json'}"):
+        done = run("add", "think", "--like", "qwen", "--with", text, "--output-price", "2")
+        assert done.exit_code == 0, done.output
+        body = sent.pop()
+        assert body == {
+            "name": "think",
+            "generalist": False,
+            "output_price": 2.0,
+            "like": "qwen",
+            "with": settings,
+        }
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--like", "qwen"], "needs both --like and --with"),
+        (["--url", "http://h/v1", "--with", "{}"], "needs both --like and --with"),
+        (["--like", "qwen", "--with", "{oops"], "--with is no JSON"),
+        (["--like", "qwen", "--with", "[]"], "--with is a JSON object"),
+        (["--like", "qwen", "--url", "http://h/v1", "--with", "{}"], "give one of"),
+        (["--like", "qwen", "--with", "{}", "--model", "x"], "has its base's --model"),
+        (["--like", "qwen", "--with", "{}", "--context", "9"], "has its base's --context"),
+        (["--like", "qwen", "--with", "{}", "--on", "embedded"], "has its base's --on"),
+    ],
+)
+def test_what_makes_no_preset_is_refused(
+    sent: list[dict[str, Any]], options: list[str], words: str
+) -> None:
+    """Before anything is sent."""
+    refused = run("add", "think", *options)
+    assert refused.exit_code == 2
+    assert words in refused.output
+    assert sent == []
+
+
+@pytest.mark.usefixtures("registry")
+def test_what_is_known_of_an_expert_is_changed_and_shown() -> None:
+    """Also what a preset sets."""
+    done = run("update", "qwen", "--tag", "eu", "--prior", "0.7", "--output-price", "0", "--json")
+    changed = json.loads(done.stdout)
+    assert (changed["tags"], changed["prior"], changed["output_price"]) == (["eu"], 0.7, 0.0)
+    assert changed["input_price"] is None
+    shown = json.loads(run("show", "think", "--json").stdout)
+    assert (shown["tags"], shown["prior"], shown["preset"]) == (["eu"], 0.7, THINK.preset)
+    assert "'temperature': 0" in run("show", "think").stdout
+
+
+@pytest.mark.usefixtures("registry")
+def test_a_base_is_removed_with_its_presets_where_that_is_said() -> None:
+    """Else it stays, and the message names them."""
+    refused = run("remove", "qwen")
+    assert refused.exit_code != 0
+    assert "base of the presets think" in str(refused.exception)
+    assert run("remove", "qwen", "--with-presets").exit_code == 0
+    assert json.loads(run("list", "--json").stdout) == []
