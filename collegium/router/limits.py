@@ -51,7 +51,7 @@ class _Bound:
 
 
 _BOUNDS = (
-    _Bound("max_cost_usd", lambda f: f.cost_usd, "USD"),
+    _Bound("max_cost_usd", lambda f: f.most_usd, "USD"),
     _Bound("max_latency_ms", lambda f: f.latency_ms, "ms"),
     _Bound("max_energy_j", lambda f: f.energy_j, "J"),
     _Bound("min_quality", lambda f: f.quality, "", floor=True),

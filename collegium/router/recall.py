@@ -1,4 +1,4 @@
-"""Read from the registry's log how long answers took, and how busy their engines were."""
+"""Read from the registry's log how long answers were and took, and how busy engines were."""
 
 from __future__ import annotations
 
@@ -31,6 +31,21 @@ def recorded(
         if (timing := _timing(entry, load, entry.answered_by in in_turn)) is not None:
             found.setdefault(entry.answered_by, []).append(timing)
     return found
+
+
+def lengths(log: Sequence[LoggedDecision]) -> list[tuple[str, str | None, int]]:
+    """Finished answers of single experts, oldest first: expert, application, tokens."""
+    answers = sorted(
+        (entry for entry in log if entry.outcome and entry.outcome.calls is None),
+        key=lambda entry: entry.decision.created_at,
+    )
+    return [
+        (entry.answered_by, getattr(entry.decision, "application", None), tokens)
+        for entry in answers
+        if entry.outcome is not None
+        and entry.outcome.status == "ok"
+        and (tokens := entry.outcome.completion_tokens)
+    ]
 
 
 def _loads(answers: Sequence[LoggedDecision], places: dict[str, str]) -> list[float]:

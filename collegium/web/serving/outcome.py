@@ -10,15 +10,16 @@ from typing import Literal
 
 from collegium.errors import BudgetSpent, CollegiumError
 from collegium.experts.aggregation.events import Chosen, Dropped, Event, PanelEvent, Replied
+from collegium.experts.clients.counting import prompt_tokens
 from collegium.experts.clients.events import Json, Usage
-from collegium.experts.clients.reply import Call, Reply, estimated_tokens
+from collegium.experts.clients.reply import Call, Reply
 from collegium.experts.dispatch.attempts import Attempts
 from collegium.experts.dispatch.terms import Terms
 from collegium.experts.pool import Pool
 from collegium.registry.decisions import DecisionLog, OutcomeRecord
 from collegium.registry.tables import to_columns
-from collegium.router.conversation import text_of
 from collegium.router.costs import Speeds, price_usd
+from collegium.router.tokens import Tokens
 from collegium.web.serving.background import Background
 from collegium.web.serving.decide import Decided
 from collegium.web.serving.learning import Learning
@@ -98,6 +99,8 @@ class Outcome:
                 self._upstream = None if reply is None else reply.usage
                 _count(record, call, reply, asked=attempts.waits.queued_s is not None)
                 accounts.called(record, attempts, load)
+                if call.role == "member":  # a judge's word says nothing of an answer's length
+                    accounts.wrote(record, self.decided)
 
     def saw(self, event: Event) -> None:
         """Note who is chosen and what was said on a panel's way to its answer."""
@@ -188,7 +191,7 @@ class Outcome:
         if most is None or not self._by_panel:
             return
         spent = sum(call.cost_usd for call in self.calls)
-        if spent + price_usd(call.expert, _prompt_tokens(call), 0) > most:
+        if spent + price_usd(call.expert, prompt_tokens(call.body), 0) > most:
             raise BudgetSpent(
                 f"max_cost_usd {most:g} leaves no further call to "
                 f"'{call.expert.name}': {spent:.6f} are spent",
@@ -197,7 +200,7 @@ class Outcome:
 
 
 class Accounts:
-    """Where outcomes go: the log, the metrics, the forecasts of speed, online learning."""
+    """Where outcomes go: the log, the metrics, forecasts of speed and length, online learning."""
 
     def __init__(
         self,
@@ -205,11 +208,13 @@ class Accounts:
         log: DecisionLog,
         metrics: Metrics,
         speeds: Speeds,
+        tokens: Tokens,
         learning: Learning,
         background: Background,
     ) -> None:
         self.pool = pool
         self.speeds = speeds
+        self._tokens = tokens
         self._log = log
         self._metrics = metrics
         self._learning = learning
@@ -251,6 +256,14 @@ class Accounts:
                 load=load,
             )
 
+    def wrote(self, record: CallRecord, decided: Decided) -> None:
+        """Learn how long an answer was."""
+        if record.status == "ok" and not record.estimated:
+            query = decided.request.query
+            each = -(-record.completion_tokens // query.choices)
+            cut = query.max_tokens is not None and each >= query.max_tokens
+            self._tokens.learn(record.expert, decided.decision.application, each, cut=cut)
+
     def _settle(self, outcome: Outcome, status: Status, error: str | None) -> None:
         """Write the record in the background, and count."""
         record = outcome.settle(status, error)
@@ -270,12 +283,8 @@ def _count(record: CallRecord, call: Call, reply: Reply | None, *, asked: bool) 
     cut_short = record.status == "cancelled" and asked
     if not record.prompt_tokens and (cut_short or tokens):
         record.estimated = True  # the usage comes last, and nobody waited for it
-        record.prompt_tokens = _prompt_tokens(call)
+        record.prompt_tokens = prompt_tokens(call.body)
         record.completion_tokens = record.completion_tokens or tokens
-
-
-def _prompt_tokens(call: Call) -> int:
-    return sum(estimated_tokens(text_of(message)) for message in call.body["messages"])
 
 
 def _shown(record: OutcomeRecord, hidden: tuple[str, ...]) -> Json:

@@ -15,6 +15,7 @@ from collegium.registry.file_store import FileStore
 from collegium.registry.files import FileRegistry
 from collegium.registry.state import SharedState
 from collegium.router.costs import Speeds
+from collegium.router.tokens import Tokens
 from collegium.settings import Settings
 from collegium.web.batch.inbox import Inbox
 from collegium.web.serving.background import Background
@@ -41,6 +42,7 @@ class Parts:
     state: SharedState
     metrics: Metrics
     speeds: Speeds
+    tokens: Tokens
     fleet: Fleet
     pool: Pool
     registration: Registration
