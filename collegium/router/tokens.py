@@ -1,4 +1,4 @@
-"""Forecast how many tokens an answer has: the mean and the 98 % quantile, by expert and application.
+"""Forecast how many tokens an answer has: the mean and the 98 % quantile.
 
 A hierarchy of log-normal distributions: prior → expert → application. An application's level is its
 expert's, moved by its own answers; an expert's is the prior's, moved by its applications, of which

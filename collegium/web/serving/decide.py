@@ -97,7 +97,14 @@ class Decider:
         # The panel as a whole has to be good enough, not each of its members.
         alone = replace(query, limits=replace(limits, min_quality=None), requested_model=routed)
         experts = await self._catalogue.now()
-        decision = await self._decision(alone, experts, unavailable)
+        try:
+            decision = await self._decision(alone, experts, unavailable)
+        except NoFeasibleExpert:
+            if wish.mode == "auto" or limits.max_cost_usd is None:
+                raise
+            # Nobody is cheap enough alone: let the plan say what the cheapest panel costs.
+            free = replace(alone, limits=replace(alone.limits, max_cost_usd=None))
+            decision = await self._decision(free, experts, unavailable)
         found = await self._planned(request, wish, alone, decision, experts, unavailable)
         if found.mode == "single":
             if limits.min_quality is not None:  # one expert has to be good enough by itself
