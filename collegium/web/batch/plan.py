@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from collegium.errors import BadRequest, CollegiumError, ExpertUnavailable
+from collegium.errors import BadRequest, CollegiumError, ExpertUnavailable, NoFeasibleExpert
 from collegium.experts.bulk.lines import Line
 from collegium.experts.dispatch.terms import Terms
 from collegium.experts.fleet import Fleet
@@ -45,9 +46,17 @@ class Plan:
 
 
 async def make_plan(
-    pipeline: Pipeline, router: Router, fleet: Fleet, lines: Sequence[Line], limits: JobLimits
+    pipeline: Pipeline,
+    router: Router,
+    fleet: Fleet,
+    lines: Sequence[Line],
+    limits: JobLimits,
+    *,
+    or_cheapest: bool = False,
 ) -> Plan:
-    """Decide each line, then all lines together; NoFeasibleExpert when the job's limits bind."""
+    """Decide each line, then all lines together; NoFeasibleExpert when the job's limits bind, or
+    each line's cheapest expert.
+    """
     available = waiting_for_engines(fleet)
     decided: dict[int, tuple[Query, Decision]] = {}
     refusals: dict[int, CollegiumError] = {}
@@ -66,7 +75,7 @@ async def make_plan(
     decided = dict(sorted(decided.items()))  # the same job gets the same plan
     tolerated = {n: router.tolerated(query) for n, (query, _) in decided.items()}
     decisions = {n: decision for n, (_, decision) in decided.items()}
-    joint = await asyncio.to_thread(jointly, decisions, tolerated, limits)
+    joint = await asyncio.to_thread(jointly, decisions, tolerated, limits, or_cheapest=or_cheapest)
     return Plan(joint, refusals)
 
 
@@ -99,7 +108,11 @@ def request_of(body: Mapping[str, Any]) -> ChatRequest:
 
 
 def jointly(
-    decisions: Mapping[int, Decision], tolerated: Mapping[int, float], limits: JobLimits
+    decisions: Mapping[int, Decision],
+    tolerated: Mapping[int, float],
+    limits: JobLimits,
+    *,
+    or_cheapest: bool = False,
 ) -> dict[int, Decision]:
     """Move lines between experts so that the job's limits hold at the least loss of quality."""
     if not decisions or limits == JobLimits():
@@ -108,16 +121,41 @@ def jointly(
     column = {name: index for index, name in enumerate(names)}
     value = np.full((len(decisions), len(names)), np.nan)
     cost = np.full_like(value, np.nan)
-    dearest = max((f.cost_usd for d in decisions.values() for f in d.forecasts), default=0.0) or 1.0
+    known = [f.cost_usd or 0.0 for d in decisions.values() for f in d.forecasts]
+    dearest = max(known, default=0.0) or 1.0
     for row, (number, decision) in enumerate(decisions.items()):
         for forecast, worth in _worths(decision, tolerated[number], dearest):
             value[row, column[forecast.expert]] = worth
-            cost[row, column[forecast.expert]] = forecast.cost_usd
-    chosen = assign_job(value, cost, names, limits).experts
+            unknown = np.nan if limits.budget_usd is not None else 0.0
+            known_cost = forecast.cost_usd is not None
+            cost[row, column[forecast.expert]] = forecast.cost_usd if known_cost else unknown
+    try:
+        chosen = _assigned(value, cost, names, limits, _headroom(decisions))
+    except NoFeasibleExpert:
+        if not or_cheapest:
+            raise
+        chosen = np.where(np.isnan(cost), np.inf, cost).argmin(axis=1)
     return {
         number: _moved(decision, names[chosen[row]])
         for row, (number, decision) in enumerate(decisions.items())
     }
+
+
+def _headroom(decisions: Mapping[int, Decision]) -> float:
+    """What the last lines may cost beyond the mean: they have to be paid for, too."""
+    chosen = [decision.forecast for decision in decisions.values()]
+    return max(max((f.most_usd or 0.0) - (f.cost_usd or 0.0), 0.0) for f in chosen)
+
+
+def _assigned(
+    value: Array, cost: Array, names: list[str], limits: JobLimits, headroom: float
+) -> NDArray[np.intp]:
+    """With the headroom kept free where the budget allows that."""
+    if limits.budget_usd is not None:
+        kept = replace(limits, budget_usd=max(limits.budget_usd - headroom, 0.0))
+        with contextlib.suppress(NoFeasibleExpert):
+            return assign_job(value, cost, names, kept).experts
+    return assign_job(value, cost, names, limits).experts
 
 
 def _worths(
@@ -132,7 +170,7 @@ def _worths(
     enough = max(f.quality or 0.0 for f in able) - tolerated
     for forecast in able:
         level = forecast.quality or 0.0
-        price = forecast.cost_usd / dearest
+        price = (forecast.cost_usd or 0.0) / dearest
         yield forecast, min(level, enough) - BY_PRICE * price + BY_QUALITY * level
 
 
