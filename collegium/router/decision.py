@@ -51,6 +51,8 @@ class Query:
     """What the request shows of its application."""
     application: str | None = None
     """The application that these signals were found to belong to; None where none was found."""
+    price: float = 0.0
+    """What a dollar is worth in P(correct), where the application's budget binds."""
     choices: int = 1
     """How many answers the request wants (`n`); each has its own `max_tokens`."""
 

@@ -1,4 +1,4 @@
-"""Read from the registry's log how long answers were and took, and how busy engines were."""
+"""Read from the registry's log what answers took and cost, and how busy engines were."""
 
 from __future__ import annotations
 
@@ -40,12 +40,28 @@ def lengths(log: Sequence[LoggedDecision]) -> list[tuple[str, str | None, int]]:
         key=lambda entry: entry.decision.created_at,
     )
     return [
-        (entry.answered_by, getattr(entry.decision, "application", None), tokens)
+        (entry.answered_by, _application(entry), tokens)
         for entry in answers
         if entry.outcome is not None
         and entry.outcome.status == "ok"
         and (tokens := entry.outcome.completion_tokens)
     ]
+
+
+def spending(log: Sequence[LoggedDecision]) -> list[tuple[str, float, float]]:
+    """What applications paid for answers: application, when in seconds since 1970, dollars."""
+    return [
+        (application, entry.outcome.finished_at.timestamp(), entry.outcome.cost_usd)
+        for entry in log
+        if entry.outcome is not None
+        and entry.outcome.cost_usd
+        and (application := _application(entry)) is not None
+    ]
+
+
+def _application(entry: LoggedDecision) -> str | None:
+    found: str | None = getattr(entry.decision, "application", None)
+    return found
 
 
 def _loads(answers: Sequence[LoggedDecision], places: dict[str, str]) -> list[float]:

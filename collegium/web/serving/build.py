@@ -20,6 +20,7 @@ from collegium.registry.files import FileRegistry
 from collegium.registry.state import SharedState, open_state
 from collegium.router.artifact import BUNDLED, load
 from collegium.router.costs import Speeds
+from collegium.router.pacing import Pacing
 from collegium.router.panels.profiles import Profiles
 from collegium.router.router import Router
 from collegium.router.tokens import Tokens
@@ -55,8 +56,9 @@ def build(
     current, sessions = CurrentRouter(router), Sessions(state, settings.session_ttl_s)
     learning = Learning(settings.data_dir / "online")
     profiles = Profiles.load(settings.router_dir or BUNDLED)
-    decider = Decider(catalogue, current, pool, sessions, profiles)
-    accounts = Accounts(pool, log, metrics, speeds, tokens, learning, background)
+    pacing = Pacing({})
+    decider = Decider(catalogue, current, pool, sessions, profiles, pacing)
+    accounts = Accounts(pool, log, metrics, speeds, tokens, pacing, learning, background)
     pipeline = Pipeline(
         decider, log, sessions, accounts, metrics, record_prompts=settings.record_prompts
     )
@@ -73,6 +75,7 @@ def build(
         metrics=metrics,
         speeds=speeds,
         tokens=tokens,
+        pacing=pacing,
         fleet=fleet,
         pool=pool,
         registration=Registration(registry, pool, fleet, engines),

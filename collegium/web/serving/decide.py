@@ -16,6 +16,7 @@ from collegium.experts.dispatch.attempts import MOST_ATTEMPTS
 from collegium.experts.pool import Pool
 from collegium.registry.expert import Expert
 from collegium.router.decision import Decision, Query
+from collegium.router.pacing import Pacing
 from collegium.router.panels.plan import Plan, Wish
 from collegium.router.panels.profiles import Profiles
 from collegium.router.router import Availability, Router
@@ -53,7 +54,9 @@ class Decider:
         pool: Pool,
         sessions: Sessions,
         profiles: Profiles,
+        pacing: Pacing,
     ) -> None:
+        self._pacing = pacing
         self._catalogue = catalogue
         self._router = router
         self._pool = pool
@@ -66,6 +69,9 @@ class Decider:
         `unavailable` says who can't answer: by default as the pool is now, and engines that take
         turns are waited for as it forecasts.
         """
+        price = self._pacing.price(request.query.application)
+        if price:
+            request = replace(request, query=replace(request.query, price=price))
         if request.wish is not None:
             return await self._by_panel(request, request.wish, unavailable)
         query = request.query
@@ -85,7 +91,10 @@ class Decider:
     ) -> Decision:
         waits = self._pool.waits if unavailable is None else None
         who_not = unavailable or self._pool.unavailable
-        return await self._router.get().decide(query, experts, who_not, waits)
+        decision = await self._router.get().decide(query, experts, who_not, waits)
+        if query.application is not None:
+            self._pacing.decided(query.application, decision.forecasts)
+        return decision
 
     async def _by_panel(
         self, request: Prepared, wish: Wish, unavailable: Availability | None

@@ -19,6 +19,7 @@ from collegium.experts.pool import Pool
 from collegium.registry.decisions import DecisionLog, OutcomeRecord
 from collegium.registry.tables import to_columns
 from collegium.router.costs import Speeds, price_usd
+from collegium.router.pacing import Pacing
 from collegium.router.tokens import Tokens
 from collegium.web.serving.background import Background
 from collegium.web.serving.decide import Decided
@@ -209,12 +210,14 @@ class Accounts:
         metrics: Metrics,
         speeds: Speeds,
         tokens: Tokens,
+        pacing: Pacing,
         learning: Learning,
         background: Background,
     ) -> None:
         self.pool = pool
         self.speeds = speeds
         self._tokens = tokens
+        self._pacing = pacing
         self._log = log
         self._metrics = metrics
         self._learning = learning
@@ -224,6 +227,9 @@ class Accounts:
     def outcome(self, decided: Decided) -> Iterator[Outcome]:
         """Account for one answer, however it ends. A budget is reserved and settled here."""
         outcome = Outcome(self, decided)
+        application = decided.request.query.application
+        forecast = decided.decision.forecast.cost_usd or 0.0
+        self._pacing.reserve(application, forecast)
         status: Status = "cancelled"
         error: str | None = None
         try:
@@ -236,6 +242,8 @@ class Accounts:
             status, error = "error", type(exc).__name__
             raise
         finally:
+            spent = sum(call.cost_usd or 0.0 for call in outcome.calls)
+            self._pacing.settle(application, forecast, spent)
             self._settle(outcome, status, error)
 
     def called(self, record: CallRecord, attempts: Attempts, load: int) -> None:

@@ -15,6 +15,7 @@ from collegium.registry.file_store import FileStore
 from collegium.registry.files import FileRegistry
 from collegium.registry.state import SharedState
 from collegium.router.costs import Speeds
+from collegium.router.pacing import Pacing
 from collegium.router.tokens import Tokens
 from collegium.settings import Settings
 from collegium.web.batch.inbox import Inbox
@@ -43,6 +44,7 @@ class Parts:
     metrics: Metrics
     speeds: Speeds
     tokens: Tokens
+    pacing: Pacing
     fleet: Fleet
     pool: Pool
     registration: Registration
