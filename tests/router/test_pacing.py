@@ -184,7 +184,7 @@ def days(
     usd = share * queries * float(world.cost[:, world.best].mean())
     pacing = Pacing({"chat": Budget(usd)}, clock)
     hours = np.array([1.0] * 7 + [4.0] * 12 + [2.0] * 5)
-    played = []
+    played: list[Mapping[str, float]] = []
     for day in range(10, 10 + count):
         hour = rng.choice(24, queries, p=hours / hours.sum())
         spent = right = refused = 0.0

@@ -36,7 +36,7 @@ def long_winded(web: Web, tokens: int) -> None:
 def paid(web: Web) -> float:
     """What all calls so far were billed."""
     used = web.experts["sql"].usage or {}
-    each = 1e-6 * used["prompt_tokens"] + SQL_PRICE * used["completion_tokens"]
+    each: float = 1e-6 * used["prompt_tokens"] + SQL_PRICE * used["completion_tokens"]
     return len(web.experts["sql"].asked) * each
 
 

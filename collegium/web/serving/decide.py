@@ -69,9 +69,6 @@ class Decider:
         `unavailable` says who can't answer: by default as the pool is now, and engines that take
         turns are waited for as it forecasts.
         """
-        price = self._pacing.price(request.query.application)
-        if price:
-            request = replace(request, query=replace(request.query, price=price))
         if request.wish is not None:
             return await self._by_panel(request, request.wish, unavailable)
         query = request.query
@@ -91,6 +88,8 @@ class Decider:
     ) -> Decision:
         waits = self._pool.waits if unavailable is None else None
         who_not = unavailable or self._pool.unavailable
+        if price := self._pacing.price(query.application):
+            query = replace(query, price=price)
         decision = await self._router.get().decide(query, experts, who_not, waits)
         if query.application is not None:
             self._pacing.decided(query.application, decision.forecasts)

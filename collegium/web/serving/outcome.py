@@ -227,7 +227,7 @@ class Accounts:
     def outcome(self, decided: Decided) -> Iterator[Outcome]:
         """Account for one answer, however it ends. A budget is reserved and settled here."""
         outcome = Outcome(self, decided)
-        application = decided.request.query.application
+        application = _application(decided)
         forecast = decided.decision.forecast.cost_usd or 0.0
         self._pacing.reserve(application, forecast)
         status: Status = "cancelled"
@@ -270,7 +270,7 @@ class Accounts:
             query = decided.request.query
             each = -(-record.completion_tokens // query.choices)
             cut = query.max_tokens is not None and each >= query.max_tokens
-            self._tokens.learn(record.expert, decided.decision.application, each, cut=cut)
+            self._tokens.learn(record.expert, _application(decided), each, cut=cut)
 
     def _settle(self, outcome: Outcome, status: Status, error: str | None) -> None:
         """Write the record in the background, and count."""
@@ -293,6 +293,10 @@ def _count(record: CallRecord, call: Call, reply: Reply | None, *, asked: bool) 
         record.estimated = True  # the usage comes last, and nobody waited for it
         record.prompt_tokens = prompt_tokens(call.body)
         record.completion_tokens = record.completion_tokens or tokens
+
+
+def _application(decided: Decided) -> str | None:
+    return decided.decision.application or decided.request.query.application
 
 
 def _shown(record: OutcomeRecord, hidden: tuple[str, ...]) -> Json:
