@@ -16,7 +16,9 @@ CollegiumError                500
 │   ├── BatchEnded            409  nothing is left to cancel
 │   ├── PromptTooLong         400
 │   ├── NoFeasibleExpert      422  the limits leave no expert
-│   └── BudgetSpent           422  a panel may not spend more
+│   ├── BudgetSpent           422  a panel may not spend more
+│   ├── BudgetExhausted       422  a bulk job may not spend more
+│   └── ApplicationBudgetSpent 429  an application may not spend more in this window
 ├── RegistryError             400  the registry refuses a change
 │   ├── ExpertExists          409
 │   ├── ExpertNotFound        404
@@ -166,6 +168,20 @@ class BudgetSpent(BadRequest):
 
     http_status = 422
     code = "budget_spent"
+
+
+class BudgetExhausted(BadRequest):
+    """A bulk job's budget does not pay for a line."""
+
+    http_status = 422
+    code = "budget_exhausted"
+
+
+class ApplicationBudgetSpent(BadRequest):
+    """An application has spent the budget of its window."""
+
+    http_status = 429
+    code = "application_budget_spent"
 
 
 class RegistryError(CollegiumError):

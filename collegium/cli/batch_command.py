@@ -75,6 +75,8 @@ def status(batch: str | None, wait: bool, as_json: bool) -> None:
     for field in ("id", "status", "created_at", "expires_at", "output_file_id", "error_file_id"):
         click.echo(f"{field:15}  {found[field] if found[field] is not None else '-'}")
     click.echo(f"{'lines':15}  {_counts(found)}")
+    if (money := found.get("money")) is not None:
+        click.echo(f"{'money':15}  {_money(money)}")
     for error in (found["errors"] or {"data": []})["data"]:
         click.echo(f"{'error':15}  {error['message']}")
 
@@ -178,6 +180,17 @@ def _counts(batch: Any) -> str:
     counts = batch["request_counts"]
     failed = f", {counts['failed']} failed" if counts["failed"] else ""
     return f"{counts['completed']} of {counts['total']} answered{failed}"
+
+
+def _money(told: dict[str, float | None]) -> str:
+    parts = [f"${told['spent_usd'] or 0:.6f} spent"]
+    if told["reserved_usd"]:
+        parts.append(f"${told['reserved_usd']:.6f} reserved")
+    if told["forecast_rest_usd"]:
+        parts.append(f"${told['forecast_rest_usd']:.6f} forecast for the rest")
+    budget = told["budget_usd"]
+    parts.append("no budget" if budget is None else f"budget ${budget:.6f}")
+    return ", ".join(parts)
 
 
 def _pairs(given: tuple[str, ...], option: str) -> dict[str, str]:

@@ -83,13 +83,16 @@ def _router(settings: Settings, past: Any, experts: Any) -> Router:
     from collegium.router.artifact import BUNDLED, load
     from collegium.router.costs import Speeds
     from collegium.router.encoder import make_encoder
-    from collegium.router.recall import recorded
+    from collegium.router.recall import lengths, recorded
     from collegium.router.router import Router
+    from collegium.router.tokens import Tokens
 
-    speeds = Speeds(settings.device_watts)
+    speeds, tokens = Speeds(settings.device_watts), Tokens()
     speeds.recall(recorded(past, experts, turns=settings.engine_memory_gib is not None))
+    tokens.recall(lengths(past))
     fitted = load(settings.router_dir or BUNDLED)
-    return Router(make_encoder(settings.encoder, threads=1), fitted, speeds)
+    encoder = make_encoder(settings.encoder, threads=1)
+    return Router(encoder, fitted, speeds, tokens=tokens)
 
 
 def _explain_recorded(decision_id: str, *, as_json: bool) -> None:

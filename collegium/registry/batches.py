@@ -53,6 +53,8 @@ class BatchRecord:
     failed: int = 0
     notes: Mapping[str, Any] = field(default_factory=dict)
     routing: Mapping[str, Any] = field(default_factory=dict)
+    money: Mapping[str, float | None] | None = None
+    """Spent, reserved, forecast of the rest, budget; None before it has begun."""
 
 
 class BatchRegistry:
@@ -100,9 +102,19 @@ class BatchRegistry:
             done: Any = await session.execute(update(BatchRow).where(here).values(**changes))
             return bool(done.rowcount)
 
-    async def count(self, batch_id: str, *, total: int, completed: int, failed: int) -> None:
-        """Write down how far a job is."""
-        counts = {"total": total, "completed": completed, "failed": failed}
+    async def count(
+        self,
+        batch_id: str,
+        *,
+        total: int,
+        completed: int,
+        failed: int,
+        money: Mapping[str, float | None] | None = None,
+    ) -> None:
+        """Write down how far a job is, and what it has spent."""
+        counts: dict[str, Any] = {"total": total, "completed": completed, "failed": failed}
+        if money is not None:
+            counts["money"] = dict(money)
         async with self._database.transaction() as session:
             this = update(BatchRow).where(BatchRow.id == batch_id)
             await session.execute(this.values(**counts))

@@ -210,6 +210,7 @@ class BatchRow(Table):
     failed: Mapped[int]
     notes: Mapped[dict[str, Any]]
     routing: Mapped[dict[str, Any]]
+    money: Mapped[dict[str, Any] | None]
 
 
 def to_columns(value: DataclassInstance) -> dict[str, Any]:

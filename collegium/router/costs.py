@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -11,6 +12,10 @@ from collegium.router.latency import LatencyModel, Timing, fit_latency
 
 DEFAULT_TOKENS = 150
 DEFAULT_MS_PER_TOKEN = 30.0
+LEEWAY = 1.5
+"""How far the worst case of a request with `max_tokens` may lie above its `max_cost_usd`."""
+PROMPT_MARGIN = 1.25
+"""By how much a counted prompt may be longer for the expert: 96 % of recorded prompts are not."""
 MEMORY = 0.2  # weight of the newest answer in the running mean of an expert's speed
 FEWEST_TIMINGS = 8
 MOST_TIMINGS = 256  # the newest count, for an expert's speed changes
@@ -36,6 +41,18 @@ def total_usd(costs: Iterable[float | None]) -> float | None:
             return None
         total += cost
     return total
+
+
+def most_usd(
+    expert: Expert, prompt_tokens: int, most_tokens: int, max_tokens: int | None
+) -> float | None:
+    """What nearly every answer stays within; with `max_tokens`, all of them within `LEEWAY`."""
+    prompt = math.ceil(PROMPT_MARGIN * prompt_tokens)
+    most = price_usd(expert, prompt, most_tokens)
+    if max_tokens is None or most is None:
+        return most
+    longest = price_usd(expert, prompt, max_tokens)
+    return most if longest is None else max(most, longest / LEEWAY)
 
 
 class Speeds:

@@ -51,6 +51,10 @@ class Query:
     """What the request shows of its application."""
     application: str | None = None
     """The application that these signals were found to belong to; None where none was found."""
+    price: float = 0.0
+    """What a dollar is worth in P(correct), where the application's budget binds."""
+    choices: int = 1
+    """How many answers the request wants (`n`); each has its own `max_tokens`."""
 
 
 class Forecast(msgspec.Struct, frozen=True):
@@ -69,6 +73,10 @@ class Forecast(msgspec.Struct, frozen=True):
     note: str = ""
     wait_ms: float = 0.0
     """How much of the latency is waiting until its engine is loaded, where engines take turns."""
+    most_usd: float | None = None
+    """What 98 % of answers stay within; at least two thirds of what `max_tokens` would cost."""
+    most_tokens: int = 0
+    """What 98 % of answers stay within."""
 
     @property
     def answer_ms(self) -> float:

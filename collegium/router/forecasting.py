@@ -9,17 +9,18 @@ import numpy as np
 from msgspec import structs
 from numpy.typing import NDArray
 
-from collegium.experts.clients.reply import estimated_tokens
+from collegium.experts.clients.counting import estimated_tokens
 from collegium.registry.expert import Expert
 from collegium.registry.presets import digest_of
 from collegium.router.artifact import FittedRouter
 from collegium.router.costs import (
     DEFAULT_MS_PER_TOKEN,
-    DEFAULT_TOKENS,
     Speeds,
+    most_usd,
     price_usd,
 )
 from collegium.router.decision import Forecast, Query
+from collegium.router.tokens import Tokens
 
 Array = NDArray[np.float64]
 Waits = Callable[[Expert, float | None], float]
@@ -85,9 +86,10 @@ class Reading:
 class Forecaster:
     """The fitted router applied to one query."""
 
-    def __init__(self, fitted: FittedRouter, speeds: Speeds) -> None:
+    def __init__(self, fitted: FittedRouter, speeds: Speeds, tokens: Tokens | None = None) -> None:
         self.fitted = fitted
         self._speeds = speeds
+        self._tokens = tokens or Tokens()
         self._columns = {name: column for column, name in enumerate(fitted.fingerprints)}
         self._known: dict[str, tuple[Expert, int | None]] = {}
         self._skills = [str(name) for name in fitted.skills.classes_]
@@ -146,12 +148,13 @@ class Forecaster:
         self, expert: Expert, query: Query, prompt_tokens: int, reading: Reading, idle: bool
     ) -> Forecast:
         column = self._column(expert)
-        tokens, usual = DEFAULT_TOKENS, DEFAULT_MS_PER_TOKEN
+        tabulated, usual = None, DEFAULT_MS_PER_TOKEN
         if column is not None:
             usual = float(reading.ms_per_token.array[column])
             if reading.familiar:
-                tokens = round(float(reading.tokens.array[column]))
-        tokens = max(1, min(tokens, query.max_tokens or tokens))
+                tabulated = float(reading.tokens.array[column])
+        tokens, most = self._tokens.within(expert, query, prompt_tokens, tabulated)
+        allowed = None if query.max_tokens is None else query.max_tokens * query.choices
         latency_ms = self._speeds.latency_ms(expert, prompt_tokens, tokens, usual, idle=idle)
         return Forecast(
             expert.name,
@@ -160,6 +163,8 @@ class Forecaster:
             latency_ms,
             self._speeds.energy_j(expert, latency_ms),
             tokens,
+            most_usd=most_usd(expert, prompt_tokens, most, allowed),
+            most_tokens=most,
         )
 
     def _column(self, expert: Expert) -> int | None:

@@ -56,7 +56,7 @@ STATE_PRICES = (
     "; set its price with `collegium expert update NAME --input-price … --output-price …`"
 )
 _BOUNDS = (
-    _Bound("max_cost_usd", lambda f: f.cost_usd, "USD", remedy=STATE_PRICES),
+    _Bound("max_cost_usd", lambda f: f.most_usd, "USD", remedy=STATE_PRICES),
     _Bound("max_latency_ms", lambda f: f.latency_ms, "ms"),
     _Bound("max_energy_j", lambda f: f.energy_j, "J"),
     _Bound("min_quality", lambda f: f.quality, "", floor=True),

@@ -1,4 +1,4 @@
-"""Read from the registry's log how long answers took, and how busy their engines were."""
+"""Read from the registry's log what answers took and cost, and how busy engines were."""
 
 from __future__ import annotations
 
@@ -30,6 +30,37 @@ def recorded(
     for entry, load in zip(answers, _loads(answers, places), strict=True):
         if (timing := _timing(entry, load, entry.answered_by in in_turn)) is not None:
             found.setdefault(entry.answered_by, []).append(timing)
+    return found
+
+
+def lengths(log: Sequence[LoggedDecision]) -> list[tuple[str, str | None, int]]:
+    """Finished answers of single experts, oldest first: expert, application, tokens."""
+    answers = sorted(
+        (entry for entry in log if entry.outcome and entry.outcome.calls is None),
+        key=lambda entry: entry.decision.created_at,
+    )
+    return [
+        (entry.answered_by, _application(entry), tokens)
+        for entry in answers
+        if entry.outcome is not None
+        and entry.outcome.status == "ok"
+        and (tokens := entry.outcome.completion_tokens)
+    ]
+
+
+def spending(log: Sequence[LoggedDecision]) -> list[tuple[str, float, float]]:
+    """What applications paid for answers: application, when in seconds since 1970, dollars."""
+    return [
+        (application, entry.outcome.finished_at.timestamp(), entry.outcome.cost_usd)
+        for entry in log
+        if entry.outcome is not None
+        and entry.outcome.cost_usd
+        and (application := _application(entry)) is not None
+    ]
+
+
+def _application(entry: LoggedDecision) -> str | None:
+    found: str | None = getattr(entry.decision, "application", None)
     return found
 
 

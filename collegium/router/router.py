@@ -27,6 +27,7 @@ from collegium.router.limits import infeasible, mark, too_busy
 from collegium.router.policy import Tolerances, choose, keeps, quality, ranked, sooner
 from collegium.router.reading import Reader
 from collegium.router.shortlist import SIZE, Shortlist
+from collegium.router.tokens import Tokens
 from collegium.router.vectors import Encoder
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class Router:
         shortlist: int = SIZE,
         learner: Learner | None = None,
         wait_penalty: float = 0.0,
+        tokens: Tokens | None = None,
     ) -> None:
         if fitted.encoder != encoder.name:
             raise ArtifactRejected(
@@ -64,7 +66,7 @@ class Router:
             )
         self._learner = learner
         self._wait_penalty = wait_penalty
-        self._forecaster = Forecaster(fitted, speeds)
+        self._forecaster = Forecaster(fitted, speeds, tokens)
         self._reader = Reader(encoder, self._forecaster)
         self._tolerances = Tolerances.of(fitted.card)
         skills = [str(name) for name in fitted.skills.classes_]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collegium.errors import ExpertUnavailable
-from collegium.experts.clients.reply import estimated_tokens
+from collegium.experts.clients.counting import estimated_tokens
 from collegium.registry.expert import Expert
 from collegium.router.costs import DEFAULT_TOKENS
 from collegium.router.decision import Limits, Query

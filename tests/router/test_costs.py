@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collegium.experts.clients.reply import estimated_tokens
 from collegium.registry.expert import Expert
 from collegium.router.costs import Speeds, price_usd, total_usd
 
@@ -37,12 +36,6 @@ def test_a_sum_with_an_unknown_part_is_unknown() -> None:
     assert total_usd([0.5, 0.25]) == 0.75
     assert total_usd([0.5, None]) is None
     assert total_usd([]) == 0.0
-
-
-@pytest.mark.parametrize(("text", "tokens"), [("", 1), ("four", 2), ("a" * 400, 101)])
-def test_a_prompt_is_about_a_token_per_four_characters(text: str, tokens: int) -> None:
-    """Good enough for a forecast, and never zero."""
-    assert estimated_tokens(text) == tokens
 
 
 def test_a_speed_is_what_was_told_until_an_answer_passes_by() -> None:

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from collegium.router.decision import Forecast, Limits
 from collegium.router.limits import infeasible, mark
 
-FORECAST = Forecast("sql", 0.9, 0.02, 400.0, 8.0, 20)
+FORECAST = Forecast("sql", 0.9, 0.005, 400.0, 8.0, 20, most_usd=0.02)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_what_was_not_feasible_before_keeps_its_reason() -> None:
 
 def test_the_message_names_the_nearest_feasible_value() -> None:
     """Over all experts, for each limit that leaves nobody."""
-    pool = [FORECAST, replace(FORECAST, expert="lists", cost_usd=0.0123456, quality=0.5)]
+    pool = [FORECAST, replace(FORECAST, expert="lists", most_usd=0.0123456, quality=0.5)]
     limits = Limits(max_cost_usd=0.01, min_quality=0.95, max_latency_ms=1000)
     error = infeasible(mark(pool, limits), limits)
 
@@ -91,7 +91,7 @@ def test_the_message_names_the_nearest_feasible_value() -> None:
 
 def test_limits_that_exclude_each_other_are_told_expert_by_expert() -> None:
     """No single limit leaves nobody, so the refusals say it."""
-    pool = [FORECAST, replace(FORECAST, expert="lists", cost_usd=0.0, quality=0.1)]
+    pool = [FORECAST, replace(FORECAST, expert="lists", most_usd=0.0, quality=0.1)]
     limits = Limits(max_cost_usd=0.01, min_quality=0.5)
     message = str(infeasible(mark(pool, limits), limits))
 
@@ -102,7 +102,7 @@ def test_limits_that_exclude_each_other_are_told_expert_by_expert() -> None:
 
 def test_limits_that_exclude_each_other_are_told_what_each_needs() -> None:
     """With the others held; and who is nearest to fit, and what that takes."""
-    pool = [FORECAST, replace(FORECAST, expert="lists", cost_usd=0.0, quality=0.1)]
+    pool = [FORECAST, replace(FORECAST, expert="lists", most_usd=0.0, quality=0.1)]
     limits = Limits(max_cost_usd=0.019, min_quality=0.5)
     message = str(infeasible(mark(pool, limits), limits))
 
@@ -115,9 +115,9 @@ def test_limits_that_exclude_each_other_are_told_what_each_needs() -> None:
 def test_three_limits_of_which_no_two_meet_still_name_the_nearest_expert() -> None:
     """Relaxing one limit alone helps nobody, so the message says which to relax together."""
     pool = [
-        replace(FORECAST, expert="good", quality=0.9, cost_usd=1.0, latency_ms=1000.0),
-        replace(FORECAST, expert="cheap", quality=0.1, cost_usd=0.1, latency_ms=1000.0),
-        replace(FORECAST, expert="fast", quality=0.1, cost_usd=1.0, latency_ms=300.0),
+        replace(FORECAST, expert="good", quality=0.9, most_usd=1.0, latency_ms=1000.0),
+        replace(FORECAST, expert="cheap", quality=0.1, most_usd=0.1, latency_ms=1000.0),
+        replace(FORECAST, expert="fast", quality=0.1, most_usd=1.0, latency_ms=300.0),
     ]
     limits = Limits(max_cost_usd=0.1, max_latency_ms=300, min_quality=0.9)
     message = str(infeasible(mark(pool, limits), limits))
@@ -126,7 +126,7 @@ def test_three_limits_of_which_no_two_meet_still_name_the_nearest_expert() -> No
 
 def test_who_is_down_is_nobodys_nearest() -> None:
     """Relaxing a limit until it fits would still get no answer."""
-    down = replace(FORECAST, expert="down", cost_usd=0.011, feasible=False, note="not available")
+    down = replace(FORECAST, expert="down", most_usd=0.011, feasible=False, note="not available")
     limits = Limits(max_cost_usd=0.01)
     message = str(infeasible(mark([FORECAST, down], limits), limits))
     assert "the nearest feasible is 0.02 USD" in message
@@ -145,6 +145,7 @@ several = st.lists(
         expert=st.sampled_from("abcdef"),
         quality=st.none() | st.floats(0, 1),
         cost_usd=st.floats(1e-6, 2),
+        most_usd=st.none() | st.floats(1e-6, 2),
         latency_ms=st.floats(1, 2e4),
         energy_j=st.none() | st.floats(0.1, 200),
         output_tokens=st.just(10),
@@ -164,7 +165,7 @@ def test_relaxing_what_the_nearest_expert_needs_lets_it_pass(
         return
     message = str(infeasible(mark(pool, limits), limits))
     told = re.search(r"The nearest expert is (\w), which needs (.+?)\.(?: |$)", message)
-    values = [getattr(limits, n) for n in ("max_energy_j", "min_quality")]
+    values = [getattr(limits, n) for n in ("max_cost_usd", "max_energy_j", "min_quality")]
     if told is None:  # only where nobody's values are all known
         assert any(value is not None for value in values)
         return
@@ -182,7 +183,7 @@ values = st.floats(1e-9, 1e6)
 )
 def test_a_caller_who_does_as_told_is_served(name: str, found: list[float]) -> None:
     """The value that the message names, whatever its digits, lets somebody pass."""
-    field = {"max_cost_usd": "cost_usd", "max_latency_ms": "latency_ms"}.get(name, "energy_j")
+    field = {"max_cost_usd": "most_usd", "max_latency_ms": "latency_ms"}.get(name, "energy_j")
     pool = [replace(FORECAST, **{field: value}) for value in found]
     message = str(infeasible(pool, Limits(**{name: 1e-10})))  # type: ignore[arg-type]
 

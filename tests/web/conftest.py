@@ -132,7 +132,7 @@ async def serving(
     parts = build(load_settings(embedded=False, data_dir=folder, **settings), clients=fakes)
     parts = replace(parts, inbox=replace(parts.inbox, news=(news := News())))
     if router is not None:
-        parts.router.put(Router(WordEncoder(), router, parts.speeds))
+        parts.router.put(Router(WordEncoder(), router, parts.speeds, tokens=parts.tokens))
     for expert in experts:
         await parts.registry.register(expert)
     if app is None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from unittest.mock import AsyncMock
 
@@ -13,9 +14,13 @@ import httpx
 import pytest
 
 from collegium.errors import ExpertBusy, ExpertRejected
+from collegium.experts.bulk.journal import Journal
 from collegium.experts.bulk.lines import Line
+from collegium.router.assignment import JobLimits
 from collegium.web.batch import asking, job
 from collegium.web.batch.asking import Asking
+from collegium.web.batch.budgeting import Budgeting
+from collegium.web.batch.ledger import Ledger
 from collegium.web.batch.plan import BULK
 from collegium.web.protocols.chat_request import ChatRequest
 from collegium.web.serving.current_router import CurrentRouter
@@ -209,7 +214,7 @@ async def test_a_line_may_ask_for_a_panel(web: Web) -> None:
 
 
 async def test_a_panel_waits_for_the_router_after_a_restart(
-    web: Web, monkeypatch: pytest.MonkeyPatch
+    web: Web, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The plan is on disk, so that a job goes on before the router is loaded."""
     body = json.loads(line("a", model="collegium/vote", routing={"k": 2}))["body"]
@@ -218,7 +223,9 @@ async def test_a_panel_waits_for_the_router_after_a_restart(
     loading, loaded = CurrentRouter(), web.parts.router.get()
     monkeypatch.setattr(web.parts.decider, "_router", loading)
     answered, refused = AsyncMock(), AsyncMock()
-    work = Asking(replace(web.parts, router=loading), answered, refused)
+    ledger = Ledger(None, Journal(tmp_path / "ledger.jsonl"))
+    parts, budgeting = replace(web.parts, router=loading), Budgeting(JobLimits(), ledger)
+    work = Asking(parts, ledger, budgeting, answered, refused)
     task = asyncio.create_task(work.ask([(Line(1, "a", body), decision)]))
     await asyncio.sleep(0.05)
     loading.put(loaded)
@@ -265,10 +272,13 @@ async def test_a_capacity_moves_lines_to_another_expert(web: Web) -> None:
 async def test_a_budget_over_the_job_buys_some_lines(web: Web) -> None:
     """The rest goes to who costs nothing; where nobody does, too small a budget fails the job."""
     lines = [line(str(n), f"sql {n}", "auto") for n in range(10)]
+    await done(web, lines)  # how long answers are is known now
     _, free = await done(web, lines)
-    costs = [r["body"]["collegium"]["decision"]["forecasts"][0]["cost_usd"] for r in free.values()]
-    _, told = await done(web, lines, routing={"max_cost_usd": 3.5 * max(costs)})
+    forecasts = [r["body"]["collegium"]["decision"]["forecasts"][0] for r in free.values()]
+    budget = 3 * max(f["cost_usd"] for f in forecasts) + max(f["most_usd"] for f in forecasts)
+    batch, told = await done(web, lines, routing={"max_cost_usd": budget})
     assert 3 <= experts(told).count("sql") < 10
+    assert batch["money"]["spent_usd"] <= budget
     named = [line("a")]
     poor, _ = await done(web, named, routing={"max_cost_usd": 1e-9})
     assert poor["status"] == "failed"

@@ -23,6 +23,7 @@ from collegium.experts import embedded
 from collegium.registry.expert import Expert
 from tests.repository import ROOT
 from tests.web.conftest import Serve, Web
+from tests.web.test_batches import done, results
 
 Ask = Callable[[Web], Awaitable[httpx.Response]]
 LINE = {
@@ -222,6 +223,20 @@ async def spend_the_budget(web: Web) -> httpx.Response:
     return await web.chat("sql 1", model="collegium/moa", routing=routing)
 
 
+async def exhaust_a_job(web: Web) -> httpx.Response:
+    """The mean fits, what the answer may cost does not."""
+    batch, _ = await done(web, [json.dumps(LINE)], routing={"max_cost_usd": 1e-4})
+    (failed,) = await results(web, batch["error_file_id"])
+    response = failed["response"]
+    return httpx.Response(response["status_code"], json=response["body"])
+
+
+async def spend_an_application(web: Web) -> httpx.Response:
+    error = errors.ApplicationBudgetSpent("has spent its budget")
+    error.retry_after_s = 60
+    return await raised_by("sql", error)(web)
+
+
 QUORUM = {"model": "collegium/vote", "routing": {"k": 2, "panel": {"quorum": 2}}}
 KEYS = {"api_key": "the-administrators-key", "caller_keys": {"caller": "a-callers-key"}}
 CALLER = {"authorization": "Bearer a-callers-key"}
@@ -242,6 +257,8 @@ ERRORS: dict[str, Case] = {
     "PromptTooLong": Case(raised_by("sql", errors.PromptTooLong("too long", "messages"))),
     "NoFeasibleExpert": Case(lambda web: web.chat(routing={"max_latency_ms": 0.001})),
     "BudgetSpent": Case(spend_the_budget),
+    "BudgetExhausted": Case(exhaust_a_job),
+    "ApplicationBudgetSpent": Case(spend_an_application),
     "RegistryError": Case(remove_with_guests),
     "ExpertExists": Case(post("/v1/experts", {**NEW, "name": "sql"})),
     "ExpertNotFound": Case(lambda web: web.http.delete("/v1/experts/nobody")),

@@ -13,6 +13,7 @@ from collegium.experts import embedded
 from collegium.router.artifact import FittedRouter
 from collegium.router.costs import Speeds
 from collegium.router.router import Router
+from collegium.router.tokens import Tokens
 from collegium.settings import Settings
 from collegium.web.app import STATIC
 from collegium.web.serving import service
@@ -44,7 +45,7 @@ async def test_a_service_that_loads_its_router_says_so(
     """Requests are told when to come again; what needs no router works; then it is ready."""
     loaded = threading.Event()
 
-    def load(_: Settings, speeds: Speeds, __: Learning) -> Router:
+    def load(_: Settings, speeds: Speeds, __: Tokens, ___: Learning) -> Router:
         loaded.wait(20)
         return Router(WordEncoder(), fitted, speeds)
 

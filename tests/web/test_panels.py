@@ -185,7 +185,7 @@ async def test_the_best_measured_aggregator_combines(serve: Serve) -> None:
         ({"routing": {"aggregate": "moa", "panel": {"aggregator": "me"}}}, "no expert 'me'"),
         ({"routing": {"aggregate": "vote", "panel": {"max_calls": 1}}}, "max_calls"),
         ({"routing": {"aggregate": "vote", "panel": {"max_total_tokens": 1}}}, "max_total_tokens"),
-        ({"routing": {"aggregate": "vote", "max_cost_usd": 1e-9, "k": 3}}, "can be asked"),
+        ({"routing": {"aggregate": "vote", "max_cost_usd": 1e-9, "k": 3}}, "max_cost_usd"),
         ({"model": "collegium/moa", "tools": TOOLS}, "tools and response_format"),
         (
             {"routing": {"aggregate": "moa"}, "response_format": {"type": "json_object"}},

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from collegium.errors import ExpertError
+from collegium.experts.clients.counting import estimated_tokens
 from collegium.experts.clients.events import (
     AnswerEvent,
     Began,
@@ -23,8 +24,6 @@ from collegium.experts.clients.events import (
 )
 from collegium.registry.expert import Expert
 
-CHARACTERS_PER_TOKEN = 4
-"""Of English text under byte-pair tokenizers, roughly."""
 Role = Literal["member", "aggregator", "judge", "verifier"]
 
 
@@ -159,11 +158,6 @@ def _texts(value: Any) -> str:
         elif isinstance(part, Mapping | list):
             left += part.values() if isinstance(part, Mapping) else part
     return "".join(found)
-
-
-def estimated_tokens(text: str) -> int:
-    """A guess at a text's tokens, for forecasts and for usage that nobody told."""
-    return len(text) // CHARACTERS_PER_TOKEN + 1
 
 
 @dataclass

@@ -7,6 +7,8 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 
+from msgspec import structs
+
 from collegium.errors import BadRequest, ExpertBusy, NoFeasibleExpert
 from collegium.experts.aggregation.base import Member, Panel
 from collegium.experts.aggregation.catalogue import MODES
@@ -20,6 +22,8 @@ from collegium.router.panels.recruiting import recruit
 from collegium.router.panels.taking import aggregations, calls, panel_forecast
 from collegium.router.policy import cost, quality
 
+COST = "max_cost_usd:"
+"""How the note of a forecast begins that costs too much."""
 SAMPLING = 0.7
 """Temperature of samples of one expert, as in the self-consistency and Self-MoA papers."""
 
@@ -76,6 +80,18 @@ class _Planner:
         """The mode that was asked for, with as many members as fit."""
         asked = self._wish.k or MODES[mode].seats
         fewest = asked if self._wish.k else min(2, asked)
+        try:
+            return self._largest(mode, asked, fewest)
+        except NoFeasibleExpert:
+            cheapest = self._of_the_cheapest(fewest)
+            if cheapest is None:
+                raise
+        found = cheapest._plan(mode, fewest, self._wish.options, None)
+        if broken := self._broken(found):
+            raise _no_panel(mode, broken)
+        return replace(found, reason=f"{found.reason} The limits leave the cheapest members.")
+
+    def _largest(self, mode: ModeName, asked: int, fewest: int) -> Plan:
         broken = ""
         for k in range(asked, fewest - 1, -1):
             found = self._plan(mode, k, self._wish.options, self._wish.cap)
@@ -83,10 +99,32 @@ class _Planner:
             if not broken:
                 less = "" if k == asked else f" The limits leave {k} members, not {asked}."
                 return replace(found, reason=f"{found.reason}{less}")
-        raise NoFeasibleExpert(
-            f"No panel for '{mode}' fits the limits: {broken}. Relax them, or ask for fewer "
-            "members with routing.k",
-            "routing",
+        raise _no_panel(mode, broken)
+
+    def _of_the_cheapest(self, k: int) -> _Planner | None:
+        """A planner that knows the cheapest experts alone; None where that is not the question.
+
+        Who breaks the limit on cost alone counts too: so a refusal names what the cheapest panel
+        costs, and a request with just that limit is answered.
+        """
+        if self._limits.max_cost_usd is None or self._decision.policy == "named":
+            return None
+        wide = replace(self._limits, max_cost_usd=None, min_quality=None)
+        able = [f for f in self._decision.forecasts if f.feasible or f.note.startswith(COST)]
+        able = [structs.replace(f, feasible=True, note="") for f in able if f.most_usd is not None]
+        able = [f for f in mark(able, wide) if f.feasible]
+        able.sort(key=lambda f: (f.most_usd, -quality(f), f.expert))
+        if not able:
+            return None
+        kept = [f for i, f in enumerate(able) if i < k or f.expert == self._wish.aggregator]
+        decision = replace(self._decision, expert=able[0].expert, forecasts=tuple(kept))
+        return _Planner(
+            self._wish,
+            decision,
+            self._experts,
+            self._limits,
+            self._profiles,
+            self._prompt_tokens,
         )
 
     def auto(self) -> Plan:
@@ -220,3 +258,11 @@ class _Planner:
         if wish.max_total_tokens is not None and tokens > wish.max_total_tokens:
             return f"max_total_tokens: about {tokens} > {wish.max_total_tokens}"
         return mark([found.forecast], self._limits)[0].note
+
+
+def _no_panel(mode: ModeName, broken: str) -> NoFeasibleExpert:
+    return NoFeasibleExpert(
+        f"No panel for '{mode}' fits the limits: {broken}. Relax them, or ask for fewer "
+        "members with routing.k",
+        "routing",
+    )

@@ -53,7 +53,43 @@ def panel_forecast(
         latency,
         energy if known else None,
         tokens,
+        most_usd=_most(mode, members, panel, aggregator, options, prompt_tokens),
+        most_tokens=layers * sum(f.most_tokens for f in members)
+        + further * (0 if aggregator is None else aggregator.most_tokens),
     )
+
+
+def _most(
+    mode: ModeName,
+    members: Sequence[Forecast],
+    panel: Panel,
+    aggregator: Forecast | None,
+    options: Options,
+    prompt_tokens: int,
+) -> float | None:
+    """What nearly every panel stays within; None where that of a member is unknown."""
+    if any(f.most_usd is None for f in members):
+        return None
+    layers = options.layers if mode == "moa" else 1
+    further = aggregations(mode, len(members), options)
+    total = layers * sum(f.most_usd or 0.0 for f in members)
+    read = sum(f.most_tokens for f in members)
+    if mode == "best_of_n" and options.by == "self":
+        total *= 2
+    if layers > 1:  # each author of a later layer reads what all wrote before
+        experts = [member.expert for member in panel.members]
+        again = total_usd(price_usd(expert, read, 0) for expert in experts)
+        if again is None:
+            return None
+        total += (layers - 1) * again
+    if aggregator is not None and panel.aggregator is not None:
+        expert, word = panel.aggregator.expert, mode == "best_of_n"
+        own = price_usd(expert, prompt_tokens, SHORT_CALL) if word else aggregator.most_usd
+        reading = price_usd(expert, read, 0)
+        if own is None or reading is None:
+            return None
+        total += further * (own + reading)
+    return total
 
 
 def calls(mode: ModeName, members: int, options: Options) -> int:

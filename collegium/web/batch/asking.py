@@ -19,6 +19,9 @@ from collegium.experts.clients.events import Json
 from collegium.experts.dispatch.in_flight import place_of
 from collegium.registry.expert import Expert
 from collegium.router.decision import Decision
+from collegium.web.batch.affording import afforded
+from collegium.web.batch.budgeting import Budgeting
+from collegium.web.batch.ledger import Ledger
 from collegium.web.batch.plan import BULK, request_of, waiting_for_engines
 from collegium.web.errors import unexpected
 from collegium.web.protocols.chat_answer import WholeChat, whole_answer
@@ -43,15 +46,24 @@ LONGEST_WAIT_S = 30.0
 class Asking:
     """Asks lines and hands each result on once; an expert that is down is waited for."""
 
-    def __init__(self, parts: Parts, answered: Answered, refused: Refused) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        ledger: Ledger,
+        budgeting: Budgeting,
+        answered: Answered,
+        refused: Refused,
+    ) -> None:
         self._parts = parts
+        self._ledger = ledger
+        self._budgeting = budgeting
         self._answered = answered
         self._refused = refused
         self._experts: dict[str, Expert] = {}
         self._given_up: set[str] = set()
 
     async def ask(self, work: Sequence[Work]) -> None:
-        """Return when every line has its result."""
+        """Return when every line has its result, or the rest must be planned anew."""
         self._experts = {e.name: e for e in await self._parts.catalogue.now()}
         groups: dict[str, list[Work]] = defaultdict(list)
         for line, decision in work:
@@ -105,30 +117,38 @@ class Asking:
 
     async def _one(self, item: Work) -> None:
         line, decision = item
+        if self._budgeting.is_behind:
+            return
         try:
-            request_id, body = await self._tried(line, decision)
+            decided, body = await self._tried(line, decision)
+        except OSError:  # the disk: the whole job waits for it
+            raise
         except CollegiumError as exc:
+            self._budgeting.failed(line.number)
             await self._refused(line, exc)
         except Exception:  # the outermost handler of a line: the others go on
             log.exception("line %d of a bulk job failed", line.number)
             await self._refused(line, unexpected())
         else:
-            await self._answered(line, request_id, body)
+            self._budgeting.answered(line.number, decided.decision.expert)
+            await self._answered(line, decided.decision.id, body)
 
-    async def _tried(self, line: Line, decision: Decision) -> tuple[str, Json]:
+    async def _tried(self, line: Line, decision: Decision) -> tuple[Decided, Json]:
         """Ask, and ask again after a failure that may pass; nobody waits twice for a dead place.
 
-        Returns the decision's id and the answer's body.
+        Returns what was decided and the answer's body.
         """
         request = request_of(line.body)
         decided = await self._decided(request, decision)
-        await self._parts.pipeline.record(decided)
         place = PANELS if decision.policy == "panel" else place_of(self._experts[decision.expert])
         for attempt in count(1):
+            payable = await afforded(
+                self._parts, self._ledger, self._budgeting, line.number, decided
+            )
+            if attempt == 1 or payable.decision.expert != decided.decision.expert:
+                await self._parts.pipeline.record(payable)
             try:
-                answer = WholeChat(decided, request)
-                found = await whole_answer(answer, self._parts.pipeline.run(decided))
-                body: Json = msgspec.to_builtins(found)
+                body = await self._paid(line, request, payable)
             except CollegiumError as exc:
                 if not may_pass(exc):
                     raise
@@ -138,8 +158,25 @@ class Asking:
                 await asyncio.sleep(min((exc.retry_after_s or 1) * attempt, LONGEST_WAIT_S))
             else:
                 self._given_up.discard(place)
-                return decided.decision.id, body
+                return payable, body
         raise AssertionError("unreachable")
+
+    async def _paid(self, line: Line, request: ChatRequest, decided: Decided) -> Json:
+        """Ask once, and settle what was reserved on every way out."""
+        cost: float | None = None
+        try:
+            answer = WholeChat(decided, request)
+            found = await whole_answer(answer, self._parts.pipeline.run(decided))
+            body: Json = msgspec.to_builtins(found)
+            cost = body["collegium"]["outcome"]["cost_usd"]
+        except ExpertTimeout:  # what it wrote until then may be billed
+            raise
+        except CollegiumError:
+            cost = None if decided.by_panel else 0.0
+            raise
+        finally:
+            await self._ledger.settle(line.number, cost)
+        return body
 
     async def _decided(self, request: ChatRequest, decision: Decision) -> Decided:
         """As it was decided. A panel is planned anew: only its cost was kept."""

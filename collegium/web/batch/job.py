@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -24,12 +24,14 @@ from collegium.router.assignment import JobLimits
 from collegium.router.decision import Decision
 from collegium.web.batch import results
 from collegium.web.batch.asking import Asking
+from collegium.web.batch.budgeting import Budgeting
 from collegium.web.batch.inbox import INPUT
-from collegium.web.batch.plan import load_plan, make_plan, save_plan
+from collegium.web.batch.ledger import Ledger
+from collegium.web.batch.plan import Plan, load_plan, make_plan, save_plan
 from collegium.web.protocols.chat_request import NonNegative
 from collegium.web.serving.parts import Parts
 
-PLAN, OUTPUT, ERRORS = "plan.jsonl", "output.jsonl", "errors.jsonl"
+PLAN, OUTPUT, ERRORS, LEDGER = "plan.jsonl", "output.jsonl", "errors.jsonl", "ledger.jsonl"
 MOST_LINES = 50_000
 WATCH_S = 0.5
 End = Literal["completed", "cancelled", "expired"]
@@ -58,6 +60,9 @@ class BulkJob:
         self._folder = folder
         self._output = Journal(folder / OUTPUT)
         self._errors = Journal(folder / ERRORS)
+        self._limits = JobRouting.model_validate(dict(record.routing)).limits()
+        self._ledger = Ledger(self._limits.budget_usd, Journal(folder / LEDGER))
+        self._budgeting = Budgeting(self._limits, self._ledger)
         self._finished: set[int] = set()
         self._total = 0
         self._completed = 0
@@ -78,11 +83,15 @@ class BulkJob:
         finally:
             await self._output.close()
             await self._errors.close()
+            await self._ledger.close()
 
     def _recover(self) -> None:
+        self._ledger.recover()
         for record in self._output.open():
             self._finished.add(results.number_of(record))
             self._completed += 1
+            if self._limits.budget_usd is None:  # else the ledger's own journal says more
+                self._ledger.spent += results.cost_of(record)
         for record in self._errors.open():
             self._finished.add(results.number_of(record))
             self._failed += 1
@@ -116,13 +125,14 @@ class BulkJob:
 
     async def _watch(self) -> End:
         """Tell people how far it is; return when the job must end early."""
-        told: tuple[int, ...] = ()
+        told: tuple[float, ...] = ()
         while True:
             if datetime.now(UTC) >= self._record.expires_at:
                 return "expired"
             if (await self._parts.batches.get(self._record.id)).status == "cancelling":
                 return "cancelled"
-            counts = (self._total, self._completed, self._failed)
+            money = self._ledger.spent, self._ledger.reserved
+            counts = (self._total, self._completed, self._failed, *money)
             if counts != told:
                 await self._count()
                 told = counts
@@ -135,8 +145,27 @@ class BulkJob:
         requests = {line.number: line for line in lines if isinstance(line, Line)}
         decisions = await self._planned(list(requests.values()))
         await self._parts.batches.become(self._record.id, "in_progress", out_of=("validating",))
-        left = [(requests[n], d) for n, d in decisions.items() if n not in self._finished]
-        await Asking(self._parts, self._answered, self._refused).ask(left)
+        while left := {n: d for n, d in decisions.items() if n not in self._finished}:
+            self._budgeting.begin(left)
+            asking = Asking(
+                self._parts, self._ledger, self._budgeting, self._answered, self._refused
+            )
+            await asking.ask([(requests[n], d) for n, d in left.items()])
+            if self._budgeting.is_behind:
+                decisions = await self._planned_anew(requests, decisions)
+
+    async def _planned_anew(
+        self, requests: Mapping[int, Line], decisions: Mapping[int, Decision]
+    ) -> dict[int, Decision]:
+        """The lines that are left, by the forecasts and the money of now."""
+        parts, router = self._parts, await self._parts.router.wait()
+        done = [decision for n, decision in decisions.items() if n in self._finished]
+        lines = [requests[n] for n in decisions if n not in self._finished]
+        limits = self._budgeting.limits_left(done)
+        plan = await make_plan(parts.pipeline, router, parts.fleet, lines, limits, or_cheapest=True)
+        whole = Plan({**decisions, **plan.decisions}, {})
+        await asyncio.to_thread(save_plan, whole, self._folder / PLAN)
+        return dict(whole.decisions)
 
     async def _planned(self, lines: Sequence[Line]) -> dict[int, Decision]:
         path = self._folder / PLAN
@@ -144,8 +173,7 @@ class BulkJob:
         if known is not None:
             return known
         parts, router = self._parts, await self._parts.router.wait()
-        limits = JobRouting.model_validate(dict(self._record.routing)).limits()
-        plan = await make_plan(parts.pipeline, router, parts.fleet, lines, limits)
+        plan = await make_plan(parts.pipeline, router, parts.fleet, lines, self._limits)
         ids = {line.number: line for line in lines}
         for number, error in plan.refusals.items():
             if number not in self._finished:
@@ -205,7 +233,11 @@ class BulkJob:
 
     async def _count(self) -> None:
         await self._parts.batches.count(
-            self._record.id, total=self._total, completed=self._completed, failed=self._failed
+            self._record.id,
+            total=self._total,
+            completed=self._completed,
+            failed=self._failed,
+            money=self._ledger.shown(self._budgeting.rest_usd),
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -46,9 +47,17 @@ class Plan:
 
 
 async def make_plan(
-    pipeline: Pipeline, router: Router, fleet: Fleet, lines: Sequence[Line], limits: JobLimits
+    pipeline: Pipeline,
+    router: Router,
+    fleet: Fleet,
+    lines: Sequence[Line],
+    limits: JobLimits,
+    *,
+    or_cheapest: bool = False,
 ) -> Plan:
-    """Decide each line, then all lines together; NoFeasibleExpert when the job's limits bind."""
+    """Decide each line, then all lines together; NoFeasibleExpert when the job's limits bind, or
+    each line's cheapest expert.
+    """
     available = waiting_for_engines(fleet)
     decided: dict[int, tuple[Query, Decision]] = {}
     refusals: dict[int, CollegiumError] = {}
@@ -67,7 +76,7 @@ async def make_plan(
     decided = dict(sorted(decided.items()))  # the same job gets the same plan
     tolerated = {n: router.tolerated(query) for n, (query, _) in decided.items()}
     decisions = {n: decision for n, (_, decision) in decided.items()}
-    joint = await asyncio.to_thread(jointly, decisions, tolerated, limits)
+    joint = await asyncio.to_thread(jointly, decisions, tolerated, limits, or_cheapest=or_cheapest)
     return Plan(joint, refusals)
 
 
@@ -100,7 +109,11 @@ def request_of(body: Mapping[str, Any]) -> ChatRequest:
 
 
 def jointly(
-    decisions: Mapping[int, Decision], tolerated: Mapping[int, float], limits: JobLimits
+    decisions: Mapping[int, Decision],
+    tolerated: Mapping[int, float],
+    limits: JobLimits,
+    *,
+    or_cheapest: bool = False,
 ) -> dict[int, Decision]:
     """Move lines between experts so that the job's limits hold at the least loss of quality."""
     if not decisions or limits == JobLimits():
@@ -123,11 +136,33 @@ def jointly(
                 f"max_cost_usd refuses{STATE_PRICES}",
                 "routing",
             )
-    chosen = assign_job(value, cost, names, limits).experts
+    try:
+        chosen = _assigned(value, cost, names, limits, _headroom(decisions))
+    except NoFeasibleExpert:
+        if not or_cheapest:
+            raise
+        chosen = np.where(np.isnan(cost), np.inf, cost).argmin(axis=1)
     return {
         number: _moved(decision, names[chosen[row]])
         for row, (number, decision) in enumerate(decisions.items())
     }
+
+
+def _headroom(decisions: Mapping[int, Decision]) -> float:
+    """What the last lines may cost beyond the mean: they have to be paid for, too."""
+    chosen = [decision.forecast for decision in decisions.values()]
+    return max(max((f.most_usd or 0.0) - (f.cost_usd or 0.0), 0.0) for f in chosen)
+
+
+def _assigned(
+    value: Array, cost: Array, names: list[str], limits: JobLimits, headroom: float
+) -> NDArray[np.intp]:
+    """With the headroom kept free where the budget allows that."""
+    if limits.budget_usd is not None:
+        kept = replace(limits, budget_usd=max(limits.budget_usd - headroom, 0.0))
+        with contextlib.suppress(NoFeasibleExpert):
+            return assign_job(value, cost, names, kept).experts
+    return assign_job(value, cost, names, limits).experts
 
 
 def _worths(

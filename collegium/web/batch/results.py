@@ -46,6 +46,12 @@ def number_of(result: Json) -> int:
     return int(str(result["id"]).rpartition("_")[2])
 
 
+def cost_of(result: Json) -> float:
+    """What an answered line has cost; 0 where its price is not known."""
+    outcome = result["response"]["body"]["collegium"]["outcome"]
+    return float(outcome["cost_usd"] or 0.0)
+
+
 def _line(
     batch_id: str, number: int, custom_id: str | None, response: Json | None, error: Json | None
 ) -> Json:

@@ -142,6 +142,7 @@ def batch_json(record: BatchRecord) -> Json:
         },
         "metadata": dict(record.notes) or None,
         "routing": dict(record.routing),
+        "money": None if record.money is None else dict(record.money),
     }
 
 

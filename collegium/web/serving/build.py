@@ -20,8 +20,10 @@ from collegium.registry.files import FileRegistry
 from collegium.registry.state import SharedState, open_state
 from collegium.router.artifact import BUNDLED, load
 from collegium.router.costs import Speeds
+from collegium.router.pacing import Pacing
 from collegium.router.panels.profiles import Profiles
 from collegium.router.router import Router
+from collegium.router.tokens import Tokens
 from collegium.settings import Settings
 from collegium.web.batch.inbox import Inbox
 from collegium.web.serving.background import Background
@@ -44,7 +46,8 @@ def build(
     """
     database, background = Database(settings.registry_url), Background()
     registry, engines = ExpertRegistry(database), EngineRegistry(database)
-    log, metrics, speeds = DecisionLog(database), Metrics(), Speeds(settings.device_watts)
+    log, metrics = DecisionLog(database), Metrics()
+    speeds, tokens = Speeds(settings.device_watts), Tokens()
     redis = settings.redis_url
     state = open_state(redis.get_secret_value() if redis else None)
     fleet = configured_fleet(settings)
@@ -53,8 +56,9 @@ def build(
     current, sessions = CurrentRouter(router), Sessions(state, settings.session_ttl_s)
     learning = Learning(settings.data_dir / "online")
     profiles = Profiles.load(settings.router_dir or BUNDLED)
-    decider = Decider(catalogue, current, pool, sessions, profiles)
-    accounts = Accounts(pool, log, metrics, speeds, learning, background)
+    pacing = Pacing({})
+    decider = Decider(catalogue, current, pool, sessions, profiles, pacing)
+    accounts = Accounts(pool, log, metrics, speeds, tokens, pacing, learning, background)
     pipeline = Pipeline(
         decider, log, sessions, accounts, metrics, record_prompts=settings.record_prompts
     )
@@ -70,6 +74,8 @@ def build(
         state=state,
         metrics=metrics,
         speeds=speeds,
+        tokens=tokens,
+        pacing=pacing,
         fleet=fleet,
         pool=pool,
         registration=Registration(registry, pool, fleet, engines),
@@ -99,7 +105,7 @@ def make_pool(
     )
 
 
-def load_router(settings: Settings, speeds: Speeds, learning: Learning) -> Router:
+def load_router(settings: Settings, speeds: Speeds, tokens: Tokens, learning: Learning) -> Router:
     """Load encoder and router; this takes a second, and so belongs into a thread."""
     from threadpoolctl import threadpool_limits
 
@@ -116,4 +122,11 @@ def load_router(settings: Settings, speeds: Speeds, learning: Learning) -> Route
         from collegium.router.online.learner import Learner
 
         learner = learning.open(partial(Learner.open, fitted=fitted, mode=mode))
-    return Router(encoder, fitted, speeds, learner=learner, wait_penalty=settings.wait_penalty)
+    return Router(
+        encoder,
+        fitted,
+        speeds,
+        learner=learner,
+        wait_penalty=settings.wait_penalty,
+        tokens=tokens,
+    )

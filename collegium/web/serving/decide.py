@@ -16,6 +16,7 @@ from collegium.experts.dispatch.attempts import MOST_ATTEMPTS
 from collegium.experts.pool import Pool
 from collegium.registry.expert import Expert
 from collegium.router.decision import Decision, Query
+from collegium.router.pacing import Pacing
 from collegium.router.panels.plan import Plan, Wish
 from collegium.router.panels.profiles import Profiles
 from collegium.router.router import Availability, Router
@@ -53,7 +54,9 @@ class Decider:
         pool: Pool,
         sessions: Sessions,
         profiles: Profiles,
+        pacing: Pacing,
     ) -> None:
+        self._pacing = pacing
         self._catalogue = catalogue
         self._router = router
         self._pool = pool
@@ -85,7 +88,12 @@ class Decider:
     ) -> Decision:
         waits = self._pool.waits if unavailable is None else None
         who_not = unavailable or self._pool.unavailable
-        return await self._router.get().decide(query, experts, who_not, waits)
+        if price := self._pacing.price(query.application):
+            query = replace(query, price=price)
+        decision = await self._router.get().decide(query, experts, who_not, waits)
+        if query.application is not None:
+            self._pacing.decided(query.application, decision.forecasts)
+        return decision
 
     async def _by_panel(
         self, request: Prepared, wish: Wish, unavailable: Availability | None
@@ -97,7 +105,14 @@ class Decider:
         # The panel as a whole has to be good enough, not each of its members.
         alone = replace(query, limits=replace(limits, min_quality=None), requested_model=routed)
         experts = await self._catalogue.now()
-        decision = await self._decision(alone, experts, unavailable)
+        try:
+            decision = await self._decision(alone, experts, unavailable)
+        except NoFeasibleExpert:
+            if wish.mode == "auto" or limits.max_cost_usd is None:
+                raise
+            # Nobody is cheap enough alone: let the plan say what the cheapest panel costs.
+            free = replace(alone, limits=replace(alone.limits, max_cost_usd=None))
+            decision = await self._decision(free, experts, unavailable)
         found = await self._planned(request, wish, alone, decision, experts, unavailable)
         if found.mode == "single":
             if limits.min_quality is not None:  # one expert has to be good enough by itself

@@ -10,15 +10,17 @@ from typing import Literal
 
 from collegium.errors import BudgetSpent, CollegiumError
 from collegium.experts.aggregation.events import Chosen, Dropped, Event, PanelEvent, Replied
+from collegium.experts.clients.counting import prompt_tokens
 from collegium.experts.clients.events import Json, Usage
-from collegium.experts.clients.reply import Call, Reply, estimated_tokens
+from collegium.experts.clients.reply import Call, Reply
 from collegium.experts.dispatch.attempts import Attempts
 from collegium.experts.dispatch.terms import Terms
 from collegium.experts.pool import Pool
 from collegium.registry.decisions import DecisionLog, OutcomeRecord
 from collegium.registry.tables import to_columns
-from collegium.router.conversation import text_of
 from collegium.router.costs import Speeds, price_usd, total_usd
+from collegium.router.pacing import Pacing
+from collegium.router.tokens import Tokens
 from collegium.web.serving.background import Background
 from collegium.web.serving.decide import Decided
 from collegium.web.serving.learning import Learning
@@ -99,6 +101,8 @@ class Outcome:
                 self._upstream = None if reply is None else reply.usage
                 _count(record, call, reply, asked=attempts.waits.queued_s is not None)
                 accounts.called(record, attempts, load)
+                if call.role == "member":  # a judge's word says nothing of an answer's length
+                    accounts.wrote(record, self.decided)
 
     def saw(self, event: Event) -> None:
         """Note who is chosen and what was said on a panel's way to its answer."""
@@ -189,7 +193,7 @@ class Outcome:
         if most is None or not self._by_panel:
             return
         spent = total_usd(call.cost_usd for call in self.calls)
-        further = price_usd(call.expert, _prompt_tokens(call), 0)
+        further = price_usd(call.expert, prompt_tokens(call.body), 0)
         total = total_usd((spent, further))
         if total is None or total > most:
             told = "an unknown amount is" if spent is None else f"{spent:.6f} are"
@@ -201,7 +205,7 @@ class Outcome:
 
 
 class Accounts:
-    """Where outcomes go: the log, the metrics, the forecasts of speed, online learning."""
+    """Where outcomes go: the log, the metrics, forecasts of speed and length, online learning."""
 
     def __init__(
         self,
@@ -209,11 +213,15 @@ class Accounts:
         log: DecisionLog,
         metrics: Metrics,
         speeds: Speeds,
+        tokens: Tokens,
+        pacing: Pacing,
         learning: Learning,
         background: Background,
     ) -> None:
         self.pool = pool
         self.speeds = speeds
+        self._tokens = tokens
+        self._pacing = pacing
         self._log = log
         self._metrics = metrics
         self._learning = learning
@@ -223,6 +231,9 @@ class Accounts:
     def outcome(self, decided: Decided) -> Iterator[Outcome]:
         """Account for one answer, however it ends. A budget is reserved and settled here."""
         outcome = Outcome(self, decided)
+        application = _application(decided)
+        forecast = decided.decision.forecast.cost_usd or 0.0
+        self._pacing.reserve(application, forecast)
         status: Status = "cancelled"
         error: str | None = None
         try:
@@ -235,6 +246,8 @@ class Accounts:
             status, error = "error", type(exc).__name__
             raise
         finally:
+            spent = sum(call.cost_usd or 0.0 for call in outcome.calls)
+            self._pacing.settle(application, forecast, spent)
             self._settle(outcome, status, error)
 
     def called(self, record: CallRecord, attempts: Attempts, load: int) -> None:
@@ -255,6 +268,14 @@ class Accounts:
                 load=load,
             )
 
+    def wrote(self, record: CallRecord, decided: Decided) -> None:
+        """Learn how long an answer was."""
+        if record.status == "ok" and not record.estimated:
+            query = decided.request.query
+            each = -(-record.completion_tokens // query.choices)
+            cut = query.max_tokens is not None and each >= query.max_tokens
+            self._tokens.learn(record.expert, _application(decided), each, cut=cut)
+
     def _settle(self, outcome: Outcome, status: Status, error: str | None) -> None:
         """Write the record in the background, and count."""
         record = outcome.settle(status, error)
@@ -274,12 +295,12 @@ def _count(record: CallRecord, call: Call, reply: Reply | None, *, asked: bool) 
     cut_short = record.status == "cancelled" and asked
     if not record.prompt_tokens and (cut_short or tokens):
         record.estimated = True  # the usage comes last, and nobody waited for it
-        record.prompt_tokens = _prompt_tokens(call)
+        record.prompt_tokens = prompt_tokens(call.body)
         record.completion_tokens = record.completion_tokens or tokens
 
 
-def _prompt_tokens(call: Call) -> int:
-    return sum(estimated_tokens(text_of(message)) for message in call.body["messages"])
+def _application(decided: Decided) -> str | None:
+    return decided.decision.application or decided.request.query.application
 
 
 def _shown(record: OutcomeRecord, hidden: tuple[str, ...]) -> Json:

@@ -15,6 +15,8 @@ from collegium.registry.file_store import FileStore
 from collegium.registry.files import FileRegistry
 from collegium.registry.state import SharedState
 from collegium.router.costs import Speeds
+from collegium.router.pacing import Pacing
+from collegium.router.tokens import Tokens
 from collegium.settings import Settings
 from collegium.web.batch.inbox import Inbox
 from collegium.web.serving.background import Background
@@ -41,6 +43,8 @@ class Parts:
     state: SharedState
     metrics: Metrics
     speeds: Speeds
+    tokens: Tokens
+    pacing: Pacing
     fleet: Fleet
     pool: Pool
     registration: Registration

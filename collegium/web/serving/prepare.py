@@ -8,9 +8,9 @@ from typing import Any
 from collegium.errors import BadRequest
 from collegium.experts.aggregation.catalogue import MODES
 from collegium.experts.aggregation.options import Options
-from collegium.experts.clients.reply import estimated_tokens
+from collegium.experts.clients.counting import prompt_tokens
 from collegium.experts.dispatch.terms import ANY_TIME, Terms
-from collegium.router.conversation import query_text, text_of
+from collegium.router.conversation import query_text
 from collegium.router.decision import Query
 from collegium.router.panels.plan import Wish
 from collegium.router.router import VIRTUAL_MODELS
@@ -41,11 +41,17 @@ def prepare(body: ChatRequest, terms: Terms, session: str | None = None) -> Prep
     text = query_text(messages).strip()
     if not text:
         raise BadRequest("The messages hold no text to answer", "messages")
-    tokens = sum(estimated_tokens(text_of(message)) for message in messages)
     max_tokens = body.max_completion_tokens or body.max_tokens
     mode = mode_of(body)
     return Prepared(
-        Query(text, body.model, body.routing.limits(), max_tokens, tokens),
+        Query(
+            text,
+            body.model,
+            body.routing.limits(),
+            max_tokens,
+            prompt_tokens(asked),
+            choices=body.n or 1,
+        ),
         asked,
         terms,
         None if mode is None else wish_of(body, mode),

@@ -99,15 +99,19 @@ class Service:
             await engine.decline(why_not)
 
     async def _load_router(self) -> None:
-        from collegium.router.recall import recorded
+        from collegium.router.recall import lengths, recorded, spending
 
         parts = self.parts
         past, turns = await parts.log.recent(REMEMBERED), parts.fleet.residents is not None
         parts.speeds.recall(recorded(past, await parts.catalogue.now(), turns=turns))
+        parts.tokens.recall(lengths(past))
+        parts.pacing.recall(spending(past))
         if parts.router.waits_for() is not None:
             self._tell("loading the router")
             parts.router.put(
-                await asyncio.to_thread(load_router, parts.settings, parts.speeds, parts.learning)
+                await asyncio.to_thread(
+                    load_router, parts.settings, parts.speeds, parts.tokens, parts.learning
+                )
             )
         _spare_collector()
 

@@ -156,7 +156,7 @@ def test_waits_add_up() -> None:
     assert Waits(0.5, 2.0).total_ms == 2500.0
 
 
-@pytest.mark.parametrize(("streamed", "tokens"), [(True, 1), (False, 11)])
+@pytest.mark.parametrize(("streamed", "tokens"), [(True, 1), (False, 9)])
 async def test_tokens_are_guessed_by_pieces_or_by_length(streamed: bool, tokens: int) -> None:
     """For the accounts of an answer whose usage nobody told."""
     reply = Reply(Listed([Began("tiny"), Text("x" * 40)]), streamed=streamed)
@@ -167,11 +167,11 @@ async def test_tokens_are_guessed_by_pieces_or_by_length(streamed: bool, tokens:
 @pytest.mark.parametrize(
     ("message", "tokens"),
     [
-        ({"content": "x" * 40}, 11),
-        ({"content": "x" * 40, "refusal": None, "tool_calls": [], "extra": {"a": None}}, 11),
-        ({"content": None, "refusal": "x" * 40}, 11),
-        ({"function_call": {"name": "find", "arguments": "x" * 36}}, 11),
-        ({"tool_calls": [{"id": "1", "function": {"name": "find", "arguments": "x" * 36}}]}, 11),
+        ({"content": "x" * 40}, 9),
+        ({"content": "x" * 40, "refusal": None, "tool_calls": [], "extra": {"a": None}}, 9),
+        ({"content": None, "refusal": "x" * 40}, 9),
+        ({"function_call": {"name": "find", "arguments": "x" * 36}}, 9),
+        ({"tool_calls": [{"id": "1", "function": {"name": "find", "arguments": "x" * 36}}]}, 9),
     ],
 )
 async def test_what_says_nothing_takes_no_tokens(message: Any, tokens: int) -> None:

@@ -28,7 +28,16 @@ EXPERTS = tuple(
 def decision(**changes: Any) -> Decision:
     """The router's, on a query where the dear expert is the best."""
     forecasts = tuple(
-        Forecast(name, QUALITY[name], 100 * PRICES[name] / 1e6, 1000.0, 5.0, 50)
+        Forecast(
+            name,
+            QUALITY[name],
+            100 * PRICES[name] / 1e6,
+            1000.0,
+            5.0,
+            50,
+            most_usd=100 * PRICES[name] / 1e6,
+            most_tokens=50,
+        )
         for name in ("dear", "middle", "cheap")
     )
     made = Decision("dear", "quality", 0.8, "Because.", forecasts, {}, 0.1, "auto")

@@ -1,0 +1,56 @@
+"""`collegium batch status` on what the service tells of a job."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from collegium.cli import batch_command
+
+JOB: dict[str, Any] = {
+    "id": "batch_0",
+    "status": "in_progress",
+    "created_at": 1,
+    "expires_at": 2,
+    "output_file_id": None,
+    "error_file_id": None,
+    "errors": None,
+    "request_counts": {"total": 10, "completed": 4, "failed": 0},
+    "money": {
+        "spent_usd": 0.25,
+        "reserved_usd": 0.125,
+        "forecast_rest_usd": 0.375,
+        "budget_usd": 1.0,
+    },
+}
+
+
+def status(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> str:
+    """What the command prints of a job."""
+
+    async def told(batch: str, *, wait: bool) -> Any:
+        return JOB | changes
+
+    monkeypatch.setattr(batch_command, "_status", told)
+    return CliRunner().invoke(batch_command.command, ["status", "batch_0"]).output
+
+
+def test_the_money_of_a_job_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is spent, reserved, still to come, and the budget."""
+    assert (
+        "$0.250000 spent, $0.125000 reserved, $0.375000 forecast for the rest, budget $1.000000"
+        in status(monkeypatch)
+    )
+
+
+def test_a_job_without_a_budget_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing reserved and nothing left are left out."""
+    money = {"spent_usd": 0.5, "reserved_usd": 0, "forecast_rest_usd": 0, "budget_usd": None}
+    assert "$0.500000 spent, no budget" in status(monkeypatch, money=money)
+
+
+def test_a_job_that_has_not_begun_has_no_money(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The line is left out."""
+    assert "money" not in status(monkeypatch, money=None)

@@ -1,0 +1,201 @@
+"""A bulk job's budget: never overspent, whatever answers cost and whenever the service dies."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collegium.errors import BudgetExhausted, ExpertTimeout
+from collegium.experts.bulk.journal import Journal
+from collegium.web.batch import asking, job
+from collegium.web.batch.ledger import GENEROUS, Ledger
+from collegium.web.batch.worker import BatchWorker
+from tests.web.conftest import Serve, Web, until
+from tests.web.test_batches import done, ended, line, results, submitted
+
+SQL_PRICE = 2e-6
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job, "WATCH_S", 0.01)
+    monkeypatch.setattr(asking, "LONGEST_WAIT_S", 0.0)
+
+
+def long_winded(web: Web, tokens: int) -> None:
+    """All experts write so much from now on, whatever they are told."""
+    for name in ("sql", "general"):
+        web.experts[name].usage = {"prompt_tokens": 7, "completion_tokens": tokens}
+
+
+def paid(web: Web) -> float:
+    """What all calls so far were billed."""
+    used = web.experts["sql"].usage or {}
+    each: float = 1e-6 * used["prompt_tokens"] + SQL_PRICE * used["completion_tokens"]
+    return len(web.experts["sql"].asked) * each
+
+
+async def forecast(web: Web) -> dict[str, Any]:
+    """The forecast of sql's next answer."""
+    _, told = await done(web, [line("a", model="sql")])
+    found: dict[str, Any] = told["a"]["body"]["collegium"]["decision"]["forecasts"][0]
+    return found
+
+
+@pytest.mark.parametrize("model", ["sql", "auto"])
+@pytest.mark.parametrize("share", [0.4, 0.6, 0.9])
+async def test_answers_five_times_as_long_as_forecast_do_not_overspend(
+    web: Web, model: str, share: float
+) -> None:
+    """The rest is answered by who costs less, or ends with an error of its own."""
+    for _ in range(4):
+        usual = await forecast(web)
+    long_winded(web, 5 * usual["output_tokens"])
+    count = 40
+    web.experts["sql"].asked.clear()
+    budget = share * count * (7e-6 + SQL_PRICE * 5 * usual["output_tokens"])
+    lines = [line(str(n), f"sql {n}", model) for n in range(count)]
+    batch, told = await done(web, lines, routing={"max_cost_usd": budget})
+    assert batch["status"] == "completed"
+    assert 0.6 * budget <= paid(web) <= budget
+    assert batch["money"]["spent_usd"] == pytest.approx(paid(web))
+    who = Counter(response["body"]["model"] for response in told.values())
+    if model == "auto":
+        assert sum(who.values()) == count
+        assert who["lists"] > 0
+    else:
+        failed = await results(web, batch["error_file_id"])
+        codes = {record["response"]["body"]["error"]["code"] for record in failed}
+        assert codes == {"budget_exhausted"}
+        assert len(failed) + len(told) == count
+
+
+async def test_the_money_of_a_job_is_told(web: Web) -> None:
+    """Spent, reserved, forecast of the rest and budget, while it runs and after."""
+    await forecast(web)
+    script = web.experts["sql"]
+    script.waits = True
+    lines = [line(str(n)) for n in range(40)]
+    batch = await submitted(web, lines, routing={"max_cost_usd": 1.0})
+
+    async def running() -> Any:
+        money = (await web.http.get(f"/v1/batches/{batch}")).json()["money"]
+        return money if money and money["reserved_usd"] else None
+
+    await until(running)
+    money = await running()
+    assert money["budget_usd"] == 1.0
+    assert money["spent_usd"] == 0
+    assert 0 < money["reserved_usd"] < 1
+    assert money["forecast_rest_usd"] > 0
+    script.go.set()
+    found = (await ended(web, batch))["money"]
+    assert found["spent_usd"] == pytest.approx(40 * 11e-6)
+    assert found["reserved_usd"] == 0
+    assert found["forecast_rest_usd"] == pytest.approx(0, abs=1e-12)
+
+
+async def test_a_job_without_a_budget_tells_what_it_has_spent(web: Web) -> None:
+    """And keeps no ledger."""
+    batch, _ = await done(web, [line(str(n)) for n in range(5)])
+    assert batch["money"]["spent_usd"] == pytest.approx(5 * 11e-6)
+    assert batch["money"]["budget_usd"] is None
+
+
+async def test_near_the_end_max_tokens_is_cut_to_what_is_reserved(web: Web) -> None:
+    """So an answer can't cost more than is left."""
+    for _ in range(12):
+        usual = await forecast(web)
+    script = web.experts["sql"]
+    script.asked.clear()
+    budget = 1.5 * usual["most_usd"]
+    await done(web, [line("a")], routing={"max_cost_usd": budget})
+    await done(web, [line("b", max_completion_tokens=10_000)], routing={"max_cost_usd": 1.0})
+    capped, free = (call.body for call in script.asked)
+    assert capped["max_tokens"] * SQL_PRICE <= budget
+    assert free["max_completion_tokens"] == 10_000
+
+
+async def test_a_time_out_may_be_billed(web: Web) -> None:
+    """What was reserved stays spent, and the next try is paid for anew."""
+    script = web.experts["sql"]
+    script.refuses, script.recovers = ExpertTimeout("sql", "took too long"), 1
+    batch, _ = await done(web, [line("a")], routing={"max_cost_usd": 1.0})
+    assert batch["money"]["spent_usd"] > 11e-6
+
+
+async def test_a_killed_job_goes_on_with_what_is_left(serve: Serve) -> None:
+    """Lines that were in flight may have been billed, so they count."""
+    lines = [line(str(n)) for n in range(30)]
+    async with serve() as web:
+        for _ in range(4):
+            usual = await forecast(web)
+        web.experts["sql"].asked.clear()
+        long_winded(web, 5 * usual["output_tokens"])
+        each = 7e-6 + SQL_PRICE * 5 * usual["output_tokens"]
+        budget = 20 * each
+        batch = await submitted(web, lines, routing={"max_cost_usd": budget})
+        await until(lambda: len(web.experts["sql"].asked) > 4)
+        web.experts["sql"].waits = True
+        await asyncio.sleep(0.1)
+        asked = len(web.experts["sql"].asked)
+        service = web.app.state.service
+        await service._worker.close()
+        ledger = Ledger(budget, Journal(_folder(web, batch) / "ledger.jsonl"))
+        ledger.recover()
+        await ledger.close()
+        assert ledger.spent >= asked * each * 0.99
+        web.experts["sql"].waits = False
+        web.experts["sql"].go.set()
+        service._worker = BatchWorker(web.parts)
+        service._worker.start()
+        found = await ended(web, batch)
+        assert paid(web) <= budget
+        assert found["money"]["spent_usd"] <= budget
+
+
+def _folder(web: Web, batch: str) -> Path:
+    return web.parts.inbox.folder(batch)
+
+
+async def test_a_ledger_survives_a_torn_line(tmp_path: Path) -> None:
+    """Spent, in flight, asked twice: all of it counts."""
+    path = tmp_path / "ledger.jsonl"
+    ledger = Ledger(100.0, Journal(path))
+    ledger.recover()
+    first = await ledger.reserve(1, 1.0)
+    await ledger.reserve(2, 2.0)
+    await ledger.settle(1, 0.5)
+    await ledger.close()
+    with path.open("ab") as file:
+        file.write(b'{"line": 3, "reser')
+    again = Ledger(100.0, Journal(path))
+    again.recover()
+    kept = json.loads(path.read_text().splitlines()[1])["reserved"]
+    assert first.usd == GENEROUS
+    assert again.spent == pytest.approx(0.5 + kept)
+    assert again.reserved == 0
+    await again.close()
+
+
+async def test_a_line_waits_for_money_that_others_may_give_back(tmp_path: Path) -> None:
+    """Where nobody is in flight, nothing comes back."""
+    ledger = Ledger(3.0, Journal(tmp_path / "ledger.jsonl"))
+    ledger.recover()
+    await ledger.reserve(1, 2.0)
+    waiting = asyncio.create_task(ledger.reserve(2, 2.0))
+    await asyncio.sleep(0.01)
+    assert not waiting.done()
+    await ledger.settle(1, 0.5)
+    assert (await waiting).usd >= 2.0
+    await ledger.settle(2, 2.0)
+    with pytest.raises(BudgetExhausted, match=r"2\.5 USD are spent"):
+        await ledger.reserve(3, 2.0)
+    with pytest.raises(BudgetExhausted, match="not known"):
+        await ledger.reserve(4, None)
+    await ledger.close()
