@@ -189,7 +189,8 @@ def _numbers(raw: Signature, kind: int) -> Signature:
     marked = np.sort((mixed & ~_KIND) | np.uint64(kind))
     new = np.ones(marked.size, dtype=bool)
     np.not_equal(marked[1:], marked[:-1], out=new[1:])
-    return marked[new]
+    distinct: Signature = marked[new]
+    return distinct
 
 
 def _fields(schema: str) -> list[str]:

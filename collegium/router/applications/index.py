@@ -1,4 +1,4 @@
-"""Which known applications a request may be of: an inverted index of the numbers of fingerprints."""
+"""Which known applications a request may be of: an inverted index of fingerprints' numbers."""
 
 from __future__ import annotations
 

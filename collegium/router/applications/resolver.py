@@ -6,12 +6,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from hashlib import blake2b
+from itertools import islice
 
-from collegium.registry.application import TEXT_LENGTH, Application
+from collegium.registry.application import Application
 from collegium.router.applications.fingerprint import Fingerprint, fingerprint
 from collegium.router.applications.index import Index
 from collegium.router.applications.known import Known, belongs
+from collegium.router.applications.naming import application_of, is_rare, key_of, qualified
 from collegium.router.applications.signals import Signals
 
 __all__ = ["OTHER", "Application", "Applications", "applications_of"]
@@ -34,15 +35,18 @@ PLAIN = 0.8
 class Applications:
     """The known applications, in memory. Tags are taken as they are, the rest is compared.
 
-    At most `most` applications are told by fingerprints; beyond that, those that were seen once and
-    long ago fall out into `OTHER`, and if there are none, new ones do.
+    At most `most` applications are told by fingerprints, and as many by tags; beyond that, those
+    that were seen once and long ago fall out into `OTHER`, and if there are none, new ones do.
     """
 
     def __init__(self, *, most: int = MOST, clock: Callable[[], datetime] = _now) -> None:
         self._most = most
         self._clock = clock
         self._known: dict[str, Known] = {}
-        self._fingerprints: OrderedDict[str, None] = OrderedDict()  # longest unseen first
+        self._recent: dict[bool, OrderedDict[str, None]] = {
+            tagged: OrderedDict() for tagged in (False, True)
+        }
+        """Keys, longest unseen first. Tags are apart: anybody can make up any number of them."""
         self._index = Index()
         self._texts: OrderedDict[int, str] = OrderedDict()
         self._changed: set[str] = set()
@@ -84,8 +88,12 @@ class Applications:
             if known is None:
                 self._add(Known.of(application))
                 continue
+            now = known.application
             known.application = replace(
-                application, text=known.application.text, seen=application.seen + known.unsaved
+                application,
+                text=now.text,
+                seen=max(now.seen, application.seen),
+                last_seen=max(now.last_seen, application.last_seen),
             )
 
     def changed(self) -> tuple[Application, ...]:
@@ -117,7 +125,9 @@ class Applications:
     def _named(self, key: str, signals: Signals) -> Known:
         known = self._known.get(key)
         if known is None:
-            new = _application(key, signals, self._clock(), tagged=True)
+            if not self._has_room(tagged=True):
+                return self._other(signals.tenant)
+            new = application_of(key, signals, self._clock(), tagged=True)
             known = self._add(Known.first(new, fingerprint(signals)))
         return known
 
@@ -191,51 +201,52 @@ class Applications:
         self._changed.add(younger.key)
 
     def _new(self, signals: Signals, seen: Fingerprint) -> Known:
-        if len(self._fingerprints) >= self._most and not self._make_room():
-            key = qualified(OTHER, signals.tenant)
-            return self._known.get(key) or self._add(_other(key, signals.tenant, self._clock()))
-        key = _key(signals)
+        if not self._has_room(tagged=False):
+            return self._other(signals.tenant)
+        key = key_of(signals)
         while key in self._known:  # two texts with the same 32 bits
-            key = _key(signals, salt=key)
-        return self._add(Known.first(_application(key, signals, self._clock()), seen))
+            key = key_of(signals, salt=key)
+        return self._add(Known.first(application_of(key, signals, self._clock()), seen))
+
+    def _other(self, tenant: str) -> Known:
+        key, now = qualified(OTHER, tenant), self._clock()
+        other = self._known.get(key)
+        if other is None:
+            other = Known.of(Application(key, tenant=tenant, first_seen=now, last_seen=now))
+            self._known[key] = other
+        return other
 
     def _add(self, known: Known) -> Known:
+        application = known.application
         self._known[known.key] = known
-        if not known.application.tagged and not _is_other(known):
-            self._fingerprints[known.key] = None
-            self._index.put(known)
+        if known.key != qualified(OTHER, application.tenant):
+            self._recent[application.tagged][known.key] = None
+            if not application.tagged:
+                self._index.put(known)
         return known
 
     def _saw(self, known: Known) -> None:
         known.saw(self._clock())
         self._changed.add(known.key)
-        if known.key in self._fingerprints:
-            self._fingerprints.move_to_end(known.key)
+        recent = self._recent[known.application.tagged]
+        if known.key in recent:
+            recent.move_to_end(known.key)
 
-    def _make_room(self) -> bool:
-        """Forget a twentieth of the applications, of those that were seen once and long ago."""
-        most = max(self._most // 20, 1)
-        rare: list[Known] = []
-        for key in list(self._fingerprints)[: self._most // 2 + 1]:
-            if len(rare) == most:
-                break
-            application = (known := self._known[key]).application
-            decided = application.name or application.policy or application.pinned
-            if application.seen <= 1 and not decided and application.merged_into is None:
-                rare.append(known)
-        for known in rare:
-            self._forget(known)
-        return bool(rare)
-
-    def _forget(self, known: Known) -> None:
-        self._index.remove(known)
-        del self._known[known.key], self._fingerprints[known.key]
-        self._changed.discard(known.key)
-        self._forgotten.append(known.key)
-        tenant = known.application.tenant
-        key = qualified(OTHER, tenant)
-        other = self._known.get(key) or self._add(_other(key, tenant, self._clock()))
-        self._saw(other)
+    def _has_room(self, *, tagged: bool) -> bool:
+        """Where it is full, forget a twentieth: of those that were seen once, the oldest."""
+        recent = self._recent[tagged]
+        if len(recent) < self._most:
+            return True
+        oldest = islice(recent, self._most // 2 + 1)
+        rare = (self._known[key] for key in oldest if is_rare(self._known[key].application))
+        forgotten = list(islice(rare, max(self._most // 20, 1)))
+        for known in forgotten:
+            self._index.remove(known)
+            del self._known[known.key], recent[known.key]
+            self._changed.discard(known.key)
+            self._forgotten.append(known.key)
+            self._saw(self._other(known.application.tenant))
+        return bool(forgotten)
 
     def _final(self, known: Known) -> Known:
         """Follow merges; of a circle, which no merge makes, any."""
@@ -260,39 +271,3 @@ def applications_of(
     for each in signals:
         applications.of(each)
     return applications.again(signals), applications.known()
-
-
-def qualified(name: str, tenant: str) -> str:
-    """The key of a name within a tenant; the operator's own requests have none."""
-    return f"{tenant}:{name}" if tenant else name
-
-
-def _application(key: str, signals: Signals, now: datetime, *, tagged: bool = False) -> Application:
-    return Application(
-        key=key,
-        tenant=signals.tenant,
-        tagged=tagged,
-        text=text_of(signals),
-        first_seen=now,
-        last_seen=now,
-    )
-
-
-def text_of(signals: Signals) -> str:
-    """What people, and comparisons of meaning, see of an application."""
-    tools = f"\nTools: {', '.join(signals.tools)}" if signals.tools else ""
-    return (signals.system[:TEXT_LENGTH] + tools)[: 2 * TEXT_LENGTH].strip()
-
-
-def _other(key: str, tenant: str, now: datetime) -> Known:
-    return Known.of(Application(key, tenant=tenant, first_seen=now, last_seen=now))
-
-
-def _is_other(known: Known) -> bool:
-    return known.key == qualified(OTHER, known.application.tenant)
-
-
-def _key(signals: Signals, salt: str = "") -> str:
-    """The same on all replicas."""
-    shown = "\0".join((salt, signals.tenant, signals.system, *signals.tools, signals.schema))
-    return f"app-{blake2b(shown.encode('utf-8', 'replace'), digest_size=4).hexdigest()}"

@@ -10,6 +10,7 @@ from collegium.experts.dispatch.dispatcher import Dispatcher
 from collegium.experts.fleet import Fleet
 from collegium.experts.pool import Pool
 from collegium.experts.registration import Registration
+from collegium.registry.applications import ApplicationRegistry
 from collegium.registry.batches import BatchRegistry
 from collegium.registry.database import Database
 from collegium.registry.decisions import DecisionLog
@@ -33,6 +34,7 @@ from collegium.web.serving.metrics import Metrics
 from collegium.web.serving.outcome import Accounts
 from collegium.web.serving.parts import Parts
 from collegium.web.serving.pipeline import Pipeline
+from collegium.web.serving.recognition import Recognition
 from collegium.web.serving.sessions import Sessions
 
 
@@ -53,7 +55,8 @@ def build(
     current, sessions = CurrentRouter(router), Sessions(state, settings.session_ttl_s)
     learning = Learning(settings.data_dir / "online")
     profiles = Profiles.load(settings.router_dir or BUNDLED)
-    decider = Decider(catalogue, current, pool, sessions, profiles)
+    recognition = Recognition(ApplicationRegistry(database), keep_texts=settings.record_prompts)
+    decider = Decider(catalogue, current, pool, sessions, profiles, recognition)
     accounts = Accounts(pool, log, metrics, speeds, learning, background)
     pipeline = Pipeline(
         decider, log, sessions, accounts, metrics, record_prompts=settings.record_prompts
@@ -76,6 +79,7 @@ def build(
         catalogue=catalogue,
         router=current,
         learning=learning,
+        recognition=recognition,
         decider=decider,
         pipeline=pipeline,
         background=background,

@@ -23,6 +23,7 @@ from collegium.web.protocols.chat_request import PANEL_MODELS
 from collegium.web.serving.catalogue import Catalogue
 from collegium.web.serving.current_router import CurrentRouter
 from collegium.web.serving.prepare import Prepared
+from collegium.web.serving.recognition import Recognition
 from collegium.web.serving.sessions import Sessions
 
 
@@ -53,12 +54,14 @@ class Decider:
         pool: Pool,
         sessions: Sessions,
         profiles: Profiles,
+        recognition: Recognition,
     ) -> None:
         self._catalogue = catalogue
         self._router = router
         self._pool = pool
         self._sessions = sessions
         self._profiles = profiles
+        self._recognition = recognition
 
     async def decide(self, request: Prepared, unavailable: Availability | None = None) -> Decided:
         """Raises as the router does, ExpertBusy where only the present load breaks the limits.
@@ -66,14 +69,16 @@ class Decider:
         `unavailable` says who can't answer: by default as the pool is now, and engines that take
         turns are waited for as it forecasts.
         """
+        experts = await self._catalogue.now()
+        query = self._recognition.recognised(request.query, experts)
+        request = replace(request, query=query)
+        permitted = self._recognition.permitted(query, experts)
         if request.wish is not None:
-            return await self._by_panel(request, request.wish, unavailable)
-        query = request.query
+            return await self._by_panel(request, request.wish, permitted, unavailable)
         if request.session is not None:
             known = await self._sessions.expert(request.session)
             query = replace(query, session_expert=known)
-        experts = await self._catalogue.now()
-        decision = await self._decision(query, experts, unavailable)
+        decision = await self._decision(query, permitted, unavailable)
         return _alone(request, decision, experts, instead=_may_fail_over(request, decision))
 
     async def as_decided(self, request: Prepared, decision: Decision) -> Decided:
@@ -88,7 +93,11 @@ class Decider:
         return await self._router.get().decide(query, experts, who_not, waits)
 
     async def _by_panel(
-        self, request: Prepared, wish: Wish, unavailable: Availability | None
+        self,
+        request: Prepared,
+        wish: Wish,
+        experts: Sequence[Expert],
+        unavailable: Availability | None,
     ) -> Decided:
         """Let the router forecast every expert, then plan the panel."""
         query = request.query
@@ -96,7 +105,6 @@ class Decider:
         routed = "auto" if name in PANEL_MODELS else name
         # The panel as a whole has to be good enough, not each of its members.
         alone = replace(query, limits=replace(limits, min_quality=None), requested_model=routed)
-        experts = await self._catalogue.now()
         decision = await self._decision(alone, experts, unavailable)
         found = await self._planned(request, wish, alone, decision, experts, unavailable)
         if found.mode == "single":

@@ -15,6 +15,7 @@ from collegium.router.decision import Query
 from collegium.router.panels.plan import Wish
 from collegium.router.router import VIRTUAL_MODELS
 from collegium.web.protocols.chat_request import PANEL_MODELS, Aggregate, ChatRequest
+from collegium.web.protocols.signals import signals_of
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,18 @@ class Prepared:
     """The conversation that it belongs to."""
 
 
-def prepare(body: ChatRequest, terms: Terms, session: str | None = None) -> Prepared:
-    """Check what a parsed body does not show by itself; BadRequest says what is wrong."""
+def prepare(
+    body: ChatRequest,
+    terms: Terms,
+    session: str | None = None,
+    *,
+    application: str | None = None,
+    tenant: str = "",
+) -> Prepared:
+    """Check what a parsed body does not show by itself; BadRequest says what is wrong.
+
+    `application` is the name that a header gave; the one in the body comes after it.
+    """
     asked = body.upstream()
     messages = asked["messages"]
     text = query_text(messages).strip()
@@ -44,8 +55,10 @@ def prepare(body: ChatRequest, terms: Terms, session: str | None = None) -> Prep
     tokens = sum(estimated_tokens(text_of(message)) for message in messages)
     max_tokens = body.max_completion_tokens or body.max_tokens
     mode = mode_of(body)
+    tag = application or body.application()
+    signals = signals_of(asked, text, tag=tag, tenant=tenant)
     return Prepared(
-        Query(text, body.model, body.routing.limits(), max_tokens, tokens),
+        Query(text, body.model, body.routing.limits(), max_tokens, tokens, signals=signals),
         asked,
         terms,
         None if mode is None else wish_of(body, mode),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import UTC, datetime
+from urllib.parse import quote
 
 from collegium.experts.aggregation.events import PanelEvent
 from collegium.experts.clients.events import Json
@@ -43,6 +44,7 @@ def decision_record(decided: Decided, *, with_prompt: bool) -> DecisionRecord:
         forecasts=decision.forecasts,
         limits={k: v for k, v in vars(query.limits).items() if v != NO_LIMITS[k]},
         propensity=decision.propensity,
+        application=decision.application,
     )
 
 
@@ -52,7 +54,7 @@ def decision_headers(
     """The headers that tell who answers (by default the chosen one) and why."""
     expert = expert or decision.expert
     cost = decision.forecast.cost_usd if cost_usd is None else cost_usd
-    return {
+    headers = {
         "x-collegium-expert": expert,
         "x-collegium-policy": decision.policy,
         "x-collegium-confidence": f"{decision.confidence:.4f}",
@@ -62,6 +64,14 @@ def decision_headers(
         "X-Router-Route": decision.policy,
         "X-Router-Model": expert,
     }
+    if decision.application is not None:
+        headers["x-collegium-application"] = header_text(decision.application)
+    return headers
+
+
+def header_text(text: str) -> str:
+    """A text as a header can hold it: what is not ASCII is percent-encoded."""
+    return text if text.isascii() else quote(text, safe=" /:@+,;=")
 
 
 def plan_json(plan: Plan) -> Json:
