@@ -99,7 +99,7 @@ async def test_background_jobs_are_applications(web: Web) -> None:
 
 async def test_a_policy_rules_the_next_request(web: Web) -> None:
     """Experts are excluded, also by name; the trade-off is for requests that give none."""
-    tag = {"metadata": {"application": "desk"}}
+    tag: dict[str, Any] = {"metadata": {"application": "desk"}}
     assert (await asked(web, **tag)).json()["model"] == "sql"
     rules = {"experts_deny": ["sql"], "tradeoff": 5, "max_cost_usd": 0.5}
     changed = await web.http.patch("/v1/applications/desk", json={"policy": rules})
@@ -142,7 +142,7 @@ async def test_a_wrong_policy_is_refused(web: Web) -> None:
 
 async def test_required_tags_exclude_experts_without_them(web: Web) -> None:
     """Here nobody has any."""
-    tag = {"metadata": {"application": "desk"}}
+    tag: dict[str, Any] = {"metadata": {"application": "desk"}}
     await asked(web, **tag)
     await web.http.patch("/v1/applications/desk", json={"policy": {"required_tags": ["eu"]}})
     answer = await asked(web, **tag)
@@ -187,7 +187,7 @@ async def test_applications_of_tenants_are_apart(serve: Serve) -> None:
         keys = []
         for key in ("a-key-of-a", "a-key-of-b", "the-administrators-key"):
             headers = {"authorization": f"Bearer {key}"}
-            tag = {"metadata": {"application": "desk"}}
+            tag: dict[str, Any] = {"metadata": {"application": "desk"}}
             keys.append(application_of(await asked(web, headers=headers, **tag)))
             keys.append(application_of(await asked(web, ORDERS, headers=headers)))
         assert keys[::2] == ["team-a:desk", "team-b:desk", "desk"]
@@ -235,7 +235,7 @@ async def test_texts_are_not_kept_where_prompts_are_not(serve: Serve) -> None:
 
 async def test_a_panel_keeps_to_the_policy(web: Web) -> None:
     """No member is excluded by it."""
-    tag = {"metadata": {"application": "desk"}}
+    tag: dict[str, Any] = {"metadata": {"application": "desk"}}
     await asked(web, **tag)
     await web.http.patch("/v1/applications/desk", json={"policy": {"experts_deny": ["sql"]}})
     answer = await asked(web, model="collegium/vote", routing={"k": 2}, **tag)
@@ -245,7 +245,8 @@ async def test_a_panel_keeps_to_the_policy(web: Web) -> None:
 
 async def test_lines_of_a_bulk_job_have_applications(web: Web) -> None:
     """By their own bodies."""
-    line: dict[str, Any] = {**LINE["body"], "metadata": {"application": "nightly"}}  # type: ignore[dict-item]
+    body: Any = LINE["body"]
+    line = {**body, "metadata": {"application": "nightly"}}
     decided = await web.parts.pipeline.decide(prepared(line))
     assert decided.decision.application == "nightly"
 
@@ -265,7 +266,7 @@ def test_metrics_have_a_bounded_number_of_series() -> None:
         applications.count(f"app {number}")
     for _ in range(5):
         applications.count("late")
-    lines = applications._counter.collect()[0].samples  # type: ignore[attr-defined]
+    lines = next(iter(applications._counter.collect())).samples
     named = {s.labels["application"]: s.value for s in lines if s.name.endswith("_total")}
     assert len(named) == MOST_APPLICATIONS + 1
     assert named["other"] == 31

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from collegium.registry.application import Application
+from collegium.registry.application import Application, Signature
 from collegium.router.applications.resolver import OTHER, Applications, applications_of
 from collegium.router.applications.signals import Signals
 from tests.router.applications.prompts import (
@@ -207,6 +207,6 @@ def test_among_ten_thousand_a_request_finds_its_own_quickly() -> None:
     assert np.median(took) < 0.002
 
 
-def _signature(text: str) -> np.ndarray:  # type: ignore[type-arg]
+def _signature(text: str) -> Signature:
     (application,) = applications_of([Signals(system=text)])[1]
     return application.signature
