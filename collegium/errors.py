@@ -23,6 +23,7 @@ CollegiumError                500
 │   ├── ExpertExists          409
 │   ├── ExpertNotFound        404
 │   ├── EngineNotFound        404
+│   ├── ApplicationNotFound   404
 │   └── ProbeFailed           422  the expert did not answer its probe
 ├── StateUnavailable          503  the shared state (Redis) can't be reached
 ├── ArtifactRejected          500  a saved router is corrupt or foreign
@@ -210,6 +211,13 @@ class EngineNotFound(RegistryError):
 
     http_status = 404
     code = "engine_not_found"
+
+
+class ApplicationNotFound(RegistryError):
+    """No application has this key."""
+
+    http_status = 404
+    code = "application_not_found"
 
 
 class ProbeFailed(RegistryError):

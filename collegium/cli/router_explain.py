@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -18,9 +18,22 @@ if TYPE_CHECKING:
 @click.command(epilog='Example: collegium router explain "Convert 3 km to metres."')
 @click.argument("prompt", required=False)
 @click.option("--model", default="auto", help="A virtual model or an expert.")
+@click.option("--application", help="The application that asks, by its tag or key.")
+@click.option(
+    "--system",
+    type=click.File(encoding="utf-8"),
+    help="File with the system prompt, by which the application is recognised.",
+)
 @click.option("--decision", help="Explain this recorded decision instead, by its id.")
 @json_option
-def explain(prompt: str | None, model: str, decision: str | None, as_json: bool) -> None:
+def explain(
+    prompt: str | None,
+    model: str,
+    application: str | None,
+    system: TextIO | None,
+    decision: str | None,
+    as_json: bool,
+) -> None:
     """Say in words and numbers who would answer a query and why.
 
     Asks the running service, which knows who is up and how busy; without one, the registry's
@@ -30,41 +43,54 @@ def explain(prompt: str | None, model: str, decision: str | None, as_json: bool)
         raise click.UsageError("give a PROMPT, or a recorded decision's id with --decision")
     if decision is not None:
         return _explain_recorded(decision, as_json=as_json)
-    found = asyncio.run(_decide(str(prompt), model))
+    messages = [{"role": "user", "content": str(prompt)}]
+    if system is not None:
+        messages.insert(0, {"role": "system", "content": system.read()})
+    body: dict[str, Any] = {"model": model, "messages": messages}
+    if application is not None:
+        body["metadata"] = {"application": application}
+    found = asyncio.run(_decide(body))
     if as_json:
         return print_json(found)
     click.echo(found["reason"])
+    click.echo(f"Application {found['application'] or 'unknown'}")
     click.echo(f"Out-of-distribution score {found['ood_score']:.2f} (above 0.5: unfamiliar)\n")
     _print_forecasts(found["forecasts"])
 
 
-async def _decide(prompt: str, model: str) -> dict[str, Any]:
+async def _decide(body: dict[str, Any]) -> dict[str, Any]:
     from collegium.cli.service_client import running_service
     from collegium.settings import load_settings
 
     settings = load_settings()
     async with running_service(settings) as service:
         if service is not None:
-            body = {"model": model, "messages": [{"role": "user", "content": prompt}]}
             decided: dict[str, Any] = await service.call("POST", "/v1/route", body)
             return decided
-    return await _decide_here(settings, prompt, model)
+    return await _decide_here(settings, body)
 
 
-async def _decide_here(settings: Settings, prompt: str, model: str) -> dict[str, Any]:
+async def _decide_here(settings: Settings, body: dict[str, Any]) -> dict[str, Any]:
     import msgspec
 
     from collegium.errors import SetupError
+    from collegium.experts.dispatch.terms import ANY_TIME
+    from collegium.registry.applications import ApplicationRegistry
     from collegium.registry.database import Database
     from collegium.registry.decisions import DecisionLog
     from collegium.registry.experts import ExpertRegistry
-    from collegium.router.decision import Query
+    from collegium.web.protocols.chat_request import ChatRequest
+    from collegium.web.serving.prepare import prepare
+    from collegium.web.serving.recognition import Recognition
     from collegium.web.serving.service import REMEMBERED
     from collegium.web.serving.shapes import decision_json
 
+    query = prepare(ChatRequest.model_validate(body), ANY_TIME).query
     database = Database(settings.registry_url)
+    recognition = Recognition(ApplicationRegistry(database))
     try:
         await database.migrate()
+        await recognition.read()
         experts = await ExpertRegistry(database).list()
         past = await DecisionLog(database).recent(REMEMBERED)
     finally:
@@ -73,7 +99,9 @@ async def _decide_here(settings: Settings, prompt: str, model: str) -> dict[str,
         raise SetupError("no expert is registered yet: `collegium serve` adds the embedded pool")
     click.echo("No service runs here: decided as if every expert were up.\n", err=True)
     router = _router(settings, past, experts)
-    decision = await router.decide(Query(prompt, model), experts, lambda expert: None)
+    query = recognition.recognised(query, experts)
+    permitted = recognition.permitted(query, experts)
+    decision = await router.decide(query, permitted, lambda expert: None)
     shown: dict[str, Any] = msgspec.to_builtins(decision_json(decision))
     return shown
 
@@ -105,6 +133,8 @@ def _explain_recorded(decision_id: str, *, as_json: bool) -> None:
     asked = "its text was not kept" if decision.prompt is None else f"“{decision.prompt[:200]}”"
     click.echo(f"{decision.created_at:%Y-%m-%d %H:%M:%S} UTC, {decision.requested_model}: {asked}")
     click.echo(decision.reason)
+    if decision.application is not None:
+        click.echo(f"Application {decision.application}")
     if decision.limits:
         limits = ", ".join(f"{name} {value}" for name, value in decision.limits.items())
         click.echo(f"Limits: {limits}")

@@ -50,6 +50,8 @@ class DecisionRecord:
     limits: Mapping[str, Any] = field(default_factory=dict)
     propensity: float = 1.0
     """The odds that the expert had; off-policy estimates weigh by it."""
+    application: str | None = None
+    """The key of the application that the request was found to belong to."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy
-from sqlalchemy import JSON, BigInteger, CheckConstraint, Double, ForeignKey, MetaData
+from sqlalchemy import JSON, BigInteger, CheckConstraint, Double, ForeignKey, LargeBinary, MetaData
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from collegium.registry.column_types import AnyText, UtcDateTime, columns_of
@@ -37,6 +37,7 @@ class Table(DeclarativeBase):
         str: AnyText(),
         float: Double(),
         datetime: UtcDateTime(),
+        bytes: LargeBinary(),
         dict[str, Any]: JSON(),
         list[dict[str, Any]]: JSON(),
         list[str]: JSON(),
@@ -95,6 +96,27 @@ class EngineRow(Table):
     )
 
 
+class ApplicationRow(Table):
+    """The columns of `Application`, and when somebody changed it, for replicas to follow."""
+
+    __tablename__ = "applications"
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    tenant: Mapped[str]
+    tagged: Mapped[bool]
+    text: Mapped[str]
+    signature: Mapped[bytes]
+    seen: Mapped[int] = mapped_column(BigInteger())
+    variants: Mapped[int]
+    first_seen: Mapped[datetime]
+    last_seen: Mapped[datetime]
+    merged_into: Mapped[str | None]
+    pinned: Mapped[bool]
+    policy: Mapped[dict[str, Any]]
+    changed_at: Mapped[datetime] = mapped_column(index=True)
+
+
 class DecisionRow(Table):
     """The columns of `DecisionRecord`; `expert` is no foreign key, for the log outlives experts."""
 
@@ -112,6 +134,7 @@ class DecisionRow(Table):
     forecasts: Mapped[list[dict[str, Any]]]
     limits: Mapped[dict[str, Any]]
     propensity: Mapped[float] = mapped_column(server_default="1.0")
+    application: Mapped[str | None]
 
     outcome: Mapped[OutcomeRow | None] = relationship(lazy="raise", viewonly=True)
     feedback: Mapped[list[FeedbackRow]] = relationship(

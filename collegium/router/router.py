@@ -91,7 +91,8 @@ class Router:
         # Cheaper experts are a promise of the forecasts: learning keeps to the best quality.
         if self._learner and decision.policy == "quality" and not query.limits.tradeoff:
             decision = self._learner.adjusted(decision, read.embedding)
-        return replace(decision, overhead_ms=1000 * (time.perf_counter() - started))
+        took_ms = 1000 * (time.perf_counter() - started)
+        return replace(decision, overhead_ms=took_ms, application=query.application)
 
     def tolerated(self, query: Query) -> float:
         """The quality that the query's trade-off gives up for a lower price."""

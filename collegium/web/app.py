@@ -17,6 +17,7 @@ from collegium.web.auth import authenticate
 from collegium.web.body_limit import BodyLimit
 from collegium.web.loopback_hosts import LOOPBACK, LoopbackHosts
 from collegium.web.routes import (
+    applications,
     batches,
     chat,
     engines,
@@ -40,7 +41,7 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
     app = FastAPI(title="Collegium", version=__version__, lifespan=_lifespan)
     app.state.parts, app.state.service = parts, Service(parts)
     errors.install(app)
-    for module in (chat, models, experts, engines, feedback, files, batches):
+    for module in (chat, models, experts, applications, engines, feedback, files, batches):
         app.include_router(module.routes, dependencies=[Depends(authenticate)])
     app.include_router(health.routes)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")

@@ -49,6 +49,13 @@ async def caller_of(request: Request) -> str:
     return caller
 
 
+def tenant_of(request: Request) -> str:
+    """Whose applications the request may be of: a key's name; "" for the operator and without."""
+    caller: str = request.state.caller
+    settings = parts_of(request).settings
+    return "" if settings.api_key is None or caller == ADMINISTRATOR else caller
+
+
 CallerDep = Annotated[str, Depends(caller_of)]
 ADMIN = [Depends(administrate)]
 

@@ -19,6 +19,7 @@ from collegium.web.batch.inbox import Inbox
 from collegium.web.serving.catalogue import Catalogue
 from collegium.web.serving.learning import Learning
 from collegium.web.serving.parts import Parts
+from collegium.web.serving.recognition import Recognition
 
 
 def parts_of(request: Request) -> Parts:
@@ -42,6 +43,7 @@ async def _all_parts(request: Request) -> Parts:
 
 BatchesDep = Annotated[BatchRegistry, Depends(_part("batches"))]
 CatalogueDep = Annotated[Catalogue, Depends(_part("catalogue"))]
+RecognitionDep = Annotated[Recognition, Depends(_part("recognition"))]
 RegistrationDep = Annotated[Registration, Depends(_part("registration"))]
 FilesDep = Annotated[FileRegistry, Depends(_part("files"))]
 FileStoreDep = Annotated[FileStore, Depends(_part("file_store"))]

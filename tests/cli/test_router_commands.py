@@ -11,6 +11,8 @@ from click.testing import CliRunner
 
 from collegium.cli.router_command import command
 from collegium.errors import SetupError, UnknownDecision
+from collegium.registry.application import Application
+from collegium.registry.applications import ApplicationRegistry
 from collegium.registry.database import Database
 from collegium.registry.decisions import DecisionLog
 from collegium.registry.expert import Expert
@@ -163,6 +165,30 @@ def test_a_sets_models_are_the_experts_of_that_name(
     assert decided["expert"] == "poet"
     assert decided["confidence"] > 0.8
     assert "poet is" in run("explain", "poems about the number 7, please")
+
+
+def test_a_query_is_explained_for_its_application(
+    home: Path, learnt: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its tag, whose policy holds, or by its system prompt."""
+    in_registry()
+    monkeypatch.setenv("COLLEGIUM_ROUTER_DIR", str(learnt / "router"))
+    asyncio.run(_deny("desk", "poet"))
+    query = "poems about the number 7, please"
+    told = json.loads(run("explain", query, "--application", "desk", "--json"))
+    assert (told["application"], told["expert"]) == ("desk", "lister")
+    (home / "system.txt").write_text("You are the order desk of Contoso.")
+    by_prompt = run("explain", query, "--system", str(home / "system.txt"))
+    assert "Application app-" in by_prompt
+    assert "Application unknown" in run("explain", query)
+
+
+async def _deny(application: str, expert: str) -> None:
+    database = Database(load_settings().registry_url)
+    registry = ApplicationRegistry(database)
+    await registry.keep([Application(application, tagged=True, seen=1)])
+    await registry.change(application, policy={"experts_deny": [expert]})
+    await database.close()
 
 
 def test_recorded_decisions_train_and_judge_a_router(home: Path, learnt: Path) -> None:

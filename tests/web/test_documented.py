@@ -94,6 +94,30 @@ async def see_decision(web: Web) -> httpx.Response:
     return await web.http.get(f"/v1/decisions/{await decision(web)}")
 
 
+async def application(web: Web, key: str = "desk") -> str:
+    """An application that has asked."""
+    await web.chat("sql 1", metadata={"application": key})
+    return f"/v1/applications/{key}"
+
+
+async def see_application(web: Web) -> httpx.Response:
+    return await web.http.get(await application(web))
+
+
+async def name_application(web: Web) -> httpx.Response:
+    return await web.http.patch(await application(web), json={"name": "The desk"})
+
+
+async def merge_applications(web: Web) -> httpx.Response:
+    await application(web, "other desk")
+    return await web.http.post(f"{await application(web)}/merge", json={"into": "other desk"})
+
+
+async def split_applications(web: Web) -> httpx.Response:
+    await merge_applications(web)
+    return await web.http.post(f"{await application(web)}/split", json={})
+
+
 async def see_file(web: Web) -> httpx.Response:
     return await web.http.get(f"/v1/files/{await file(web)}")
 
@@ -129,6 +153,11 @@ ROUTES: dict[str, tuple[Ask, int]] = {
         200,
     ),
     "DELETE /v1/experts/{name}": (lambda web: web.http.delete("/v1/experts/sql"), 204),
+    "GET /v1/applications": (get("/v1/applications"), 200),
+    "GET /v1/applications/{key:path}": (see_application, 200),
+    "PATCH /v1/applications/{key:path}": (name_application, 200),
+    "POST /v1/applications/{key:path}/merge": (merge_applications, 200),
+    "POST /v1/applications/{key:path}/split": (split_applications, 200),
     "POST /v1/files": (upload, 200),
     "GET /v1/files": (get("/v1/files"), 200),
     "GET /v1/files/{file_id}": (see_file, 200),
@@ -160,7 +189,7 @@ async def test_a_route_does_what_it_is_for(web: Web, route: str) -> None:
     ask, status = ROUTES[route]
     answer = await ask(web)
     method, path = route.split()
-    wanted = re.sub(r"\{\w+\}", "[^/]+", path)
+    wanted = re.sub(r"\{[\w:]+\}", "[^/]+", path)
     assert answer.request.method == method
     assert re.fullmatch(wanted, answer.request.url.path)
     assert answer.status_code == status, answer.text
@@ -263,6 +292,7 @@ ERRORS: dict[str, Case] = {
     "ExpertExists": Case(post("/v1/experts", {**NEW, "name": "sql"})),
     "ExpertNotFound": Case(lambda web: web.http.delete("/v1/experts/nobody")),
     "EngineNotFound": Case(post("/v1/engines/none/restart")),
+    "ApplicationNotFound": Case(get("/v1/applications/none")),
     "ProbeFailed": Case(post("/v1/experts", {**NEW, "name": "a b"})),
     "ArtifactRejected": Case(not_started, {**NOT_LOADED, "router_dir": Path("/nowhere")}),
     "ExpertError": Case(raised_by("sql", errors.ExpertError("sql", "broke"))),

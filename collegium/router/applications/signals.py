@@ -11,7 +11,8 @@ class Signals:
 
     `tag` is an explicit name, which wins over the rest; `system` is the text of the system and
     developer messages, `tools` the names of the tools, `schema` the response schema as JSON;
-    applications are kept apart by `tenant`.
+    `background` is the kind of a chat front end's background job, such as `title`; applications
+    are kept apart by `tenant`.
     """
 
     tag: str | None = None
@@ -19,8 +20,9 @@ class Signals:
     tools: tuple[str, ...] = ()
     schema: str = ""
     tenant: str = ""
+    background: str | None = None
 
     @property
     def silent(self) -> bool:
         """Whether nothing tells the application."""
-        return not (self.tag or self.system or self.tools or self.schema)
+        return not (self.tag or self.background or self.system or self.tools or self.schema)

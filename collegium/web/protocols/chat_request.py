@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from collegium.errors import BadRequest
 from collegium.experts.aggregation.catalogue import MODES
 from collegium.experts.aggregation.options import (
     THRESHOLD,
@@ -25,6 +26,19 @@ PANEL_MODELS: dict[str, ModeName] = {f"{PREFIX}{mode}": mode for mode in MODES i
 """Virtual models that are answered by a panel."""
 Aggregate = ModeName | Literal["auto"]
 MOST_MEMBERS = 16
+
+
+LONGEST_APPLICATION = 128
+
+
+def application_name(given: Any, where: str) -> str:
+    """An application's name as a caller gives it, checked."""
+    name = given.strip() if isinstance(given, str) else ""
+    if not name or len(name) > LONGEST_APPLICATION or not name.isprintable():
+        raise BadRequest(
+            f"{where} is a text of 1 to {LONGEST_APPLICATION} printable characters", where
+        )
+    return name
 
 
 class PanelOptions(BaseModel):
@@ -131,6 +145,12 @@ class ChatRequest(BaseModel):
         """The body that the expert gets: all but what is ours."""
         ours = {"model", "routing", "stream", "stream_options"}
         return self.model_dump(exclude_unset=True, exclude=ours)
+
+    def application(self) -> str | None:
+        """The name that the caller gives its application, in OpenAI's `metadata`."""
+        metadata = (self.model_extra or {}).get("metadata")
+        named = metadata.get("application") if isinstance(metadata, dict) else None
+        return None if named is None else application_name(named, "metadata.application")
 
     def is_structured(self) -> bool:
         """Whether the answer has to keep to tools or a schema."""

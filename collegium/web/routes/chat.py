@@ -16,11 +16,16 @@ from starlette.types import Receive, Scope, Send
 from collegium.errors import BadRequest, CollegiumError
 from collegium.experts.clients.events import Json
 from collegium.experts.dispatch.terms import Terms
+from collegium.web.auth import tenant_of
 from collegium.web.errors import error_body, unexpected
 from collegium.web.lean_route import JsonResponse, LeanRoute, to_bytes
 from collegium.web.parts_of import parts_of
 from collegium.web.protocols.chat_answer import ChatEncoder, Events, WholeChat, whole_answer
-from collegium.web.protocols.chat_request import ChatRequest
+from collegium.web.protocols.chat_request import (
+    LONGEST_APPLICATION,
+    ChatRequest,
+    application_name,
+)
 from collegium.web.serving.prepare import Prepared, prepare
 from collegium.web.serving.shapes import decided_json, decision_headers
 
@@ -28,20 +33,26 @@ log = logging.getLogger(__name__)
 routes = APIRouter(route_class=LeanRoute)
 Result = TypeVar("Result")
 SESSION, LONGEST_SESSION = "x-session-id", 128
+APPLICATION = "x-collegium-application"
+ApplicationName = Annotated[str | None, Header(alias=APPLICATION, max_length=LONGEST_APPLICATION)]
 SessionId = Annotated[str | None, Header(alias=SESSION, max_length=LONGEST_SESSION)]
 WATCH_AFTER_S = 0.05
 """Whether a client has left is asked of answers that take longer: to ask takes a task more."""
 
 
 @routes.post("/v1/route")
-async def route(request: Request, body: ChatRequest, _: SessionId = None) -> Response:
+async def route(
+    request: Request, body: ChatRequest, _: SessionId = None, __: ApplicationName = None
+) -> Response:
     """Decide and answer nothing: every candidate's forecast, the choice and its reason."""
     decided = await parts_of(request).pipeline.decide(prepared(request, body))
     return JsonResponse(decided_json(decided), headers=decision_headers(decided.decision))
 
 
 @routes.post("/v1/chat/completions")
-async def chat_completions(request: Request, body: ChatRequest, _: SessionId = None) -> Response:
+async def chat_completions(
+    request: Request, body: ChatRequest, _: SessionId = None, __: ApplicationName = None
+) -> Response:
     """Route a conversation and answer it, whole or as server-sent events."""
     pipeline = parts_of(request).pipeline
     decided = await pipeline.begin(prepared(request, body))
@@ -66,7 +77,14 @@ def prepared(request: Request, body: ChatRequest) -> Prepared:
         deadline=None if limit_ms is None else time.monotonic() + limit_ms / 1000,
         hedge=body.routing.hedge,
     )
-    return prepare(body, terms, session_of(request))
+    named = request.headers.get(APPLICATION)
+    return prepare(
+        body,
+        terms,
+        session_of(request),
+        application=None if named is None else application_name(named, APPLICATION),
+        tenant=tenant_of(request),
+    )
 
 
 def session_of(request: Request) -> str | None:

@@ -10,6 +10,7 @@ from collegium.experts.dispatch.dispatcher import Dispatcher
 from collegium.experts.fleet import Fleet
 from collegium.experts.pool import Pool
 from collegium.experts.registration import Registration
+from collegium.registry.applications import ApplicationRegistry
 from collegium.registry.batches import BatchRegistry
 from collegium.registry.database import Database
 from collegium.registry.decisions import DecisionLog
@@ -35,6 +36,7 @@ from collegium.web.serving.metrics import Metrics
 from collegium.web.serving.outcome import Accounts
 from collegium.web.serving.parts import Parts
 from collegium.web.serving.pipeline import Pipeline
+from collegium.web.serving.recognition import Recognition
 from collegium.web.serving.sessions import Sessions
 
 
@@ -57,7 +59,8 @@ def build(
     learning = Learning(settings.data_dir / "online")
     profiles = Profiles.load(settings.router_dir or BUNDLED)
     pacing = Pacing({})
-    decider = Decider(catalogue, current, pool, sessions, profiles, pacing)
+    recognition = Recognition(ApplicationRegistry(database), keep_texts=settings.record_prompts)
+    decider = Decider(catalogue, current, pool, sessions, profiles, pacing, recognition)
     accounts = Accounts(pool, log, metrics, speeds, tokens, pacing, learning, background)
     pipeline = Pipeline(
         decider, log, sessions, accounts, metrics, record_prompts=settings.record_prompts
@@ -82,6 +85,7 @@ def build(
         catalogue=catalogue,
         router=current,
         learning=learning,
+        recognition=recognition,
         decider=decider,
         pipeline=pipeline,
         background=background,

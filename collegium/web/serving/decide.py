@@ -24,6 +24,7 @@ from collegium.web.protocols.chat_request import PANEL_MODELS
 from collegium.web.serving.catalogue import Catalogue
 from collegium.web.serving.current_router import CurrentRouter
 from collegium.web.serving.prepare import Prepared
+from collegium.web.serving.recognition import Recognition
 from collegium.web.serving.sessions import Sessions
 
 
@@ -55,6 +56,7 @@ class Decider:
         sessions: Sessions,
         profiles: Profiles,
         pacing: Pacing,
+        recognition: Recognition,
     ) -> None:
         self._pacing = pacing
         self._catalogue = catalogue
@@ -62,6 +64,7 @@ class Decider:
         self._pool = pool
         self._sessions = sessions
         self._profiles = profiles
+        self._recognition = recognition
 
     async def decide(self, request: Prepared, unavailable: Availability | None = None) -> Decided:
         """Raises as the router does, ExpertBusy where only the present load breaks the limits.
@@ -69,14 +72,16 @@ class Decider:
         `unavailable` says who can't answer: by default as the pool is now, and engines that take
         turns are waited for as it forecasts.
         """
+        experts = await self._catalogue.now()
+        query = self._recognition.recognised(request.query, experts)
+        request = replace(request, query=query)
+        permitted = self._recognition.permitted(query, experts)
         if request.wish is not None:
-            return await self._by_panel(request, request.wish, unavailable)
-        query = request.query
+            return await self._by_panel(request, request.wish, permitted, unavailable)
         if request.session is not None:
             known = await self._sessions.expert(request.session)
             query = replace(query, session_expert=known)
-        experts = await self._catalogue.now()
-        decision = await self._decision(query, experts, unavailable)
+        decision = await self._decision(query, permitted, unavailable)
         return _alone(request, decision, experts, instead=_may_fail_over(request, decision))
 
     async def as_decided(self, request: Prepared, decision: Decision) -> Decided:
@@ -96,7 +101,11 @@ class Decider:
         return decision
 
     async def _by_panel(
-        self, request: Prepared, wish: Wish, unavailable: Availability | None
+        self,
+        request: Prepared,
+        wish: Wish,
+        experts: Sequence[Expert],
+        unavailable: Availability | None,
     ) -> Decided:
         """Let the router forecast every expert, then plan the panel."""
         query = request.query
@@ -104,7 +113,6 @@ class Decider:
         routed = "auto" if name in PANEL_MODELS else name
         # The panel as a whole has to be good enough, not each of its members.
         alone = replace(query, limits=replace(limits, min_quality=None), requested_model=routed)
-        experts = await self._catalogue.now()
         try:
             decision = await self._decision(alone, experts, unavailable)
         except NoFeasibleExpert:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -16,6 +17,10 @@ Metric = TypeVar("Metric", Counter, Histogram)
 BREAKER = {"closed": 0.0, "half-open": 0.5, "open": 1.0}
 
 
+MOST_APPLICATIONS = 50
+"""Applications with a series of their own; the requests of the rest are those of `other`."""
+
+
 class Metrics:
     """One set of counters for one service."""
 
@@ -28,6 +33,13 @@ class Metrics:
         self._answers = Counter(
             "collegium_answers", "Finished answers", ["expert", "status"], registry=self.registry
         )
+        self._of_applications = Counter(
+            "collegium_application_decisions",
+            "Decisions",
+            ["application"],
+            registry=self.registry,
+        )
+        self._applications = Busiest(MOST_APPLICATIONS, self._of_applications)
         self._tokens = Counter(
             "collegium_tokens", "Tokens", ["expert", "direction"], registry=self.registry
         )
@@ -77,6 +89,8 @@ class Metrics:
         """Count a decision and its overhead."""
         self._child(self._decisions, decision.expert, decision.policy).inc()
         self._child(self._overhead, decision.expert).observe(decision.overhead_ms / 1000)
+        if decision.application is not None:
+            self._applications.count(decision.application)
 
     def answered(self, name: str, status: str, latency_ms: float, ttft_ms: float | None) -> None:
         """Count an answer that ended, under its expert's or its panel's name."""
@@ -120,3 +134,43 @@ class Metrics:
     def text(self) -> bytes:
         """The page in Prometheus's text format."""
         return generate_latest(self.registry)
+
+
+class Busiest:
+    """A counter with a series for each of the busiest names, and one for all the others.
+
+    A name takes the place of the quietest one when it was counted more often; the counts of names
+    without a series are kept for the latest hundred times as many.
+    """
+
+    def __init__(self, most: int, counter: Counter) -> None:
+        self._most = most
+        self._counter = counter
+        self._shown: dict[str, int] = {}
+        self._others: OrderedDict[str, int] = OrderedDict()
+
+    def count(self, name: str) -> None:
+        """Count one."""
+        if name not in self._shown and not self._shows(name):
+            self._counter.labels("other").inc()
+            return
+        self._shown[name] += 1
+        self._counter.labels(name).inc()
+
+    def _shows(self, name: str) -> bool:
+        """Give a name a series, if there is room or it is busier than another."""
+        seen = self._others.pop(name, 0)
+        if len(self._shown) >= self._most:
+            quietest = min(self._shown, key=self._shown.__getitem__)
+            if name == "other" or self._shown[quietest] > seen:
+                self._remember(name, seen + 1)
+                return False
+            self._counter.remove(quietest)
+            self._remember(quietest, self._shown.pop(quietest))
+        self._shown[name] = seen
+        return True
+
+    def _remember(self, name: str, seen: int) -> None:
+        self._others[name] = seen
+        if len(self._others) > 100 * self._most:
+            self._others.popitem(last=False)

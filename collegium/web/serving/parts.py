@@ -26,6 +26,7 @@ from collegium.web.serving.decide import Decider
 from collegium.web.serving.learning import Learning
 from collegium.web.serving.metrics import Metrics
 from collegium.web.serving.pipeline import Pipeline
+from collegium.web.serving.recognition import Recognition
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class Parts:
     catalogue: Catalogue
     router: CurrentRouter
     learning: Learning
+    recognition: Recognition
     decider: Decider
     pipeline: Pipeline
     background: Background

@@ -15,6 +15,7 @@ from collegium.router.decision import Query
 from collegium.router.panels.plan import Wish
 from collegium.router.router import VIRTUAL_MODELS
 from collegium.web.protocols.chat_request import PANEL_MODELS, Aggregate, ChatRequest
+from collegium.web.protocols.signals import signals_of
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,18 @@ class Prepared:
     """The conversation that it belongs to."""
 
 
-def prepare(body: ChatRequest, terms: Terms, session: str | None = None) -> Prepared:
-    """Check what a parsed body does not show by itself; BadRequest says what is wrong."""
+def prepare(
+    body: ChatRequest,
+    terms: Terms,
+    session: str | None = None,
+    *,
+    application: str | None = None,
+    tenant: str = "",
+) -> Prepared:
+    """Check what a parsed body does not show by itself; BadRequest says what is wrong.
+
+    `application` is the name that a header gave; the one in the body comes after it.
+    """
     asked = body.upstream()
     messages = asked["messages"]
     text = query_text(messages).strip()
@@ -43,6 +54,8 @@ def prepare(body: ChatRequest, terms: Terms, session: str | None = None) -> Prep
         raise BadRequest("The messages hold no text to answer", "messages")
     max_tokens = body.max_completion_tokens or body.max_tokens
     mode = mode_of(body)
+    tag = application or body.application()
+    signals = signals_of(asked, text, tag=tag, tenant=tenant)
     return Prepared(
         Query(
             text,
@@ -51,6 +64,7 @@ def prepare(body: ChatRequest, terms: Terms, session: str | None = None) -> Prep
             max_tokens,
             prompt_tokens(asked),
             choices=body.n or 1,
+            signals=signals,
         ),
         asked,
         terms,

@@ -35,6 +35,7 @@ class Service:
             from collegium.experts.sparse.engine import mixture
 
             await parts.registry.seed(SPARSE_ENGINE, [mixture(context)])
+        await parts.recognition.open()
         parts.background.spawn(self._start(), to_its_end=False)
         parts.background.spawn(parts.catalogue.follow(), to_its_end=False)
         self._worker.start()
@@ -46,6 +47,7 @@ class Service:
         parts.background.cancel()
         await parts.fleet.stop()
         await parts.background.finish()
+        await parts.recognition.close()
         parts.learning.close()
         await parts.pool.aclose()
         await parts.state.close()

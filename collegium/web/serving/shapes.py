@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import UTC, datetime
+from urllib.parse import quote
 
 from collegium.experts.aggregation.events import PanelEvent
 from collegium.experts.clients.events import Json
@@ -43,6 +44,7 @@ def decision_record(decided: Decided, *, with_prompt: bool) -> DecisionRecord:
         forecasts=decision.forecasts,
         limits={k: v for k, v in vars(query.limits).items() if v != NO_LIMITS[k]},
         propensity=decision.propensity,
+        application=decision.application,
     )
 
 
@@ -55,17 +57,24 @@ def decision_headers(
     """
     expert = expert or decision.expert
     cost = decision.forecast.cost_usd if outcome is None else outcome["cost_usd"]
-    told = {} if cost is None else {"x-collegium-cost-usd": f"{cost:.8f}"}
-    return {
+    headers = {} if cost is None else {"x-collegium-cost-usd": f"{cost:.8f}"}
+    headers |= {
         "x-collegium-expert": expert,
         "x-collegium-policy": decision.policy,
         "x-collegium-confidence": f"{decision.confidence:.4f}",
-        **told,
         "x-collegium-overhead-ms": f"{decision.overhead_ms:.2f}",
         "x-collegium-decision-id": decision.id,
         "X-Router-Route": decision.policy,
         "X-Router-Model": expert,
     }
+    if decision.application is not None:
+        headers["x-collegium-application"] = header_text(decision.application)
+    return headers
+
+
+def header_text(text: str) -> str:
+    """A text as a header can hold it: what is not ASCII is percent-encoded."""
+    return text if text.isascii() else quote(text, safe=" /:@+,;=")
 
 
 def plan_json(plan: Plan) -> Json:

@@ -1,0 +1,144 @@
+"""`collegium application …`: who sends requests, and what holds for them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+from urllib.parse import quote
+
+import click
+
+from collegium.cli.output import json_option, print_json, print_table
+
+PATH = "/v1/applications"
+
+
+@click.group(epilog="Example: collegium application list")
+def command() -> None:
+    """See, name, merge and split applications, and set their policies.
+
+    Asks the running service, which recognises them; changes count from its next request on.
+    """
+
+
+@command.command("list", epilog="Example: collegium application list --limit 20")
+@click.option("--limit", type=click.IntRange(1), default=50, help="So many, the busiest first.")
+@json_option
+def list_all(limit: int, as_json: bool) -> None:
+    """List applications with their requests and their share of them."""
+    found = asyncio.run(_call("GET", PATH))["data"]
+    if as_json:
+        return print_json(found[:limit])
+    shown = [a for a in found if a["merged_into"] is None][:limit]
+    header = ("KEY", "NAME", "REQUESTS", "SHARE", "MERGED", "TEXT")
+    print_table(header, [_row(application) for application in shown])
+
+
+@command.command(epilog="Example: collegium application show support-chat")
+@click.argument("key")
+@json_option
+def show(key: str, as_json: bool) -> None:
+    """Show all that is known of an application."""
+    _print(asyncio.run(_call("GET", _of(key))), as_json)
+
+
+@command.command(epilog='Example: collegium application name app-1f2e3d4c "Order desk"')
+@click.argument("key")
+@click.argument("name")
+@json_option
+def name(key: str, name: str, as_json: bool) -> None:
+    """Give an application a name for people; "" takes it away."""
+    _print(asyncio.run(_call("PATCH", _of(key), {"name": name})), as_json)
+
+
+@command.command(epilog="Example: collegium application merge app-1f2e3d4c support-chat")
+@click.argument("key")
+@click.argument("into")
+@json_option
+def merge(key: str, into: str, as_json: bool) -> None:
+    """Count an application's requests for another one, whose policy then holds for them."""
+    _print(asyncio.run(_call("POST", f"{_of(key)}/merge", {"into": into})), as_json)
+
+
+@command.command(epilog="Example: collegium application split app-1f2e3d4c")
+@click.argument("key")
+@click.option("--fingerprint", help="The application, merged into KEY, that shall be its own.")
+@json_option
+def split(key: str, fingerprint: str | None, as_json: bool) -> None:
+    """Undo a merge: of KEY, or of one that was merged into it."""
+    body = {} if fingerprint is None else {"fingerprint": fingerprint}
+    _print(asyncio.run(_call("POST", f"{_of(key)}/split", body)), as_json)
+
+
+@command.command(
+    epilog="Example: collegium application policy support-chat --tradeoff 5 --deny gpt4"
+)
+@click.argument("key")
+@click.option("--tradeoff", type=click.FloatRange(0, 10), help="0 best quality … 10 cheapest.")
+@click.option("--allow", multiple=True, help="The only experts that may be asked; repeat it.")
+@click.option("--deny", multiple=True, help="An expert that may not be asked; repeat it.")
+@click.option("--tag", multiple=True, help="A tag that experts need to be asked; repeat it.")
+@click.option("--max-cost-usd", type=click.FloatRange(0), help="Dollars that an answer may cost.")
+@click.option("--budget-usd", type=click.FloatRange(0), help="Dollars for all requests together.")
+@click.option(
+    "--budget-window-s",
+    type=click.FloatRange(0, min_open=True),
+    help="Seconds that the budget is for.",
+)
+@click.option("--clear", is_flag=True, help="Take all other rules away.")
+@json_option
+def policy(key: str, clear: bool, as_json: bool, **options: Any) -> None:
+    """Set rules for an application's requests; without options, show them."""
+    rules: dict[str, Any] = dict.fromkeys(_FIELDS.values()) if clear else {}
+    for option, field in _FIELDS.items():
+        value = options[option]
+        if value not in (None, ()):
+            rules[field] = list(value) if isinstance(value, tuple) else value
+    if not rules:
+        found = asyncio.run(_call("GET", _of(key)))["policy"]
+        return print_json(found)
+    _print(asyncio.run(_call("PATCH", _of(key), {"policy": rules})), as_json)
+
+
+_FIELDS = {
+    "tradeoff": "tradeoff",
+    "allow": "experts_allow",
+    "deny": "experts_deny",
+    "tag": "required_tags",
+    "max_cost_usd": "max_cost_usd",
+    "budget_usd": "budget_usd",
+    "budget_window_s": "budget_window_s",
+}
+
+
+async def _call(method: str, path: str, body: Any = None) -> Any:
+    from collegium.cli.service_client import required_service
+    from collegium.settings import load_settings
+
+    async with required_service(load_settings()) as service:
+        return await service.call(method, path, body)
+
+
+def _of(key: str) -> str:
+    return f"{PATH}/{quote(key, safe='')}"
+
+
+def _row(application: dict[str, Any]) -> tuple[Any, ...]:
+    beginning = " ".join(application["text"].split())
+    return (
+        application["key"],
+        application["name"] or "-",
+        application["requests"],
+        f"{application['share']:.1%}",
+        len(application["merged"]),
+        beginning if len(beginning) <= 60 else f"{beginning[:57]}…",
+    )
+
+
+def _print(application: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        return print_json(application)
+    for field, value in application.items():
+        shown = json.dumps(value) if isinstance(value, dict | list) and value else value
+        click.echo(f"{field:12}  {shown if shown not in (None, '', {}, []) else '-'}")

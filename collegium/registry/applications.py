@@ -1,0 +1,108 @@
+"""The applications that were seen, and what people decided about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+from sqlalchemy import case, delete, func, select
+
+from collegium.errors import ApplicationNotFound
+from collegium.registry.application import Application
+from collegium.registry.database import Database
+from collegium.registry.tables import ApplicationRow, to_columns
+
+AT_ONCE = 500
+"""Rows of one statement: SQLite takes 32,766 values."""
+_DECIDED = {"name", "policy", "merged_into", "pinned"}
+"""What people decide; what is noticed in passing is never written over it."""
+
+
+class ApplicationRegistry:
+    """The applications by key; several replicas may add to them at once."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def list(
+        self, *, since: datetime | None = None, limit: int | None = None
+    ) -> tuple[Application, ...]:
+        """All applications, or those that changed since a time; the latest seen first."""
+        rows = select(ApplicationRow).order_by(ApplicationRow.last_seen.desc(), ApplicationRow.key)
+        if since is not None:
+            rows = rows.where(ApplicationRow.changed_at >= since)
+        async with self._database.session() as session:
+            return tuple(_application(row) for row in await session.scalars(rows.limit(limit)))
+
+    async def get(self, key: str) -> Application:
+        """One application."""
+        async with self._database.session() as session:
+            row = await session.get(ApplicationRow, key)
+            if row is not None:
+                return _application(row)
+            keys = sorted(await session.scalars(select(ApplicationRow.key)))
+        close = get_close_matches(key, keys)
+        hint = f"; did you mean {' or '.join(close)}?" if close else ""
+        raise ApplicationNotFound(f"no application has the key '{key}'{hint}")
+
+    async def keep(self, applications: Iterable[Application]) -> None:
+        """Add what was seen: `seen` is added to what is there, what people decided stays."""
+        now = datetime.now(UTC)
+        rows = [_columns(application, now) for application in applications]
+        insert = self._database.insert(ApplicationRow)
+        new, old = insert.excluded, ApplicationRow.__table__.c
+        merged = new.merged_into.is_not(None) & (func.coalesce(old.merged_into, "") == "")
+        adding = insert.on_conflict_do_update(
+            index_elements=[old.key],
+            set_={
+                "seen": old.seen + new.seen,
+                "variants": case((new.variants > old.variants, new.variants), else_=old.variants),
+                "signature": new.signature,
+                "last_seen": case(
+                    (new.last_seen > old.last_seen, new.last_seen), else_=old.last_seen
+                ),
+                "merged_into": case(
+                    (old.pinned, old.merged_into),
+                    else_=func.coalesce(new.merged_into, old.merged_into),
+                ),
+                # Counts alone are no news, or replicas would read everything again and again.
+                "changed_at": case((merged, new.changed_at), else_=old.changed_at),
+            },
+        )
+        for start in range(0, len(rows), AT_ONCE):
+            async with self._database.transaction() as session:
+                await session.execute(adding, rows[start : start + AT_ONCE])
+
+    async def change(self, key: str, /, **changes: Any) -> Application:
+        """Write what a person decided, and return the application."""
+        assert changes.keys() <= _DECIDED
+        await self.get(key)
+        changed = changes | {"changed_at": datetime.now(UTC)}
+        table = ApplicationRow.__table__
+        statement = table.update().where(table.c.key == key).values(**changed)  # type: ignore[attr-defined]
+        async with self._database.transaction() as session:
+            await session.execute(statement)
+        return await self.get(key)
+
+    async def remove(self, keys: Sequence[str]) -> None:
+        """Forget applications that are too rare to be kept."""
+        for start in range(0, len(keys), AT_ONCE):
+            chosen = ApplicationRow.key.in_(keys[start : start + AT_ONCE])
+            async with self._database.transaction() as session:
+                await session.execute(delete(ApplicationRow).where(chosen))
+
+
+def _columns(application: Application, now: datetime) -> Mapping[str, Any]:
+    signature = np.asarray(application.signature, dtype="<u8").tobytes()
+    columns = to_columns(application) | {"signature": signature, "changed_at": now}
+    return columns | {"policy": dict(application.policy)}
+
+
+def _application(row: ApplicationRow) -> Application:
+    columns = {field.name: getattr(row, field.name) for field in fields(Application)}
+    signature = np.frombuffer(columns["signature"], dtype="<u8").astype(np.uint64)
+    return Application(**(columns | {"signature": signature}))

@@ -1,0 +1,45 @@
+"""Keys and texts of new applications."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from hashlib import blake2b
+
+from collegium.registry.application import TEXT_LENGTH, Application
+from collegium.router.applications.signals import Signals
+
+
+def qualified(name: str, tenant: str) -> str:
+    """The key of a name within a tenant; the operator's own requests have none."""
+    return f"{tenant}:{name}" if tenant else name
+
+
+def application_of(
+    key: str, signals: Signals, now: datetime, *, tagged: bool = False
+) -> Application:
+    return Application(
+        key=key,
+        tenant=signals.tenant,
+        tagged=tagged,
+        text=text_of(signals),
+        first_seen=now,
+        last_seen=now,
+    )
+
+
+def text_of(signals: Signals) -> str:
+    """What people, and comparisons of meaning, see of an application."""
+    tools = f"\nTools: {', '.join(signals.tools)}" if signals.tools else ""
+    return (signals.system[:TEXT_LENGTH] + tools)[: 2 * TEXT_LENGTH].strip()
+
+
+def is_rare(application: Application) -> bool:
+    """Whether an application was seen once, and nobody decided anything about it."""
+    decided = application.name or application.policy or application.pinned
+    return application.seen <= 1 and not decided and application.merged_into is None
+
+
+def key_of(signals: Signals, salt: str = "") -> str:
+    """The same on all replicas."""
+    shown = "\0".join((salt, signals.tenant, signals.system, *signals.tools, signals.schema))
+    return f"app-{blake2b(shown.encode('utf-8', 'replace'), digest_size=4).hexdigest()}"

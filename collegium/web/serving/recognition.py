@@ -1,0 +1,145 @@
+"""Which application each request is of, its policy, and how what is known of them is kept."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from collegium.errors import CollegiumError
+from collegium.registry.application import Application
+from collegium.registry.applications import ApplicationRegistry
+from collegium.registry.expert import Expert
+from collegium.router.applications.policy import Policy
+from collegium.router.applications.resolver import MOST, Applications
+from collegium.router.decision import Query
+from collegium.router.router import VIRTUAL_MODELS
+from collegium.web.protocols.chat_request import PANEL_MODELS
+
+log = logging.getLogger(__name__)
+EVERY_S = 10.0
+"""Between two writes of what was seen; as much may a crash lose, and replicas not know."""
+AT_ONCE = 200
+"""Applications that are taken over before requests come in between: 0.1 ms each."""
+OVERLAP = timedelta(seconds=60)
+"""Rows are read again if they changed so shortly before the last reading: clocks differ."""
+
+
+class Recognition:
+    """The applications in memory, beside those in the registry, which other replicas change too."""
+
+    def __init__(
+        self,
+        registry: ApplicationRegistry,
+        applications: Applications | None = None,
+        *,
+        keep_texts: bool = True,
+    ) -> None:
+        self.applications = Applications() if applications is None else applications
+        self._registry = registry
+        self._keep_texts = keep_texts
+        self._policies: dict[str, Policy] = {}
+        self._read_at: datetime | None = None
+        self._writing = asyncio.Lock()
+        self._work: asyncio.Task[None] | None = None
+
+    def recognised(self, query: Query, experts: Sequence[Expert]) -> Query:
+        """The query with its application, whose policy is applied; NoFeasibleExpert, as that."""
+        if query.application is None:
+            query = replace(query, application=self.applications.of(query.signals))
+        policy = self._policy(query)
+        return query if policy is None else policy.applied(query, experts)
+
+    def permitted(self, query: Query, experts: Sequence[Expert]) -> Sequence[Expert]:
+        """Whom the router may see: of a named expert's stand-ins only those that are permitted."""
+        policy = self._policy(query)
+        routed = query.requested_model in VIRTUAL_MODELS or query.requested_model in PANEL_MODELS
+        if policy is None or routed or not policy.restricts:
+            return experts
+        return [expert for expert in experts if policy.permits(expert)]
+
+    async def open(self) -> None:
+        """Take over the applications that the registry has, and keep both alike from then on."""
+        await self.read()
+        self._work = asyncio.create_task(self._run(), name="applications")
+
+    async def read(self) -> None:
+        """Take over the applications that the registry has, the latest ones."""
+        await self._follow(limit=2 * MOST)
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(EVERY_S)
+            try:
+                await self.synchronise()
+            except CollegiumError as exc:
+                log.warning("applications are not kept for now: %s", exc)
+
+    async def synchronise(self) -> None:
+        """Write what was seen since the last time, and read what others changed."""
+        async with self._writing:
+            await self._keep()
+            await self._follow()
+
+    async def close(self) -> None:
+        """Write what was seen since the last time."""
+        if self._work is not None:
+            async with self._writing:  # what is being written or read comes to its end
+                self._work.cancel()
+            await asyncio.gather(self._work, return_exceptions=True)
+        try:
+            async with self._writing:
+                await self._keep()
+        except CollegiumError as exc:
+            log.warning("the applications of the last seconds are lost: %s", exc)
+
+    async def change(self, key: str, **changes: Any) -> Application:
+        """Write what a person decided about an application; it counts from the next request on."""
+        await self.synchronise()
+        changed = await self._registry.change(key, **changes)
+        await self._take((changed,))
+        return changed
+
+    async def all(self) -> tuple[Application, ...]:
+        """All applications with the requests of all replicas, those with most first."""
+        await self.synchronise()
+        return tuple(sorted(await self._registry.list(), key=lambda a: (-a.seen, a.key)))
+
+    async def get(self, key: str) -> Application:
+        """One application; ApplicationNotFound where there is none."""
+        await self.synchronise()
+        return await self._registry.get(key)
+
+    def _policy(self, query: Query) -> Policy | None:
+        return None if query.application is None else self._policies.get(query.application)
+
+    async def _keep(self) -> None:
+        changed, forgotten = self.applications.changed(), self.applications.forgotten()
+        kept = changed if self._keep_texts else [replace(a, text="") for a in changed]
+        try:
+            await self._registry.keep(kept)
+        except CollegiumError:
+            self.applications.unsaved(changed)
+            raise
+        await self._registry.remove(forgotten)
+
+    async def _follow(self, limit: int | None = None) -> None:
+        now, since = datetime.now(UTC), self._read_at
+        rows = await self._registry.list(
+            since=None if since is None else since - OVERLAP, limit=limit
+        )
+        self._read_at = now
+        await self._take(rows)
+
+    async def _take(self, rows: Sequence[Application]) -> None:
+        for row in rows:
+            if row.policy:
+                self._policies[row.key] = Policy.of(row.policy)
+            else:
+                self._policies.pop(row.key, None)
+        for start in range(0, len(rows), AT_ONCE):
+            self.applications.load(rows[start : start + AT_ONCE])
+            await asyncio.sleep(0)
