@@ -77,11 +77,11 @@ def _most(
     if mode == "best_of_n" and options.by == "self":
         total *= 2
     if layers > 1:  # each author of a later layer reads what all wrote before
-        experts = [member.expert for member in panel.members]
-        again = [price_usd(expert, read, 0) for expert in experts]
-        if any(price is None for price in again):
-            return None
-        total += (layers - 1) * sum(again)
+        for member in panel.members:
+            again = price_usd(member.expert, read, 0)
+            if again is None:
+                return None
+            total += (layers - 1) * again
     if aggregator is not None and panel.aggregator is not None:
         expert, word = panel.aggregator.expert, mode == "best_of_n"
         own = price_usd(expert, prompt_tokens, SHORT_CALL) if word else aggregator.most_usd

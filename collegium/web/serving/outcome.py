@@ -271,6 +271,8 @@ class Accounts:
             each = -(-record.completion_tokens // query.choices)
             cut = query.max_tokens is not None and each >= query.max_tokens
             self._tokens.learn(record.expert, _application(decided), each, cut=cut)
+            if query.prompt_tokens and not decided.by_panel:  # members also read each other
+                self._tokens.read(record.expert, query.prompt_tokens, record.prompt_tokens)
 
     def _settle(self, outcome: Outcome, status: Status, error: str | None) -> None:
         """Write the record in the background, and count."""
