@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -14,8 +13,6 @@ DEFAULT_TOKENS = 150
 DEFAULT_MS_PER_TOKEN = 30.0
 LEEWAY = 1.5
 """How far the worst case of a request with `max_tokens` may lie above its `max_cost_usd`."""
-PROMPT_MARGIN = 1.25
-"""By how much a counted prompt may be longer for the expert: 96 % of recorded prompts are not."""
 MEMORY = 0.2  # weight of the newest answer in the running mean of an expert's speed
 FEWEST_TIMINGS = 8
 MOST_TIMINGS = 256  # the newest count, for an expert's speed changes
@@ -44,15 +41,12 @@ def total_usd(costs: Iterable[float | None]) -> float | None:
 
 
 def most_usd(
-    expert: Expert, prompt_tokens: int, most_tokens: int, max_tokens: int | None
+    expert: Expert, most_prompt: int, most_tokens: int, max_tokens: int | None
 ) -> float | None:
     """What nearly every answer stays within; with `max_tokens`, all of them within `LEEWAY`."""
-    prompt = math.ceil(PROMPT_MARGIN * prompt_tokens)
-    most = price_usd(expert, prompt, most_tokens)
-    if max_tokens is None or most is None:
-        return most
-    longest = price_usd(expert, prompt, max_tokens)
-    return most if longest is None else max(most, longest / LEEWAY)
+    most = price_usd(expert, most_prompt, most_tokens)
+    worst = None if max_tokens is None else price_usd(expert, most_prompt, max_tokens)
+    return most if worst is None or most is None else max(most, worst / LEEWAY)
 
 
 class Speeds:

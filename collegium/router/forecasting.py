@@ -154,16 +154,17 @@ class Forecaster:
             if reading.familiar:
                 tabulated = float(reading.tokens.array[column])
         tokens, most = self._tokens.within(expert, query, prompt_tokens, tabulated)
+        prompt, most_prompt = self._tokens.prompt(expert.name, prompt_tokens)
         allowed = None if query.max_tokens is None else query.max_tokens * query.choices
         latency_ms = self._speeds.latency_ms(expert, prompt_tokens, tokens, usual, idle=idle)
         return Forecast(
             expert.name,
             expected_quality(expert, reading, column),
-            price_usd(expert, prompt_tokens, tokens),
+            price_usd(expert, prompt, tokens),
             latency_ms,
             self._speeds.energy_j(expert, latency_ms),
             tokens,
-            most_usd=most_usd(expert, prompt_tokens, most, allowed),
+            most_usd=most_usd(expert, most_prompt, most, allowed),
             most_tokens=most,
         )
 

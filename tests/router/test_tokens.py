@@ -140,3 +140,14 @@ def test_a_forecast_takes_a_few_microseconds() -> None:
             tokens.forecast(GPT, "chat", 100.0)
         rounds.append(time.perf_counter() - started)
     assert min(rounds) / 1000 < 5e-6
+
+
+def test_what_an_expert_reads_beside_the_prompt_is_learnt() -> None:
+    """A preset's system prompt, or what an endpoint retrieves."""
+    tokens = Tokens()
+    assert tokens.prompt("gpt", 100) == (100, 125)
+    tokens.read("gpt", 100, 110)
+    assert tokens.prompt("gpt", 100) == (100, 125)
+    tokens.read("gpt", 100, 3125)
+    assert tokens.prompt("gpt", 10) == (3010, 3013)
+    assert tokens.prompt("other", 10) == (10, 13)

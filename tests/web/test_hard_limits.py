@@ -71,3 +71,15 @@ async def test_answers_teach_what_the_next_ones_may_cost(web: Web) -> None:
     for _ in range(5):
         await web.chat("sql 1", model="sql")
     assert await needed(web, {}, model="sql") < before / 3
+
+
+async def test_a_prompt_that_is_longer_for_the_expert_is_learnt(web: Web) -> None:
+    """Where the count is far too low, one answer exceeds the limit, not the next ones."""
+    web.experts["sql"].usage = {"prompt_tokens": 9000, "completion_tokens": 2}
+    before = await needed(web, {}, model="sql", max_tokens=50)
+    first = await web.chat("sql 1", model="sql", max_tokens=50, routing={"max_cost_usd": before})
+    cost = first.json()["collegium"]["outcome"]["cost_usd"]
+    assert cost > LEEWAY * before
+    again = await web.chat("sql 1", model="sql", max_tokens=50, routing={"max_cost_usd": before})
+    assert again.status_code == 422
+    assert await needed(web, {}, model="sql", max_tokens=50) >= cost

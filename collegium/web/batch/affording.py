@@ -6,8 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from collegium.errors import BudgetExhausted, CollegiumError
-from collegium.experts.clients.counting import prompt_tokens
-from collegium.router.costs import LEEWAY, PROMPT_MARGIN, most_usd, price_usd
+from collegium.router.costs import most_usd, price_usd
 from collegium.router.tokens import REASONING, prior_of
 from collegium.web.batch.budgeting import Budgeting
 from collegium.web.batch.ledger import Grant, Ledger
@@ -31,7 +30,7 @@ async def afforded(
         decided = await _cheaper(parts, ledger, decided, exhausted)
         forecast = decided.decision.forecast
         grant = await ledger.reserve(line, forecast.most_usd, budgeting.wish_usd(forecast))
-    return _within(decided, grant) if grant.tight else decided
+    return _within(parts, decided, grant) if grant.tight else decided
 
 
 def _most_usd(parts: Parts, decided: Decided) -> float | None:
@@ -43,11 +42,9 @@ def _most_usd(parts: Parts, decided: Decided) -> float | None:
     prompt = query.prompt_tokens or 1
     usual = forecast.output_tokens / query.choices
     _, most = parts.tokens.within(expert, query, prompt, usual)
-    cost = most_usd(expert, prompt, most, None)
-    if query.max_tokens is None or cost is None:
-        return cost
-    worst = price_usd(expert, prompt, query.max_tokens * query.choices)
-    return None if worst is None else max(cost, worst / LEEWAY)
+    _, most_prompt = parts.tokens.prompt(expert.name, prompt)
+    allowed = None if query.max_tokens is None else query.max_tokens * query.choices
+    return most_usd(expert, most_prompt, most, allowed)
 
 
 async def _cheaper(
@@ -71,7 +68,7 @@ async def _cheaper(
     return await parts.decider.as_decided(request, moved)
 
 
-def _within(decided: Decided, grant: Grant) -> Decided:
+def _within(parts: Parts, decided: Decided, grant: Grant) -> Decided:
     """The line with its answers cut to what is reserved."""
     request = decided.request
     query = request.query
@@ -81,7 +78,8 @@ def _within(decided: Decided, grant: Grant) -> Decided:
     expert = decided.panel.members[0].expert
     if not expert.output_price:
         return decided
-    reading = price_usd(expert, round(PROMPT_MARGIN * prompt_tokens(request.body)), 0) or 0.0
+    _, prompt = parts.tokens.prompt(expert.name, query.prompt_tokens or 1)
+    reading = price_usd(expert, prompt, 0) or 0.0
     tokens = int((grant.usd - reading) * 1_000_000 / expert.output_price) // query.choices
     return replace(decided, request=_cut(request, max(tokens, 1), expert.model))
 

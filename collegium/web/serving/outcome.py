@@ -6,7 +6,6 @@ import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass
-from typing import Literal
 
 from collegium.errors import BudgetSpent, CollegiumError
 from collegium.experts.aggregation.events import Chosen, Dropped, Event, PanelEvent, Replied
@@ -22,33 +21,14 @@ from collegium.router.costs import Speeds, price_usd, total_usd
 from collegium.router.pacing import Pacing
 from collegium.router.tokens import Tokens
 from collegium.web.serving.background import Background
+from collegium.web.serving.call_record import CallRecord, Status, count
 from collegium.web.serving.decide import Decided
 from collegium.web.serving.learning import Learning
 from collegium.web.serving.metrics import Metrics
 
-Status = Literal["ok", "error", "cancelled"]
 OF_ONE = ("decision_id", "finished_at", "calls")
 OF_PANEL = (*OF_ONE, "expert", "tried")
 """Fields of the record that the API does not show."""
-
-
-@dataclass
-class CallRecord:
-    """One call; the tokens of one that was cut short are counted here and so `estimated`."""
-
-    seat: int
-    role: str
-    expert: str
-    status: Status = "cancelled"
-    error: str | None = None
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    estimated: bool = False
-    cost_usd: float | None = 0.0
-    """None where the expert's price is unknown."""
-    latency_ms: float = 0.0
-    ttft_ms: float | None = None
-    energy_j: float | None = None
 
 
 @dataclass(frozen=True)
@@ -99,7 +79,7 @@ class Outcome:
                 if reply is not None and reply.first_at is not None:
                     record.ttft_ms = 1000 * (reply.first_at - started)
                 self._upstream = None if reply is None else reply.usage
-                _count(record, call, reply, asked=attempts.waits.queued_s is not None)
+                count(record, call, reply, asked=attempts.waits.queued_s is not None)
                 accounts.called(record, attempts, load)
                 if call.role == "member":  # a judge's word says nothing of an answer's length
                     accounts.wrote(record, self.decided)
@@ -275,6 +255,8 @@ class Accounts:
             each = -(-record.completion_tokens // query.choices)
             cut = query.max_tokens is not None and each >= query.max_tokens
             self._tokens.learn(record.expert, _application(decided), each, cut=cut)
+            if query.prompt_tokens and not decided.by_panel:  # members also read each other
+                self._tokens.read(record.expert, query.prompt_tokens, record.prompt_tokens)
 
     def _settle(self, outcome: Outcome, status: Status, error: str | None) -> None:
         """Write the record in the background, and count."""
@@ -284,19 +266,6 @@ class Accounts:
         if name != chosen.expert:
             self._learning.forget(chosen.id)
         self._metrics.answered(name, status, record.latency_ms or 0.0, record.ttft_ms)
-
-
-def _count(record: CallRecord, call: Call, reply: Reply | None, *, asked: bool) -> None:
-    """Take the upstream's usage; where it did not come any more, an estimate."""
-    tokens = 0 if reply is None else reply.tokens
-    if reply is not None and reply.usage is not None:
-        record.prompt_tokens = reply.usage.prompt_tokens
-        record.completion_tokens = reply.usage.completion_tokens
-    cut_short = record.status == "cancelled" and asked
-    if not record.prompt_tokens and (cut_short or tokens):
-        record.estimated = True  # the usage comes last, and nobody waited for it
-        record.prompt_tokens = prompt_tokens(call.body)
-        record.completion_tokens = record.completion_tokens or tokens
 
 
 def _application(decided: Decided) -> str | None:
