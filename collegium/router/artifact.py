@@ -13,16 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collegium.errors import ArtifactRejected
+from collegium.registry.application import Application
 
 # scikit-learn takes most of a second to load, which naming a router's folder should not cost:
-# `save`, `_estimators` and `_quality` import what they need.
+# `save`, `_assembled` and what they call import what they need.
 if TYPE_CHECKING:
-    from collegium.router.familiarity import Familiarity
+    from collegium.router.beliefs.beliefs import Beliefs
     from collegium.router.heads import SkillHead
-    from collegium.router.predictors.base import Predictor
 
 Arrays = dict[str, NDArray[Any]]
-FORMAT = "collegium-router-2"
+FORMAT = "collegium-router-3"
 BUNDLED = Path(__file__).parent / "weights"
 ARRAYS, CARD = "router.safetensors", "card.json"
 
@@ -31,17 +31,22 @@ ARRAYS, CARD = "router.safetensors", "card.json"
 class FittedRouter:
     """All that was learnt, for the experts named by `fingerprints`, in this order.
 
-    `tokens` and `milliseconds_per_token` are means by expert and skill, shape (e, skills).
+    `tokens` and `milliseconds_per_token` are means by expert and skill, shape (e, skills), and
+    `application_tokens` by application of the beliefs, shape (applications, e). `held_tokens`
+    (n, 1 + e) has the tokens of each marked prompt and of the answers to it.
     """
 
     encoder: str
     fingerprints: tuple[str, ...]
-    quality: Predictor
+    beliefs: Beliefs
     skills: SkillHead
-    familiarity: Familiarity
     tokens: NDArray[np.float64]
     milliseconds_per_token: NDArray[np.float64]
+    application_tokens: NDArray[np.float64]
+    held_tokens: NDArray[np.float64]
     card: Mapping[str, Any]
+    applications: tuple[Application, ...] = ()
+    """Those of the marked prompts, as the service would tell them."""
     learnt_from: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, dtype=np.uint64))
     """`prompt_marks` of what it was fitted on, so that nobody judges it by the same prompts."""
 
@@ -56,12 +61,12 @@ def save(router: FittedRouter, folder: Path) -> None:
     """Write both files; the card holds the arrays' hash."""
     from safetensors.numpy import save as to_bytes
 
-    from collegium.router.predictors.saving import packed
+    from collegium.router.beliefs.saving import pack_beliefs
 
     folder.mkdir(parents=True, exist_ok=True)
     arrays: Arrays = {}
-    quality = packed(router.quality, arrays)
-    arrays = {f"{QUALITY}{name}": array for name, array in arrays.items()} | _arrays(router)
+    beliefs = pack_beliefs(router.beliefs, arrays)
+    arrays |= _arrays(router)
     data = to_bytes({name: _compact(array) for name, array in arrays.items()})
     card = {
         "format": FORMAT,
@@ -70,14 +75,23 @@ def save(router: FittedRouter, folder: Path) -> None:
         "skills": [str(name) for name in router.skills.classes_],
         "arrays_sha256": hashlib.sha256(data).hexdigest(),
         **{k: v for k, v in router.card.items() if k not in _RESERVED},
-        "quality": quality,
+        "beliefs": beliefs,
+        "applications": [_described(application) for application in router.applications],
     }
     (folder / ARRAYS).write_bytes(data)
-    (folder / CARD).write_text(json.dumps(card, indent=2) + "\n")
+    (folder / CARD).write_text(json.dumps(card, indent=1) + "\n")
 
 
-QUALITY, LEARNT_FROM = "quality.", "learnt_from"
-_RESERVED = ("format", "encoder", "fingerprints", "skills", "arrays_sha256", "quality")
+LEARNT_FROM = "learnt_from"
+_RESERVED = (
+    "format",
+    "encoder",
+    "fingerprints",
+    "skills",
+    "arrays_sha256",
+    "beliefs",
+    "applications",
+)
 
 
 def load(folder: Path = BUNDLED) -> FittedRouter:
@@ -101,16 +115,26 @@ def load(folder: Path = BUNDLED) -> FittedRouter:
 
 
 def _arrays(router: FittedRouter) -> Arrays:
+    signatures = {
+        f"application{i}": application.signature
+        for i, application in enumerate(router.applications)
+    }
     return {
         "skills.coef": router.skills.coef_,
         "skills.intercept": router.skills.intercept_,
-        "familiarity.means": router.familiarity.means_,
-        "familiarity.precision": router.familiarity.precision_,
-        "familiarity.threshold": np.array([router.familiarity.threshold_]),
         "tokens": router.tokens,
         "milliseconds_per_token": router.milliseconds_per_token,
+        "application_tokens": router.application_tokens,
+        "held_tokens": router.held_tokens,
         LEARNT_FROM: router.learnt_from,
-    }
+    } | signatures
+
+
+def _described(application: Application) -> dict[str, Any]:
+    return {name: getattr(application, name) for name in DESCRIBED}
+
+
+DESCRIBED = ("key", "name", "tenant", "tagged", "text", "seen", "variants")
 
 
 def _compact(array: NDArray[Any]) -> NDArray[Any]:
@@ -123,68 +147,51 @@ def _wide(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _assembled(card: dict[str, Any], arrays: Arrays) -> FittedRouter:
+    from collegium.router.beliefs.saving import unpack_beliefs
+    from collegium.router.heads import SkillHead
+
     _check_names([card["encoder"]], card["fingerprints"], card["skills"])
     experts, skills = len(card["fingerprints"]), len(card["skills"])
-    dimensions = arrays["familiarity.precision"].shape[-1]
+    beliefs = unpack_beliefs(card["beliefs"], arrays)
+    dimensions = len(beliefs.features_.middle_)
     expected = {
+        "beliefs.rates": (experts,),
         "skills.coef": (skills, dimensions),
         "skills.intercept": (skills,),
-        "familiarity.means": (skills, dimensions),
-        "familiarity.precision": (dimensions, dimensions),
-        "familiarity.threshold": (1,),
         "tokens": (experts, skills),
         "milliseconds_per_token": (experts, skills),
+        "application_tokens": (len(beliefs.applications_), experts),
+        "held_tokens": (len(beliefs.held_.scores), 1 + experts),
     }
     for name, shape in expected.items():
         if arrays[name].shape != shape:
             raise ValueError(f"{name} has shape {arrays[name].shape}, expected {shape}")
-        if not np.isfinite(arrays[name]).all():
+        if name != "held_tokens" and not np.isfinite(arrays[name]).all():
             raise ValueError(f"{name} is not finite")
-    skill_head, familiarity = _estimators(card["skills"], arrays, dimensions)
+    skill_head = SkillHead()
+    skill_head.coef_, skill_head.intercept_ = arrays["skills.coef"], arrays["skills.intercept"]
+    skill_head.classes_ = np.array(card["skills"])
+    skill_head.n_features_in_ = dimensions
     return FittedRouter(
         card["encoder"],
         tuple(card["fingerprints"]),
-        _quality(card["quality"], arrays, dimensions, experts),
+        beliefs,
         skill_head,
-        familiarity,
         arrays["tokens"],
         arrays["milliseconds_per_token"],
+        arrays["application_tokens"],
+        arrays["held_tokens"],
         card,
-        arrays.get(LEARNT_FROM, np.zeros(0)).astype(np.uint64),  # older routers do not tell
+        tuple(
+            Application(**{name: known[name] for name in DESCRIBED}, signature=_signature(arrays, i))
+            for i, known in enumerate(card["applications"])
+        ),
+        arrays[LEARNT_FROM].astype(np.uint64),
     )
 
 
-def _estimators(
-    skills: list[str], arrays: Arrays, dimensions: int
-) -> tuple[SkillHead, Familiarity]:
-    """The head and the detector as they were fitted."""
-    from collegium.router.familiarity import Familiarity
-    from collegium.router.heads import SkillHead
-
-    skill_head, familiarity = SkillHead(), Familiarity()
-    skill_head.coef_, skill_head.intercept_ = arrays["skills.coef"], arrays["skills.intercept"]
-    skill_head.classes_ = np.array(skills)
-    familiarity.means_ = arrays["familiarity.means"]
-    familiarity.precision_ = arrays["familiarity.precision"]
-    familiarity.threshold_ = float(arrays["familiarity.threshold"][0])
-    familiarity.offset_ = -familiarity.threshold_
-    for estimator in (skill_head, familiarity):
-        estimator.n_features_in_ = dimensions
-    return skill_head, familiarity
-
-
-def _quality(tree: Any, arrays: Arrays, dimensions: int, experts: int) -> Predictor:
-    """The predictor of quality, if it takes and gives as many numbers as the router has."""
-    from collegium.router.predictors.saving import unpacked
-
-    own = {k.removeprefix(QUALITY): a for k, a in arrays.items() if k.startswith(QUALITY)}
-    quality = unpacked(tree, own)
-    if quality.n_features_in_ != dimensions:
-        raise ValueError(f"quality reads {quality.n_features_in_} dimensions, not {dimensions}")
-    forecast = quality.predict(np.zeros((1, dimensions)))
-    if forecast.shape != (1, experts):
-        raise ValueError(f"quality forecasts {forecast.shape[-1]} experts, not {experts}")
-    return quality
+def _signature(arrays: Arrays, number: int) -> NDArray[np.uint64]:
+    return arrays[f"application{number}"].astype(np.uint64)
 
 
 def _check_names(*lists: Any) -> None:

@@ -10,17 +10,21 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import GroupKFold
 
+from collegium.experts.clients.reply import estimated_tokens
+from collegium.registry.application import Application
+from collegium.router.applications.resolver import applications_of
 from collegium.router.applications.signals import Signals
 from collegium.router.artifact import FittedRouter, prompt_marks
+from collegium.router.beliefs.beliefs import Beliefs, Progress
 from collegium.router.costs import DEFAULT_MS_PER_TOKEN, DEFAULT_TOKENS
-from collegium.router.familiarity import Familiarity
 from collegium.router.heads import SkillHead
 from collegium.router.predictors import predictor
 from collegium.router.vectors import Encoder
 
 Array = NDArray[np.float64]
+PULL = 6.0
+"""Answers of an expert's mean length that each application starts with."""
 
 
 @dataclass(frozen=True)
@@ -44,26 +48,70 @@ class Measured:
     cost_usd: Array | None = None
 
 
-def fit_router(measured: Measured, background: Sequence[str], encoder: Encoder) -> FittedRouter:
-    """Fit every part; the card reports calibration on phrasings left out of the fit."""
+def fit_router(
+    measured: Measured,
+    encoder: Encoder,
+    *,
+    quality: str | None = None,
+    progress: Progress | None = None,
+) -> FittedRouter:
+    """Fit every part; the card reports calibration on prompts left out of the fit.
+
+    `quality` names one predictor of a query's outcomes in place of the default ones; `progress` is
+    told the share of the fit that is done.
+    """
     X = encoder.encode(measured.prompts).astype(np.float64)
-    far = encoder.encode(background).astype(np.float64) if background else None
-    skills, groups = np.asarray(measured.skills), np.asarray(measured.groups)
+    skills = np.asarray(measured.skills)
+    keys, applications = _applications(measured)
+    beliefs = Beliefs(None if quality is None else [predictor(quality)]).fit(
+        X,
+        measured.scores,
+        keys,
+        context=_contexts(applications, encoder),
+        labels=measured.skills,
+        groups=measured.groups,
+        progress=progress,
+    )
     head = SkillHead().fit(X, skills)
-    quality = predictor().fit(X, measured.scores, labels=skills, groups=groups)
-    familiarity = Familiarity().fit(X, skills, background=far)
     per_token = 1000 * measured.latency_s / np.maximum(measured.tokens, 1)
     return FittedRouter(
         encoder.name,
         tuple(measured.fingerprints),
-        quality,
+        beliefs,
         head,
-        familiarity,
         _means(measured.tokens, skills, head.classes_, DEFAULT_TOKENS),
         _means(per_token, skills, head.classes_, DEFAULT_MS_PER_TOKEN),
-        _card(measured, background, X, skills, groups),
+        _by_application(measured.tokens, keys, beliefs.applications_),
+        np.column_stack([_prompt_tokens(measured), measured.tokens]),
+        _card(measured, beliefs),
+        applications,
         prompt_marks(measured.prompts),
     )
+
+
+def _applications(measured: Measured) -> tuple[list[str | None], tuple[Application, ...]]:
+    if measured.signals is None:
+        return [None] * len(measured.prompts), ()
+    return applications_of(measured.signals)
+
+
+def _contexts(applications: Sequence[Application], encoder: Encoder) -> dict[str, Array]:
+    """Embeddings of what the applications' requests have in common, by key."""
+    told = [application for application in applications if application.text]
+    if not told:
+        return {}
+    rows = encoder.encode([application.text for application in told]).astype(np.float64)
+    return {application.key: row for application, row in zip(told, rows, strict=True)}
+
+
+def _prompt_tokens(measured: Measured) -> Array:
+    """Tokens of each prompt: the mean that was counted, else an estimate."""
+    estimate = np.array([estimated_tokens(p) for p in measured.prompts], dtype=np.float64)
+    if measured.prompt_tokens is None:
+        return estimate
+    seen = ~np.isnan(measured.prompt_tokens)
+    counted = np.where(seen, measured.prompt_tokens, 0.0).sum(axis=1)
+    return np.where(seen.any(axis=1), counted / np.maximum(seen.sum(axis=1), 1), estimate)
 
 
 def _means(values: Array, skills: Any, classes: Any, usual: float) -> Array:
@@ -82,34 +130,35 @@ def _means(values: Array, skills: Any, classes: Any, usual: float) -> Array:
     return np.where(np.isnan(means), measured.mean() if len(measured) else usual, means)
 
 
-def _card(
-    measured: Measured, background: Sequence[str], X: Array, skills: Any, groups: Any
-) -> dict[str, Any]:
-    forecasts = out_of_fold(X, measured.scores, skills, groups)
+def _by_application(tokens: Array, keys: Sequence[str | None], names: Sequence[str]) -> Array:
+    """Mean tokens by application and expert, pulled toward the expert's mean, shape (a, e)."""
+    seen = ~np.isnan(tokens)
+    filled = np.where(seen, tokens, 0.0)
+    usual = np.where(seen.any(axis=0), filled.sum(axis=0) / np.maximum(seen.sum(axis=0), 1), np.nan)
+    known = usual[~np.isnan(usual)]
+    usual = np.where(np.isnan(usual), known.mean() if len(known) else DEFAULT_TOKENS, usual)
+    number = {name: i for i, name in enumerate(names)}
+    rows = np.array([number.get(key or "", -1) for key in keys], dtype=np.intp)
+    total, count = np.zeros((len(names), len(usual))), np.zeros((len(names), len(usual)))
+    np.add.at(total, rows[rows >= 0], filled[rows >= 0])
+    np.add.at(count, rows[rows >= 0], seen[rows >= 0].astype(np.float64))
+    return np.asarray((total + PULL * usual) / (count + PULL))
+
+
+def _card(measured: Measured, beliefs: Beliefs) -> dict[str, Any]:
+    forecasts = beliefs.held_.quality
     seen = ~np.isnan(measured.scores)
     text = "\n".join(measured.prompts) + np.array2string(measured.scores, threshold=10**9)
     return {
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "prompts": len(measured.prompts),
-        "background_prompts": len(background),
-        "data_sha256": hashlib.sha256(text.encode()).hexdigest(),
+        "marks": int(seen.sum()),
+        "data_sha256": hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest(),
         "left_out_phrasings": {
             "brier": round(float(np.mean((forecasts[seen] - measured.scores[seen]) ** 2)), 4),
             "ece": round(expected_calibration_error(forecasts[seen], measured.scores[seen]), 4),
         },
     }
-
-
-def out_of_fold(X: Array, scores: Array, skills: Any, groups: Any, folds: int = 5) -> Array:
-    """Forecasts for each query by a predictor that saw none of its group, shape (n, e)."""
-    forecasts = np.zeros_like(scores)
-    if len(np.unique(groups)) < 2:
-        groups = np.arange(len(X))  # nothing to keep apart but the queries
-    folds = min(folds, len(np.unique(groups)))
-    for kept, left in GroupKFold(folds).split(X, groups=groups):
-        quality = predictor().fit(X[kept], scores[kept], labels=skills[kept], groups=groups[kept])
-        forecasts[left] = quality.predict(X[left])
-    return forecasts
 
 
 def expected_calibration_error(forecast: Array, outcome: Array, bins: int = 10) -> float:

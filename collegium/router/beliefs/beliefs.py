@@ -82,7 +82,6 @@ class Beliefs:
         """
         applications = applications or [None] * len(X)
         self.applications_ = tuple(sorted({a for a in applications if a is not None}))
-        self._number = {name: i for i, name in enumerate(self.applications_)}
         numbers = self._numbers(applications)
         self.features_ = Features().fit(X, [(context or {}).get(a or "") for a in applications])
         marks = _Marks(
@@ -148,10 +147,19 @@ class Beliefs:
 
     def knows(self, application: str | None) -> bool:
         """Whether the application has marks."""
-        return application in self._number
+        return application in self._numbered()
 
     def _numbers(self, applications: Sequence[str | None]) -> Indices:
-        return np.array([self._number.get(a or "", -1) for a in applications], dtype=np.intp)
+        number = self._numbered()
+        return np.array([number.get(a, -1) for a in applications], dtype=np.intp)
+
+    def _numbered(self) -> Mapping[str | None, int]:
+        """Each application's number: made once for the names that there are."""
+        known = getattr(self, "_number", None)
+        if known is None or known[0] is not self.applications_:
+            numbers = {name: i for i, name in enumerate(self.applications_)}
+            known = self._number = (self.applications_, numbers)
+        return known[1]
 
     def _settings(self, names: Sequence[str | None], numbers: Indices) -> dict[str, Indices]:
         anonymous = np.array([name is None for name in names], dtype=bool)
