@@ -27,6 +27,8 @@ from collegium.router.applications.signals import Signals
 
 WORDS = 3
 SIZE = 256
+READ = 4 * SIZE
+"""Of a request more is read than is kept of an application, for most of it may be pasted in."""
 MOST_CHARACTERS = 60_000
 """Of a longer system prompt the first and the last half of so many are read."""
 SHINGLE, ROLE, TOOL, SCHEMA = 0, 1, 2, 3
@@ -69,7 +71,8 @@ class Fingerprint:
     @property
     def signature(self) -> Signature:
         """All numbers in one sorted array; `of_signature` takes it apart again."""
-        return np.sort(np.concatenate((self.shingles, self.role, self.tools, self.schema)))
+        kept = self.shingles[:SIZE]
+        return np.sort(np.concatenate((kept, self.role, self.tools, self.schema)))
 
 
 def fingerprint(signals: Signals) -> Fingerprint:
@@ -78,7 +81,7 @@ def fingerprint(signals: Signals) -> Fingerprint:
     if len(system) > MOST_CHARACTERS:
         system = system[: MOST_CHARACTERS // 2] + " " + system[-MOST_CHARACTERS // 2 :]
     return Fingerprint(
-        _shingles(system)[:SIZE],
+        _shingles(system)[:READ],
         _names(_runs(role_of(system)), ROLE),
         _names(signals.tools, TOOL),
         _names(_fields(signals.schema), SCHEMA),
@@ -109,10 +112,22 @@ def similarity(one: Signature, other: Signature) -> float:
     """The Jaccard similarity of two signatures, 0 to 1, estimated on what both could hold."""
     if not one.size or not other.size:
         return 0.0
-    bound = min(one.max(), other.max())
-    one, other = one[one <= bound], other[other <= bound]
+    bound = min(_reach(one), _reach(other))
+    one, other = _within(one, bound), _within(other, bound)
     shared = np.intersect1d(one, other, assume_unique=True).size
     return float(shared / max(one.size + other.size - shared, 1))
+
+
+def _reach(signature: Signature) -> int:
+    """The largest shingle that a sketch holds; a text without any holds all that it has."""
+    shingles = signature[signature & _KIND == SHINGLE]
+    return int(shingles.max()) if shingles.size else 2**64 - 1
+
+
+def _within(signature: Signature, bound: int) -> Signature:
+    other = signature & _KIND != SHINGLE
+    within: Signature = signature[other | (signature <= np.uint64(bound))]
+    return within
 
 
 # --- numbers ---

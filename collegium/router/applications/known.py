@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collegium.registry.application import Application, Signature
-from collegium.router.applications.fingerprint import SIZE, Fingerprint, of_signature
+from collegium.router.applications.fingerprint import READ, SIZE, Fingerprint, of_signature
 
 RIPE = 4
 """Different texts after which what recurs in them is known."""
-RECURS = 0.5
+RECURS = 0.6
 """Share of an application's texts that a run of words has to be in to count as recurring."""
 FORGETS = 64
 """Texts after which the older half of the evidence is dropped, so that prompts may change."""
@@ -48,8 +48,9 @@ class Known:
     @classmethod
     def first(cls, application: Application, seen: Fingerprint) -> Known:
         """An application of which one text was seen."""
-        counts = np.ones(seen.shingles.size, dtype=np.int32)
-        return cls(application, seen.shingles, counts, seen.role, seen.tools, seen.schema)
+        kept = seen.shingles[:SIZE]
+        counts = np.ones(kept.size, dtype=np.int32)
+        return cls(application, kept, counts, seen.role, seen.tools, seen.schema)
 
     @classmethod
     def of(cls, application: Application) -> Known:
@@ -142,7 +143,7 @@ def _containment(known: Known, seen: Fingerprint, common: Signature) -> tuple[in
     What is compared is the part of both sketches that each of them could hold.
     """
     bound = known.bound
-    if seen.shingles.size >= SIZE:
+    if seen.shingles.size >= READ:
         bound = min(bound, int(seen.shingles[-1]))
     core, here = known.core, seen.shingles
     core, here = core[core <= np.uint64(bound)], here[here <= np.uint64(bound)]

@@ -50,12 +50,12 @@ class Recognition:
         """The query with its application, whose policy is applied; NoFeasibleExpert, as that."""
         if query.application is None:
             query = replace(query, application=self.applications.of(query.signals))
-        policy = self._policy(query)
+        policy = self.policy_of(query.application)
         return query if policy is None else policy.applied(query, experts)
 
     def permitted(self, query: Query, experts: Sequence[Expert]) -> Sequence[Expert]:
         """Whom the router may see: of a named expert's stand-ins only those that are permitted."""
-        policy = self._policy(query)
+        policy = self.policy_of(query.application)
         routed = query.requested_model in VIRTUAL_MODELS or query.requested_model in PANEL_MODELS
         if policy is None or routed or not policy.restricts:
             return experts
@@ -106,15 +106,17 @@ class Recognition:
     async def all(self) -> tuple[Application, ...]:
         """All applications with the requests of all replicas, those with most first."""
         await self.synchronise()
-        return tuple(sorted(await self._registry.list(), key=lambda a: (-a.seen, a.key)))
+        found = await self._registry.list(signatures=False)
+        return tuple(sorted(found, key=lambda a: (-a.seen, a.key)))
 
     async def get(self, key: str) -> Application:
         """One application; ApplicationNotFound where there is none."""
         await self.synchronise()
         return await self._registry.get(key)
 
-    def _policy(self, query: Query) -> Policy | None:
-        return None if query.application is None else self._policies.get(query.application)
+    def policy_of(self, application: str | None) -> Policy | None:
+        """The rules of an application; None where nobody set any."""
+        return None if application is None else self._policies.get(application)
 
     async def _keep(self) -> None:
         changed, forgotten = self.applications.changed(), self.applications.forgotten()

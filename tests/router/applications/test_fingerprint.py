@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from collegium.router.applications.fingerprint import (
+    READ,
     SIZE,
     fingerprint,
     of_signature,
@@ -31,7 +32,7 @@ def test_numbers_of_different_words_differ() -> None:
     words = [f"{a}{b}{c}" for a in "abcdefghi" for b in "klmnopqrs" for c in "tuvwxyz"]
     text = " ".join(words[i % len(words)] + words[(i * 7) % 31] for i in range(400))
     expected = {tuple(text.split()[i : i + 3]) for i in range(398)}
-    assert fingerprint(Signals(system=text)).shingles.size == min(len(expected), SIZE)
+    assert fingerprint(Signals(system=text)).shingles.size == min(len(expected), READ)
 
 
 @pytest.mark.parametrize("text", ["", "one", "one two", "?!", "\ud800 half a pair", "你好"])

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from collegium.registry.application import Application, Signature
+from collegium.router.applications.fingerprint import fingerprint, similarity
 from collegium.router.applications.resolver import OTHER, Applications, applications_of
 from collegium.router.applications.signals import Signals
 from tests.router.applications.prompts import (
@@ -86,6 +87,21 @@ def test_tools_and_schema_tell_applications_without_a_system_prompt() -> None:
     assert applications.of(Signals(system=text, schema=schema)) != applications.of(
         Signals(system=text)
     )
+
+
+def test_a_tagged_application_also_learns_what_recurs() -> None:
+    """Its signature is for comparisons; the same text again teaches nothing."""
+    draw = random.Random(0)
+    applications = Applications()
+    for _ in range(6):
+        signals = replace(variant(CONTOSO[0], draw, 0.6), tag="desk")
+        applications.of(signals)
+        applications.of(signals)
+    (known,) = applications.known()
+    assert (known.seen, known.variants) == (12, 6)
+    bare = fingerprint(Signals(system=CONTOSO[0].text)).signature
+    once = fingerprint(variant(CONTOSO[0], draw, 0.6)).signature
+    assert similarity(known.signature, bare) > 0.6 > 1.3 * similarity(once, bare)
 
 
 def test_a_merge_is_followed() -> None:
