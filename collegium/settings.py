@@ -66,6 +66,11 @@ class Settings(BaseSettings):
     router_dir: Path | None = Field(
         None, description="Folder of a trained router. Default: the one that ships with us."
     )
+    predictor: str | None = Field(
+        None,
+        description="The one predictor of a query's outcomes that `router train` fits beside the "
+        "rates by application, such as `knn` or `linear`; by default a stack of five.",
+    )
     encoder: Literal["minilm", "static"] = Field(
         "minilm", description="What turns queries into vectors; the router must be fitted on it."
     )

@@ -238,7 +238,7 @@ def test_the_fields_of_routing_are_documented() -> None:
 
 def test_virtual_models_are_documented() -> None:
     """Every name that is routed stands in the table of models."""
-    from collegium.router.router import VIRTUAL_MODELS
+    from collegium.router.virtual_models import VIRTUAL_MODELS
     from collegium.web.protocols.chat_request import PANEL_MODELS
 
     named = " ".join(row[0] for row in table(document("docs/api.md"), "Model"))

@@ -148,7 +148,7 @@ def _show(report: DecisionsReport) -> None:
     )
     print_table(header, [_row(expert) for expert in report.experts])
     click.echo(
-        f"\n{report.decisions} decisions, {report.unfamiliar} of them unfamiliar queries; "
+        f"\n{report.decisions} decisions, {report.unmeasured} of them among unmeasured experts; "
         f"{report.rated} rated."
     )
     if report.ece is None:

@@ -54,7 +54,7 @@ def explain(
         return print_json(found)
     click.echo(found["reason"])
     click.echo(f"Application {found['application'] or 'unknown'}")
-    click.echo(f"Out-of-distribution score {found['ood_score']:.2f} (above 0.5: unfamiliar)\n")
+    click.echo(f"Out-of-distribution score {found['ood_score']:.2f} (1: the marks say nothing)\n")
     _print_forecasts(found["forecasts"])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +14,11 @@ from collegium.cli.output import json_option, print_json
 
 if TYPE_CHECKING:
     from collegium.cli.outcomes import Collected
+    from collegium.router.artifact import FittedRouter
     from collegium.router.training import Measured
+    from collegium.router.vectors import Encoder
     from collegium.settings import Settings
 
-BACKGROUND_SETS = {"clinc150": 300, "llmrouter9": 250, "routellm2": 200, "mmlupro28": 150}
-"""Sets, and how many of their prompts stand for all that no specialist was taught."""
 PER_TASK = 60
 FAMILIAR = 200
 """Questions a task that show which queries are familiar; this needs no answers."""
@@ -28,7 +29,11 @@ FAMILIAR = 200
 @click.option("--recorded", is_flag=True, help="Learn from the registry's rated decisions.")
 @click.option("--all", "whole", is_flag=True, help="Learn from the sets' test parts as well.")
 @click.option("--per-task", type=click.IntRange(5, 2000), help="Questions a task [default: 60].")
-@click.option("--seed", default=0, help="Which questions, background and training parts.")
+@click.option(
+    "--predictor",
+    help="Predict a query's outcomes by this one alone [default: the setting `predictor`].",
+)
+@click.option("--seed", default=0, help="Which questions and training parts.")
 @map_option
 @click.option("--data", type=click.Path(path_type=Path), help="Folder of the shared data sets.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
@@ -55,7 +60,8 @@ def train(
     if datasets or recorded:
         fitted, unmatched = _on_records(datasets, recorded=recorded, **options)
     else:
-        fitted = asyncio.run(_on_pool(per_task or PER_TASK, options["seed"], options["data"]))
+        chosen = options["seed"], options["predictor"]
+        fitted = asyncio.run(_on_pool(per_task or PER_TASK, *chosen))
     save(fitted, out)
     if as_json:
         return print_json({"out": str(out), **fitted.card, "unmatched": unmatched})
@@ -74,12 +80,12 @@ def _on_records(
     seed: int,
     mapped: tuple[str, ...],
     data: Path | None,
+    predictor: str | None,
 ) -> tuple[Any, list[str]]:
     """Fit on sets, rated decisions or both; also return the models that are no expert's."""
     from collegium.evals.formats import load_any
     from collegium.evals.learning import joined, recorded_set
     from collegium.evals.routing.sources import set_folder
-    from collegium.router.training import fit_router
     from collegium.settings import load_settings
 
     settings = load_settings()
@@ -94,15 +100,35 @@ def _on_records(
     measured = joined(parts)
     encoder = _cached_encoder(settings)
     encoder.encode(measured.prompts)  # the long part, with its bar
-    click.echo(f"Fitting the router to {len(measured.prompts)} prompts", err=True)
-    return fit_router(measured, [], encoder), unmatched
+    return _fit(measured, encoder, predictor or settings.predictor), unmatched
+
+
+def _fit(measured: Measured, encoder: Encoder, predictor: str | None) -> FittedRouter:
+    """Fit, with a bar; its threads would wait busily for each other beside a service."""
+    from threadpoolctl import threadpool_limits
+
+    from collegium.router.training import fit_router
+
+    label = f"Fitting the router to {len(measured.prompts)} prompts"
+    with (
+        click.progressbar(length=100, label=label, file=sys.stderr) as bar,
+        threadpool_limits(1),
+    ):
+        done = 0
+
+        def progress(share: float) -> None:
+            nonlocal done
+            bar.update(round(100 * share) - done)
+            done = round(100 * share)
+
+        return fit_router(measured, encoder, quality=predictor, progress=progress)
 
 
 def _cached_encoder(settings: Settings) -> Any:
     from collegium.evals.routing.embeddings import CachedEncoder, EmbeddingCache
     from collegium.evals.routing.encoders import encoder
 
-    return CachedEncoder(encoder(settings.encoder), EmbeddingCache(settings.cache_dir))
+    return CachedEncoder(encoder(f"{settings.encoder}+surface"), EmbeddingCache(settings.cache_dir))
 
 
 async def _rated(settings: Settings) -> Measured:
@@ -127,51 +153,23 @@ async def _rated(settings: Settings) -> Measured:
     return rated_decisions(rows, skills, {e.name: fingerprint(e) for e in experts})
 
 
-async def _on_pool(per_task: int, seed: int, data: Path | None) -> Any:
+async def _on_pool(per_task: int, seed: int, predictor: str | None) -> Any:
     from collegium.cli.asking import endpoint
     from collegium.cli.local_service import some_service
     from collegium.cli.outcomes import collect_outcomes
     from collegium.router.encoder import make_encoder
-    from collegium.router.training import fit_router
     from collegium.settings import load_settings
 
-    settings, background = load_settings(), _background(data, seed)
+    settings = load_settings()
     async with some_service(settings) as url, endpoint(settings, url) as service:
         found = await collect_outcomes(settings, service, "validation", per_task, seed)
     found.outcomes.require_complete()
-    click.echo("Fitting the router", err=True)
-    return fit_router(_measured(found, seed), background, make_encoder(settings.encoder))
-
-
-def _background(data: Path | None, seed: int) -> list[str]:
-    """Prompts of real users and benchmarks, none of which a specialist was taught.
-
-    Only those sets count that are there: without any, the router learns from its experts alone.
-    """
-    from random import Random
-
-    from collegium.errors import SetupError
-    from collegium.evals.data import data_root
-    from collegium.evals.files import read_rows
-
-    try:
-        root = data_root(data)
-    except SetupError:
-        if data is not None:  # named, and not there: a mistake
-            raise
-        return []
-    prompts: list[str] = []
-    for name, count in BACKGROUND_SETS.items():
-        file, field = ("data", "text") if name == "clinc150" else ("prompts", "prompt")
-        path = root / name / f"{file}.jsonl.gz"
-        if path.is_file():
-            texts = [str(row[field]) for _, row in read_rows(path)]
-            prompts += Random(seed).sample(texts, min(count, len(texts)))
-    return prompts
+    encoder = make_encoder(settings.encoder)
+    return _fit(_measured(found, seed), encoder, predictor or settings.predictor)
 
 
 def _measured(found: Collected, seed: int) -> Any:
-    """The outcomes, and below them questions that nobody was asked: they show what is familiar."""
+    """The outcomes, and below them questions that nobody was asked: they are evidence, too."""
     import numpy as np
 
     from collegium.experts.specialists.tasks import TASKS

@@ -12,10 +12,9 @@ from collegium.experts.specialists.tasks import TASKS
 from collegium.experts.specialists.tasks.base import Example
 from collegium.registry.expert import Expert
 from collegium.router.artifact import FittedRouter
-from collegium.router.familiarity import Familiarity
+from collegium.router.beliefs.beliefs import Beliefs
 from collegium.router.forecasting import fingerprint
 from collegium.router.heads import SkillHead
-from collegium.router.predictors import predictor
 from collegium.router.vectors import Encoder
 
 EXPERTS = 20
@@ -73,17 +72,16 @@ def fitted(encoder: Encoder, count: int, seed: int) -> FittedRouter:
     skills = [e.task for e in asked]
     chances = rng.uniform(size=(len(TASKS), count))[np.unique(skills, return_inverse=True)[1]]
     right = (rng.random(chances.shape) < chances).astype(np.float64)
-    familiarity = Familiarity().fit(X, skills)
-    familiarity.threshold_ *= 3  # all questions are familiar: that is the longer way
     shape = count, len(set(skills))
     return FittedRouter(
         encoder.name,
         tuple(fingerprint(e) for e in experts(count)),
-        predictor().fit(X, right, labels=skills),
+        Beliefs().fit(X, right, labels=skills),
         SkillHead().fit(X, skills),
-        familiarity,
         rng.uniform(20, 200, shape),
         rng.uniform(10, 40, shape),
+        np.zeros((0, count)),
+        rng.uniform(20, 200, (len(X), 1 + count)),
         {},
     )
 

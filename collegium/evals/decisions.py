@@ -41,8 +41,8 @@ class DecisionsReport:
     experts: tuple[ExpertRecord, ...]
     decisions: int
     rated: int
-    unfamiliar: int
-    """Decisions that fell back to a generalist."""
+    unmeasured: int
+    """Decisions among experts of whom nothing was measured."""
     ece: float | None
     brier: float | None
 
@@ -67,7 +67,7 @@ def decisions_report(log: Sequence[LoggedDecision]) -> DecisionsReport:
         experts=tuple(_expert(n, [e for e in log if e.decision.expert == n]) for n in names),
         decisions=len(log),
         rated=sum(bool(entry.feedback) for entry in log),
-        unfamiliar=sum(entry.decision.policy == "out_of_distribution" for entry in log),
+        unmeasured=sum(entry.decision.policy == "prior" for entry in log),
         ece=None if found is None else found.ece,
         brier=None if found is None else found.brier,
     )

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from collegium.errors import SetupError
 from collegium.evals.arrays import Floats
-from collegium.router.familiarity import Familiarity
+from collegium.router.beliefs.evidence import Evidence
 from collegium.router.intents import IntentHead, RelativeDistance
 from collegium.router.vectors import Encoder
 
@@ -104,11 +104,11 @@ def measure(
     tick()
     relative = RelativeDistance().fit(X, train.intents)
     tick()
-    familiarity = Familiarity().fit(X, train.intents)
+    evidence = Evidence().fit(np.asarray(X, dtype=np.float64))
     tick()
     scores = {
         "relative Mahalanobis": relative.distance,
-        "Mahalanobis (familiarity)": familiarity.distance,
+        "nearest marks (evidence)": evidence.distance,
     }
     judge, tunings, judged_on = _parts(splits)
     vectors, strange = encoder.encode(judge.texts), judge.strange

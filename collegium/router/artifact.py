@@ -183,7 +183,9 @@ def _assembled(card: dict[str, Any], arrays: Arrays) -> FittedRouter:
         arrays["held_tokens"],
         card,
         tuple(
-            Application(**{name: known[name] for name in DESCRIBED}, signature=_signature(arrays, i))
+            Application(
+                **{name: known[name] for name in DESCRIBED}, signature=_signature(arrays, i)
+            )
             for i, known in enumerate(card["applications"])
         ),
         arrays[LEARNT_FROM].astype(np.uint64),

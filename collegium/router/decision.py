@@ -11,9 +11,7 @@ import msgspec
 
 from collegium.router.applications.signals import Signals
 
-PolicyName = Literal[
-    "quality", "waiting", "out_of_distribution", "named", "session", "bulk", "online", "panel"
-]
+PolicyName = Literal["quality", "waiting", "prior", "named", "session", "bulk", "online", "panel"]
 
 
 @dataclass(frozen=True)
@@ -77,6 +75,8 @@ class Forecast(msgspec.Struct, frozen=True):
     """What 98 % of answers stay within; at least two thirds of what `max_tokens` would cost."""
     most_tokens: int = 0
     """What 98 % of answers stay within."""
+    deviation: float | None = None
+    """The standard deviation of what is believed of the quality."""
 
     @property
     def answer_ms(self) -> float:
@@ -101,6 +101,8 @@ class Decision:
     """The odds that this expert had: below 1 where online learning drew among several."""
     application: str | None = None
     """The application that the request was found to belong to."""
+    tolerated: float = 0.0
+    """How much P(correct) below the best forecast was given up for a lower price."""
     id: str = field(default_factory=lambda: f"dec_{secrets.token_hex(12)}")
 
     @property

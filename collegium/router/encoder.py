@@ -27,3 +27,14 @@ def make_encoder(name: str, *, cache: Path | None = None, threads: int | None = 
 
         return static_encoder(encoder_path())
     raise SetupError(f"there is no encoder '{name}'; there are: {', '.join(ENCODERS)}")
+
+
+def as_fitted(encoder: Encoder, name: str) -> Encoder:
+    """The encoder as a router of this encoder's name was fitted: with surface features or without.
+
+    Another name is left for the router to refuse.
+    """
+    from collegium.router.features import SurfaceEncoder
+
+    surface = SurfaceEncoder(encoder)
+    return surface if name == surface.name else encoder

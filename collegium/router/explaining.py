@@ -2,54 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from collegium.router.decision import Forecast, PolicyName, Query
+from collegium.router.beliefs.promise import Promise
+from collegium.router.choosing import Choice
+from collegium.router.decision import Forecast, Query
 from collegium.router.forecasting import Reading
 from collegium.router.policy import cost, quality
+from collegium.router.virtual_models import VIRTUAL_MODELS
 
 NOT_AVAILABLE = "not available now"
+LITTLE_EVIDENCE = 0.5
 
 
-def explained(
-    query: Query,
-    reading: Reading,
-    forecasts: Sequence[Forecast],
-    chosen: Forecast,
-    policy: PolicyName,
-) -> str:
+def explained(query: Query, reading: Reading, choice: Choice, promise: Promise | None) -> str:
     """The decision in words, for people."""
-    words = _who_and_why(query, reading, forecasts, chosen, policy)
-    return f"{words} {_wait(chosen)}" if chosen.wait_ms else words
+    chosen = choice.forecast
+    assert chosen is not None
+    words = [_who_and_why(query, reading, choice, chosen)]
+    if chosen.wait_ms:
+        words.append(
+            f"Its engine is not loaded, and has its turn in about {chosen.wait_ms / 1000:.0f} s."
+        )
+    if choice.policy == "quality":
+        words.append(_promised(query, promise))
+    return " ".join(filter(None, words))
 
 
-def _wait(chosen: Forecast) -> str:
-    return f"Its engine is not loaded, and has its turn in about {chosen.wait_ms / 1000:.0f} s."
-
-
-def _who_and_why(
-    query: Query,
-    reading: Reading,
-    forecasts: Sequence[Forecast],
-    chosen: Forecast,
-    policy: PolicyName,
-) -> str:
+def _who_and_why(query: Query, reading: Reading, choice: Choice, chosen: Forecast) -> str:
     name = chosen.expert
-    skill = max(reading.skills, key=lambda s: reading.skills[s])
     chance = "" if chosen.quality is None else f" ({chosen.quality:.0%} likely to be right)"
-    if policy == "named":
+    if choice.policy == "named":
         return f"You asked for {name}{chance}."
-    if policy == "out_of_distribution" and not reading.familiar:
-        return f"Unlike anything the experts were measured on, so {name} answers."
-    if policy == "out_of_distribution":
-        return f"No expert that can be asked now was measured on {skill}, so {name} answers."
-    if policy == "session":
+    if choice.policy == "prior":
+        return _unmeasured(query, name)
+    if choice.policy == "session":
         return f"This conversation stays with {name}{chance}: changing would gain too little."
-    rivals = [f for f in forecasts if f.expert != name and f.quality is not None]
+    rivals = [f for f in choice.forecasts if f.expert != name and f.quality is not None]
     versus = f"{name} is {chosen.quality:.0%} likely to be right"
     if rivals:
         versus += _versus(max(rivals, key=quality), chosen)
-    return f"This looks like {skill}: {versus}."
+    return f"{_seen_as(query, reading)}: {versus}."
+
+
+def _seen_as(query: Query, reading: Reading) -> str:
+    if reading.evidence < LITTLE_EVIDENCE:
+        return "Unlike most that the experts were measured on"
+    if query.application is not None:
+        return f"For the application '{query.application}'"
+    skill = max(reading.skills, key=lambda s: reading.skills[s])
+    return f"This looks like {skill}" if skill else "By what was measured"
+
+
+def _unmeasured(query: Query, name: str) -> str:
+    if VIRTUAL_MODELS[query.requested_model].cheapest_first:
+        return f"No expert that can be asked was measured; {name} is the cheapest."
+    return (
+        f"No expert that can be asked was measured; {name} is expected to be the best by what is "
+        "known of it."
+    )
 
 
 def _versus(rival: Forecast, chosen: Forecast) -> str:
@@ -65,3 +74,22 @@ def _versus(rival: Forecast, chosen: Forecast) -> str:
     if rival.note == NOT_AVAILABLE:
         return f"; {chance} is {NOT_AVAILABLE}"
     return f"; {chance} is outside the limits: {rival.note}"
+
+
+def _promised(query: Query, promise: Promise | None) -> str:
+    """What a trade-off by name costs in quality, and saves, on the marked prompts."""
+    model = VIRTUAL_MODELS.get(query.requested_model)
+    if model is None or not model.most_loss or query.limits.tradeoff is not None:
+        return ""
+    if promise is None:
+        return "What this costs in quality is unmeasured: too few prompts are marked."
+    if not promise.kept:
+        return (
+            f"{promise.marks} marked prompts are too few to promise at most "
+            f"{model.most_loss:.0%} less quality, so nothing is given up."
+        )
+    low, high = (100 * (promise.loss + sign * 1.96 * promise.loss_se) for sign in (-1, 1))
+    return (
+        f"On {promise.marks} marked prompts this trade-off loses {100 * promise.loss:.1f} points "
+        f"against the best single expert [{low:.1f}, {high:.1f}] and saves {promise.saving:.0%}."
+    )

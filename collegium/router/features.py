@@ -10,7 +10,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from collegium.router.vectors import Encoder, Floats
+from collegium.router.vectors import Encoder, Floats, is_quick
 
 MOST_CHARACTERS = 4_000
 WEIGHT = 0.15
@@ -137,6 +137,7 @@ class SurfaceEncoder:
     def __init__(self, inner: Encoder, *, weight: float = WEIGHT) -> None:
         self.name = f"{inner.name}+surface"
         self.inner = inner
+        self.quick = is_quick(inner)
         self._weight = np.float32(weight)
 
     def encode(self, texts: Sequence[str]) -> Floats:

@@ -25,8 +25,8 @@ from collegium.router.tokens import Tokens
 Array = NDArray[np.float64]
 Waits = Callable[[Expert, float | None], float]
 """Seconds until an expert's engine is loaded; within how many it is wanted, None for whenever."""
-MOST_SURE = 0.99
-"""No forecast is surer: 60 right of 60 answers show a rate of 0.992 (Krichevsky and Trofimov)."""
+ENOUGH_EVIDENCE = 0.5
+"""A skill profile is no forecast of a query that is further from all marked ones."""
 ENOUGH_MEASURED = 0.5
 """A skill profile is no forecast where less than this of what the query asks for was measured."""
 
@@ -73,14 +73,33 @@ class ByFingerprint(Mapping[str, float]):
 
 @dataclass(frozen=True)
 class Reading:
-    """What a query's embedding says: its skills, its strangeness, each known expert's chance."""
+    """What is believed of a query: its skills, each known expert's chance, and on what evidence.
+
+    `evidence` in [0, 1] is how much the marks say of such a query.
+    """
 
     skills: dict[str, float]
-    ood_score: float
-    familiar: bool
+    evidence: float
     quality: ByFingerprint
+    deviation: ByFingerprint
     tokens: ByFingerprint
     ms_per_token: ByFingerprint
+
+    @property
+    def ood_score(self) -> float:
+        """How unlike all marked queries it is, from 0 to 1."""
+        return 1.0 - self.evidence
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Who sent a query: an application's key, and the embedding (d,) of its own prompt if new."""
+
+    application: str | None = None
+    context: Array | None = None
+
+
+ANONYMOUS = Asked()
 
 
 class Forecaster:
@@ -94,33 +113,32 @@ class Forecaster:
         self._known: dict[str, tuple[Expert, int | None]] = {}
         self._skills = [str(name) for name in fitted.skills.classes_]
 
-    def read(self, embedding: Array) -> Reading:
+    def read(self, embedding: Array, asked: Asked = ANONYMOUS) -> Reading:
         """Read one embedding, shape (d,)."""
-        return self.read_all(np.asarray(embedding, dtype=np.float64)[None, :])[0]
+        return self.read_all(np.asarray(embedding, dtype=np.float64)[None, :], [asked])[0]
 
-    def read_all(self, embeddings: Array) -> list[Reading]:
-        """Read embeddings, shape (n, d), together."""
+    def read_all(self, embeddings: Array, asked: Sequence[Asked]) -> list[Reading]:
+        """Read embeddings, shape (n, d), together; `asked` (n) tells who sent them."""
         fitted, columns = self.fitted, self._columns
         skills = fitted.skills.probabilities(embeddings)
-        distance = fitted.familiarity.unchecked_distance(embeddings)
-        quality = np.clip(fitted.quality.forecast(embeddings), 1 - MOST_SURE, MOST_SURE)
+        names = [each.application for each in asked]
+        belief = fitted.beliefs.forecast(embeddings, names, [each.context for each in asked])
         tokens = skills @ fitted.tokens.T
+        for row, name in enumerate(names):
+            if (number := fitted.beliefs.number(name)) is not None:
+                tokens[row] = fitted.application_tokens[number]
         ms_per_token = skills @ fitted.milliseconds_per_token.T
         return [
             Reading(
                 dict(zip(self._skills, row, strict=True)),
-                ood_score,
-                ood_score < 0.5,
-                ByFingerprint(columns, quality[i]),
+                evidence,
+                ByFingerprint(columns, belief.quality[i]),
+                ByFingerprint(columns, belief.deviation[i]),
                 ByFingerprint(columns, tokens[i]),
                 ByFingerprint(columns, ms_per_token[i]),
             )
-            for i, (row, ood_score) in enumerate(
-                zip(
-                    skills.tolist(),
-                    fitted.familiarity.as_ood_score(distance).tolist(),
-                    strict=True,
-                )
+            for i, (row, evidence) in enumerate(
+                zip(skills.tolist(), belief.evidence.tolist(), strict=True)
             )
         ]
 
@@ -133,7 +151,7 @@ class Forecaster:
         *,
         idle: bool = False,
     ) -> tuple[Forecast, ...]:
-        """One forecast an expert; quality is None for unfamiliar queries and unmeasured experts.
+        """One forecast an expert; quality is None where nothing was measured of it.
 
         Time and energy are those under the present load, or, `idle`, under none; to the time
         comes what `waits` says of the expert's engine.
@@ -147,12 +165,11 @@ class Forecaster:
     def _forecast(
         self, expert: Expert, query: Query, prompt_tokens: int, reading: Reading, idle: bool
     ) -> Forecast:
-        column = self._column(expert)
+        column = self.column(expert)
         tabulated, usual = None, DEFAULT_MS_PER_TOKEN
         if column is not None:
             usual = float(reading.ms_per_token.array[column])
-            if reading.familiar:
-                tabulated = float(reading.tokens.array[column])
+            tabulated = float(reading.tokens.array[column])
         tokens, most = self._tokens.within(expert, query, prompt_tokens, tabulated)
         prompt, most_prompt = self._tokens.prompt(expert.name, prompt_tokens)
         allowed = None if query.max_tokens is None else query.max_tokens * query.choices
@@ -166,9 +183,10 @@ class Forecaster:
             tokens,
             most_usd=most_usd(expert, most_prompt, most, allowed),
             most_tokens=most,
+            deviation=None if column is None else float(reading.deviation.array[column]),
         )
 
-    def _column(self, expert: Expert) -> int | None:
+    def column(self, expert: Expert) -> int | None:
         """Where the fitted router has an expert; None where it does not know it."""
         known = self._known.get(expert.name)
         if known is None or known[0] is not expert:  # made anew when it changes
@@ -189,10 +207,10 @@ def _waiting(forecast: Forecast, expert: Expert, query: Query, waits: Waits) -> 
 
 def expected_quality(expert: Expert, reading: Reading, column: int | None) -> float | None:
     """P(correct): the expert's own head's, or its skill profile weighted by the query's skills."""
-    if not reading.familiar:
-        return None
     if column is not None:
         return float(reading.quality.array[column])
+    if reading.evidence < ENOUGH_EVIDENCE:  # the skills that it was measured on are not asked for
+        return None
     known = {skill: p for skill, p in reading.skills.items() if skill in expert.skills}
     weight = sum(known.values())
     if weight < ENOUGH_MEASURED:  # most of what the query asks for was never measured

@@ -76,19 +76,25 @@ class Tolerances:
 
 
 def choose(
-    forecasts: Sequence[Forecast], *, tradeoff: float = 0.0, tolerated: float | None = None
+    forecasts: Sequence[Forecast],
+    *,
+    tradeoff: float = 0.0,
+    tolerated: float | None = None,
+    price: float = 0.0,
 ) -> Forecast | None:
     """The cheapest feasible expert within the tolerance of the best; ties go to quality.
 
-    `tolerated` takes the place of the trade-off's tolerance where a router was calibrated. None
-    when no feasible expert has a known quality.
+    `tolerated` takes the place of the trade-off's tolerance where a router was calibrated. Best is
+    who is worth most: P(correct) less what a dollar is worth (`price`) for each that it costs.
+    None when no feasible expert has a known quality.
     """
     known = [f for f in forecasts if f.feasible and f.quality is not None]
     if not known:
         return None
     given_up = tolerance(tradeoff) if tolerated is None else tolerated
-    floor = max(quality(f) for f in known) - given_up
-    good_enough = [f for f in known if quality(f) >= floor]
+    worth = [quality(f) - (price * cost(f) if price else 0.0) for f in known]
+    floor = max(worth) - given_up
+    good_enough = [f for f, value in zip(known, worth, strict=True) if value >= floor]
     return min(good_enough, key=lambda f: (cost(f), -quality(f), f.latency_ms))
 
 

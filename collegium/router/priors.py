@@ -141,6 +141,11 @@ def _rank(expert: Expert) -> tuple[int, bool, float, float, float, str]:
     return demonstration, specialist, -value, -size, _price(expert), expert.name
 
 
+def is_demonstration(expert: Expert) -> bool:
+    """Whether an expert ships with the service, to show its machinery."""
+    return _demonstration(expert) == 2
+
+
 def _demonstration(expert: Expert) -> int:
     """0 for what somebody registered, 1 for an adapter of theirs on our small model, 2 for ours."""
     if not expert.embedded:

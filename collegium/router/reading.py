@@ -15,10 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from collegium.router.forecasting import Forecaster, Reading
+from collegium.router.applications.naming import text_of
+from collegium.router.decision import Query
+from collegium.router.forecasting import Asked, Forecaster, Reading
 from collegium.router.vectors import Encoder, is_quick
 
 MOST_AT_ONCE = 32
+CONTEXTS_KEPT = 2_000
+"""Embeddings of applications' prompts that are remembered, 3 kB each."""
 
 
 @dataclass(frozen=True)
@@ -36,14 +40,15 @@ class Reader:
         self._encoder = encoder
         self._forecaster = forecaster
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="encoder")
-        self._waiting: list[tuple[str, asyncio.Future[Read]]] = []
+        self._waiting: list[tuple[Query, asyncio.Future[Read]]] = []
+        self._contexts: dict[str, NDArray[np.float64]] = {}
         self._work: asyncio.Task[None] | None = None
 
-    async def read(self, text: str) -> Read:
-        """Embed a text and read its skills, strangeness and forecasts."""
+    async def read(self, query: Query) -> Read:
+        """Embed a query's text and read its skills, evidence and forecasts."""
         loop = asyncio.get_running_loop()
         done: asyncio.Future[Read] = loop.create_future()
-        self._waiting.append((text, done))
+        self._waiting.append((query, done))
         if is_quick(self._encoder):  # to wake a thread would take longer
             if len(self._waiting) == 1:
                 loop.call_soon(self._read_here)
@@ -58,27 +63,51 @@ class Reader:
 
     def _read_here(self) -> None:
         batch, self._waiting = self._waiting, []
-        _tell(batch, self._read_all([text for text, _ in batch]))
+        _tell(batch, self._read_all([query for query, _ in batch]))
 
     async def _read_in_thread(self) -> None:
         loop = asyncio.get_running_loop()
-        while waiting := [(text, done) for text, done in self._waiting if not done.done()]:
+        while waiting := [(query, done) for query, done in self._waiting if not done.done()]:
             batch, self._waiting = waiting[:MOST_AT_ONCE], waiting[MOST_AT_ONCE:]
-            texts = [text for text, _ in batch]
-            _tell(batch, await loop.run_in_executor(self._thread, self._read_all, texts))
+            queries = [query for query, _ in batch]
+            _tell(batch, await loop.run_in_executor(self._thread, self._read_all, queries))
 
-    def _read_all(self, texts: Sequence[str]) -> list[Read | Exception]:
-        """Each text's reading, or what went wrong with it; the others do not suffer from it."""
+    def _read_all(self, queries: Sequence[Query]) -> list[Read | Exception]:
+        """Each query's reading, or what went wrong with it; the others do not suffer from it."""
         try:
-            vectors = np.asarray(self._encoder.encode(texts), dtype=np.float64)
-            return list(map(Read, vectors, self._forecaster.read_all(vectors)))
+            new = self._new_contexts(queries)
+            texts = [query.text for query in queries]
+            vectors = np.asarray(self._encoder.encode([*texts, *new.values()]), dtype=np.float64)
+            self._remember(dict(zip(new, vectors[len(texts) :], strict=True)))
+            vectors = vectors[: len(texts)]
+            asked = [Asked(q.application, self._contexts.get(q.application or "")) for q in queries]
+            return list(map(Read, vectors, self._forecaster.read_all(vectors, asked)))
         except Exception as exc:  # noqa: BLE001  an encoder may raise what it likes; it is told
-            if len(texts) <= 1:
-                return [exc for _ in texts]
-            return [found for text in texts for found in self._read_all([text])]
+            if len(queries) <= 1:
+                return [exc for _ in queries]
+            return [found for query in queries for found in self._read_all([query])]
+
+    def _new_contexts(self, queries: Sequence[Query]) -> dict[str, str]:
+        """What unmarked applications' requests have in common, where it is not embedded yet."""
+        beliefs = self._forecaster.fitted.beliefs
+        if not beliefs.features_.reads_context:
+            return {}
+        return {
+            query.application: told
+            for query in queries
+            if query.application is not None
+            and query.application not in self._contexts
+            and beliefs.number(query.application) is None
+            and (told := text_of(query.signals))
+        }
+
+    def _remember(self, contexts: dict[str, NDArray[np.float64]]) -> None:
+        self._contexts |= contexts
+        for oldest in list(self._contexts)[: max(len(self._contexts) - CONTEXTS_KEPT, 0)]:
+            del self._contexts[oldest]
 
 
-def _tell(batch: Sequence[tuple[str, asyncio.Future[Read]]], found: Sequence[Any]) -> None:
+def _tell(batch: Sequence[tuple[Query, asyncio.Future[Read]]], found: Sequence[Any]) -> None:
     for (_, done), result in zip(batch, found, strict=True):
         if done.done():  # who asked has left
             continue

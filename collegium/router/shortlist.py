@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +13,14 @@ from collegium.experts.clients.counting import estimated_tokens
 from collegium.registry.expert import Expert
 from collegium.router.costs import DEFAULT_TOKENS
 from collegium.router.decision import Limits, Query
-from collegium.router.forecasting import ENOUGH_MEASURED, ByFingerprint, Reading, known_as
+from collegium.router.forecasting import (
+    ENOUGH_EVIDENCE,
+    ENOUGH_MEASURED,
+    ByFingerprint,
+    Reading,
+    known_as,
+)
+from collegium.router.priors import cheapest, day_one_rank
 
 Array = NDArray[np.float64]
 Availability = Callable[[Expert], ExpertUnavailable | None]
@@ -34,8 +40,10 @@ class _Columns:
     input_price: Array
     """Infinite where it is unknown, so that such an expert is the last of the cheap ones."""
     output_price: Array
-    fallbacks: NDArray[np.intp]
-    """Who answers what is unfamiliar, the preferred one first."""
+    by_prior: NDArray[np.intp]
+    """The pool, best first by what is known without marks; generalists lead."""
+    by_price: NDArray[np.intp]
+    generalists: NDArray[np.intp]
     position: Mapping[str, int]
 
 
@@ -51,11 +59,9 @@ class Shortlist:
     def __init__(
         self,
         skills: Sequence[str],
-        preference: Callable[[Expert], tuple[Any, ...]],
         size: int = SIZE,
     ) -> None:
         self._skills = skills
-        self._preference = preference
         self._size = size
         self._columns: _Columns | None = None
 
@@ -90,16 +96,16 @@ class Shortlist:
         down: Sequence[int],
         tolerated: float,
     ) -> list[int]:
-        if not reading.familiar:
-            up = pool.fallbacks[~np.isin(pool.fallbacks, down)]
-            return [int(i) for i in up[: self._size]]
         quality = self._quality(pool, reading)
         quality[down] = np.nan
         best = _smallest(-quality, self._size // 2)
         chosen = {*best, *self._cheapest(pool, query, reading, quality, tolerated)}
         chosen |= {pool.position.get(query.session_expert or "", -1)} - {-1, *down}
-        if not best:  # nobody was measured on this: the fallback answers
-            chosen |= {int(i) for i in pool.fallbacks[: self._size + len(down)]} - set(down)
+        if not best:  # nobody was measured: who is expected to be best or is cheapest answers
+            first = [*pool.by_prior[: self._size], *pool.by_price[: self._size]]
+            chosen |= {int(i) for i in first} - set(down)
+        if reading.evidence < 1:  # the less is known, the more count generalists
+            chosen |= {int(i) for i in pool.generalists[: self._size]} - set(down)
         return sorted(chosen)
 
     def _cheapest(
@@ -123,7 +129,7 @@ class Shortlist:
         weights = np.array([reading.skills[s] for s in self._skills])
         known = ~np.isnan(pool.levels)
         weight = known @ weights
-        enough = weight >= ENOUGH_MEASURED
+        enough = (weight >= ENOUGH_MEASURED) & (reading.evidence >= ENOUGH_EVIDENCE)
         level = np.where(known, pool.levels, 0.0) @ weights
         quality[pool.newcomers] = np.where(enough, level / np.where(enough, weight, 1.0), np.nan)
         return np.asarray(quality)
@@ -138,7 +144,10 @@ class Shortlist:
         column = np.array([known.columns.get(known_as(e, known.columns), -1) for e in experts])
         newcomers = np.flatnonzero(column < 0)
         levels = [[experts[i].skills.get(s, np.nan) for s in self._skills] for i in newcomers]
-        order = sorted(range(len(experts)), key=lambda i: self._preference(experts[i]))
+        position = {e.name: i for i, e in enumerate(experts)}
+        by_prior = np.array([position[e.name] for e in day_one_rank(experts)])
+        by_price = np.array([position[e.name] for e in cheapest(experts)])
+        general = np.array([e.generalist for e in experts])
         return _Columns(
             experts,
             column,
@@ -146,8 +155,10 @@ class Shortlist:
             np.array(levels).reshape(len(newcomers), len(self._skills)),
             np.array([np.inf if e.input_price is None else e.input_price for e in experts]),
             np.array([np.inf if e.output_price is None else e.output_price for e in experts]),
-            np.array(order[::-1]),
-            {e.name: i for i, e in enumerate(experts)},
+            np.concatenate([by_prior[general[by_prior]], by_prior[~general[by_prior]]]),
+            np.concatenate([by_price[general[by_price]], by_price[~general[by_price]]]),
+            by_prior[general[by_prior]],
+            position,
         )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from collegium.experts.clients.reply import estimated_tokens
+from collegium.experts.clients.counting import estimated_tokens
 from collegium.registry.application import Application
 from collegium.router.applications.resolver import applications_of
 from collegium.router.applications.signals import Signals

@@ -70,7 +70,7 @@ def measured(experts: Sequence[Expert] = POOL, *, each: int = 60, seed: int = 0)
 
 def fitted_router(experts: Sequence[Expert] = POOL) -> FittedRouter:
     """A router that learnt the experts' outcomes."""
-    return fit_router(measured(experts), background(), WordEncoder())
+    return fit_router(measured(experts), WordEncoder())
 
 
 def background(count: int = 100) -> list[str]:

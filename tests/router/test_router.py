@@ -16,7 +16,8 @@ from collegium.registry.expert import Expert
 from collegium.router.artifact import FittedRouter
 from collegium.router.costs import Speeds
 from collegium.router.decision import Query
-from collegium.router.router import VIRTUAL_MODELS, Router
+from collegium.router.router import Router
+from collegium.router.virtual_models import VIRTUAL_MODELS
 from tests.router.desk import Desk, down, of
 from tests.router.synthetic import (
     GENERAL,

@@ -31,7 +31,7 @@ from collegium.web.serving import service
 from collegium.web.serving.build import build
 from collegium.web.serving.parts import Parts
 from collegium.web.serving.service import Service
-from tests.router.synthetic import WordEncoder, background, measured
+from tests.router.synthetic import WordEncoder, measured
 from tests.web.fakes import POOL, FakeExperts
 
 
@@ -94,7 +94,7 @@ def fitted() -> FittedRouter:
     """A router that knows the fake experts."""
     outcomes = replace(measured(POOL, each=20), fingerprints=[fingerprint(e) for e in POOL])
     with threadpool_limits(1):  # the fit takes 30 times as long where others use the cores
-        return fit_router(outcomes, background(40), WordEncoder())
+        return fit_router(outcomes, WordEncoder())
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from collegium.experts.supervisor import State, Status, Supervisor
 from collegium.experts.vllm import EngineSpec
 from collegium.kernels.token_policy import TokenPolicy
 from collegium.registry.expert import Expert
-from collegium.router.router import VIRTUAL_MODELS
+from collegium.router.virtual_models import VIRTUAL_MODELS
 from tests.web.conftest import Web, on_shared
 from tests.web.fakes import ADDRESS, POOL
 

@@ -81,7 +81,7 @@ def saved_forecaster(
 
 def saved_forecasts(fitted: FittedRouter, columns: Sequence[int], X: Floats) -> Floats:
     """P(correct) of the router's experts in these columns for embeddings (n, d)."""
-    return np.asarray(fitted.quality.predict(X)[:, list(columns)])
+    return np.asarray(fitted.beliefs.forecast(X).quality[:, list(columns)])
 
 
 def known_models(

@@ -27,6 +27,7 @@ SETTINGS = ("known", "anonymous", "new")
 """What may be known of who asks: an application with marks, none, one without marks. Each has
 weights of its own, fitted to forecasts that were made as they are made in that setting."""
 LEAST, MOST = 0.01, 0.99
+"""No forecast is surer: 60 right of 60 answers show a rate of 0.992 (Krichevsky and Trofimov)."""
 
 
 @dataclass(frozen=True)
@@ -145,9 +146,9 @@ class Beliefs:
         deviation = self.table_.deviation(numbers)
         return Belief(np.clip(quality, LEAST, MOST), deviation, evidence)
 
-    def knows(self, application: str | None) -> bool:
-        """Whether the application has marks."""
-        return application in self._numbered()
+    def number(self, application: str | None) -> int | None:
+        """The place of an application among `applications_`; None where it has no marks."""
+        return self._numbered().get(application)
 
     def _numbers(self, applications: Sequence[str | None]) -> Indices:
         number = self._numbered()
@@ -155,10 +156,10 @@ class Beliefs:
 
     def _numbered(self) -> Mapping[str | None, int]:
         """Each application's number: made once for the names that there are."""
-        known = getattr(self, "_number", None)
+        known: tuple[Any, dict[str | None, int]] | None = getattr(self, "_number", None)
         if known is None or known[0] is not self.applications_:
-            numbers = {name: i for i, name in enumerate(self.applications_)}
-            known = self._number = (self.applications_, numbers)
+            known = self.applications_, {name: i for i, name in enumerate(self.applications_)}
+            self._number = known
         return known[1]
 
     def _settings(self, names: Sequence[str | None], numbers: Indices) -> dict[str, Indices]:

@@ -41,9 +41,12 @@ class Evidence:
 
     def weights(self, X: Array) -> Array:
         """What the marks count for queries (n, d), shape (n,)."""
-        distance = _distance(_unit(X) @ self.marked_.T)
         usual, far = self.scale_
-        return np.asarray(np.clip((far - distance) / (far - usual), 0.0, 1.0))
+        return np.asarray(np.clip((far - self.distance(X)) / (far - usual), 0.0, 1.0))
+
+    def distance(self, X: Array) -> Array:
+        """One less the mean cosine to the nearest marked queries, shape (n,)."""
+        return _distance(_unit(X) @ self.marked_.T)
 
 
 def _unit(X: Array) -> Floats:

@@ -20,10 +20,17 @@ class Features:
         """Learn from embeddings (n, d) and contexts (n), None where there is none."""
         self.middle_, self.axes_ = _components(X, OF_QUERIES)
         known = np.array([each for each in context if each is not None])
-        if not len(known):
-            known = np.zeros((1, X.shape[1]))
+        if not len(known):  # then contexts tell nothing
+            self.context_middle_ = np.zeros(X.shape[1])
+            self.context_axes_ = np.zeros((X.shape[1], 0))
+            return self
         self.context_middle_, self.context_axes_ = _components(known, OF_CONTEXT)
         return self
+
+    @property
+    def reads_context(self) -> bool:
+        """Whether contexts tell anything."""
+        return self.context_axes_.shape[1] > 0
 
     def of(self, X: Array, context: Sequence[Array | None]) -> Array:
         """Features of queries, shape (n, f); without a context its part is the usual one."""

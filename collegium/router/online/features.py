@@ -44,15 +44,5 @@ def fit_projection(X: Array, *, dimensions: int = DIMENSIONS) -> Projection:
 
 
 def projection_of(fitted: FittedRouter) -> Projection:
-    """Whitened principal components of the queries that a router was fitted on.
-
-    Their covariance is that within skills, which the router keeps, and that of the skills' means.
-    """
-    familiarity = fitted.familiarity
-    centre = familiarity.means_.mean(axis=0)
-    between = familiarity.means_ - centre
-    covariance = np.linalg.inv(familiarity.precision_) + between.T @ between / len(between)
-    sizes, directions = np.linalg.eigh(covariance)
-    kept = np.argsort(sizes)[::-1][:DIMENSIONS]
-    components = directions[:, kept] / np.sqrt(np.maximum(sizes[kept], 1e-12))
-    return Projection(centre, np.ascontiguousarray(components))
+    """Whitened principal components of the queries that a router was fitted on."""
+    return fit_projection(fitted.beliefs.evidence_.marked_.astype(np.float64))

@@ -58,7 +58,7 @@ class Learner:
 
         if (folder / store.CARD).is_file():
             bandit, experts = store.load(folder)
-            if len(bandit.projection.mean) == fitted.familiarity.n_features_in_:
+            if len(bandit.projection.mean) == len(fitted.beliefs.features_.middle_):
                 return cls(bandit, experts, mode=mode)
         settings = BanditSettings(alpha=ALPHA if mode == "on" else None)
         return cls(Bandit(projection_of(fitted), 0, settings), mode=mode)

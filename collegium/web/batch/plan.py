@@ -74,7 +74,7 @@ async def make_plan(
         await asyncio.gather(*map(decide, lines[start : start + AT_ONCE]))
         await asyncio.sleep(0)  # requests of people come in between
     decided = dict(sorted(decided.items()))  # the same job gets the same plan
-    tolerated = {n: router.tolerated(query) for n, (query, _) in decided.items()}
+    tolerated = {n: decision.tolerated for n, (_, decision) in decided.items()}
     decisions = {n: decision for n, (_, decision) in decided.items()}
     joint = await asyncio.to_thread(jointly, decisions, tolerated, limits, or_cheapest=or_cheapest)
     return Plan(joint, refusals)

@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from collegium.experts.aggregation.catalogue import MODES
 from collegium.experts.clients.events import Json
 from collegium.registry.expert import Expert
-from collegium.router.router import VIRTUAL_MODELS
+from collegium.router.virtual_models import VIRTUAL_MODELS
 from collegium.web.parts_of import CatalogueDep
 from collegium.web.protocols.chat_request import PANEL_MODELS
 
@@ -19,8 +19,11 @@ CREATED = 1_760_000_000  # OpenAI's shape wants a time; experts are not dated
 async def models(catalogue: CatalogueDep) -> Json:
     """Virtual models first, then the enabled experts."""
     virtual = [
-        _model(name, {"virtual": True, "description": text, "tradeoff": tradeoff})
-        for name, (tradeoff, text) in VIRTUAL_MODELS.items()
+        _model(
+            name,
+            {"virtual": True, "description": model.description, "most_loss": model.most_loss},
+        )
+        for name, model in VIRTUAL_MODELS.items()
     ]
     virtual += [
         _model(name, {"virtual": True, "description": MODES[mode].text, "aggregate": mode})

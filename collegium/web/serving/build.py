@@ -113,12 +113,14 @@ def load_router(settings: Settings, speeds: Speeds, tokens: Tokens, learning: Le
     """Load encoder and router; this takes a second, and so belongs into a thread."""
     from threadpoolctl import threadpool_limits
 
-    from collegium.router.encoder import make_encoder
+    from collegium.router.encoder import as_fitted, make_encoder
 
     # One thread: the engine needs the cores, and a query is one short sentence.
-    encoder = make_encoder(settings.encoder, cache=settings.cache_dir, threads=1)
-    encoder.encode(["The first query should not pay for lazy loading."])
     fitted = load(settings.router_dir or BUNDLED)
+    encoder = as_fitted(
+        make_encoder(settings.encoder, cache=settings.cache_dir, threads=1), fitted.encoder
+    )
+    encoder.encode(["The first query should not pay for lazy loading."])
     # Its threads would wait busily beside the event loop; loading the router has imported it.
     threadpool_limits(1, "blas")
     learner, mode = None, settings.online_learning

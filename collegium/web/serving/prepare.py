@@ -13,7 +13,7 @@ from collegium.experts.dispatch.terms import ANY_TIME, Terms
 from collegium.router.conversation import query_text
 from collegium.router.decision import Query
 from collegium.router.panels.plan import Wish
-from collegium.router.router import VIRTUAL_MODELS
+from collegium.router.virtual_models import VIRTUAL_MODELS
 from collegium.web.protocols.chat_request import PANEL_MODELS, Aggregate, ChatRequest
 from collegium.web.protocols.signals import signals_of
 

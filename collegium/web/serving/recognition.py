@@ -16,7 +16,7 @@ from collegium.registry.expert import Expert
 from collegium.router.applications.policy import Policy
 from collegium.router.applications.resolver import MOST, Applications
 from collegium.router.decision import Query
-from collegium.router.router import VIRTUAL_MODELS
+from collegium.router.virtual_models import VIRTUAL_MODELS
 from collegium.web.protocols.chat_request import PANEL_MODELS
 
 log = logging.getLogger(__name__)

@@ -1,0 +1,74 @@
+"""Who answers a routed query: by what was measured, else by what is known on the first day."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from msgspec import structs
+
+from collegium.registry.expert import Expert
+from collegium.router.decision import Forecast, PolicyName, Query
+from collegium.router.forecasting import Reading
+from collegium.router.policy import choose, keeps
+from collegium.router.priors import cheapest, day_one_rank
+from collegium.router.virtual_models import VirtualModel
+
+SPECIALIST_LOSS = 0.5
+"""P(correct) that a specialist is expected to lose on what nobody was measured on, where an expert
+is registered as a generalist: its overall rate is that of its speciality."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The forecast of who answers, None where nobody can; and those that it was chosen from."""
+
+    forecast: Forecast | None
+    policy: PolicyName
+    forecasts: tuple[Forecast, ...] = ()
+
+
+def chosen_among(
+    experts: Sequence[Expert],
+    query: Query,
+    forecasts: tuple[Forecast, ...],
+    reading: Reading,
+    tolerated: float,
+    model: VirtualModel,
+) -> Choice:
+    """The choice among forecasts that are marked as feasible or not."""
+    forecasts = _doubted(experts, forecasts, reading)
+    best = choose(forecasts, tolerated=tolerated, price=query.price)
+    if best is None:
+        return Choice(_by_prior(experts, forecasts, model), "prior", forecasts)
+    previous = next((f for f in forecasts if f.expert == query.session_expert), None)
+    if previous is not None and previous != best and keeps(previous, best):
+        return Choice(previous, "session", forecasts)
+    return Choice(best, "quality", forecasts)
+
+
+def _doubted(
+    experts: Sequence[Expert], forecasts: tuple[Forecast, ...], reading: Reading
+) -> tuple[Forecast, ...]:
+    """Expect less of specialists, the less the marks say of the query."""
+    doubt = SPECIALIST_LOSS * (1.0 - reading.evidence)
+    if not doubt or not any(expert.generalist for expert in experts):
+        return forecasts
+    generalists = {expert.name for expert in experts if expert.generalist}
+    return tuple(
+        f
+        if f.quality is None or f.expert in generalists
+        else structs.replace(f, quality=max(f.quality - doubt, 0.0))
+        for f in forecasts
+    )
+
+
+def _by_prior(
+    experts: Sequence[Expert], forecasts: Sequence[Forecast], model: VirtualModel
+) -> Forecast | None:
+    """The best expert by what is known without marks, or the cheapest; generalists first."""
+    feasible = {f.expert: f for f in forecasts if f.feasible}
+    able = [e for e in experts if e.name in feasible]
+    able = [e for e in able if e.generalist] or able
+    order = cheapest(able) if model.cheapest_first else day_one_rank(able)
+    return feasible[order[0].name] if order else None

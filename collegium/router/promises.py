@@ -1,0 +1,56 @@
+"""What `balanced` and `cheap` promise, for the experts and prices that there are now."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import numpy as np
+
+from collegium.registry.expert import Expert
+from collegium.router.artifact import FittedRouter
+from collegium.router.beliefs.promise import Promise, costs, promise
+
+REMEMBERED = 64
+"""Pools and promises whose tolerance is kept: one takes about 50 ms to find."""
+
+
+class Promises:
+    """Tolerances that keep a promised loss, measured on the marks of a fitted router."""
+
+    def __init__(self, fitted: FittedRouter) -> None:
+        self._held = fitted.beliefs.held_
+        self._tokens = fitted.held_tokens
+        self._known: OrderedDict[object, Promise | None] = OrderedDict()
+
+    def of(
+        self, experts: Sequence[Expert], columns: Sequence[int | None], most_loss: float
+    ) -> Promise | None:
+        """The promise for these experts; None where too little was measured of them.
+
+        `columns` are their places in the fitted router, None for those that it does not know.
+        """
+        known = [(c, e) for c, e in zip(columns, experts, strict=True) if c is not None]
+        prices = tuple((e.input_price, e.output_price) for _, e in known)
+        key = (most_loss, tuple(c for c, _ in known), prices)
+        if key not in self._known:
+            self._known[key] = self._measured([c for c, _ in known], prices, most_loss)
+            if len(self._known) > REMEMBERED:
+                self._known.popitem(last=False)
+        self._known.move_to_end(key)
+        return self._known[key]
+
+    def _measured(
+        self,
+        columns: list[int],
+        prices: Sequence[tuple[float | None, float | None]],
+        most_loss: float,
+    ) -> Promise | None:
+        if len(columns) < 2:
+            return None
+        tokens = self._tokens[:, [0, *(1 + c for c in columns)]]
+        spent = costs(tokens, prices)
+        quality, scores = self._held.quality[:, columns], self._held.scores[:, columns]
+        if np.isnan(scores).all():
+            return None
+        return promise(quality, scores, spent, most_loss=most_loss)
