@@ -127,7 +127,7 @@ class Router:
         down = {e.name: error for e in candidates if (error := unavailable(e)) is not None}
         forecasts = _without(marked, down)
         if named:
-            choice = Choice(_named(query, forecasts, down), "named")
+            choice = Choice(_named(query, forecasts, down), "named", forecasts)
             candidates = [e for e in candidates if e.name == query.requested_model]
         else:
             model = VIRTUAL_MODELS[query.requested_model]
