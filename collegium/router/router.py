@@ -58,8 +58,8 @@ class Router:
         self.fitted = fitted
         self._learner = learner
         self._wait_penalty = wait_penalty
-        self._forecaster = Forecaster(fitted, speeds, tokens)
-        self._reader = Reader(encoder, self._forecaster)
+        self.forecaster = Forecaster(fitted, speeds, tokens)
+        self._reader = Reader(encoder, self.forecaster)
         self._tolerances = Tolerances.of(fitted.card)
         self._promises = Promises(fitted)
         skills = [str(name) for name in fitted.skills.classes_]
@@ -104,7 +104,7 @@ class Router:
         reading = await self.read(query)
         up = {f.expert for f in decision.forecasts if f.note != NOT_AVAILABLE}
         asked = [e for e in experts if e.name in up]
-        idle = self._forecaster.forecast(asked, query, reading, waits, idle=True)
+        idle = self.forecaster.forecast(asked, query, reading, waits, idle=True)
         return replace(decision, forecasts=ranked(mark(idle, query.limits)))
 
     def decide_on(
@@ -122,7 +122,7 @@ class Router:
         penalty = self._penalty(query) if waits is not None else 0.0
         if not (named or penalty or query.price):  # else the choice may fall on anybody
             candidates = self._shortlist.of(candidates, query, reading, unavailable, tolerated)
-        found = self._forecaster.forecast(candidates, query, reading, waits)
+        found = self.forecaster.forecast(candidates, query, reading, waits)
         marked = mark(found, query.limits)
         down = {e.name: error for e in candidates if (error := unavailable(e)) is not None}
         forecasts = _without(marked, down)
@@ -140,7 +140,7 @@ class Router:
         fitting = {f.expert for f in marked if f.feasible}
         waiting = (error for name, error in down.items() if name in fitting)
         up = [e for e in candidates if e.name not in down]
-        idle = mark(self._forecaster.forecast(up, query, reading, idle=True), query.limits)
+        idle = mark(self.forecaster.forecast(up, query, reading, idle=True), query.limits)
         busy = too_busy(idle, forecasts, query.limits)
         raise next(waiting, None) or busy or _refusal(forecasts, query.limits, choice.forecast)
 
@@ -151,7 +151,7 @@ class Router:
             return self._tolerances.at(query.limits.tradeoff, query.text), None
         if not model.most_loss:
             return 0.0, None
-        columns = [self._forecaster.column(expert) for expert in experts]
+        columns = [self.forecaster.column(expert) for expert in experts]
         promise = self._promises.of(experts, columns, model.most_loss)
         given_up = model.unmeasured if promise is None else promise.tolerance
         return min(given_up, self._tolerances.most), promise

@@ -1,0 +1,118 @@
+"""Adopt a router in a world: fit it to a draw of marked prompts, and let it decide the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from collegium.evals.adoption.marks import Labels, marked
+from collegium.evals.adoption.worlds import World
+from collegium.evals.arrays import Floats, Ints
+from collegium.registry.expert import Expert
+from collegium.router.applications.signals import Signals
+from collegium.router.artifact import FittedRouter
+from collegium.router.costs import Speeds
+from collegium.router.decision import Decision, Limits, Query
+from collegium.router.forecasting import Asked, Reading, fingerprint
+from collegium.router.router import Router
+from collegium.router.training import Measured, fit_router
+from collegium.router.vectors import Encoder
+
+TOLERANCES = np.r_[0.0, np.geomspace(0.002, 1.0, 70)]
+"""Of the trade-off curve."""
+WATTS = 45.0
+
+
+def everybody_is_up(expert: Expert) -> None:
+    """Nobody is down in an offline world."""
+
+
+@dataclass(frozen=True)
+class Adopted:
+    """A router that was fitted to some of a world's prompts."""
+
+    world: World
+    router: Router
+
+    @classmethod
+    def on(
+        cls,
+        world: World,
+        rows: Ints,
+        encoder: Encoder,
+        *,
+        labels: Labels = "reference",
+        seed: int = 0,
+        scores: Floats | None = None,
+    ) -> Adopted:
+        """Fit a router to the marks of these prompts; `scores` (rows, e) are given ones."""
+        marks = (
+            marked(world, rows, labels, np.random.default_rng(seed)) if scores is None else scores
+        )
+        fitted = fit_router(measured(world, rows, marks), encoder)
+        return cls(world, Router(encoder, fitted, Speeds(WATTS)))
+
+    @property
+    def fitted(self) -> FittedRouter:
+        """What was learnt."""
+        return self.router.fitted
+
+    def readings(self, X: Floats, rows: Ints) -> list[Reading]:
+        """What is believed of these prompts, with embeddings X (rows, d)."""
+        asked = [Asked(self.world.applications[row]) for row in rows]
+        return self.router.forecaster.read_all(X, asked)
+
+    def decisions(self, readings: list[Reading], rows: Ints, model: str) -> list[Decision]:
+        """What the service decides for these prompts: by the same function, without the service."""
+        experts = self.world.experts
+        return [
+            self.router.decide_on(
+                query(self.world, int(row), model), experts, read, everybody_is_up
+            )
+            for read, row in zip(readings, rows, strict=True)
+        ]
+
+    def chosen(self, decisions: list[Decision]) -> Ints:
+        """The experts' numbers."""
+        number = {e.name: i for i, e in enumerate(self.world.experts)}
+        return np.array([number[d.expert] for d in decisions])
+
+
+def query(world: World, row: int, model: str) -> Query:
+    """A request as the service sees it."""
+    application = world.applications[row]
+    return Query(
+        world.prompts[row],
+        model,
+        Limits(),
+        prompt_tokens=round(float(world.input_tokens[row])),
+        signals=Signals(tag=application),
+        application=application,
+    )
+
+
+def measured(world: World, rows: Ints, marks: Floats) -> Measured:
+    """Marked prompts as the router learns from them: it is not told their tasks."""
+    return Measured(
+        prompts=[world.prompts[row] for row in rows],
+        skills=[""] * len(rows),
+        groups=[str(row) for row in rows],
+        fingerprints=[fingerprint(e) for e in world.experts],
+        scores=marks,
+        tokens=world.output_tokens[rows],
+        latency_s=np.full(marks.shape, np.nan),
+        signals=[Signals(tag=world.applications[row]) for row in rows],
+        prompt_tokens=np.repeat(world.input_tokens[rows][:, None], marks.shape[1], axis=1),
+    )
+
+
+def with_experts(world: World, experts: tuple[Expert, ...]) -> World:
+    """The world of some of its experts, in their order."""
+    keep = [world.experts.index(expert) for expert in experts]
+    return replace(
+        world,
+        experts=experts,
+        scores=world.scores[:, keep],
+        output_tokens=world.output_tokens[:, keep],
+    )
