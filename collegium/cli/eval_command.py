@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from collegium.cli.eval_adoption import adoption
 from collegium.cli.eval_newcomers import newcomers
 from collegium.cli.eval_online import online
 from collegium.cli.eval_ood import ood
@@ -18,5 +19,5 @@ def command() -> None:
     """Measure experts and routing."""
 
 
-for measured in (pool, routing, newcomers, online, ood, panels, residency):
+for measured in (pool, routing, adoption, newcomers, online, ood, panels, residency):
     command.add_command(measured)

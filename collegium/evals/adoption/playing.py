@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from collegium.evals.adoption.marks import Labels, marked
 from collegium.evals.adoption.worlds import World
 from collegium.evals.arrays import Floats, Ints
+from collegium.experts.clients.counting import prompt_tokens
 from collegium.registry.expert import Expert
 from collegium.router.applications.signals import Signals
-from collegium.router.artifact import FittedRouter
+from collegium.router.artifact import FittedRouter, load
 from collegium.router.costs import Speeds
 from collegium.router.decision import Decision, Limits, Query
 from collegium.router.forecasting import Asked, Reading, fingerprint
@@ -22,6 +26,17 @@ from collegium.router.vectors import Encoder
 TOLERANCES = np.r_[0.0, np.geomspace(0.002, 1.0, 70)]
 """Of the trade-off curve."""
 WATTS = 45.0
+
+
+class _Named:
+    """An encoder of whom only the name is asked: the vectors are there."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Nobody asks for this."""
+        raise NotImplementedError
 
 
 def everybody_is_up(expert: Expert) -> None:
@@ -53,6 +68,12 @@ class Adopted:
         fitted = fit_router(measured(world, rows, marks), encoder)
         return cls(world, Router(encoder, fitted, Speeds(WATTS)))
 
+    @classmethod
+    def on_day_one(cls, world: World) -> Adopted:
+        """The router that ships with the service: it has no mark of any expert of the world."""
+        fitted = load()
+        return cls(world, Router(_Named(fitted.encoder), fitted, Speeds(WATTS)))
+
     @property
     def fitted(self) -> FittedRouter:
         """What was learnt."""
@@ -61,7 +82,8 @@ class Adopted:
     def readings(self, X: Floats, rows: Ints) -> list[Reading]:
         """What is believed of these prompts, with embeddings X (rows, d)."""
         asked = [Asked(self.world.applications[row]) for row in rows]
-        return self.router.forecaster.read_all(X, asked)
+        dimensions = len(self.fitted.beliefs.features_.middle_)
+        return self.router.forecaster.read_all(X[:, :dimensions], asked)
 
     def decisions(self, readings: list[Reading], rows: Ints, model: str) -> list[Decision]:
         """What the service decides for these prompts: by the same function, without the service."""
@@ -86,10 +108,17 @@ def query(world: World, row: int, model: str) -> Query:
         world.prompts[row],
         model,
         Limits(),
-        prompt_tokens=round(float(world.input_tokens[row])),
+        prompt_tokens=prompt_tokens(body(world, row, model)),
         signals=Signals(tag=application),
         application=application,
     )
+
+
+def body(world: World, row: int, model: str) -> dict[str, Any]:
+    """The same request as a client sends it."""
+    asked = {"model": model, "messages": [{"role": "user", "content": world.prompts[row]}]}
+    application = world.applications[row]
+    return asked if application is None else asked | {"metadata": {"application": application}}
 
 
 def measured(world: World, rows: Ints, marks: Floats) -> Measured:

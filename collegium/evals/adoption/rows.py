@@ -116,7 +116,8 @@ def play(
     reference = Reference.of(world)
     random = np.random.default_rng(seed + replays)
     replays = min(replays, len(world.train))
-    draws = draws if replays < len(world.train) or labels.endswith("judge") else 1
+    if not replays or (replays == len(world.train) and not labels.endswith("judge")):
+        draws = 1  # every draw is the same
     found = []
     for number in range(draws):
         rows = random.permutation(world.train)[:replays]
@@ -131,7 +132,10 @@ def play(
 
 def _draw(world: World, X: Floats, encoder: Encoder, rows: Ints, labels: Labels, seed: int) -> Draw:
     judges = world.judges
-    adopted = Adopted.on(world, rows, encoder, labels=labels, seed=seed)
+    if len(rows):
+        adopted = Adopted.on(world, rows, encoder, labels=labels, seed=seed)
+    else:
+        adopted = Adopted.on_day_one(world)
     readings = adopted.readings(X[judges], judges)
     scores, usd = world.scores[judges], world.usd[judges]
     each = np.arange(len(judges))
@@ -142,8 +146,10 @@ def _draw(world: World, X: Floats, encoder: Encoder, rows: Ints, labels: Labels,
         policies[name] = float(scores[each, chosen].mean()), float(usd[each, chosen].mean())
         differences[name] = scores[each, chosen]
     quality, cost = forecasts(adopted, decisions)
-    accuracy = np.empty(len(TOLERANCES))
-    spent = np.empty(len(TOLERANCES))
+    accuracy = np.full(len(TOLERANCES), policies["auto"][0])
+    spent = np.full(len(TOLERANCES), policies["auto"][1])
+    if not len(rows):  # without marks there is nothing to trade
+        return Draw((accuracy, spent), policies, np.nan, differences)
     for i, tolerance in enumerate(TOLERANCES):
         chosen = choices(quality, cost, float(tolerance))
         accuracy[i], spent[i] = scores[each, chosen].mean(), usd[each, chosen].mean()

@@ -1,0 +1,60 @@
+"""Decide an adoption world's prompts through the API of a service that is started for it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+import httpx
+
+if TYPE_CHECKING:
+    from collegium.evals.adoption.playing import Adopted
+
+AT_ONCE = 8
+
+
+def decided_by_api(adopted: Adopted, rows: Sequence[int], model: str) -> list[str]:
+    """Who answers each of these prompts (names), asked of `POST /v1/route`."""
+    from collegium.router.artifact import save
+
+    with TemporaryDirectory() as folder:
+        save(adopted.fitted, Path(folder) / "router")
+        environment = {
+            "COLLEGIUM_DATA_DIR": folder,
+            "COLLEGIUM_ROUTER_DIR": f"{folder}/router",
+            "COLLEGIUM_EMBEDDED": "false",
+            "COLLEGIUM_SPARSE": "false",
+        }
+        with patch.dict(os.environ, environment):
+            return asyncio.run(_decided(adopted, rows, model))
+
+
+async def _decided(adopted: Adopted, rows: Sequence[int], model: str) -> list[str]:
+    from collegium.cli.local_service import started_service
+    from collegium.evals.adoption.playing import body
+    from collegium.registry.database import Database
+    from collegium.registry.experts import ExpertRegistry
+    from collegium.settings import load_settings
+
+    database = Database(load_settings().registry_url)
+    await database.migrate()
+    registry = ExpertRegistry(database)
+    for expert in adopted.world.experts:
+        await registry.register(expert)
+    await database.close()
+    turns = asyncio.Semaphore(AT_ONCE)
+
+    async def decide(http: httpx.AsyncClient, row: int) -> str:
+        async with turns:
+            answer = await http.post("/v1/route", json=body(adopted.world, row, model))
+        answer.raise_for_status()
+        decision: dict[str, Any] = answer.json()
+        return str(decision["expert"])
+
+    async with started_service() as url, httpx.AsyncClient(base_url=url, timeout=60.0) as http:
+        return list(await asyncio.gather(*(decide(http, int(row)) for row in rows)))

@@ -1,0 +1,208 @@
+"""`collegium eval adoption`: what a router is worth in a pool of real models, mark by mark."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from collegium.cli.output import print_table
+
+if TYPE_CHECKING:
+    from collegium.evals.adoption.marks import Labels
+    from collegium.evals.adoption.rows import Row
+    from collegium.evals.adoption.worlds import World
+    from collegium.evals.arrays import Floats
+    from collegium.router.vectors import Encoder
+
+SETS = ("alpacaeval2", "bfcl71", "llmrouter9", "mmlupro28", "routerbench3", "routerdc7")
+REPLAYS = (0, 50, 100, 200, 400, 800, 3900)
+WITH_ERRORS, APART = 400, 800
+"""Replays of the rows with marks that err, and of those with unseen families and newcomers."""
+COMPARED = 1_000
+HEAD = (
+    *("WORLD", "REPLAYS", "MARKS", "POLICY", "ACCURACY", "AGAINST BEST"),
+    *("$/1K", "SAVED", "95 %", "OF TABLE", "VIOLATIONS"),
+)
+
+
+@click.command(epilog="Example: collegium eval adoption --draws 50 --json adoption.json")
+@click.argument("datasets", metavar="[DATASET]…", nargs=-1)
+@click.option(
+    "--replays",
+    type=click.IntRange(0),
+    multiple=True,
+    default=REPLAYS,
+    help="Marked prompts to learn from; may be repeated [default: 0, 50, …, 3900].",
+)
+@click.option("--draws", type=click.IntRange(1), default=50, show_default=True, help="Fits a row.")
+@click.option("--seed", default=0, help="Which models are which experts, and all that is drawn.")
+@click.option("--only-pure", is_flag=True, help="Leave out disturbed worlds and marks that err.")
+@click.option("--no-api", is_flag=True, help="Don't compare with a running service.")
+@click.option("--data", type=click.Path(path_type=Path), help="Folder of the shared data sets.")
+@click.option("--encoder", default="minilm+surface", show_default=True, help="As in eval routing.")
+@click.option("--html", type=click.Path(path_type=Path), help="Write a page with plots.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the rows here.")
+def adoption(
+    datasets: tuple[str, ...],
+    replays: tuple[int, ...],
+    draws: int,
+    html: Path | None,
+    json_file: Path | None,
+    no_api: bool,
+    **options: Any,
+) -> None:
+    """Let eight recorded models with list prices be adopted, from no marks to thousands.
+
+    Each row is a number of replayed and marked prompts; its decisions for held-back prompts are
+    those that the service would make. SAVED is money against the best single expert; on the
+    `curve`, the most that is saved at most one point below it; OF TABLE is the share of what a
+    table by true task saves that knows all marks; VIOLATIONS are draws more than 1.5 points below.
+    With --no-api nothing is compared with a service; else it is started for the purpose.
+    """
+    import json
+
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        rows, same = _played(datasets or SETS, replays, draws, api=not no_api, **options)
+    found = {"served_equals_evaluated": same, "rows": [row.as_json() for row in rows]}
+    if json_file is not None:
+        json_file.write_text(json.dumps(_finite(found), indent=1) + "\n")
+    if html is not None:
+        from collegium.evals.adoption.page import html_page
+
+        html.write_text(html_page(rows, same))
+    print_table(HEAD, [_cells(row) for row in rows])
+    if same is not None:
+        click.echo(f"Served decisions equal evaluated ones: {'yes' if same else 'NO'}")
+
+
+def _played(
+    datasets: Sequence[str],
+    replays: Sequence[int],
+    draws: int,
+    *,
+    api: bool,
+    seed: int,
+    only_pure: bool,
+    data: Path | None,
+    encoder: str,
+) -> tuple[list[Row], bool | None]:
+    from collegium.evals.adoption.worlds import world
+    from collegium.evals.formats import load_any
+    from collegium.evals.routing.embeddings import CachedEncoder, EmbeddingCache
+    from collegium.evals.routing.encoders import encoder as named
+    from collegium.evals.routing.sources import set_folder
+    from collegium.settings import load_settings
+
+    pure = world([load_any(set_folder(name, data)) for name in datasets], seed=seed)
+    vectors = CachedEncoder(named(encoder), EmbeddingCache(load_settings().cache_dir))
+    X = vectors.encode(pure.prompts).astype(float)
+    remembered = _Remembered(vectors, pure, X)
+    rows = list(_pure_rows(pure, X, remembered, replays, draws, seed))
+    if not only_pure:
+        rows += _other_rows(pure, X, remembered, draws, seed)
+    return rows, _same_by_api(pure, X, remembered, seed) if api else None
+
+
+def _pure_rows(
+    pure: World, X: Floats, encoder: Encoder, replays: Sequence[int], draws: int, seed: int
+) -> Iterator[Row]:
+    from collegium.evals.adoption.rows import play
+
+    for count in sorted(set(replays)):
+        yield from play(pure, X, encoder, count, draws=draws, seed=seed, tell=_tell)
+
+
+def _other_rows(pure: World, X: Floats, encoder: Encoder, draws: int, seed: int) -> Iterator[Row]:
+    from collegium.evals.adoption.further import newcomer_rows, unseen_rows
+    from collegium.evals.adoption.marks import LABELS
+    from collegium.evals.adoption.rows import play
+    from collegium.evals.adoption.worlds import disturbed
+
+    few = max(1, draws // 5)
+    for world in (disturbed(pure, seed=seed), pure.without_applications()):
+        for count in (WITH_ERRORS, len(pure.train)):
+            yield from play(world, X, encoder, count, draws=few, seed=seed, tell=_tell)
+    errant: Sequence[Labels] = [label for label in LABELS if label != "reference"]
+    for labels in errant:
+        yield from play(
+            pure, X, encoder, WITH_ERRORS, labels=labels, draws=few, seed=seed, tell=_tell
+        )
+    yield from unseen_rows(pure, X, encoder, APART, seed=seed, tell=_tell)
+    yield from newcomer_rows(pure, X, encoder, APART, seed=seed, tell=_tell)
+
+
+def _same_by_api(pure: World, X: Floats, encoder: Encoder, seed: int) -> bool:
+    """Whether a service decides 1,000 prompts as the evaluation did, under each policy."""
+    import numpy as np
+
+    from collegium.cli.adoption_service import decided_by_api
+    from collegium.evals.adoption.playing import Adopted
+    from collegium.evals.adoption.rows import POLICIES
+    from collegium.evals.adoption.worlds import disturbed
+
+    world = disturbed(pure, seed=seed)
+    rows = np.random.default_rng(seed).permutation(world.train)[:WITH_ERRORS]
+    adopted = Adopted.on(world, rows, encoder, seed=seed)
+    judges = world.judges[:COMPARED]
+    readings = adopted.readings(X[judges], judges)
+    for model in POLICIES.values():
+        offline = [d.expert for d in adopted.decisions(readings, judges, model)]
+        live = decided_by_api(adopted, judges.tolist(), model)
+        different = sum(a != b for a, b in zip(offline, live, strict=True))
+        _tell(f"{model}: {different} of {len(judges)} decisions differ between service and offline")
+        if different:
+            return False
+    return True
+
+
+class _Remembered:
+    """The world's vectors in memory; other texts are encoded."""
+
+    def __init__(self, inner: Encoder, world: World, X: Floats) -> None:
+        self.name = inner.name
+        self._inner = inner
+        self._known = dict(zip(world.prompts, X.astype("float32"), strict=True))
+
+    def encode(self, texts: Sequence[str]) -> Any:
+        """Return one row a text."""
+        import numpy as np
+
+        new = [text for text in texts if text not in self._known]
+        if new:
+            self._known.update(zip(new, self._inner.encode(new), strict=True))
+        return np.array([self._known[text] for text in texts])
+
+
+def _tell(words: str) -> None:
+    click.echo(words, err=True)
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    low, high = row.saved_interval
+    return (
+        row.world + ("" if row.applications else ", anonymous"),
+        str(row.replays),
+        row.labels,
+        row.policy,
+        f"{row.accuracy:.3f}",
+        f"{100 * (row.accuracy - row.best_single_accuracy):+.2f}",
+        f"{row.usd_per_1k:.2f}",
+        f"{row.saved:.0%}",
+        "" if low != low else f"[{low:.0%}, {high:.0%}]",
+        "" if row.share != row.share else f"{row.share:.0%}",
+        "" if row.violations != row.violations else f"{row.violations:.0%}",
+    )
+
+
+def _finite(value: Any) -> Any:
+    """The value with null for NaN, which JSON has not."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and value != value else value
