@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from collegium.router.assignment import JobLimits
 from collegium.web.protocols.chat_request import NonNegative
+
+if TYPE_CHECKING:
+    from collegium.router.assignment import JobLimits
 
 
 class JobRouting(BaseModel):
@@ -20,4 +22,6 @@ class JobRouting(BaseModel):
 
     def limits(self) -> JobLimits:
         """The limits as the router takes them."""
+        from collegium.router.assignment import JobLimits  # for those that do jobs
+
         return JobLimits(self.max_cost_usd, dict(self.capacity))
