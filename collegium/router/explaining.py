@@ -86,7 +86,7 @@ def _promised(query: Query, promise: Promise | None) -> str:
     if not promise.kept:
         return (
             f"{promise.marks} marked prompts are too few to promise at most "
-            f"{model.most_loss:.0%} less quality, so nothing is given up."
+            f"{model.most_loss:.0%} less quality, so the best single expert answers."
         )
     low, high = (100 * (promise.loss + sign * 1.96 * promise.loss_se) for sign in (-1, 1))
     return (

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from collegium.evals.adoption.marks import Labels
-from collegium.evals.adoption.playing import TOLERANCES, Adopted
+from collegium.evals.adoption.playing import Adopted
 from collegium.evals.adoption.table import Savings, curve_by_price, true_task_table
 from collegium.evals.adoption.worlds import World
 from collegium.evals.arrays import Floats, Ints
+from collegium.router.beliefs.promise import GRID, TOLERANCE
 from collegium.router.tradeoff import choices
 from collegium.router.training import expected_calibration_error
 from collegium.router.vectors import Encoder
@@ -146,12 +147,14 @@ def _draw(world: World, X: Floats, encoder: Encoder, rows: Ints, labels: Labels,
         policies[name] = float(scores[each, chosen].mean()), float(usd[each, chosen].mean())
         differences[name] = scores[each, chosen]
     quality, cost = forecasts(adopted, decisions)
-    accuracy = np.full(len(TOLERANCES), policies["auto"][0])
-    spent = np.full(len(TOLERANCES), policies["auto"][1])
+    accuracy = np.full(len(GRID), policies["auto"][0])
+    spent = np.full(len(GRID), policies["auto"][1])
     if not len(rows):  # without marks there is nothing to trade
         return Draw((accuracy, spent), policies, np.nan, differences)
-    for i, tolerance in enumerate(TOLERANCES):
-        chosen = choices(quality, cost, float(tolerance))
+    usual = float(usd[:, world.scores[rows].mean(axis=0).argmax()].mean())
+    for i, given_up in enumerate(GRID):
+        worth = quality - given_up / usual * cost
+        chosen = choices(worth, cost, TOLERANCE * float(given_up))
         accuracy[i], spent[i] = scores[each, chosen].mean(), usd[each, chosen].mean()
     ece = expected_calibration_error(quality.ravel(), scores.ravel(), CALIBRATION_BINS)
     return Draw((accuracy, spent), policies, ece, differences)

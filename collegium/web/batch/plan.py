@@ -174,11 +174,23 @@ def _worths(
         yield chosen, chosen.quality or 0.0
         return
     able = [f for f in decision.forecasts if f.feasible and f.quality is not None]
-    enough = max(f.quality or 0.0 for f in able) - tolerated
+    worth = {f.expert: _worth(f, decision.price) for f in able}
+    enough = max(worth.values()) - tolerated
     for forecast in able:
-        level = forecast.quality or 0.0
+        level = worth[forecast.expert]
         price = 1.0 if forecast.cost_usd is None else forecast.cost_usd / dearest
         yield forecast, min(level, enough) - BY_PRICE * price + BY_QUALITY * level
+
+
+def _worth(forecast: Forecast, dollar: float) -> float:
+    """P(correct) less what the answer costs; of an unknown cost nothing where money counts."""
+    if not dollar:
+        return forecast.quality or 0.0
+    return (
+        -1.0
+        if forecast.cost_usd is None
+        else (forecast.quality or 0.0) - dollar * forecast.cost_usd
+    )
 
 
 def _moved(decision: Decision, expert: str) -> Decision:
