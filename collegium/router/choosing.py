@@ -32,12 +32,10 @@ def chosen_among(
     experts: Sequence[Expert],
     query: Query,
     forecasts: tuple[Forecast, ...],
-    reading: Reading,
     tolerated: float,
     model: VirtualModel,
 ) -> Choice:
     """The choice among forecasts that are marked as feasible or not."""
-    forecasts = _doubted(experts, forecasts, reading)
     best = choose(forecasts, tolerated=tolerated, price=query.price)
     if best is None:
         return Choice(_by_prior(experts, forecasts, model), "prior", forecasts)
@@ -47,7 +45,7 @@ def chosen_among(
     return Choice(best, "quality", forecasts)
 
 
-def _doubted(
+def doubted(
     experts: Sequence[Expert], forecasts: tuple[Forecast, ...], reading: Reading
 ) -> tuple[Forecast, ...]:
     """Expect less of specialists, the less the marks say of the query."""

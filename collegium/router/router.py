@@ -13,7 +13,7 @@ from collegium.errors import ArtifactRejected, ExpertUnavailable, NoFeasibleExpe
 from collegium.registry.expert import Expert
 from collegium.router.artifact import FittedRouter
 from collegium.router.beliefs.promise import Promise
-from collegium.router.choosing import Choice, chosen_among
+from collegium.router.choosing import Choice, chosen_among, doubted
 from collegium.router.costs import Speeds
 from collegium.router.decision import Decision, Forecast, Limits, Query
 from collegium.router.explaining import NOT_AVAILABLE, explained
@@ -105,7 +105,8 @@ class Router:
         up = {f.expert for f in decision.forecasts if f.note != NOT_AVAILABLE}
         asked = [e for e in experts if e.name in up]
         idle = self._forecaster.forecast(asked, query, reading, waits, idle=True)
-        return replace(decision, forecasts=ranked(mark(idle, query.limits)))
+        idle = mark(doubted(asked, idle, reading), query.limits)
+        return replace(decision, forecasts=ranked(idle))
 
     def decide_on(
         self,
@@ -123,15 +124,15 @@ class Router:
         if not (named or penalty or query.price):  # else the choice may fall on anybody
             candidates = self._shortlist.of(candidates, query, reading, unavailable, tolerated)
         found = self._forecaster.forecast(candidates, query, reading, waits)
-        marked = mark(found, query.limits)
+        marked = mark(doubted(candidates, found, reading), query.limits)
         down = {e.name: error for e in candidates if (error := unavailable(e)) is not None}
         forecasts = _without(marked, down)
         if named:
-            choice = Choice(_named(query, forecasts, down), "named")
+            choice = Choice(_named(query, forecasts, down), "named", forecasts)
             candidates = [e for e in candidates if e.name == query.requested_model]
         else:
             model = VIRTUAL_MODELS[query.requested_model]
-            choice = chosen_among(candidates, query, forecasts, reading, tolerated, model)
+            choice = chosen_among(candidates, query, forecasts, tolerated, model)
             choice = self._sooner(choice, penalty)
         if choice.forecast is not None and choice.forecast.feasible:
             decision = _decision(query, reading, choice, promise)
@@ -140,8 +141,8 @@ class Router:
         fitting = {f.expert for f in marked if f.feasible}
         waiting = (error for name, error in down.items() if name in fitting)
         up = [e for e in candidates if e.name not in down]
-        idle = mark(self._forecaster.forecast(up, query, reading, idle=True), query.limits)
-        busy = too_busy(idle, forecasts, query.limits)
+        idle = doubted(up, self._forecaster.forecast(up, query, reading, idle=True), reading)
+        busy = too_busy(mark(idle, query.limits), forecasts, query.limits)
         raise next(waiting, None) or busy or _refusal(forecasts, query.limits, choice.forecast)
 
     def _tolerated(self, query: Query, experts: Sequence[Expert]) -> tuple[float, Promise | None]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from collegium.router.artifact import FittedRouter
 from collegium.router.costs import Speeds
+from collegium.router.decision import Query
 from collegium.router.forecasting import Forecaster
 from collegium.router.reading import Read, Reader
 from tests.router.synthetic import WordEncoder
@@ -50,18 +51,19 @@ async def test_what_waits_together_is_read_together(
     reader: Reader, encoder: PickyEncoder, fitted: FittedRouter
 ) -> None:
     """In few batches, and everybody gets what reading it alone says."""
-    found = await asyncio.gather(*map(reader.read, TEXTS))
+    found = await asyncio.gather(*map(reader.read, map(Query, TEXTS)))
     assert len(encoder.batches) <= 2
     forecaster = Forecaster(fitted, Speeds(45.0))
     for text, read in zip(TEXTS, found, strict=True):
         vector = WordEncoder().encode([text])[0].astype(np.float64)
         alone = forecaster.read(vector)
         assert (read.embedding == vector).all()
-        assert read.reading.familiar is alone.familiar is not text.startswith("weather")
-        assert read.reading.ood_score == pytest.approx(alone.ood_score)
+        assert read.reading.evidence == pytest.approx(alone.evidence)
+        assert (read.reading.evidence == 0.0) is text.startswith("weather")
         assert read.reading.skills == pytest.approx(alone.skills)
         for mine, other in (
             (read.reading.quality, alone.quality),
+            (read.reading.deviation, alone.deviation),
             (read.reading.tokens, alone.tokens),
             (read.reading.ms_per_token, alone.ms_per_token),
         ):
@@ -71,17 +73,17 @@ async def test_what_waits_together_is_read_together(
 async def test_a_text_that_can_not_be_read_fails_alone(reader: Reader) -> None:
     """The others of its batch are read."""
     texts = [*TEXTS[:5], "sql \ud800", *TEXTS[5:9]]
-    found = await asyncio.gather(*map(reader.read, texts), return_exceptions=True)
+    found = await asyncio.gather(*map(reader.read, map(Query, texts)), return_exceptions=True)
     assert isinstance(found.pop(5), UnicodeEncodeError)
     assert all(isinstance(read, Read) for read in found)
 
 
 async def test_who_leaves_is_not_waited_for(reader: Reader) -> None:
     """A cancelled one takes nobody along, and the next batch is read."""
-    tasks = [asyncio.create_task(reader.read(text)) for text in TEXTS]
+    tasks = [asyncio.create_task(reader.read(Query(text))) for text in TEXTS]
     await asyncio.sleep(0)
     for task in tasks[::2]:
         task.cancel()
     found = await asyncio.gather(*tasks, return_exceptions=True)
     assert all(isinstance(read, Read) for read in found[1::2])
-    assert isinstance(await reader.read("sql"), Read)
+    assert isinstance(await reader.read(Query("sql")), Read)
