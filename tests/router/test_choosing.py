@@ -92,7 +92,10 @@ def test_within_the_tolerance_the_cheapest_answers() -> None:
 
 @pytest.mark.parametrize(
     ("quality", "expert", "policy"),
-    [(0.9 - SWITCH_GAIN + 0.01, "small", "session"), (0.9 - SWITCH_GAIN - 0.01, "large", "quality")],
+    [
+        (0.9 - SWITCH_GAIN + 0.01, "small", "session"),
+        (0.9 - SWITCH_GAIN - 0.01, "large", "quality"),
+    ],
 )
 def test_a_conversation_stays_unless_much_is_gained(
     quality: float, expert: str, policy: str

@@ -121,7 +121,7 @@ def test_a_trade_off_by_name_says_what_it_costs(promise: Promise | None, told: s
 
 def test_a_trade_off_of_the_callers_own_promises_nothing() -> None:
     """Nor does `best`, which gives up nothing."""
-    own = {"requested_model": "collegium/cheap", "limits": Limits(tradeoff=5.0)}
+    own: dict[str, Any] = {"requested_model": "collegium/cheap", "limits": Limits(tradeoff=5.0)}
     for told in (words(CHEAP, promise=KEPT, **own), words(CHEAP, promise=KEPT)):
         assert "trade-off" not in told
 

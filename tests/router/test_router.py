@@ -73,14 +73,14 @@ async def test_a_strange_query_goes_to_the_best_generalist(desk: Desk) -> None:
     decision = await desk.ask("weather tomorrow")
     assert (decision.expert, decision.policy) == ("general", "quality")
     assert decision.ood_score == 1.0
-    rates = dict(zip(desk.router.fitted.fingerprints, desk.router.fitted.beliefs.rates_, strict=True))
+    rates = dict(
+        zip(desk.router.fitted.fingerprints, desk.router.fitted.beliefs.rates_, strict=True)
+    )
     assert decision.confidence == pytest.approx(rates["engine:general"])
     assert of(decision, "sql").quality == pytest.approx(
         max(rates["lora:builtin:sql"] - SPECIALIST_LOSS, 0.0)
     )
-    assert decision.reason.startswith(
-        "Unlike most that the experts were measured on: general is"
-    )
+    assert decision.reason.startswith("Unlike most that the experts were measured on: general is")
 
 
 async def test_without_a_generalist_the_best_overall_answers(desk: Desk) -> None:
