@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PER_TASK = 60
 FAMILIAR = 200
-"""Questions a task that show which queries are familiar; this needs no answers."""
+"""Questions a task that show what queries there are; this needs no answers."""
 
 
 @click.command(epilog="Example: collegium router train --out ./my-router")
