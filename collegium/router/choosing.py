@@ -41,11 +41,9 @@ def chosen_among(
     experts: Sequence[Expert],
     query: Query,
     forecasts: tuple[Forecast, ...],
-    reading: Reading,
     terms: Terms,
 ) -> Choice:
     """The choice among forecasts that are marked as feasible or not."""
-    forecasts = _doubted(experts, forecasts, reading)
     best = _incumbent(forecasts, terms.incumbent)
     if best is None:
         best = choose(forecasts, tolerated=terms.tolerated, price=query.price)
@@ -63,7 +61,7 @@ def _incumbent(forecasts: tuple[Forecast, ...], name: str | None) -> Forecast | 
     return next((f for f in forecasts if f.expert == name and f.feasible), None)
 
 
-def _doubted(
+def doubted(
     experts: Sequence[Expert], forecasts: tuple[Forecast, ...], reading: Reading
 ) -> tuple[Forecast, ...]:
     """Expect less of specialists, the less the marks say of the query."""

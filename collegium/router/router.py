@@ -13,7 +13,7 @@ from collegium.errors import ArtifactRejected, ExpertUnavailable, NoFeasibleExpe
 from collegium.registry.expert import Expert
 from collegium.router.artifact import FittedRouter
 from collegium.router.beliefs.promise import Promise
-from collegium.router.choosing import Choice, Terms, chosen_among
+from collegium.router.choosing import Choice, Terms, chosen_among, doubted
 from collegium.router.costs import Speeds
 from collegium.router.decision import Decision, Forecast, Limits, Query
 from collegium.router.explaining import NOT_AVAILABLE, explained
@@ -106,7 +106,8 @@ class Router:
         up = {f.expert for f in decision.forecasts if f.note != NOT_AVAILABLE}
         asked = [e for e in experts if e.name in up]
         idle = self.forecaster.forecast(asked, query, reading, waits, idle=True)
-        return replace(decision, forecasts=ranked(mark(idle, query.limits)))
+        idle = mark(doubted(asked, idle, reading), query.limits)
+        return replace(decision, forecasts=ranked(idle))
 
     def decide_on(
         self,
@@ -126,7 +127,7 @@ class Router:
         if not (named or penalty):  # else who is loaded may be anybody of the pool
             candidates = self._shortlist.of(candidates, query, reading, unavailable, tolerated)
         found = self.forecaster.forecast(candidates, query, reading, waits)
-        marked = mark(found, query.limits)
+        marked = mark(doubted(candidates, found, reading), query.limits)
         down = {e.name: error for e in candidates if (error := unavailable(e)) is not None}
         forecasts = _without(marked, down)
         if named:
@@ -135,7 +136,7 @@ class Router:
         else:
             model = VIRTUAL_MODELS[query.requested_model]
             terms = Terms(tolerated, model, incumbent)
-            choice = chosen_among(candidates, query, forecasts, reading, terms)
+            choice = chosen_among(candidates, query, forecasts, terms)
             choice = self._sooner(choice, penalty)
         if choice.forecast is not None and choice.forecast.feasible:
             decision = _decision(query, reading, choice, promise)
@@ -144,12 +145,16 @@ class Router:
         fitting = {f.expert for f in marked if f.feasible}
         waiting = (error for name, error in down.items() if name in fitting)
         up = [e for e in candidates if e.name not in down]
-        idle = mark(self.forecaster.forecast(up, query, reading, idle=True), query.limits)
-        busy = too_busy(idle, forecasts, query.limits)
+        idle = doubted(up, self.forecaster.forecast(up, query, reading, idle=True), reading)
+        busy = too_busy(mark(idle, query.limits), forecasts, query.limits)
         raise next(waiting, None) or busy or _refusal(forecasts, query.limits, choice.forecast)
 
-    def _tolerated(self, query: Query, experts: Sequence[Expert]) -> tuple[float, Promise | None]:
-        """The P(correct) that is given up for a lower price, and the promise that it keeps."""
+    def _tolerated(
+        self, query: Query, experts: Sequence[Expert]
+    ) -> tuple[float, Promise | None, str | None]:
+        """The P(correct) that is given up for a lower price, the promise that it keeps, and who
+        answers all because the marks do not support it.
+        """
         model = VIRTUAL_MODELS.get(query.requested_model, BEST)
         if query.limits.tradeoff is not None:
             return self._tolerances.at(query.limits.tradeoff, query.text), None, None

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -24,10 +24,12 @@ from collegium.registry.expert import Expert
 from collegium.router.assignment import JobLimits, assign_job
 from collegium.router.decision import Decision, Forecast, Query
 from collegium.router.limits import STATE_PRICES
-from collegium.router.router import Availability, Router
 from collegium.web.protocols.chat_request import ChatRequest
 from collegium.web.serving.pipeline import Pipeline
 from collegium.web.serving.prepare import Prepared, prepare
+
+if TYPE_CHECKING:
+    from collegium.router.router import Availability, Router
 
 Array = NDArray[np.float64]
 BULK = Terms(caller="bulk", priority="background")
