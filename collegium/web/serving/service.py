@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+from pathlib import Path
 
 from collegium.errors import CollegiumError
 from collegium.experts.embedded import ensure_base_model
 from collegium.experts.roster import ENGINE, SPARSE_ENGINE, embedded_experts
+from collegium.router.artifact import BUNDLED, CARD
 from collegium.web.batch.worker import BatchWorker
 from collegium.web.serving.build import load_router
 from collegium.web.serving.parts import Parts
 
 log = logging.getLogger(__name__)
+FOLLOWED_EVERY_S = 5.0
+"""Between two looks whether another router was written."""
 REMEMBERED = 1000
 """The latest decisions that tell at the start how fast the experts are."""
 
@@ -109,16 +113,47 @@ class Service:
         parts.tokens.recall(lengths(past))
         if parts.router.waits_for() is not None:
             self._tell("loading the router")
-            parts.router.put(
-                await asyncio.to_thread(
-                    load_router, parts.settings, parts.speeds, parts.tokens, parts.learning
-                )
-            )
+            await self._put_router()
+            if parts.settings.router_dir is not None:
+                parts.background.spawn(self._follow_router(), to_its_end=False)
         _spare_collector()
+
+    async def _put_router(self) -> None:
+        """Load the router, and know the applications that it has marks of."""
+        parts = self.parts
+        router = await asyncio.to_thread(
+            load_router, parts.settings, parts.speeds, parts.tokens, parts.learning
+        )
+        parts.recognition.know(router.fitted.applications)
+        parts.router.put(router)
+
+    async def _follow_router(self) -> None:
+        """Take over a router that is written to `router_dir`; a damaged one changes nothing."""
+        card = (self.parts.settings.router_dir or BUNDLED) / CARD
+        known = _stamp(card)
+        while True:
+            await asyncio.sleep(FOLLOWED_EVERY_S)
+            if (now := _stamp(card)) == known:
+                continue
+            known = now
+            try:
+                await self._put_router()
+                log.info("decides by the router that was written to %s", card.parent)
+            except CollegiumError as exc:
+                log.warning("the router stays as it was: %s", exc)
 
     def _tell(self, progress: str) -> None:
         self.parts.router.progress = progress
         log.info(progress)
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """What changes with a file; nothing where there is none, as between two writes."""
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0
+    return found.st_mtime_ns, found.st_ino
 
 
 def _spare_collector() -> None:
