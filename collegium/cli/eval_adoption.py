@@ -22,10 +22,6 @@ REPLAYS = (0, 50, 100, 200, 400, 800, 3900)
 WITH_ERRORS, APART = 400, 800
 """Replays of the rows with marks that err, and of those with unseen families and newcomers."""
 COMPARED = 1_000
-HEAD = (
-    *("WORLD", "REPLAYS", "MARKS", "POLICY", "ACCURACY", "AGAINST BEST"),
-    *("$/1K", "SAVED", "95 %", "OF TABLE", "VIOLATIONS"),
-)
 
 
 @click.command(epilog="Example: collegium eval adoption --draws 50 --json adoption.json")
@@ -66,6 +62,8 @@ def adoption(
 
     from threadpoolctl import threadpool_limits
 
+    from collegium.evals.adoption.text import HEAD, cells, references
+
     with threadpool_limits(1):
         rows, same = _played(datasets or SETS, replays, draws, api=not no_api, **options)
     found = {"served_equals_evaluated": same, "rows": [row.as_json() for row in rows]}
@@ -75,7 +73,8 @@ def adoption(
         from collegium.evals.adoption.page import html_page
 
         html.write_text(html_page(rows, same))
-    print_table(HEAD, [_cells(row) for row in rows])
+    click.echo("".join(f"{line}\n" for line in references(rows)))
+    print_table(HEAD, [cells(row) for row in rows])
     if same is not None:
         click.echo(f"Served decisions equal evaluated ones: {'yes' if same else 'NO'}")
 
@@ -141,8 +140,8 @@ def _same_by_api(pure: World, X: Floats, encoder: Encoder, seed: int) -> bool:
     import numpy as np
 
     from collegium.cli.adoption_service import decided_by_api
+    from collegium.evals.adoption.draws import POLICIES
     from collegium.evals.adoption.playing import Adopted
-    from collegium.evals.adoption.rows import POLICIES
     from collegium.evals.adoption.worlds import disturbed
 
     world = disturbed(pure, seed=seed)
@@ -180,23 +179,6 @@ class _Remembered:
 
 def _tell(words: str) -> None:
     click.echo(words, err=True)
-
-
-def _cells(row: Row) -> tuple[str, ...]:
-    low, high = row.saved_interval
-    return (
-        row.world + ("" if row.applications else ", anonymous"),
-        str(row.replays),
-        row.labels,
-        row.policy,
-        f"{row.accuracy:.3f}",
-        f"{100 * (row.accuracy - row.best_single_accuracy):+.2f}",
-        f"{row.usd_per_1k:.2f}",
-        f"{row.saved:.0%}",
-        "" if low != low else f"[{low:.0%}, {high:.0%}]",
-        "" if row.share != row.share else f"{row.share:.0%}",
-        "" if row.violations != row.violations else f"{row.violations:.0%}",
-    )
 
 
 def _finite(value: Any) -> Any:
