@@ -65,7 +65,7 @@ def _replays(row: Row) -> str:
 def _shaded(rows: Sequence[Row]) -> Iterator[tuple[Row, float]]:
     """Rows by number of replays, with the opacity of each."""
     ordered = sorted(rows, key=lambda row: row.replays)
-    return zip(ordered, np.linspace(PALEST, 1.0, len(ordered)).tolist(), strict=True)
+    return zip(ordered, np.linspace(1.0, PALEST, len(ordered))[::-1].tolist(), strict=True)
 
 
 def _curve(axis: Axes, row: Row, alpha: float) -> None:

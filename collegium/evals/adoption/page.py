@@ -9,10 +9,17 @@ from statistics import mean
 from collegium.evals.adoption import figures
 from collegium.evals.adoption.draws import APPLICATIONS, TRUE_TASKS
 from collegium.evals.adoption.rows import CURVE, Row
-from collegium.evals.adoption.text import HEAD, cells, name, references
+from collegium.evals.adoption.text import cells, name, references
 from collegium.evals.report_parts import document, figure, html_table, line, section
 
 BALANCED = "balanced"
+PLAYED = {"curve", "application_losses"}
+"""What only rows of whole worlds have."""
+TABLE = (
+    *("World", "Replays", "Policy", "Accuracy", "Against best"),
+    *("$/1k", "Saved", "Of table", "Violations"),
+)
+GAINS = ("full_gain", "gain", "unmarked_change")
 CURVES_TEXT = (
     "<p>Each line is the mean over draws of the accuracy and the money of one trade-off after "
     "another; its band is one standard deviation of the draws to each side. The dashed line is a "
@@ -49,12 +56,11 @@ def html_page(rows: Sequence[Row], same: bool | None) -> str:
     if worlds:
         body.append(_tiles(worlds[0]))
     for number, world in enumerate(worlds):
-        body.append(_trade_offs(world, f"curves{number}"))
+        body.append(_trade_offs(world, number))
     if worlds:
         body += [_calibration(worlds[0]), _losses(worlds[0])]
     body += [_errant(rows), _unseen(rows), _newcomers(rows)]
-    lines = [_marked(row) for row in rows]
-    body.append(section("All rows", html_table([_title(word) for word in HEAD], lines)))
+    body.append(section("All rows", _table(rows)))
     return document("Collegium: adoption of a router", body)
 
 
@@ -62,13 +68,9 @@ def _worlds(rows: Sequence[Row]) -> list[list[Row]]:
     """The rows of each world that is played with right marks, in the order of the worlds."""
     found: dict[str, list[Row]] = {}
     for row in rows:
-        if row.labels == "reference" and "application_losses" in row.further | _curve_keys(row):
+        if row.labels == "reference" and PLAYED & row.further.keys():
             found.setdefault(name(row), []).append(row)
     return list(found.values())
-
-
-def _curve_keys(row: Row) -> dict[str, None]:
-    return {"application_losses": None} if "curve" in row.further else {}
 
 
 def _of(rows: Sequence[Row], policy: str) -> list[Row]:
@@ -93,15 +95,19 @@ def _tiles(world: Sequence[Row]) -> str:
         f"<span>saved [{row.saved_interval[0]:.0%}, {row.saved_interval[1]:.0%}]</span></div>"
         for row in curves
     )
-    return f'<p class="verdict">Money saved at most one point below the best single expert, where \
-applications are pure</p>\n<div class="tiles">{"".join(found)}</div>\n'
+    verdict = "Money saved at most one point below the best single expert"
+    return (
+        f'<p class="verdict">{verdict} ({escape(name(world[0]))})</p>\n'
+        f'<div class="tiles">{"".join(found)}</div>\n'
+    )
 
 
-def _trade_offs(world: Sequence[Row], title: str) -> str:
+def _trade_offs(world: Sequence[Row], number: int) -> str:
     curves = _of(world, CURVE)
     tables = _of(world, APPLICATIONS) or _of(world, TRUE_TASKS)
-    drawn = figures.trade_offs(curves, tables[-1] if tables else None, title)
-    return section(f"Accuracy and money: {name(curves[0])}", CURVES_TEXT + figure(drawn))
+    drawn = figures.trade_offs(curves, tables[-1] if tables else None, f"curves{number}")
+    text = CURVES_TEXT if number == 0 else ""
+    return section(f"Accuracy and money: {name(curves[0])}", text + figure(drawn))
 
 
 def _calibration(world: Sequence[Row]) -> str:
@@ -123,9 +129,7 @@ def _errant(rows: Sequence[Row]) -> str:
         for row in rows
         if (name(row), row.replays) in beside and row.policy in (CURVE, BALANCED)
     ]
-    lines = [_marked(row) for row in shown]
-    content = html_table([_title(word) for word in HEAD], lines)
-    return section("Marks that err", ERRANT_TEXT + content if errant else "")
+    return section("Marks that err", ERRANT_TEXT + _table(shown) if errant else "")
 
 
 def _unseen(rows: Sequence[Row]) -> str:
@@ -149,7 +153,7 @@ def _unseen(rows: Sequence[Row]) -> str:
 
 
 def _newcomers(rows: Sequence[Row]) -> str:
-    head = ("Newcomer", "All marks", "50 marks", "None", "$/1k", "Before")
+    head = ("Newcomer", "All marks", "50 marks", "No marks", "$/1k", "Before, $/1k")
     found = [row for row in rows if "full_gain" in row.further]
     lines = list(_newcomer_lines(found))
     return section("Newcomers", NEWCOMERS_TEXT + html_table(head, lines) if lines else "")
@@ -165,14 +169,18 @@ def _newcomer_lines(rows: Sequence[Row]) -> Iterator[str]:
         yield line(("mean", *means, "", "")).replace("<tr>", '<tr class="router">', 1)
 
 
-GAINS = ("full_gain", "gain", "unmarked_change")
+def _table(rows: Sequence[Row]) -> str:
+    return html_table(TABLE, [_line(row) for row in rows])
 
 
-def _marked(row: Row) -> str:
-    """A line of the table; those of the curve stand out."""
-    plain = line(cells(row))
+def _line(row: Row) -> str:
+    """A row as the command prints it, in fewer columns; those of the curve stand out."""
+    world, replays, marks, policy, *numbers, saved, interval, share, violations = cells(row)
+    first = world if marks == "reference" else f"{world}, {_words(marks)}"
+    saving = f"{saved} {interval}".strip()
+    plain = line((first, replays, _words(policy), *numbers, saving, share, violations))
     return plain.replace("<tr>", '<tr class="router">', 1) if row.policy == CURVE else plain
 
 
-def _title(word: str) -> str:
-    return word.capitalize() if word[0].isalpha() else word.lower()
+def _words(key: str) -> str:
+    return key.replace("_", " ")
