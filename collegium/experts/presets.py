@@ -3,15 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
+from collegium.experts.clients.counting import prompt_tokens
 from collegium.experts.clients.events import Json
 from collegium.experts.clients.reply import Call
 from collegium.registry.presets import PROMPT
 
 LENGTHS = ("max_tokens", "max_completion_tokens")
 """Two names of one limit: a request that sets either has set it."""
+
+EFFORTLESS = (None, "none", "minimal")
+
+
+@dataclass(frozen=True)
+class Added:
+    """What a preset makes of the tokens of a call."""
+
+    prompt_tokens: int = 0
+    """Of its system prompt, its template and the tools that it gives, at most."""
+    max_tokens: int | None = None
+    """Of a request that sets none."""
+    thinks: bool = False
+    """Whether it turns thoughts on, which are billed."""
+
+
+NOTHING = Added()
+
+
+def added_by(preset: Mapping[str, Any]) -> Added:
+    """What is known of a preset's calls before any is made."""
+    body, texts = preset["body"], (preset.get("system"), preset.get("template"))
+    messages = [{"content": text} for text in texts if text is not None]
+    lengths = [n for name in LENGTHS if isinstance(n := body.get(name), int) and n > 0]
+    return Added(
+        prompt_tokens({**body, "messages": messages}), max(lengths, default=None), _thinks(body)
+    )
 
 
 def with_preset(call: Call) -> Call:
@@ -35,6 +63,17 @@ def _defaults(body: Mapping[str, Any], defaults: Mapping[str, Any]) -> Json:
     if given.intersection(LENGTHS):
         given.update(LENGTHS)
     return {name: value for name, value in defaults.items() if name not in given}
+
+
+def _thinks(body: Mapping[str, Any]) -> bool:
+    """By the fields of OpenAI, OpenRouter, Anthropic and of chat templates in vLLM."""
+    thinking, template = body.get("thinking"), body.get("chat_template_kwargs")
+    return (
+        body.get("reasoning_effort") not in EFFORTLESS
+        or bool(body.get("reasoning"))
+        or (isinstance(thinking, Mapping) and thinking.get("type") == "enabled")
+        or (isinstance(template, Mapping) and bool(template.get("enable_thinking")))
+    )
 
 
 def _after_system(messages: Sequence[Json], system: str) -> list[Json]:

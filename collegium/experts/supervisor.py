@@ -19,7 +19,6 @@ from collegium.experts.engine_log import EngineLog
 from collegium.experts.memory import has_room_for_weights
 from collegium.experts.process import LAST_WORDS_S, end, healthy, launch
 from collegium.experts.progress import Progress
-from collegium.experts.sleeping import put_to_sleep, wake
 from collegium.experts.vllm import EngineSpec, environment, free_port, is_taken
 
 log = logging.getLogger(__name__)
@@ -110,6 +109,8 @@ class Supervisor:
 
     async def rest(self) -> None:
         """Give the device's memory back: asleep where that was chosen, else stopped."""
+        from collegium.experts.sleeping import put_to_sleep  # most engines never do
+
         level, status = self.spec.engine.sleep_level, self.status
         if not level or status.state != "ready":
             return await self.stop()
@@ -126,6 +127,8 @@ class Supervisor:
 
     async def _woken(self) -> bool:
         """Wake it; False where it has to be started anew instead."""
+        from collegium.experts.sleeping import wake
+
         status, level = self.status, self.spec.engine.sleep_level
         try:
             await wake(status.base_url, self.spec.secret, level)

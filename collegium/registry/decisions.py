@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import Select, insert, select
+from sqlalchemy import Select, func, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import joinedload, selectinload
 
@@ -26,6 +26,8 @@ VERDICT_SCORES: Mapping[Verdict, float] = {
     "failed": 0.0,
 }
 """What each verdict says of the answer's quality."""
+LONGEST = timedelta(hours=1)
+"""No answer takes longer: so that a sum over a time reads the decisions of that time alone."""
 
 
 def _now() -> datetime:
@@ -163,6 +165,20 @@ class DecisionLog:
             learnable = learnable.where(DecisionRow.created_at >= since)
         oldest = DecisionRow.created_at, DecisionRow.id
         return await self._read(learnable.order_by(*oldest).limit(limit))
+
+    async def spent(self, since: datetime) -> dict[str, float]:
+        """Return what each application's answers cost that have ended since a time."""
+        cost = func.sum(OutcomeRow.cost_usd)
+        spending = (
+            select(DecisionRow.application, cost)
+            .join(OutcomeRow, OutcomeRow.decision_id == DecisionRow.id)
+            .where(DecisionRow.created_at >= since - LONGEST, OutcomeRow.finished_at >= since)
+            .where(DecisionRow.application.is_not(None), OutcomeRow.cost_usd > 0)
+            .group_by(DecisionRow.application)
+        )
+        async with self._database.session() as session:
+            found = await session.execute(spending)
+            return {str(name): usd or 0.0 for name, usd in found}
 
     async def aclose(self) -> None:
         """Write what is kept, if the database is there."""

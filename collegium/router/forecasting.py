@@ -171,8 +171,9 @@ class Forecaster:
             usual = float(reading.ms_per_token.array[column])
             tabulated = float(reading.tokens.array[column])
         tokens, most = self._tokens.within(expert, query, prompt_tokens, tabulated)
-        prompt, most_prompt = self._tokens.prompt(expert.name, prompt_tokens)
-        allowed = None if query.max_tokens is None else query.max_tokens * query.choices
+        prompt, most_prompt = self._tokens.prompt(expert, prompt_tokens)
+        each = self._tokens.allowed(expert, query)
+        allowed = None if each is None else each * query.choices
         latency_ms = self._speeds.latency_ms(expert, prompt_tokens, tokens, usual, idle=idle)
         return Forecast(
             expert.name,

@@ -2,9 +2,9 @@
 
 The price is the budget's shadow price: the least number of points of quality a dollar at which
 recent queries, each answered by the expert with the highest quality - price · cost, keep to what is
-left for each of the queries still to come. For one budget the linear program has this closed form;
-a test compares it with HiGHS. It is found anew every few queries from what was really spent, so
-forecasts that are wrong and traffic that grows are corrected as the window goes.
+left for each of the queries still to come (`shadow_price.py`). It is found anew every few queries
+from what was really spent, so forecasts that are wrong and traffic that grows are corrected as the
+window goes.
 
 Where most queries look alike, one price sends all of them to one expert: so there are two prices,
 just above and just below, and a query gets the lower one while less was spent than planned.
@@ -15,20 +15,19 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from collegium.errors import ApplicationBudgetSpent
 from collegium.router.decision import Forecast
+from collegium.router.shadow_price import shadow_price, tables
 
-Array = NDArray[np.float64]
 REMEMBERED = 256
-"""Queries of an application that its price is found on: 1 ms."""
+"""Queries of an application that its price is found on."""
 EVERY = 20
 """Queries between two looks at the price."""
 BINS = 48
@@ -57,6 +56,31 @@ class Budget:
         usd = policy.get("budget_usd")
         return None if usd is None else cls(float(usd), float(policy.get("budget_window_s", DAY_S)))
 
+    def start(self, now: float) -> float:
+        """When the window that is open now began, in seconds since 1970."""
+        return now - now % self.window_s
+
+
+@dataclass(frozen=True)
+class Window:
+    """What an application has spent in the window that is open now."""
+
+    budget: Budget
+    spent: float
+    reserved: float
+    """The forecasts of answers in flight."""
+    start: float
+
+    @property
+    def left(self) -> float:
+        """Neither spent nor reserved; not below 0, though a last answer may have cost more."""
+        return max(self.budget.usd - self.spent - self.reserved, 0.0)
+
+    @property
+    def ends(self) -> datetime:
+        """When the next one begins."""
+        return datetime.fromtimestamp(self.start + self.budget.window_s, UTC)
+
 
 class Pacing:
     """The budgets of applications, what they have spent, and the prices that follow."""
@@ -64,9 +88,38 @@ class Pacing:
     def __init__(
         self, budgets: Mapping[str, Budget], clock: Callable[[], float] = time.time
     ) -> None:
-        self.budgets = budgets
+        self._budgets = dict(budgets)
         self._clock = clock
         self._purses: dict[str, _Purse] = {}
+
+    def begin(self, application: str, budget: Budget, spent: float) -> None:
+        """Give an application a budget, of which so much is spent in the window that is open."""
+        before = self._purse(application)
+        self._budgets[application] = budget
+        purse = self._purses[application] = _Purse(budget, self._clock())
+        purse.spent = spent
+        if before is not None:
+            purse.follow(before)
+
+    def end(self, application: str) -> None:
+        """Take an application's budget away."""
+        self._budgets.pop(application, None)
+        self._purses.pop(application, None)
+
+    def budget(self, application: str) -> Budget | None:
+        """The budget of an application; None where it has none."""
+        return self._budgets.get(application)
+
+    def now(self) -> float:
+        """Seconds since 1970."""
+        return self._clock()
+
+    def window(self, application: str) -> Window | None:
+        """What an application has spent; None where it has no budget."""
+        purse = self._purse(application)
+        if purse is None:
+            return None
+        return Window(purse.budget, purse.spent, purse.reserved, purse.start)
 
     def price(self, application: str | None) -> float:
         """Quality a dollar; 0 where no budget binds. ApplicationBudgetSpent where it is spent."""
@@ -101,25 +154,19 @@ class Pacing:
         if purse is not None:
             purse.settle(reserved, spent)
 
-    def recall(self, spending: Iterable[tuple[str, float, float]]) -> None:
-        """Start from the spending of the past: application, seconds since 1970, dollars."""
-        for application, at, usd in spending:
-            purse = self._purse(application)
-            if purse is not None and at >= purse.start:
-                purse.spent += usd
-
     def _purse(self, application: str | None) -> _Purse | None:
-        budget = None if application is None else self.budgets.get(application)
+        budget = None if application is None else self._budgets.get(application)
         if application is None or budget is None:
             return None
+        now = self._clock()
         purse = self._purses.get(application)
-        if purse is None or purse.budget != budget:
-            purse = self._purses[application] = _Purse(budget, self._clock())
-        purse.turn(self._clock())
+        if purse is None:
+            purse = self._purses[application] = _Purse(budget, now)
+        purse.turn(now)
         return purse
 
     def _spent(self, application: str, purse: _Purse) -> ApplicationBudgetSpent:
-        ends = datetime.fromtimestamp(purse.start + purse.budget.window_s, UTC)
+        ends = Window(purse.budget, purse.spent, purse.reserved, purse.start).ends
         error = ApplicationBudgetSpent(
             f"the application '{application}' has spent its budget of {purse.budget.usd:g} USD; "
             f"the next window begins at {ends:%Y-%m-%d %H:%M:%S} UTC",
@@ -134,7 +181,7 @@ class _Purse:
 
     def __init__(self, budget: Budget, now: float) -> None:
         self.budget = budget
-        self.start = _start(budget, now)
+        self.start = budget.start(now)
         self.spent = 0.0
         self.reserved = 0.0
         self._now = self._first = now
@@ -152,9 +199,17 @@ class _Purse:
         """Neither spent nor reserved."""
         return self.budget.usd - self.spent - self.reserved
 
+    def follow(self, before: _Purse) -> None:
+        """Take over what does not depend on the budget from the one that was there before."""
+        self.reserved = before.reserved
+        self._rows = before._rows
+        if before.budget.window_s == self.budget.window_s:
+            self._bins, self._before, self._first = before._bins, before._before, before._first
+        self._look()
+
     def turn(self, now: float) -> None:
         """Begin a new window where the old one is over."""
-        start = _start(self.budget, now)
+        start = self.budget.start(now)
         self._now = now
         if start != self.start:
             follows = start == self.start + self.budget.window_s
@@ -193,7 +248,7 @@ class _Purse:
         self._spent_then = self.spent + self.reserved
         self._planned = max(self.left, 0.0) / max(self._to_come(), 1.0)
         if self._rows:
-            quality, cost = _tables(list(self._rows))
+            quality, cost = tables(self._rows)
             wrong = self._paid / self._forecast if self._paid and self._forecast else 1.0
             self._price = shadow_price(quality, cost, self._planned / wrong)
 
@@ -212,56 +267,3 @@ class _Purse:
     def _bin(self) -> int:
         part = (self._now - self.start) / self.budget.window_s
         return min(max(int(BINS * part), 0), BINS - 1)
-
-
-def shadow_price(quality: Array, cost: Array, limit: float) -> float:
-    """The least price at which the mean cost of the best experts is at most `limit`.
-
-    `quality` and `cost` have shape (queries, experts), NaN where an expert can't be asked. Where
-    not even the cheapest experts cost so little, the price at which all queries go to them.
-    """
-    quality = np.where(np.isfinite(cost), quality, np.nan)
-    low, high = 0.0, _highest(quality, cost)
-    if _mean_cost(quality, cost, low) <= limit:
-        return 0.0
-    if _mean_cost(quality, cost, high) > limit:
-        return high
-    while high - low > 1e-9 * high:
-        middle = (low + high) / 2
-        if _mean_cost(quality, cost, middle) <= limit:
-            high = middle
-        else:
-            low = middle
-    return high
-
-
-def _mean_cost(quality: Array, cost: Array, price: float) -> float:
-    """Of equally good choices the cheapest counts."""
-    worth = quality - price * cost
-    best = worth >= np.nanmax(worth, axis=1, keepdims=True) - 1e-12
-    return float(np.nanmin(np.where(best, cost, np.nan), axis=1).mean())
-
-
-def _highest(quality: Array, cost: Array) -> float:
-    """A price above which everybody asks the cheapest expert."""
-    cheapest = np.nanargmin(np.where(np.isfinite(quality), cost, np.inf), axis=1)
-    rows = np.arange(len(cost))
-    more = cost - cost[rows, cheapest][:, None]
-    gain = quality - quality[rows, cheapest][:, None]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        worth = np.where((more > 0) & (gain > 0), gain / more, 0.0)
-    return float(np.nanmax(worth)) * (1 + 1e-6)
-
-
-def _tables(rows: list[Mapping[str, tuple[float, float]]]) -> tuple[Array, Array]:
-    names = {name: column for column, name in enumerate(sorted({n for row in rows for n in row}))}
-    quality = np.full((len(rows), len(names)), np.nan)
-    cost = np.full_like(quality, np.nan)
-    for i, row in enumerate(rows):
-        for name, (level, dollars) in row.items():
-            quality[i, names[name]], cost[i, names[name]] = level, dollars
-    return quality, cost
-
-
-def _start(budget: Budget, now: float) -> float:
-    return now - now % budget.window_s

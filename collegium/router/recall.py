@@ -1,4 +1,4 @@
-"""Read from the registry's log what answers took and cost, and how busy engines were."""
+"""Read from the registry's log what answers took, and how busy engines were."""
 
 from __future__ import annotations
 
@@ -45,17 +45,6 @@ def lengths(log: Sequence[LoggedDecision]) -> list[tuple[str, str | None, int]]:
         if entry.outcome is not None
         and entry.outcome.status == "ok"
         and (tokens := entry.outcome.completion_tokens)
-    ]
-
-
-def spending(log: Sequence[LoggedDecision]) -> list[tuple[str, float, float]]:
-    """What applications paid for answers: application, when in seconds since 1970, dollars."""
-    return [
-        (application, entry.outcome.finished_at.timestamp(), entry.outcome.cost_usd)
-        for entry in log
-        if entry.outcome is not None
-        and entry.outcome.cost_usd
-        and (application := _application(entry)) is not None
     ]
 
 

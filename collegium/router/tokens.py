@@ -25,11 +25,12 @@ from __future__ import annotations
 import math
 import re
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from collegium.experts.presets import NOTHING, Added, added_by
 from collegium.registry.expert import Expert
 from collegium.router.costs import DEFAULT_TOKENS
 from collegium.router.decision import Query
@@ -92,25 +93,28 @@ class Tokens:
     def __init__(self) -> None:
         self._experts: dict[str, _Level] = {}
         self._beyond: dict[str, deque[int]] = {}
+        self._presets: dict[str, tuple[Mapping[str, Any], Added]] = {}
 
-    def prompt(self, expert: str, counted: int) -> tuple[int, int]:
+    def prompt(self, expert: Expert, counted: int) -> tuple[int, int]:
         """What an expert reads of a prompt: about, and at most.
 
-        A preset or a retrieval endpoint adds text that nobody counts before; what answers were
-        billed for beyond the margin is added from then on.
+        A preset's own text is counted; a retrieval endpoint adds what nobody counts before. What
+        answers were billed for beyond the margin is added from then on.
         """
-        beyond = self._beyond.get(expert)
+        counted += self._added(expert).prompt_tokens
+        beyond = self._beyond.get(expert.name)
         margin = math.ceil(PROMPT_MARGIN * counted)
         if beyond is None:
             return counted, margin
         return counted + sum(beyond) // len(beyond), margin + max(beyond)
 
-    def read(self, expert: str, counted: int, billed: int) -> None:
+    def read(self, expert: Expert, counted: int, billed: int) -> None:
         """Take into account what an expert was billed for reading."""
+        counted += self._added(expert).prompt_tokens
         beyond = max(billed - math.ceil(PROMPT_MARGIN * counted), 0)
-        known = self._beyond.get(expert)
+        known = self._beyond.get(expert.name)
         if known is None and beyond:  # of most experts nothing has to be kept
-            known = self._beyond[expert] = deque(maxlen=PROMPTS)
+            known = self._beyond[expert.name] = deque(maxlen=PROMPTS)
         if known is not None:
             known.append(beyond)
 
@@ -118,19 +122,26 @@ class Tokens:
         self, expert: Expert, application: str | None, usual: float | None = None
     ) -> TokenForecast:
         """The expert's next answer in an application; `usual` is a fitted router's mean."""
-        prior = prior_of(expert.model) if usual is None else tabulated(usual)
+        if usual is not None:
+            prior = tabulated(usual)
+        else:
+            prior = REASONING if self._added(expert).thinks else prior_of(expert.model)
         level = self._experts.get(expert.name)
         if level is not None:
             return level.forecast(application, prior)
         deviation = math.sqrt(VARIANCE + BETWEEN + prior.doubt)
         return TokenForecast(prior.mean, math.exp(prior.level + QUANTILE * deviation))
 
+    def allowed(self, expert: Expert, query: Query) -> int | None:
+        """The most tokens of one choice that the request allows, or the expert's preset for it."""
+        return query.max_tokens or self._added(expert).max_tokens
+
     def within(
         self, expert: Expert, query: Query, prompt_tokens: int, usual: float | None
     ) -> tuple[int, int]:
         """Mean and most of all choices together, within what the request and the engine allow."""
         mean, most = self.forecast(expert, query.application, usual)
-        room = query.max_tokens or math.inf
+        room = self.allowed(expert, query) or math.inf
         if expert.engine is not None:  # of others the context may not be known
             room = max(min(room, expert.context_window - prompt_tokens), 1)
         count = max(1, round(min(mean, room))) * query.choices
@@ -153,6 +164,15 @@ class Tokens:
         """Start from answers of the past, oldest first: expert, application, tokens."""
         for expert, application, tokens in answers:
             self.learn(expert, application, tokens)
+
+    def _added(self, expert: Expert) -> Added:
+        preset = expert.preset
+        if preset is None:
+            return NOTHING
+        known = self._presets.get(expert.name)
+        if known is None or known[0] is not preset:  # a router looks at it for every request
+            known = self._presets[expert.name] = (preset, added_by(preset))
+        return known[1]
 
 
 @lru_cache(maxsize=4096)

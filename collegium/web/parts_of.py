@@ -14,6 +14,7 @@ from collegium.registry.decisions import DecisionLog
 from collegium.registry.experts import ExpertRegistry
 from collegium.registry.file_store import FileStore
 from collegium.registry.files import FileRegistry
+from collegium.router.pacing import Pacing
 from collegium.settings import Settings
 from collegium.web.batch.inbox import Inbox
 from collegium.web.serving.catalogue import Catalogue
@@ -51,6 +52,7 @@ FleetDep = Annotated[Fleet, Depends(_part("fleet"))]
 InboxDep = Annotated[Inbox, Depends(_part("inbox"))]
 LearningDep = Annotated[Learning, Depends(_part("learning"))]
 LogDep = Annotated[DecisionLog, Depends(_part("log"))]
+PacingDep = Annotated[Pacing, Depends(_part("pacing"))]
 PartsDep = Annotated[Parts, Depends(_all_parts)]
 RegistryDep = Annotated[ExpertRegistry, Depends(_part("registry"))]
 SettingsDep = Annotated[Settings, Depends(_part("settings"))]

@@ -236,3 +236,22 @@ async def test_outcomes_are_what_a_router_can_learn_from(
     assert [len(entry.feedback) for entry in learnable] == [0, 1]
     assert await log.outcomes(since=NOON + timedelta(seconds=1)) == learnable[1:]
     assert await log.outcomes(limit=1) == learnable[:1]
+
+
+async def test_what_applications_have_spent(log: DecisionLog, make_decision: MakeDecision) -> None:
+    """Answers that ended since a time; unknown costs are left out."""
+    answers = [
+        ("chat", -1, 5.0),
+        ("chat", 0, 1.0),
+        ("chat", 60, 0.5),
+        ("desk", 60, None),
+        ("mail", 60, 2.0),
+        (None, 60, 4.0),
+    ]
+    for number, (application, second, usd) in enumerate(answers):
+        name, at = f"dec_{number}", NOON + timedelta(seconds=second)
+        early = NOON - timedelta(minutes=2)
+        await log.record(make_decision(name, created_at=early, application=application))
+        await log.finish(OutcomeRecord(name, "ok", cost_usd=usd, finished_at=at))
+
+    assert await log.spent(NOON) == {"chat": 1.5, "mail": 2.0}

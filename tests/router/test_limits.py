@@ -56,7 +56,7 @@ def test_an_unknown_value_breaks_its_limit(unknown: dict[str, Any], limit: dict[
 
 def test_an_unknown_price_breaks_a_limit_on_cost_and_says_how_to_state_it() -> None:
     """It is never taken for free; the refusal of a whole pool tells it as well."""
-    unknown = replace(FORECAST, cost_usd=None)
+    unknown = replace(FORECAST, cost_usd=None, most_usd=None)
     limits = Limits(max_cost_usd=1e9)
     (marked,) = mark([unknown], limits)
     assert not marked.feasible

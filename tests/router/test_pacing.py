@@ -15,7 +15,8 @@ from scipy.optimize import linprog
 
 from collegium.errors import ApplicationBudgetSpent
 from collegium.router.decision import Forecast
-from collegium.router.pacing import DAY_S, Budget, Pacing, shadow_price
+from collegium.router.pacing import DAY_S, Budget, Pacing
+from collegium.router.shadow_price import shadow_price
 
 Array = NDArray[np.float64]
 
@@ -123,13 +124,35 @@ def test_a_policy_names_a_budget_or_none() -> None:
     assert Budget.of({"floor": 0.5}) is None
 
 
-def test_a_restart_knows_what_was_spent_in_this_window() -> None:
-    """Not what was spent before."""
+def test_what_was_spent_before_a_budget_was_given_counts() -> None:
+    """So that a new budget, or a restart, gives nothing for the second time."""
     clock = Clock()
-    pacing = Pacing({"chat": Budget(1.0)}, clock)
-    pacing.recall([("chat", clock.now - 1, 5.0), ("chat", clock.now + 1, 1.0), ("no", 0.0, 1.0)])
+    pacing = Pacing({}, clock)
+    pacing.begin("chat", Budget(1.0), spent=0.75)
+    window = pacing.window("chat")
+    assert window is not None
+    assert (window.spent, window.left) == (0.75, 0.25)
+    assert window.ends.timestamp() == 11 * DAY_S
+    pacing.begin("chat", Budget(0.5), spent=0.75)
     with pytest.raises(ApplicationBudgetSpent):
         pacing.price("chat")
+    pacing.end("chat")
+    assert pacing.price("chat") == 0.0
+    assert pacing.window("chat") is None
+
+
+def test_a_changed_budget_keeps_answers_in_flight_and_what_was_learnt() -> None:
+    """The price binds from the next query on."""
+    pacing = Pacing({"chat": Budget(1e6)}, Clock())
+    for _ in range(40):
+        pacing.decided("chat", forecasts(np.array([0.5, 0.9]), np.array([1.0, 5.0])))
+    pacing.reserve("chat", 5.0)
+    assert pacing.price("chat") == 0.0
+    pacing.begin("chat", Budget(10.0), spent=0.0)
+    window = pacing.window("chat")
+    assert window is not None
+    assert window.reserved == 5.0
+    assert pacing.price("chat") > 0.0
 
 
 @dataclass(frozen=True)

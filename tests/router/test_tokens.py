@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import time
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from collegium.experts.clients.counting import PER_MESSAGE, estimated_tokens
 from collegium.registry.expert import Expert
 from collegium.router.costs import DEFAULT_TOKENS
 from collegium.router.decision import Query
@@ -143,11 +147,64 @@ def test_a_forecast_takes_a_few_microseconds() -> None:
 
 
 def test_what_an_expert_reads_beside_the_prompt_is_learnt() -> None:
-    """A preset's system prompt, or what an endpoint retrieves."""
+    """Such as what an endpoint retrieves."""
     tokens = Tokens()
-    assert tokens.prompt("gpt", 100) == (100, 125)
-    tokens.read("gpt", 100, 110)
-    assert tokens.prompt("gpt", 100) == (100, 125)
-    tokens.read("gpt", 100, 3125)
-    assert tokens.prompt("gpt", 10) == (3010, 3013)
-    assert tokens.prompt("other", 10) == (10, 13)
+    assert tokens.prompt(GPT, 100) == (100, 125)
+    tokens.read(GPT, 100, 110)
+    assert tokens.prompt(GPT, 100) == (100, 125)
+    tokens.read(GPT, 100, 3125)
+    assert tokens.prompt(GPT, 10) == (3010, 3013)
+    assert tokens.prompt(THINKER, 10) == (10, 13)
+
+
+def preset(body: dict[str, Any], **texts: str) -> Expert:
+    """GPT with a preset."""
+    return replace(GPT, name="preset", preset={"base": "gpt", "body": body, **texts})
+
+
+def test_a_preset_s_text_is_counted_before_anybody_was_asked() -> None:
+    """And is not learnt once more."""
+    tokens, long = Tokens(), preset({}, system="Think first. " * 100)
+    own = estimated_tokens("Think first. " * 100) + PER_MESSAGE
+    about, most = tokens.prompt(long, 100)
+    assert (about, most) == (100 + own, math.ceil(1.25 * (100 + own)))
+    tokens.read(long, 100, most)
+    assert tokens.prompt(long, 100) == (about, most)
+    changed = preset({}, template="Briefly: {prompt}")
+    assert tokens.prompt(changed, 100)[0] < 120
+
+
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
+def test_a_preset_s_max_tokens_hold_unless_the_request_sets_its_own(name: str) -> None:
+    """Of each choice."""
+    tokens, short = Tokens(), preset({name: 40})
+    assert tokens.within(short, Query("", choices=3), 10, None) == (120, 120)
+    assert tokens.within(short, Query("", max_tokens=60), 10, None) == (60, 60)
+    assert tokens.allowed(preset({"temperature": 0}), Query("")) is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"reasoning_effort": "low"},
+        {"reasoning": {"max_tokens": 2000}},
+        {"thinking": {"type": "enabled", "budget_tokens": 4000}},
+        {"chat_template_kwargs": {"enable_thinking": True}},
+    ],
+)
+def test_a_preset_that_turns_thoughts_on_is_expected_to_write_more(body: dict[str, Any]) -> None:
+    """Whatever its model is called."""
+    assert Tokens().forecast(preset(body), None) == Tokens().forecast(THINKER, None)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"reasoning_effort": "none"},
+        {"thinking": {"type": "disabled"}},
+        {"chat_template_kwargs": {"enable_thinking": False}},
+    ],
+)
+def test_a_preset_that_turns_thoughts_off_is_an_ordinary_one(body: dict[str, Any]) -> None:
+    """As its model is."""
+    assert Tokens().forecast(preset(body), None) == Tokens().forecast(GPT, None)

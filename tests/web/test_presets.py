@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
 import pytest
 
 from collegium.errors import ExpertUnavailable
+from collegium.experts.clients.counting import prompt_tokens
+from collegium.router.costs import LEEWAY
 from tests.web.conftest import Web, on_shared
 from tests.web.test_batches import done, line
 
 ASKED = {"role": "user", "content": "sql 1"}
 
 
-async def add(web: Web, name: str = "think", **fields: Any) -> httpx.Response:
+USUAL = {"reasoning_effort": "high", "temperature": 0.1, "system": "Think first."}
+
+
+async def add(
+    web: Web, name: str = "think", settings: Mapping[str, Any] = USUAL, **fields: Any
+) -> httpx.Response:
     """Register a preset of `sql`."""
-    settings = {"reasoning_effort": "high", "temperature": 0.1, "system": "Think first."}
     body = {"name": name, "like": "sql", "with": settings, **fields}
     return await web.http.post("/v1/experts", json=body)
 
@@ -116,6 +123,35 @@ async def test_a_base_goes_only_with_its_presets(web: Web) -> None:
     assert gone.status_code == 204
     left = {e["name"] for e in (await web.http.get("/v1/experts")).json()["data"]}
     assert left == {"lists", "general"}
+
+
+LONG = "Think first, and then once more. " * 200
+
+
+@pytest.mark.parametrize("settings", [{"max_tokens": 3000}, {"max_tokens": 3000, "system": LONG}])
+async def test_max_cost_usd_holds_for_a_preset(web: Web, settings: dict[str, Any]) -> None:
+    """Its system prompt and its `max_tokens` are counted before anybody was asked."""
+    await add(web, settings=settings)
+    system = [{"content": settings["system"]}] if "system" in settings else []
+    read = prompt_tokens({"messages": [ASKED, *system]})
+    usage = {"prompt_tokens": read, "completion_tokens": 3000, "total_tokens": read + 3000}
+    web.experts["think"].usage = usage
+    cost = (read * 1.0 + 3000 * 2.0) / 1e6
+    refused = await web.chat("sql 1", model="think", routing={"max_cost_usd": 0.99 * cost / LEEWAY})
+    assert refused.status_code == 422
+    answer = await web.chat("sql 1", model="think", routing={"max_cost_usd": 1.3 * cost})
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["collegium"]["outcome"]["cost_usd"] == pytest.approx(cost)
+
+
+async def test_a_job_s_budget_does_not_lengthen_a_preset_s_answers(web: Web) -> None:
+    """A line whose answer is cut to what is left is cut below the preset's own `max_tokens`."""
+    await add(web, settings={"max_tokens": 50})
+    web.experts["think"].asked.clear()
+    batch, _ = await done(web, [line("a", model="think")], routing={"max_cost_usd": 0.0002})
+    assert batch["status"] == "completed", batch
+    (call,) = web.experts["think"].asked
+    assert call.body["max_tokens"] <= 50
 
 
 @on_shared

@@ -42,8 +42,9 @@ def _most_usd(parts: Parts, decided: Decided) -> float | None:
     prompt = query.prompt_tokens or 1
     usual = forecast.output_tokens / query.choices
     _, most = parts.tokens.within(expert, query, prompt, usual)
-    _, most_prompt = parts.tokens.prompt(expert.name, prompt)
-    allowed = None if query.max_tokens is None else query.max_tokens * query.choices
+    _, most_prompt = parts.tokens.prompt(expert, prompt)
+    each = parts.tokens.allowed(expert, query)
+    allowed = None if each is None else each * query.choices
     return most_usd(expert, most_prompt, most, allowed)
 
 
@@ -78,10 +79,11 @@ def _within(parts: Parts, decided: Decided, grant: Grant) -> Decided:
     expert = decided.panel.members[0].expert
     if not expert.output_price:
         return decided
-    _, prompt = parts.tokens.prompt(expert.name, query.prompt_tokens or 1)
+    _, prompt = parts.tokens.prompt(expert, query.prompt_tokens or 1)
     reading = price_usd(expert, prompt, 0) or 0.0
     tokens = int((grant.usd - reading) * 1_000_000 / expert.output_price) // query.choices
-    return replace(decided, request=_cut(request, max(tokens, 1), expert.model))
+    allowed = parts.tokens.allowed(expert, query) or tokens
+    return replace(decided, request=_cut(request, max(min(tokens, allowed), 1), expert.model))
 
 
 def _cut(request: Prepared, tokens: int, model: str) -> Prepared:

@@ -11,24 +11,21 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
-
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Any, Literal
 
 from collegium.errors import CollegiumError, NoFeasibleExpert
 from collegium.experts.bulk.journal import Journal
 from collegium.experts.bulk.lines import BadLine, Line, read_lines
 from collegium.registry.batches import BatchRecord
 from collegium.registry.files import FileRecord
-from collegium.router.assignment import JobLimits
 from collegium.router.decision import Decision
 from collegium.web.batch import results
 from collegium.web.batch.asking import Asking
 from collegium.web.batch.budgeting import Budgeting
 from collegium.web.batch.inbox import INPUT
+from collegium.web.batch.job_routing import JobRouting
 from collegium.web.batch.ledger import Ledger
 from collegium.web.batch.plan import Plan, load_plan, make_plan, save_plan
-from collegium.web.protocols.chat_request import NonNegative
 from collegium.web.serving.parts import Parts
 
 PLAN, OUTPUT, ERRORS, LEDGER = "plan.jsonl", "output.jsonl", "errors.jsonl", "ledger.jsonl"
@@ -36,19 +33,6 @@ MOST_LINES = 50_000
 WATCH_S = 0.5
 End = Literal["completed", "cancelled", "expired"]
 OPEN = ("validating", "in_progress", "cancelling", "finalizing")
-
-
-class JobRouting(BaseModel):
-    """What holds for the job as a whole; each line may have its own `routing` beside it."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    max_cost_usd: NonNegative | None = None
-    capacity: dict[str, Annotated[int, Field(ge=0)]] = {}
-
-    def limits(self) -> JobLimits:
-        """The limits as the router takes them."""
-        return JobLimits(self.max_cost_usd, dict(self.capacity))
 
 
 class BulkJob:

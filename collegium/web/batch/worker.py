@@ -15,7 +15,6 @@ from pathlib import Path
 
 from collegium.errors import CollegiumError
 from collegium.registry.batches import BatchRecord
-from collegium.web.batch.job import BulkJob
 from collegium.web.errors import unexpected
 from collegium.web.serving.parts import Parts
 
@@ -85,6 +84,8 @@ class BatchWorker:
             self._working = record.id
 
     async def _do(self, record: BatchRecord) -> None:
+        from collegium.web.batch.job import BulkJob  # a service without jobs need not load it
+
         try:
             await BulkJob(self._parts, record, self._folder(record.id)).run()
         except (CollegiumError, OSError) as exc:  # a full disk, a database that is down

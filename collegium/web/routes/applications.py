@@ -12,8 +12,9 @@ from collegium.errors import BadRequest
 from collegium.experts.clients.events import Json
 from collegium.registry.application import Application
 from collegium.router.applications.resolver import OTHER
+from collegium.router.pacing import Pacing, Window
 from collegium.web.auth import ADMIN
-from collegium.web.parts_of import CatalogueDep, RecognitionDep
+from collegium.web.parts_of import CatalogueDep, PacingDep, RecognitionDep
 from collegium.web.protocols.chat_request import NonNegative
 from collegium.web.serving.recognition import Recognition
 
@@ -69,15 +70,19 @@ async def applications(recognition: RecognitionDep) -> Json:
 
 
 @routes.get("/v1/applications/{key:path}")
-async def application(key: str, recognition: RecognitionDep) -> Json:
-    """One application."""
+async def application(key: str, recognition: RecognitionDep, pacing: PacingDep) -> Json:
+    """One application, with what it has spent of its budget."""
     await recognition.get(key)  # 404 where there is none
-    return await _shown(key, recognition)
+    return await _shown(key, recognition, pacing)
 
 
 @routes.patch("/v1/applications/{key:path}")
 async def change(
-    key: str, body: ApplicationChanges, recognition: RecognitionDep, catalogue: CatalogueDep
+    key: str,
+    body: ApplicationChanges,
+    recognition: RecognitionDep,
+    catalogue: CatalogueDep,
+    pacing: PacingDep,
 ) -> Json:
     """Name an application, or change its policy; the next request knows it."""
     before = await recognition.get(key)
@@ -89,21 +94,21 @@ async def change(
         changes["policy"] = changed_policy(before, body.policy, known)
     if changes:
         await recognition.change(key, **changes)
-    return await _shown(key, recognition)
+    return await _shown(key, recognition, pacing)
 
 
 @routes.post("/v1/applications/{key:path}/merge")
-async def merge(key: str, body: Merge, recognition: RecognitionDep) -> Json:
+async def merge(key: str, body: Merge, recognition: RecognitionDep, pacing: PacingDep) -> Json:
     """Count an application's requests for another one from now on."""
     await merged(key, body.into, recognition)
-    return await _shown(key, recognition)
+    return await _shown(key, recognition, pacing)
 
 
 @routes.post("/v1/applications/{key:path}/split")
-async def split(key: str, body: Split, recognition: RecognitionDep) -> Json:
+async def split(key: str, body: Split, recognition: RecognitionDep, pacing: PacingDep) -> Json:
     """Undo a merge: of this application, or of one that was merged into it."""
     own = await parted(key, body.fingerprint, recognition)
-    return await _shown(own, recognition)
+    return await _shown(own, recognition, pacing)
 
 
 def applications_json(among: Sequence[Application]) -> dict[str, Json]:
@@ -185,8 +190,22 @@ async def parted(key: str, fingerprint: str | None, recognition: Recognition) ->
     return fingerprint
 
 
-async def _shown(key: str, recognition: Recognition) -> Json:
-    return applications_json(await recognition.all())[key]
+async def _shown(key: str, recognition: Recognition, pacing: Pacing) -> Json:
+    found = applications_json(await recognition.all())[key]
+    return {**found, "spending": spending_json(pacing.window(key))}
+
+
+def spending_json(window: Window | None) -> Json | None:
+    """What is spent and left of a budget in the window that is open now."""
+    if window is None:
+        return None
+    return {
+        "budget_usd": window.budget.usd,
+        "spent_usd": window.spent,
+        "reserved_usd": window.reserved,
+        "left_usd": window.left,
+        "window_ends": window.ends.isoformat(),
+    }
 
 
 def _final(application: Application, by_key: Mapping[str, Application]) -> str:

@@ -15,7 +15,7 @@ from collegium.errors import BadRequest, BatchEnded
 from collegium.experts.clients.events import Json
 from collegium.registry.batches import ENDED, BatchRecord
 from collegium.web.batch.inbox import INPUT
-from collegium.web.batch.job import JobRouting
+from collegium.web.batch.job_routing import JobRouting
 from collegium.web.parts_of import BatchesDep, CatalogueDep, FilesDep, FileStoreDep, InboxDep
 from collegium.web.routes.files import page_json
 from collegium.web.serving.catalogue import Catalogue

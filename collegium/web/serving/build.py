@@ -28,6 +28,7 @@ from collegium.router.tokens import Tokens
 from collegium.settings import Settings
 from collegium.web.batch.inbox import Inbox
 from collegium.web.serving.background import Background
+from collegium.web.serving.budgets import Budgets
 from collegium.web.serving.catalogue import Catalogue
 from collegium.web.serving.current_router import CurrentRouter
 from collegium.web.serving.decide import Decider
@@ -59,7 +60,11 @@ def build(
     learning = Learning(settings.data_dir / "online")
     profiles = Profiles.load(settings.router_dir or BUNDLED)
     pacing = Pacing({})
-    recognition = Recognition(ApplicationRegistry(database), keep_texts=settings.record_prompts)
+    recognition = Recognition(
+        ApplicationRegistry(database),
+        budgets=Budgets(pacing, log),
+        keep_texts=settings.record_prompts,
+    )
     decider = Decider(catalogue, current, pool, sessions, profiles, pacing, recognition)
     accounts = Accounts(pool, log, metrics, speeds, tokens, pacing, learning, background)
     pipeline = Pipeline(

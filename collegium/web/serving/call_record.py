@@ -7,6 +7,7 @@ from typing import Literal
 
 from collegium.experts.clients.counting import prompt_tokens
 from collegium.experts.clients.reply import Call, Reply
+from collegium.experts.presets import with_preset
 
 Status = Literal["ok", "error", "cancelled"]
 
@@ -39,5 +40,5 @@ def count(record: CallRecord, call: Call, reply: Reply | None, *, asked: bool) -
     cut_short = record.status == "cancelled" and asked
     if not record.prompt_tokens and (cut_short or tokens):
         record.estimated = True  # the usage comes last, and nobody waited for it
-        record.prompt_tokens = prompt_tokens(call.body)
+        record.prompt_tokens = prompt_tokens(with_preset(call).body)
         record.completion_tokens = record.completion_tokens or tokens

@@ -15,7 +15,9 @@ from collegium.experts.clients.reply import Call, Reply
 from collegium.experts.dispatch.attempts import Attempts
 from collegium.experts.dispatch.terms import Terms
 from collegium.experts.pool import Pool
+from collegium.experts.presets import with_preset
 from collegium.registry.decisions import DecisionLog, OutcomeRecord
+from collegium.registry.expert import Expert
 from collegium.registry.tables import to_columns
 from collegium.router.costs import Speeds, price_usd, total_usd
 from collegium.router.pacing import Pacing
@@ -82,7 +84,7 @@ class Outcome:
                 count(record, call, reply, asked=attempts.waits.queued_s is not None)
                 accounts.called(record, attempts, load)
                 if call.role == "member":  # a judge's word says nothing of an answer's length
-                    accounts.wrote(record, self.decided)
+                    accounts.wrote(record, attempts.expert, self.decided)
 
     def saw(self, event: Event) -> None:
         """Note who is chosen and what was said on a panel's way to its answer."""
@@ -173,7 +175,7 @@ class Outcome:
         if most is None or not self._by_panel:
             return
         spent = total_usd(call.cost_usd for call in self.calls)
-        further = price_usd(call.expert, prompt_tokens(call.body), 0)
+        further = price_usd(call.expert, prompt_tokens(with_preset(call).body), 0)
         total = total_usd((spent, further))
         if total is None or total > most:
             told = "an unknown amount is" if spent is None else f"{spent:.6f} are"
@@ -248,15 +250,16 @@ class Accounts:
                 load=load,
             )
 
-    def wrote(self, record: CallRecord, decided: Decided) -> None:
+    def wrote(self, record: CallRecord, expert: Expert, decided: Decided) -> None:
         """Learn how long an answer was."""
         if record.status == "ok" and not record.estimated:
             query = decided.request.query
             each = -(-record.completion_tokens // query.choices)
-            cut = query.max_tokens is not None and each >= query.max_tokens
+            allowed = self._tokens.allowed(expert, query)
+            cut = allowed is not None and each >= allowed
             self._tokens.learn(record.expert, _application(decided), each, cut=cut)
             if query.prompt_tokens and not decided.by_panel:  # members also read each other
-                self._tokens.read(record.expert, query.prompt_tokens, record.prompt_tokens)
+                self._tokens.read(expert, query.prompt_tokens, record.prompt_tokens)
 
     def _settle(self, outcome: Outcome, status: Status, error: str | None) -> None:
         """Write the record in the background, and count."""

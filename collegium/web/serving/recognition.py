@@ -18,6 +18,7 @@ from collegium.router.applications.resolver import MOST, Applications
 from collegium.router.decision import Query
 from collegium.router.virtual_models import VIRTUAL_MODELS
 from collegium.web.protocols.chat_request import PANEL_MODELS
+from collegium.web.serving.budgets import Budgets
 
 log = logging.getLogger(__name__)
 EVERY_S = 10.0
@@ -36,11 +37,14 @@ class Recognition:
         registry: ApplicationRegistry,
         applications: Applications | None = None,
         *,
+        budgets: Budgets | None = None,
         keep_texts: bool = True,
     ) -> None:
         self.applications = Applications() if applications is None else applications
         self._registry = registry
+        self._budgets = budgets
         self._keep_texts = keep_texts
+        self._merged: dict[str, str] = {}
         self._policies: dict[str, Policy] = {}
         self._read_at: datetime | None = None
         self._writing = asyncio.Lock()
@@ -133,8 +137,8 @@ class Recognition:
         rows = await self._registry.list(
             since=None if since is None else since - OVERLAP, limit=limit
         )
-        self._read_at = now
         await self._take(rows)
+        self._read_at = now
 
     async def _take(self, rows: Sequence[Application]) -> None:
         for row in rows:
@@ -145,3 +149,21 @@ class Recognition:
         for start in range(0, len(rows), AT_ONCE):
             self.applications.load(rows[start : start + AT_ONCE])
             await asyncio.sleep(0)
+        await self._follow_budgets(rows)
+
+    async def _follow_budgets(self, rows: Sequence[Application]) -> None:
+        """Money that was spent before two applications were merged counts for both together."""
+        if self._budgets is None:
+            return
+        final = self.applications.final
+        regrouped: set[str] = set()
+        for row in rows:
+            before, now = self._merged.get(row.key), row.merged_into
+            if before != now:
+                regrouped |= {final(key) for key in (row.key, before, now) if key} | {row.key}
+        await self._budgets.follow({row.key: row.policy for row in rows}, regrouped, final)
+        for row in rows:
+            if row.merged_into is None:
+                self._merged.pop(row.key, None)
+            else:
+                self._merged[row.key] = row.merged_into

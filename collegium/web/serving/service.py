@@ -101,13 +101,12 @@ class Service:
             await engine.decline(why_not)
 
     async def _load_router(self) -> None:
-        from collegium.router.recall import lengths, recorded, spending
+        from collegium.router.recall import lengths, recorded
 
         parts = self.parts
         past, turns = await parts.log.recent(REMEMBERED), parts.fleet.residents is not None
         parts.speeds.recall(recorded(past, await parts.catalogue.now(), turns=turns))
         parts.tokens.recall(lengths(past))
-        parts.pacing.recall(spending(past))
         if parts.router.waits_for() is not None:
             self._tell("loading the router")
             parts.router.put(
