@@ -40,13 +40,15 @@ COMPARED = 1_000
 @click.option("--data", type=click.Path(path_type=Path), help="Folder of the shared data sets.")
 @click.option("--encoder", default="minilm+surface", show_default=True, help="As in eval routing.")
 @click.option("--html", type=click.Path(path_type=Path), help="Write a page with plots.")
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the rows here.")
+@click.option(
+    "--json", "json_file", is_flag=False, flag_value="-", help="Write JSON there; - prints it."
+)
 def adoption(
     datasets: tuple[str, ...],
     replays: tuple[int, ...],
     draws: int,
     html: Path | None,
-    json_file: Path | None,
+    json_file: str | None,
     no_api: bool,
     **options: Any,
 ) -> None:
@@ -62,17 +64,23 @@ def adoption(
 
     from threadpoolctl import threadpool_limits
 
+    from collegium.cli.eval_routing import refuse_swallowed_set
     from collegium.evals.adoption.text import HEAD, cells, references
 
+    refuse_swallowed_set(json_file, options["data"])
     with threadpool_limits(1):
         rows, same = _played(datasets or SETS, replays, draws, api=not no_api, **options)
     found = {"served_equals_evaluated": same, "rows": [row.as_json() for row in rows]}
-    if json_file is not None:
-        json_file.write_text(json.dumps(_finite(found), indent=1) + "\n")
     if html is not None:
         from collegium.evals.adoption.page import html_page
 
-        html.write_text(html_page(rows, same))
+        html.write_text(html_page(rows, same), encoding="utf-8")
+    text = json.dumps(_finite(found), indent=1) + "\n"
+    if json_file == "-":
+        click.echo(text, nl=False)
+        return
+    if json_file is not None:
+        Path(json_file).write_text(text, encoding="utf-8")
     click.echo("".join(f"{line}\n" for line in references(rows)))
     print_table(HEAD, [cells(row) for row in rows])
     if same is not None:
@@ -149,14 +157,14 @@ def _same_by_api(pure: World, X: Floats, encoder: Encoder, seed: int) -> bool:
     adopted = Adopted.on(world, rows, encoder, seed=seed)
     judges = world.judges[:COMPARED]
     readings = adopted.readings(X[judges], judges)
-    for model in POLICIES.values():
+    live = decided_by_api(adopted, judges.tolist(), list(POLICIES.values()))
+    same = True
+    for model, served in live.items():
         offline = [d.expert for d in adopted.decisions(readings, judges, model)]
-        live = decided_by_api(adopted, judges.tolist(), model)
-        different = sum(a != b for a, b in zip(offline, live, strict=True))
+        different = sum(a != b for a, b in zip(offline, served, strict=True))
         _tell(f"{model}: {different} of {len(judges)} decisions differ between service and offline")
-        if different:
-            return False
-    return True
+        same = same and not different
+    return same
 
 
 class _Remembered:

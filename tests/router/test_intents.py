@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from collegium.router.familiarity import Familiarity
 from numpy.typing import NDArray
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from collegium.router.familiarity import Familiarity
 from collegium.router.intents import IntentHead, RelativeDistance
 
 Array = NDArray[np.float64]

@@ -95,21 +95,26 @@ def test_policies_are_worth_what_their_decisions_are(pure: World, X: Floats) -> 
     assert overall == pytest.approx(100 * (row.best_single_accuracy - row.accuracy), abs=1e-3)
 
 
-def test_the_curve_row_is_the_cheapest_point_above_the_floor(rows: list[Row]) -> None:
+def test_the_curve_row_is_the_cheapest_point_above_the_floor(pure: World, X: Floats) -> None:
     """Of the mean curve that is beside it, which begins with the best forecasts."""
-    row = rows[0]
-    curve = row.further["curve"]
-    able = [
-        usd
-        for usd, accuracy in zip(curve["usd_per_1k"], curve["accuracy"], strict=True)
-        if accuracy >= row.best_single_accuracy - 0.01
-    ]
+    row = next(play(pure, X, WordEncoder(), 110, draws=2, seed=1))
+    curve, floor = row.further["curve"], row.best_single_accuracy - 0.01
+    points = zip(curve["usd_per_1k"], curve["accuracy"], strict=True)
+    able = [usd for usd, accuracy in points if accuracy >= floor]
     assert able
     assert row.usd_per_1k == pytest.approx(min(able), abs=1e-4)
     assert row.saved == pytest.approx(1 - min(able) / row.best_single_usd_per_1k, abs=1e-3)
     assert row.saved_interval[0] <= row.saved_interval[1]
     assert row.further["accuracy_at_0"] == pytest.approx(curve["accuracy"][0], abs=1e-4)
     assert row.further["reference"]["best_single"]["accuracy"] == row.best_single_accuracy
+
+
+def test_nothing_is_saved_below_the_floor(rows: list[Row]) -> None:
+    """Where no trade-off is accurate enough, the row is that of the best forecasts."""
+    row = rows[0]
+    assert max(row.further["curve"]["accuracy"]) < row.best_single_accuracy - 0.01
+    assert row.saved == 0
+    assert row.accuracy == row.further["accuracy_at_0"]
 
 
 def test_calibration_is_of_all_forecasts(rows: list[Row]) -> None:
