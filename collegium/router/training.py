@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -60,6 +60,7 @@ def fit_router(
     `quality` names one predictor of a query's outcomes in place of the default ones; `progress` is
     told the share of the fit that is done.
     """
+    measured = _of_marked_experts(measured)
     X = encoder.encode(measured.prompts).astype(np.float64)
     skills = np.asarray(measured.skills)
     keys, applications = _applications(measured)
@@ -87,6 +88,17 @@ def fit_router(
         applications,
         prompt_marks(measured.prompts),
     )
+
+
+def _of_marked_experts(measured: Measured) -> Measured:
+    """Without experts that no mark is of: the router does not know them."""
+    marked = np.flatnonzero(~np.isnan(measured.scores).all(axis=0))
+    if len(marked) == measured.scores.shape[1]:
+        return measured
+    tables = ("scores", "tokens", "latency_s", "prompt_tokens", "cost_usd")
+    kept = {name: getattr(measured, name) for name in tables}
+    kept = {name: None if table is None else table[:, marked] for name, table in kept.items()}
+    return replace(measured, fingerprints=[measured.fingerprints[i] for i in marked], **kept)
 
 
 def _applications(measured: Measured) -> tuple[list[str | None], tuple[Application, ...]]:

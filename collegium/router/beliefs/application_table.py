@@ -8,8 +8,6 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from collegium.router.predictors.base import rates
-
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
@@ -23,6 +21,8 @@ OWN = 3.0
 FEATURES_COUNT = 5.0
 """Queries of an application that tell its group by what they look like; more tell no more."""
 LEAST, MOST = 0.005, 0.995
+NEW, LEAST_SPREAD = 1.4, 0.25
+"""New applications differ more from those with marks than these do from each other."""
 
 
 @dataclass(frozen=True)
@@ -46,17 +46,26 @@ class ApplicationTable:
     found depends on chance. An application without marks gets its groups by its features alone.
     """
 
-    def fit(self, scores: Array, applications: Indices, features: Array, count: int) -> Self:
+    def fit(
+        self,
+        scores: Array,
+        applications: Indices,
+        features: Array,
+        count: int,
+        weight: Array | None = None,
+    ) -> Self:
         """Learn from scores (n, e; NaN unmeasured) of queries with features (n, f).
 
         `applications` (n,) numbers them from 0 to `count` - 1; -1 is a query without one.
+        `weight` (n, e) is what each score counts, by default one mark.
         """
-        seen = ~np.isnan(scores)
-        self.rates_ = rates(scores)
+        seen = (~np.isnan(scores)).astype(np.float64)
+        seen = seen if weight is None else seen * weight
+        self.rates_ = _rates(scores, seen)
         inside = applications >= 0
         rows = applications[inside]
-        self.right_ = _sums(np.where(seen, scores, 0.0)[inside], rows, count)
-        self.marks_ = _sums(seen[inside].astype(np.float64), rows, count)
+        self.right_ = _sums((seen * np.nan_to_num(scores))[inside], rows, count)
+        self.marks_ = _sums(seen[inside], rows, count)
         queries = np.bincount(rows, minlength=count).astype(np.float64)
         places = _sums(features[inside], rows, count) / np.maximum(queries, 1.0)[:, None]
         self.groups_ = [
@@ -86,7 +95,8 @@ class ApplicationTable:
         """The standard deviation of each rate (n, e); that of -1 is how applications differ."""
         pull = float(np.mean([g.pull for g in self.groups_]))
         own = np.sqrt(self.table_ * (1 - self.table_) / (self.marks_ + pull + 1))
-        return self._of(own, applications, np.tile(self.spread_, (len(applications), 1)))
+        unknown = NEW * np.maximum(self.spread_, LEAST_SPREAD)
+        return self._of(own, applications, np.tile(unknown, (len(applications), 1)))
 
     def _of(self, values: Array, applications: Indices, otherwise: Array) -> Array:
         """Values (a, e) of applications that have marks, else those of `otherwise` (n, e)."""
@@ -101,6 +111,11 @@ class ApplicationTable:
         return _parts(
             _marks_say(self, group.rates, group.pull) + _place_says(group, places, queries)
         )
+
+
+def _rates(scores: Array, weight: Array, prior: float = 1.0) -> Array:
+    right = (weight * np.nan_to_num(scores)).sum(axis=0)
+    return np.asarray((right + 0.5 * prior) / (weight.sum(axis=0) + prior))
 
 
 def _sums(values: Array, rows: Indices, count: int) -> Array:

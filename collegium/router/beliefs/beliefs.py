@@ -13,6 +13,7 @@ from sklearn.base import clone
 from collegium.router.beliefs.application_table import ApplicationTable
 from collegium.router.beliefs.evidence import Evidence
 from collegium.router.beliefs.features import Features
+from collegium.router.beliefs.filling import filled
 from collegium.router.predictors.base import Predictor, folds, rates
 from collegium.router.predictors.stack import default_bases, stack_weights
 
@@ -21,6 +22,7 @@ Indices = NDArray[np.intp]
 Progress = Callable[[float], None]
 """Told the share of a fit that is done."""
 FOLDS = 5
+FAMILIES = 8
 FEWEST = 60
 """Marked queries from which on predictors of the query join the application's rates."""
 SETTINGS = ("known", "anonymous", "new")
@@ -85,9 +87,11 @@ class Beliefs:
         self.applications_ = tuple(sorted({a for a in applications if a is not None}))
         numbers = self._numbers(applications)
         self.features_ = Features().fit(X, [(context or {}).get(a or "") for a in applications])
+        guessed, weight = filled(scores)
         marks = _Marks(
             X,
-            scores,
+            guessed,
+            weight,
             numbers,
             self.features_.of(X, [(context or {}).get(a or "") for a in applications]),
             _labels(labels, applications),
@@ -108,9 +112,9 @@ class Beliefs:
             believed = np.eye(1, 1 + len(bases))[0]  # the application's rates, until shown better
             self.weights_["known"] = self._weights(known[:, inside], scores[inside], believed)
         if len(self.applications_) >= FOLDS:
-            apart = folds(len(X), _apart(numbers), FOLDS)
+            apart = folds(len(X), _apart(marks, len(self.applications_)), FOLDS)
             _, new = self._crossed(bases, marks, apart, steps)
-            self.weights_["new"] = self._weights(new, scores)
+            self.weights_["new"] = self._weights(new, scores, np.zeros(1 + len(bases)))
         held = np.where(inside[:, None], self._stacked(known, "known"), 0.0)
         held += np.where(inside[:, None], 0.0, self._stacked(anonymous, "anonymous"))
         self.held_ = Held(np.clip(held, LEAST, MOST), scores)
@@ -207,6 +211,8 @@ class _Marks:
 
     X: Array
     scores: Array
+    """With guesses for those that are missing."""
+    weight: Array
     numbers: Indices
     features: Array
     labels: Any
@@ -231,7 +237,7 @@ def _fitted(
     bases: list[Predictor], marks: _Marks, rows: Any, count: int
 ) -> tuple[ApplicationTable, list[Predictor]]:
     table = ApplicationTable().fit(
-        marks.scores[rows], marks.numbers[rows], marks.features[rows], count
+        marks.scores[rows], marks.numbers[rows], marks.features[rows], count, marks.weight[rows]
     )
     labels = None if marks.labels is None else marks.labels[rows]
     fitted = [clone(b).fit(marks.X[rows], marks.scores[rows], labels=labels) for b in bases]
@@ -247,7 +253,16 @@ def _labels(labels: Sequence[str] | None, applications: Sequence[str | None]) ->
     return np.array(["" if a is None else a for a in applications])
 
 
-def _apart(numbers: Indices) -> Indices:
-    """Groups that keep an application together; queries without one are groups of their own."""
-    alone = len(numbers) + np.arange(len(numbers))
-    return np.where(numbers >= 0, numbers, alone)
+def _apart(marks: _Marks, count: int) -> Indices:
+    """Families of applications that look alike; queries without one are each their own family.
+
+    An application that is new is often of a kind that no marks are of: to leave out one of many
+    of a kind would promise too much for it.
+    """
+    from sklearn.cluster import KMeans
+
+    numbers = marks.numbers
+    places = np.array([marks.features[numbers == a].mean(axis=0) for a in range(count)])
+    kinds = KMeans(min(FAMILIES, count), n_init=4, random_state=0).fit_predict(places)
+    alone = FAMILIES + np.arange(len(numbers))
+    return np.asarray(np.where(numbers >= 0, kinds[numbers], alone))

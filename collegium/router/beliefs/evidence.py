@@ -13,18 +13,24 @@ Array = NDArray[np.float64]
 NEIGHBOURS = 5
 MOST_KEPT = 2_000
 """Marked queries that stand for all: a query is compared with each, 1 µs for 2 of them."""
-USUAL, FAR = 0.9, 3.0
+USUAL, FAR = 0.9, 1.5
 """Up to the quantile `USUAL` of the marked queries' own distances the marks count in full, and
-`FAR` times as far beyond the median they count nothing."""
+nothing `FAR` times as far beyond that as it is beyond their median."""
+LEAST_DISTANCE = 0.02
+"""Prompts of a template lie closer; differences below this tell nothing."""
 
 
 class Evidence:
-    """A weight in [0, 1] by the distance to the nearest marked queries.
+    """A weight in [0, 1] by the distance to the nearest marked queries, as it is and for the place.
 
     A marked query's own distance is taken to the others, so a new query of the same traffic is as
     near to them as they are to each other, however few they are. (A covariance in 384 dimensions
     fits the marks that it was made of: its threshold for 2 % refused 83 % of new queries of the
-    same traffic after 150 marks, and 16 % after 2,700.)
+    same traffic after 150 marks, and 16 % after 2,700.) Marks lie close together in some places
+    and far apart in others, so the distance relative to that of the nearest ones counts as well
+    (the local outlier factor of Breunig et al., SIGMOD 2000). After 800 marks, the mean weight of
+    new queries of the same traffic is 0.94; of a set that is left out it is 0.39 (MMLU-Pro), 0.67
+    (RouterDC's tasks), 0.80 (AlpacaEval), but 0.9 where the set only looks like others.
     """
 
     def fit(self, X: Array) -> Self:
@@ -33,20 +39,35 @@ class Evidence:
         self.marked_: Floats = _unit(X[np.sort(rows)])
         likeness = self.marked_ @ self.marked_.T
         np.fill_diagonal(likeness, -np.inf)
-        distance = _distance(likeness)
-        median = float(np.median(distance)) if len(X) > 1 else 1.0
-        usual = float(np.quantile(distance, USUAL)) if len(X) > 1 else 2.0
-        self.scale_ = np.array([usual, max(usual + 0.02, median + FAR * (usual - median))])
+        distance, nearest = _nearest(likeness)
+        self.own_ = np.maximum(distance, LEAST_DISTANCE)
+        relative = distance / self.own_[nearest].mean(axis=1)
+        self.scale_ = np.array([_scale(distance), _scale(relative)])
         return self
 
     def weights(self, X: Array) -> Array:
         """What the marks count for queries (n, d), shape (n,)."""
-        usual, far = self.scale_
-        return np.asarray(np.clip((far - self.distance(X)) / (far - usual), 0.0, 1.0))
+        distance, nearest = _nearest(_unit(X) @ self.marked_.T)
+        relative = distance / self.own_[nearest].mean(axis=1)
+        counts = [_falling(d, s) for d, s in zip((distance, relative), self.scale_, strict=True)]
+        return np.asarray(counts[0] * counts[1])
 
     def distance(self, X: Array) -> Array:
         """One less the mean cosine to the nearest marked queries, shape (n,)."""
-        return _distance(_unit(X) @ self.marked_.T)
+        return _nearest(_unit(X) @ self.marked_.T)[0]
+
+
+def _falling(values: Array, scale: Array) -> Array:
+    usual, far = scale
+    return np.clip((far - values) / (far - usual), 0.0, 1.0)
+
+
+def _scale(values: Array) -> Array:
+    """Up to which value the marks count in full, and from which on not at all."""
+    if len(values) < 2:
+        return np.array([2.0, 3.0])
+    median, usual = np.quantile(values, (0.5, USUAL))
+    return np.array([usual, usual + max(FAR * (usual - median), LEAST_DISTANCE)])
 
 
 def _unit(X: Array) -> Floats:
@@ -54,8 +75,9 @@ def _unit(X: Array) -> Floats:
     return np.asarray(X / np.where(length > 0, length, 1.0), dtype=np.float32)
 
 
-def _distance(likeness: Floats) -> Array:
-    """One less the mean cosine to the nearest ones, shape (n,)."""
+def _nearest(likeness: Floats) -> tuple[Array, NDArray[np.intp]]:
+    """One less the mean cosine to the nearest ones, shape (n,), and which those are (n, k)."""
     count = min(NEIGHBOURS, max(likeness.shape[1] - 1, 1))
-    nearest = -np.partition(-likeness, count - 1, axis=1)[:, :count]
-    return np.asarray(1.0 - np.where(np.isfinite(nearest), nearest, 0.0).mean(axis=1, dtype=float))
+    nearest = np.argpartition(-likeness, count - 1, axis=1)[:, :count]
+    cosine = np.take_along_axis(likeness, nearest, axis=1).astype(np.float64)
+    return 1.0 - np.where(np.isfinite(cosine), cosine, 0.0).mean(axis=1), nearest

@@ -22,6 +22,7 @@ def pack_beliefs(beliefs: Beliefs, arrays: Arrays) -> dict[str, Any]:
     found |= {
         "rates": beliefs.rates_,
         "evidence.marked": beliefs.evidence_.marked_,
+        "evidence.own": beliefs.evidence_.own_,
         "evidence.scale": beliefs.evidence_.scale_,
         "features.middle": beliefs.features_.middle_,
         "features.axes": beliefs.features_.axes_,
@@ -49,6 +50,7 @@ def unpack_beliefs(tree: Any, arrays: Arrays) -> Beliefs:
     beliefs.rates_ = own["rates"]
     beliefs.evidence_ = Evidence()
     beliefs.evidence_.marked_ = own["evidence.marked"].astype(np.float32)
+    beliefs.evidence_.own_ = own["evidence.own"]
     beliefs.evidence_.scale_ = own["evidence.scale"]
     beliefs.features_ = Features()
     beliefs.features_.middle_ = own["features.middle"]
