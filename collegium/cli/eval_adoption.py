@@ -154,7 +154,7 @@ def _same_by_api(pure: World, X: Floats, encoder: Encoder, seed: int) -> bool:
 
     world = disturbed(pure, seed=seed)
     rows = np.random.default_rng(seed).permutation(world.train)[:WITH_ERRORS]
-    adopted = Adopted.on(world, rows, encoder, seed=seed)
+    adopted = Adopted.on(world, rows, encoder, seed=seed).saved()
     judges = world.judges[:COMPARED]
     readings = adopted.readings(X[judges], judges)
     live = decided_by_api(adopted, judges.tolist(), list(POLICIES.values()))

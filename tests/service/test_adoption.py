@@ -36,7 +36,7 @@ def test_a_thousand_decisions_are_the_same(tmp_path: Path, monkeypatch: pytest.M
     evening = replace(school, name="evening", prompts=prompts)
     played = disturbed(with_specialists(world([school, office, evening])))
     vectors = encoder("static+surface")
-    adopted = Adopted.on(played, played.train[:REPLAYS], vectors)
+    adopted = Adopted.on(played, played.train[:REPLAYS], vectors).saved()
     judges = played.judges[:DECISIONS]
     assert len(judges) == DECISIONS
     X = vectors.encode([played.prompts[row] for row in judges]).astype(np.float64)
