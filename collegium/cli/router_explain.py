@@ -110,7 +110,7 @@ def _router(settings: Settings, past: Any, experts: Any) -> Router:
     """The router as the service would load it."""
     from collegium.router.artifact import BUNDLED, load
     from collegium.router.costs import Speeds
-    from collegium.router.encoder import make_encoder
+    from collegium.router.encoder import as_fitted, make_encoder
     from collegium.router.recall import lengths, recorded
     from collegium.router.router import Router
     from collegium.router.tokens import Tokens
@@ -119,7 +119,7 @@ def _router(settings: Settings, past: Any, experts: Any) -> Router:
     speeds.recall(recorded(past, experts, turns=settings.engine_memory_gib is not None))
     tokens.recall(lengths(past))
     fitted = load(settings.router_dir or BUNDLED)
-    encoder = make_encoder(settings.encoder, threads=1)
+    encoder = as_fitted(make_encoder(settings.encoder, threads=1), fitted.encoder)
     return Router(encoder, fitted, speeds, tokens=tokens)
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PER_TASK = 60
 FAMILIAR = 200
-"""Questions a task that show which queries are familiar; this needs no answers."""
+"""Questions a task that show what queries there are; this needs no answers."""
 
 
 @click.command(epilog="Example: collegium router train --out ./my-router")
@@ -85,6 +85,7 @@ def _on_records(
     """Fit on sets, rated decisions or both; also return the models that are no expert's."""
     from collegium.evals.formats import load_any
     from collegium.evals.learning import joined, recorded_set
+    from collegium.evals.routing.encoders import encoder as encoder_of
     from collegium.evals.routing.sources import set_folder
     from collegium.settings import load_settings
 
@@ -98,7 +99,7 @@ def _on_records(
     if recorded:
         parts.append(asyncio.run(_rated(settings)))
     measured = joined(parts)
-    encoder = _cached_encoder(settings)
+    encoder = _cached(encoder_of(f"{settings.encoder}+surface"), settings)
     encoder.encode(measured.prompts)  # the long part, with its bar
     return _fit(measured, encoder, predictor or settings.predictor), unmatched
 
@@ -124,16 +125,16 @@ def _fit(measured: Measured, encoder: Encoder, predictor: str | None) -> FittedR
         return fit_router(measured, encoder, quality=predictor, progress=progress)
 
 
-def _cached_encoder(settings: Settings) -> Any:
+def _cached(encoder: Encoder, settings: Settings) -> Encoder:
     from collegium.evals.routing.embeddings import CachedEncoder, EmbeddingCache
-    from collegium.evals.routing.encoders import encoder
 
-    return CachedEncoder(encoder(f"{settings.encoder}+surface"), EmbeddingCache(settings.cache_dir))
+    return CachedEncoder(encoder, EmbeddingCache(settings.cache_dir))
 
 
 async def _rated(settings: Settings) -> Measured:
     """The rated decisions; what each query asks for is read by the router that is served."""
     from collegium.evals.learning import rated, rated_decisions
+    from collegium.evals.routing.encoders import fitted_on
     from collegium.registry.database import Database
     from collegium.registry.decisions import DecisionLog
     from collegium.registry.experts import ExpertRegistry
@@ -148,7 +149,8 @@ async def _rated(settings: Settings) -> Measured:
     finally:
         await database.close()
     served = load(settings.router_dir or BUNDLED)
-    X = _cached_encoder(settings).encode([str(entry.decision.prompt) for entry in rows])
+    encoder = _cached(fitted_on(served.encoder), settings)
+    X = encoder.encode([str(entry.decision.prompt) for entry in rows])
     skills = [str(skill) for skill in served.skills.predict(X)]
     return rated_decisions(rows, skills, {e.name: fingerprint(e) for e in experts})
 

@@ -19,7 +19,7 @@ from collegium.router.vectors import Encoder
 
 EXPERTS = 20
 TRAINING = 40
-"""Questions a task that show which skills there are and what is familiar."""
+"""Questions a task that show which skills there are."""
 
 
 class GivenVectors:

@@ -28,26 +28,40 @@ class Choice:
     forecasts: tuple[Forecast, ...] = ()
 
 
+@dataclass(frozen=True)
+class Terms:
+    """What is given up for money, and in which name; an `incumbent` answers where it can."""
+
+    tolerated: float
+    model: VirtualModel
+    incumbent: str | None = None
+
+
 def chosen_among(
     experts: Sequence[Expert],
     query: Query,
     forecasts: tuple[Forecast, ...],
-    reading: Reading,
-    tolerated: float,
-    model: VirtualModel,
+    terms: Terms,
 ) -> Choice:
     """The choice among forecasts that are marked as feasible or not."""
-    forecasts = _doubted(experts, forecasts, reading)
-    best = choose(forecasts, tolerated=tolerated, price=query.price)
+    best = _incumbent(forecasts, terms.incumbent)
     if best is None:
-        return Choice(_by_prior(experts, forecasts, model), "prior", forecasts)
+        best = choose(forecasts, tolerated=terms.tolerated, price=query.price)
+    if best is None:
+        return Choice(_by_prior(experts, forecasts, terms.model), "prior", forecasts)
     previous = next((f for f in forecasts if f.expert == query.session_expert), None)
     if previous is not None and previous != best and keeps(previous, best):
         return Choice(previous, "session", forecasts)
     return Choice(best, "quality", forecasts)
 
 
-def _doubted(
+def _incumbent(forecasts: tuple[Forecast, ...], name: str | None) -> Forecast | None:
+    if name is None:
+        return None
+    return next((f for f in forecasts if f.expert == name and f.feasible), None)
+
+
+def doubted(
     experts: Sequence[Expert], forecasts: tuple[Forecast, ...], reading: Reading
 ) -> tuple[Forecast, ...]:
     """Expect less of specialists, the less the marks say of the query."""

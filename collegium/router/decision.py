@@ -103,6 +103,8 @@ class Decision:
     """The application that the request was found to belong to."""
     tolerated: float = 0.0
     """How much P(correct) below the best forecast was given up for a lower price."""
+    price: float = 0.0
+    """What a dollar was worth in P(correct)."""
     id: str = field(default_factory=lambda: f"dec_{secrets.token_hex(12)}")
 
     @property

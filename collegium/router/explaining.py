@@ -86,10 +86,11 @@ def _promised(query: Query, promise: Promise | None) -> str:
     if not promise.kept:
         return (
             f"{promise.marks} marked prompts are too few to promise at most "
-            f"{model.most_loss:.0%} less quality, so nothing is given up."
+            f"{model.most_loss:.0%} less quality, so the best single expert answers."
         )
-    low, high = (100 * (promise.loss + sign * 1.96 * promise.loss_se) for sign in (-1, 1))
+    verb, lost = ("wins", -promise.loss) if promise.loss < 0 else ("loses", promise.loss)
+    low, high = (100 * (lost + sign * 1.96 * promise.loss_se) for sign in (-1, 1))
     return (
-        f"On {promise.marks} marked prompts this trade-off loses {100 * promise.loss:.1f} points "
+        f"On {promise.marks} marked prompts this trade-off {verb} {100 * lost:.1f} points "
         f"against the best single expert [{low:.1f}, {high:.1f}] and saves {promise.saving:.0%}."
     )

@@ -25,8 +25,8 @@ class Promises:
 
     def of(
         self, experts: Sequence[Expert], columns: Sequence[int | None], most_loss: float
-    ) -> Promise | None:
-        """The promise for these experts; None where too little was measured of them.
+    ) -> tuple[Promise, str] | None:
+        """The promise for these experts and the best single one; None where too little is marked.
 
         `columns` are their places in the fitted router, None for those that it does not know.
         """
@@ -38,7 +38,8 @@ class Promises:
             if len(self._known) > REMEMBERED:
                 self._known.popitem(last=False)
         self._known.move_to_end(key)
-        return self._known[key]
+        found = self._known[key]
+        return None if found is None else (found, known[found.best][1].name)
 
     def _measured(
         self,

@@ -13,7 +13,7 @@ from collegium.errors import ArtifactRejected, ExpertUnavailable, NoFeasibleExpe
 from collegium.registry.expert import Expert
 from collegium.router.artifact import FittedRouter
 from collegium.router.beliefs.promise import Promise
-from collegium.router.choosing import Choice, chosen_among
+from collegium.router.choosing import Choice, Terms, chosen_among, doubted
 from collegium.router.costs import Speeds
 from collegium.router.decision import Decision, Forecast, Limits, Query
 from collegium.router.explaining import NOT_AVAILABLE, explained
@@ -82,7 +82,8 @@ class Router:
         read = await self._reader.read(query)
         decision = self.decide_on(query, experts, read.reading, unavailable, waits)
         # Cheaper experts are a promise of the forecasts: learning keeps to the best quality.
-        if self._learner and decision.policy == "quality" and not decision.tolerated:
+        given_up = decision.tolerated or decision.price
+        if self._learner and decision.policy == "quality" and not given_up:
             decision = self._learner.adjusted(decision, read.embedding)
         return replace(decision, overhead_ms=1000 * (time.perf_counter() - started))
 
@@ -105,7 +106,8 @@ class Router:
         up = {f.expert for f in decision.forecasts if f.note != NOT_AVAILABLE}
         asked = [e for e in experts if e.name in up]
         idle = self.forecaster.forecast(asked, query, reading, waits, idle=True)
-        return replace(decision, forecasts=ranked(mark(idle, query.limits)))
+        idle = mark(doubted(asked, idle, reading), query.limits)
+        return replace(decision, forecasts=ranked(idle))
 
     def decide_on(
         self,
@@ -118,12 +120,14 @@ class Router:
         """The decision proper: no input or output, the same for the same arguments."""
         named = query.requested_model not in VIRTUAL_MODELS
         candidates: Sequence[Expert] = eligible(experts, query)
-        tolerated, promise = self._tolerated(query, candidates)
+        tolerated, promise, incumbent = self._tolerated(query, candidates)
+        if promise is not None:
+            query = replace(query, price=query.price + promise.price)
         penalty = self._penalty(query) if waits is not None else 0.0
-        if not (named or penalty or query.price):  # else the choice may fall on anybody
+        if not (named or penalty):  # else who is loaded may be anybody of the pool
             candidates = self._shortlist.of(candidates, query, reading, unavailable, tolerated)
         found = self.forecaster.forecast(candidates, query, reading, waits)
-        marked = mark(found, query.limits)
+        marked = mark(doubted(candidates, found, reading), query.limits)
         down = {e.name: error for e in candidates if (error := unavailable(e)) is not None}
         forecasts = _without(marked, down)
         if named:
@@ -131,30 +135,38 @@ class Router:
             candidates = [e for e in candidates if e.name == query.requested_model]
         else:
             model = VIRTUAL_MODELS[query.requested_model]
-            choice = chosen_among(candidates, query, forecasts, reading, tolerated, model)
+            terms = Terms(tolerated, model, incumbent)
+            choice = chosen_among(candidates, query, forecasts, terms)
             choice = self._sooner(choice, penalty)
         if choice.forecast is not None and choice.forecast.feasible:
             decision = _decision(query, reading, choice, promise)
-            return replace(decision, tolerated=tolerated)
+            return replace(decision, tolerated=tolerated, price=query.price)
         # Worth another try where one that fits is only down or busy.
         fitting = {f.expert for f in marked if f.feasible}
         waiting = (error for name, error in down.items() if name in fitting)
         up = [e for e in candidates if e.name not in down]
-        idle = mark(self.forecaster.forecast(up, query, reading, idle=True), query.limits)
-        busy = too_busy(idle, forecasts, query.limits)
+        idle = doubted(up, self.forecaster.forecast(up, query, reading, idle=True), reading)
+        busy = too_busy(mark(idle, query.limits), forecasts, query.limits)
         raise next(waiting, None) or busy or _refusal(forecasts, query.limits, choice.forecast)
 
-    def _tolerated(self, query: Query, experts: Sequence[Expert]) -> tuple[float, Promise | None]:
-        """The P(correct) that is given up for a lower price, and the promise that it keeps."""
+    def _tolerated(
+        self, query: Query, experts: Sequence[Expert]
+    ) -> tuple[float, Promise | None, str | None]:
+        """The P(correct) that is given up for a lower price, the promise that it keeps, and who
+        answers all because the marks do not support it.
+        """
         model = VIRTUAL_MODELS.get(query.requested_model, BEST)
         if query.limits.tradeoff is not None:
-            return self._tolerances.at(query.limits.tradeoff, query.text), None
+            return self._tolerances.at(query.limits.tradeoff, query.text), None, None
         if not model.most_loss:
-            return 0.0, None
+            return 0.0, None, None
         columns = [self.forecaster.column(expert) for expert in experts]
-        promise = self._promises.of(experts, columns, model.most_loss)
-        given_up = model.unmeasured if promise is None else promise.tolerance
-        return min(given_up, self._tolerances.most), promise
+        found = self._promises.of(experts, columns, model.most_loss)
+        if found is None:
+            return min(model.unmeasured, self._tolerances.most), None, None
+        promise, best = found
+        tolerated = min(promise.tolerance, self._tolerances.most)
+        return tolerated, promise, None if promise.kept else best
 
     def _penalty(self, query: Query) -> float:
         """The P(correct) that a minute's wait is worth: the request's word before the service's."""

@@ -114,14 +114,16 @@ class Shortlist:
         """The cheapest experts that the trade-off calls good enough."""
         if np.isnan(quality).all():
             return []
-        good_enough = quality >= np.nanmax(quality) - tolerated
         prompt = query.prompt_tokens or estimated_tokens(query.text)
         tokens = np.full(len(quality), float(DEFAULT_TOKENS))
         known = pool.column >= 0
         tokens[known] = reading.tokens.array[pool.column[known]].round()
         tokens = np.clip(tokens, 1, query.max_tokens)
         cost = (prompt * pool.input_price + tokens * pool.output_price) / 1_000_000
-        return _smallest(np.where(good_enough, cost, np.nan), self._size // 2, -quality)
+        worth = quality - query.price * cost if query.price else quality
+        good_enough = worth >= np.nanmax(worth) - tolerated
+        cheapest = _smallest(np.where(good_enough, cost, np.nan), self._size // 2, -worth)
+        return [*cheapest, *_smallest(-worth, self._size // 4)] if query.price else cheapest
 
     def _quality(self, pool: _Columns, reading: Reading) -> Array:
         """P(correct) by expert, NaN where it is unknown, shape (e,)."""

@@ -83,7 +83,7 @@ def fit_router(
         _means(measured.tokens, skills, head.classes_, DEFAULT_TOKENS),
         _means(per_token, skills, head.classes_, DEFAULT_MS_PER_TOKEN),
         _by_application(measured.tokens, keys, beliefs.applications_),
-        np.column_stack([_prompt_tokens(measured), measured.tokens]),
+        _held_tokens(measured, keys, beliefs.applications_),
         _card(measured, beliefs),
         applications,
         prompt_marks(measured.prompts),
@@ -150,11 +150,20 @@ def _by_application(tokens: Array, keys: Sequence[str | None], names: Sequence[s
     known = usual[~np.isnan(usual)]
     usual = np.where(np.isnan(usual), known.mean() if len(known) else DEFAULT_TOKENS, usual)
     number = {name: i for i, name in enumerate(names)}
-    rows = np.array([number.get(key or "", -1) for key in keys], dtype=np.intp)
+    rows = np.array([-1 if k is None else number[k] for k in keys], dtype=np.intp)
     total, count = np.zeros((len(names), len(usual))), np.zeros((len(names), len(usual)))
     np.add.at(total, rows[rows >= 0], filled[rows >= 0])
     np.add.at(count, rows[rows >= 0], seen[rows >= 0].astype(np.float64))
     return np.asarray((total + PULL * usual) / (count + PULL))
+
+
+def _held_tokens(measured: Measured, keys: Sequence[str | None], names: Sequence[str]) -> Array:
+    """Tokens of each marked prompt, and those that are expected of its answers, (n, 1 + e)."""
+    rows = [*names, ""]  # those without an application come last
+    number = {name: i for i, name in enumerate(rows)}
+    table = _by_application(measured.tokens, [key or "" for key in keys], rows)
+    expected = table[[number[key or ""] for key in keys]]
+    return np.column_stack([_prompt_tokens(measured), expected])
 
 
 def _card(measured: Measured, beliefs: Beliefs) -> dict[str, Any]:

@@ -93,6 +93,9 @@ async def test_why_shows_the_reason_the_candidates_and_forecast_beside_fact(chat
     why = answer.get_by_role("region", name="Why sql")
 
     await expect(why.locator(".why__reason")).not_to_be_empty()
+    await expect(why.get_by_text("Chosen by forecast quality")).to_be_visible()
+    evidence = why.locator(".why__facts > div").filter(has_text="Evidence").locator("dd")
+    await expect(evidence).to_have_text(re.compile(r"\d+ %"))
     await expect(why.get_by_role("heading", name="Skills it asks for")).to_be_visible()
     candidates = why.get_by_role("table", name="Candidates, as forecast").get_by_role("row")
     await expect(candidates.nth(1)).to_contain_text("sql")

@@ -237,18 +237,6 @@ def test_wrong_arguments_are_told(arguments: list[str], told: str) -> None:
     assert told in result.output
 
 
-def test_background_prompts_are_optional(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody needs the shared sets to train on the live pool; a folder that is named has to be."""
-    from collegium.cli.router_train import _background
-
-    monkeypatch.setenv("COLLEGIUM_DATA", str(home / "nowhere"))
-    assert _background(None, 0) == []
-    write_set(home / "root" / "llmrouter9")
-    assert len(_background(home / "root", 0)) == 80
-    with pytest.raises(SetupError, match="--data names"):
-        _background(home / "nowhere", 0)
-
-
 def test_an_empty_registry_explains_nothing() -> None:
     """It says where experts come from."""
     with pytest.raises(SetupError, match="collegium serve"):

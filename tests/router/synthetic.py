@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from collegium.registry.expert import Expert
 from collegium.router.artifact import FittedRouter
+from collegium.router.forecasting import fingerprint
 from collegium.router.training import Measured, fit_router
 
 Array = NDArray[np.float64]
@@ -25,6 +26,10 @@ SQL = Expert("sql", "lora", "sql", engine="embedded", adapter="builtin:sql")
 LISTS = Expert("lists", "lora", "lists", engine="embedded", adapter="builtin:lists")
 GENERAL = Expert("general", "engine", "general", engine="embedded", generalist=True)
 POOL = (SQL, LISTS, GENERAL)
+REGISTERED = tuple(
+    Expert(e.name, "openai", e.name, base_url="http://h/v1", generalist=e.generalist) for e in POOL
+)
+"""Models of somebody's own: where they are, the demonstration experts of POOL do not answer."""
 PRICED = (replace(SQL, output_price=10_000.0), replace(LISTS, output_price=1.0), GENERAL)
 
 
@@ -61,7 +66,7 @@ def measured(experts: Sequence[Expert] = POOL, *, each: int = 60, seed: int = 0)
         prompts=[f"{skill} {i}" for i, skill in enumerate(skills)],
         skills=skills,
         groups=[f"{skill}-{i % 5}" for i, skill in enumerate(skills)],
-        fingerprints=[f"{e.kind}:{e.adapter or e.model}" for e in experts],
+        fingerprints=[fingerprint(e) for e in experts],
         scores=(rng.random(rates.shape) < rates).astype(np.float64),
         tokens=tokens,
         latency_s=tokens * MS_PER_TOKEN / 1000,
@@ -71,8 +76,3 @@ def measured(experts: Sequence[Expert] = POOL, *, each: int = 60, seed: int = 0)
 def fitted_router(experts: Sequence[Expert] = POOL) -> FittedRouter:
     """A router that learnt the experts' outcomes."""
     return fit_router(measured(experts), WordEncoder())
-
-
-def background(count: int = 100) -> list[str]:
-    """Queries of no skill."""
-    return [f"weather {i}" for i in range(count)]

@@ -30,12 +30,12 @@ def test_a_saved_router_forecasts_as_it_did(fitted: FittedRouter, folder: Path) 
     read = load(folder)
     X = WordEncoder().encode(["sql new", "lists new", "poems new", "weather"]).astype(np.float64)
 
-    np.testing.assert_allclose(read.quality.predict(X), fitted.quality.predict(X), atol=1e-5)
+    ours, theirs = read.beliefs.forecast(X), fitted.beliefs.forecast(X)
+    np.testing.assert_allclose(ours.quality, theirs.quality, atol=1e-5)
+    np.testing.assert_allclose(ours.deviation, theirs.deviation, atol=1e-5)
+    np.testing.assert_allclose(ours.evidence, theirs.evidence, atol=1e-4)
     np.testing.assert_allclose(
         read.skills.predict_proba(X), fitted.skills.predict_proba(X), atol=1e-5
-    )
-    np.testing.assert_allclose(
-        read.familiarity.ood_score(X), fitted.familiarity.ood_score(X), atol=1e-4
     )
     assert read.skills.predict(X).tolist() == fitted.skills.predict(X).tolist()
     np.testing.assert_allclose(read.tokens, fitted.tokens, rtol=1e-6)
@@ -116,9 +116,15 @@ def rewritten(folder: Path, arrays: dict[str, Any], **card: Any) -> None:
     [
         "skills.coef",
         "skills.intercept",
-        "familiarity.means",
-        "familiarity.precision",
-        "familiarity.threshold",
+        "beliefs.rates",
+        "beliefs.table.table",
+        "beliefs.table.group1.rates",
+        "beliefs.held.quality",
+        "beliefs.evidence.marked",
+        "beliefs.features.axes",
+        "beliefs.weights.anonymous",
+        "application_tokens",
+        "held_tokens",
         "tokens",
         "milliseconds_per_token",
     ],
@@ -142,34 +148,47 @@ def test_an_array_with_a_hole_is_refused(folder: Path, fitted: FittedRouter) -> 
         load(folder)
 
 
-def test_a_predictor_with_a_hole_is_refused(folder: Path) -> None:
-    """So would one in any array of the predictor of quality."""
+@pytest.mark.parametrize("part", ["base0.", "beliefs.table.", "beliefs.weights."])
+def test_beliefs_with_a_hole_are_refused(folder: Path, part: str) -> None:
+    """So would one in any array of the beliefs."""
     arrays = read_arrays((folder / ARRAYS).read_bytes())
     holed = {
         name: np.full_like(array, np.nan)
         for name, array in arrays.items()
-        if name.startswith("quality.") and array.dtype == np.float32
+        if name.startswith(part) and array.dtype == np.float32
     }
+    assert holed
     rewritten(folder, holed)
     with pytest.raises(ArtifactRejected, match="incomplete"):
         load(folder)
 
 
-def test_a_predictor_of_other_experts_is_refused(folder: Path, tmp_path: Path) -> None:
-    """Its forecasts would be taken for those of the experts that the card names."""
+@pytest.mark.parametrize("part", ["base0.", "beliefs."])
+def test_beliefs_of_other_experts_are_refused(folder: Path, tmp_path: Path, part: str) -> None:
+    """Their forecasts would be taken for those of the experts that the card names."""
     other = tmp_path / "other"
     save(fitted_router(POOL[:2]), other)
     theirs = read_arrays((other / ARRAYS).read_bytes())
-    theirs = {name: array for name, array in theirs.items() if name.startswith("quality.")}
-    rewritten(folder, theirs, quality=json.loads((other / CARD).read_text())["quality"])
-    with pytest.raises(ArtifactRejected, match="forecasts 2 experts, not 3"):
+    theirs = {name: array for name, array in theirs.items() if name.startswith(part)}
+    rewritten(folder, theirs, beliefs=json.loads((other / CARD).read_text())["beliefs"])
+    with pytest.raises(ArtifactRejected):
         load(folder)
 
 
-@pytest.mark.parametrize("tree", [None, {}, {"estimator": "Path", "params": {}, "state": {}}])
-def test_a_foreign_predictor_is_refused(folder: Path, tree: Any) -> None:
+@pytest.mark.parametrize(
+    "tree",
+    [
+        None,
+        {},
+        {"applications": [], "bases": None},
+        {"applications": "abc", "bases": []},
+        {"applications": ["one"], "bases": []},
+        {"applications": [], "bases": [{"estimator": "Path", "params": {}, "state": {}}]},
+    ],
+)
+def test_foreign_beliefs_are_refused(folder: Path, tree: Any) -> None:
     """Only our own classes are made from a card."""
-    rewritten(folder, {}, quality=tree)
+    rewritten(folder, {}, beliefs=tree)
     with pytest.raises(ArtifactRejected):
         load(folder)
 

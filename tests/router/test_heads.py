@@ -6,14 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from collegium.router.familiarity import Familiarity
 from numpy.typing import NDArray
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from collegium.router.heads import QualityHeads, SkillHead, as_weighted_classes, sigmoid
 
 Array = NDArray[np.float64]
-ESTIMATORS = [QualityHeads(), SkillHead(), Familiarity()]
+ESTIMATORS = [QualityHeads(), SkillHead()]
 
 
 def failing(estimator: Any) -> dict[str, str]:

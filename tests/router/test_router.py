@@ -11,9 +11,11 @@ import pytest
 from collegium.errors import (
     ArtifactRejected,
     CollegiumError,
+    NoFeasibleExpert,
 )
 from collegium.registry.expert import Expert
 from collegium.router.artifact import FittedRouter
+from collegium.router.choosing import SPECIALIST_LOSS
 from collegium.router.costs import Speeds
 from collegium.router.decision import Query
 from collegium.router.router import Router
@@ -66,30 +68,39 @@ async def test_the_reason_says_in_words_who_and_why(desk: Desk) -> None:
     assert re.fullmatch(words, reason)
 
 
-async def test_a_strange_query_goes_to_the_generalist(desk: Desk) -> None:
-    """Nothing that was measured says who would be right, so no quality is claimed."""
+async def test_a_strange_query_goes_to_the_best_generalist(desk: Desk) -> None:
+    """Far from all marks the overall rates remain, and specialists are expected to do worse."""
     decision = await desk.ask("weather tomorrow")
-    assert (decision.expert, decision.policy) == ("general", "out_of_distribution")
-    assert {f.quality for f in decision.forecasts} == {None}
-    assert decision.skills == {}
-    assert decision.ood_score is not None
-    assert decision.confidence == decision.ood_score > 0.5
-    assert decision.reason.startswith("Unlike anything the experts were measured on, so general")
+    assert (decision.expert, decision.policy) == ("general", "quality")
+    assert decision.ood_score == 1.0
+    rates = dict(
+        zip(desk.router.fitted.fingerprints, desk.router.fitted.beliefs.rates_, strict=True)
+    )
+    assert decision.confidence == pytest.approx(rates["engine:general"])
+    assert of(decision, "sql").quality == pytest.approx(
+        max(rates["lora:builtin:sql"] - SPECIALIST_LOSS, 0.0)
+    )
+    assert decision.reason.startswith("Unlike most that the experts were measured on: general is")
 
 
-async def test_the_generalist_with_the_highest_mean_level_is_taken(desk: Desk) -> None:
-    """Of several, the one that was measured best."""
-    weak = replace(GENERAL, name="weak", model="weak", skills={"chat": 0.2})
-    strong = replace(GENERAL, name="strong", model="strong", skills={"chat": 0.6, "lists": 0.4})
-    decision = await desk.ask("weather", experts=[weak, GENERAL, strong, SQL])
-    assert decision.expert == "strong"
-
-
-async def test_without_a_generalist_somebody_answers_all_the_same(desk: Desk) -> None:
+async def test_without_a_generalist_the_best_overall_answers(desk: Desk) -> None:
     """A strange query is no reason to answer nobody."""
     decision = await desk.ask("weather", experts=[SQL, LISTS])
-    assert (decision.expert, decision.policy) == ("sql", "out_of_distribution")
-    assert "generalist" not in decision.reason
+    fitted = desk.router.fitted
+    rates = dict(zip(fitted.fingerprints, fitted.beliefs.rates_, strict=True))
+    assert of(decision, "sql").quality == pytest.approx(rates["lora:builtin:sql"])
+    assert (decision.expert, decision.policy) == (
+        max(("sql", "lists"), key=lambda name: rates[f"lora:builtin:{name}"]),
+        "quality",
+    )
+
+
+async def test_what_specialists_are_doubted_counts_against_limits(desk: Desk) -> None:
+    """An expert whose told quality is too low is not asked."""
+    with pytest.raises(NoFeasibleExpert, match="min_quality"):
+        await desk.ask("weather", experts=[SQL, GENERAL], experts_deny=("general",), min_quality=1)
+    decision = await desk.ask("weather", experts=POOL, min_quality=0.2)
+    assert {f.expert for f in decision.forecasts if f.feasible} == {"general"}
 
 
 @pytest.mark.parametrize("text", ["sql films", "weather"])
@@ -159,7 +170,6 @@ async def test_a_profile_counts_each_skill_as_much_as_the_query_asks_for_it(desk
     [
         replace(SQL, adapter="other-sql"),
         replace(SQL, kind="engine", adapter=None),
-        Expert("sql", "openai", "sql", base_url="http://h/v1"),
     ],
 )
 async def test_a_name_alone_does_not_inherit_the_old_outcomes(desk: Desk, other: Expert) -> None:
@@ -175,13 +185,25 @@ async def test_a_new_name_for_the_same_weights_keeps_their_outcomes(desk: Desk) 
     assert (await desk.ask("sql films", experts=[renamed, GENERAL])).expert == "database"
 
 
-async def test_where_nobody_was_measured_on_the_skill_the_generalist_answers(desk: Desk) -> None:
-    """The reason does not claim that the query is strange."""
+async def test_a_registered_model_answers_in_place_of_the_demonstration(desk: Desk) -> None:
+    """Even an unmeasured one: the small experts show the machinery; they may still be named."""
+    mine = Expert("sql", "openai", "sql", base_url="http://h/v1")
+    decision = await desk.ask("sql films", experts=[mine, LISTS, GENERAL])
+    assert (decision.expert, decision.policy) == ("sql", "prior")
+    assert [f.expert for f in decision.forecasts] == ["sql"]
+    assert (await desk.ask("sql films", model="lists", experts=[mine, LISTS])).policy == "named"
+
+
+async def test_where_nobody_was_measured_the_best_by_its_prior_answers(desk: Desk) -> None:
+    """No quality is claimed."""
     strangers = [replace(e, model=f"new-{e.name}", adapter=None) for e in POOL]
     decision = await desk.ask("sql films", experts=strangers)
-    assert (decision.expert, decision.policy) == ("general", "out_of_distribution")
+    assert (decision.expert, decision.policy) == ("general", "prior")
+    assert {f.quality for f in decision.forecasts} == {None}
+    assert decision.confidence == 0.0
     assert decision.reason == (
-        "No expert that can be asked now was measured on sql, so general answers."
+        "No expert that can be asked was measured; general is expected to be the best by what is "
+        "known of it."
     )
 
 
@@ -190,23 +212,25 @@ async def test_where_nobody_was_measured_on_the_skill_the_generalist_answers(des
     [
         ("auto", {}, "sql"),
         ("collegium/best", {}, "sql"),
-        ("collegium/cheap", {}, "general"),
+        ("collegium/cheap", {}, "sql"),
         ("auto", {"tradeoff": 10.0}, "general"),
-        ("collegium/cheap", {"tradeoff": 0.0}, "sql"),
+        ("collegium/cheap", {"tradeoff": 10.0}, "general"),
         ("collegium/best", {"tradeoff": 10.0}, "general"),
     ],
 )
-async def test_a_virtual_model_is_a_tradeoff_that_the_caller_may_override(
+async def test_a_virtual_model_is_a_promise_that_a_tradeoff_overrides(
     desk: Desk, model: str, limits: dict[str, Any], expert: str
 ) -> None:
-    """A trade-off of 0 is a wish like any other."""
+    """Five points at most do not pay for an expert that is wrong; whoever wants more may say so."""
     decision = await desk.ask("sql films", model=model, experts=PRICED, **limits)
     assert (decision.expert, decision.requested_model) == (expert, model)
 
 
 async def test_a_cheaper_choice_says_who_would_be_dearer(desk: Desk) -> None:
     """The caller sees what the saving costs in quality."""
-    reason = (await desk.ask("sql films", model="collegium/cheap", experts=PRICED)).reason
+    decision = await desk.ask("sql films", experts=PRICED, tradeoff=10.0)
+    reason = decision.reason
+    assert decision.tolerated == 1.0
     assert re.search(r"general is \d+% likely to be right; sql \(\d+%\) would be dearer\.", reason)
 
 

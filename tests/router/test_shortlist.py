@@ -17,7 +17,7 @@ from collegium.router.costs import Speeds
 from collegium.router.decision import Decision, Limits, Query
 from collegium.router.router import Router
 from collegium.router.shortlist import SIZE
-from tests.router.synthetic import GENERAL, LISTS, SKILLS, SQL, WordEncoder
+from tests.router.synthetic import REGISTERED, SKILLS, WordEncoder, fitted_router
 
 MANY = 300
 
@@ -38,7 +38,8 @@ def crowd(count: int = MANY, seed: int = 0) -> tuple[Expert, ...]:
         )
         for i in range(count)
     )
-    return (*newcomers, SQL, LISTS, replace(GENERAL, output_price=0.5))
+    sql, lists, general = REGISTERED
+    return (*newcomers, sql, lists, replace(general, input_price=0.0, output_price=0.5))
 
 
 class Desk:
@@ -58,6 +59,12 @@ class Desk:
 
         short = await self.short.decide(query, experts, unavailable)
         return short, await self.whole.decide(query, experts, unavailable)
+
+
+@pytest.fixture(scope="module")
+def fitted() -> FittedRouter:
+    """A router that knows three of the crowd."""
+    return fitted_router(REGISTERED)
 
 
 @pytest.fixture(scope="module")

@@ -183,6 +183,6 @@ def test_the_router_goes_by_its_card(fitted: FittedRouter) -> None:
     chosen = []
     for card in (fitted.card, eager):
         router = Router(WordEncoder(), replace(fitted, card=card), Speeds(45.0))
-        reading = router._forecaster.read(WordEncoder().encode(["sql 1"])[0].astype(np.float64))
+        reading = router.forecaster.read(WordEncoder().encode(["sql 1"])[0].astype(np.float64))
         chosen.append(router.decide_on(query, PRICED, reading, lambda expert: None).expert)
     assert chosen == ["sql", "general"]

@@ -16,7 +16,7 @@ from collegium.errors import (
 )
 from collegium.registry.expert import Expert
 from collegium.router.decision import Query
-from collegium.router.router import allowed
+from collegium.router.virtual_models import eligible
 from tests.router.desk import Desk, down, of
 from tests.router.synthetic import (
     GENERAL,
@@ -36,7 +36,7 @@ def test_a_prompt_goes_to_experts_whose_context_takes_it() -> None:
     """One that fits nobody is left to all: the expert counts exactly and says so."""
     small, large = replace(SQL, context_window=2048), replace(GENERAL, context_window=8192)
     names = {
-        tokens: [e.name for e in allowed((small, large), Query("sql", prompt_tokens=tokens))]
+        tokens: [e.name for e in eligible((small, large), Query("sql", prompt_tokens=tokens))]
         for tokens in (None, 100, 3000, 9000)
     }
     both = ["sql", "general"]

@@ -18,7 +18,7 @@ from tests.running_service import RunningService, running_service
 pytestmark = pytest.mark.slow
 ROUNDS = 300
 KNOWN = [n for n in range(40) if n % 4]
-"""The set's training part: what is not in it may be unfamiliar, and that is not for learning."""
+"""The set's training part, of which the router knows most."""
 
 
 KEY, CALLER = "the-operators-key", "one-callers-key"

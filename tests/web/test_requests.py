@@ -83,11 +83,12 @@ async def test_a_named_expert_answers_whoever_would_be_better(web: Web, name: st
     assert (labels["decision"]["expert"], labels["decision"]["policy"]) == (name, "named")
 
 
-async def test_an_unfamiliar_query_goes_to_the_generalist(web: Web) -> None:
-    """And is known to be unfamiliar."""
+async def test_a_query_unlike_all_marked_ones_goes_to_the_generalist(web: Web) -> None:
+    """By the overall rates; the decision tells how strange it is."""
     decision = (await web.chat("weather 1")).json()["collegium"]["decision"]
-    assert (decision["expert"], decision["policy"]) == ("general", "out_of_distribution")
-    assert decision["ood_score"] > 0.5
+    assert (decision["expert"], decision["policy"]) == ("general", "quality")
+    assert decision["ood_score"] == 1.0
+    assert all(0 < f["deviation"] < 0.5 for f in decision["forecasts"])
 
 
 async def test_a_message_in_parts_is_read(web: Web) -> None:
@@ -121,9 +122,18 @@ async def test_a_dear_expert_makes_way_for_a_cheaper_one(web: Web) -> None:
     """Where a limit or the trade-off says so."""
     answer = await web.chat("sql 1", routing={"max_cost_usd": 0})
     assert answer.json()["model"] == "lists"
-    cheap = await web.chat("sql 1", model="collegium/cheap")
+    cheap = await web.chat("sql 1", routing={"tradeoff": 10})
     best = await web.chat("sql 1", model="collegium/best")
     assert (cheap.json()["model"], best.json()["model"]) == ("lists", "sql")
+    tolerated = [a.json()["collegium"]["decision"]["tolerated"] for a in (cheap, best)]
+    assert tolerated == [1.0, 0.0]
+
+
+async def test_a_promise_by_name_is_told(web: Web) -> None:
+    """What `cheap` costs in quality and saves, on the marked prompts."""
+    decision = (await web.chat("sql 1", model="collegium/cheap")).json()["collegium"]["decision"]
+    assert decision["expert"] == "sql"  # nobody else is right often enough
+    assert "On 60 marked prompts this trade-off" in decision["reason"]
 
 
 # --- sessions ---

@@ -56,7 +56,7 @@ async def test_a_limit_on_cost_refuses_it(unpriced: Web) -> None:
 
 async def test_the_cheapest_is_not_one_of_unknown_price(unpriced: Web) -> None:
     """Where quality is no object."""
-    answer = await unpriced.chat("sql 1", model="collegium/cheap")
+    answer = await unpriced.chat("sql 1", routing={"tradeoff": 10})
     assert answer.json()["model"] == "lists"
 
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from collegium.evals.adoption.marks import Labels, marked
-from collegium.evals.adoption.playing import TOLERANCES, Adopted
+from collegium.evals.adoption.playing import Adopted
 from collegium.evals.adoption.reference import Point
 from collegium.evals.adoption.table import by_table, curve_by_price, numbered
 from collegium.evals.adoption.worlds import World
 from collegium.evals.arrays import Floats, Ints
+from collegium.router.beliefs.promise import GRID, TOLERANCE
 from collegium.router.decision import Decision
 from collegium.router.tradeoff import choices
 from collegium.router.training import expected_calibration_error
@@ -50,8 +51,9 @@ def draw(world: World, X: Floats, encoder: Encoder, rows: Ints, labels: Labels, 
     policies, scores, decisions = _decided(adopted, X)
     quality, cost = forecasts(adopted, decisions)
     truth = world.scores[judges]
+    incumbent = int(marks.mean(axis=0).argmax())
     return Draw(
-        _curve(quality, cost, truth, world.usd[judges]),
+        _curve(quality, cost, truth, world.usd[judges], usual=incumbent),
         policies,
         scores,
         expected_calibration_error(quality.ravel(), truth.ravel(), CALIBRATION_BINS),
@@ -66,7 +68,7 @@ def draw(world: World, X: Floats, encoder: Encoder, rows: Ints, labels: Labels, 
 def _day_one(world: World, X: Floats) -> Draw:
     """Without marks there is nothing to trade: the whole curve is what `auto` gives."""
     policies, scores, _ = _decided(Adopted.on_day_one(world), X)
-    accuracy, usd = (np.full(len(TOLERANCES), value) for value in policies["auto"])
+    accuracy, usd = (np.full(len(GRID), value) for value in policies["auto"])
     return Draw((accuracy, usd), policies, scores)
 
 
@@ -100,11 +102,13 @@ def forecasts(adopted: Adopted, decisions: Sequence[Decision]) -> tuple[Floats, 
     return quality, cost
 
 
-def _curve(quality: Floats, cost: Floats, scores: Floats, usd: Floats) -> Curve:
-    accuracy, spent = np.empty(len(TOLERANCES)), np.empty(len(TOLERANCES))
-    each = np.arange(len(quality))
-    for i, tolerance in enumerate(TOLERANCES):
-        chosen = choices(quality, cost, float(tolerance))
+def _curve(quality: Floats, cost: Floats, scores: Floats, usd: Floats, *, usual: int) -> Curve:
+    """Quality is traded for money as the service does, in shares of the usual expert's price."""
+    accuracy, spent = np.empty(len(GRID)), np.empty(len(GRID))
+    each, price = np.arange(len(quality)), float(usd[:, usual].mean())
+    for i, given_up in enumerate(GRID):
+        worth = quality - given_up / price * cost
+        chosen = choices(worth, cost, TOLERANCE * float(given_up))
         accuracy[i], spent[i] = scores[each, chosen].mean(), usd[each, chosen].mean()
     return accuracy, spent
 

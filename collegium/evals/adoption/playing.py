@@ -25,8 +25,6 @@ from collegium.router.router import Router
 from collegium.router.training import Measured, fit_router
 from collegium.router.vectors import Encoder
 
-TOLERANCES = np.r_[0.0, np.geomspace(0.002, 1.0, 70)]
-"""Of the trade-off curve."""
 WATTS = 45.0
 
 

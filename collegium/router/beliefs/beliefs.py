@@ -102,8 +102,10 @@ class Beliefs:
         bases = default_bases() if self.bases is None else list(self.bases)
         if len(X) < FEWEST:
             bases = []
-        steps = _Steps(progress, 2 * FOLDS + 1)
         by_query = folds(len(X), marks.groups, FOLDS)
+        count = len(self.applications_)
+        apart = folds(len(X), _apart(marks, count), FOLDS) if count >= FOLDS else []
+        steps = _Steps(progress, len(by_query) + len(apart) + 1)
         known, anonymous = self._crossed(bases, marks, by_query, steps)
         self.weights_ = {"anonymous": self._weights(anonymous, scores)}
         self.weights_["known"] = self.weights_["new"] = self.weights_["anonymous"]
@@ -111,8 +113,7 @@ class Beliefs:
         if inside.any():
             believed = np.eye(1, 1 + len(bases))[0]  # the application's rates, until shown better
             self.weights_["known"] = self._weights(known[:, inside], scores[inside], believed)
-        if len(self.applications_) >= FOLDS:
-            apart = folds(len(X), _apart(marks, len(self.applications_)), FOLDS)
+        if apart:
             _, new = self._crossed(bases, marks, apart, steps)
             self.weights_["new"] = self._weights(new, scores, np.zeros(1 + len(bases)))
         held = np.where(inside[:, None], self._stacked(known, "known"), 0.0)
@@ -230,7 +231,7 @@ class _Steps:
     def done(self) -> None:
         self._count += 1
         if self._tell is not None:
-            self._tell(min(self._count / self._steps, 1.0))
+            self._tell(self._count / self._steps)
 
 
 def _fitted(

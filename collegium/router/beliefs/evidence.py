@@ -71,7 +71,7 @@ class Evidence:
 
 def _falling(values: Array, scale: Array) -> Array:
     usual, far = scale
-    return np.clip((far - values) / (far - usual), 0.0, 1.0)
+    return np.asarray(np.clip((far - values) / (far - usual), 0.0, 1.0))
 
 
 def _scale(values: Array) -> Array:

@@ -79,8 +79,11 @@ def _names(names: Any) -> tuple[str, ...]:
 
 def _check(beliefs: Beliefs) -> None:
     """Forecast a query of each setting: arrays that do not fit raise, or are not finite."""
+    held, experts = beliefs.held_, len(beliefs.rates_)
+    if held.quality.shape != held.scores.shape or held.quality.shape[1:] != (experts,):
+        raise ValueError("the forecasts of the marked queries are not those of the experts")
     query = np.zeros((2, len(beliefs.features_.middle_)))
     known = beliefs.applications_[0] if beliefs.applications_ else "nobody"
     found = beliefs.forecast(query, [known, None])
-    if found.quality.shape != (2, len(beliefs.rates_)) or not np.isfinite(found.quality).all():
+    if found.quality.shape != (2, experts) or not np.isfinite(found.quality).all():
         raise ValueError("the beliefs' arrays do not fit together")

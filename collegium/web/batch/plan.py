@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -24,10 +24,12 @@ from collegium.registry.expert import Expert
 from collegium.router.assignment import JobLimits, assign_job
 from collegium.router.decision import Decision, Forecast, Query
 from collegium.router.limits import STATE_PRICES
-from collegium.router.router import Availability, Router
 from collegium.web.protocols.chat_request import ChatRequest
 from collegium.web.serving.pipeline import Pipeline
 from collegium.web.serving.prepare import Prepared, prepare
+
+if TYPE_CHECKING:
+    from collegium.router.router import Availability, Router
 
 Array = NDArray[np.float64]
 BULK = Terms(caller="bulk", priority="background")
@@ -174,11 +176,23 @@ def _worths(
         yield chosen, chosen.quality or 0.0
         return
     able = [f for f in decision.forecasts if f.feasible and f.quality is not None]
-    enough = max(f.quality or 0.0 for f in able) - tolerated
+    worth = {f.expert: _worth(f, decision.price) for f in able}
+    enough = max(worth.values()) - tolerated
     for forecast in able:
-        level = forecast.quality or 0.0
+        level = worth[forecast.expert]
         price = 1.0 if forecast.cost_usd is None else forecast.cost_usd / dearest
         yield forecast, min(level, enough) - BY_PRICE * price + BY_QUALITY * level
+
+
+def _worth(forecast: Forecast, dollar: float) -> float:
+    """P(correct) less what the answer costs; of an unknown cost nothing where money counts."""
+    if not dollar:
+        return forecast.quality or 0.0
+    return (
+        -1.0
+        if forecast.cost_usd is None
+        else (forecast.quality or 0.0) - dollar * forecast.cost_usd
+    )
 
 
 def _moved(decision: Decision, expert: str) -> Decision:

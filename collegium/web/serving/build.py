@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 from collegium.experts.clients.factory import Clients
 from collegium.experts.configured import configured_fleet
@@ -23,7 +24,6 @@ from collegium.router.artifact import BUNDLED, load
 from collegium.router.costs import Speeds
 from collegium.router.pacing import Pacing
 from collegium.router.panels.profiles import Profiles
-from collegium.router.router import Router
 from collegium.router.tokens import Tokens
 from collegium.settings import Settings
 from collegium.web.batch.inbox import Inbox
@@ -39,6 +39,9 @@ from collegium.web.serving.parts import Parts
 from collegium.web.serving.pipeline import Pipeline
 from collegium.web.serving.recognition import Recognition
 from collegium.web.serving.sessions import Sessions
+
+if TYPE_CHECKING:
+    from collegium.router.router import Router
 
 
 def build(
@@ -119,6 +122,7 @@ def load_router(settings: Settings, speeds: Speeds, tokens: Tokens, learning: Le
     from threadpoolctl import threadpool_limits
 
     from collegium.router.encoder import as_fitted, make_encoder
+    from collegium.router.router import Router
 
     # One thread: the engine needs the cores, and a query is one short sentence.
     fitted = load(settings.router_dir or BUNDLED)

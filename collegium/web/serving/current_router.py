@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from collegium.errors import CollegiumError, ExpertUnavailable
-from collegium.router.router import Router
+
+if TYPE_CHECKING:
+    from collegium.router.router import Router
 
 
 class CurrentRouter:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from collegium.errors import NoFeasibleExpert
 from collegium.experts.aggregation.base import Member, Mode, Panel
@@ -19,13 +20,15 @@ from collegium.router.decision import Decision, Query
 from collegium.router.pacing import Pacing
 from collegium.router.panels.plan import Plan, Wish
 from collegium.router.panels.profiles import Profiles
-from collegium.router.router import Availability, Router
 from collegium.web.protocols.chat_request import PANEL_MODELS
 from collegium.web.serving.catalogue import Catalogue
 from collegium.web.serving.current_router import CurrentRouter
 from collegium.web.serving.prepare import Prepared
 from collegium.web.serving.recognition import Recognition
 from collegium.web.serving.sessions import Sessions
+
+if TYPE_CHECKING:
+    from collegium.router.router import Availability, Router
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from typing import TYPE_CHECKING
 
 from collegium.experts.aggregation.events import Event
 from collegium.registry.decisions import DecisionLog
-from collegium.router.router import Availability
 from collegium.web.serving.decide import Decided, Decider
 from collegium.web.serving.metrics import Metrics
 from collegium.web.serving.outcome import Accounts, Settled
 from collegium.web.serving.prepare import Prepared
 from collegium.web.serving.sessions import Sessions
 from collegium.web.serving.shapes import decision_record
+
+if TYPE_CHECKING:
+    from collegium.router.router import Availability
 
 
 class Pipeline:

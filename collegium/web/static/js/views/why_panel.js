@@ -12,10 +12,11 @@ const MOST_SKILLS = 4
 
 const POLICIES = {
   quality: "Chosen by forecast quality",
-  out_of_distribution: "Unlike anything measured, so the generalist",
+  prior: "Nobody was measured, so by what is known of the models",
   named: "Chosen by you",
   waiting: "Sooner than the best",
   session: "Kept for this conversation",
+  online: "Chosen by ratings, or to learn",
 }
 
 export class WhyPanel {
@@ -51,11 +52,12 @@ export class WhyPanel {
   }
 }
 
-function facts({ policy, confidence, ood_score: strangeness, overhead_ms: overhead }) {
+function facts({ policy, confidence, application, ood_score: strangeness, overhead_ms: overhead }) {
   return element("dl", { class: "why__facts" },
     fact("Policy", POLICIES[policy] ?? policy),
     fact("Confidence", percent(confidence)),
-    fact("Unfamiliar", percent(strangeness)),
+    application && fact("Application", application),
+    fact("Evidence", percent(strangeness === null ? null : 1 - strangeness)),
     fact("Routed in", duration(overhead)))
 }
 
