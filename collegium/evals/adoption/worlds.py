@@ -172,14 +172,14 @@ def disturbed(pure: World, *, seed: int = 0) -> World:
     wrong one, a fifth of the traffic anonymous.
     """
     random = np.random.default_rng(seed)
-    names = np.array(pure.applications)
+    names = np.array(pure.applications, dtype=object)  # of any length
     different = random.permutation(np.unique(names))
     pairs = different[: 2 * (len(different) // 5)]
     for one, other in zip(pairs[::2], pairs[1::2], strict=True):
         names[names == other] = one
     for name in different[len(pairs) : len(pairs) + len(different) // 5]:
         mine = np.flatnonzero(names == name)
-        names[random.permutation(mine)[: len(mine) // 2]] = f"{name}x"[:8]
+        names[random.permutation(mine)[: len(mine) // 2]] = f"{name}x"
     wrong = random.random(len(names)) < 0.1
     names[wrong] = random.choice(names, int(wrong.sum()))
     silent = random.random(len(names)) < 0.2
