@@ -16,7 +16,7 @@ from collegium.web.serving.build import load_router
 from collegium.web.serving.parts import Parts
 
 log = logging.getLogger(__name__)
-FOLLOWED_EVERY_S = 5.0
+FOLLOWED_EVERY_S = 2.0
 """Between two looks whether another router was written."""
 REMEMBERED = 1000
 """The latest decisions that tell at the start how fast the experts are."""
