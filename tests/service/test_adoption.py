@@ -32,7 +32,7 @@ def test_a_thousand_decisions_are_the_same(tmp_path: Path, monkeypatch: pytest.M
     """Under each policy, with applications that are known, merged, mistaken or not told."""
     monkeypatch.setenv("COLLEGIUM_CACHE_DIR", str(tmp_path / "cache"))
     school, office = sets(each=400)
-    prompts = tuple(prompt.replace("school", "evening school") for prompt in school.prompts)
+    prompts = tuple(f"\n{prompt} in the evening\n\n" for prompt in school.prompts)
     evening = replace(school, name="evening", prompts=prompts)
     played = disturbed(with_specialists(world([school, office, evening])))
     vectors = encoder("static+surface")

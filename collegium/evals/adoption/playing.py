@@ -113,7 +113,7 @@ def query(world: World, row: int, model: str) -> Query:
     """A request as the service sees it."""
     application = world.applications[row]
     return Query(
-        world.prompts[row],
+        world.prompts[row].strip(),
         model,
         Limits(),
         prompt_tokens=prompt_tokens(body(world, row, model)),

@@ -16,7 +16,7 @@ from collegium.web.serving.build import load_router
 from collegium.web.serving.parts import Parts
 
 log = logging.getLogger(__name__)
-FOLLOWED_EVERY_S = 5.0
+FOLLOWED_EVERY_S = 2.0
 """Between two looks whether another router was written."""
 REMEMBERED = 1000
 """The latest decisions that tell at the start how fast the experts are."""
@@ -28,6 +28,7 @@ class Service:
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         self._worker = BatchWorker(parts)
+        self._follows: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Bring the database up to date, then start the engine and load the router beside it."""
@@ -48,6 +49,9 @@ class Service:
         """Start nothing more, stop the engines, finish what is being written, let go."""
         parts = self.parts
         await self._worker.close()
+        if self._follows is not None:
+            self._follows.cancel()
+            await asyncio.gather(self._follows, return_exceptions=True)
         parts.background.cancel()
         await parts.fleet.stop()
         await parts.background.finish()
@@ -115,7 +119,7 @@ class Service:
             self._tell("loading the router")
             await self._put_router()
             if parts.settings.router_dir is not None:
-                parts.background.spawn(self._follow_router(), to_its_end=False)
+                self._follows = asyncio.create_task(self._follow_router(), name="router")
         _spare_collector()
 
     async def _put_router(self) -> None:

@@ -89,13 +89,13 @@ def test_reference_values_are_those_of_the_judging_prompts(tiny: World) -> None:
     scores = np.array([[1.0, 0], [1, 0], [1, 1], [0, 1], [1, 1], [1, 0]])
     found = Reference.of(replace(tiny, scores=scores))
     usd = (100 * np.array([10, 3]) + tiny.output_tokens[[4, 5]] * [30, 15]) / 1e6
-    assert found.name == "gpt4"
+    assert found.name == "flagship"
     assert found.single == pytest.approx((1.0, usd[:, 0].mean()))
     assert found.random == pytest.approx((0.75, usd.mean()))
     assert found.oracle == pytest.approx((1.0, (usd[0, 1] + usd[1, 0]) / 2))
     assert found.floor == pytest.approx(0.99)
     assert found.as_json()["best_single"] == {
-        "name": "gpt4",
+        "name": "flagship",
         "accuracy": 1.0,
         "usd_per_1k": pytest.approx(1000 * usd[:, 0].mean()),
     }
