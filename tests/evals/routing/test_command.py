@@ -172,11 +172,16 @@ def test_an_unknown_peer_is_refused_before_anything_is_judged(command: Command) 
 
 def test_models_that_are_left_out_join_again(command: Command) -> None:
     """From 50 probes each, as `eval newcomers` has it; options of other questions are refused."""
-    rows = json.loads(command("first", "--leave-out", "model", "--json", "-").stdout)
+
+    def left_out(*arguments: str) -> Result:
+        words = ["eval", "routing", "first", "--leave-out", "model", "--encoder", "skills"]
+        return CliRunner().invoke(cli, [*words, *arguments], catch_exceptions=False)
+
+    rows = json.loads(left_out("--json", "-").stdout)
     assert {row["probes"] for row in rows} == {50}
     assert rows[0]["models"] == 3
-    refused = command("first", "--leave-out", "model", "--pool", "sums-7b")
+    refused = left_out("--pool", "sums-7b")
     assert refused.exit_code == 2
     assert "no --pool" in refused.output
-    refused = command("first", "--leave-out", "model", "--router", "linear")
+    refused = command("first", "--leave-out", "model")
     assert "no --router" in refused.output
