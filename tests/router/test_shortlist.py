@@ -99,7 +99,7 @@ async def test_the_choice_is_that_of_the_whole_pool(
 
 async def test_only_few_experts_of_a_large_pool_are_forecast(desk: Desk) -> None:
     """The best ones come first, as in the whole pool's list."""
-    short, whole = await desk.both(Query("sql films"), crowd())
+    short, whole = await desk.both(Query("sql tables"), crowd())
     assert len(whole.forecasts) == MANY + 3
     assert len(short.forecasts) <= SIZE
     assert short.forecasts[: SIZE // 2] == whole.forecasts[: SIZE // 2]
@@ -107,9 +107,9 @@ async def test_only_few_experts_of_a_large_pool_are_forecast(desk: Desk) -> None
 
 async def test_those_that_are_down_take_nobodys_place(desk: Desk) -> None:
     """They are told, and the others are as many as ever."""
-    everyone, _ = await desk.both(Query("sql films"), crowd())
+    everyone, _ = await desk.both(Query("sql tables"), crowd())
     best = [f.expert for f in everyone.forecasts[:5]]
-    short, _ = await desk.both(Query("sql films"), crowd(), down=best)
+    short, _ = await desk.both(Query("sql tables"), crowd(), down=best)
     down = [f.expert for f in short.forecasts if f.note == "not available now"]
     assert sorted(down) == sorted(best)
     assert len(short.forecasts) - len(down) >= SIZE // 2
@@ -118,10 +118,10 @@ async def test_those_that_are_down_take_nobodys_place(desk: Desk) -> None:
 @pytest.mark.parametrize(
     "query",
     [
-        Query("sql films", limits=Limits(max_cost_usd=1.0)),
-        Query("sql films", limits=Limits(max_latency_ms=1e6)),
-        Query("sql films", limits=Limits(min_quality=0.1)),
-        Query("sql films", requested_model="e9"),
+        Query("sql tables", limits=Limits(max_cost_usd=1.0)),
+        Query("sql tables", limits=Limits(max_latency_ms=1e6)),
+        Query("sql tables", limits=Limits(min_quality=0.1)),
+        Query("sql tables", requested_model="e9"),
     ],
 )
 async def test_with_limits_or_a_name_everyone_is_forecast(desk: Desk, query: Query) -> None:
@@ -134,7 +134,7 @@ async def test_with_limits_or_a_name_everyone_is_forecast(desk: Desk, query: Que
 async def test_a_pool_that_has_changed_is_read_anew(desk: Desk) -> None:
     """A new price or expert counts from the next query on."""
     pool = crowd()
-    query = Query("sql films", limits=Limits(tradeoff=10.0))
+    query = Query("sql tables", limits=Limits(tradeoff=10.0))
     before, _ = await desk.both(query, pool)
     dear = [replace(e, output_price=99.0) if e.name == before.expert else e for e in pool]
     after, whole = await desk.both(query, dear)
@@ -144,7 +144,7 @@ async def test_a_pool_that_has_changed_is_read_anew(desk: Desk) -> None:
 async def test_of_unknown_price_is_who_is_dearest(desk: Desk) -> None:
     """The shortlist and the whole pool agree on the cheapest of the known."""
     pool = [replace(e, output_price=None) if i % 2 else e for i, e in enumerate(crowd())]
-    short, whole = await desk.both(Query("sql films", limits=Limits(tradeoff=10.0)), pool)
+    short, whole = await desk.both(Query("sql tables", limits=Limits(tradeoff=10.0)), pool)
     assert short.expert == whole.expert
     assert short.forecast.cost_usd is not None
 
@@ -159,4 +159,4 @@ async def test_where_everyone_is_down_the_caller_is_told(desk: Desk) -> None:
     """503, as from a small pool."""
     pool = crowd()
     with pytest.raises(ExpertUnavailable):
-        await desk.both(Query("sql films"), pool, down=[e.name for e in pool])
+        await desk.both(Query("sql tables"), pool, down=[e.name for e in pool])
