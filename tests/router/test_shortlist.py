@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collegium.errors import ExpertUnavailable
 from collegium.registry.expert import Expert
 from collegium.router.artifact import FittedRouter
+from collegium.router.beliefs.beliefs import Held
 from collegium.router.costs import Speeds
 from collegium.router.decision import Decision, Limits, Query
 from collegium.router.router import Router
@@ -95,6 +97,46 @@ async def test_the_choice_is_that_of_the_whole_pool(
     assert (short.expert, short.policy) == (whole.expert, whole.policy)
     assert short.forecast == whole.forecast
     assert short.reason == whole.reason
+
+
+@given(
+    text=st.sampled_from(["sql a", "sql films", "lists b", "poems c", "weather d"]),
+    price=st.sampled_from([1.0, 1e3, 1e5, 1e7]),
+    tradeoff=st.sampled_from([0.0, 1.0, 3.0, 10.0]),
+    generalists=st.sampled_from([0, 1, 3]),
+    seed=st.integers(0, 3),
+)
+@settings(max_examples=40)
+async def test_of_a_thousand_the_choice_at_a_price_is_that_of_the_whole_pool(
+    fitted: FittedRouter, text: str, price: float, tradeoff: float, generalists: int, seed: int
+) -> None:
+    """One in so many is a generalist, who counts for more where the marks say little."""
+    pool = [
+        replace(e, generalist=bool(generalists) and i % generalists == 0, output_price=None)
+        if i % 7 == 3
+        else replace(e, generalist=bool(generalists) and i % generalists == 0)
+        for i, e in enumerate(crowd(1_000, seed))
+    ]
+    query = Query(text, limits=Limits(tradeoff=tradeoff), price=price)
+    short, whole = await Desk(fitted).both(query, pool)
+    assert (short.expert, short.policy) == (whole.expert, whole.policy)
+    assert short.forecast == whole.forecast
+    assert short.price == whole.price == price
+    assert len(short.forecasts) <= 4 * SIZE
+
+
+@pytest.mark.parametrize("model", ["collegium/balanced", "collegium/cheap"])
+async def test_the_best_single_expert_is_on_the_list(fitted: FittedRouter, model: str) -> None:
+    """It answers where the marks support no trade-off, whoever is forecast to be better."""
+    held = Held(fitted.beliefs.held_.quality[:50], fitted.beliefs.held_.scores[:50] * 0.0)
+    held.scores[::2, 2] = 1.0
+    few = replace(fitted, beliefs=copy(fitted.beliefs), held_tokens=fitted.held_tokens[:50])
+    few.beliefs.held_ = replace(held, quality=1 - held.scores)
+    short, whole = await Desk(few).both(Query("sql a", model), crowd(1_000))
+    assert (short.expert, whole.expert) == ("general", "general")
+    assert (short.incumbent, whole.incumbent) == (True, True)
+    assert short.reason == whole.reason
+    assert "so the best single expert answers" in short.reason
 
 
 async def test_only_few_experts_of_a_large_pool_are_forecast(desk: Desk) -> None:
