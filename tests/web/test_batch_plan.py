@@ -50,11 +50,11 @@ def planned(decisions: Sequence[Decision], limits: JobLimits) -> list[Decision]:
     return list(jointly(numbered, tolerated, limits).values())
 
 
-def job(count: int = 20, **terms: float) -> list[Decision]:
+def job(count: int = 20, *, price: float) -> list[Decision]:
     """Lines on which the dear expert is right the more often."""
     rng = np.random.default_rng(0)
     easy = rng.random(count)
-    return [decided(forecasts((0.9 * e, 0.5 + 0.4 * e, 0.9), COSTS), **terms) for e in easy]
+    return [decided(forecasts((0.9 * e, 0.5 + 0.4 * e, 0.9), COSTS), price) for e in easy]
 
 
 # The solver tells no values apart that differ by 1e-7: prices differ by half of the dearest.
