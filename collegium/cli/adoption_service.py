@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 AT_ONCE = 8
 
 
-def decided_by_api(adopted: Adopted, rows: Sequence[int], model: str) -> list[str]:
-    """Who answers each of these prompts (names), asked of `POST /v1/route`."""
+def decided_by_api(
+    adopted: Adopted, rows: Sequence[int], models: Sequence[str]
+) -> dict[str, list[str]]:
+    """Who answers each of these prompts (names), asked of `POST /v1/route` for each model."""
     from collegium.router.artifact import save
 
     with TemporaryDirectory() as folder:
@@ -27,16 +29,45 @@ def decided_by_api(adopted: Adopted, rows: Sequence[int], model: str) -> list[st
         environment = {
             "COLLEGIUM_DATA_DIR": folder,
             "COLLEGIUM_ROUTER_DIR": f"{folder}/router",
+            "COLLEGIUM_ENCODER": _encoder(adopted.fitted.encoder),
             "COLLEGIUM_EMBEDDED": "false",
             "COLLEGIUM_SPARSE": "false",
         }
         with patch.dict(os.environ, environment):
-            return asyncio.run(_decided(adopted, rows, model))
+            return asyncio.run(_decided(adopted, rows, models))
 
 
-async def _decided(adopted: Adopted, rows: Sequence[int], model: str) -> list[str]:
+def _encoder(fitted: str) -> str:
+    """The setting that makes the encoder which a router was fitted with."""
+    from collegium.router.encoder import ENCODERS
+
+    return next((name for name in ENCODERS if fitted.startswith(name)), fitted)
+
+
+async def _decided(
+    adopted: Adopted, rows: Sequence[int], models: Sequence[str]
+) -> dict[str, list[str]]:
     from collegium.cli.local_service import started_service
     from collegium.evals.adoption.playing import body
+
+    await _register(adopted)
+    turns = asyncio.Semaphore(AT_ONCE)
+
+    async def decide(http: httpx.AsyncClient, row: int, model: str) -> str:
+        async with turns:
+            answer = await http.post("/v1/route", json=body(adopted.world, row, model))
+        answer.raise_for_status()
+        decision: dict[str, Any] = answer.json()
+        return str(decision["expert"])
+
+    async with started_service() as url, httpx.AsyncClient(base_url=url, timeout=60.0) as http:
+        return {
+            model: list(await asyncio.gather(*(decide(http, int(row), model) for row in rows)))
+            for model in models
+        }
+
+
+async def _register(adopted: Adopted) -> None:
     from collegium.registry.database import Database
     from collegium.registry.experts import ExpertRegistry
     from collegium.settings import load_settings
@@ -47,14 +78,3 @@ async def _decided(adopted: Adopted, rows: Sequence[int], model: str) -> list[st
     for expert in adopted.world.experts:
         await registry.register(expert)
     await database.close()
-    turns = asyncio.Semaphore(AT_ONCE)
-
-    async def decide(http: httpx.AsyncClient, row: int) -> str:
-        async with turns:
-            answer = await http.post("/v1/route", json=body(adopted.world, row, model))
-        answer.raise_for_status()
-        decision: dict[str, Any] = answer.json()
-        return str(decision["expert"])
-
-    async with started_service() as url, httpx.AsyncClient(base_url=url, timeout=60.0) as http:
-        return list(await asyncio.gather(*(decide(http, int(row)) for row in rows)))

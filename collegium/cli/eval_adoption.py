@@ -22,10 +22,6 @@ REPLAYS = (0, 50, 100, 200, 400, 800, 3900)
 WITH_ERRORS, APART = 400, 800
 """Replays of the rows with marks that err, and of those with unseen families and newcomers."""
 COMPARED = 1_000
-HEAD = (
-    *("WORLD", "REPLAYS", "MARKS", "POLICY", "ACCURACY", "AGAINST BEST"),
-    *("$/1K", "SAVED", "95 %", "OF TABLE", "VIOLATIONS"),
-)
 
 
 @click.command(epilog="Example: collegium eval adoption --draws 50 --json adoption.json")
@@ -44,13 +40,15 @@ HEAD = (
 @click.option("--data", type=click.Path(path_type=Path), help="Folder of the shared data sets.")
 @click.option("--encoder", default="minilm+surface", show_default=True, help="As in eval routing.")
 @click.option("--html", type=click.Path(path_type=Path), help="Write a page with plots.")
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the rows here.")
+@click.option(
+    "--json", "json_file", is_flag=False, flag_value="-", help="Write JSON there; - prints it."
+)
 def adoption(
     datasets: tuple[str, ...],
     replays: tuple[int, ...],
     draws: int,
     html: Path | None,
-    json_file: Path | None,
+    json_file: str | None,
     no_api: bool,
     **options: Any,
 ) -> None:
@@ -66,16 +64,25 @@ def adoption(
 
     from threadpoolctl import threadpool_limits
 
+    from collegium.cli.eval_routing import refuse_swallowed_set
+    from collegium.evals.adoption.text import HEAD, cells, references
+
+    refuse_swallowed_set(json_file, options["data"])
     with threadpool_limits(1):
         rows, same = _played(datasets or SETS, replays, draws, api=not no_api, **options)
     found = {"served_equals_evaluated": same, "rows": [row.as_json() for row in rows]}
-    if json_file is not None:
-        json_file.write_text(json.dumps(_finite(found), indent=1) + "\n")
     if html is not None:
         from collegium.evals.adoption.page import html_page
 
-        html.write_text(html_page(rows, same))
-    print_table(HEAD, [_cells(row) for row in rows])
+        html.write_text(html_page(rows, same), encoding="utf-8")
+    text = json.dumps(_finite(found), indent=1) + "\n"
+    if json_file == "-":
+        click.echo(text, nl=False)
+        return
+    if json_file is not None:
+        Path(json_file).write_text(text, encoding="utf-8")
+    click.echo("".join(f"{line}\n" for line in references(rows)))
+    print_table(HEAD, [cells(row) for row in rows])
     if same is not None:
         click.echo(f"Served decisions equal evaluated ones: {'yes' if same else 'NO'}")
 
@@ -141,23 +148,23 @@ def _same_by_api(pure: World, X: Floats, encoder: Encoder, seed: int) -> bool:
     import numpy as np
 
     from collegium.cli.adoption_service import decided_by_api
+    from collegium.evals.adoption.draws import POLICIES
     from collegium.evals.adoption.playing import Adopted
-    from collegium.evals.adoption.rows import POLICIES
     from collegium.evals.adoption.worlds import disturbed
 
     world = disturbed(pure, seed=seed)
     rows = np.random.default_rng(seed).permutation(world.train)[:WITH_ERRORS]
-    adopted = Adopted.on(world, rows, encoder, seed=seed)
+    adopted = Adopted.on(world, rows, encoder, seed=seed).saved()
     judges = world.judges[:COMPARED]
     readings = adopted.readings(X[judges], judges)
-    for model in POLICIES.values():
+    live = decided_by_api(adopted, judges.tolist(), list(POLICIES.values()))
+    same = True
+    for model, served in live.items():
         offline = [d.expert for d in adopted.decisions(readings, judges, model)]
-        live = decided_by_api(adopted, judges.tolist(), model)
-        different = sum(a != b for a, b in zip(offline, live, strict=True))
+        different = sum(a != b for a, b in zip(offline, served, strict=True))
         _tell(f"{model}: {different} of {len(judges)} decisions differ between service and offline")
-        if different:
-            return False
-    return True
+        same = same and not different
+    return same
 
 
 class _Remembered:
@@ -180,23 +187,6 @@ class _Remembered:
 
 def _tell(words: str) -> None:
     click.echo(words, err=True)
-
-
-def _cells(row: Row) -> tuple[str, ...]:
-    low, high = row.saved_interval
-    return (
-        row.world + ("" if row.applications else ", anonymous"),
-        str(row.replays),
-        row.labels,
-        row.policy,
-        f"{row.accuracy:.3f}",
-        f"{100 * (row.accuracy - row.best_single_accuracy):+.2f}",
-        f"{row.usd_per_1k:.2f}",
-        f"{row.saved:.0%}",
-        "" if low != low else f"[{low:.0%}, {high:.0%}]",
-        "" if row.share != row.share else f"{row.share:.0%}",
-        "" if row.violations != row.violations else f"{row.violations:.0%}",
-    )
 
 
 def _finite(value: Any) -> Any:

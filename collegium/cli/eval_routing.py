@@ -49,7 +49,7 @@ def routing(
     DATASET is a folder or the name of a shared set; without one, all shared sets. With
     --leave-out model each model joins again from 50 probes (`collegium eval newcomers`).
     """
-    _refuse_swallowed_set(json_file, data)
+    refuse_swallowed_set(json_file, data)
     if asked["leave_out"] == "model":
         return _leave_out_models(json_file, data)
     report = _evaluate(data=data, **asked)
@@ -105,7 +105,7 @@ def _leave_out_models(json_file: str | None, data: Path | None) -> None:
     print_recoveries(found)
 
 
-def _refuse_swallowed_set(json_file: str | None, data: Path | None) -> None:
+def refuse_swallowed_set(json_file: str | None, data: Path | None) -> None:
     """`--json routerdc7` takes the set for the file; say so instead of writing it."""
     from collegium.evals.data import holds_set
     from collegium.evals.routing.sources import shared_set

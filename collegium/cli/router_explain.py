@@ -99,6 +99,7 @@ async def _decide_here(settings: Settings, body: dict[str, Any]) -> dict[str, An
         raise SetupError("no expert is registered yet: `collegium serve` adds the embedded pool")
     click.echo("No service runs here: decided as if every expert were up.\n", err=True)
     router = _router(settings, past, experts)
+    recognition.know(router.fitted.applications)
     query = recognition.recognised(query, experts)
     permitted = recognition.permitted(query, experts)
     decision = await router.decide(query, permitted, lambda expert: None)

@@ -78,8 +78,11 @@ def save(router: FittedRouter, folder: Path) -> None:
         "beliefs": beliefs,
         "applications": [_described(application) for application in router.applications],
     }
-    (folder / ARRAYS).write_bytes(data)
-    (folder / CARD).write_text(json.dumps(card, indent=1) + "\n")
+    # A service that follows the folder looks at the card, which comes last.
+    for name, content in ((ARRAYS, data), (CARD, (json.dumps(card, indent=1) + "\n").encode())):
+        draft = folder / f"{name}.draft"
+        draft.write_bytes(content)
+        draft.replace(folder / name)
 
 
 LEARNT_FROM = "learnt_from"

@@ -54,7 +54,8 @@ class Look:
 
 
 def look(text: str) -> Look:
-    """Take a text apart."""
+    """Take a text apart, without the blanks around it: a service's queries have none."""
+    text = text.strip()
     start = text[:MOST_CHARACTERS]
     codes = np.frombuffer(start.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
     return Look(start, start.lower(), start.split(), OPTION.findall(start), codes, len(text))

@@ -143,7 +143,7 @@ def _rank(expert: Expert) -> tuple[int, bool, float, float, float, str]:
 
 def is_demonstration(expert: Expert) -> bool:
     """Whether an expert ships with the service, to show its machinery."""
-    return _demonstration(expert) == 2
+    return expert.engine is not None and _demonstration(expert) == 2
 
 
 def _demonstration(expert: Expert) -> int:

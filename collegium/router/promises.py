@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,6 +16,26 @@ REMEMBERED = 64
 """Pools and promises whose tolerance is kept: one takes about 50 ms to find."""
 
 
+@dataclass(frozen=True)
+class _Pool:
+    """The experts of a pool that the router knows: the latest one is not looked up again."""
+
+    asked: Sequence[int | None]
+    columns: tuple[int, ...]
+    names: tuple[str, ...]
+    prices: tuple[tuple[float | None, float | None], ...]
+
+    @classmethod
+    def of(cls, experts: Sequence[Expert], columns: Sequence[int | None]) -> _Pool:
+        known = [(c, e) for c, e in zip(columns, experts, strict=True) if c is not None]
+        return cls(
+            columns,
+            tuple(c for c, _ in known),
+            tuple(e.name for _, e in known),
+            tuple((e.input_price, e.output_price) for _, e in known),
+        )
+
+
 class Promises:
     """Tolerances that keep a promised loss, measured on the marks of a fitted router."""
 
@@ -22,6 +43,7 @@ class Promises:
         self._held = fitted.beliefs.held_
         self._tokens = fitted.held_tokens
         self._known: OrderedDict[object, Promise | None] = OrderedDict()
+        self._pool: _Pool | None = None
 
     def of(
         self, experts: Sequence[Expert], columns: Sequence[int | None], most_loss: float
@@ -30,23 +52,20 @@ class Promises:
 
         `columns` are their places in the fitted router, None for those that it does not know.
         """
-        known = [(c, e) for c, e in zip(columns, experts, strict=True) if c is not None]
-        prices = tuple((e.input_price, e.output_price) for _, e in known)
-        key = (most_loss, tuple(c for c, _ in known), prices)
+        if self._pool is None or self._pool.asked is not columns:
+            self._pool = _Pool.of(experts, columns)
+        pool = self._pool
+        key = most_loss, pool.columns, pool.prices
         if key not in self._known:
-            self._known[key] = self._measured([c for c, _ in known], prices, most_loss)
+            self._known[key] = self._measured(pool, most_loss)
             if len(self._known) > REMEMBERED:
                 self._known.popitem(last=False)
         self._known.move_to_end(key)
         found = self._known[key]
-        return None if found is None else (found, known[found.best][1].name)
+        return None if found is None else (found, pool.names[found.best])
 
-    def _measured(
-        self,
-        columns: list[int],
-        prices: Sequence[tuple[float | None, float | None]],
-        most_loss: float,
-    ) -> Promise | None:
+    def _measured(self, pool: _Pool, most_loss: float) -> Promise | None:
+        columns, prices = list(pool.columns), pool.prices
         if len(columns) < 2:
             return None
         tokens = self._tokens[:, [0, *(1 + c for c in columns)]]

@@ -80,12 +80,21 @@ class Reader:
             vectors = np.asarray(self._encoder.encode([*texts, *new.values()]), dtype=np.float64)
             self._remember(dict(zip(new, vectors[len(texts) :], strict=True)))
             vectors = vectors[: len(texts)]
-            asked = [Asked(q.application, self._contexts.get(q.application or "")) for q in queries]
+            asked = [self._asked(query) for query in queries]
             return list(map(Read, vectors, self._forecaster.read_all(vectors, asked)))
         except Exception as exc:  # noqa: BLE001  an encoder may raise what it likes; it is told
             if len(queries) <= 1:
                 return [exc for _ in queries]
             return [found for query in queries for found in self._read_all([query])]
+
+    def _asked(self, query: Query) -> Asked:
+        """Who sent a query, as the marks name it: those of a tenant may be marked without it."""
+        key = query.application
+        beliefs = self._forecaster.fitted.beliefs
+        if key is not None and query.signals.tenant and beliefs.number(key) is None:
+            bare = key.removeprefix(f"{query.signals.tenant}:")
+            key = bare if beliefs.number(bare) is not None else key
+        return Asked(key, self._contexts.get(query.application or ""))
 
     def _new_contexts(self, queries: Sequence[Query]) -> dict[str, str]:
         """What unmarked applications' requests have in common, where it is not embedded yet."""

@@ -62,6 +62,7 @@ class Router:
         self._reader = Reader(encoder, self.forecaster)
         self._tolerances = Tolerances.of(fitted.card)
         self._promises = Promises(fitted)
+        self._columns: tuple[Sequence[Expert], list[int | None]] | None = None
         skills = [str(name) for name in fitted.skills.classes_]
         self._shortlist = Shortlist(skills, shortlist)
 
@@ -162,14 +163,19 @@ class Router:
             return self._tolerances.at(query.limits.tradeoff, query.text), None, None
         if not model.most_loss:
             return 0.0, None, None
-        columns = [self.forecaster.column(expert) for expert in experts]
-        found = self._promises.of(experts, columns, model.most_loss)
+        found = self._promises.of(experts, self._columns_of(experts), model.most_loss)
         if found is None:
             return min(model.unmeasured, self._tolerances.most), None, None
         promise, best = found
         tolerated = min(promise.tolerance, self._tolerances.most)
         # A budget that binds goes before: its price needs cheaper experts than the best one.
         return tolerated, promise, None if promise.kept or query.price else best
+
+    def _columns_of(self, experts: Sequence[Expert]) -> list[int | None]:
+        """Their places in the fitted router; those of the latest pool are remembered."""
+        if self._columns is None or self._columns[0] != experts:
+            self._columns = experts, [self.forecaster.column(expert) for expert in experts]
+        return self._columns[1]
 
     def _penalty(self, query: Query) -> float:
         """The P(correct) that a minute's wait is worth: the request's word before the service's."""

@@ -79,7 +79,7 @@ def eligible(experts: Sequence[Expert], query: Query) -> tuple[Expert, ...]:
 
 
 def _registered(experts: Sequence[Expert]) -> Sequence[Expert]:
-    if all(e.embedded for e in experts) or not any(map(is_demonstration, experts)):
+    if not any(map(is_demonstration, experts)) or all(e.embedded for e in experts):
         return experts
     return [e for e in experts if not is_demonstration(e)]
 

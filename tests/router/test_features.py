@@ -82,3 +82,9 @@ def test_a_long_text_takes_little_time() -> None:
     for _ in range(10):
         surface([text])
     assert (time.process_time() - start) / 10 < 0.005
+
+
+def test_blanks_around_a_text_change_nothing() -> None:
+    """A service routes on text without them; what it learnt from may have them."""
+    text = "def total(x):\n    return x"
+    np.testing.assert_array_equal(surface([f"\n\n {text} \n"]), surface([text]))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from collegium.evals.arrays import Floats, Ints
 from collegium.experts.clients.counting import prompt_tokens
 from collegium.registry.expert import Expert
 from collegium.router.applications.signals import Signals
-from collegium.router.artifact import FittedRouter, load
+from collegium.router.artifact import FittedRouter, load, save
 from collegium.router.costs import Speeds
 from collegium.router.decision import Decision, Limits, Query
 from collegium.router.forecasting import Asked, Reading, fingerprint
@@ -72,6 +74,14 @@ class Adopted:
         fitted = load()
         return cls(world, Router(_Named(fitted.encoder), fitted, Speeds(WATTS)))
 
+    def saved(self) -> Adopted:
+        """The same router as a service reads it from its files, which hold single precision."""
+        with TemporaryDirectory() as folder:
+            save(self.fitted, Path(folder))
+            fitted = load(Path(folder))
+        encoder = _Named(fitted.encoder)
+        return Adopted(self.world, Router(encoder, fitted, Speeds(WATTS)))
+
     @property
     def fitted(self) -> FittedRouter:
         """What was learnt."""
@@ -103,7 +113,7 @@ def query(world: World, row: int, model: str) -> Query:
     """A request as the service sees it."""
     application = world.applications[row]
     return Query(
-        world.prompts[row],
+        world.prompts[row].strip(),
         model,
         Limits(),
         prompt_tokens=prompt_tokens(body(world, row, model)),

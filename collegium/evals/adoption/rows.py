@@ -8,21 +8,17 @@ from typing import Any
 
 import numpy as np
 
+from collegium.evals.adoption.draws import POLICIES, Curve, Draw, draw
 from collegium.evals.adoption.marks import Labels
-from collegium.evals.adoption.playing import Adopted
-from collegium.evals.adoption.table import Savings, curve_by_price, true_task_table
+from collegium.evals.adoption.reference import Point, Reference
 from collegium.evals.adoption.worlds import World
-from collegium.evals.arrays import Floats, Ints
-from collegium.router.beliefs.promise import GRID, TOLERANCE
-from collegium.router.tradeoff import choices
-from collegium.router.training import expected_calibration_error
+from collegium.evals.arrays import Floats
 from collegium.router.vectors import Encoder
 
-POLICIES = {"auto": "auto", "balanced": "collegium/balanced", "cheap": "collegium/cheap"}
-MARGIN = 0.01
-"""How far below the best single expert a trade-off on the curve may be."""
+CURVE = "curve"
 VIOLATION = 0.015
-CALIBRATION_BINS = 10
+RESAMPLES = 200
+ANONYMOUS = "anonymous"
 Tell = Callable[[str], None]
 
 
@@ -58,50 +54,6 @@ class Row:
         return {**found.pop("further"), **found, "share_of_table": self.share}
 
 
-@dataclass(frozen=True)
-class _Common:
-    """What the rows of one number of marked prompts share."""
-
-    world: str
-    replays: int
-    labels: str
-    applications: bool
-
-
-@dataclass(frozen=True)
-class Reference:
-    """What a world's judging prompts give without a router."""
-
-    best: int
-    accuracy: float
-    usd: float
-    random: float
-    oracle: float
-    table: Savings
-
-    @classmethod
-    def of(cls, world: World) -> Reference:
-        """Best single expert, random, oracle, and the table by true task of all training marks."""
-        scores, usd = world.scores[world.judges], world.usd[world.judges]
-        best = int(scores.mean(axis=0).argmax())
-        accuracy, spent = float(scores[:, best].mean()), float(usd[:, best].mean())
-        accuracies, costs = curve_by_price(*true_task_table(world), scores, usd)
-        table = Savings.on(accuracies, costs, accuracy - MARGIN, spent)
-        return cls(
-            best, accuracy, spent, float(scores.mean()), float(scores.max(axis=1).mean()), table
-        )
-
-
-@dataclass(frozen=True)
-class Draw:
-    """One fit: accuracy and dollars along the curve and of each policy, and its calibration."""
-
-    curve: tuple[Floats, Floats]
-    policies: dict[str, tuple[float, float]]
-    ece: float
-    by_application: dict[str, Floats]
-
-
 def play(
     world: World,
     X: Floats,
@@ -114,7 +66,6 @@ def play(
     tell: Tell = lambda words: None,
 ) -> Iterator[Row]:
     """The rows of one number of marked prompts; X has the embeddings of all prompts (n, d)."""
-    reference = Reference.of(world)
     random = np.random.default_rng(seed + replays)
     replays = min(replays, len(world.train))
     if not replays or (replays == len(world.train) and not labels.endswith("judge")):
@@ -122,129 +73,119 @@ def play(
     found = []
     for number in range(draws):
         rows = random.permutation(world.train)[:replays]
-        found.append(_draw(world, X, encoder, rows, labels, seed + number))
+        found.append(draw(world, X, encoder, rows, labels, seed + number))
         tell(f"{world.name}, {replays} replays, {labels}: draw {number + 1} of {draws}")
     told = any(a is not None for a in world.applications)
-    common = _Common(world.name, replays, labels, told)
-    yield _curve_row(common, found, reference)
+    yield from _rows(_Common(world, replays, labels, told, Reference.of(world)), found)
+
+
+@dataclass(frozen=True)
+class _Common:
+    """What the rows of one number of marked prompts share."""
+
+    world: World
+    replays: int
+    labels: str
+    applications: bool
+    reference: Reference
+
+
+def _rows(common: _Common, found: Sequence[Draw]) -> Iterator[Row]:
+    further = {
+        "ece": float(np.mean([d.ece for d in found])),
+        "calibration": np.mean([d.calibration for d in found], axis=0).round(4).tolist(),
+        "reference": common.reference.as_json(),
+    }
+    yield _curve_row(common, CURVE, [d.curve for d in found], further)
     for policy in POLICIES:
-        yield _policy_row(common, policy, found, reference)
+        yield _policy_row(common, policy, found)
+    for table in found[0].tables:
+        yield _curve_row(common, table, [d.tables[table] for d in found], {})
 
 
-def _draw(world: World, X: Floats, encoder: Encoder, rows: Ints, labels: Labels, seed: int) -> Draw:
-    judges = world.judges
-    if len(rows):
-        adopted = Adopted.on(world, rows, encoder, labels=labels, seed=seed)
-    else:
-        adopted = Adopted.on_day_one(world)
-    readings = adopted.readings(X[judges], judges)
-    scores, usd = world.scores[judges], world.usd[judges]
-    each = np.arange(len(judges))
-    policies, differences = {}, {}
-    for name, model in POLICIES.items():
-        decisions = adopted.decisions(readings, judges, model)
-        chosen = adopted.chosen(decisions)
-        policies[name] = float(scores[each, chosen].mean()), float(usd[each, chosen].mean())
-        differences[name] = scores[each, chosen]
-    quality, cost = forecasts(adopted, decisions)
-    accuracy = np.full(len(GRID), policies["auto"][0])
-    spent = np.full(len(GRID), policies["auto"][1])
-    if not len(rows):  # without marks there is nothing to trade
-        return Draw((accuracy, spent), policies, np.nan, differences)
-    usual = float(usd[:, world.scores[rows].mean(axis=0).argmax()].mean())
-    for i, given_up in enumerate(GRID):
-        worth = quality - given_up / usual * cost
-        chosen = choices(worth, cost, TOLERANCE * float(given_up))
-        accuracy[i], spent[i] = scores[each, chosen].mean(), usd[each, chosen].mean()
-    ece = expected_calibration_error(quality.ravel(), scores.ravel(), CALIBRATION_BINS)
-    return Draw((accuracy, spent), policies, ece, differences)
-
-
-def forecasts(adopted: Adopted, decisions: Sequence[Any]) -> tuple[Floats, Floats]:
-    """Quality and dollars that decisions were made with, shape (n, e), in the world's order."""
-    number = {e.name: i for i, e in enumerate(adopted.world.experts)}
-    quality = np.zeros((len(decisions), len(number)))
-    cost = np.zeros_like(quality)
-    for row, decision in enumerate(decisions):
-        for forecast in decision.forecasts:
-            column = number[forecast.expert]
-            quality[row, column] = forecast.quality or 0.0
-            cost[row, column] = forecast.cost_usd or 0.0
-    return quality, cost
-
-
-def _curve_row(common: _Common, found: list[Draw], reference: Reference) -> Row:
-    accuracies = np.array([d.curve[0] for d in found])
-    costs = np.array([d.curve[1] for d in found])
-    floor = reference.accuracy - MARGIN
-    mean = Savings.on(accuracies.mean(axis=0), costs.mean(axis=0), floor, reference.usd)
+def _curve_row(
+    common: _Common, policy: str, curves: Sequence[Curve], further: dict[str, Any]
+) -> Row:
+    """The point of the mean curve that saves most, with an interval over resampled draws."""
+    accuracies, costs = (np.array(part) for part in zip(*curves, strict=True))
+    mean = common.reference.savings(accuracies.mean(axis=0), costs.mean(axis=0))
     random = np.random.default_rng(0)
-    drawn = []
-    for _ in range(200):
-        again = random.integers(len(found), size=len(found))
-        curve = accuracies[again].mean(axis=0), costs[again].mean(axis=0)
-        drawn.append(Savings.on(*curve, floor, reference.usd).saved)
+    saved = []
+    for _ in range(RESAMPLES):
+        again = random.integers(len(curves), size=len(curves))
+        sample = accuracies[again].mean(axis=0), costs[again].mean(axis=0)
+        saved.append(common.reference.savings(*sample).saved)
+    drawn = {
+        "accuracy_at_0": float(accuracies[:, 0].mean()),
+        "curve": {
+            "accuracy": accuracies.mean(axis=0).round(4).tolist(),
+            "usd_per_1k": (1000 * costs.mean(axis=0)).round(4).tolist(),
+            "accuracy_sd": accuracies.std(axis=0).round(4).tolist(),
+        },
+    }
     return _row(
         common,
-        "curve",
-        (mean.accuracy, mean.usd),
+        policy,
+        Point(mean.accuracy, mean.usd),
         mean.saved,
-        (float(np.quantile(drawn, 0.025)), float(np.quantile(drawn, 0.975))),
-        reference,
-        np.nan,
-        len(found),
+        np.array(saved),
+        draws=len(curves),
+        further=drawn | further,
+    )
+
+
+def _policy_row(common: _Common, policy: str, found: Sequence[Draw]) -> Row:
+    """The mean of the draws, with an interval that most single draws lie in."""
+    pairs = np.array([d.policies[policy] for d in found])
+    saved = 1 - pairs[:, 1] / common.reference.single.usd
+    floor = common.reference.single.accuracy - VIOLATION
+    return _row(
+        common,
+        policy,
+        Point(float(pairs[:, 0].mean()), float(pairs[:, 1].mean())),
+        float(saved.mean()),
+        saved,
+        draws=len(found),
+        violations=float((pairs[:, 0] < floor).mean()),
         further={
-            "accuracy_at_0": float(accuracies[:, 0].mean()),
-            "ece": float(np.mean([d.ece for d in found])),
-            "curve": {
-                "accuracy": accuracies.mean(axis=0).round(4).tolist(),
-                "usd_per_1k": (1000 * costs.mean(axis=0)).round(4).tolist(),
-                "accuracy_sd": accuracies.std(axis=0).round(4).tolist(),
-            },
+            "accuracy_sd": float(pairs[:, 0].std()),
+            "application_losses": _losses(common, [d.scores[policy] for d in found]),
         },
     )
 
 
-def _policy_row(common: _Common, policy: str, found: list[Draw], reference: Reference) -> Row:
-    pairs = np.array([d.policies[policy] for d in found])
-    saved = 1 - pairs[:, 1] / reference.usd
-    spread = np.quantile(saved, (0.025, 0.975))
-    return _row(
-        common,
-        policy,
-        (float(pairs[:, 0].mean()), float(pairs[:, 1].mean())),
-        float(saved.mean()),
-        (float(spread[0]), float(spread[1])),
-        reference,
-        float((pairs[:, 0] < reference.accuracy - VIOLATION).mean()),
-        len(found),
-        further={"accuracy_sd": float(pairs[:, 0].std())},
-    )
+def _losses(common: _Common, scores: Sequence[Floats]) -> dict[str, float]:
+    """Points below the best single expert by application, on average over draws."""
+    world, best = common.world, common.reference.best
+    lost = 100 * (world.scores[world.judges, best] - np.mean(scores, axis=0))
+    asking = np.array([world.applications[row] or ANONYMOUS for row in world.judges])
+    return {str(name): round(float(lost[asking == name].mean()), 3) for name in np.unique(asking)}
 
 
 def _row(
     common: _Common,
     policy: str,
-    pair: tuple[float, float],
+    point: Point,
     saved: float,
-    interval: tuple[float, float],
-    reference: Reference,
-    violations: float,
+    drawn: Floats,
+    *,
     draws: int,
+    violations: float = np.nan,
     further: dict[str, Any],
 ) -> Row:
+    reference = common.reference
     return Row(
-        world=common.world,
+        world=common.world.name,
         replays=common.replays,
         labels=common.labels,
         applications=common.applications,
         policy=policy,
-        accuracy=pair[0],
-        usd_per_1k=1000 * pair[1],
-        best_single_accuracy=reference.accuracy,
-        best_single_usd_per_1k=1000 * reference.usd,
+        accuracy=point.accuracy,
+        usd_per_1k=1000 * point.usd,
+        best_single_accuracy=reference.single.accuracy,
+        best_single_usd_per_1k=1000 * reference.single.usd,
         saved=saved,
-        saved_interval=interval,
+        saved_interval=(float(np.quantile(drawn, 0.025)), float(np.quantile(drawn, 0.975))),
         table_saved=reference.table.saved,
         violations=violations,
         draws=draws,

@@ -1,7 +1,8 @@
-"""The bar: a table of the best expert by true task, fitted to all training marks."""
+"""The bar: tables of the experts' rates by true task or application, with prices."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,34 +34,38 @@ class Savings:
         return cls(max(0.0, 1 - float(usd[best]) / usual), float(accuracy[best]), float(usd[best]))
 
 
-def task_table(world: World, rows: Ints, names: Ints) -> tuple[Floats, Floats]:
-    """Rates and tokens by `names` (n) of all prompts, from marked `rows`: both (names, e)."""
-    count = int(names.max()) + 1
-    found = []
-    for values in (world.scores, world.output_tokens):
-        usual = values[rows].mean(axis=0)
-        table = np.tile(usual, (count, 1))
-        for name in np.unique(names[rows]):
-            mine = values[rows[names[rows] == name]]
-            table[name] = (mine.sum(axis=0) + PULL * usual) / (len(mine) + PULL)
-        found.append(table)
-    return found[0], found[1]
-
-
 def true_task_table(world: World) -> tuple[Floats, Floats]:
     """What the table expects of the judging prompts: quality and dollars, both (n, e)."""
-    tasks = np.unique(world.tasks, return_inverse=True)[1]
-    return by_table(world, world.train, tasks)
+    return by_table(world, world.train, world.scores[world.train], numbered(world.tasks))
 
 
-def by_table(world: World, rows: Ints, names: Ints) -> tuple[Floats, Floats]:
-    """A table's forecasts for the judging prompts, fitted to marked `rows`."""
-    rates, tokens = task_table(world, rows, names)
+def numbered(names: Sequence[str | None]) -> Ints:
+    """A number for each name, the same for the same; all that have none count as one."""
+    return np.unique([name or "" for name in names], return_inverse=True)[1]
+
+
+def by_table(world: World, rows: Ints, marks: Floats, names: Ints) -> tuple[Floats, Floats]:
+    """A table's forecasts for the judging prompts, fitted to the `marks` (rows, e) of `rows`.
+
+    `names` (n) says which line of the table each prompt of the world has.
+    """
+    rates = shrunk(marks, names[rows], int(names.max()) + 1)
+    tokens = shrunk(world.output_tokens[rows], names[rows], int(names.max()) + 1)
     judges = world.judges
     price = np.array([(e.input_price, e.output_price) for e in world.experts], dtype=float)
     spent = tokens[names[judges]] * price[:, 1]
     cost = (world.input_tokens[judges][:, None] * price[:, 0] + spent) / 1_000_000
     return rates[names[judges]], np.asarray(cost)
+
+
+def shrunk(values: Floats, names: Ints, count: int) -> Floats:
+    """Means (count, e) of the values (n, e) by name (n), pulled toward the overall mean."""
+    usual = values.mean(axis=0)
+    table = np.tile(usual, (count, 1))
+    for name in np.unique(names):
+        mine = values[names == name]
+        table[name] = (mine.sum(axis=0) + PULL * usual) / (len(mine) + PULL)
+    return table
 
 
 def curve_by_price(

@@ -9,20 +9,40 @@ from collegium.errors import SetupError
 from collegium.evals.arrays import Floats
 from collegium.evals.routing.labels import UNLABELLED
 from collegium.evals.routing.lessons import Exam, Forecaster, Lesson
-from collegium.router.predictors import DEFAULT, PREDICTORS, predictor_class
+from collegium.router.beliefs.beliefs import Beliefs
+from collegium.router.predictors import PREDICTORS, predictor_class
+
+SERVED = "beliefs"
+"""What `router train` fits and the service decides by."""
 
 
 def routers(wanted: Sequence[str] = ()) -> dict[str, Forecaster]:
     """Return the routers of these names, or all that there are."""
-    known = ", ".join(PREDICTORS)
-    if unknown := [name for name in wanted if name not in PREDICTORS]:
-        raise SetupError(f"no router is called {', '.join(unknown)}; there are {known}")
-    return {name: forecaster(predictor_class(name)) for name in (wanted or PREDICTORS)}
+    names = (SERVED, *PREDICTORS)
+    if unknown := [name for name in wanted if name not in names]:
+        raise SetupError(f"no router is called {', '.join(unknown)}; there are {', '.join(names)}")
+    return {name: _named(name) for name in (wanted or names)}
 
 
 def headline(routers: Mapping[str, Forecaster]) -> str:
     """Return the name of the router that the service uses, or of the first where it is absent."""
-    return DEFAULT if DEFAULT in routers else next(iter(routers))
+    return SERVED if SERVED in routers else next(iter(routers))
+
+
+def _named(name: str) -> Forecaster:
+    return served if name == SERVED else forecaster(predictor_class(name))
+
+
+def served(lesson: Lesson, exam: Exam) -> Floats:
+    """The beliefs that a service would be given: these sets name no applications."""
+    named = any(task != UNLABELLED for task in lesson.tasks)
+    beliefs = Beliefs().fit(
+        lesson.X,
+        lesson.y,
+        labels=lesson.tasks if named else None,
+        groups=[str(family) for family in lesson.families],
+    )
+    return beliefs.forecast(exam.X).quality
 
 
 def forecaster(make: Callable[[], Any]) -> Forecaster:

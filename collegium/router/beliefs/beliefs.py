@@ -23,7 +23,7 @@ Progress = Callable[[float], None]
 """Told the share of a fit that is done."""
 FOLDS = 5
 FAMILIES = 8
-FEWEST = 60
+FEWEST = 150
 """Marked queries from which on predictors of the query join the application's rates."""
 SETTINGS = ("known", "anonymous", "new")
 """What may be known of who asks: an application with marks, none, one without marks. Each has

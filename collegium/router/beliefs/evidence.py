@@ -47,14 +47,26 @@ class Evidence:
 
     def weights(self, X: Array) -> Array:
         """What the marks count for queries (n, d), shape (n,)."""
-        distance, nearest = _nearest(_unit(X) @ self.marked_.T)
+        distance, nearest = self._near(X)
         usual_here = self.own_[nearest].mean(axis=1)
         everywhere, here = self.scale_
         return _falling(distance, everywhere, 1.0) * _falling(distance, here, usual_here)
 
     def distance(self, X: Array) -> Array:
         """One less the mean cosine to the nearest marked queries, shape (n,)."""
-        return _nearest(_unit(X) @ self.marked_.T)[0]
+        return self._near(X)[0]
+
+    def _near(self, X: Array) -> tuple[Array, NDArray[np.intp]]:
+        """Distances to the nearest marked queries, shape (n,), and which those are (n, k).
+
+        Products in single precision differ with the number of queries that are read together, and
+        a distance of 0.02 would pass that on as 5e-6 of P(correct): those that count are made anew.
+        """
+        rows = _unit(X)
+        nearest = _nearest(rows @ self.marked_.T)[1]
+        near = self.marked_[nearest].astype(np.float64)
+        cosine = np.einsum("nd,nkd->nk", rows.astype(np.float64), near)
+        return np.asarray(1.0 - cosine.mean(axis=1)), nearest
 
 
 def _falling(distance: Array, scale: Array, unit: Array | float) -> Array:

@@ -65,6 +65,10 @@ class Recognition:
             return experts
         return [expert for expert in experts if policy.permits(expert)]
 
+    def know(self, applications: Sequence[Application]) -> None:
+        """Take over the applications of a router's marks; of known ones nothing changes."""
+        self.applications.load(a for a in applications if self.applications.get(a.key) is None)
+
     async def open(self) -> None:
         """Take over the applications that the registry has, and keep both alike from then on."""
         await self.read()

@@ -123,3 +123,11 @@ def test_of_many_marks_some_stand_for_all() -> None:
     """So a query's price stays the same."""
     evidence = Evidence().fit(traffic(MOST_KEPT + 500, 0, dimensions=8))
     assert len(evidence.marked_) == MOST_KEPT
+
+
+def test_it_is_the_same_whoever_else_is_read() -> None:
+    """Products in single precision are not: what is evaluated would not be what is served."""
+    evidence = Evidence().fit(traffic(300, 0, dimensions=60))
+    asked = traffic(64, 1, dimensions=60)
+    alone = np.concatenate([evidence.weights(row[None, :]) for row in asked])
+    np.testing.assert_allclose(alone, evidence.weights(asked), rtol=0, atol=1e-12)
