@@ -154,7 +154,7 @@ def test_a_fit_tells_how_far_it_is() -> None:
 
 def test_one_predictor_may_take_the_place_of_the_usual_ones() -> None:
     """By its name."""
-    fitted = fit_router(measured(each=20), WordEncoder(), quality="knn")
+    fitted = fit_router(measured(each=60), WordEncoder(), quality="knn")
     assert [type(base).__name__ for base in fitted.beliefs.bases_] == ["Knn"]
 
 
