@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from collegium.cli.output import json_option, print_json, print_table
-from collegium.cli.recorded_sets import recorded_options, recorded_sets, two_sets_options
+from collegium.cli.output import json_option, print_json, print_table, warn_dropped
+from collegium.cli.recorded_sets import two_sets_options
 
 if TYPE_CHECKING:
-    from collegium.evals.newcomers import Recovery
+    from collegium.evals.recovery import Recovery
 
 HEAD = ("SET", "POOLS", "METHOD", "PROBES", "MODELS", "RECOVERED", "95 %", "GAIN", "HARM")
 
@@ -23,49 +25,81 @@ HEAD = ("SET", "POOLS", "METHOD", "PROBES", "MODELS", "RECOVERED", "95 %", "GAIN
     "--probes",
     type=click.IntRange(5),
     multiple=True,
-    default=(20, 50, 100),
+    default=(50,),
     help="Marked answers of the newcomer; may be repeated.",
 )
-@click.option("--draws", type=click.IntRange(1), default=3, help="Choices of probes, averaged.")
+@click.option("--draws", type=click.IntRange(1), default=1, help="Choices of probes, averaged.")
 @two_sets_options
-@recorded_options
+@click.option("--data", type=click.Path(path_type=Path), help="Folder of the shared sets.")
+@click.option("--encoder", default="minilm+surface", help="Who turns prompts into vectors.")
+@click.option("--seed", default=0, help="Seed of the split and of all that is drawn.")
 @json_option
-def newcomers(
-    datasets: tuple[str, ...], probes: tuple[int, ...], draws: int, as_json: bool, **recorded: Any
-) -> None:
-    """Leave each model out, let it join from few probes, and compare with all its data.
+def newcomers(datasets: tuple[str, ...], as_json: bool, **options: Any) -> None:
+    """Leave each model out, let it join with few marks, and compare with all its marks.
 
+    Routers are fitted as `collegium router train` fits them and choose as the service does.
     RECOVERED is the share of its routing value that comes back, median over the models that have
     one; GAIN is what joining brings in points of accuracy, of what all data bring. DATASET is a
     folder or the name of a shared set.
     """
-    if not datasets and not (recorded["train"] or recorded["test"]):
+    if not datasets and not (options["train"] or options["test"]):
         raise click.UsageError("name data sets, or --train and --test")
-    found = recoveries(datasets, probes=probes, draws=draws, **recorded)
+    found = recoveries(datasets, **options)
     if as_json:
         return print_json([asdict(each) for each in found])
     print_recoveries(found)
 
 
 def recoveries(
-    datasets: Sequence[str], *, probes: Sequence[int], draws: int, seed: int, **recorded: Any
+    datasets: Sequence[str],
+    *,
+    probes: Sequence[int],
+    draws: int,
+    data: Path | None,
+    train: str | None,
+    test: str | None,
+    encoder: str,
+    seed: int,
 ) -> list[Recovery]:
     """Each set's rows, then those over all sets."""
-    from collegium.evals.newcomers import over_sets, recover
+    from threadpoolctl import threadpool_limits
+
+    from collegium.evals.newcomers import recover
+    from collegium.evals.recovery import over_sets
+    from collegium.evals.routing.embeddings import CachedEncoder, EmbeddingCache
+    from collegium.evals.routing.encoders import encoder as named_encoder
+    from collegium.evals.routing.run import encoded
+    from collegium.evals.routing.sources import Request, problems
+    from collegium.settings import load_settings
+
+    eyes, cache = named_encoder(encoder), EmbeddingCache(load_settings().cache_dir)
+    tables = []
+    for problem in problems(Request(tuple(datasets), train, test, seed=seed, data=data)):
+        warn_dropped(problem.name, problem.dropped)
+        X, progress = encoded(problem, eyes, cache), partial(_told, name=problem.name)
+        with threadpool_limits(1):  # threads of small products wait longer than they compute
+            joined = recover(
+                problem,
+                X,
+                CachedEncoder(eyes, cache),
+                probes=probes,
+                draws=draws,
+                seed=seed,
+                progress=progress,
+            )
+        tables.append(joined)
+    return [each.recovery() for table in tables for each in table] + over_sets(tables)
+
+
+def _told(models: Iterable[int], name: str) -> Iterable[int]:
+    """The models, with a bar."""
     from collegium.evals.progress import progress_bar
 
-    tables = []
-    for data in recorded_sets(datasets, seed=seed, **recorded):
-
-        def progress(models: Iterable[int], name: str = data.name) -> Iterable[int]:
-            models = list(models)
-            with progress_bar(len(models), f"Leaving models of {name} out") as bar:
-                for model in models:
-                    yield model
-                    bar.update(1)
-
-        tables.append(recover(data, probes=probes, draws=draws, seed=seed, progress=progress))
-    return [each.recovery() for table in tables for each in table] + over_sets(tables)
+    models = list(models)
+    with progress_bar(len(models), f"Leaving models of {name} out") as bar:
+        for model in models:
+            yield model
+            bar.update(1)
 
 
 def print_recoveries(found: Sequence[Recovery]) -> None:

@@ -14,9 +14,9 @@ from collegium.cli.recorded_sets import two_sets_options
 if TYPE_CHECKING:
     from collegium.evals.routing.routing_report import RoutingReport
 
-PROBES, DRAWS = (50,), 3
+PROBES, DRAWS = (50,), 1
 """With --leave-out model: what a newcomer is asked, and how often that is drawn anew."""
-NO_JOINING = ("peers", "train_size", "pool", "html", "markdown")
+NO_JOINING = ("routers", "peers", "train_size", "pool", "html", "markdown")
 """Options that say nothing of a model that joins."""
 
 
@@ -76,11 +76,9 @@ def _leave_out_models(json_file: str | None, data: Path | None) -> None:
     from collegium.evals.data import data_root, data_sets
 
     asked = click.get_current_context().params
-    given = [f"--{name.replace('_', '-')}" for name in NO_JOINING if asked[name]]
+    given = [f"--{name.removesuffix('s').replace('_', '-')}" for name in NO_JOINING if asked[name]]
     if given:
         raise click.UsageError(f"--leave-out model judges joining models alone: no {given[0]}")
-    if len(asked["routers"]) > 1:
-        raise click.UsageError("--leave-out model takes one --router: who forecasts the others")
     two = asked["train"] or asked["test"]
     names = asked["datasets"]
     if not names and not two:
@@ -93,7 +91,6 @@ def _leave_out_models(json_file: str | None, data: Path | None) -> None:
         train=asked["train"],
         test=asked["test"],
         encoder=asked["encoder"],
-        router=asked["routers"][0] if asked["routers"] else "linear",
         seed=asked["seed"],
     )
     text = json.dumps([asdict(each) for each in found], indent=2) + "\n"
@@ -128,7 +125,7 @@ def _evaluate(
     from collegium.evals.peers.running import visiting
     from collegium.evals.provenance import provenance
     from collegium.evals.routing import contenders
-    from collegium.evals.routing.embeddings import EmbeddingCache
+    from collegium.evals.routing.embeddings import CachedEncoder, EmbeddingCache
     from collegium.evals.routing.encoders import encoder as named_encoder
     from collegium.evals.routing.evaluate import mean_differences
     from collegium.evals.routing.routing_report import RoutingReport
@@ -136,14 +133,15 @@ def _evaluate(
     from collegium.evals.routing.sources import Request, problems
     from collegium.settings import load_settings
 
-    judged, eyes = contenders.routers(routers), named_encoder(encoder)
+    eyes, cache_dir = named_encoder(encoder), load_settings().cache_dir
+    cache = EmbeddingCache(cache_dir)
+    judged = contenders.routers(CachedEncoder(eyes, cache), routers)
     models = tuple(name.strip() for name in (pool or "").split(",") if name.strip())
     request = Request(pool=models, seed=seed, **asked)
-    to_judge, cache_dir = problems(request), load_settings().cache_dir
+    to_judge = problems(request)
     for problem in to_judge:
         warn_dropped(problem.name, problem.dropped)
     with visiting(peers, cache_dir, seed=seed, limit_s=peer_limit) as visitors:
-        cache = EmbeddingCache(cache_dir)
         found = judge(to_judge, judged, eyes, cache, peers=visitors, seed=seed)
     command = " ".join(("collegium eval routing", *_arguments(click.get_current_context())))
     return RoutingReport(

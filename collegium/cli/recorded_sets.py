@@ -48,13 +48,8 @@ def recorded_sets(
     encoder: str,
     router: str,
     seed: int,
-    train: str | None = None,
-    test: str | None = None,
 ) -> list[Recorded]:
-    """Read, encode (cached on disk) and forecast each set; a SetupError says what is missing.
-
-    With `train` and `test` it is one problem: all of the first teaches, all of the second judges.
-    """
+    """Read, encode (cached on disk) and forecast each set; a SetupError says what is missing."""
     from collegium.evals.recorded import record
     from collegium.evals.routing.embeddings import EmbeddingCache
     from collegium.evals.routing.encoders import encoder as named_encoder
@@ -64,7 +59,7 @@ def recorded_sets(
     from collegium.settings import load_settings
 
     predictor(router)  # an unknown name fails before minutes of encoding
-    found = problems(Request(tuple(datasets), train, test, seed=seed, data=data))
+    found = problems(Request(tuple(datasets), None, None, seed=seed, data=data))
     for problem in found:
         warn_dropped(problem.name, problem.dropped)
     cache = EmbeddingCache(load_settings().cache_dir)

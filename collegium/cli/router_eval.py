@@ -78,7 +78,7 @@ def _judge(
     """The report, and the models that are no registered expert."""
     from collegium.evals.formats import load_any
     from collegium.evals.provenance import provenance
-    from collegium.evals.routing.embeddings import EmbeddingCache
+    from collegium.evals.routing.embeddings import CachedEncoder, EmbeddingCache
     from collegium.evals.routing.encoders import fitted_on
     from collegium.evals.routing.routing_report import RoutingReport
     from collegium.evals.routing.run import judge
@@ -106,7 +106,7 @@ def _judge(
         for problem in problems
         for each in judge(
             [problem],
-            {NAME: saved_forecaster(fitted, problem.models, names)},
+            {NAME: saved_forecaster(fitted, problem.models, CachedEncoder(eyes, cache), names)},
             eyes,
             cache,
             seed=seed,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from collegium.cli.model_names import map_option, model_names, warn_unmatched
-from collegium.cli.output import json_option, print_json
+from collegium.cli.output import json_option, print_json, warn
 
 if TYPE_CHECKING:
     from collegium.cli.outcomes import Collected
@@ -50,7 +50,12 @@ def train(
     --recorded from decisions that people rated.
     """
     from collegium.router.artifact import save
+    from collegium.router.predictors.saving import require_saveable
+    from collegium.settings import load_settings
 
+    options["predictor"] = options["predictor"] or load_settings().predictor
+    if options["predictor"]:
+        require_saveable(options["predictor"])
     if not datasets and (options["whole"] or options["mapped"]):
         raise click.UsageError("--all and --map are for data sets: name one")
     per_task = options.pop("per_task")
@@ -63,6 +68,8 @@ def train(
         chosen = options["seed"], options["predictor"]
         fitted = asyncio.run(_on_pool(per_task or PER_TASK, *chosen))
     save(fitted, out)
+    if options["predictor"] and not fitted.beliefs.bases_:
+        warn("there are too few marked prompts for a predictor of the text: it is not used.")
     if as_json:
         return print_json({"out": str(out), **fitted.card, "unmatched": unmatched})
     left_out = fitted.card["left_out_phrasings"]
@@ -101,7 +108,7 @@ def _on_records(
     measured = joined(parts)
     encoder = _cached(encoder_of(f"{settings.encoder}+surface"), settings)
     encoder.encode(measured.prompts)  # the long part, with its bar
-    return _fit(measured, encoder, predictor or settings.predictor), unmatched
+    return _fit(measured, encoder, predictor), unmatched
 
 
 def _fit(measured: Measured, encoder: Encoder, predictor: str | None) -> FittedRouter:
@@ -167,7 +174,7 @@ async def _on_pool(per_task: int, seed: int, predictor: str | None) -> Any:
         found = await collect_outcomes(settings, service, "validation", per_task, seed)
     found.outcomes.require_complete()
     encoder = make_encoder(settings.encoder)
-    return _fit(_measured(found, seed), encoder, predictor or settings.predictor)
+    return _fit(_measured(found, seed), encoder, predictor)
 
 
 def _measured(found: Collected, seed: int) -> Any:

@@ -13,7 +13,7 @@ from collegium.evals.arrays import Bools, Floats
 from collegium.evals.data import RoutingData
 from collegium.evals.formats import load_any
 from collegium.evals.names import ModelNames
-from collegium.evals.routing.embeddings import EmbeddingCache
+from collegium.evals.routing.embeddings import CachedEncoder, EmbeddingCache
 from collegium.evals.routing.encoders import encoder, fitted_on
 from collegium.evals.routing.saved import known_models, new_to, saved_forecasts
 from collegium.evals.routing.set_algebra import of_pool, of_rows, put_together
@@ -79,8 +79,9 @@ def fitted_traffic(
     places = [found.data.models.index(model) for model in columns]
     data, costs = of_rows(of_pool(found.data, list(columns)), new), found.costs[new][:, places]
     judges = found.judges[new] if found.two else by_chance(int(new.sum()), seed)
-    X = EmbeddingCache(settings.cache_dir).encode(fitted_on(fitted.encoder), data.prompts)
-    forecast = saved_forecasts(fitted, list(columns.values()), X)
+    eyes, cache = fitted_on(fitted.encoder), EmbeddingCache(settings.cache_dir)
+    X, known = cache.encode(eyes, data.prompts), list(columns.values())
+    forecast = saved_forecasts(fitted, known, X, data.signals, CachedEncoder(eyes, cache))
     unknown = tuple(model for model in found.data.models if model not in columns)
     traffic = Traffic(X, data.scores.astype(np.float64), costs, judges, forecast)
     dropped = found.dropped + int((~new).sum())

@@ -7,10 +7,10 @@ once. Nobody waits for company, so a query that comes alone is read alone.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ from collegium.router.applications.naming import text_of
 from collegium.router.decision import Query
 from collegium.router.forecasting import Asked, Forecaster, Reading
 from collegium.router.vectors import Encoder, is_quick
+
+if TYPE_CHECKING:
+    from collegium.router.beliefs.beliefs import Beliefs
 
 MOST_AT_ONCE = 32
 CONTEXTS_KEPT = 2_000
@@ -75,45 +78,48 @@ class Reader:
     def _read_all(self, queries: Sequence[Query]) -> list[Read | Exception]:
         """Each query's reading, or what went wrong with it; the others do not suffer from it."""
         try:
-            new = self._new_contexts(queries)
+            beliefs = self._forecaster.fitted.beliefs
+            new = new_contexts(queries, beliefs, self._contexts)
             texts = [query.text for query in queries]
             vectors = np.asarray(self._encoder.encode([*texts, *new.values()]), dtype=np.float64)
             self._remember(dict(zip(new, vectors[len(texts) :], strict=True)))
             vectors = vectors[: len(texts)]
-            asked = [self._asked(query) for query in queries]
+            asked = [asked_by(query, beliefs, self._contexts) for query in queries]
             return list(map(Read, vectors, self._forecaster.read_all(vectors, asked)))
         except Exception as exc:  # noqa: BLE001  an encoder may raise what it likes; it is told
             if len(queries) <= 1:
                 return [exc for _ in queries]
             return [found for query in queries for found in self._read_all([query])]
 
-    def _asked(self, query: Query) -> Asked:
-        """Who sent a query, as the marks name it: those of a tenant may be marked without it."""
-        key = query.application
-        beliefs = self._forecaster.fitted.beliefs
-        if key is not None and query.signals.tenant and beliefs.number(key) is None:
-            bare = key.removeprefix(f"{query.signals.tenant}:")
-            key = bare if beliefs.number(bare) is not None else key
-        return Asked(key, self._contexts.get(query.application or ""))
-
-    def _new_contexts(self, queries: Sequence[Query]) -> dict[str, str]:
-        """What unmarked applications' requests have in common, where it is not embedded yet."""
-        beliefs = self._forecaster.fitted.beliefs
-        if not beliefs.features_.reads_context:
-            return {}
-        return {
-            query.application: told
-            for query in queries
-            if query.application is not None
-            and query.application not in self._contexts
-            and beliefs.number(query.application) is None
-            and (told := text_of(query.signals))
-        }
-
     def _remember(self, contexts: dict[str, NDArray[np.float64]]) -> None:
         self._contexts |= contexts
         for oldest in list(self._contexts)[: max(len(self._contexts) - CONTEXTS_KEPT, 0)]:
             del self._contexts[oldest]
+
+
+def new_contexts(
+    queries: Sequence[Query], beliefs: Beliefs, known: Collection[str] = ()
+) -> dict[str, str]:
+    """What unmarked applications' requests have in common, of those that are not `known` yet."""
+    if not beliefs.features_.reads_context:
+        return {}
+    return {
+        query.application: told
+        for query in queries
+        if query.application is not None
+        and query.application not in known
+        and beliefs.number(query.application) is None
+        and (told := text_of(query.signals))
+    }
+
+
+def asked_by(query: Query, beliefs: Beliefs, contexts: Mapping[str, NDArray[np.float64]]) -> Asked:
+    """Who sent a query, as the marks name it: those of a tenant may be marked without it."""
+    key = query.application
+    if key is not None and query.signals.tenant and beliefs.number(key) is None:
+        bare = key.removeprefix(f"{query.signals.tenant}:")
+        key = bare if beliefs.number(bare) is not None else key
+    return Asked(key, contexts.get(query.application or ""))
 
 
 def _tell(batch: Sequence[tuple[Query, asyncio.Future[Read]]], found: Sequence[Any]) -> None:

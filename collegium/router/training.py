@@ -63,16 +63,17 @@ def fit_router(
     measured = _of_marked_experts(measured)
     X = encoder.encode(measured.prompts).astype(np.float64)
     skills = np.asarray(measured.skills)
-    keys, applications = _applications(measured)
-    beliefs = Beliefs(None if quality is None else [predictor(quality)]).fit(
+    believed = fit_beliefs(
         X,
         measured.scores,
-        keys,
-        context=_contexts(applications, encoder),
+        measured.signals,
+        encoder,
+        quality=quality,
         labels=measured.skills,
         groups=measured.groups,
         progress=progress,
     )
+    beliefs, keys = believed.beliefs, believed.keys
     head = SkillHead().fit(X, skills)
     per_token = 1000 * measured.latency_s / np.maximum(measured.tokens, 1)
     return FittedRouter(
@@ -85,9 +86,49 @@ def fit_router(
         _by_application(measured.tokens, keys, beliefs.applications_),
         _held_tokens(measured, keys, beliefs.applications_),
         _card(measured, beliefs),
-        applications,
+        believed.applications,
         prompt_marks(measured.prompts),
     )
+
+
+@dataclass(frozen=True)
+class Believed:
+    """Beliefs, the applications that their marks are of, and each mark's application."""
+
+    beliefs: Beliefs
+    applications: tuple[Application, ...]
+    keys: list[str | None]
+
+
+def fit_beliefs(
+    X: Array,
+    scores: Array,
+    signals: Sequence[Signals] | None,
+    encoder: Encoder,
+    *,
+    labels: Sequence[str],
+    groups: Sequence[str],
+    quality: str | None = None,
+    progress: Progress | None = None,
+) -> Believed:
+    """Tell the applications of the marks (n, e) apart, and learn from both.
+
+    `X` (n, d) are the prompts' embeddings; `encoder` embeds what an application's requests share.
+    """
+    keys: list[str | None] = [None] * len(X)
+    applications: tuple[Application, ...] = ()
+    if signals is not None:
+        keys, applications = applications_of(signals)
+    beliefs = Beliefs(None if quality is None else [predictor(quality)]).fit(
+        X,
+        scores,
+        keys,
+        context=_contexts(applications, encoder),
+        labels=labels,
+        groups=groups,
+        progress=progress,
+    )
+    return Believed(beliefs, applications, keys)
 
 
 def _of_marked_experts(measured: Measured) -> Measured:
@@ -99,12 +140,6 @@ def _of_marked_experts(measured: Measured) -> Measured:
     kept = {name: getattr(measured, name) for name in tables}
     kept = {name: None if table is None else table[:, marked] for name, table in kept.items()}
     return replace(measured, fingerprints=[measured.fingerprints[i] for i in marked], **kept)
-
-
-def _applications(measured: Measured) -> tuple[list[str | None], tuple[Application, ...]]:
-    if measured.signals is None:
-        return [None] * len(measured.prompts), ()
-    return applications_of(measured.signals)
 
 
 def _contexts(applications: Sequence[Application], encoder: Encoder) -> dict[str, Array]:

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,17 +10,20 @@ import pytest
 from click.testing import CliRunner, Result
 
 from collegium.cli import cli
-from collegium.errors import SetupError
-from collegium.evals.newcomers import Joined, Recovery, over_sets, recover
-from collegium.evals.recorded import Recorded, best_known, crossfit
+from collegium.evals.arrays import Floats
+from collegium.evals.data import RoutingData
+from collegium.evals.newcomers import recover
+from collegium.evals.recorded import crossfit
+from collegium.evals.recovery import Joined, Recovery, over_sets
 from collegium.evals.routing import encoders
-from collegium.router.predictors import predictor
+from collegium.evals.routing.problem import Problem, build
+from collegium.router.beliefs.beliefs import Beliefs
 from tests.evals.routing.worlds import SkillEncoder, save, world
 
 Command = Callable[..., Result]
 
 
-def recorded(n: int = 900, *, experts: int = 6, seed: int = 0) -> Recorded:
+def recorded(n: int = 900, *, experts: int = 6, seed: int = 0) -> tuple[Problem, Floats]:
     """Three skills, two specialists of each; the first of them is the better one."""
     rng = np.random.default_rng(seed)
     skill = rng.integers(3, size=n)
@@ -29,19 +31,15 @@ def recorded(n: int = 900, *, experts: int = 6, seed: int = 0) -> Recorded:
     X /= np.linalg.norm(X, axis=1, keepdims=True)
     able = np.arange(experts) % 3 == skill[:, None]
     rates = np.where(able, 0.9 - 0.15 * (np.arange(experts) >= 3), 0.3)
-    scores = (rng.random(n)[:, None] < rates).astype(np.float64)
-    train = np.arange(2 * n // 3)
-    return Recorded(
-        "made",
-        tuple(f"model {i}" for i in range(experts)),
-        tuple(f"skill {kind}" for kind in skill),
-        X,
-        scores,
-        np.ones_like(scores),
-        crossfit(partial(predictor, "linear"), X, scores, train),
-        train,
-        np.arange(2 * n // 3, n),
+    data = RoutingData(
+        name="made",
+        prompt_ids=tuple(map(str, range(n))),
+        prompts=tuple(f"question {i}" for i in range(n)),
+        labels={"task": tuple(f"skill {kind}" for kind in skill)},
+        models=tuple(f"model {i}" for i in range(experts)),
+        scores=(rng.random(n)[:, None] < rates).astype(np.float64),
     )
+    return build(data, np.arange(n) < 2 * n // 3), X
 
 
 def row(found: list[Joined], pools: str, method: str, probes: int) -> Recovery:
@@ -54,14 +52,14 @@ def row(found: list[Joined], pools: str, method: str, probes: int) -> Recovery:
     return one
 
 
-def test_specialists_are_worth_most_of_their_value_after_fifty_probes() -> None:
+def test_specialists_are_worth_most_of_their_value_after_fifty_marks() -> None:
     """And after all training prompts as probes, all of it."""
-    found = recover(recorded(), probes=(50, 500), draws=2)
-    few, many = row(found, "random", "newcomer", 50), row(found, "random", "newcomer", 500)
+    found = recover(*recorded(360), SkillEncoder(), probes=(50, 500))
+    few, many = row(found, "random", "beliefs", 50), row(found, "random", "beliefs", 500)
     assert few.counted == few.models == 6
     assert few.median is not None
     assert few.median > 0.6
-    assert many.median == pytest.approx(1.0, abs=0.1)
+    assert many.median == 1.0
     assert few.low is not None
     assert few.high is not None
     assert few.low <= few.median <= few.high
@@ -69,16 +67,24 @@ def test_specialists_are_worth_most_of_their_value_after_fifty_probes() -> None:
 
 def test_the_value_is_what_routing_gains() -> None:
     """In the whole pool: accuracy with the model less accuracy without, counted by hand."""
-    data = recorded(300)
-    found = recover(data, probes=(20,), draws=1)
-    forecasts, scores = data.forecasts[data.test], data.scores[data.test]
-    by_hand = []
-    for model in range(6):
-        others = np.delete(np.arange(6), model)
-        with_it = scores[np.arange(len(scores)), forecasts.argmax(axis=1)].mean()
-        without = best_known(forecasts, scores, others)[1].mean()
-        by_hand.append(with_it - without)
-    (whole,) = [each for each in found if (each.pools, each.method) == ("whole", "newcomer")]
+    problem, X = recorded(180, experts=4)
+    found = recover(problem, X, SkillEncoder(), probes=(20,))
+    (fold,) = problem.folds
+    scores = problem.scores[fold.test]
+
+    def accuracy(columns: list[int]) -> float:
+        beliefs = Beliefs().fit(
+            X[fold.train],
+            problem.scores[np.ix_(fold.train, columns)],
+            labels=[problem.tasks[row] for row in fold.train],
+            groups=[str(problem.families[row]) for row in fold.train],
+        )
+        chosen = beliefs.forecast(X[fold.test]).quality.argmax(axis=1)
+        return float(scores[:, columns][np.arange(len(scores)), chosen].mean())
+
+    everybody = accuracy([0, 1, 2, 3])
+    by_hand = [everybody - accuracy([m for m in range(4) if m != model]) for model in range(4)]
+    (whole,) = [each for each in found if (each.pools, each.method) == ("whole", "beliefs")]
     np.testing.assert_allclose(whole.full_value, by_hand, atol=1e-12)
 
 
@@ -88,7 +94,7 @@ def joined(value: list[float], full: list[float]) -> Joined:
     return Joined(
         "x",
         "random",
-        "newcomer",
+        "beliefs",
         50,
         means,
         wholes,
@@ -178,9 +184,3 @@ def test_it_prints_a_table(command: Command) -> None:
     lines = command("first", "--probes", "20").stdout.splitlines()
     assert lines[0].split()[:3] == ["SET", "POOLS", "METHOD"]
     assert len(lines) == 7
-
-
-def test_an_unknown_router_is_refused_before_anything_is_read(command: Command) -> None:
-    """With the names that there are."""
-    with pytest.raises(SetupError, match="no predictor is called 'magic'"):
-        command("first", "--router", "magic")

@@ -7,21 +7,25 @@ import numpy as np
 
 from collegium.errors import SetupError
 from collegium.evals.arrays import Floats
+from collegium.evals.routing.believing import forecasts, taught
 from collegium.evals.routing.labels import UNLABELLED
 from collegium.evals.routing.lessons import Exam, Forecaster, Lesson
-from collegium.router.beliefs.beliefs import Beliefs
 from collegium.router.predictors import PREDICTORS, predictor_class
+from collegium.router.vectors import Encoder
 
 SERVED = "beliefs"
 """What `router train` fits and the service decides by."""
 
 
-def routers(wanted: Sequence[str] = ()) -> dict[str, Forecaster]:
-    """Return the routers of these names, or all that there are."""
+def routers(encoder: Encoder, wanted: Sequence[str] = ()) -> dict[str, Forecaster]:
+    """Return the routers of these names, or all that there are.
+
+    `encoder` embeds what an application's requests have in common.
+    """
     names = (SERVED, *PREDICTORS)
     if unknown := [name for name in wanted if name not in names]:
         raise SetupError(f"no router is called {', '.join(unknown)}; there are {', '.join(names)}")
-    return {name: _named(name) for name in (wanted or names)}
+    return {name: _named(name, encoder) for name in (wanted or names)}
 
 
 def headline(routers: Mapping[str, Forecaster]) -> str:
@@ -29,26 +33,24 @@ def headline(routers: Mapping[str, Forecaster]) -> str:
     return SERVED if SERVED in routers else next(iter(routers))
 
 
-def _named(name: str) -> Forecaster:
-    return served if name == SERVED else forecaster(predictor_class(name))
+def _named(name: str, encoder: Encoder) -> Forecaster:
+    return served(encoder) if name == SERVED else forecaster(predictor_class(name))
 
 
-def served(lesson: Lesson, exam: Exam) -> Floats:
-    """The beliefs that a service would be given: these sets name no applications."""
-    named = any(task != UNLABELLED for task in lesson.tasks)
-    beliefs = Beliefs().fit(
-        lesson.X,
-        lesson.y,
-        labels=lesson.tasks if named else None,
-        groups=[str(family) for family in lesson.families],
-    )
-    return beliefs.forecast(exam.X).quality
+def served(encoder: Encoder) -> Forecaster:
+    """The beliefs that a service would be given."""
+
+    def forecast(lesson: Lesson, exam: Exam) -> Floats:
+        found = taught(lesson, encoder)
+        return forecasts(found.beliefs, found.applications, exam.X, exam.signals, encoder)
+
+    return forecast
 
 
 def forecaster(make: Callable[[], Any]) -> Forecaster:
     """Wrap a predictor: `fit(X, y, labels=, groups=)`, then `predict(X)`."""
 
-    def forecasts(lesson: Lesson, exam: Exam) -> Floats:
+    def forecast(lesson: Lesson, exam: Exam) -> Floats:
         named = any(task != UNLABELLED for task in lesson.tasks)
         predictor = make()
         predictor.fit(
@@ -59,4 +61,4 @@ def forecaster(make: Callable[[], Any]) -> Forecaster:
         )
         return np.asarray(predictor.predict(exam.X), dtype=np.float64)
 
-    return forecasts
+    return forecast

@@ -10,6 +10,7 @@ from collegium.evals.arrays import Floats, Ints
 from collegium.evals.routing.choosing import Choice
 from collegium.evals.routing.problem import Problem
 from collegium.evals.routing.splits import Fold
+from collegium.router.applications.signals import Signals
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,8 @@ class Lesson:
     prompts: tuple[str, ...]
     tasks: tuple[str, ...]
     families: Ints
+    signals: tuple[Signals, ...] = ()
+    """What each prompt shows of its application; empty where the set tells none."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class Exam:
     X: Floats
     prompts: tuple[str, ...]
     tasks: tuple[str, ...]
+    signals: tuple[Signals, ...] = ()
 
 
 Forecaster = Callable[[Lesson, Exam], Floats]
@@ -61,13 +65,19 @@ def lesson_and_exam(problem: Problem, X: Floats, fold: Fold) -> tuple[Lesson, Ex
         tuple(problem.prompts[row] for row in fold.train),
         tuple(problem.tasks[row] for row in fold.train),
         problem.families[fold.train],
+        _of_rows(problem.signals, fold.train),
     )
     exam = Exam(
         X[fold.test],
         tuple(problem.prompts[row] for row in fold.test),
         tuple(problem.tasks[row] for row in fold.test),
+        _of_rows(problem.signals, fold.test),
     )
     return lesson, exam
+
+
+def _of_rows(signals: tuple[Signals, ...], rows: Ints) -> tuple[Signals, ...]:
+    return tuple(signals[row] for row in rows) if signals else ()
 
 
 def means(y: Floats) -> Floats:

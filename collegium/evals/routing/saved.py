@@ -10,9 +10,12 @@ from collegium.errors import SetupError
 from collegium.evals.arrays import Bools, Floats
 from collegium.evals.formats import load_any
 from collegium.evals.names import ModelNames
+from collegium.evals.routing.believing import forecasts
 from collegium.evals.routing.lessons import Exam, Forecaster, Lesson
 from collegium.evals.routing.problem import Problem, read_problem, read_two, read_whole
+from collegium.router.applications.signals import Signals
 from collegium.router.artifact import FittedRouter, prompt_marks
+from collegium.router.vectors import Encoder
 
 NAME = "saved router"
 NO_NAMES = ModelNames()
@@ -68,20 +71,30 @@ def _new_prompts(
 
 
 def saved_forecaster(
-    fitted: FittedRouter, models: tuple[str, ...], names: ModelNames = NO_NAMES
+    fitted: FittedRouter, models: tuple[str, ...], encoder: Encoder, names: ModelNames = NO_NAMES
 ) -> Forecaster:
     """It learns nothing more: its forecasts of these models, in their order."""
     columns = list(known_models(fitted, models, "", names).values())
 
-    def forecasts(lesson: Lesson, exam: Exam) -> Floats:
-        return saved_forecasts(fitted, columns, exam.X)
+    def forecast(lesson: Lesson, exam: Exam) -> Floats:
+        return saved_forecasts(fitted, columns, exam.X, exam.signals, encoder)
 
-    return forecasts
+    return forecast
 
 
-def saved_forecasts(fitted: FittedRouter, columns: Sequence[int], X: Floats) -> Floats:
-    """P(correct) of the router's experts in these columns for embeddings (n, d)."""
-    return np.asarray(fitted.beliefs.forecast(X).quality[:, list(columns)])
+def saved_forecasts(
+    fitted: FittedRouter,
+    columns: Sequence[int],
+    X: Floats,
+    signals: Sequence[Signals],
+    encoder: Encoder,
+) -> Floats:
+    """P(correct) of the router's experts in these columns for embeddings (n, d).
+
+    `signals` (n) tell each request's application; they are empty where the set tells none.
+    """
+    quality = forecasts(fitted.beliefs, fitted.applications, X, signals, encoder)
+    return np.asarray(quality[:, list(columns)])
 
 
 def known_models(

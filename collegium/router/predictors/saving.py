@@ -55,13 +55,21 @@ def save(
 
 def packed(predictor: Predictor, arrays: Arrays) -> Any:
     """The predictor as JSON, with its arrays put into `arrays`."""
-    kind = type(predictor)
+    _require_saveable(type(predictor))
+    return pack(predictor, arrays)
+
+
+def require_saveable(name: str) -> None:
+    """SetupError where no predictor is called so, or where a fitted one can't be saved."""
+    _require_saveable(predictor_class(name))
+
+
+def _require_saveable(kind: type[Predictor]) -> None:
     if kind.__name__ not in NAMES or not kind.saveable:
         raise SetupError(
             f"a fitted {kind.__name__} can't be saved: it is not made of arrays alone; "
             f"fit one of {_saveable()} instead"
         )
-    return pack(predictor, arrays)
 
 
 def load(folder: Path) -> Predictor:

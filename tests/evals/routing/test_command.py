@@ -178,3 +178,5 @@ def test_models_that_are_left_out_join_again(command: Command) -> None:
     refused = command("first", "--leave-out", "model", "--pool", "sums-7b")
     assert refused.exit_code == 2
     assert "no --pool" in refused.output
+    refused = command("first", "--leave-out", "model", "--router", "linear")
+    assert "no --router" in refused.output
