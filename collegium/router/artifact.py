@@ -33,7 +33,7 @@ class FittedRouter:
 
     `tokens` and `milliseconds_per_token` are means by expert and skill, shape (e, skills), and
     `application_tokens` by application of the beliefs, shape (applications, e). `held_tokens`
-    (n, 1 + e) has the tokens of each marked prompt and of the answers to it.
+    (n, 1 + e) has the tokens of each marked prompt and the expected ones of answers to it.
     """
 
     encoder: str

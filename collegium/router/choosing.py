@@ -26,6 +26,8 @@ class Choice:
     forecast: Forecast | None
     policy: PolicyName
     forecasts: tuple[Forecast, ...] = ()
+    incumbent: bool = False
+    """Whether the best single expert answers, whatever is forecast."""
 
 
 @dataclass(frozen=True)
@@ -44,15 +46,14 @@ def chosen_among(
     terms: Terms,
 ) -> Choice:
     """The choice among forecasts that are marked as feasible or not."""
-    best = _incumbent(forecasts, terms.incumbent)
-    if best is None:
-        best = choose(forecasts, tolerated=terms.tolerated, price=query.price)
+    incumbent = _incumbent(forecasts, terms.incumbent)
+    best = incumbent or choose(forecasts, tolerated=terms.tolerated, price=query.price)
     if best is None:
         return Choice(_by_prior(experts, forecasts, terms.model), "prior", forecasts)
     previous = next((f for f in forecasts if f.expert == query.session_expert), None)
     if previous is not None and previous != best and keeps(previous, best):
         return Choice(previous, "session", forecasts)
-    return Choice(best, "quality", forecasts)
+    return Choice(best, "quality", forecasts, incumbent is not None)
 
 
 def _incumbent(forecasts: tuple[Forecast, ...], name: str | None) -> Forecast | None:
@@ -65,7 +66,7 @@ def doubted(
     experts: Sequence[Expert], forecasts: tuple[Forecast, ...], reading: Reading
 ) -> tuple[Forecast, ...]:
     """Expect less of specialists, the less the marks say of the query."""
-    doubt = SPECIALIST_LOSS * (1.0 - reading.evidence)
+    doubt = doubt_of(reading)
     if not doubt or not any(expert.generalist for expert in experts):
         return forecasts
     generalists = {expert.name for expert in experts if expert.generalist}
@@ -75,6 +76,11 @@ def doubted(
         else structs.replace(f, quality=max(f.quality - doubt, 0.0))
         for f in forecasts
     )
+
+
+def doubt_of(reading: Reading) -> float:
+    """The P(correct) that a specialist beside generalists is expected to lose on a query."""
+    return SPECIALIST_LOSS * (1.0 - reading.evidence)
 
 
 def _by_prior(

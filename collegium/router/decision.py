@@ -105,6 +105,8 @@ class Decision:
     """How much P(correct) below the best forecast was given up for a lower price."""
     price: float = 0.0
     """What a dollar was worth in P(correct)."""
+    incumbent: bool = False
+    """Whether the best single expert answers because too few marks support a trade-off."""
     id: str = field(default_factory=lambda: f"dec_{secrets.token_hex(12)}")
 
     @property

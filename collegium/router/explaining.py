@@ -23,7 +23,7 @@ def explained(query: Query, reading: Reading, choice: Choice, promise: Promise |
             f"Its engine is not loaded, and has its turn in about {chosen.wait_ms / 1000:.0f} s."
         )
     if choice.policy == "quality":
-        words.append(_promised(query, promise))
+        words.append(_promised(query, promise, choice.incumbent))
     return " ".join(filter(None, words))
 
 
@@ -68,6 +68,8 @@ def _versus(rival: Forecast, chosen: Forecast) -> str:
         return f", ahead of {chance}"
     if rival.feasible and rival.wait_ms > chosen.wait_ms and cost(rival) <= cost(chosen):
         return f"; {chance} is not loaded, and has its turn in about {rival.wait_ms / 1000:.0f} s"
+    if rival.feasible and rival.cost_usd is not None and cost(rival) <= cost(chosen):
+        return f"; {chance} is only forecast to be better"
     if rival.feasible:
         dearer = "would be dearer" if rival.cost_usd is not None else "has no known price"
         return f"; {chance} {dearer}"
@@ -76,7 +78,7 @@ def _versus(rival: Forecast, chosen: Forecast) -> str:
     return f"; {chance} is outside the limits: {rival.note}"
 
 
-def _promised(query: Query, promise: Promise | None) -> str:
+def _promised(query: Query, promise: Promise | None, incumbent: bool) -> str:
     """What a trade-off by name costs in quality, and saves, on the marked prompts."""
     model = VIRTUAL_MODELS.get(query.requested_model)
     if model is None or not model.most_loss or query.limits.tradeoff is not None:
@@ -84,10 +86,11 @@ def _promised(query: Query, promise: Promise | None) -> str:
     if promise is None:
         return "What this costs in quality is unmeasured: too few prompts are marked."
     if not promise.kept:
-        return (
+        few = (
             f"{promise.marks} marked prompts are too few to promise at most "
-            f"{model.most_loss:.0%} less quality, so the best single expert answers."
+            f"{model.most_loss:.0%} less quality"
         )
+        return f"{few}, so the best single expert answers." if incumbent else f"{few}."
     verb, lost = ("wins", -promise.loss) if promise.loss < 0 else ("loses", promise.loss)
     low, high = (100 * (lost + sign * 1.96 * promise.loss_se) for sign in (-1, 1))
     return (

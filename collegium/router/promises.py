@@ -20,6 +20,7 @@ REMEMBERED = 64
 class _Pool:
     """The experts of a pool that the router knows: the latest one is not looked up again."""
 
+    experts: Sequence[Expert]
     asked: Sequence[int | None]
     columns: tuple[int, ...]
     names: tuple[str, ...]
@@ -29,6 +30,7 @@ class _Pool:
     def of(cls, experts: Sequence[Expert], columns: Sequence[int | None]) -> _Pool:
         known = [(c, e) for c, e in zip(columns, experts, strict=True) if c is not None]
         return cls(
+            experts,
             columns,
             tuple(c for c, _ in known),
             tuple(e.name for _, e in known),
@@ -52,9 +54,9 @@ class Promises:
 
         `columns` are their places in the fitted router, None for those that it does not know.
         """
-        if self._pool is None or self._pool.asked is not columns:
-            self._pool = _Pool.of(experts, columns)
         pool = self._pool
+        if pool is None or pool.asked is not columns or pool.experts != experts:
+            pool = self._pool = _Pool.of(experts, columns)
         key = most_loss, pool.columns, pool.prices
         if key not in self._known:
             self._known[key] = self._measured(pool, most_loss)

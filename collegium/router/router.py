@@ -82,8 +82,8 @@ class Router:
         check_model(query, experts)
         read = await self._reader.read(query)
         decision = self.decide_on(query, experts, read.reading, unavailable, waits)
-        # Cheaper experts are a promise of the forecasts: learning keeps to the best quality.
-        given_up = decision.tolerated or decision.price
+        # A trade-off is a promise of the forecasts: learning keeps to the best quality.
+        given_up = decision.tolerated or decision.price or decision.incumbent
         if self._learner and decision.policy == "quality" and not given_up:
             decision = self._learner.adjusted(decision, read.embedding)
         return replace(decision, overhead_ms=1000 * (time.perf_counter() - started))
@@ -126,7 +126,9 @@ class Router:
             query = replace(query, price=query.price + promise.price)
         penalty = self._penalty(query) if waits is not None else 0.0
         if not (named or penalty):  # else who is loaded may be anybody of the pool
-            candidates = self._shortlist.of(candidates, query, reading, unavailable, tolerated)
+            candidates = self._shortlist.of(
+                candidates, query, reading, unavailable, tolerated, incumbent
+            )
         found = self.forecaster.forecast(candidates, query, reading, waits)
         marked = mark(doubted(candidates, found, reading), query.limits)
         down = {e.name: error for e in candidates if (error := unavailable(e)) is not None}
@@ -166,7 +168,8 @@ class Router:
             return min(model.unmeasured, self._tolerances.most), None, None
         promise, best = found
         tolerated = min(promise.tolerance, self._tolerances.most)
-        return tolerated, promise, None if promise.kept else best
+        # A budget that binds goes before: its price needs cheaper experts than the best one.
+        return tolerated, promise, None if promise.kept or query.price else best
 
     def _columns_of(self, experts: Sequence[Expert]) -> list[int | None]:
         """Their places in the fitted router; those of the latest pool are remembered."""
@@ -232,4 +235,5 @@ def _decision(query: Query, reading: Reading, choice: Choice, promise: Promise |
         ood_score=reading.ood_score,
         requested_model=query.requested_model,
         application=query.application,
+        incumbent=choice.incumbent,
     )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from collegium.errors import ExpertUnavailable
 from collegium.experts.clients.counting import estimated_tokens
 from collegium.registry.expert import Expert
+from collegium.router.choosing import doubt_of
 from collegium.router.costs import DEFAULT_TOKENS
 from collegium.router.decision import Limits, Query
 from collegium.router.forecasting import (
@@ -43,6 +44,7 @@ class _Columns:
     by_prior: NDArray[np.intp]
     """The pool, best first by what is known without marks; generalists lead."""
     by_price: NDArray[np.intp]
+    general: NDArray[np.bool_]
     generalists: NDArray[np.intp]
     position: Mapping[str, int]
 
@@ -72,17 +74,19 @@ class Shortlist:
         reading: Reading,
         unavailable: Availability,
         tolerated: float,
+        incumbent: str | None = None,
     ) -> Sequence[Expert]:
         """The experts to forecast, in the pool's order; those that are down take nobody's place.
 
-        `tolerated` is how much P(correct) is given up for money.
+        `tolerated` is how much P(correct) is given up for money; an `incumbent` is always one.
         """
         if len(experts) <= self._size or not _narrow(query.limits):
             return experts
         pool = self._pool(tuple(experts), reading.quality)
         down: list[int] = []
         while True:
-            picked = self._pick(pool, query, reading, down, tolerated)
+            picked = {*self._pick(pool, query, reading, down, tolerated)}
+            picked |= {pool.position.get(incumbent or "", -1)} - {-1, *down}
             found = [i for i in picked if unavailable(experts[i]) is not None]
             if not found:
                 return [experts[i] for i in sorted({*picked, *down})]
@@ -134,6 +138,9 @@ class Shortlist:
         enough = (weight >= ENOUGH_MEASURED) & (reading.evidence >= ENOUGH_EVIDENCE)
         level = np.where(known, pool.levels, 0.0) @ weights
         quality[pool.newcomers] = np.where(enough, level / np.where(enough, weight, 1.0), np.nan)
+        if pool.general.any():  # as `doubted` does
+            doubted = np.maximum(quality - doubt_of(reading), 0.0)
+            quality = np.where(pool.general, quality, doubted)
         return np.asarray(quality)
 
     def _pool(self, experts: tuple[Expert, ...], known: ByFingerprint) -> _Columns:
@@ -159,6 +166,7 @@ class Shortlist:
             np.array([np.inf if e.output_price is None else e.output_price for e in experts]),
             np.concatenate([by_prior[general[by_prior]], by_prior[~general[by_prior]]]),
             np.concatenate([by_price[general[by_price]], by_price[~general[by_price]]]),
+            general,
             by_prior[general[by_prior]],
             position,
         )

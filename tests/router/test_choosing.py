@@ -36,10 +36,11 @@ def chosen(
     tolerated: float = 0.0,
     session: str | None = None,
     incumbent: str | None = None,
+    price: float = 0.0,
 ) -> Choice:
     """The choice among experts of these qualities."""
     forecasts = tuple(forecast(e, q, 0.001 * (e.output_price or 0)) for e, q in pairs)
-    query = Query("hello", session_expert=session)
+    query = Query("hello", session_expert=session, price=price)
     return chosen_among([e for e, _ in pairs], query, forecasts, Terms(tolerated, model, incumbent))
 
 
@@ -87,8 +88,16 @@ def test_nobody_feasible_is_no_choice() -> None:
 
 def test_an_incumbent_answers_whatever_is_forecast() -> None:
     """As long as it can."""
-    assert name(chosen((LARGE, 0.8), (SMALL, 0.9), incumbent="large")) == "large"
-    assert name(chosen((LARGE, 0.8), (SMALL, 0.9), incumbent="gone")) == "small"
+    choice = chosen((LARGE, 0.8), (SMALL, 0.9), incumbent="large")
+    assert (name(choice), choice.incumbent) == ("large", True)
+    choice = chosen((LARGE, 0.8), (SMALL, 0.9), incumbent="gone")
+    assert (name(choice), choice.incumbent) == ("small", False)
+
+
+def test_at_a_price_who_is_worth_most_answers() -> None:
+    """P(correct) less what a dollar is worth for each that an answer costs."""
+    for price, expert in ((0.0, "large"), (10.0, "large"), (12.0, "small")):
+        assert name(chosen((LARGE, 0.9), (SMALL, 0.8), price=price)) == expert
 
 
 def test_within_the_tolerance_the_cheapest_answers() -> None:

@@ -110,13 +110,24 @@ def test_where_nobody_was_measured_it_says_so(model: str, end: str) -> None:
         (replace(KEPT, loss=-0.03), "On 400 marked prompts this trade-off wins 3.0 points "
          "against the best single expert [2.0, 4.0] and saves 62%."),
         (replace(KEPT, kept=False), "400 marked prompts are too few to promise at most 5% less "
-         "quality, so the best single expert answers."),
+         "quality."),
         (None, "What this costs in quality is unmeasured: too few prompts are marked."),
     ],
 )  # fmt: skip
 def test_a_trade_off_by_name_says_what_it_costs(promise: Promise | None, told: str) -> None:
     """With an interval, or that it is not known."""
     assert words(CHEAP, promise=promise, requested_model="collegium/cheap").endswith(f". {told}")
+
+
+def test_the_best_single_expert_is_said_to_answer() -> None:
+    """Not for its forecast, and whatever others would cost."""
+    choice = Choice(CHEAP, "quality", (CHEAP, structs.replace(BEST, cost_usd=0.0)), incumbent=True)
+    query = Query("hello", "collegium/balanced")
+    assert explained(query, reading(), choice, replace(KEPT, kept=False)) == (
+        "This looks like sql: cheap is 80% likely to be right; best (90%) is only forecast to be "
+        "better. 400 marked prompts are too few to promise at most 1% less quality, so the best "
+        "single expert answers."
+    )
 
 
 def test_a_trade_off_of_the_callers_own_promises_nothing() -> None:

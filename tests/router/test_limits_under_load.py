@@ -54,7 +54,7 @@ def up(expert: Expert) -> ExpertUnavailable | None:
 
 async def asked(router: Router, model: str, limit_ms: float) -> Decision:
     """A decision under a limit on the time."""
-    query = Query("sql films", model, Limits(max_latency_ms=limit_ms))
+    query = Query("sql tables", model, Limits(max_latency_ms=limit_ms))
     return await router.decide(query, POOL, up)
 
 
@@ -86,7 +86,7 @@ async def test_what_nobody_could_ever_keep_is_422_under_load_too(
 
 async def test_a_limit_that_load_does_not_touch_is_422(router: Router, speeds: Speeds) -> None:
     """An idle engine answers no better."""
-    query = Query("sql films", SQL.name, Limits(max_latency_ms=1e9, min_quality=0.9999))
+    query = Query("sql tables", SQL.name, Limits(max_latency_ms=1e9, min_quality=0.9999))
     with answering(speeds, 9), pytest.raises(NoFeasibleExpert, match="min_quality"):
         await router.decide(query, POOL, up)
 
@@ -95,6 +95,6 @@ async def test_who_is_down_is_not_called_busy(router: Router, speeds: Speeds) ->
     """It would keep the limits if it were idle, but it is not there: nobody is."""
     alone = await asked(router, "auto", 1e9)
     limits = Limits(max_latency_ms=2 * alone.forecast.latency_ms)
-    query = Query("sql films", "auto", limits)
+    query = Query("sql tables", "auto", limits)
     with answering(speeds, 9), pytest.raises(NoFeasibleExpert):
         await router.decide(query, POOL, lambda e: ExpertUnavailable(e.name, "starting", 7))

@@ -74,6 +74,50 @@ def test_the_chosen_is_never_dominated(forecasts: list[Forecast], tradeoff: floa
         assert its == mine or any(a > b for a, b in zip(its, mine, strict=True))
 
 
+prices = st.sampled_from([0.1, 0.5, 3.0, 2000.0])
+
+
+def worth(forecast: Forecast, price: float) -> float:
+    """P(correct) less what the answer costs."""
+    return quality(forecast) - price * cost(forecast)
+
+
+@given(pools, shares, prices)
+def test_at_a_price_the_chosen_is_within_the_tolerance_of_who_is_worth_most(
+    forecasts: list[Forecast], tolerated: float, price: float
+) -> None:
+    """It is the cheapest of those, by brute force."""
+    chosen = choose(forecasts, tolerated=tolerated, price=price)
+    able = known(forecasts)
+    if chosen is None:
+        assert not able
+        return
+    most = max(worth(f, price) for f in able)
+    enough = [f for f in able if worth(f, price) >= most - tolerated]
+    assert chosen in enough
+    assert cost(chosen) == min(map(cost, enough))
+
+
+@given(pools, prices, prices)
+def test_a_higher_price_never_costs_more(
+    forecasts: list[Forecast], price: float, more: float
+) -> None:
+    """Nor without a price."""
+    spent = [choose(forecasts, price=p) for p in sorted([0.0, price, price + more])]
+    costs = [cost(f) for f in spent if f is not None]
+    assert costs == sorted(costs, reverse=True)
+
+
+@given(pools, prices)
+def test_at_a_price_an_unknown_cost_is_the_last_resort(
+    forecasts: list[Forecast], price: float
+) -> None:
+    """It may be anything."""
+    chosen = choose(forecasts, price=price)
+    if chosen is not None and chosen.cost_usd is None:
+        assert all(f.cost_usd is None for f in known(forecasts))
+
+
 @given(pools)
 def test_tradeoff_0_is_the_best_quality(forecasts: list[Forecast]) -> None:
     """Money is no object, except between equals."""

@@ -73,13 +73,14 @@ def test_only_so_many_are_remembered(fitted: FittedRouter, monkeypatch: pytest.M
     """The one that was asked for the longest ago is measured again."""
     promises = Promises(fitted)
     first = promises.of(EXPERTS, COLUMNS, 0.05)
+    assert first is not None
     monkeypatch.setattr(promises, "_measured", lambda *_: None)
     for i in range(REMEMBERED - 1):
         promises.of(EXPERTS, COLUMNS, 0.06 + i / 1000)
-    assert promises.of(EXPERTS, COLUMNS, 0.05) is first
+    assert promises.of(EXPERTS, COLUMNS, 0.05) == first
     promises.of(EXPERTS, COLUMNS, 0.01)
     promises.of(EXPERTS, COLUMNS, 0.02)
-    assert promises.of(EXPERTS, COLUMNS, 0.05) is first
+    assert promises.of(EXPERTS, COLUMNS, 0.05) == first
     for i in range(REMEMBERED):
         promises.of(EXPERTS, COLUMNS, 0.2 + i / 1000)
     assert promises.of(EXPERTS, COLUMNS, 0.05) is None

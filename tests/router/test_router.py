@@ -33,7 +33,7 @@ from tests.router.synthetic import (
 
 
 @pytest.mark.parametrize(
-    ("text", "expert"), [("sql films", "sql"), ("lists of trees", "lists"), ("poems", "general")]
+    ("text", "expert"), [("sql tables", "sql"), ("lists of trees", "lists"), ("poems", "general")]
 )
 async def test_a_query_goes_to_the_expert_that_was_measured_best(
     desk: Desk, text: str, expert: str
@@ -50,7 +50,7 @@ async def test_a_query_goes_to_the_expert_that_was_measured_best(
 
 async def test_the_forecasts_are_near_the_measured_rates(desk: Desk) -> None:
     """P(correct), tokens, latency and energy, best expert first."""
-    decision = await desk.ask("sql films")
+    decision = await desk.ask("sql tables")
     assert [f.expert for f in decision.forecasts] == ["sql", "general", "lists"]
     assert of(decision, "sql").quality == pytest.approx(0.95, abs=0.06)
     assert of(decision, "general").quality == pytest.approx(0.3, abs=0.1)
@@ -63,7 +63,7 @@ async def test_the_forecasts_are_near_the_measured_rates(desk: Desk) -> None:
 
 async def test_the_reason_says_in_words_who_and_why(desk: Desk) -> None:
     """The skill, the chance, and the next best."""
-    reason = (await desk.ask("sql films")).reason
+    reason = (await desk.ask("sql tables")).reason
     words = r"This looks like sql: sql is \d+% likely to be right, ahead of general \(\d+%\)\."
     assert re.fullmatch(words, reason)
 
@@ -103,7 +103,7 @@ async def test_what_specialists_are_doubted_counts_against_limits(desk: Desk) ->
     assert {f.expert for f in decision.forecasts if f.feasible} == {"general"}
 
 
-@pytest.mark.parametrize("text", ["sql films", "weather"])
+@pytest.mark.parametrize("text", ["sql tables", "weather"])
 async def test_a_named_expert_is_asked_whatever_the_query(desk: Desk, text: str) -> None:
     """Its name bypasses the choice; the forecasts are still told."""
     decision = await desk.ask(text, model="lists")
@@ -118,15 +118,15 @@ async def test_a_conversation_stays_with_its_expert_where_others_gain_little(des
     twin = replace(SQL, name="twin")
     pool = [SQL, twin, GENERAL]
     cheaper = replace(SQL, name="cheaper")
-    assert (await desk.ask("sql films", experts=pool, session="twin")).policy == "session"
-    decision = await desk.ask("sql films", experts=[*pool, cheaper], session="twin")
+    assert (await desk.ask("sql tables", experts=pool, session="twin")).policy == "session"
+    decision = await desk.ask("sql tables", experts=[*pool, cheaper], session="twin")
     assert decision.expert == "twin"
     assert "stays with twin" in decision.reason
 
 
 async def test_a_conversation_changes_where_the_gain_is_worth_it(desk: Desk) -> None:
     """From poems to SQL: the general expert gives way."""
-    decision = await desk.ask("sql films", session="general")
+    decision = await desk.ask("sql tables", session="general")
     assert (decision.expert, decision.policy) == ("sql", "quality")
 
 
@@ -135,7 +135,7 @@ async def test_a_conversation_whose_expert_is_best_or_gone_is_routed_as_ever(
     desk: Desk, session: str
 ) -> None:
     """Staying with the best is no special case, and a removed expert is forgotten."""
-    decision = await desk.ask("sql films", session=session)
+    decision = await desk.ask("sql tables", session=session)
     assert (decision.expert, decision.policy) == ("sql", "quality")
 
 
@@ -143,7 +143,7 @@ async def test_a_conversation_leaves_an_expert_that_is_down(desk: Desk) -> None:
     """Loyalty ends where there is no answer."""
     twin = replace(SQL, name="twin")
     decision = await desk.ask(
-        "sql films", experts=[SQL, twin], session="twin", unavailable=down("twin")
+        "sql tables", experts=[SQL, twin], session="twin", unavailable=down("twin")
     )
     assert decision.expert == "sql"
 
@@ -154,7 +154,7 @@ async def test_a_newcomer_is_chosen_for_what_it_was_measured_to_do(desk: Desk) -
     decision = await desk.ask("poems", experts=[*POOL, poet])
     assert (decision.expert, decision.policy) == ("poet", "quality")
     assert decision.confidence == pytest.approx(0.97)
-    assert of(await desk.ask("sql films", experts=[*POOL, poet]), "poet").quality is None
+    assert of(await desk.ask("sql tables", experts=[*POOL, poet]), "poet").quality is None
 
 
 async def test_a_profile_counts_each_skill_as_much_as_the_query_asks_for_it(desk: Desk) -> None:
@@ -174,7 +174,7 @@ async def test_a_profile_counts_each_skill_as_much_as_the_query_asks_for_it(desk
 )
 async def test_a_name_alone_does_not_inherit_the_old_outcomes(desk: Desk, other: Expert) -> None:
     """Other weights under a known name are a stranger until they are measured."""
-    decision = await desk.ask("sql films", experts=[other, LISTS, GENERAL])
+    decision = await desk.ask("sql tables", experts=[other, LISTS, GENERAL])
     assert of(decision, "sql").quality is None
     assert decision.expert == "general"
 
@@ -182,22 +182,22 @@ async def test_a_name_alone_does_not_inherit_the_old_outcomes(desk: Desk, other:
 async def test_a_new_name_for_the_same_weights_keeps_their_outcomes(desk: Desk) -> None:
     """Outcomes belong to weights."""
     renamed = replace(SQL, name="database")
-    assert (await desk.ask("sql films", experts=[renamed, GENERAL])).expert == "database"
+    assert (await desk.ask("sql tables", experts=[renamed, GENERAL])).expert == "database"
 
 
 async def test_a_registered_model_answers_in_place_of_the_demonstration(desk: Desk) -> None:
     """Even an unmeasured one: the small experts show the machinery; they may still be named."""
     mine = Expert("sql", "openai", "sql", base_url="http://h/v1")
-    decision = await desk.ask("sql films", experts=[mine, LISTS, GENERAL])
+    decision = await desk.ask("sql tables", experts=[mine, LISTS, GENERAL])
     assert (decision.expert, decision.policy) == ("sql", "prior")
     assert [f.expert for f in decision.forecasts] == ["sql"]
-    assert (await desk.ask("sql films", model="lists", experts=[mine, LISTS])).policy == "named"
+    assert (await desk.ask("sql tables", model="lists", experts=[mine, LISTS])).policy == "named"
 
 
 async def test_where_nobody_was_measured_the_best_by_its_prior_answers(desk: Desk) -> None:
     """No quality is claimed."""
     strangers = [replace(e, model=f"new-{e.name}", adapter=None) for e in POOL]
-    decision = await desk.ask("sql films", experts=strangers)
+    decision = await desk.ask("sql tables", experts=strangers)
     assert (decision.expert, decision.policy) == ("general", "prior")
     assert {f.quality for f in decision.forecasts} == {None}
     assert decision.confidence == 0.0
@@ -222,13 +222,13 @@ async def test_a_virtual_model_is_a_promise_that_a_tradeoff_overrides(
     desk: Desk, model: str, limits: dict[str, Any], expert: str
 ) -> None:
     """Five points at most do not pay for an expert that is wrong; whoever wants more may say so."""
-    decision = await desk.ask("sql films", model=model, experts=PRICED, **limits)
+    decision = await desk.ask("sql tables", model=model, experts=PRICED, **limits)
     assert (decision.expert, decision.requested_model) == (expert, model)
 
 
 async def test_a_cheaper_choice_says_who_would_be_dearer(desk: Desk) -> None:
     """The caller sees what the saving costs in quality."""
-    decision = await desk.ask("sql films", experts=PRICED, tradeoff=10.0)
+    decision = await desk.ask("sql tables", experts=PRICED, tradeoff=10.0)
     reason = decision.reason
     assert decision.tolerated == 1.0
     assert re.search(r"general is \d+% likely to be right; sql \(\d+%\) would be dearer\.", reason)
@@ -236,7 +236,7 @@ async def test_a_cheaper_choice_says_who_would_be_dearer(desk: Desk) -> None:
 
 async def test_a_short_answer_is_forecast_to_be_short(desk: Desk) -> None:
     """The caller's max_tokens bounds tokens, cost and latency."""
-    forecast = (await desk.ask("sql films", experts=PRICED, max_tokens=5)).forecast
+    forecast = (await desk.ask("sql tables", experts=PRICED, max_tokens=5)).forecast
     assert forecast.output_tokens == 5
     assert forecast.latency_ms == pytest.approx(50, rel=0.01)
     assert forecast.cost_usd == pytest.approx(0.05)
@@ -255,13 +255,13 @@ async def test_latency_is_forecast_from_the_speed_seen_lately(fitted: FittedRout
     speeds = Speeds(device_watts=45.0)
     router = Router(WordEncoder(), fitted, speeds)
     speeds.learn("sql", latency_ms=2000.0, tokens=20)
-    forecast = (await router.decide(Query("sql films"), POOL, down())).forecast
+    forecast = (await router.decide(Query("sql tables"), POOL, down())).forecast
     assert forecast.latency_ms == pytest.approx(100 * forecast.output_tokens)
 
 
 async def test_the_same_query_is_decided_the_same_way(desk: Desk) -> None:
     """Only the id and the time it took differ."""
-    decisions = [await desk.ask("sql films") for _ in range(2)]
+    decisions = [await desk.ask("sql tables") for _ in range(2)]
     same = [replace(d, id="", overhead_ms=0.0) for d in decisions]
     assert same[0] == same[1]
     assert decisions[0].id != decisions[1].id
@@ -277,4 +277,4 @@ def test_a_router_fitted_on_other_embeddings_is_refused(fitted: FittedRouter) ->
 async def test_every_error_is_one_of_ours(desk: Desk, model: str) -> None:
     """Whatever a virtual model is asked, a refusal is a CollegiumError."""
     with pytest.raises(CollegiumError):
-        await desk.ask("sql films", model=model, experts=[])
+        await desk.ask("sql tables", model=model, experts=[])

@@ -116,10 +116,32 @@ def test_the_marked_prompts_and_their_tokens_are_kept_for_promises() -> None:
     counted = np.full_like(data.tokens, np.nan)
     counted[0] = [8.0, 10.0, np.nan]
     fitted = fit_router(replace(data, prompt_tokens=counted), WordEncoder())
-    np.testing.assert_array_equal(fitted.held_tokens[:, 1:], data.tokens)
+    np.testing.assert_allclose(fitted.held_tokens[:, 1:], np.mean(list(TOKENS.values())))
     assert fitted.held_tokens[0, 0] == 9.0
     assert fitted.held_tokens[1, 0] == estimated_tokens(data.prompts[1])
     np.testing.assert_array_equal(fitted.beliefs.held_.scores, data.scores)
+
+
+def test_held_tokens_are_those_that_are_expected_of_the_application() -> None:
+    """A choice is made before an answer's length is known, so promises count what is expected."""
+    data = measured(each=20)
+    signals = [Signals(tag=skill) for skill in data.skills]
+    fitted = fit_router(replace(data, signals=signals), WordEncoder())
+    keys, _ = applications_of(signals)
+    rows = [fitted.beliefs.number(key) or 0 for key in keys]
+    np.testing.assert_allclose(fitted.held_tokens[:, 1:], fitted.application_tokens[rows])
+
+
+def test_experts_without_a_mark_are_not_known() -> None:
+    """No forecast can be made of them; the tables keep the others' columns."""
+    data = measured(each=20)
+    scores = data.scores.copy()
+    scores[:, 1] = np.nan
+    fitted = fit_router(replace(data, scores=scores), WordEncoder())
+    assert fitted.fingerprints == (data.fingerprints[0], data.fingerprints[2])
+    np.testing.assert_array_equal(fitted.beliefs.held_.scores, scores[:, [0, 2]])
+    assert fitted.held_tokens.shape == (len(data.prompts), 3)
+    assert len(fitted.tokens) == len(fitted.milliseconds_per_token) == 2
 
 
 def test_a_fit_tells_how_far_it_is() -> None:
@@ -132,7 +154,7 @@ def test_a_fit_tells_how_far_it_is() -> None:
 
 def test_one_predictor_may_take_the_place_of_the_usual_ones() -> None:
     """By its name."""
-    fitted = fit_router(measured(each=20), WordEncoder(), quality="knn")
+    fitted = fit_router(measured(each=60), WordEncoder(), quality="knn")
     assert [type(base).__name__ for base in fitted.beliefs.bases_] == ["Knn"]
 
 

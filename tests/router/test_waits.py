@@ -39,7 +39,7 @@ async def asked(
     **limits: Any,
 ) -> Decision:
     """A decision on a query for SQL."""
-    query = Query("sql films", model, Limits(**limits), session_expert=session)
+    query = Query("sql tables", model, Limits(**limits), session_expert=session)
     return await router.decide(query, experts, NOBODY_DOWN, waits)
 
 

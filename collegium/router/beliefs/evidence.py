@@ -48,9 +48,9 @@ class Evidence:
     def weights(self, X: Array) -> Array:
         """What the marks count for queries (n, d), shape (n,)."""
         distance, nearest = self._near(X)
-        relative = distance / self.own_[nearest].mean(axis=1)
-        counts = [_falling(d, s) for d, s in zip((distance, relative), self.scale_, strict=True)]
-        return np.asarray(counts[0] * counts[1])
+        usual_here = self.own_[nearest].mean(axis=1)
+        everywhere, here = self.scale_
+        return _falling(distance, everywhere, 1.0) * _falling(distance, here, usual_here)
 
     def distance(self, X: Array) -> Array:
         """One less the mean cosine to the nearest marked queries, shape (n,)."""
@@ -69,9 +69,10 @@ class Evidence:
         return np.asarray(1.0 - cosine.mean(axis=1)), nearest
 
 
-def _falling(values: Array, scale: Array) -> Array:
+def _falling(distance: Array, scale: Array, unit: Array | float) -> Array:
     usual, far = scale
-    return np.asarray(np.clip((far - values) / (far - usual), 0.0, 1.0))
+    width = np.maximum((far - usual) * unit, LEAST_DISTANCE)
+    return np.asarray(np.clip(1.0 - (distance - usual * unit) / width, 0.0, 1.0))
 
 
 def _scale(values: Array) -> Array:

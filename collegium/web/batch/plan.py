@@ -176,23 +176,25 @@ def _worths(
         yield chosen, chosen.quality or 0.0
         return
     able = [f for f in decision.forecasts if f.feasible and f.quality is not None]
-    worth = {f.expert: _worth(f, decision.price) for f in able}
+    worth = _worth(able, decision.price)
     enough = max(worth.values()) - tolerated
     for forecast in able:
         level = worth[forecast.expert]
-        price = 1.0 if forecast.cost_usd is None else forecast.cost_usd / dearest
+        price = 2.0 if forecast.cost_usd is None else forecast.cost_usd / dearest
+        if decision.incumbent and forecast.expert == decision.expert:
+            level, price = enough, -1.0  # as alone: before who is only forecast to be better
         yield forecast, min(level, enough) - BY_PRICE * price + BY_QUALITY * level
 
 
-def _worth(forecast: Forecast, dollar: float) -> float:
-    """P(correct) less what the answer costs; of an unknown cost nothing where money counts."""
-    if not dollar:
-        return forecast.quality or 0.0
-    return (
-        -1.0
-        if forecast.cost_usd is None
-        else (forecast.quality or 0.0) - dollar * forecast.cost_usd
-    )
+def _worth(forecasts: Sequence[Forecast], dollar: float) -> dict[str, float]:
+    """P(correct) less what the answer costs; where money counts, an unknown cost is worst."""
+    known = {
+        f.expert: (f.quality or 0.0) - (dollar * f.cost_usd if dollar and f.cost_usd else 0.0)
+        for f in forecasts
+        if not dollar or f.cost_usd is not None
+    }
+    least = min(known.values(), default=0.0)
+    return {f.expert: known.get(f.expert, least - 1.0) for f in forecasts}
 
 
 def _moved(decision: Decision, expert: str) -> Decision:

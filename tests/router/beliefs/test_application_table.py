@@ -7,6 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from collegium.router.beliefs.application_table import (
+    LEAST_SPREAD,
+    NEW,
     VARIANTS,
     ApplicationTable,
     arrays_of,
@@ -116,7 +118,8 @@ def test_of_fewer_than_three_applications_the_spread_is_the_usual_one() -> None:
     """Two numbers tell little of how applications differ."""
     two = asked(2, 30)
     table = ApplicationTable().fit(scores(np.full((2, 2), 0.5), two), two, flat(60), 2)
-    np.testing.assert_array_equal(table.deviation(NOBODY), [[0.2, 0.2]])
+    np.testing.assert_array_equal(table.spread_, [0.2, 0.2])
+    np.testing.assert_allclose(table.deviation(NOBODY), NEW * LEAST_SPREAD)
 
 
 def test_the_same_marks_make_the_same_table_whatever_their_order() -> None:

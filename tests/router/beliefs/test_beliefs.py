@@ -78,8 +78,8 @@ def test_each_application_has_a_number_and_others_have_none(beliefs: Beliefs) ->
 @pytest.mark.parametrize("known", [True, False])
 def test_any_number_of_marks_is_enough(marks: int, known: bool) -> None:
     """Nobody is called certain, and predictors of the query join only when they can be judged."""
-    world = by_application(count=3, each=20, seed=marks)
-    rows = np.random.default_rng(marks).permutation(60)[:marks]
+    world = by_application(count=3, each=50, seed=marks)
+    rows = np.random.default_rng(marks).permutation(150)[:marks]
     names = [world.applications[i] for i in rows] if known else None
     beliefs = Beliefs().fit(world.X[rows], np.ones((marks, 3)), names)
     for asked in (["application 0"], [None]):

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from collegium.router.beliefs.evidence import MOST_KEPT, NEIGHBOURS, Evidence
+from collegium.router.beliefs.evidence import (
+    LEAST_DISTANCE,
+    MOST_KEPT,
+    NEIGHBOURS,
+    Evidence,
+)
 
 Array = NDArray[np.float64]
 
@@ -16,6 +21,26 @@ def traffic(count: int, seed: int, dimensions: int = 384) -> Array:
     tasks = np.random.default_rng(99).normal(size=(10, dimensions))
     rng = np.random.default_rng(seed)
     return tasks[rng.integers(0, 10, count)] + rng.normal(size=(count, dimensions))
+
+
+def nearest(X: Array, marked: Array, *, itself: bool = False) -> NDArray[np.intp]:
+    """Which marked queries are the most like each of some, by brute force; not `itself`."""
+    order = np.argsort(-cosines(X, marked), axis=1)
+    return order[:, itself : NEIGHBOURS + itself]
+
+
+def own_distance(marked: Array) -> Array:
+    """One less the mean cosine of each to its nearest others."""
+    cosine = np.take_along_axis(cosines(marked, marked), nearest(marked, marked, itself=True), 1)
+    return np.asarray(np.maximum(1 - cosine.mean(axis=1), LEAST_DISTANCE))
+
+
+def cosines(X: Array, marked: Array) -> Array:
+    """Shape (n, marked)."""
+    return np.asarray(
+        (X / np.linalg.norm(X, axis=1)[:, None])
+        @ (marked / np.linalg.norm(marked, axis=1)[:, None]).T
+    )
 
 
 @pytest.mark.parametrize("marks", [50, 150, 800, 2_700])
@@ -44,13 +69,39 @@ def test_the_distance_is_one_less_the_mean_cosine_to_the_nearest() -> None:
 
 
 def test_the_weight_falls_in_a_line_between_usual_and_far() -> None:
-    """In full up to the one, nothing beyond the other, half in the middle."""
-    evidence = Evidence().fit(traffic(200, 0, dimensions=20))
-    usual, far = evidence.scale_
-    assert 0 < usual < far
-    X = traffic(400, 1, dimensions=20)
-    expected = np.interp(evidence.distance(X), [usual, far], [1.0, 0.0])
-    np.testing.assert_allclose(evidence.weights(X), expected)
+    """By the distance as it is, and by that in units of the nearest marks' own, written out."""
+    marked, X = traffic(200, 0, dimensions=20), traffic(400, 1, dimensions=20)
+    evidence = Evidence().fit(marked)
+    distance = evidence.distance(X)
+    relative = distance / own_distance(marked)[nearest(X, marked)].mean(axis=1)
+    expected = np.ones(len(X))
+    for values, (usual, far) in zip((distance, relative), evidence.scale_, strict=True):
+        assert 0 < usual < far
+        expected *= np.interp(values, [usual, far], [1.0, 0.0])
+    np.testing.assert_allclose(evidence.weights(X), expected, atol=1e-5)
+    assert 0 < (expected < 1).mean() < 0.3
+
+
+def test_where_marks_lie_apart_the_same_distance_counts_for_more() -> None:
+    """What is far for a dense place is usual for a sparse one."""
+    rng = np.random.default_rng(0)
+    dense = np.eye(8)[0] + 0.05 * rng.normal(size=(100, 8))
+    sparse = np.eye(8)[1] + 0.2 * rng.normal(size=(100, 8))
+    evidence = Evidence().fit(np.vstack([dense, sparse]))
+    strange = np.eye(8)[0] + 0.16 * rng.normal(size=(50, 8))
+    usual = np.eye(8)[1] + 0.2 * rng.normal(size=(50, 8))
+    assert evidence.distance(strange).mean() < evidence.distance(usual).mean()
+    assert evidence.weights(strange).mean() < 0.6 < 0.8 < evidence.weights(usual).mean()
+
+
+def test_among_prompts_of_a_template_small_differences_tell_nothing() -> None:
+    """They are nearly one point: what is hardly further off is of the same traffic."""
+    rng = np.random.default_rng(0)
+    evidence = Evidence().fit(np.eye(8)[0] + 0.01 * rng.normal(size=(100, 8)))
+    near = np.eye(8)[0] + 0.03 * rng.normal(size=(50, 8))
+    assert evidence.distance(near).max() < LEAST_DISTANCE
+    assert evidence.weights(near).mean() > 0.8
+    np.testing.assert_array_equal(evidence.weights(np.eye(8)[1:]), 0.0)
 
 
 @pytest.mark.parametrize("marks", [1, 2, 3])
