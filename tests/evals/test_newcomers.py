@@ -75,7 +75,7 @@ def test_the_value_is_what_routing_gains() -> None:
     def accuracy(columns: list[int]) -> float:
         beliefs = Beliefs().fit(
             X[fold.train],
-            problem.scores[np.ix_(fold.train, columns)],
+            problem.scores[fold.train][:, columns],
             labels=[problem.tasks[row] for row in fold.train],
             groups=[str(problem.families[row]) for row in fold.train],
         )

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,10 @@ from collegium.evals.online import (
 from collegium.evals.online_report import summed_up, tables, verdict
 from collegium.evals.online_world import DEARER, DEGRADED, World, world
 from collegium.evals.poison import LIES, Movement, poison
+from collegium.evals.recorded import record
 from collegium.evals.routing import encoders
 from collegium.router.online.bandit import Bandit, BanditSettings
+from collegium.router.predictors import predictor
 from tests.evals.routing.worlds import SkillEncoder, save
 from tests.evals.routing.worlds import world as routing_world
 from tests.evals.test_newcomers import recorded
@@ -35,7 +38,8 @@ STEPS = 3000
 @pytest.fixture(scope="module")
 def made() -> World:
     """Six experts of three skills."""
-    return world(recorded(), steps=STEPS, seed=0)
+    made = record(*recorded(), partial(predictor, "linear"))
+    return world(made, steps=STEPS, seed=0)
 
 
 @pytest.fixture(scope="module")

@@ -47,10 +47,11 @@ async def live(
         signals = problem.signals[row]
         query = Query(problem.prompts[row], signals=signals, application=known.of(signals))
         reading = await router.read(query)
-        chosen.append(router.decide_on(query, experts, reading, lambda expert: None).expert)
-        columns = [router.forecaster.column(expert) for expert in experts]
-        forecasts.append(reading.quality.array[columns])
-    return chosen, np.array(forecasts)
+        decision = router.decide_on(query, experts, reading, lambda expert: None)
+        chosen.append(decision.expert)
+        by_name = {each.expert: each.quality for each in decision.forecasts}
+        forecasts.append([by_name[expert.name] for expert in experts])
+    return chosen, np.array(forecasts, dtype=np.float64)
 
 
 @pytest.mark.parametrize("pool", [(), ("acme/small-3b", "acme/coder-14b")])
@@ -99,10 +100,15 @@ async def test_applications_without_marks_are_read_as_the_service_reads_them(
 def _without(measured: Measured, application: str) -> Measured:
     signals = measured.signals or []
     rows = [i for i, each in enumerate(signals) if each.tag != application]
-    lists = ("prompts", "skills", "groups", "signals")
-    tables = ("scores", "tokens", "latency_s", "prompt_tokens", "cost_usd")
-    kept = {name: [getattr(measured, name)[i] for i in rows] for name in lists}
-    kept |= {
-        name: None if (table := getattr(measured, name)) is None else table[rows] for name in tables
-    }
-    return replace(measured, **kept)
+    return replace(
+        measured,
+        prompts=[measured.prompts[i] for i in rows],
+        skills=[measured.skills[i] for i in rows],
+        groups=[measured.groups[i] for i in rows],
+        signals=[signals[i] for i in rows],
+        scores=measured.scores[rows],
+        tokens=measured.tokens[rows],
+        latency_s=measured.latency_s[rows],
+        prompt_tokens=None,
+        cost_usd=None,
+    )
