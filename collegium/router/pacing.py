@@ -143,10 +143,17 @@ class Pacing:
             )
 
     def reserve(self, application: str | None, usd: float) -> None:
-        """An answer has begun that is forecast to cost so much."""
+        """Set aside what an answer is forecast to cost; ApplicationBudgetSpent where it is not left.
+
+        Nothing is awaited between the check and the reservation, so requests that come at the
+        same time don't share what is left.
+        """
         purse = self._purse(application)
-        if purse is not None:
-            purse.reserved += usd
+        if purse is None:
+            return
+        if usd > purse.left:
+            raise self._spent(str(application), purse)
+        purse.reserved += usd
 
     def settle(self, application: str | None, reserved: float, spent: float) -> None:
         """It has ended, and cost so much."""
