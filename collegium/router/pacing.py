@@ -143,15 +143,15 @@ class Pacing:
             )
 
     def reserve(self, application: str | None, usd: float) -> None:
-        """Set aside what an answer is forecast to cost; ApplicationBudgetSpent where it is not left.
+        """Set aside what an answer is forecast to cost; ApplicationBudgetSpent if nothing is left.
 
-        Nothing is awaited between the check and the reservation, so requests that come at the
-        same time don't share what is left.
+        Nothing is awaited between the check and the reservation: of requests that come at the
+        same time, those find nothing left that come after it is reserved.
         """
         purse = self._purse(application)
         if purse is None:
             return
-        if usd > purse.left:
+        if purse.left <= 0:
             raise self._spent(str(application), purse)
         purse.reserved += usd
 

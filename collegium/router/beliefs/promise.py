@@ -118,7 +118,7 @@ def costs(held_tokens: Array, prices: Sequence[tuple[float | None, float | None]
     """Dollars of each marked prompt's answers, shape (n, e), at experts' prices a million tokens.
 
     `held_tokens` (n, 1 + e) has the prompt's and each answer's tokens, the latter NaN unmeasured;
-    where a price is unknown they are `UNKNOWN_USD`, so that such an expert is never the cheaper one.
+    where a price is unknown they are `UNKNOWN_USD`: such an expert is never the cheaper one.
     """
     each = np.array([(0.0, 0.0) if None in pair else pair for pair in prices], dtype=np.float64)
     unknown = np.array([None in pair for pair in prices])
