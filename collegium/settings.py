@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,6 +17,8 @@ from pydantic_settings import (
 )
 
 from collegium.errors import SettingsError
+
+CALLER = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -152,6 +155,15 @@ class Settings(BaseSettings):
     def _callers_need_an_administrator(self) -> Settings:
         if self.caller_keys and self.api_key is None:
             raise ValueError("caller_keys need an api_key, for who may change experts")
+        if odd := [name for name in self.caller_keys if not CALLER.fullmatch(name)]:
+            raise ValueError(
+                f"caller_keys: {odd[0]!r} is no name: use letters, digits, '.', '_' and '-'"
+            )
+        keys = [key.get_secret_value() for key in self.caller_keys.values()]
+        if self.api_key is not None:
+            keys.append(self.api_key.get_secret_value())
+        if len(set(keys)) < len(keys):
+            raise ValueError("caller_keys: two callers have the same key, or one has the api_key")
         if "api_key" in self.caller_keys:
             raise ValueError("caller_keys: 'api_key' is the name of the administrator's own key")
         return self

@@ -99,6 +99,8 @@ def _on_records(
     settings = load_settings()
     names = model_names(settings, mapped)
     folders = [set_folder(name, data) for name in datasets]
+    if len({folder.resolve() for folder in folders}) < len(folders):
+        raise click.UsageError("a data set is named twice: its prompts would be learnt twice")
     models = list(dict.fromkeys(m for folder in folders for m in load_any(folder).models))
     names.check_given(models)
     unmatched = warn_unmatched(names, models)

@@ -26,6 +26,7 @@ ITS_BASES = (
     "context_window",
     "parameters_b",
 )
+MOST_DEEP, MOST_LONG = 32, 100_000
 UNLESS_STATED = ("input_price", "output_price", "prior")
 
 
@@ -66,10 +67,24 @@ def problem_of(preset: Mapping[str, Any]) -> str:
     if template is not None and template.count(PROMPT) != 1:
         return f"a preset's template has {PROMPT} once, where the message goes"
     try:
-        json.dumps(body, allow_nan=False)
-    except (TypeError, ValueError):
+        length = len(json.dumps(body, allow_nan=False))
+    except (TypeError, ValueError, RecursionError):
         return "a preset's fields are JSON"
+    if _depth(body) > MOST_DEEP:
+        return f"a preset's fields are nested at most {MOST_DEEP} deep"
+    if length + len(system or "") + len(template or "") > MOST_LONG:
+        return f"a preset has at most {MOST_LONG} characters"
     return ""
+
+
+def _depth(value: Any) -> int:
+    """How deep a JSON value is nested; counting stops beyond `MOST_DEEP`."""
+    level, deep = [value], 0
+    while level and deep <= MOST_DEEP:
+        deep += 1
+        inner = [v.values() if isinstance(v, Mapping) else v for v in level]
+        level = [i for v in inner if not isinstance(v, str | int | float | None) for i in v]
+    return deep
 
 
 def digest_of(preset: Mapping[str, Any]) -> str:

@@ -105,7 +105,7 @@ def load(folder: Path = BUNDLED) -> FittedRouter:
     try:
         card = json.loads((folder / CARD).read_text())
         data = (folder / ARRAYS).read_bytes()
-    except (OSError, ValueError) as exc:
+    except (OSError, ValueError, RecursionError) as exc:
         raise ArtifactRejected(f"no readable router in {folder}: {exc}") from exc
     if not isinstance(card, dict) or card.get("format") != FORMAT:
         raise ArtifactRejected(f"{folder / CARD} is not the card of a {FORMAT} router")
@@ -113,7 +113,7 @@ def load(folder: Path = BUNDLED) -> FittedRouter:
         raise ArtifactRejected(f"{folder / ARRAYS} is damaged: it does not match its card")
     try:
         return _assembled(card, {name: _wide(array) for name, array in from_bytes(data).items()})
-    except (LookupError, TypeError, ValueError, SafetensorError) as exc:
+    except (LookupError, TypeError, ValueError, AttributeError, SafetensorError) as exc:
         raise ArtifactRejected(f"the router in {folder} is incomplete: {exc}") from exc
 
 
@@ -186,13 +186,20 @@ def _assembled(card: dict[str, Any], arrays: Arrays) -> FittedRouter:
         arrays["held_tokens"],
         card,
         tuple(
-            Application(
-                **{name: known[name] for name in DESCRIBED}, signature=_signature(arrays, i)
-            )
+            _application(known, _signature(arrays, i))
             for i, known in enumerate(card["applications"])
         ),
         arrays[LEARNT_FROM].astype(np.uint64),
     )
+
+
+def _application(known: Any, signature: NDArray[np.uint64]) -> Application:
+    described = {name: known[name] for name in DESCRIBED}
+    usual = Application("")
+    for name, value in described.items():
+        if type(value) is not type(getattr(usual, name)):
+            raise TypeError(f"an application's {name} can't be {value!r}")
+    return Application(**described, signature=signature)
 
 
 def _signature(arrays: Arrays, number: int) -> NDArray[np.uint64]:

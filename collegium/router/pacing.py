@@ -143,10 +143,17 @@ class Pacing:
             )
 
     def reserve(self, application: str | None, usd: float) -> None:
-        """An answer has begun that is forecast to cost so much."""
+        """Set aside what an answer is forecast to cost; ApplicationBudgetSpent if nothing is left.
+
+        Nothing is awaited between the check and the reservation: of requests that come at the
+        same time, those find nothing left that come after it is reserved.
+        """
         purse = self._purse(application)
-        if purse is not None:
-            purse.reserved += usd
+        if purse is None:
+            return
+        if purse.left <= 0:
+            raise self._spent(str(application), purse)
+        purse.reserved += usd
 
     def settle(self, application: str | None, reserved: float, spent: float) -> None:
         """It has ended, and cost so much."""

@@ -23,7 +23,7 @@ OWNER_SD = 0.1
 PUBLISHED_SD = 0.12
 """Reports on the same model have an sd of 0.02 (nine models with two or three); the rest is
 for other questions than the benchmark's."""
-UNKNOWN_MEAN, UNKNOWN_SD = 0.5, 0.25
+UNKNOWN_MEAN, UNKNOWN_SD = 0.3, 0.25
 """What stands for a prior where nothing is known: all models of the table lie within 2 sd."""
 INPUT_WEIGHT = 3
 """Prompts have about three times the tokens of answers, in the cost that experts are sorted by."""

@@ -75,13 +75,21 @@ def eligible(experts: Sequence[Expert], query: Query) -> tuple[Expert, ...]:
     if not kept:
         why = "routing.experts_allow and experts_deny leave none" if enabled else "none is enabled"
         raise NoFeasibleExpert(f"No expert can be asked: {why}", "routing")
-    return _roomy(_registered(kept), query)
+    return _roomy(_registered(kept, enabled if allow is None else kept), query)
 
 
-def _registered(experts: Sequence[Expert]) -> Sequence[Expert]:
-    if not any(map(is_demonstration, experts)) or all(e.embedded for e in experts):
-        return experts
-    return [e for e in experts if not is_demonstration(e)]
+def _registered(kept: Sequence[Expert], pool: Sequence[Expert]) -> Sequence[Expert]:
+    """Those that are kept, without demonstrations where the pool has somebody's own model."""
+    if not any(map(is_demonstration, kept)) or all(e.embedded for e in pool):
+        return kept
+    own = [e for e in kept if not is_demonstration(e)]
+    if not own:
+        raise NoFeasibleExpert(
+            "No expert can be asked: routing.experts_deny leaves only demonstration experts, which "
+            "answer where they are named",
+            "routing",
+        )
+    return own
 
 
 def _roomy(experts: Sequence[Expert], query: Query) -> tuple[Expert, ...]:

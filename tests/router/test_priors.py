@@ -117,13 +117,13 @@ def test_realistic_pools_are_ranked_as_everybody_would(pool: str) -> None:
 
 
 def test_what_somebody_registered_comes_before_the_demonstration_pool() -> None:
-    """A small coder as well, and one of which nothing is known; then adapters on our model."""
+    """A small coder, and one of which nothing is known; then adapters on our model."""
     coder = remote("qwen2.5-coder-1.5b", generalist=True)
     unknown = remote("unheard-of")
     poet = Expert("poet", "lora", "poet", engine="embedded", adapter="/adapters/poet")
     ours = embedded_experts(2048)
     ranked = day_one_rank([*ours, poet, coder, unknown])
-    assert [e.name for e in ranked[:4]] == [unknown.name, coder.name, "poet", "smollm2"]
+    assert [e.name for e in ranked[:4]] == [coder.name, unknown.name, "poet", "smollm2"]
     assert {e.name for e in ranked[3:]} == {e.name for e in ours}
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from collegium.errors import NoFeasibleExpert
 from collegium.registry.expert import Expert
 from collegium.router.decision import Limits, Query
 from collegium.router.virtual_models import VIRTUAL_MODELS, eligible
@@ -60,4 +61,5 @@ def test_a_demonstration_expert_can_still_be_named() -> None:
     """Or be the only one that a request allows."""
     assert "sql" in names(EVERYBODY, "sql")
     assert names(EVERYBODY, experts_allow=("sql", "lists")) == ["sql", "lists"]
-    assert names(EVERYBODY, experts_deny=("mine",)) == OURS
+    with pytest.raises(NoFeasibleExpert, match="leaves only demonstration experts"):
+        names(EVERYBODY, experts_deny=("mine",))

@@ -92,7 +92,7 @@ Serve = Callable[..., AbstractAsyncContextManager[Web]]
 @pytest.fixture(scope="session")
 def fitted() -> FittedRouter:
     """A router that knows the fake experts."""
-    outcomes = replace(measured(POOL, each=20), fingerprints=[fingerprint(e) for e in POOL])
+    outcomes = replace(measured(POOL, each=50), fingerprints=[fingerprint(e) for e in POOL])
     with threadpool_limits(1):  # the fit takes 30 times as long where others use the cores
         return fit_router(outcomes, WordEncoder())
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from collegium.errors import NoFeasibleExpert
 from collegium.router.assignment import JobLimits
@@ -136,6 +137,15 @@ def test_the_best_single_expert_answers_as_far_as_the_limits_leave_it() -> None:
     some = planned(lines, JobLimits(capacity={"large": 2}))
     assert [d.expert for d in some].count("large") == 2
     assert [d.expert for d in some].count("middle") == 4
+
+
+def test_for_one_dear_line_the_others_are_not_given_up() -> None:
+    """What it may cost beyond its mean is as much as the whole budget."""
+    usual = forecasts((0.1, 0.9, 0.2), (0.0, 0.01, 0.1))
+    dear = tuple(structs.replace(f, most_usd=1.0) for f in forecasts((0.1, 0.2, 0.9), COSTS))
+    lines = [decided(usual) for _ in range(20)] + [decided(dear)]
+    chosen = planned(lines, JobLimits(budget_usd=0.4))
+    assert [d.expert for d in chosen] == ["middle"] * 20 + ["large"]
 
 
 def test_a_budget_that_buys_nothing_is_refused() -> None:

@@ -133,7 +133,7 @@ async def test_a_promise_by_name_is_told(web: Web) -> None:
     """What `cheap` costs in quality and saves, on the marked prompts."""
     decision = (await web.chat("sql 1", model="collegium/cheap")).json()["collegium"]["decision"]
     assert decision["expert"] == "sql"  # nobody else is right often enough
-    assert "On 60 marked prompts this trade-off" in decision["reason"]
+    assert "On 150 marked prompts this trade-off" in decision["reason"]
 
 
 # --- sessions ---

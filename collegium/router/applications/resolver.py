@@ -146,6 +146,10 @@ class Applications:
             new = application_of(key, signals, self._clock(), tagged=True)
             self._texts[hash(signals)] = key
             known = self._add(Known.first(new, fingerprint(signals)))
+        elif not known.application.tagged:
+            return (
+                known  # naming an application that is told by its prompts teaches nothing of them
+            )
         elif known.texts < LEARNT and (text := hash(signals)) not in self._texts:
             self._texts[text] = key
             known.add(fingerprint(signals))

@@ -95,7 +95,7 @@ class ApplicationTable:
         """The standard deviation of each rate (n, e); that of -1 is how applications differ."""
         pull = float(np.mean([g.pull for g in self.groups_]))
         own = np.sqrt(self.table_ * (1 - self.table_) / (self.marks_ + pull + 1))
-        unknown = NEW * np.maximum(self.spread_, LEAST_SPREAD)
+        unknown = np.minimum(NEW * np.maximum(self.spread_, LEAST_SPREAD), 0.5)
         return self._of(own, applications, np.tile(unknown, (len(applications), 1)))
 
     def _of(self, values: Array, applications: Indices, otherwise: Array) -> Array:

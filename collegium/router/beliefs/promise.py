@@ -26,6 +26,7 @@ SURE = 1.0
 them it lost 1.2 and 0.9 points, and as much money was saved again by half."""
 SPARE = 0.005
 FEWEST = 40
+UNKNOWN_USD = 1e6
 MOST_ROWS = 1_500
 MOST_EXPERTS = 64
 
@@ -62,6 +63,8 @@ def promise(quality: Array, scores: Array, cost: Array, *, most_loss: float) -> 
     if len(usable) < FEWEST:
         return None
     quality, scores, cost = quality[usable], scores[usable], cost[usable]
+    if cost[:, best].max() >= UNKNOWN_USD:
+        return None  # nothing is known to be cheaper than the best single expert
     quality, cost = _strongest(quality, cost, best)
     found = [_measured(quality, scores, cost, best, float(t)) for t in GRID]
     able = [p for p in found if p.loss + SURE * p.loss_se <= most_loss - SPARE]
@@ -115,16 +118,16 @@ def costs(held_tokens: Array, prices: Sequence[tuple[float | None, float | None]
     """Dollars of each marked prompt's answers, shape (n, e), at experts' prices a million tokens.
 
     `held_tokens` (n, 1 + e) has the prompt's and each answer's tokens, the latter NaN unmeasured;
-    an unknown price is as high as the highest that is known.
+    where a price is unknown they are `UNKNOWN_USD`: such an expert is never the cheaper one.
     """
-    known = [(i, o) for i, o in prices if i is not None and o is not None]
-    highest = max(known, key=sum, default=(0.0, 0.0))
-    each = np.array([highest if None in pair else pair for pair in prices], dtype=np.float64)
+    each = np.array([(0.0, 0.0) if None in pair else pair for pair in prices], dtype=np.float64)
+    unknown = np.array([None in pair for pair in prices])
     answers = held_tokens[:, 1:]
     seen = ~np.isnan(answers)
     mean = np.where(seen, answers, 0.0).sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
     answers = np.where(seen, answers, np.where(seen.any(axis=0), mean, _usual(mean, seen)))
-    return np.asarray((held_tokens[:, :1] * each[:, 0] + answers * each[:, 1]) / 1_000_000)
+    found = (held_tokens[:, :1] * each[:, 0] + answers * each[:, 1]) / 1_000_000
+    return np.where(unknown, UNKNOWN_USD, found)
 
 
 def _usual(mean: Array, seen: NDArray[np.bool_]) -> float:

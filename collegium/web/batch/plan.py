@@ -39,6 +39,9 @@ AT_ONCE = 16
 BY_PRICE, BY_QUALITY = 1e-6, 1e-9
 """Among experts that are good enough the cheaper one, among equally cheap ones the better one."""
 
+MOST_HEADROOM = 0.25
+"""Of a budget, kept free at most: for one dear line the others are not given up."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -161,7 +164,8 @@ def _assigned(
 ) -> NDArray[np.intp]:
     """With the headroom kept free where the budget allows that."""
     if limits.budget_usd is not None:
-        kept = replace(limits, budget_usd=max(limits.budget_usd - headroom, 0.0))
+        free = min(headroom, MOST_HEADROOM * limits.budget_usd)
+        kept = replace(limits, budget_usd=limits.budget_usd - free)
         with contextlib.suppress(NoFeasibleExpert):
             return assign_job(value, cost, names, kept).experts
     return assign_job(value, cost, names, limits).experts

@@ -18,6 +18,8 @@ from collegium.web.parts_of import CatalogueDep, PacingDep, RecognitionDep
 from collegium.web.protocols.chat_request import NonNegative
 from collegium.web.serving.recognition import Recognition
 
+CENTURY_S = 100 * 365.25 * 86_400.0
+"""The longest window: its end still has a date."""
 routes = APIRouter(dependencies=ADMIN)
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 MOST_NAMES = 1000
@@ -34,7 +36,7 @@ class PolicyChanges(BaseModel):
     required_tags: Annotated[list[Name], Field(max_length=MOST_NAMES)] | None = None
     max_cost_usd: NonNegative | None = None
     budget_usd: NonNegative | None = None
-    budget_window_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    budget_window_s: Annotated[float, Field(gt=0, le=CENTURY_S, allow_inf_nan=False)] | None = None
 
 
 class ApplicationChanges(BaseModel):

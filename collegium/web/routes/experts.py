@@ -15,11 +15,12 @@ from collegium.registry.engine import Engine, EngineOptions
 from collegium.registry.expert import Expert
 from collegium.web.auth import ADMIN
 from collegium.web.parts_of import CatalogueDep, RegistrationDep, RegistryDep
-from collegium.web.protocols.chat_request import NonNegative
 
 routes = APIRouter()
 Chance = Annotated[float, Field(ge=0, le=1)]
 Size = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Price = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
+"""Dollars per million tokens."""
 OWN = ("description", "input_price", "output_price", "generalist", "tags", "prior")
 """What a preset may have of its own."""
 FORGETTABLE = ("input_price", "output_price", "prior", "parameters_b")
@@ -41,9 +42,9 @@ class NewExpert(BaseModel):
     adapter: str | None = None
     api_key_env: str | None = None
     description: Annotated[str, Field(max_length=500)] = ""
-    input_price: NonNegative | None = None
-    output_price: NonNegative | None = None
-    context_window: Annotated[int, Field(ge=1)] | None = None
+    input_price: Price | None = None
+    output_price: Price | None = None
+    context_window: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = None
     generalist: bool = False
     tags: tuple[str, ...] = ()
     prior: Chance | None = None
@@ -59,9 +60,9 @@ class ExpertChanges(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     description: Annotated[str, Field(max_length=500)] | None = None
-    input_price: NonNegative | None = None
-    output_price: NonNegative | None = None
-    context_window: Annotated[int, Field(ge=1)] | None = None
+    input_price: Price | None = None
+    output_price: Price | None = None
+    context_window: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = None
     generalist: bool | None = None
     enabled: bool | None = None
     skills: dict[str, Chance] | None = None

@@ -17,6 +17,7 @@ from collegium.experts.dispatch.attempts import MOST_ATTEMPTS
 from collegium.experts.pool import Pool
 from collegium.registry.expert import Expert
 from collegium.router.decision import Decision, Query
+from collegium.router.limits import STATE_PRICES
 from collegium.router.pacing import Pacing
 from collegium.router.panels.plan import Plan, Wish
 from collegium.router.panels.profiles import Profiles
@@ -98,6 +99,8 @@ class Decider:
         who_not = unavailable or self._pool.unavailable
         if price := self._pacing.price(query.application):
             query = replace(query, price=price)
+        if self._pacing.budget(query.application or "") is not None:
+            experts = _priced(experts, query)
         decision = await self._router.get().decide(query, experts, who_not, waits)
         if query.application is not None:
             self._pacing.decided(query.application, decision.forecasts)
@@ -167,6 +170,19 @@ class Decider:
             wish.options, similarity=router.similarity, confidence=self._profiles.confidence
         )
         return replace(wish, options=options)
+
+
+def _priced(experts: Sequence[Expert], query: Query) -> list[Expert]:
+    """The experts that a budget can account for: those of known price."""
+    unknown = {e.name for e in experts if e.input_price is None or e.output_price is None}
+    priced = [e for e in experts if e.name not in unknown]
+    if query.requested_model in unknown or not priced:
+        raise NoFeasibleExpert(
+            f"The application '{query.application}' has a budget, and the price of "
+            f"'{query.requested_model}' is unknown{STATE_PRICES}",
+            "model",
+        )
+    return priced
 
 
 def _alone(

@@ -143,7 +143,7 @@ class Service:
             try:
                 await self._put_router()
                 log.info("decides by the router that was written to %s", card.parent)
-            except CollegiumError as exc:
+            except Exception as exc:  # noqa: BLE001  whatever the file holds, the next may be right
                 log.warning("the router stays as it was: %s", exc)
 
     def _tell(self, progress: str) -> None:

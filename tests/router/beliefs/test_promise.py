@@ -13,6 +13,7 @@ from collegium.router.beliefs.promise import (
     SPARE,
     SURE,
     TOLERANCE,
+    UNKNOWN_USD,
     Promise,
     costs,
     promise,
@@ -132,10 +133,12 @@ def test_the_costs_are_tokens_times_prices() -> None:
     np.testing.assert_allclose(found, np.array(expected) / 1e6)
 
 
-def test_an_unknown_price_is_as_high_as_any() -> None:
-    """So nobody is promised a saving by an expert that may be dear."""
+def test_an_unknown_price_is_above_all_known_ones() -> None:
+    """So no saving is promised by an expert that may be dear, as none is chosen to save."""
     tokens = np.array([[100.0, 10.0, 10.0, 10.0]])
     found = costs(tokens, [(1.0, 2.0), (None, 0.1), (3.0, 5.0)])
-    assert found[0, 1] == found[0, 2] > found[0, 0]
-    np.testing.assert_array_equal(costs(tokens, [(None, None)] * 3), 0.0)
+    assert found[0, 1] == UNKNOWN_USD > found[0, 2] > found[0, 0]
+    quality, scores, cost = marked()
+    cost[:, 0] = UNKNOWN_USD
+    assert promise(quality, scores, cost, most_loss=0.05) is None  # of the best single expert
     assert np.isfinite(costs(np.full((2, 3), [5.0, np.nan, np.nan]), [(1.0, 1.0)] * 2)).all()
