@@ -46,9 +46,8 @@ def learnt(tmp_path_factory: pytest.TempPathFactory) -> Path:
         environment.setenv("COLLEGIUM_DATA_DIR", str(folder / "data"))
         environment.setenv("COLLEGIUM_CACHE_DIR", str(folder / "cache"))
         environment.setenv("COLLEGIUM_ENCODER", "static")
-        told = run(
-            "train", str(write_set(folder / "set")), "--out", str(folder / "router"), "--json"
-        )
+        data = write_set(folder / "set", each=100)
+        told = run("train", str(data), "--out", str(folder / "router"), "--json")
     (folder / "told.json").write_text(told)
     return folder
 
@@ -77,12 +76,12 @@ def in_registry(*, decisions: int = 0, verdict: bool = False) -> None:
 
 def test_a_set_trains_a_router_that_is_judged_on_its_other_prompts(learnt: Path) -> None:
     """From a folder to a saved router to a table, with the prompts it learnt from left out."""
-    assert json.loads((learnt / "told.json").read_text())["prompts"] == 60
+    assert json.loads((learnt / "told.json").read_text())["prompts"] == 150
     arguments = ("eval", str(learnt / "set"), "--router-dir", str(learnt / "router"), "--json")
     report = json.loads(run(*arguments))
     (found,) = report["sets"]
     rows = {row["name"]: row for row in found["contenders"]}
-    assert found["test_prompts"] == 20
+    assert found["test_prompts"] == 50
     assert rows["saved router"]["accuracy"]["estimate"] == 1.0
     assert rows["best_single"]["accuracy"]["estimate"] == 0.5
 
@@ -97,17 +96,17 @@ def test_a_router_is_not_judged_on_what_it_learnt_from(home: Path) -> None:
 
 def test_a_whole_set_judges_a_router_that_never_saw_it(learnt: Path, home: Path) -> None:
     """No part is taken away; prompts that it knows are dropped, and told."""
-    other = write_set(home / "other", each=50)
+    other = write_set(home / "other", each=125)
     arguments = ("--router-dir", str(learnt / "router"), "--map", "poet=poet", "--json")
     report = json.loads(run("eval", "--test", str(other), *arguments))
     (found,) = report["sets"]
-    assert (found["test_prompts"], found["dropped_prompts"], found["folds"]) == (40, 60, 5)
+    assert (found["test_prompts"], found["dropped_prompts"], found["folds"]) == (100, 150, 5)
     assert report["unmatched"] == ["lister"]
     same = json.loads(run("eval", str(other), "--all", *arguments))
-    assert same["sets"][0]["test_prompts"] == 40
+    assert same["sets"][0]["test_prompts"] == 100
     taught = ("--train", str(learnt / "set"), "--test", str(other))
     two = json.loads(run("eval", *taught, *arguments))["sets"][0]
-    assert (two["train_prompts"], two["test_prompts"], two["dropped_prompts"]) == (80, 20, 80)
+    assert (two["train_prompts"], two["test_prompts"], two["dropped_prompts"]) == (200, 50, 200)
 
 
 def test_outcomes_without_tasks_and_with_makers_names_train_a_router(home: Path) -> None:

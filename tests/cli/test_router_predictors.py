@@ -37,7 +37,7 @@ def train(folder: Path, out: Path, *more: str) -> str:
 @pytest.mark.parametrize("name", SAVEABLE)
 def test_a_predictor_is_fitted_saved_and_read_again(name: str, tmp_path: Path) -> None:
     """It alone forecasts by the text."""
-    train(write_set(tmp_path / "set"), tmp_path / "router", "--predictor", name)
+    train(write_set(tmp_path / "set", each=100), tmp_path / "router", "--predictor", name)
     (base,) = load(tmp_path / "router").beliefs.bases_
     assert type(base) is predictor_class(name)
 
