@@ -196,7 +196,7 @@ def test_recorded_decisions_train_and_judge_a_router(home: Path, learnt: Path) -
     environment = {"COLLEGIUM_ROUTER_DIR": str(learnt / "router")}
     arguments = ["train", str(learnt / "set"), "--recorded", "--out", str(home / "new"), "--json"]
     result = CliRunner().invoke(command, arguments, catch_exceptions=False, env=environment)
-    assert json.loads(result.stdout)["prompts"] == 90
+    assert json.loads(result.stdout)["prompts"] == 180
     report = json.loads(run("eval", "--json"))
     assert (report["decisions"], report["rated"]) == (30, 30)
     assert "poet" in run("eval")

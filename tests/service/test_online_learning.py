@@ -32,7 +32,12 @@ def learning_service(
     settings = {"COLLEGIUM_ENCODER": "static", "COLLEGIUM_CACHE_DIR": str(tmp_path / "cache")}
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
-    arguments = ["train", str(write_set(tmp_path / "set")), "--out", str(tmp_path / "router")]
+    arguments = [
+        "train",
+        str(write_set(tmp_path / "set", each=100)),
+        "--out",
+        str(tmp_path / "router"),
+    ]
     assert CliRunner().invoke(command, arguments, catch_exceptions=False).exit_code == 0
     settings |= {
         "COLLEGIUM_EMBEDDED": "false",

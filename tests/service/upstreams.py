@@ -62,13 +62,12 @@ def upstream(port: int | None = None) -> Iterator[Upstream]:
 
 @contextmanager
 def serving(folder: Path, *servers: Upstream, **settings: str) -> Iterator[RunningService]:
-    """A service with an expert a server: `a`, `b`, …; the first is preferred, for it is cheaper."""
+    """A service with an expert a server: `a`, `b`, …; the first is preferred, as its owner says."""
     with running_service(folder, COLLEGIUM_EMBEDDED="false", **settings) as service:
-        for price, (name, server) in enumerate(zip("abc", servers, strict=False)):
+        for number, (name, server) in enumerate(zip("abc", servers, strict=False)):
             new = {"name": name, "kind": "openai", "base_url": server.url, "generalist": True}
-            added = post(
-                service, "/v1/experts", {**new, "input_price": 0, "output_price": price}, ADMIN
-            )
+            told = {"prior": 0.9 - 0.1 * number, "input_price": 0, "output_price": number}
+            added = post(service, "/v1/experts", {**new, **told}, ADMIN)
             assert added.status_code == 201, added.text
         yield service
 
