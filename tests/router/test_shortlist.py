@@ -132,7 +132,10 @@ async def test_the_best_single_expert_is_on_the_list(fitted: FittedRouter, model
     held.scores[::2, 2] = 1.0
     few = replace(fitted, beliefs=copy(fitted.beliefs), held_tokens=fitted.held_tokens[:50])
     few.beliefs.held_ = replace(held, quality=1 - held.scores)
-    short, whole = await Desk(few).both(Query("sql a", model), crowd(1_000))
+    *others, general = crowd(1_000)
+    priced = [replace(e, input_price=0.0, output_price=0.4) for e in others[-2:]]
+    pool = (*others[:-2], *priced, general)
+    short, whole = await Desk(few).both(Query("sql a", model), pool)
     assert (short.expert, whole.expert) == ("general", "general")
     assert (short.incumbent, whole.incumbent) == (True, True)
     assert short.reason == whole.reason

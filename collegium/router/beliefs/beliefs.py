@@ -15,7 +15,12 @@ from collegium.router.beliefs.evidence import Evidence
 from collegium.router.beliefs.features import Features
 from collegium.router.beliefs.filling import filled
 from collegium.router.predictors.base import Predictor, folds, rates
-from collegium.router.predictors.stack import default_bases, stack_weights
+from collegium.router.predictors.stack import (
+    default_bases,
+    routed,
+    stack_weights,
+    sure_gain,
+)
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
@@ -116,6 +121,7 @@ class Beliefs:
         if apart:
             _, new = self._crossed(bases, marks, apart, steps)
             self.weights_["new"] = self._weights(new, scores, np.zeros(1 + len(bases)))
+            self._only_if_sure(new, scores)
         held = np.where(inside[:, None], self._stacked(known, "known"), 0.0)
         held += np.where(inside[:, None], 0.0, self._stacked(anonymous, "anonymous"))
         self.held_ = Held(np.clip(held, LEAST, MOST), scores)
@@ -194,6 +200,16 @@ class Beliefs:
         self, forecasts: Array, scores: Array, believed: Array | None = None
     ) -> tuple[Array, Array]:
         return stack_weights(forecasts, scores, self.rates_, believed)
+
+    def _only_if_sure(self, forecasts: Array, scores: Array) -> None:
+        """Let new applications go to the best expert overall unless another choice surely pays.
+
+        That is, unless it was better on families that were left out by a standard error.
+        """
+        best = scores[:, int(self.rates_.argmax())]
+        if sure_gain(routed(self._stacked(forecasts, "new"), scores) - best) <= 0:
+            common, difference = self.weights_["new"]
+            self.weights_["new"] = common, np.zeros_like(difference)
 
     def _stacked(self, forecasts: Array, setting: str) -> Array:
         common_weights, difference_weights = self.weights_[setting]
