@@ -254,3 +254,13 @@ def test_a_budget_that_is_not_needed_costs_no_quality(recorded: World) -> None:
     (day,) = days(recorded, 3.0, count=1)
     assert day["spent"] < 0.6
     assert day["right"] == pytest.approx(recorded.quality[:, recorded.best].mean(), abs=0.03)
+
+
+def test_requests_that_come_together_do_not_share_what_is_left() -> None:
+    """The first of them reserves it; those that find nothing left are refused."""
+    pacing = Pacing({"chat": Budget(0.01)})
+    for _ in range(2):
+        pacing.price("chat")
+    pacing.reserve("chat", 0.01)
+    with pytest.raises(ApplicationBudgetSpent):
+        pacing.reserve("chat", 0.01)
