@@ -4,6 +4,8 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 # Two workers, for tests wait about as long as they compute (tests/conftest.py: who runs what).
 TOGETHER := --numprocesses 2 --dist loadscope --no-loadscope-reorder
+# Hypothesis tries the same examples in every run; plain `pytest` tries new ones.
+TOGETHER += --hypothesis-profile ci
 
 .PHONY: setup serve quick test check bench specialists clean
 

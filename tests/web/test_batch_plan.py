@@ -58,11 +58,11 @@ def job(count: int = 20, *, price: float) -> list[Decision]:
     return [decided(forecasts((0.9 * e, 0.5 + 0.4 * e, 0.9), COSTS), price) for e in easy]
 
 
-# The solver tells no values apart that differ by 1e-7: prices differ by half of the dearest.
+# The solver tells no values apart that differ by 1e-7: prices differ by half of the dearest,
+# qualities by a thousandth.
+qualities_ = st.tuples(*[st.integers(0, 1000).map(lambda thousandths: thousandths / 1000)] * 3)
 costs_ = st.tuples(*[st.sampled_from([None, 0.0, 0.05, 0.1])] * 3)
-lines_ = st.lists(
-    st.builds(forecasts, st.tuples(*[st.floats(0, 1)] * 3), costs_), min_size=1, max_size=6
-)
+lines_ = st.lists(st.builds(forecasts, qualities_, costs_), min_size=1, max_size=6)
 
 
 @given(lines_, st.sampled_from([0.0, 1.0, 30.0, 3_000.0]), st.sampled_from([0.0, 0.05]))
