@@ -151,6 +151,27 @@ class BatchEnded(BadRequest):
     code = "batch_ended"
 
 
+class UnknownLearningRun(BadRequest):
+    """No learning run has this id."""
+
+    http_status = 404
+    code = "learning_run_not_found"
+
+
+class LearningRefused(BadRequest):
+    """The learning run can't do this in its present state, or the evidence does not support it."""
+
+    http_status = 409
+    code = "learning_refused"
+
+
+class UnknownRouterVersion(BadRequest):
+    """No router has this version."""
+
+    http_status = 404
+    code = "router_version_not_found"
+
+
 class PromptTooLong(BadRequest):
     """The prompt does not fit the expert's context window."""
 

@@ -54,6 +54,10 @@ class DecisionRecord:
     """The odds that the expert had; off-policy estimates weigh by it."""
     application: str | None = None
     """The key of the application that the request was found to belong to."""
+    router: str | None = None
+    """The version of the router that decided; None where it came from a folder."""
+    shadow: Mapping[str, Any] | None = None
+    """What a router that is tried in the shadow would have decided."""
 
 
 @dataclass(frozen=True, slots=True)

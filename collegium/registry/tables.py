@@ -135,6 +135,8 @@ class DecisionRow(Table):
     limits: Mapped[dict[str, Any]]
     propensity: Mapped[float] = mapped_column(server_default="1.0")
     application: Mapped[str | None]
+    router: Mapped[str | None]
+    shadow: Mapped[dict[str, Any] | None]
 
     outcome: Mapped[OutcomeRow | None] = relationship(lazy="raise", viewonly=True)
     feedback: Mapped[list[FeedbackRow]] = relationship(
@@ -234,6 +236,115 @@ class BatchRow(Table):
     notes: Mapped[dict[str, Any]]
     routing: Mapped[dict[str, Any]]
     money: Mapped[dict[str, Any] | None]
+
+
+class LearningRunRow(Table):
+    """The columns of `RunRecord`."""
+
+    __tablename__ = "learning_runs"
+    __table_args__ = (
+        CheckConstraint(
+            "status IN ('proposed', 'running', 'finished', 'failed', 'cancelled')", "status"
+        ),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    owner: Mapped[str]
+    spec: Mapped[dict[str, Any]]
+    estimate: Mapped[dict[str, Any]]
+    status: Mapped[str] = mapped_column(index=True)
+    detail: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(index=True)
+    finished_at: Mapped[datetime | None]
+    spent_usd: Mapped[float]
+    answered: Mapped[int]
+    planned: Mapped[int]
+    report: Mapped[dict[str, Any] | None]
+    router: Mapped[str | None]
+    worker: Mapped[str | None]
+    leased_until: Mapped[datetime | None]
+
+
+class LearningPromptRow(Table):
+    """The columns of `LearningPrompt`; `decision_id` is no foreign key: it may be pruned."""
+
+    __tablename__ = "learning_prompts"
+
+    run_id: Mapped[str] = mapped_column(
+        ForeignKey("learning_runs.id", ondelete="CASCADE"), primary_key=True
+    )
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    digest: Mapped[str]
+    text: Mapped[str]
+    request: Mapped[dict[str, Any]]
+    signals: Mapped[dict[str, Any]]
+    application: Mapped[str | None]
+    reference: Mapped[Any] = mapped_column(JSON(none_as_null=True), nullable=True)
+    checker: Mapped[dict[str, Any] | None]
+    decision_id: Mapped[str | None]
+
+
+class LearningAnswerRow(Table):
+    """The columns of `LearningAnswer`."""
+
+    __tablename__ = "learning_answers"
+
+    run_id: Mapped[str] = mapped_column(
+        ForeignKey("learning_runs.id", ondelete="CASCADE"), primary_key=True
+    )
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    expert: Mapped[str] = mapped_column(primary_key=True)
+    fingerprint: Mapped[str]
+    answer: Mapped[dict[str, Any] | None]
+    error: Mapped[str | None]
+    prompt_tokens: Mapped[int | None]
+    completion_tokens: Mapped[int | None]
+    cost_usd: Mapped[float | None]
+    latency_ms: Mapped[float | None]
+    logged: Mapped[bool]
+    created_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class MarkRow(Table):
+    """The columns of `Mark`."""
+
+    __tablename__ = "marks"
+
+    run_id: Mapped[str] = mapped_column(
+        ForeignKey("learning_runs.id", ondelete="CASCADE"), primary_key=True
+    )
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    expert: Mapped[str] = mapped_column(primary_key=True)
+    source: Mapped[str] = mapped_column(primary_key=True)
+    score: Mapped[float]
+    reliability: Mapped[float]
+    owner: Mapped[str]
+    created_at: Mapped[datetime]
+
+
+class RouterVersionRow(Table):
+    """The columns of `RouterVersion`; the arrays are those of the artifact's file."""
+
+    __tablename__ = "router_versions"
+    __table_args__ = (
+        CheckConstraint(
+            "status IN ('candidate', 'shadow', 'canary', 'serving', 'retired', 'rolled_back')",
+            "status",
+        ),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(index=True)
+    owner: Mapped[str]
+    status: Mapped[str] = mapped_column(index=True)
+    share: Mapped[float]
+    applications: Mapped[list[str]]
+    detail: Mapped[str]
+    run_id: Mapped[str | None]
+    report: Mapped[dict[str, Any] | None]
+    changed_at: Mapped[datetime]
+    card: Mapped[bytes]
+    arrays: Mapped[bytes]
 
 
 def to_columns(value: DataclassInstance) -> dict[str, Any]:

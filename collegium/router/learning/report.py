@@ -1,0 +1,285 @@
+"""What a switch to a fitted router would bring: savings, losses and how sure they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from collegium.router.beliefs.promise import GRID, TOLERANCE, promise
+from collegium.router.tradeoff import choices
+
+Array = NDArray[np.float64]
+RESAMPLES = 400
+LOSSES = {"balanced": 0.01, "cheap": 0.05}
+"""P(correct) that each virtual model may give up."""
+WORST = 8
+Z = 1.96
+
+
+@dataclass(frozen=True)
+class Held:
+    """Marked prompts (n) by experts (e): forecasts that did not see the prompt, marks, dollars.
+
+    `scores` are NaN where nothing was marked; `applications` (n) and `texts` (n) tell of the
+    prompts, `names` (e) and `labels` whose marks these are.
+    """
+
+    quality: Array
+    scores: Array
+    cost: Array
+    names: Sequence[str]
+    applications: Sequence[str | None]
+    texts: Sequence[str]
+    confirmed: bool
+    """Whether the marks are a program's or a person's, or corrected by such."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """The report as it is kept and shown."""
+
+    prompts: int
+    marks: int
+    experts: list[dict[str, Any]]
+    best_single: str
+    policies: dict[str, dict[str, Any]]
+    curve: list[dict[str, float]]
+    saving_at_one_point: dict[str, Any]
+    applications: list[dict[str, Any]]
+    worst: list[dict[str, Any]]
+    more: list[dict[str, float]]
+    """What more marks would narrow the margin to, and what they would cost."""
+    ceiling: float
+    """The share of prompts that somebody answers right: no router can be right more often."""
+    random_at_equal_cost: float
+    confirmed: bool
+    warnings: list[str] = field(default_factory=list)
+
+
+def report(held: Held, *, usd_a_prompt: float) -> Report:
+    """Judge the router on the marked prompts, each by forecasts that were made without it.
+
+    `usd_a_prompt` is what replaying one more prompt costs.
+    """
+    scores, best = _complete(held), _best_single(held.scores)
+    curve = _Curve.of(held, scores, best)
+    policies = {
+        "auto": curve.described(np.zeros(len(scores), dtype=np.intp)),
+        **{name: _promised(held, scores, best, loss, curve) for name, loss in LOSSES.items()},
+    }
+    margin = policies["balanced"]["margin_points"]
+    return Report(
+        prompts=len(scores),
+        marks=int((~np.isnan(held.scores)).sum()),
+        experts=_experts(held, scores),
+        best_single=held.names[best],
+        policies=policies,
+        curve=curve.rows(),
+        saving_at_one_point=curve.at_loss(0.01),
+        applications=_applications(held, scores, best, policies["balanced"].pop("chosen")),
+        worst=_worst(held, best, policies["cheap"].pop("chosen")),
+        more=_more(len(scores), margin, usd_a_prompt),
+        ceiling=round(float(scores.max(axis=1).mean()), 4),
+        random_at_equal_cost=_random(scores, held.cost, policies["balanced"]["usd_per_1k"]),
+        confirmed=held.confirmed,
+        warnings=_warnings(held, margin),
+    )
+
+
+def _complete(held: Held) -> Array:
+    """The marks, with the forecast where an expert was not asked: a race drops the weak ones."""
+    return np.where(np.isnan(held.scores), held.quality, held.scores)
+
+
+def _best_single(scores: Array) -> int:
+    seen = ~np.isnan(scores)
+    total = np.where(seen, scores, 0.0).sum(axis=0)
+    return int(((total + 0.5) / (seen.sum(axis=0) + 1.0)).argmax())
+
+
+@dataclass(frozen=True)
+class _Curve:
+    """What each trade-off does on each prompt; all arrays have shape (trade-offs, n)."""
+
+    lost: Array
+    spent: Array
+    usual: Array
+    """What the best single expert costs (n)."""
+    weights: Array
+    """Bootstrap weights of the prompts, (resamples, n)."""
+
+    @classmethod
+    def of(cls, held: Held, scores: Array, best: int) -> _Curve:
+        chosen = np.stack([_chosen(held, best, given_up) for given_up in GRID])
+        each = np.arange(len(scores))
+        random = np.random.default_rng(0)
+        count = len(scores)
+        weights = random.multinomial(count, np.full(count, 1 / count), RESAMPLES) / count
+        lost = np.stack([scores[each, best] - scores[each, row] for row in chosen])
+        spent = np.stack([held.cost[each, row] for row in chosen])
+        return cls(lost, spent, held.cost[:, best], weights)
+
+    def described(self, at: NDArray[np.intp]) -> dict[str, Any]:
+        """Loss and saving where each prompt (n) is decided by the trade-off of that number."""
+        each = np.arange(len(at))
+        return self.figures(self.lost[at, each], self.spent[at, each])
+
+    def figures(self, lost: Array, spent: Array) -> dict[str, Any]:
+        """Mean loss in points, its margin, and the money saved with its interval."""
+        saved = 1 - (self.weights @ spent) / np.maximum(self.weights @ self.usual, 1e-15)
+        usual = max(float(self.usual.mean()), 1e-15)
+        return {
+            "loss_points": round(100 * float(lost.mean()), 2),
+            "margin_points": round(100 * Z * float(lost.std() / np.sqrt(len(lost))), 2),
+            "saved": round(1 - float(spent.mean()) / usual, 4),
+            "saved_interval": [round(float(q), 4) for q in np.quantile(saved, (0.025, 0.975))],
+            "usd_per_1k": round(1000 * float(spent.mean()), 6),
+        }
+
+    def rows(self) -> list[dict[str, float]]:
+        """The whole curve with bands, loss in points and saved as a share."""
+        lost, spent = self.weights @ self.lost.T, self.weights @ self.spent.T
+        saved = 1 - spent / np.maximum(self.weights @ self.usual, 1e-15)[:, None]
+        found = []
+        for i, given_up in enumerate(GRID):
+            low, high = np.quantile(lost[:, i], (0.025, 0.975))
+            found.append(
+                {
+                    "given_up": round(float(given_up), 5),
+                    "loss_points": round(100 * float(self.lost[i].mean()), 3),
+                    "loss_low": round(100 * float(low), 3),
+                    "loss_high": round(100 * float(high), 3),
+                    "saved": round(float(np.mean(saved[:, i])), 4),
+                }
+            )
+        return found
+
+    def at_loss(self, most: float) -> dict[str, Any]:
+        """The most that is saved at a mean loss of at most `most`, chosen in hindsight."""
+        able = np.flatnonzero(self.lost.mean(axis=1) <= most)
+        at = max(able, key=lambda i: -self.spent[i].mean(), default=0)
+        return self.described(np.full(self.lost.shape[1], at, dtype=np.intp))
+
+
+def _chosen(held: Held, best: int, given_up: float) -> NDArray[np.intp]:
+    usual = float(held.cost[:, best].mean())
+    price = given_up / usual if usual > 0 else 0.0
+    return choices(held.quality - price * held.cost, held.cost, TOLERANCE * given_up)
+
+
+def _promised(
+    held: Held, scores: Array, best: int, most_loss: float, curve: _Curve
+) -> dict[str, Any]:
+    """What a virtual model would do, its trade-off found on one half and judged on the other."""
+    count = len(scores)
+    half = np.random.default_rng(1).permutation(count) % 2 == 0
+    chosen = np.full(count, best, dtype=np.intp)
+    for learnt, judged in ((half, ~half), (~half, half)):
+        found = promise(
+            held.quality[learnt], held.scores[learnt], held.cost[learnt], most_loss=most_loss
+        )
+        if found is None or not found.kept:
+            continue
+        worth = held.quality - found.price * held.cost
+        chosen[judged] = choices(worth, held.cost, found.tolerance)[judged]
+    each = np.arange(count)
+    lost = scores[each, best] - scores[each, chosen]
+    shares = {n: round(float((chosen == i).mean()), 4) for i, n in enumerate(held.names)}
+    figures = curve.figures(lost, held.cost[each, chosen])
+    return {**figures, "shares": {n: s for n, s in shares.items() if s}, "chosen": chosen}
+
+
+def _experts(held: Held, scores: Array) -> list[dict[str, Any]]:
+    marked = (~np.isnan(held.scores)).sum(axis=0)
+    return [
+        {
+            "expert": name,
+            "marks": int(marked[i]),
+            "quality": round(float(scores[:, i].mean()), 4),
+            "usd_per_1k": round(1000 * float(held.cost[:, i].mean()), 6),
+        }
+        for i, name in enumerate(held.names)
+    ]
+
+
+def _applications(
+    held: Held, scores: Array, best: int, chosen: NDArray[np.intp]
+) -> list[dict[str, Any]]:
+    names = np.array([a or "" for a in held.applications])
+    found = []
+    for name in np.unique(names):
+        rows = np.flatnonzero(names == name)
+        lost = scores[rows, best] - scores[rows, chosen[rows]]
+        usual = max(float(held.cost[rows, best].mean()), 1e-15)
+        counts = np.bincount(chosen[rows], minlength=len(held.names))
+        found.append(
+            {
+                "application": name or None,
+                "prompts": len(rows),
+                "best_expert": held.names[int(scores[rows].mean(axis=0).argmax())],
+                "mostly_sent_to": held.names[int(counts.argmax())],
+                "loss_points": round(100 * float(lost.mean()), 2),
+                "margin_points": round(100 * Z * float(lost.std() / np.sqrt(len(rows))), 2),
+                "saved": round(1 - float(held.cost[rows, chosen[rows]].mean()) / usual, 4),
+            }
+        )
+    return sorted(found, key=lambda row: -row["prompts"])
+
+
+def _worst(held: Held, best: int, chosen: NDArray[np.intp]) -> list[dict[str, Any]]:
+    """Prompts whose chosen expert was marked furthest below the best single one."""
+    each = np.arange(len(chosen))
+    lost = held.scores[each, best] - held.scores[each, chosen]
+    lost = np.where(np.isnan(lost), 0.0, lost)
+    rows = np.argsort(-lost, kind="stable")[:WORST]
+    return [
+        {
+            "prompt": held.texts[row][:200],
+            "application": held.applications[row],
+            "sent_to": held.names[chosen[row]],
+            "score": round(float(held.scores[row, chosen[row]]), 3),
+            "best_single_score": round(float(held.scores[row, best]), 3),
+        }
+        for row in rows
+        if lost[row] > 0
+    ]
+
+
+def _more(count: int, margin: float, usd_a_prompt: float) -> list[dict[str, float]]:
+    """A margin falls with the root of the number of prompts."""
+    return [
+        {
+            "prompts": float((factor - 1) * count),
+            "margin_points": round(margin / factor**0.5, 2),
+            "usd": round((factor - 1) * count * usd_a_prompt, 4),
+        }
+        for factor in (2, 4)
+    ]
+
+
+def _random(scores: Array, cost: Array, usd_per_1k: float) -> float:
+    """The quality of a random expert at the same cost: a mixture of two on the hull of means."""
+    points = sorted(zip(1000 * cost.mean(axis=0), scores.mean(axis=0), strict=True))
+    best = 0.0
+    for low, at_low in points:
+        for high, at_high in points:
+            if low <= usd_per_1k <= high:
+                part = 0.0 if high == low else (usd_per_1k - low) / (high - low)
+                best = max(best, at_low + part * (at_high - at_low))
+    return round(float(best), 4)
+
+
+def _warnings(held: Held, margin: float) -> list[str]:
+    found = []
+    if not held.confirmed:
+        found.append(
+            "No mark is a program's or a person's: the judge's errors are unknown, so nothing is "
+            "promised. Confirm some marks with `collegium learn --confirm`."
+        )
+    if margin > 5:
+        found.append(f"{len(held.scores)} prompts support a margin of {margin:g} points only.")
+    return found

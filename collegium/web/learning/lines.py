@@ -1,0 +1,182 @@
+"""The prompts of a learning run: from a file of JSON lines, or from the log."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from collegium.errors import BadRequest
+from collegium.experts.clients.counting import estimated_tokens
+from collegium.experts.dispatch.terms import ANY_TIME
+from collegium.router.applications.signals import Signals
+from collegium.router.decision import Query
+from collegium.web.protocols.chat_request import ChatRequest
+from collegium.web.serving.prepare import prepare
+
+Json = dict[str, Any]
+MOST_FAULTS = 5
+"""Faulty lines that an error message names."""
+MOST_PROMPTS = 20_000
+NOT_REPLAYED = ("model", "stream", "stream_options", "routing", "user", "metadata", "store")
+"""Fields of a request that say nothing of what an expert answers."""
+
+
+class PromptLine(BaseModel):
+    """One line of a file: a prompt or a whole chat request, and how its answers are marked."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    prompt: str | None = None
+    messages: list[Json] | None = None
+    request: Json | None = None
+    body: Json | None = None
+    """As `request`, for lines of OpenAI's batches."""
+    custom_id: str | None = None
+    method: str | None = None
+    url: str | None = None
+    application: str | None = None
+    reference: Any = None
+    checker: str | Json | None = None
+    answers: dict[str, str | Json] = Field(default_factory=dict)
+    """Answers that are there already, by expert: text, or an assistant's message."""
+
+
+@dataclass(frozen=True)
+class Logged:
+    """An answer that is there already, and what it took where that is known."""
+
+    message: Json
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    cost_usd: float | None = None
+    latency_ms: float | None = None
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """One request to replay, checked."""
+
+    query: Query
+    body: Json
+    """What an expert is sent."""
+    reference: Any = None
+    checker: Json | None = None
+    logged: Mapping[str, Logged] = field(default_factory=dict)
+    """Answers that need not be paid for again, by expert."""
+    application: str | None = None
+    decision_id: str | None = None
+
+    @property
+    def digest(self) -> str:
+        """The same request has the same digest in every run."""
+        text = json.dumps([self.body, self.query.signals.tag], sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:32]
+
+
+def read_prompts(source: Iterable[bytes]) -> list[Replayed]:
+    """Read a file of JSON lines; BadRequest names the first faulty lines."""
+    found: list[Replayed] = []
+    faults: list[str] = []
+    for number, raw in enumerate(source, start=1):
+        if not raw.strip():
+            continue
+        try:
+            found.append(_read(raw))
+        except (ValueError, RecursionError) as exc:
+            faults.append(f"line {number}: {_words(exc)}")
+        if len(found) > MOST_PROMPTS:
+            raise BadRequest(
+                f"The file has more than {MOST_PROMPTS} prompts; send a sample of them"
+            )
+    if faults:
+        more = len(faults) - MOST_FAULTS
+        shown = "; ".join(faults[:MOST_FAULTS]) + (f"; and {more} more" if more > 0 else "")
+        raise BadRequest(f"The file of prompts can't be read: {shown}", "input_file_id")
+    if not found:
+        raise BadRequest("The file holds no prompt: write one JSON object a line", "input_file_id")
+    return _distinct(found)
+
+
+def replayed(
+    asked: Mapping[str, Any],
+    *,
+    application: str | None = None,
+    tenant: str = "",
+    known_as: str | None = None,
+    reference: Any = None,
+    checker: str | Json | None = None,
+    logged: Mapping[str, Logged] | None = None,
+    decision_id: str | None = None,
+) -> Replayed:
+    """Check one request; ValueError or BadRequest say what is wrong with it.
+
+    `application` is its tag; `known_as` the key of the application that the log says it is of.
+    """
+    body = {name: value for name, value in asked.items() if name not in NOT_REPLAYED}
+    request = ChatRequest.model_validate(body)
+    prepared = prepare(request, ANY_TIME, application=application, tenant=tenant)
+    return Replayed(
+        prepared.query,
+        prepared.body,
+        reference,
+        {"name": checker} if isinstance(checker, str) else checker,
+        dict(logged or {}),
+        application=known_as,
+        decision_id=decision_id,
+    )
+
+
+def signals_json(signals: Signals) -> Json:
+    """Signals as they are kept."""
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(signals).items()}
+
+
+def _read(raw: bytes) -> Replayed:
+    line = PromptLine.model_validate_json(raw)
+    asked: Json = line.request or line.body or {}
+    if line.messages is not None:
+        asked = {**asked, "messages": line.messages}
+    elif line.prompt is not None:
+        asked = {**asked, "messages": [{"role": "user", "content": line.prompt}]}
+    if "messages" not in asked:
+        raise ValueError("give `prompt`, `messages` or `request`")
+    logged = {expert: _message(answer) for expert, answer in line.answers.items()}
+    return replayed(
+        asked,
+        application=line.application,
+        reference=line.reference,
+        checker=line.checker,
+        logged=logged,
+    )
+
+
+def _message(answer: str | Json) -> Logged:
+    given = {"content": answer} if isinstance(answer, str) else answer
+    message = {"role": "assistant", **given}
+    return Logged(message, completion_tokens=estimated_tokens(str(message.get("content") or "")))
+
+
+def _words(exc: Exception) -> str:
+    if isinstance(exc, ValidationError):
+        first = exc.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        return f"{where}: {first['msg']}" if where else str(first["msg"])
+    return "it is nested too deeply" if isinstance(exc, RecursionError) else str(exc)
+
+
+def _distinct(prompts: Iterable[Replayed]) -> list[Replayed]:
+    """Each request once: the first of equals, for a repeated one teaches nothing more."""
+
+    def once() -> Iterator[Replayed]:
+        seen: set[str] = set()
+        for prompt in prompts:
+            if prompt.digest not in seen:
+                seen.add(prompt.digest)
+                yield prompt
+
+    return list(once())

@@ -1,0 +1,241 @@
+"""Propose a learning run: which prompts, which experts, at what cost and with what margin."""
+
+from __future__ import annotations
+
+import secrets
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from collegium.errors import BadRequest, NoFeasibleExpert
+from collegium.registry.expert import Expert
+from collegium.registry.learning import LearningAnswer, LearningPrompt, RunRecord
+from collegium.router.applications.resolver import applications_of
+from collegium.router.decision import Query
+from collegium.router.forecasting import fingerprint
+from collegium.router.learning.race import FIRST
+from collegium.router.learning.sampling import sample
+from collegium.router.virtual_models import eligible
+from collegium.web.learning.costs import judging_usd, price_of, total
+from collegium.web.learning.lines import Replayed, signals_json
+from collegium.web.learning.spec import LearnSpec
+from collegium.web.serving.parts import Parts
+
+PAIRED_SD = 0.41
+"""The sd of the difference of two experts' marks on a prompt, before anything is measured: with 400
+prompts the margin is 4 points, as measured in eight worlds of recorded answers."""
+RACED = 0.6
+"""About the share of a full replay's cost that a race leaves."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A run as it is proposed, with its prompts."""
+
+    run: RunRecord
+    prompts: tuple[LearningPrompt, ...]
+    answers: tuple[LearningAnswer, ...] = ()
+    """Those that are there already and need not be paid for."""
+
+
+async def propose(parts: Parts, spec: LearnSpec, found: Sequence[Replayed], owner: str) -> Proposal:
+    """Sample the prompts, see who may be asked, and forecast what this costs."""
+    experts = await parts.catalogue.now()
+    pool = _pool(spec, experts)
+    judge = _judge(spec, experts)
+    named = _with_applications(parts, found)
+    by_name = spec.experts is not None
+    asked = [
+        (prompt, key, permitted(parts, prompt.query, key, pool, named=by_name))
+        for prompt, key in named
+    ]
+    excluded = sum(not able for _, _, able in asked)
+    asked = [(prompt, key, able) for prompt, key, able in asked if able]
+    if not asked:
+        raise NoFeasibleExpert("The rules of the prompts' applications leave no expert to ask")
+    order = sample([key for _, key, _ in asked], spec.prompts, seed=spec.seed)
+    costs = [_costs(parts, asked[row][0], asked[row][2], judge) for row in order]
+    kept = _within_budget(costs, spec)
+    chosen = [asked[row] for row in order[:kept]]
+    run_id = f"lrn_{secrets.token_hex(12)}"
+    estimate = _estimate(chosen, costs[:kept], spec, len(found), excluded)
+    run = RunRecord(
+        run_id,
+        owner,
+        spec.model_dump(mode="json"),
+        estimate,
+        planned=sum(len(able) for _, _, able in chosen),
+    )
+    prompts = tuple(_prompt(run_id, i, p, key) for i, (p, key, _) in enumerate(chosen))
+    answers = tuple(
+        answer
+        for prompt, (replayed, _, able) in zip(prompts, chosen, strict=True)
+        for answer in _logged(prompt, replayed, able)
+    )
+    return Proposal(run, prompts, answers)
+
+
+def _pool(spec: LearnSpec, experts: Sequence[Expert]) -> list[Expert]:
+    """The experts that may be asked at all: those named, else everybody who is enabled."""
+    if spec.experts is None:
+        return [e for e in experts if e.enabled]
+    known = {e.name: e for e in experts if e.enabled}
+    if unknown := sorted(set(spec.experts) - known.keys()):
+        raise BadRequest(
+            f"There is no enabled expert {', '.join(map(repr, unknown))}. There are: "
+            f"{', '.join(sorted(known))}",
+            "experts",
+        )
+    return [known[name] for name in dict.fromkeys(spec.experts)]
+
+
+def _judge(spec: LearnSpec, experts: Sequence[Expert]) -> Expert | None:
+    if spec.judge is None:
+        return None
+    judge = next((e for e in experts if e.name == spec.judge and e.enabled), None)
+    if judge is None:
+        raise BadRequest(f"The judge '{spec.judge}' is no enabled expert", "judge")
+    return judge
+
+
+def _with_applications(
+    parts: Parts, found: Sequence[Replayed]
+) -> list[tuple[Replayed, str | None]]:
+    """Each prompt with its application: as the log has it, else as its signals tell it."""
+    keys, _ = applications_of([prompt.query.signals for prompt in found])
+    known = parts.recognition.applications
+    return [
+        (prompt, prompt.application or (key and known.final(key)))
+        for prompt, key in zip(found, keys, strict=True)
+    ]
+
+
+def permitted(
+    parts: Parts,
+    query: Query,
+    application: str | None,
+    pool: Sequence[Expert],
+    *,
+    named: bool,
+) -> list[Expert]:
+    """Whom the application's rules and the prompt's length allow to be asked.
+
+    Where the experts were not `named`, demonstration experts are asked only if there are no others.
+    """
+    policy = parts.recognition.policy_of(application)
+    allowed = [e for e in pool if policy is None or policy.permits(e)]
+    if named:
+        return [e for e in allowed if e.context_window > (query.prompt_tokens or 0)]
+    try:
+        return list(eligible(allowed, query)) if allowed else []
+    except NoFeasibleExpert:
+        return []
+
+
+def _costs(
+    parts: Parts, prompt: Replayed, able: Sequence[Expert], judge: Expert | None
+) -> dict[str, float | None]:
+    """Dollars by expert; the judge's part is under "judge"."""
+    prices = {e.name: price_of(parts.tokens, e, prompt.query) for e in able}
+    found = {n: 0.0 if n in prompt.logged else price.usd for n, price in prices.items()}
+    if judge is not None and len(able) > 1:
+        usual = sum(price.tokens for price in prices.values()) // len(prices)
+        one = judging_usd(judge, prompt.query, usual)
+        found["judge"] = None if one is None else one * (len(able) - 1)
+    return found
+
+
+def _within_budget(costs: Sequence[dict[str, float | None]], spec: LearnSpec) -> int:
+    """How many prompts the budget pays for; BadRequest where it pays for none."""
+    if spec.budget_usd is None:
+        return len(costs)
+    share = RACED if spec.race else 1.0
+    spent = 0.0
+    for count, each in enumerate(costs):
+        known, unknown = total(each.values())
+        if unknown:
+            names = ", ".join(sorted(name for name, usd in each.items() if usd is None))
+            raise BadRequest(
+                f"A budget needs known prices, and those of {names} are unknown: set them with "
+                "`collegium expert update`, or choose other experts",
+                "budget_usd",
+            )
+        spent += known * share
+        needed = min(FIRST, len(costs))
+        if spent > spec.budget_usd and count < needed:
+            raise BadRequest(
+                f"budget_usd {spec.budget_usd:g} pays for {count} prompts; {needed} are needed, "
+                f"which cost about ${spent / (count + 1) * needed:.4f}",
+                "budget_usd",
+            )
+        if spent > spec.budget_usd:
+            return count
+    return len(costs)
+
+
+def _estimate(
+    chosen: Sequence[tuple[Replayed, str | None, Sequence[Expert]]],
+    costs: Sequence[dict[str, float | None]],
+    spec: LearnSpec,
+    given: int,
+    excluded: int,
+) -> dict[str, Any]:
+    by_expert: dict[str, float | None] = {}
+    for each in costs:
+        for name, usd in each.items():
+            before = by_expert.get(name, 0.0)
+            by_expert[name] = None if usd is None or before is None else before + usd
+    whole, unknown = total(by_expert.values())
+    expected = whole * (RACED if spec.race and len(chosen) > FIRST else 1.0)
+    found = {
+        "prompts": len(chosen),
+        "prompts_given": given,
+        "prompts_without_expert": excluded,
+        "answers": sum(len(able) for _, _, able in chosen),
+        "answers_reused": sum(
+            n in p.logged for p, _, able in chosen for n in (e.name for e in able)
+        ),
+        "applications": dict(Counter(key or "" for _, key, _ in chosen).most_common()),
+        "usd": round(expected, 6),
+        "most_usd": round(whole if spec.budget_usd is None else min(whole, spec.budget_usd), 6),
+        "usd_by_expert": {n: None if u is None else round(u, 6) for n, u in by_expert.items()},
+        "unknown_prices": sorted(n for n, u in by_expert.items() if u is None),
+        "margin_points": round(196 * PAIRED_SD / max(len(chosen), 1) ** 0.5, 1),
+    }
+    return found if unknown else {**found, "unknown_prices": []}
+
+
+def _prompt(run_id: str, number: int, prompt: Replayed, application: str | None) -> LearningPrompt:
+    return LearningPrompt(
+        run_id,
+        number,
+        prompt.digest,
+        prompt.query.text,
+        prompt.body,
+        signals_json(prompt.query.signals),
+        application=application,
+        reference=prompt.reference,
+        checker=prompt.checker,
+        decision_id=prompt.decision_id,
+    )
+
+
+def _logged(
+    prompt: LearningPrompt, replayed: Replayed, able: Sequence[Expert]
+) -> Iterator[LearningAnswer]:
+    for expert in able:
+        answer = replayed.logged.get(expert.name)
+        if answer is not None:
+            yield LearningAnswer(
+                prompt.run_id,
+                prompt.number,
+                expert.name,
+                fingerprint(expert),
+                answer.message,
+                prompt_tokens=answer.prompt_tokens,
+                completion_tokens=answer.completion_tokens,
+                cost_usd=answer.cost_usd,
+                latency_ms=answer.latency_ms,
+                logged=True,
+            )
