@@ -10,7 +10,7 @@ import click
 from collegium.cli.output import json_option, print_json, print_table
 
 if TYPE_CHECKING:
-    from collegium.registry.decisions import OutcomeRecord
+    from collegium.registry.decisions import FeedbackRecord, OutcomeRecord
     from collegium.router.router import Router
     from collegium.settings import Settings
 
@@ -142,9 +142,17 @@ def _explain_recorded(decision_id: str, *, as_json: bool) -> None:
     click.echo(_what_came(logged.outcome))
     for each in logged.feedback:
         comment = f": {each.comment}" if each.comment else ""
-        click.echo(f"Rated {each.verdict}{comment}")
+        click.echo(f"{_said(each)}{comment}")
     click.echo()
     _print_forecasts(decision.forecasts)
+
+
+def _said(feedback: FeedbackRecord) -> str:
+    """A piece of feedback in words."""
+    if feedback.score is not None:
+        return f"Rated {feedback.verdict or feedback.score}"
+    preferred = f" ({feedback.preferred})" if feedback.preferred else ""
+    return f"Shown by a choice: {feedback.source}{preferred}"
 
 
 async def _recorded(decision_id: str) -> Any:

@@ -57,7 +57,7 @@ def decisions_report(log: Sequence[LoggedDecision]) -> DecisionsReport:
         raise SetupError("the registry has no recorded decisions yet: ask the service something")
     names = sorted({entry.decision.expert for entry in log})
     judged = [
-        e for e in log if e.feedback and _as_chosen(e) and _chosen(e).get("quality") is not None
+        e for e in log if e.scores and _as_chosen(e) and _chosen(e).get("quality") is not None
     ]
     found = None
     if len(judged) >= FEWEST_RATINGS:
@@ -66,7 +66,7 @@ def decisions_report(log: Sequence[LoggedDecision]) -> DecisionsReport:
     return DecisionsReport(
         experts=tuple(_expert(n, [e for e in log if e.decision.expert == n]) for n in names),
         decisions=len(log),
-        rated=sum(bool(entry.feedback) for entry in log),
+        rated=sum(bool(entry.scores) for entry in log),
         unmeasured=sum(entry.decision.policy == "prior" for entry in log),
         ece=None if found is None else found.ece,
         brier=None if found is None else found.brier,
@@ -76,7 +76,7 @@ def decisions_report(log: Sequence[LoggedDecision]) -> DecisionsReport:
 def _expert(name: str, log: Sequence[LoggedDecision]) -> ExpertRecord:
     own = [entry for entry in log if _as_chosen(entry)]
     answered = [e for e in own if e.outcome is not None and e.outcome.status == "ok"]
-    rated = [entry for entry in own if entry.feedback]
+    rated = [entry for entry in own if entry.scores]
     spent = np.array([(e.outcome.cost_usd if e.outcome else 0) or 0.0 for e in answered])
     foreseen = np.array([_chosen(e).get("cost_usd") or 0.0 for e in answered])
     took = np.array([(e.outcome.latency_ms if e.outcome else 0) or np.nan for e in answered])

@@ -14,7 +14,7 @@ from collegium.evals.routing.costs import CHARACTERS_A_TOKEN
 from collegium.evals.routing.problem import task_names, training_part, with_outcomes
 from collegium.evals.routing.set_algebra import of_pool
 from collegium.evals.signals import SILENT
-from collegium.registry.decisions import VERDICT_SCORES, LoggedDecision
+from collegium.registry.decisions import LoggedDecision
 from collegium.router.forecasting import named
 from collegium.router.training import Measured
 
@@ -62,11 +62,11 @@ def _written(extras: Mapping[str, Floats], unknown: Floats) -> Floats:
 
 def rated(log: Sequence[LoggedDecision]) -> tuple[LoggedDecision, ...]:
     """The decisions that a router can learn from: of one expert, with a prompt, and rated."""
-    rows = tuple(e for e in log if e.feedback and e.decision.prompt and not is_panel(e))
+    rows = tuple(e for e in log if e.scores and e.decision.prompt and not is_panel(e))
     if len(rows) < FEWEST:
         raise SetupError(
             f"{len(rows)} recorded decisions have a prompt and a rating; at least {FEWEST} are "
-            "needed: send POST /v1/feedback, and keep `record_prompts` on"
+            "needed: send POST /v1/feedback, and set `record` to `prompts` or `full`"
         )
     return rows
 
@@ -142,8 +142,8 @@ def is_panel(entry: LoggedDecision) -> bool:
 
 
 def verdict_score(entry: LoggedDecision) -> float:
-    """The mean of a rated decision's verdicts, in [0, 1]."""
-    return float(np.mean([VERDICT_SCORES[each.verdict] for each in entry.feedback]))
+    """The mean of a rated decision's scores, in [0, 1]."""
+    return float(np.mean(entry.scores))
 
 
 def _outcome(entry: LoggedDecision) -> tuple[float, ...]:

@@ -2,113 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+import json
+import logging
+from datetime import datetime, timedelta
 
 from sqlalchemy import Select, func, insert, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import joinedload, selectinload
 
 from collegium.errors import DatabaseUnavailable, RegistryError, UnknownDecision
 from collegium.registry.database import Database
+from collegium.registry.decision_records import (
+    VERDICT_SCORES,
+    DecisionRecord,
+    ExchangeRecord,
+    FeedbackRecord,
+    LoggedDecision,
+    LoggedExchange,
+    OutcomeRecord,
+    Source,
+    Status,
+    Verdict,
+)
 from collegium.registry.group_commit import GroupCommit
-from collegium.registry.tables import DecisionRow, FeedbackRow, OutcomeRow, from_row, to_columns
+from collegium.registry.pages import Order, Page, after_cursor, page_of
+from collegium.registry.selection import Selection
+from collegium.registry.tables import (
+    DecisionRow,
+    ExchangeRow,
+    FeedbackRow,
+    OutcomeRow,
+    from_row,
+    to_columns,
+)
 from collegium.registry.unwritten import Unwritten
 
-Status = Literal["ok", "error", "cancelled"]
-Verdict = Literal["good_fit", "underpowered", "overprovisioned", "failed"]
-VERDICT_SCORES: Mapping[Verdict, float] = {
-    "good_fit": 1.0,
-    "overprovisioned": 1.0,  # right, if too dear: the price is for the trade-off to weigh
-    "underpowered": 0.0,
-    "failed": 0.0,
-}
-"""What each verdict says of the answer's quality."""
+__all__ = [
+    "VERDICT_SCORES",
+    "DecisionLog",
+    "DecisionRecord",
+    "ExchangeRecord",
+    "FeedbackRecord",
+    "LoggedDecision",
+    "LoggedExchange",
+    "OutcomeRecord",
+    "Source",
+    "Status",
+    "Verdict",
+]
+log = logging.getLogger(__name__)
+
 LONGEST = timedelta(hours=1)
 """No answer takes longer: so that a sum over a time reads the decisions of that time alone."""
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class DecisionRecord:
-    """One decision; `prompt` is None where the settings say not to keep queries."""
-
-    id: str
-    created_at: datetime
-    requested_model: str
-    expert: str
-    policy: str
-    confidence: float
-    reason: str
-    prompt: str | None = None
-    session: str | None = None
-    forecasts: Sequence[Any] = ()
-    """Whatever msgspec writes as JSON; read back they are mappings."""
-    limits: Mapping[str, Any] = field(default_factory=dict)
-    propensity: float = 1.0
-    """The odds that the expert had; off-policy estimates weigh by it."""
-    application: str | None = None
-    """The key of the application that the request was found to belong to."""
-    router: str | None = None
-    """The version of the router that decided; None where it came from a folder."""
-    shadow: Mapping[str, Any] | None = None
-    """What a router that is tried in the shadow would have decided."""
-
-
-@dataclass(frozen=True, slots=True)
-class OutcomeRecord:
-    """What came of a decision; what nobody measured is None."""
-
-    decision_id: str
-    status: Status
-    error: str | None = None
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    cost_usd: float | None = None
-    latency_ms: float | None = None
-    ttft_ms: float | None = None
-    waited_ms: float | None = None
-    """In the expert's queue, which is part of the latency."""
-    energy_j: float | None = None
-    expert: str | None = None
-    """Who answered, where that may not be who was chosen."""
-    tried: Sequence[Mapping[str, Any]] | None = None
-    """Who else was asked, and why that became nothing."""
-    calls: Sequence[Mapping[str, Any]] | None = None
-    """Each call of a panel; None of a single answer."""
-    finished_at: datetime = field(default_factory=_now)
-
-
-@dataclass(frozen=True, slots=True)
-class FeedbackRecord:
-    """What a person thought of a decision."""
-
-    id: str
-    decision_id: str
-    verdict: Verdict
-    comment: str | None = None
-    created_at: datetime = field(default_factory=_now)
-    preferred: str | None = None
-    """The expert whose answer the person liked better."""
-
-
-@dataclass(frozen=True, slots=True)
-class LoggedDecision:
-    """A decision with all that is known of it by now."""
-
-    decision: DecisionRecord
-    outcome: OutcomeRecord | None
-    feedback: tuple[FeedbackRecord, ...]
-
-    @property
-    def answered_by(self) -> str:
-        """The expert whose answer this is: the chosen one, unless another took its place."""
-        return (self.outcome and self.outcome.expert) or self.decision.expert
 
 
 class DecisionLog:
@@ -121,6 +66,7 @@ class DecisionLog:
         # Made once: an upsert takes 2 ms to put together.
         self._decision, self._feedback = insert(DecisionRow), insert(FeedbackRow)
         self._outcome = database.upsert(OutcomeRow)
+        self._exchange = database.upsert(ExchangeRow)
 
     async def record(self, record: DecisionRecord) -> None:
         """Write a decision; when this returns, it outlives a crash of the process."""
@@ -141,6 +87,18 @@ class DecisionLog:
         else:
             self._unwritten.settled(record.decision_id)
 
+    async def exchange(self, record: ExchangeRecord) -> None:
+        """Write what was asked and answered; where that can't be done it is lost, with a warning.
+
+        A copy for later is not worth memory in an outage, nor an answer's time.
+        """
+        try:
+            await self._commits.write(self._exchange, to_columns(record))
+        except IntegrityError:
+            log.info("the exchange of %s is not kept: it was deleted", record.decision_id)
+        except (DatabaseUnavailable, SQLAlchemyError) as exc:
+            log.warning("the exchange of %s is lost: %s", record.decision_id, exc)
+
     async def feedback(self, record: FeedbackRecord) -> None:
         """Write what a person thought of a decision."""
         try:
@@ -148,12 +106,53 @@ class DecisionLog:
         except IntegrityError as exc:
             await self._blame(exc, record.decision_id)
 
-    async def get(self, decision_id: str) -> LoggedDecision:
-        """Return one decision with all that is known of it."""
+    async def get(self, decision_id: str, *, owner: str | None = None) -> LoggedDecision:
+        """Return one decision with all that is known of it; to an `owner` only its own."""
         found = await self._read(_decisions().where(DecisionRow.id == decision_id))
-        if not found:
+        if not found or owner not in (None, found[0].decision.owner):
             raise _unknown(decision_id)
         return found[0]
+
+    async def list(
+        self,
+        selection: Selection,
+        *,
+        after: str | None = None,
+        limit: int = 20,
+        order: Order = "desc",
+    ) -> Page[LoggedDecision]:
+        """Return one page of decisions, newest first unless told otherwise."""
+        cursor = None
+        if after is not None:
+            cursor = (await self.get(after, owner=selection.owner)).decision
+        chosen = _decisions().where(*selection.conditions())
+        rows = await page_of(self._database, chosen, DecisionRow, cursor, limit, order)
+        return rows.map(_logged)
+
+    async def learnable(
+        self,
+        *,
+        application: str | None = None,
+        owner: str | None = None,
+        since: datetime | None = None,
+        after: str | None = None,
+        limit: int = 1000,
+    ) -> tuple[LoggedExchange, ...]:
+        """Return what learning needs, oldest first: finished decisions of which a text was kept.
+
+        `after` is the id of the last decision of the page before.
+        """
+        asked = DecisionRow.prompt.is_not(None) | DecisionRow.exchange.has()
+        chosen = Selection(owner=owner, application=application, since=since).conditions()
+        statement = _decisions().options(joinedload(DecisionRow.exchange)).where(asked, *chosen)
+        statement = statement.where(DecisionRow.outcome.has())
+        if after is not None:
+            last = (await self.get(after, owner=owner)).decision
+            statement = statement.where(after_cursor(DecisionRow, last, "asc"))
+        oldest = DecisionRow.created_at, DecisionRow.id
+        async with self._database.session() as session:
+            rows = await session.scalars(statement.order_by(*oldest).limit(limit))
+            return tuple(_learnable(row) for row in rows)
 
     async def recent(self, limit: int = 100) -> tuple[LoggedDecision, ...]:
         """Return the latest decisions, newest first."""
@@ -220,6 +219,17 @@ def _logged(row: DecisionRow) -> LoggedDecision:
         decision=from_row(DecisionRecord, row),
         outcome=None if outcome is None else from_row(OutcomeRecord, outcome),
         feedback=tuple(from_row(FeedbackRecord, item) for item in row.feedback),
+    )
+
+
+def _learnable(row: DecisionRow) -> LoggedExchange:
+    logged, kept = _logged(row), row.exchange
+    return LoggedExchange(
+        logged.decision,
+        logged.outcome,
+        logged.feedback,
+        request=None if kept is None else json.loads(kept.request),
+        answer=None if kept is None or kept.answer is None else json.loads(kept.answer),
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
-from sqlalchemy import Select, tuple_
+from sqlalchemy import ColumnElement, Select, tuple_
 
 from collegium.registry.database import Database
 
@@ -47,12 +47,16 @@ async def page_of(
     order: Order,
 ) -> Page[Any]:
     """Read the rows that follow the cursor in the order of their making."""
-    key = tuple_(table.created_at, table.id)
     if after is not None:
-        last = tuple_(after.created_at, after.id)
-        statement = statement.where(key > last if order == "asc" else key < last)
+        statement = statement.where(after_cursor(table, after, order))
     columns = (table.created_at, table.id)
     sorted_by = [column.asc() if order == "asc" else column.desc() for column in columns]
     async with database.session() as session:
         rows = list(await session.scalars(statement.order_by(*sorted_by).limit(limit + 1)))
     return Page(tuple(rows[:limit]), len(rows) > limit)
+
+
+def after_cursor(table: Any, cursor: Dated, order: Order) -> ColumnElement[bool]:
+    """What holds of the rows that follow the cursor."""
+    key, last = tuple_(table.created_at, table.id), tuple_(cursor.created_at, cursor.id)
+    return key > last if order == "asc" else key < last

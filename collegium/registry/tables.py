@@ -7,7 +7,17 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy
-from sqlalchemy import JSON, BigInteger, CheckConstraint, Double, ForeignKey, LargeBinary, MetaData
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    Double,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    Text,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from collegium.registry.column_types import AnyText, UtcDateTime, columns_of
@@ -121,6 +131,11 @@ class DecisionRow(Table):
     """The columns of `DecisionRecord`; `expert` is no foreign key, for the log outlives experts."""
 
     __tablename__ = "decisions"
+    __table_args__ = (
+        Index(None, "owner", "created_at"),
+        Index(None, "application", "created_at"),
+        Index(None, "session", "created_at"),
+    )
 
     id: Mapped[str] = mapped_column(primary_key=True)
     created_at: Mapped[datetime] = mapped_column(index=True)
@@ -137,11 +152,13 @@ class DecisionRow(Table):
     application: Mapped[str | None]
     router: Mapped[str | None]
     shadow: Mapped[dict[str, Any] | None]
+    owner: Mapped[str]
 
     outcome: Mapped[OutcomeRow | None] = relationship(lazy="raise", viewonly=True)
     feedback: Mapped[list[FeedbackRow]] = relationship(
         lazy="raise", viewonly=True, order_by="FeedbackRow.created_at, FeedbackRow.id"
     )
+    exchange: Mapped[ExchangeRow | None] = relationship(lazy="raise", viewonly=True)
 
 
 class OutcomeRow(Table):
@@ -176,16 +193,39 @@ class FeedbackRow(Table):
         CheckConstraint(
             "verdict IN ('good_fit', 'underpowered', 'overprovisioned', 'failed')", "verdict"
         ),
+        CheckConstraint("source IN ('rating', 'preferred', 'regenerate', 'ask_another')", "source"),
+        CheckConstraint("score BETWEEN 0 AND 1", "score"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
     decision_id: Mapped[str] = mapped_column(
         ForeignKey("decisions.id", ondelete="CASCADE"), index=True
     )
-    verdict: Mapped[str]
+    verdict: Mapped[str | None]
     comment: Mapped[str | None]
     preferred: Mapped[str | None]
     created_at: Mapped[datetime]
+    owner: Mapped[str]
+    source: Mapped[str]
+    score: Mapped[float | None]
+
+
+class ExchangeRow(Table):
+    """The columns of `ExchangeRecord`; the texts come last, for they may be long."""
+
+    __tablename__ = "exchanges"
+    __table_args__ = (Index(None, "created_at", "bytes"),)
+
+    decision_id: Mapped[str] = mapped_column(
+        ForeignKey("decisions.id", ondelete="CASCADE"), primary_key=True
+    )
+    owner: Mapped[str]
+    application: Mapped[str | None]
+    session: Mapped[str | None]
+    bytes: Mapped[int] = mapped_column(BigInteger())
+    created_at: Mapped[datetime]
+    request: Mapped[str] = mapped_column(Text())
+    answer: Mapped[str | None] = mapped_column(Text())
 
 
 class FileRow(Table):

@@ -15,8 +15,10 @@ from collegium.registry.database import Database
 from collegium.registry.decisions import (
     DecisionLog,
     DecisionRecord,
+    ExchangeRecord,
     FeedbackRecord,
     LoggedDecision,
+    LoggedExchange,
     OutcomeRecord,
 )
 
@@ -255,3 +257,54 @@ async def test_what_applications_have_spent(log: DecisionLog, make_decision: Mak
         await log.finish(OutcomeRecord(name, "ok", cost_usd=usd, finished_at=at))
 
     assert await log.spent(NOON) == {"chat": 1.5, "mail": 2.0}
+
+
+async def test_what_learning_needs_comes_in_pages_oldest_first(
+    log: DecisionLog, make_decision: MakeDecision
+) -> None:
+    """Finished decisions of which a text was kept, with exchange and feedback."""
+    for i, prompt in enumerate(["a", None, None, "d"]):
+        created = NOON + timedelta(seconds=i)
+        await log.record(make_decision(f"dec_{i}", prompt=prompt, created_at=created))
+    for i in range(3):
+        await log.finish(OutcomeRecord(f"dec_{i}", "ok"))
+    asked, answered = '{"messages": []}', '{"choices": [{"index": 0}]}'
+    await log.exchange(ExchangeRecord("dec_2", "", None, None, 40, asked, answered))
+    await log.feedback(FeedbackRecord("fb_1", "dec_2", score=0.4))
+
+    (first,) = await log.learnable(limit=1)
+    (second,) = await log.learnable(after=first.decision.id)
+
+    assert (first.decision.id, first.request, first.answer) == ("dec_0", None, None)
+    assert (second.decision.id, second.request) == ("dec_2", {"messages": []})
+    assert second.answer == {"choices": [{"index": 0}]}
+    assert [each.score for each in second.feedback] == [0.4]
+    assert await log.learnable(since=NOON + timedelta(seconds=1)) == (second,)
+    assert await log.learnable(after="dec_2") == ()
+
+
+async def test_one_owner_learns_from_its_own_decisions(
+    log: DecisionLog, make_decision: MakeDecision
+) -> None:
+    """Also of one application alone; another's decision is no cursor either."""
+    for name, owner, application in [
+        ("1", "ann", "desk"),
+        ("2", "ann", None),
+        ("3", "bob", "desk"),
+    ]:
+        await log.record(make_decision(f"dec_{name}", owner=owner, application=application))
+        await log.finish(OutcomeRecord(f"dec_{name}", "ok"))
+
+    def ids(found: tuple[LoggedExchange, ...]) -> set[str]:
+        return {each.decision.id for each in found}
+
+    assert ids(await log.learnable(owner="ann")) == {"dec_1", "dec_2"}
+    assert ids(await log.learnable(application="desk")) == {"dec_1", "dec_3"}
+    assert ids(await log.learnable(owner="ann", application="desk")) == {"dec_1"}
+    with pytest.raises(UnknownDecision):
+        await log.learnable(owner="ann", after="dec_3")
+
+
+async def test_the_exchange_of_a_deleted_decision_harms_nobody(log: DecisionLog) -> None:
+    """It is written in the background, where nobody could do anything about it."""
+    await log.exchange(ExchangeRecord("dec_none", "", None, None, 2, "{}", None))
