@@ -7,7 +7,16 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy
-from sqlalchemy import JSON, BigInteger, CheckConstraint, Double, ForeignKey, LargeBinary, MetaData
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    Double,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from collegium.registry.column_types import AnyText, UtcDateTime, columns_of
@@ -190,6 +199,7 @@ class FileRow(Table):
     """The columns of `FileRecord`; the bytes lie in the file store under the same id."""
 
     __tablename__ = "files"
+    __table_args__ = (Index("ix_files_owner", "owner", "created_at"),)
 
     id: Mapped[str] = mapped_column(primary_key=True)
     filename: Mapped[str]
@@ -197,6 +207,7 @@ class FileRow(Table):
     bytes: Mapped[int] = mapped_column(BigInteger())
     created_at: Mapped[datetime] = mapped_column(index=True)
     expires_at: Mapped[datetime | None]
+    owner: Mapped[str]
 
 
 class BatchRow(Table):
@@ -209,6 +220,7 @@ class BatchRow(Table):
             "'expired', 'cancelling', 'cancelled')",
             "status",
         ),
+        Index("ix_batches_owner", "owner", "created_at"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -234,6 +246,7 @@ class BatchRow(Table):
     notes: Mapped[dict[str, Any]]
     routing: Mapped[dict[str, Any]]
     money: Mapped[dict[str, Any] | None]
+    owner: Mapped[str]
 
 
 def to_columns(value: DataclassInstance) -> dict[str, Any]:
