@@ -63,7 +63,7 @@ class BulkJob:
             end = self._ended_already() or await self._until_ended(lines)
             await self._finish(end, lines)
         except NoFeasibleExpert as exc:
-            await self._fail(exc.code, str(exc))
+            await self._fail(exc.code, exc.public)
         finally:
             await self._output.close()
             await self._errors.close()
