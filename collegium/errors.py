@@ -39,13 +39,31 @@ CollegiumError                500
 
 from __future__ import annotations
 
+LONGEST_DETAIL = 1000
+
 
 class CollegiumError(Exception):
-    """Base of all our errors; `code` is stable for machines, the text is for people."""
+    """Base of all our errors; `code` is stable for machines, the text is for people.
+
+    Callers of the API are told `public`. `detail` is for the operator alone: addresses, paths and
+    what upstreams said.
+    """
 
     http_status = 500
     code = "internal_error"
     retry_after_s: int | None = None
+    detail = ""
+
+    @property
+    def public(self) -> str:
+        """What callers of the API are told."""
+        return str(self)
+
+    @property
+    def whole(self) -> str:
+        """What the operator is told, and the log."""
+        detail = " ".join(self.detail.split())[:LONGEST_DETAIL]  # one line, whatever was sent
+        return f"{self}: {detail}" if detail else str(self)
 
 
 class SetupError(CollegiumError):
@@ -66,6 +84,11 @@ class DatabaseUnavailable(SetupError):
     http_status = 503
     code = "database_unavailable"
     retry_after_s = 5
+
+    @property
+    def public(self) -> str:
+        """Nothing of where it is."""
+        return "The database can't be used now; try again later"
 
 
 class ModelPackageMissing(SetupError):
@@ -280,9 +303,10 @@ class ExpertError(CollegiumError):
     http_status = 502
     code = "expert_error"
 
-    def __init__(self, expert: str, message: str) -> None:
+    def __init__(self, expert: str, message: str, *, detail: str = "") -> None:
         super().__init__(f"expert '{expert}': {message}")
         self.expert = expert
+        self.detail = detail
 
 
 class ExpertUnavailable(ExpertError):
@@ -291,8 +315,10 @@ class ExpertUnavailable(ExpertError):
     http_status = 503
     code = "expert_unavailable"
 
-    def __init__(self, expert: str, message: str, retry_after_s: int = 5) -> None:
-        super().__init__(expert, message)
+    def __init__(
+        self, expert: str, message: str, retry_after_s: int = 5, *, detail: str = ""
+    ) -> None:
+        super().__init__(expert, message, detail=detail)
         self.retry_after_s = retry_after_s
 
 
@@ -329,6 +355,6 @@ class ExpertRejected(ExpertError):
 
     code = "expert_rejected"
 
-    def __init__(self, expert: str, message: str, status: int = 400) -> None:
-        super().__init__(expert, message)
+    def __init__(self, expert: str, message: str, status: int = 400, *, detail: str = "") -> None:
+        super().__init__(expert, message, detail=detail)
         self.http_status = status

@@ -56,7 +56,7 @@ def main() -> None:
     try:
         cli.main(standalone_mode=False)
     except CollegiumError as exc:
-        _fail(str(exc))
+        _fail(exc.whole)
     except click.ClickException as exc:
         exc.show()
         sys.exit(exc.exit_code)

@@ -77,7 +77,7 @@ class Fleet(Mapping[str, Supervisor]):
             async with self.residents.hold(name) as supervisor:
                 return supervisor.status
         except ExpertUnavailable as exc:
-            return Status("failed", str(exc), "")
+            return Status("failed", exc.whole, "")
 
     async def end(self, name: str, *, drain_s: float = 0.0) -> None:
         """Stop an engine and forget it."""

@@ -149,7 +149,7 @@ class Registration:
         try:
             text = await _hello(self._pool, expert)
         except CollegiumError as exc:
-            raise ProbeFailed(f"'{expert.name}' did not answer its probe: {exc}") from exc
+            raise ProbeFailed(f"'{expert.name}' did not answer its probe: {exc.whole}") from exc
         latency_ms = 1000 * (time.perf_counter() - started)
         return ProbeReport(expert.name, True, text, latency_ms, "answered its probe")
 
@@ -233,7 +233,7 @@ async def found_on_endpoint(expert: Expert) -> Expert:
     try:
         rows = await _served(expert)
     except CollegiumError as exc:
-        raise ProbeFailed(f"{expert.base_url} does not answer GET /models: {exc}") from exc
+        raise ProbeFailed(f"{expert.base_url} does not answer GET /models: {exc.whole}") from exc
     if expert.model in rows:
         return expert
     served = ", ".join(rows) or "none"

@@ -195,8 +195,9 @@ class Supervisor:
             return self.status.base_url
         if self._draining:
             raise ExpertUnavailable(expert, f"its engine '{self.name}' takes no new requests")
-        message = f"its engine '{self.name}' is {self.status.state}: {self.status.detail}"
-        raise ExpertUnavailable(expert, message, self.retry_after_s())
+        message = f"its engine '{self.name}' is {self.status.state}"
+        detail = self.status.detail
+        raise ExpertUnavailable(expert, message, self.retry_after_s(), detail=detail)
 
     async def _supervise(self) -> None:
         failures = 0

@@ -11,7 +11,7 @@ from sqlalchemy import insert, select, update
 
 from collegium.errors import UnknownBatch
 from collegium.registry.database import Database
-from collegium.registry.pages import Page, page_of
+from collegium.registry.pages import Page, page_of, visible_to
 from collegium.registry.tables import BatchRow, from_row, to_columns
 
 BatchStatus = Literal[
@@ -55,6 +55,8 @@ class BatchRecord:
     routing: Mapping[str, Any] = field(default_factory=dict)
     money: Mapping[str, float | None] | None = None
     """Spent, reserved, forecast of the rest, budget; None before it has begun."""
+    owner: str = ""
+    """The name of the caller's key; empty for the operator's."""
 
 
 class BatchRegistry:
@@ -67,18 +69,23 @@ class BatchRegistry:
         """Write a new job; when this returns, it outlives a crash of the process."""
         await self._database.write(insert(BatchRow), to_columns(record))
 
-    async def get(self, batch_id: str) -> BatchRecord:
-        """Return one job."""
+    async def get(self, batch_id: str, tenant: str = "") -> BatchRecord:
+        """Return one job; UnknownBatch where there is none, or it is another's."""
         async with self._database.session() as session:
             row = await session.get(BatchRow, batch_id)
-        if row is None:
+        if row is None or not visible_to(tenant, row.owner):
             raise UnknownBatch(f"no batch has the id '{batch_id}'", "batch_id")
         return from_row(BatchRecord, row)
 
-    async def list(self, *, after: str | None = None, limit: int = 20) -> Page[BatchRecord]:
-        """Return one page of the jobs, newest first."""
-        cursor = None if after is None else await self.get(after)
-        rows = await page_of(self._database, select(BatchRow), BatchRow, cursor, limit, "desc")
+    async def list(
+        self, *, tenant: str = "", after: str | None = None, limit: int = 20
+    ) -> Page[BatchRecord]:
+        """Return one page of a caller's jobs, newest first."""
+        cursor = None if after is None else await self.get(after, tenant)
+        statement = select(BatchRow)
+        if tenant:
+            statement = statement.where(BatchRow.owner == tenant)
+        rows = await page_of(self._database, statement, BatchRow, cursor, limit, "desc")
         return rows.map(lambda row: from_row(BatchRecord, row))
 
     async def unfinished(self) -> tuple[BatchRecord, ...]:

@@ -9,7 +9,7 @@ from sqlalchemy import delete, select
 
 from collegium.errors import UnknownFile
 from collegium.registry.database import Database
-from collegium.registry.pages import Order, Page, page_of
+from collegium.registry.pages import Order, Page, page_of, visible_to
 from collegium.registry.tables import FileRow, from_row, to_columns
 
 
@@ -23,6 +23,8 @@ class FileRecord:
     bytes: int
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     expires_at: datetime | None = None
+    owner: str = ""
+    """The name of the caller's key; empty for the operator's."""
 
 
 class FileRegistry:
@@ -35,18 +37,21 @@ class FileRegistry:
         """Write a file's record; its bytes are in the store by then."""
         await self._database.write(self._database.upsert(FileRow), to_columns(record))
 
-    async def get(self, file_id: str) -> FileRecord:
-        """Return one file's record; UnknownFile where there is none, or its time is over."""
+    async def get(self, file_id: str, tenant: str = "") -> FileRecord:
+        """Return one file's record; UnknownFile where there is none, its time is over, or it is
+        another's.
+        """
         async with self._database.session() as session:
             row = await session.get(FileRow, file_id)
         record = None if row is None else from_row(FileRecord, row)
-        if record is None or (record.expires_at and record.expires_at <= datetime.now(UTC)):
+        if record is None or _is_over(record) or not visible_to(tenant, record.owner):
             raise UnknownFile(f"no file has the id '{file_id}'", "file_id")
         return record
 
     async def list(
         self,
         *,
+        tenant: str = "",
         purpose: str | None = None,
         after: str | None = None,
         limit: int = 100,
@@ -54,9 +59,11 @@ class FileRegistry:
     ) -> Page[FileRecord]:
         """Return one page of the files, newest first unless told otherwise."""
         statement = select(FileRow)
+        if tenant:
+            statement = statement.where(FileRow.owner == tenant)
         if purpose is not None:
             statement = statement.where(FileRow.purpose == purpose)
-        cursor = None if after is None else await self.get(after)
+        cursor = None if after is None else await self.get(after, tenant)
         rows = await page_of(self._database, statement, FileRow, cursor, limit, order)
         return rows.map(lambda row: from_row(FileRecord, row))
 
@@ -71,3 +78,7 @@ class FileRegistry:
         """Delete a file's record, if there is one."""
         async with self._database.transaction() as session:
             await session.execute(delete(FileRow).where(FileRow.id == file_id))
+
+
+def _is_over(record: FileRecord) -> bool:
+    return record.expires_at is not None and record.expires_at <= datetime.now(UTC)

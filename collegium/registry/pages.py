@@ -38,6 +38,11 @@ class Page(Generic[Item]):
         return Page(tuple(change(item) for item in self.items), self.has_more)
 
 
+def visible_to(tenant: str, owner: str) -> bool:
+    """Whether a caller may see what an owner has: its own alone; the operator (``""``), all."""
+    return not tenant or tenant == owner
+
+
 async def page_of(
     database: Database,
     statement: Select[Any],

@@ -232,6 +232,7 @@ class FileRow(Table):
     """The columns of `FileRecord`; the bytes lie in the file store under the same id."""
 
     __tablename__ = "files"
+    __table_args__ = (Index("ix_files_owner", "owner", "created_at"),)
 
     id: Mapped[str] = mapped_column(primary_key=True)
     filename: Mapped[str]
@@ -239,6 +240,7 @@ class FileRow(Table):
     bytes: Mapped[int] = mapped_column(BigInteger())
     created_at: Mapped[datetime] = mapped_column(index=True)
     expires_at: Mapped[datetime | None]
+    owner: Mapped[str]
 
 
 class BatchRow(Table):
@@ -251,6 +253,7 @@ class BatchRow(Table):
             "'expired', 'cancelling', 'cancelled')",
             "status",
         ),
+        Index("ix_batches_owner", "owner", "created_at"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -276,6 +279,7 @@ class BatchRow(Table):
     notes: Mapped[dict[str, Any]]
     routing: Mapped[dict[str, Any]]
     money: Mapped[dict[str, Any] | None]
+    owner: Mapped[str]
 
 
 class LearningRunRow(Table):

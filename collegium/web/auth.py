@@ -56,7 +56,12 @@ def tenant_of(request: Request) -> str:
     return "" if settings.api_key is None or caller == ADMINISTRATOR else caller
 
 
+async def _tenant(request: Request) -> str:
+    return tenant_of(request)
+
+
 CallerDep = Annotated[str, Depends(caller_of)]
+TenantDep = Annotated[str, Depends(_tenant)]
 ADMIN = [Depends(administrate)]
 
 

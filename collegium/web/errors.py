@@ -11,7 +11,8 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from collegium.errors import CollegiumError
+from collegium.errors import CollegiumError, ExpertError
+from collegium.redaction import redacted
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +22,8 @@ def error_body(error: CollegiumError) -> dict[str, Any]:
     kind = "invalid_request_error" if error.http_status < 500 else "server_error"
     if error.http_status == 429:  # as OpenAI calls it
         kind = "rate_limit_error"
-    return _body(str(error), kind, error.code, getattr(error, "param", None))
+    words = error.public if error.http_status < 500 else redacted(error.public)
+    return _body(words, kind, error.code, getattr(error, "param", None))
 
 
 def unexpected() -> CollegiumError:
@@ -42,8 +44,10 @@ async def _gone(_: Request, exc: Exception) -> Response:
     return Response(status_code=499)  # nobody reads it
 
 
-async def _ours(_: Request, exc: Exception) -> JSONResponse:
+async def _ours(request: Request, exc: Exception) -> JSONResponse:
     assert isinstance(exc, CollegiumError)
+    if exc.http_status >= 500 and not isinstance(exc, ExpertError):  # an expert's is logged there
+        log.error("%s %s: %s", request.method, request.url.path, exc.whole)
     headers = {} if exc.retry_after_s is None else {"Retry-After": str(exc.retry_after_s)}
     return JSONResponse(error_body(exc), exc.http_status, headers)
 

@@ -10,7 +10,7 @@ import httpx
 from collegium.registry.application import Application
 from collegium.registry.applications import ApplicationRegistry
 from collegium.router.applications.signals import Signals
-from collegium.web.batch.plan import prepared
+from collegium.web.batch.plan import prepared, request_of
 from collegium.web.serving.metrics import MOST_APPLICATIONS, Metrics
 from collegium.web.serving.recognition import Recognition
 from tests.router.applications.prompts import CONTOSO, pasted
@@ -247,7 +247,7 @@ async def test_lines_of_a_bulk_job_have_applications(web: Web) -> None:
     """By their own bodies."""
     body: Any = LINE["body"]
     line = {**body, "metadata": {"application": "nightly"}}
-    decided = await web.parts.pipeline.decide(prepared(line))
+    decided = await web.parts.pipeline.decide(prepared(request_of(line), ""))
     assert decided.decision.application == "nightly"
 
 

@@ -21,11 +21,11 @@ from collegium.web.batch import asking, job
 from collegium.web.batch.asking import Asking
 from collegium.web.batch.budgeting import Budgeting
 from collegium.web.batch.ledger import Ledger
-from collegium.web.batch.plan import BULK
+from collegium.web.batch.plan import prepared
 from collegium.web.protocols.chat_request import ChatRequest
 from collegium.web.serving.current_router import CurrentRouter
 from collegium.web.serving.decide import Decided
-from collegium.web.serving.prepare import Prepared, prepare
+from collegium.web.serving.prepare import Prepared
 from tests.web.conftest import Web, on_shared, until
 
 CHAT = "/v1/chat/completions"
@@ -218,7 +218,7 @@ async def test_a_panel_waits_for_the_router_after_a_restart(
 ) -> None:
     """The plan is on disk, so that a job goes on before the router is loaded."""
     body = json.loads(line("a", model="collegium/vote", routing={"k": 2}))["body"]
-    request = prepare(ChatRequest.model_validate(body), BULK)
+    request = prepared(ChatRequest.model_validate(body), "")
     decision = (await web.parts.decider.decide(request)).decision
     loading, loaded = CurrentRouter(), web.parts.router.get()
     monkeypatch.setattr(web.parts.decider, "_router", loading)

@@ -65,7 +65,7 @@ async def aggregated(
                     yield Chosen(seat, "written by the aggregator")
                 yield event
     except CollegiumError as exc:
-        yield Dropped(seat, str(exc))
+        yield Dropped(seat, exc.public)
         if spoken:  # nobody can take back what was read
             raise
         for event in delivered(replies[0], "the aggregator failed: the first member's answer"):

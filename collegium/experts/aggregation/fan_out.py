@@ -108,7 +108,7 @@ class FanOut:
                         inbox.put_nowait(Said(call.seat, event.text))
         except CollegiumError as exc:
             self._errors[call.seat] = exc
-            inbox.put_nowait(Dropped(call.seat, str(exc)))
+            inbox.put_nowait(Dropped(call.seat, exc.public))
             return
         answer = MemberAnswer.of(call, member, fold.answer())
         self._found[call.seat] = answer

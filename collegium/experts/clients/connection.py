@@ -167,9 +167,11 @@ class ExpertErrors:
         if isinstance(exc, TimeoutError):
             raise ExpertTimeout(self._expert, "no answer in time") from exc
         if isinstance(exc, aiohttp.ClientConnectorError):
-            raise ExpertUnavailable(self._expert, f"can't connect: {exc}") from exc
+            raise ExpertUnavailable(self._expert, "can't connect", detail=str(exc)) from exc
         if isinstance(exc, aiohttp.ClientError | OSError):
-            raise ExpertUnavailable(self._expert, str(exc) or type(exc).__name__) from exc
+            raise ExpertUnavailable(
+                self._expert, "the connection failed", detail=str(exc) or type(exc).__name__
+            ) from exc
 
 
 def _proxy_of(url: str) -> str | None:

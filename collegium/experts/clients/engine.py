@@ -69,7 +69,8 @@ class EngineConnection:
         with ExpertErrors(name):
             done, text = await self._post("load_lora_adapter", body)
         if not done and "already been loaded" not in text:
-            raise ExpertUnavailable(name, f"the engine can't load its adapter: {text[:300]}")
+            words = "the engine can't load its adapter"
+            raise ExpertUnavailable(name, words, detail=text[:300])
 
     async def _post(self, path: str, body: Json) -> tuple[bool, str]:
         """Whether it succeeded, and what was answered."""

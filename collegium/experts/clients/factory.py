@@ -120,6 +120,7 @@ def api_key(expert: Expert) -> str | None:
     if not (key.isascii() and key.isprintable()):  # an error further on might quote it
         problem = "holds characters that no header can carry"
     if problem is not None:
-        message = f"the environment variable {expert.api_key_env} with its API key {problem}"
-        raise ExpertUnavailable(expert.name, message, retry_after_s=60)
+        detail = f"the environment variable {expert.api_key_env} with its API key {problem}"
+        message = "its API key is not set up"
+        raise ExpertUnavailable(expert.name, message, retry_after_s=60, detail=detail)
     return key

@@ -25,9 +25,11 @@ from collegium.experts.clients.openai_shape import (
     plain_text,
 )
 from collegium.experts.clients.reply import Call, Reply
+from collegium.redaction import redacted
 
 REFUSALS = (400, 404, 413, 422, 429)
 """The caller's own fault, or haste; any other status is the expert's or the service's."""
+MENDABLE = (400, 413, 422)
 TOO_LONG = ("context length", "context_length", "maximum model length")
 
 
@@ -47,7 +49,7 @@ class HttpExpert:
         self.name = name
         self.model = model
         if not is_address(base_url):
-            raise ExpertUnavailable(name, f"'{base_url}' is no address of an API")
+            raise ExpertUnavailable(name, "its address is none of an API", detail=base_url)
         self._errors = ExpertErrors(name)
         self._http = Connection(base_url, api_key=api_key, timeout_s=timeout_s, trust_env=trust_env)
 
@@ -98,7 +100,7 @@ class HttpExpert:
             data = await response.read()
         rows = self._parsed(data).get("data")
         if not isinstance(rows, list):
-            raise ExpertError(self.name, f"answered with no list: {_shown(data)}")
+            raise ExpertError(self.name, "answered with no list", detail=_shown(data))
         return tuple(str(row["id"]) for row in rows if isinstance(row, dict) and row.get("id"))
 
     async def aclose(self) -> None:
@@ -115,11 +117,12 @@ class HttpExpert:
         try:
             answer = parsed_json(data)
         except ValueError as exc:
-            raise ExpertError(self.name, f"answered with no JSON: {_shown(data)}") from exc
+            raise ExpertError(self.name, "answered with no JSON", detail=_shown(data)) from exc
         if not isinstance(answer, dict):
-            raise ExpertError(self.name, f"answered with no JSON object: {_shown(data)}")
+            raise ExpertError(self.name, "answered with no JSON object", detail=_shown(data))
         if answer.get("error"):
-            raise ExpertError(self.name, _message(answer, _text(data)))
+            told = _message(answer, _text(data))
+            raise ExpertError(self.name, "answered with an error", detail=told)
         return answer
 
     def _read(
@@ -128,12 +131,13 @@ class HttpExpert:
         try:
             return read(answer)
         except Unshaped as exc:
-            raise ExpertError(self.name, f"answered in no chat's shape: {_shown(data)}") from exc
+            told = _shown(data)
+            raise ExpertError(self.name, "answered in no chat's shape", detail=told) from exc
 
     def _whole(self, data: bytes) -> list[AnswerEvent]:
         answer = self._parsed(data)
         if not answer.get("choices"):
-            raise ExpertError(self.name, f"answered without choices: {_shown(data)}")
+            raise ExpertError(self.name, "answered without choices", detail=_shown(data))
         return self._read(partial(answer_events, self.name), answer, data)
 
     async def _raise_for_status(self, response: Response) -> None:
@@ -142,12 +146,19 @@ class HttpExpert:
         status = response.status
         message = _message_of(await response.read(), response.reason)
         if status in (502, 503, 504):
-            raise ExpertUnavailable(self.name, f"answered {status}: {message}")
+            raise ExpertUnavailable(self.name, f"answered {status}", detail=message)
         if any(words in message for words in TOO_LONG):
-            raise PromptTooLong(f"The prompt is too long for '{self.name}': {message}", "messages")
+            told = redacted(message)
+            raise PromptTooLong(f"The prompt is too long for '{self.name}': {told}", "messages")
         if status in REFUSALS:
-            raise ExpertRejected(self.name, message, status)
-        raise ExpertError(self.name, f"answered {status}: {message}")
+            raise refusal(self.name, message, status)
+        raise ExpertError(self.name, f"answered {status}", detail=message)
+
+
+def refusal(expert: str, message: str, status: int) -> ExpertRejected:
+    """An upstream's refusal. Its words are told where they say what the caller can mend."""
+    told = redacted(message) if status in MENDABLE else f"refused the request ({status})"
+    return ExpertRejected(expert, told, status, detail="" if told == message else message)
 
 
 def _message_of(data: bytes, reason: str) -> str:

@@ -18,7 +18,7 @@ from collegium.errors import (
     PromptTooLong,
 )
 from collegium.experts.clients.events import AnswerEvent, Began, Json
-from collegium.experts.clients.http import REFUSALS
+from collegium.experts.clients.http import REFUSALS, refusal
 from collegium.experts.clients.openai_shape import (
     Listed,
     Unshaped,
@@ -27,6 +27,7 @@ from collegium.experts.clients.openai_shape import (
     head_of,
 )
 from collegium.experts.clients.reply import Call, Reply
+from collegium.redaction import redacted
 
 CHAT_PARAMETERS = frozenset({
     "audio", "frequency_penalty", "function_call", "functions", "logit_bias", "logprobs",
@@ -130,7 +131,7 @@ def litellm_errors(expert: str, litellm: Any) -> Iterator[None]:
     except litellm.exceptions.Timeout as exc:
         raise ExpertTimeout(expert, "no answer in time") from exc
     except litellm.exceptions.ContextWindowExceededError as exc:
-        message = f"The prompt is too long for '{expert}': {_first_line(exc)}"
+        message = f"The prompt is too long for '{expert}': {redacted(_first_line(exc))}"
         raise PromptTooLong(message, "messages") from exc
     except litellm.exceptions.AuthenticationError as exc:
         raise ExpertError(expert, "the provider refused the API key") from exc
@@ -139,12 +140,12 @@ def litellm_errors(expert: str, litellm: Any) -> Iterator[None]:
         litellm.exceptions.ServiceUnavailableError,
         litellm.exceptions.InternalServerError,
     ) as exc:
-        raise ExpertUnavailable(expert, _first_line(exc)) from exc
+        raise ExpertUnavailable(expert, "can't be reached", detail=_first_line(exc)) from exc
     except OpenAIError as exc:
         status = getattr(exc, "status_code", None)
         if status in REFUSALS:
-            raise ExpertRejected(expert, _first_line(exc), status) from exc
-        raise ExpertError(expert, _first_line(exc)) from exc
+            raise refusal(expert, _first_line(exc), status) from exc
+        raise ExpertError(expert, "answered with an error", detail=_first_line(exc)) from exc
 
 
 def _first_line(exc: BaseException) -> str:

@@ -23,8 +23,8 @@ from collegium.experts.clients.events import (
     Usage,
 )
 
-OF_CHUNKS = ("choices", "usage", "model", "object", "error")
-"""Fields that are not part of a reply's head."""
+OF_CHUNKS = ("choices", "usage", "model", "object", "error", "collegium", "x-router-metadata")
+"""Fields that are not part of a reply's head; the last two are ours to say."""
 OF_CHOICES = ("index", "delta", "message", "finish_reason")
 REASONING = ("reasoning_content", "reasoning")
 OF_PIECES = ("role", "content", "tool_calls", *REASONING)

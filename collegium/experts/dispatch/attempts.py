@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
@@ -18,6 +19,7 @@ from collegium.experts.dispatch.dispatcher import Dispatcher, Spot, is_failure
 from collegium.experts.dispatch.terms import ANY_TIME, Terms, Tried
 from collegium.registry.expert import Expert
 
+log = logging.getLogger(__name__)
 MOST_ATTEMPTS = 3
 """A pool that is down as a whole should not get each request many times over."""
 TOO_MANY = 429
@@ -96,7 +98,8 @@ class Attempts:
             return asked, await asked.__aenter__()
         except ExpertError as exc:
             if moves_on(exc):
-                self._note(expert, exc.code, str(exc), began)
+                log.warning("%s", exc.whole)
+                self._note(expert, exc.code, exc.public, began)
             raise
 
     async def _hedged(self, expert: Expert, left: list[Expert], delay_s: float) -> Begun:

@@ -192,8 +192,8 @@ class Residents:
             if request.engine == name:
                 del self._waiting[request.number]
                 self._scheduler.left(request)
-                message = f"its engine '{name}' can't be used: {why}"
-                turn.set_exception(ExpertUnavailable(name, message, retry_after_s=60))
+                message = f"its engine '{name}' can't be used"
+                turn.set_exception(ExpertUnavailable(name, message, retry_after_s=60, detail=why))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -22,13 +22,12 @@ from collegium.router.decision import Decision
 from collegium.web.batch.affording import afforded
 from collegium.web.batch.budgeting import Budgeting
 from collegium.web.batch.ledger import Ledger
-from collegium.web.batch.plan import BULK, request_of, waiting_for_engines
+from collegium.web.batch.plan import prepared, request_of, waiting_for_engines
 from collegium.web.errors import unexpected
 from collegium.web.protocols.chat_answer import WholeChat, whole_answer
 from collegium.web.protocols.chat_request import ChatRequest
 from collegium.web.serving.decide import Decided, members_of
 from collegium.web.serving.parts import Parts
-from collegium.web.serving.prepare import prepare
 
 if TYPE_CHECKING:
     from collegium.experts.residency.live import Residents
@@ -53,12 +52,15 @@ class Asking:
         budgeting: Budgeting,
         answered: Answered,
         refused: Refused,
+        *,
+        owner: str = "",
     ) -> None:
         self._parts = parts
         self._ledger = ledger
         self._budgeting = budgeting
         self._answered = answered
         self._refused = refused
+        self._owner = owner
         self._experts: dict[str, Expert] = {}
         self._given_up: set[str] = set()
 
@@ -180,11 +182,11 @@ class Asking:
 
     async def _decided(self, request: ChatRequest, decision: Decision) -> Decided:
         """As it was decided. A panel is planned anew: only its cost was kept."""
-        parts, prepared = self._parts, prepare(request, BULK)
+        parts, line = self._parts, prepared(request, self._owner)
         if decision.policy != "panel":
-            return await parts.decider.as_decided(prepared, decision)
+            return await parts.decider.as_decided(line, decision)
         await self._parts.router.wait()  # a job that goes on after a restart may come before it
-        decided = await parts.pipeline.decide(prepared, waiting_for_engines(parts.fleet))
+        decided = await parts.pipeline.decide(line, waiting_for_engines(parts.fleet))
         if decided.by_panel:
             await self._members_ready(decided)
         return decided

@@ -63,7 +63,7 @@ class BulkJob:
             end = self._ended_already() or await self._until_ended(lines)
             await self._finish(end, lines)
         except NoFeasibleExpert as exc:
-            await self._fail(exc.code, str(exc))
+            await self._fail(exc.code, exc.public)
         finally:
             await self._output.close()
             await self._errors.close()
@@ -132,7 +132,12 @@ class BulkJob:
         while left := {n: d for n, d in decisions.items() if n not in self._finished}:
             self._budgeting.begin(left)
             asking = Asking(
-                self._parts, self._ledger, self._budgeting, self._answered, self._refused
+                self._parts,
+                self._ledger,
+                self._budgeting,
+                self._answered,
+                self._refused,
+                owner=self._record.owner,
             )
             await asking.ask([(requests[n], d) for n, d in left.items()])
             if self._budgeting.is_behind:
@@ -146,7 +151,15 @@ class BulkJob:
         done = [decision for n, decision in decisions.items() if n in self._finished]
         lines = [requests[n] for n in decisions if n not in self._finished]
         limits = self._budgeting.limits_left(done)
-        plan = await make_plan(parts.pipeline, router, parts.fleet, lines, limits, or_cheapest=True)
+        plan = await make_plan(
+            parts.pipeline,
+            router,
+            parts.fleet,
+            lines,
+            limits,
+            owner=self._record.owner,
+            or_cheapest=True,
+        )
         whole = Plan({**decisions, **plan.decisions}, {})
         await asyncio.to_thread(save_plan, whole, self._folder / PLAN)
         return dict(whole.decisions)
@@ -157,7 +170,9 @@ class BulkJob:
         if known is not None:
             return known
         parts, router = self._parts, await self._parts.router.wait()
-        plan = await make_plan(parts.pipeline, router, parts.fleet, lines, self._limits)
+        plan = await make_plan(
+            parts.pipeline, router, parts.fleet, lines, self._limits, owner=self._record.owner
+        )
         ids = {line.number: line for line in lines}
         for number, error in plan.refusals.items():
             if number not in self._finished:
@@ -207,7 +222,9 @@ class BulkJob:
         file_id = f"file-{digest[:24]}"
         size = await asyncio.to_thread(self._parts.file_store.adopt, journal.path, file_id)
         name = f"{self._record.id}_{kind}.jsonl"
-        await self._parts.files.put(FileRecord(file_id, name, "batch_output", size))
+        await self._parts.files.put(
+            FileRecord(file_id, name, "batch_output", size, owner=self._record.owner)
+        )
         return file_id
 
     async def _fail(self, code: str, message: str) -> None:

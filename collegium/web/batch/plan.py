@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from collegium.router.router import Availability, Router
 
 Array = NDArray[np.float64]
-BULK = Terms(caller="bulk", priority="background")
-"""People who wait for their answers go first."""
 AT_ONCE = 16
 """Lines that are read together: the encoder takes them in one pass."""
 BY_PRICE, BY_QUALITY = 1e-6, 1e-9
@@ -58,6 +56,7 @@ async def make_plan(
     lines: Sequence[Line],
     limits: JobLimits,
     *,
+    owner: str = "",
     or_cheapest: bool = False,
 ) -> Plan:
     """Decide each line, then all lines together; NoFeasibleExpert when the job's limits bind, or
@@ -69,7 +68,7 @@ async def make_plan(
 
     async def decide(line: Line) -> None:
         try:
-            request = prepared(line.body)
+            request = prepared(request_of(line.body), owner)
             found = await pipeline.decide(request, available)
             decided[line.number] = request.query, found.decision
         except CollegiumError as exc:
@@ -96,9 +95,10 @@ def waiting_for_engines(fleet: Fleet) -> Availability:
     return unavailable
 
 
-def prepared(body: Mapping[str, Any]) -> Prepared:
-    """A line's body as the API would read it; BadRequest where it would refuse it."""
-    return prepare(request_of(body), BULK)
+def prepared(request: ChatRequest, owner: str) -> Prepared:
+    """A line as if its job's owner had asked it; people who wait for their answers go first."""
+    terms = Terms(caller=owner or "bulk", priority="background")
+    return prepare(request, terms, tenant=owner)
 
 
 def request_of(body: Mapping[str, Any]) -> ChatRequest:

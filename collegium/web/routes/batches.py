@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from collegium.errors import BadRequest, BatchEnded
 from collegium.experts.clients.events import Json
 from collegium.registry.batches import ENDED, BatchRecord
+from collegium.web.auth import TenantDep
 from collegium.web.batch.inbox import INPUT
 from collegium.web.batch.job_routing import JobRouting
 from collegium.web.parts_of import BatchesDep, CatalogueDep, FilesDep, FileStoreDep, InboxDep
@@ -49,9 +50,10 @@ async def create(
     files: FilesDep,
     store: FileStoreDep,
     catalogue: CatalogueDep,
+    tenant: TenantDep,
 ) -> Json:
     """Take a job; it is validated and done in the background."""
-    source = await files.get(body.input_file_id)
+    source = await files.get(body.input_file_id, tenant)
     if source.purpose != "batch":
         message = f"file '{source.id}' has the purpose '{source.purpose}', not 'batch'"
         raise BadRequest(message, "input_file_id")
@@ -66,6 +68,7 @@ async def create(
         expires_at=now + timedelta(seconds=window_s(body.completion_window)),
         notes=body.metadata or {},
         routing=body.routing.model_dump(exclude_defaults=True),
+        owner=tenant,
     )
     await asyncio.to_thread(store.lend, source.id, inbox.folder(record.id) / INPUT)
     await batches.add(record)
@@ -76,23 +79,25 @@ async def create(
 @routes.get(PATH)
 async def list_batches(
     batches: BatchesDep,
+    tenant: TenantDep,
     after: str | None = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> Json:
-    """One page of the jobs, newest first."""
-    page = await batches.list(after=after, limit=limit)
+    """One page of the caller's jobs, newest first."""
+    page = await batches.list(tenant=tenant, after=after, limit=limit)
     return page_json(page.map(batch_json))
 
 
 @routes.get(PATH + "/{batch_id}")
-async def batch(batch_id: str, batches: BatchesDep) -> Json:
+async def batch(batch_id: str, batches: BatchesDep, tenant: TenantDep) -> Json:
     """One job: how far it is, and where its results are."""
-    return batch_json(await batches.get(batch_id))
+    return batch_json(await batches.get(batch_id, tenant))
 
 
 @routes.post(PATH + "/{batch_id}/cancel")
-async def cancel(batch_id: str, batches: BatchesDep, inbox: InboxDep) -> Json:
+async def cancel(batch_id: str, batches: BatchesDep, inbox: InboxDep, tenant: TenantDep) -> Json:
     """End a job early; what is answered by then is kept."""
+    await batches.get(batch_id, tenant)
     done = await batches.become(batch_id, "cancelling", out_of=("validating", "in_progress"))
     record = await batches.get(batch_id)
     if not done and record.status in ENDED:

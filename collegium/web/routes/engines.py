@@ -11,16 +11,20 @@ from collegium.errors import BadRequest, EngineNotFound
 from collegium.experts.clients.events import Json
 from collegium.experts.fleet import DRAIN_S, Fleet
 from collegium.experts.supervisor import Supervisor
-from collegium.web.auth import ADMIN
+from collegium.web.auth import ADMIN, TenantDep
 from collegium.web.parts_of import FleetDep
 
 routes = APIRouter()
+FOR_CALLERS = ("name", "state", "in_flight", "max_sequences")
 
 
 @routes.get("/v1/engines")
-async def engines(fleet: FleetDep) -> Json:
-    """The engines that this process runs, and how they are."""
-    return {"object": "list", "data": [_engine(e) for e in fleet.values()]}
+async def engines(fleet: FleetDep, tenant: TenantDep) -> Json:
+    """The engines that this process runs, and how they are; their files are the operator's."""
+    shown = [_engine(engine) for engine in fleet.values()]
+    if tenant:
+        shown = [{name: engine[name] for name in FOR_CALLERS} for engine in shown]
+    return {"object": "list", "data": shown}
 
 
 @routes.post("/v1/engines/{name}/restart", dependencies=ADMIN)

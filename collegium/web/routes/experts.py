@@ -13,7 +13,7 @@ from collegium.experts.clients.events import Json
 from collegium.experts.registration import Registration
 from collegium.registry.engine import Engine, EngineOptions
 from collegium.registry.expert import Expert
-from collegium.web.auth import ADMIN
+from collegium.web.auth import ADMIN, TenantDep
 from collegium.web.parts_of import CatalogueDep, RegistrationDep, RegistryDep
 
 routes = APIRouter()
@@ -25,6 +25,12 @@ OWN = ("description", "input_price", "output_price", "generalist", "tags", "prio
 """What a preset may have of its own."""
 FORGETTABLE = ("input_price", "output_price", "prior", "parameters_b")
 """What `null` makes unknown again."""
+
+FOR_CALLERS = (
+    *("name", "kind", "description", "input_price", "output_price", "context_window"),
+    *("skills", "tags", "generalist", "enabled", "prior", "parameters_b"),
+)
+"""What of an expert others than the operator see: not where and how it is reached."""
 
 
 class NewExpert(BaseModel):
@@ -72,9 +78,12 @@ class ExpertChanges(BaseModel):
 
 
 @routes.get("/v1/experts")
-async def experts(catalogue: CatalogueDep) -> Json:
-    """Every expert, also the disabled ones."""
-    return {"object": "list", "data": [asdict(e) for e in await catalogue.now()]}
+async def experts(catalogue: CatalogueDep, tenant: TenantDep) -> Json:
+    """Every expert, also the disabled ones; callers see what they need to choose."""
+    found = [asdict(expert) for expert in await catalogue.now()]
+    if tenant:
+        found = [{name: expert[name] for name in FOR_CALLERS} for expert in found]
+    return {"object": "list", "data": found}
 
 
 @routes.post("/v1/experts", status_code=201, dependencies=ADMIN)

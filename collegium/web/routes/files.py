@@ -17,6 +17,7 @@ from collegium.experts.clients.events import Json
 from collegium.registry.file_store import CHUNK
 from collegium.registry.files import FileRecord
 from collegium.registry.pages import Order, Page
+from collegium.web.auth import TenantDep
 from collegium.web.body_limit import too_large
 from collegium.web.parts_of import FilesDep, FileStoreDep, SettingsDep
 
@@ -30,7 +31,11 @@ EXPIRY_S = range(3600, 2_592_001)  # one hour to thirty days, as OpenAI has it
 
 @routes.post(PATH)
 async def upload(
-    request: Request, files: FilesDep, store: FileStoreDep, settings: SettingsDep
+    request: Request,
+    files: FilesDep,
+    store: FileStoreDep,
+    settings: SettingsDep,
+    tenant: TenantDep,
 ) -> Json:
     """Keep a file; it is written to disk as it comes."""
     most = round(settings.max_file_mib * 2**20)
@@ -47,7 +52,7 @@ async def upload(
     now = datetime.now(UTC)
     expires = None if expires_s is None else now + timedelta(seconds=expires_s)
     name = (file.filename or "upload.jsonl")[:LONGEST_NAME]
-    record = FileRecord(file_id, name, purpose, size, now, expires)
+    record = FileRecord(file_id, name, purpose, size, now, expires, tenant)
     await files.put(record)
     return file_json(record)
 
@@ -55,26 +60,29 @@ async def upload(
 @routes.get(PATH)
 async def list_files(
     files: FilesDep,
+    tenant: TenantDep,
     purpose: str | None = None,
     after: str | None = None,
     limit: Annotated[int, Query(ge=1, le=10_000)] = 10_000,
     order: Order = "desc",
 ) -> Json:
-    """One page of the files."""
-    page = await files.list(purpose=purpose, after=after, limit=limit, order=order)
+    """One page of the caller's files."""
+    page = await files.list(tenant=tenant, purpose=purpose, after=after, limit=limit, order=order)
     return page_json(page.map(file_json))
 
 
 @routes.get(PATH + "/{file_id}")
-async def file(file_id: str, files: FilesDep) -> Json:
+async def file(file_id: str, files: FilesDep, tenant: TenantDep) -> Json:
     """What is known of one file."""
-    return file_json(await files.get(file_id))
+    return file_json(await files.get(file_id, tenant))
 
 
 @routes.get(PATH + "/{file_id}/content")
-async def content(file_id: str, files: FilesDep, store: FileStoreDep) -> StreamingResponse:
+async def content(
+    file_id: str, files: FilesDep, store: FileStoreDep, tenant: TenantDep
+) -> StreamingResponse:
     """The file's bytes."""
-    record = await files.get(file_id)
+    record = await files.get(file_id, tenant)
     chunks = store.chunks(file_id)
     first = await anext(chunks, b"")  # an error of the disk is still an HTTP error
     headers = {"Content-Length": str(record.bytes)}
@@ -88,9 +96,9 @@ async def content(file_id: str, files: FilesDep, store: FileStoreDep) -> Streami
 
 
 @routes.delete(PATH + "/{file_id}")
-async def delete(file_id: str, files: FilesDep, store: FileStoreDep) -> Json:
+async def delete(file_id: str, files: FilesDep, store: FileStoreDep, tenant: TenantDep) -> Json:
     """Forget a file and its bytes."""
-    await files.get(file_id)
+    await files.get(file_id, tenant)
     await files.forget(file_id)
     store.remove(file_id)
     return {"id": file_id, "object": "file", "deleted": True}

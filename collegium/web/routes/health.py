@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from collegium import __version__
+from collegium.redaction import redacted
 from collegium.registry.connections import registry_digest
 from collegium.web.parts_of import PartsDep
 from collegium.web.serving.service import Service
@@ -29,7 +30,7 @@ async def readyz(request: Request) -> JSONResponse:
         return JSONResponse({"status": "ready"})
     status = "failed" if service.parts.router.failure else "starting"
     headers = {"Retry-After": "5"}
-    return JSONResponse({"status": status, "detail": waiting}, 503, headers)
+    return JSONResponse({"status": status, "detail": redacted(waiting)}, 503, headers)
 
 
 @routes.get("/metrics")

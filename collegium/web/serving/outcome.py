@@ -73,7 +73,7 @@ class Outcome:
                     yield reply
                 record.status = "ok"
             except CollegiumError as exc:
-                record.status, record.error = "error", str(exc)
+                record.status, record.error = "error", exc.public
                 raise
             finally:
                 record.expert = attempts.expert.name
@@ -222,7 +222,7 @@ class Accounts:
             yield outcome
             status = "ok"
         except CollegiumError as exc:
-            status, error = "error", str(exc)
+            status, error = "error", exc.public
             raise
         except Exception as exc:
             status, error = "error", type(exc).__name__

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0014"
-down_revision = "0012"
+down_revision = "0013"
 SOURCES = "source IN ('rating', 'preferred', 'regenerate', 'ask_another')"
 INDEXES = ("owner", "application", "session")
 
