@@ -20,6 +20,11 @@ from collegium.errors import SettingsError
 
 CALLER = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
+FORMER = {
+    "record_prompts": 'it is called `record` now: "off" for false, "prompts" (the default) for true'
+}
+"""Settings of earlier versions, and what to write instead."""
+
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
@@ -123,8 +128,24 @@ class Settings(BaseSettings):
         description="How many of these a bulk job may take; the others are left to people. "
         "Default: half of them.",
     )
-    record_prompts: bool = Field(
-        True, description="Keep the text of queries beside their decisions, to train routers on."
+    record: Literal["off", "prompts", "full"] = Field(
+        "prompts",
+        description="What is kept of requests beside their decisions, to learn from: no text, the "
+        "queries, or whole exchanges with their answers.",
+    )
+    redact: str | None = Field(
+        None,
+        pattern=r"^[\w.]+:\w+$",
+        description="Python function `module:function` that every text passes before it is kept.",
+    )
+    retention_days: float | None = Field(
+        None,
+        gt=0,
+        description="Older decisions are deleted, with their texts and feedback. "
+        "Default: they are kept.",
+    )
+    record_max_mib: float = Field(
+        1024.0, gt=0, description="Most room for whole exchanges; the oldest are deleted first."
     )
     online_learning: Literal["off", "shadow", "on"] = Field(
         "off", description="Learn from ratings while serving; `shadow` learns, but does not act."
@@ -150,6 +171,15 @@ class Settings(BaseSettings):
         """Arguments win over the environment, the environment over the file."""
         toml = TomlConfigSettingsSource(settings_cls, toml_file=config_file())
         return init_settings, env_settings, toml
+
+    @model_validator(mode="before")
+    @classmethod
+    def _former_names(cls, given: Any) -> Any:
+        """Say what became of a setting that the file of an earlier version has."""
+        for name, now in FORMER.items():
+            if isinstance(given, dict) and name in given:
+                raise ValueError(f"{name}: {now}")
+        return given
 
     @model_validator(mode="after")
     def _callers_need_an_administrator(self) -> Settings:
@@ -222,6 +252,9 @@ _OTHER_VARIABLES = {
 
 def _refuse_unknown_variables() -> None:
     known = {f"COLLEGIUM_{name.upper()}" for name in Settings.model_fields} | _OTHER_VARIABLES
+    for name, now in FORMER.items():
+        if (variable := f"COLLEGIUM_{name.upper()}") in os.environ:
+            raise SettingsError(f"{variable}: {now} (see docs/settings.md)")
     unknown = sorted(v for v in os.environ if v.startswith("COLLEGIUM_") and v not in known)
     if unknown:
         raise SettingsError(f"unknown settings: {', '.join(unknown)} (see docs/settings.md)")

@@ -21,6 +21,7 @@ from collegium.web.serving.catalogue import Catalogue
 from collegium.web.serving.learning import Learning
 from collegium.web.serving.parts import Parts
 from collegium.web.serving.recognition import Recognition
+from collegium.web.serving.recording import Recorder
 
 
 def parts_of(request: Request) -> Parts:
@@ -54,5 +55,6 @@ LearningDep = Annotated[Learning, Depends(_part("learning"))]
 LogDep = Annotated[DecisionLog, Depends(_part("log"))]
 PacingDep = Annotated[Pacing, Depends(_part("pacing"))]
 PartsDep = Annotated[Parts, Depends(_all_parts)]
+RecorderDep = Annotated[Recorder, Depends(_part("recorder"))]
 RegistryDep = Annotated[ExpertRegistry, Depends(_part("registry"))]
 SettingsDep = Annotated[Settings, Depends(_part("settings"))]

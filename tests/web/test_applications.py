@@ -228,7 +228,7 @@ async def test_replicas_follow_each_other(web: Web) -> None:
 
 async def test_texts_are_not_kept_where_prompts_are_not(serve: Serve) -> None:
     """A system prompt may hold what a user said."""
-    async with serve(record_prompts=False) as web:
+    async with serve(record="off") as web:
         own = application_of(await asked(web, ORDERS))
         assert (await web.http.get(f"/v1/applications/{own}")).json()["text"] == ""
 

@@ -142,7 +142,7 @@ async def test_a_decision_and_its_outcome_are_recorded(web: Web) -> None:
 
 async def test_prompts_are_not_kept_where_the_settings_say_so(serve: Serve) -> None:
     """The rest of the decision is."""
-    async with serve(record_prompts=False) as web:
+    async with serve(record="off") as web:
         decision = (await web.chat("sql 1")).json()["collegium"]["decision"]["id"]
         record = (await web.http.get(f"/v1/decisions/{decision}")).json()["decision"]
     assert (record["prompt"], record["expert"]) == (None, "sql")

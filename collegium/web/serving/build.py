@@ -38,6 +38,8 @@ from collegium.web.serving.outcome import Accounts
 from collegium.web.serving.parts import Parts
 from collegium.web.serving.pipeline import Pipeline
 from collegium.web.serving.recognition import Recognition
+from collegium.web.serving.recording import Recorder
+from collegium.web.serving.redaction import Redactor
 from collegium.web.serving.sessions import Sessions
 
 if TYPE_CHECKING:
@@ -53,6 +55,8 @@ def build(
     database, background = Database(settings.registry_url), Background()
     registry, engines = ExpertRegistry(database), EngineRegistry(database)
     log, metrics = DecisionLog(database), Metrics()
+    redactor = None if settings.redact is None else Redactor.of(settings.redact)
+    recorder = Recorder(log, settings.record, redactor)
     speeds, tokens = Speeds(settings.device_watts), Tokens()
     redis = settings.redis_url
     state = open_state(redis.get_secret_value() if redis else None)
@@ -66,18 +70,17 @@ def build(
     recognition = Recognition(
         ApplicationRegistry(database),
         budgets=Budgets(pacing, log),
-        keep_texts=settings.record_prompts,
+        keep_text=recorder.text,
     )
     decider = Decider(catalogue, current, pool, sessions, profiles, pacing, recognition)
-    accounts = Accounts(pool, log, metrics, speeds, tokens, pacing, learning, background)
-    pipeline = Pipeline(
-        decider, log, sessions, accounts, metrics, record_prompts=settings.record_prompts
-    )
+    accounts = Accounts(pool, recorder, metrics, speeds, tokens, pacing, learning, background)
+    pipeline = Pipeline(decider, recorder, sessions, accounts, metrics)
     return Parts(
         settings=settings,
         database=database,
         registry=registry,
         log=log,
+        recorder=recorder,
         files=FileRegistry(database),
         file_store=FileStore(settings.data_dir / "files"),
         batches=BatchRegistry(database),

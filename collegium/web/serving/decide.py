@@ -83,7 +83,7 @@ class Decider:
         if request.wish is not None:
             return await self._by_panel(request, request.wish, permitted, unavailable)
         if request.session is not None:
-            known = await self._sessions.expert(request.session)
+            known = await self._sessions.expert(request.owner, request.session)
             query = replace(query, session_expert=known)
         decision = await self._decision(query, permitted, unavailable)
         return _alone(request, decision, experts, instead=_may_fail_over(request, decision))

@@ -16,7 +16,7 @@ from collegium.experts.dispatch.attempts import Attempts
 from collegium.experts.dispatch.terms import Terms
 from collegium.experts.pool import Pool
 from collegium.experts.presets import with_preset
-from collegium.registry.decisions import DecisionLog, OutcomeRecord
+from collegium.registry.decisions import OutcomeRecord
 from collegium.registry.expert import Expert
 from collegium.registry.tables import to_columns
 from collegium.router.costs import Speeds, price_usd, total_usd
@@ -27,6 +27,7 @@ from collegium.web.serving.call_record import CallRecord, Status, count
 from collegium.web.serving.decide import Decided
 from collegium.web.serving.learning import Learning
 from collegium.web.serving.metrics import Metrics
+from collegium.web.serving.recording import Exchange, Recorder
 
 OF_ONE = ("decision_id", "finished_at", "calls")
 OF_PANEL = (*OF_ONE, "expert", "tried")
@@ -53,6 +54,8 @@ class Outcome:
         """What the API tells of it, once it is settled."""
         self.attempts: Attempts | None = None
         """Of the latest call."""
+        self.fold = accounts.recorder.fold()
+        """Of an answer that will be kept."""
         self._accounts = accounts
         self._by_panel = decided.by_panel
         self._started = time.perf_counter()
@@ -117,6 +120,25 @@ class Outcome:
     def rows(self) -> list[Json]:
         """All calls, by seat."""
         return [asdict(call) for call in sorted(self.calls, key=lambda call: call.seat)]
+
+    def exchange(self, status: Status) -> Exchange | None:
+        """What was asked and answered, where that is kept; a panel's answer with its members'."""
+        if self.fold is None:
+            return None
+        if status != "ok":
+            return Exchange(self.decided, None)
+        answer: Json = {
+            "model": self.answered_by,
+            "choices": list(self.fold.answer().choices),
+            "usage": self.usage,
+        }
+        experts = {call.seat: call.expert for call in self.calls}
+        if self.texts:
+            answer["members"] = [
+                {"seat": seat, "expert": experts.get(seat), "text": text}
+                for seat, text in sorted(self.texts.items())
+            ]
+        return Exchange(self.decided, answer)
 
     def settle(self, status: Status, error: str | None) -> OutcomeRecord:
         """The record of what came of the decision."""
@@ -192,7 +214,7 @@ class Accounts:
     def __init__(
         self,
         pool: Pool,
-        log: DecisionLog,
+        recorder: Recorder,
         metrics: Metrics,
         speeds: Speeds,
         tokens: Tokens,
@@ -201,10 +223,10 @@ class Accounts:
         background: Background,
     ) -> None:
         self.pool = pool
+        self.recorder = recorder
         self.speeds = speeds
         self._tokens = tokens
         self._pacing = pacing
-        self._log = log
         self._metrics = metrics
         self._learning = learning
         self._background = background
@@ -218,19 +240,21 @@ class Accounts:
         self._pacing.reserve(application, forecast)
         status: Status = "cancelled"
         error: str | None = None
+        code: str | None = None
         try:
             yield outcome
             status = "ok"
         except CollegiumError as exc:
-            status, error = "error", exc.public
+            status, error, code = "error", exc.public, exc.code
             raise
         except Exception as exc:
             status, error = "error", type(exc).__name__
+            code = error
             raise
         finally:
             spent = sum(call.cost_usd or 0.0 for call in outcome.calls)
             self._pacing.settle(application, forecast, spent)
-            self._settle(outcome, status, error)
+            self._settle(outcome, status, error, code)
 
     def called(self, record: CallRecord, attempts: Attempts, load: int) -> None:
         """Account for one call, which met so many others at its place."""
@@ -261,10 +285,12 @@ class Accounts:
             if query.prompt_tokens and not decided.by_panel:  # members also read each other
                 self._tokens.read(expert, query.prompt_tokens, record.prompt_tokens)
 
-    def _settle(self, outcome: Outcome, status: Status, error: str | None) -> None:
+    def _settle(
+        self, outcome: Outcome, status: Status, error: str | None, code: str | None
+    ) -> None:
         """Write the record in the background, and count."""
         record = outcome.settle(status, error)
-        self._background.spawn(self._log.finish(record))
+        self._background.spawn(self.recorder.outcome(record, code, outcome.exchange(status)))
         name, chosen = outcome.answered_by, outcome.decided.decision
         if name != chosen.expert:
             self._learning.forget(chosen.id)

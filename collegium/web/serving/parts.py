@@ -27,6 +27,7 @@ from collegium.web.serving.learning import Learning
 from collegium.web.serving.metrics import Metrics
 from collegium.web.serving.pipeline import Pipeline
 from collegium.web.serving.recognition import Recognition
+from collegium.web.serving.recording import Recorder
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Parts:
     database: Database
     registry: ExpertRegistry
     log: DecisionLog
+    recorder: Recorder
     files: FileRegistry
     file_store: FileStore
     batches: BatchRegistry

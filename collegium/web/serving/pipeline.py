@@ -12,13 +12,12 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from collegium.experts.aggregation.events import Event
-from collegium.registry.decisions import DecisionLog
 from collegium.web.serving.decide import Decided, Decider
 from collegium.web.serving.metrics import Metrics
 from collegium.web.serving.outcome import Accounts, Settled
 from collegium.web.serving.prepare import Prepared
+from collegium.web.serving.recording import Recorder
 from collegium.web.serving.sessions import Sessions
-from collegium.web.serving.shapes import decision_record
 
 if TYPE_CHECKING:
     from collegium.router.router import Availability
@@ -30,19 +29,16 @@ class Pipeline:
     def __init__(
         self,
         decider: Decider,
-        log: DecisionLog,
+        recorder: Recorder,
         sessions: Sessions,
         accounts: Accounts,
         metrics: Metrics,
-        *,
-        record_prompts: bool = True,
     ) -> None:
         self._decider = decider
-        self._log = log
+        self._recorder = recorder
         self._sessions = sessions
         self._accounts = accounts
         self._metrics = metrics
-        self._record_prompts = record_prompts
 
     async def begin(self, request: Prepared) -> Decided:
         """Decide, and write the decision down."""
@@ -56,10 +52,10 @@ class Pipeline:
 
     async def record(self, decided: Decided) -> None:
         """Write a decision down before anything is asked: it outlives a crash."""
-        decision = decided.decision
-        await self._log.record(decision_record(decided, with_prompt=self._record_prompts))
+        request, decision = decided.request, decided.decision
+        await self._recorder.decision(decided)
         if not decided.by_panel:
-            await self._sessions.keep(decided.request.session, decision.expert)
+            await self._sessions.keep(request.owner, request.session, decision.expert)
         self._metrics.decided(decision)
 
     async def run(self, decided: Decided) -> AsyncGenerator[Event | Settled]:
@@ -73,5 +69,7 @@ class Pipeline:
                 async for event in events:
                     if decided.by_panel:
                         outcome.saw(event)
+                    if outcome.fold is not None:
+                        outcome.fold.take(event)
                     yield event  # guards of answers go before this line
         yield Settled(outcome)

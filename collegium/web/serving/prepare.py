@@ -33,6 +33,8 @@ class Prepared:
     """Whether another expert may answer; None: where the router chose the first one."""
     session: str | None = None
     """The conversation that it belongs to."""
+    owner: str = ""
+    """Whose it is: a key's name, "" for the operator and where no keys are set."""
 
 
 def prepare(
@@ -72,6 +74,7 @@ def prepare(
         stream=body.stream,
         failover=body.routing.failover,
         session=session,
+        owner=tenant,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -29,6 +29,10 @@ OVERLAP = timedelta(seconds=60)
 """Rows are read again if they changed so shortly before the last reading: clocks differ."""
 
 
+async def _as_it_is(text: str) -> str:
+    return text
+
+
 class Recognition:
     """The applications in memory, beside those in the registry, which other replicas change too."""
 
@@ -38,12 +42,14 @@ class Recognition:
         applications: Applications | None = None,
         *,
         budgets: Budgets | None = None,
-        keep_texts: bool = True,
+        keep_text: Callable[[str], Awaitable[str | None]] = _as_it_is,
     ) -> None:
         self.applications = Applications() if applications is None else applications
         self._registry = registry
         self._budgets = budgets
-        self._keep_texts = keep_texts
+        self._keep_text = keep_text
+        self._texts: dict[str, str] = {}
+        """As they may be kept: a text is written with the first count of its application."""
         self._merged: dict[str, str] = {}
         self._policies: dict[str, Policy] = {}
         self._read_at: datetime | None = None
@@ -128,13 +134,23 @@ class Recognition:
 
     async def _keep(self) -> None:
         changed, forgotten = self.applications.changed(), self.applications.forgotten()
-        kept = changed if self._keep_texts else [replace(a, text="") for a in changed]
+        kept = [replace(each, text=await self._kept_text(each)) for each in changed]
         try:
             await self._registry.keep(kept)
         except CollegiumError:
             self.applications.unsaved(changed)
             raise
         await self._registry.remove(forgotten)
+
+    async def _kept_text(self, application: Application) -> str:
+        """The beginning of a system prompt, which may hold what a user said, as it may be kept."""
+        if not application.text:
+            return ""
+        if application.key not in self._texts:
+            if len(self._texts) >= 2 * MOST:
+                self._texts.clear()
+            self._texts[application.key] = await self._keep_text(application.text) or ""
+        return self._texts[application.key]
 
     async def _follow(self, limit: int | None = None) -> None:
         now, since = datetime.now(UTC), self._read_at

@@ -18,18 +18,23 @@ class Sessions:
         self._state = state
         self._ttl_s = ttl_s
 
-    async def expert(self, session: str | None) -> str | None:
-        """Who answered last in this conversation; None when nobody knows."""
+    async def expert(self, owner: str, session: str | None) -> str | None:
+        """Who answered last in this conversation of a caller's; None when nobody knows."""
         if session is None:
             return None
         try:
-            return await self._state.get(f"session:{session}")
+            return await self._state.get(_key(owner, session))
         except StateUnavailable as exc:
             log.warning("sessions are not kept: %s", exc)
             return None
 
-    async def keep(self, session: str | None, expert: str) -> None:
-        """Remember who answers in this conversation."""
+    async def keep(self, owner: str, session: str | None, expert: str) -> None:
+        """Remember who answers in this conversation of a caller's."""
         if session is not None:
             with contextlib.suppress(StateUnavailable):  # `expert` has warned
-                await self._state.put(f"session:{session}", expert, self._ttl_s)
+                await self._state.put(_key(owner, session), expert, self._ttl_s)
+
+
+def _key(owner: str, session: str) -> str:
+    """Callers may choose the same name; theirs have no colon."""
+    return f"session:{owner}:{session}"

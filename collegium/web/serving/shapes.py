@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import UTC, datetime
 from urllib.parse import quote
 
 from collegium.experts.aggregation.events import PanelEvent
 from collegium.experts.clients.events import Json
-from collegium.registry.decisions import DecisionRecord
-from collegium.router.decision import Decision, Limits
+from collegium.router.decision import Decision
 from collegium.router.panels.plan import Plan
 from collegium.web.serving.decide import Decided
 from collegium.web.serving.outcome import Outcome
-
-NO_LIMITS = vars(Limits())
 
 
 def decided_json(decided: Decided) -> Json:
@@ -26,26 +22,6 @@ def decided_json(decided: Decided) -> Json:
 def decision_json(decision: Decision) -> Json:
     """A decision as the API shows it. Forecasts stay as they are: msgspec writes them as JSON."""
     return {**vars(decision), "skills": {k: round(v, 4) for k, v in decision.skills.items()}}
-
-
-def decision_record(decided: Decided, *, with_prompt: bool) -> DecisionRecord:
-    """A decision as the registry keeps it."""
-    decision, query = decided.decision, decided.request.query
-    return DecisionRecord(
-        id=decision.id,
-        created_at=datetime.now(UTC),
-        requested_model=decision.requested_model,
-        expert=decision.expert,
-        policy=decision.policy,
-        confidence=decision.confidence,
-        reason=decision.reason,
-        prompt=query.text if with_prompt else None,
-        session=decided.request.session,
-        forecasts=decision.forecasts,
-        limits={k: v for k, v in vars(query.limits).items() if v != NO_LIMITS[k]},
-        propensity=decision.propensity,
-        application=decision.application,
-    )
 
 
 def decision_headers(
