@@ -156,6 +156,11 @@ class Settings(BaseSettings):
     session_ttl_s: float = Field(
         3600.0, gt=0, description="How long a conversation keeps its expert after its last query."
     )
+    learn_checkers: list[str] = Field(
+        [],
+        description="Checkers of your own that `collegium learn` may run, as "
+        "`python:MODULE:FUNCTION`: their code runs in the service.",
+    )
     max_body_mib: float = Field(8.0, gt=0, description="Larger request bodies are refused.")
     max_file_mib: float = Field(100.0, gt=0, description="Larger files of bulk jobs are refused.")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import Select, func, insert, or_, select, update
+from sqlalchemy import Select, delete, func, insert, or_, select, update
 
 from collegium.errors import UnknownLearningRun
 from collegium.registry.database import Database
@@ -126,14 +126,17 @@ class LearningRegistry:
         run: RunRecord,
         prompts: Sequence[LearningPrompt],
         answers: Sequence[LearningAnswer] = (),
+        marks: Sequence[Mark] = (),
     ) -> None:
-        """Write a run, its prompts and the answers that are there already, all together."""
+        """Write a run, its prompts, and the answers and marks that are there already, together."""
         async with self._database.transaction() as session:
             await session.execute(insert(LearningRunRow), to_columns(run))
             if prompts:
                 await session.execute(insert(LearningPromptRow), [to_columns(p) for p in prompts])
             if answers:
                 await session.execute(insert(LearningAnswerRow), [to_columns(a) for a in answers])
+            if marks:
+                await session.execute(insert(MarkRow), [to_columns(m) for m in marks])
 
     async def get(self, run_id: str) -> RunRecord:
         """Return one run."""
@@ -142,6 +145,14 @@ class LearningRegistry:
         if row is None:
             raise UnknownLearningRun(f"no learning run has the id '{run_id}'", "run_id")
         return from_row(RunRecord, row)
+
+    async def remove(self, run_id: str) -> None:
+        """Delete a run with all of its texts, answers and marks."""
+        async with self._database.transaction() as session:
+            gone = delete(LearningRunRow).where(LearningRunRow.id == run_id)
+            done: Any = await session.execute(gone)
+            if not done.rowcount:
+                raise UnknownLearningRun(f"no learning run has the id '{run_id}'", "run_id")
 
     async def list(self, limit: int = 50) -> tuple[RunRecord, ...]:
         """Return the latest runs, newest first."""
@@ -182,6 +193,13 @@ class LearningRegistry:
         async with self._database.transaction() as session:
             done: Any = await session.execute(update(LearningRunRow).where(ours).values(**held))
             return bool(done.rowcount)
+
+    async def release(self, worker: str) -> None:
+        """Let go of the worker's run, for another to take it over at once."""
+        held = LearningRunRow.worker == worker
+        async with self._database.transaction() as session:
+            freed = update(LearningRunRow).where(held)
+            await session.execute(freed.values(worker=None, leased_until=None))
 
     async def answered(self, answer: LearningAnswer) -> None:
         """Write an answer; when this returns, it outlives a crash of the process."""

@@ -36,6 +36,10 @@ class RouterVersion:
     status: VersionStatus = "candidate"
     share: float = 0.0
     applications: Sequence[str] = ()
+    automatic: bool = False
+    """Whether a canary goes on to larger shares by itself."""
+    served: bool = False
+    """Whether it ever decided all of the traffic."""
     detail: str = ""
     """Why it has this status, where a person did not choose it."""
     created_at: datetime = field(default_factory=_now)
@@ -91,6 +95,7 @@ class RouterVersions:
         *,
         share: float = 0.0,
         applications: Sequence[str] = (),
+        automatic: bool = False,
         detail: str = "",
     ) -> None:
         """Give a version a status. The one that had it retires: at most one serves, one is tried.
@@ -106,9 +111,12 @@ class RouterVersions:
             "status": status,
             "share": share,
             "applications": list(applications),
+            "automatic": automatic,
             "detail": detail,
             "changed_at": now,
         }
+        if status == "serving":
+            changes["served"] = True
         async with self._database.transaction() as session:
             gone = update(RouterVersionRow).where(retires)
             await session.execute(gone.values(status="retired", share=0.0, changed_at=now))

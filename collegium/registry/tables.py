@@ -383,6 +383,8 @@ class RouterVersionRow(Table):
     status: Mapped[str] = mapped_column(index=True)
     share: Mapped[float]
     applications: Mapped[list[str]]
+    automatic: Mapped[bool]
+    served: Mapped[bool]
     detail: Mapped[str]
     run_id: Mapped[str | None]
     report: Mapped[dict[str, Any] | None]

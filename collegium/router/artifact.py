@@ -99,22 +99,30 @@ _RESERVED = (
 
 def load(folder: Path = BUNDLED) -> FittedRouter:
     """Read a fitted router; ArtifactRejected says what is wrong with it."""
+    try:
+        card, data = (folder / CARD).read_bytes(), (folder / ARRAYS).read_bytes()
+    except OSError as exc:
+        raise ArtifactRejected(f"no readable router in {folder}: {exc}") from exc
+    return read(card, data, str(folder))
+
+
+def read(card_text: bytes, data: bytes, where: str) -> FittedRouter:
+    """A router from the contents of its two files, which lie at `where`."""
     from safetensors import SafetensorError
     from safetensors.numpy import load as from_bytes
 
     try:
-        card = json.loads((folder / CARD).read_text())
-        data = (folder / ARRAYS).read_bytes()
-    except (OSError, ValueError, RecursionError) as exc:
-        raise ArtifactRejected(f"no readable router in {folder}: {exc}") from exc
+        card = json.loads(card_text)
+    except (ValueError, RecursionError) as exc:
+        raise ArtifactRejected(f"no readable router in {where}: {exc}") from exc
     if not isinstance(card, dict) or card.get("format") != FORMAT:
-        raise ArtifactRejected(f"{folder / CARD} is not the card of a {FORMAT} router")
+        raise ArtifactRejected(f"{where}: {CARD} is not the card of a {FORMAT} router")
     if hashlib.sha256(data).hexdigest() != card.get("arrays_sha256"):
-        raise ArtifactRejected(f"{folder / ARRAYS} is damaged: it does not match its card")
+        raise ArtifactRejected(f"{where}: {ARRAYS} is damaged: it does not match its card")
     try:
         return _assembled(card, {name: _wide(array) for name, array in from_bytes(data).items()})
     except (LookupError, TypeError, ValueError, AttributeError, SafetensorError) as exc:
-        raise ArtifactRejected(f"the router in {folder} is incomplete: {exc}") from exc
+        raise ArtifactRejected(f"the router in {where} is incomplete: {exc}") from exc
 
 
 def _arrays(router: FittedRouter) -> Arrays:

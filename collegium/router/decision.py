@@ -107,6 +107,8 @@ class Decision:
     """What a dollar was worth in P(correct)."""
     incumbent: bool = False
     """Whether the best single expert answers because too few marks support a trade-off."""
+    router: str = ""
+    """The version of the router that decided."""
     id: str = field(default_factory=lambda: f"dec_{secrets.token_hex(12)}")
 
     @property

@@ -49,6 +49,7 @@ class Router:
         learner: Learner | None = None,
         wait_penalty: float = 0.0,
         tokens: Tokens | None = None,
+        version: str | None = None,
     ) -> None:
         if fitted.encoder != encoder.name:
             raise ArtifactRejected(
@@ -56,6 +57,7 @@ class Router:
                 "ones; choose another encoder or router_dir, or train a router with this encoder"
             )
         self.fitted = fitted
+        self.version = version or version_of(fitted)
         self._learner = learner
         self._wait_penalty = wait_penalty
         self.forecaster = Forecaster(fitted, speeds, tokens)
@@ -87,6 +89,10 @@ class Router:
         if self._learner and decision.policy == "quality" and not given_up:
             decision = self._learner.adjusted(decision, read.embedding)
         return replace(decision, overhead_ms=1000 * (time.perf_counter() - started))
+
+    def learn_by(self, learner: Learner) -> None:
+        """Correct decisions by what ratings teach."""
+        self._learner = learner
 
     async def read(self, query: Query) -> Reading:
         """What is believed of a query."""
@@ -143,7 +149,7 @@ class Router:
             choice = self._sooner(choice, penalty)
         if choice.forecast is not None and choice.forecast.feasible:
             decision = _decision(query, reading, choice, promise)
-            return replace(decision, tolerated=tolerated, price=query.price)
+            return replace(decision, tolerated=tolerated, price=query.price, router=self.version)
         # Worth another try where one that fits is only down or busy.
         fitting = {f.expert for f in marked if f.feasible}
         waiting = (error for name, error in down.items() if name in fitting)
@@ -192,6 +198,11 @@ class Router:
         if taken is choice.forecast:
             return choice
         return Choice(taken, "waiting", choice.forecasts)
+
+
+def version_of(fitted: FittedRouter) -> str:
+    """What tells a router that came from a folder from others: the hash of its arrays."""
+    return f"sha-{str(fitted.card.get('arrays_sha256', 'unsaved'))[:12]}"
 
 
 def _without(

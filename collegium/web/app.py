@@ -25,7 +25,9 @@ from collegium.web.routes import (
     feedback,
     files,
     health,
+    learning,
     models,
+    router_versions,
 )
 from collegium.web.serving.build import build
 from collegium.web.serving.parts import Parts
@@ -41,7 +43,10 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
     app = FastAPI(title="Collegium", version=__version__, lifespan=_lifespan)
     app.state.parts, app.state.service = parts, Service(parts)
     errors.install(app)
-    for module in (chat, models, experts, applications, engines, feedback, files, batches):
+    for module in (
+        chat, models, experts, applications, engines, feedback, files, batches, learning,
+        router_versions,
+    ):  # fmt: skip
         app.include_router(module.routes, dependencies=[Depends(authenticate)])
     app.include_router(health.routes)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")

@@ -13,11 +13,8 @@ from collegium.experts import embedded
 from collegium.router.artifact import FittedRouter
 from collegium.router.costs import Speeds
 from collegium.router.router import Router
-from collegium.router.tokens import Tokens
-from collegium.settings import Settings
 from collegium.web.app import STATIC
-from collegium.web.serving import service
-from collegium.web.serving.learning import Learning
+from collegium.web.serving.router_maker import RouterMaker
 from tests.router.synthetic import WordEncoder
 from tests.web.conftest import Serve, Web, on_shared
 
@@ -45,11 +42,11 @@ async def test_a_service_that_loads_its_router_says_so(
     """Requests are told when to come again; what needs no router works; then it is ready."""
     loaded = threading.Event()
 
-    def load(_: Settings, speeds: Speeds, __: Tokens, ___: Learning) -> Router:
+    def load(maker: RouterMaker) -> Router:
         loaded.wait(20)
-        return Router(WordEncoder(), fitted, speeds)
+        return Router(WordEncoder(), fitted, Speeds(1.0))
 
-    monkeypatch.setattr(service, "load_router", load)
+    monkeypatch.setattr(RouterMaker, "from_folder", load)
     async with serve(ready=False) as web:
         starting = await web.http.get("/readyz")
         assert (starting.status_code, starting.json()["status"]) == (503, "starting")

@@ -22,8 +22,6 @@ RANK: Mapping[MarkSource, int] = {
     "agreement": 5,
 }
 """Of several marks of one answer the first of these sources counts: the others err more often."""
-TRUE: frozenset[MarkSource] = frozenset({"confirmed", "checker"})
-"""Sources that are taken at their word; those of others are corrected by them."""
 UNSKILLED = "requests"
 """The one skill of prompts that nobody sorted into tasks."""
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from collegium.router.beliefs.promise import GRID, TOLERANCE, promise
+from collegium.router.beliefs.promise import GRID, TOLERANCE, UNKNOWN_USD, promise
 from collegium.router.tradeoff import choices
 
 Array = NDArray[np.float64]
@@ -24,13 +24,15 @@ Z = 1.96
 class Held:
     """Marked prompts (n) by experts (e): forecasts that did not see the prompt, marks, dollars.
 
-    `scores` are NaN where nothing was marked; `applications` (n) and `texts` (n) tell of the
-    prompts, `names` (e) and `labels` whose marks these are.
+    `scores` are NaN where nothing was marked; `cost` is what an answer was forecast to cost, `usd`
+    what it did cost, and the forecast where it was not asked for. `applications` (n) and `texts`
+    (n) tell of the prompts, `names` (e) of the experts.
     """
 
     quality: Array
     scores: Array
     cost: Array
+    usd: Array
     names: Sequence[str]
     applications: Sequence[str | None]
     texts: Sequence[str]
@@ -84,7 +86,7 @@ def report(held: Held, *, usd_a_prompt: float) -> Report:
         worst=_worst(held, best, policies["cheap"].pop("chosen")),
         more=_more(len(scores), margin, usd_a_prompt),
         ceiling=round(float(scores.max(axis=1).mean()), 4),
-        random_at_equal_cost=_random(scores, held.cost, policies["balanced"]["usd_per_1k"]),
+        random_at_equal_cost=_random(scores, held.usd, policies["balanced"]["usd_per_1k"]),
         confirmed=held.confirmed,
         warnings=_warnings(held, margin),
     )
@@ -120,8 +122,8 @@ class _Curve:
         count = len(scores)
         weights = random.multinomial(count, np.full(count, 1 / count), RESAMPLES) / count
         lost = np.stack([scores[each, best] - scores[each, row] for row in chosen])
-        spent = np.stack([held.cost[each, row] for row in chosen])
-        return cls(lost, spent, held.cost[:, best], weights)
+        spent = np.stack([held.usd[each, row] for row in chosen])
+        return cls(lost, spent, held.usd[:, best], weights)
 
     def described(self, at: NDArray[np.intp]) -> dict[str, Any]:
         """Loss and saving where each prompt (n) is decided by the trade-off of that number."""
@@ -189,8 +191,14 @@ def _promised(
     each = np.arange(count)
     lost = scores[each, best] - scores[each, chosen]
     shares = {n: round(float((chosen == i).mean()), 4) for i, n in enumerate(held.names)}
-    figures = curve.figures(lost, held.cost[each, chosen])
+    figures = curve.figures(lost, held.usd[each, chosen])
     return {**figures, "shares": {n: s for n, s in shares.items() if s}, "chosen": chosen}
+
+
+def _dollars(usd: Array) -> float | None:
+    """Dollars per thousand prompts; None where a price is unknown."""
+    mean = float(usd.mean())
+    return None if mean >= UNKNOWN_USD else round(1000 * mean, 6)
 
 
 def _experts(held: Held, scores: Array) -> list[dict[str, Any]]:
@@ -200,7 +208,7 @@ def _experts(held: Held, scores: Array) -> list[dict[str, Any]]:
             "expert": name,
             "marks": int(marked[i]),
             "quality": round(float(scores[:, i].mean()), 4),
-            "usd_per_1k": round(1000 * float(held.cost[:, i].mean()), 6),
+            "usd_per_1k": _dollars(held.usd[:, i]),
         }
         for i, name in enumerate(held.names)
     ]
@@ -214,17 +222,17 @@ def _applications(
     for name in np.unique(names):
         rows = np.flatnonzero(names == name)
         lost = scores[rows, best] - scores[rows, chosen[rows]]
-        usual = max(float(held.cost[rows, best].mean()), 1e-15)
+        usual = max(float(held.usd[rows, best].mean()), 1e-15)
         counts = np.bincount(chosen[rows], minlength=len(held.names))
         found.append(
             {
-                "application": name or None,
+                "application": str(name) or None,
                 "prompts": len(rows),
                 "best_expert": held.names[int(scores[rows].mean(axis=0).argmax())],
                 "mostly_sent_to": held.names[int(counts.argmax())],
                 "loss_points": round(100 * float(lost.mean()), 2),
                 "margin_points": round(100 * Z * float(lost.std() / np.sqrt(len(rows))), 2),
-                "saved": round(1 - float(held.cost[rows, chosen[rows]].mean()) / usual, 4),
+                "saved": round(1 - float(held.usd[rows, chosen[rows]].mean()) / usual, 4),
             }
         )
     return sorted(found, key=lambda row: -row["prompts"])
@@ -275,6 +283,11 @@ def _random(scores: Array, cost: Array, usd_per_1k: float) -> float:
 
 def _warnings(held: Held, margin: float) -> list[str]:
     found = []
+    if held.usd.max() >= UNKNOWN_USD:
+        found.append(
+            "An expert's price is unknown, so no saving by it is counted: state prices with "
+            "`collegium expert update NAME --input-price … --output-price …`."
+        )
     if not held.confirmed:
         found.append(
             "No mark is a program's or a person's: the judge's errors are unknown, so nothing is "

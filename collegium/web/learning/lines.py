@@ -68,6 +68,8 @@ class Replayed:
     checker: Json | None = None
     logged: Mapping[str, Logged] = field(default_factory=dict)
     """Answers that need not be paid for again, by expert."""
+    ratings: Mapping[str, float] = field(default_factory=dict)
+    """What people said of these answers, from 0 to 1."""
     application: str | None = None
     decision_id: str | None = None
 
@@ -111,6 +113,7 @@ def replayed(
     reference: Any = None,
     checker: str | Json | None = None,
     logged: Mapping[str, Logged] | None = None,
+    ratings: Mapping[str, float] | None = None,
     decision_id: str | None = None,
 ) -> Replayed:
     """Check one request; ValueError or BadRequest say what is wrong with it.
@@ -126,6 +129,7 @@ def replayed(
         reference,
         {"name": checker} if isinstance(checker, str) else checker,
         dict(logged or {}),
+        dict(ratings or {}),
         application=known_as,
         decision_id=decision_id,
     )

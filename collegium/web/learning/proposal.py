@@ -10,7 +10,7 @@ from typing import Any
 
 from collegium.errors import BadRequest, NoFeasibleExpert
 from collegium.registry.expert import Expert
-from collegium.registry.learning import LearningAnswer, LearningPrompt, RunRecord
+from collegium.registry.learning import LearningAnswer, LearningPrompt, Mark, RunRecord
 from collegium.router.applications.resolver import applications_of
 from collegium.router.decision import Query
 from collegium.router.forecasting import fingerprint
@@ -25,6 +25,8 @@ from collegium.web.serving.parts import Parts
 PAIRED_SD = 0.41
 """The sd of the difference of two experts' marks on a prompt, before anything is measured: with 400
 prompts the margin is 4 points, as measured in eight worlds of recorded answers."""
+RATING_RELIABILITY = 0.85
+"""Of people's ratings: that of crowd workers on answers to questions (Snow et al., EMNLP 2008)."""
 RACED = 0.6
 """About the share of a full replay's cost that a race leaves."""
 
@@ -37,6 +39,8 @@ class Proposal:
     prompts: tuple[LearningPrompt, ...]
     answers: tuple[LearningAnswer, ...] = ()
     """Those that are there already and need not be paid for."""
+    marks: tuple[Mark, ...] = ()
+    """What people said of them."""
 
 
 async def propose(parts: Parts, spec: LearnSpec, found: Sequence[Replayed], owner: str) -> Proposal:
@@ -73,7 +77,13 @@ async def propose(parts: Parts, spec: LearnSpec, found: Sequence[Replayed], owne
         for prompt, (replayed, _, able) in zip(prompts, chosen, strict=True)
         for answer in _logged(prompt, replayed, able)
     )
-    return Proposal(run, prompts, answers)
+    marks = tuple(
+        Mark(run_id, prompt.number, expert, "rating", score, RATING_RELIABILITY, owner)
+        for prompt, (replayed, _, able) in zip(prompts, chosen, strict=True)
+        for expert, score in replayed.ratings.items()
+        if any(e.name == expert for e in able)
+    )
+    return Proposal(run, prompts, answers, marks)
 
 
 def _pool(spec: LearnSpec, experts: Sequence[Expert]) -> list[Expert]:

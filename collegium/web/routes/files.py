@@ -23,6 +23,7 @@ from collegium.web.parts_of import FilesDep, FileStoreDep, SettingsDep
 
 routes = APIRouter()
 PATH = "/v1/files"
+PURPOSES = ("batch", "learning")
 FORM_ROOM = 1 << 16
 """Bytes of the form around the file."""
 LONGEST_NAME = 512
@@ -158,9 +159,9 @@ async def _chunks(file: UploadFile) -> AsyncIterator[bytes]:
 
 def _purpose(form: FormData) -> str:
     purpose = form.get("purpose")
-    if purpose != "batch":
-        raise BadRequest(f"purpose must be 'batch', not {purpose!r}", "purpose")
-    return "batch"
+    if purpose not in PURPOSES:
+        raise BadRequest(f"purpose must be 'batch' or 'learning', not {purpose!r}", "purpose")
+    return str(purpose)
 
 
 def _expiry(form: FormData) -> int | None:

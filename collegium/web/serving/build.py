@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 from collegium.experts.clients.factory import Clients
@@ -19,8 +18,10 @@ from collegium.registry.engines import EngineRegistry
 from collegium.registry.experts import ExpertRegistry
 from collegium.registry.file_store import FileStore
 from collegium.registry.files import FileRegistry
+from collegium.registry.learning import LearningRegistry
+from collegium.registry.router_versions import RouterVersions
 from collegium.registry.state import SharedState, open_state
-from collegium.router.artifact import BUNDLED, load
+from collegium.router.artifact import BUNDLED
 from collegium.router.costs import Speeds
 from collegium.router.pacing import Pacing
 from collegium.router.panels.profiles import Profiles
@@ -40,6 +41,7 @@ from collegium.web.serving.pipeline import Pipeline
 from collegium.web.serving.recognition import Recognition
 from collegium.web.serving.recording import Recorder
 from collegium.web.serving.redaction import Redactor
+from collegium.web.serving.router_maker import RouterMaker
 from collegium.web.serving.sessions import Sessions
 
 if TYPE_CHECKING:
@@ -95,6 +97,9 @@ def build(
         registration=Registration(registry, pool, fleet, engines),
         catalogue=catalogue,
         router=current,
+        router_maker=RouterMaker(settings, speeds, tokens, learning),
+        router_versions=RouterVersions(database),
+        learning_runs=LearningRegistry(database),
         learning=learning,
         recognition=recognition,
         decider=decider,
@@ -117,34 +122,4 @@ def make_pool(
         clients=clients,
         dispatcher=Dispatcher(shared, depth=settings.queue_depth, patience_s=timeout_s),
         residents=fleet.residents,
-    )
-
-
-def load_router(settings: Settings, speeds: Speeds, tokens: Tokens, learning: Learning) -> Router:
-    """Load encoder and router; this takes a second, and so belongs into a thread."""
-    from threadpoolctl import threadpool_limits
-
-    from collegium.router.encoder import as_fitted, make_encoder
-    from collegium.router.router import Router
-
-    # One thread: the engine needs the cores, and a query is one short sentence.
-    fitted = load(settings.router_dir or BUNDLED)
-    encoder = as_fitted(
-        make_encoder(settings.encoder, cache=settings.cache_dir, threads=1), fitted.encoder
-    )
-    encoder.encode(["The first query should not pay for lazy loading."])
-    # Its threads would wait busily beside the event loop; loading the router has imported it.
-    threadpool_limits(1, "blas")
-    learner, mode = None, settings.online_learning
-    if mode != "off":
-        from collegium.router.online.learner import Learner
-
-        learner = learning.open(partial(Learner.open, fitted=fitted, mode=mode))
-    return Router(
-        encoder,
-        fitted,
-        speeds,
-        learner=learner,
-        wait_penalty=settings.wait_penalty,
-        tokens=tokens,
     )

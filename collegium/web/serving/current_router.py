@@ -1,8 +1,12 @@
-"""The router that decides now: none until one is loaded, another after a reload."""
+"""The routers that decide now: the one that serves, and one that is tried beside it."""
 
 from __future__ import annotations
 
 import asyncio
+import random
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from collegium.errors import CollegiumError, ExpertUnavailable
@@ -11,29 +15,67 @@ if TYPE_CHECKING:
     from collegium.router.router import Router
 
 
-class CurrentRouter:
-    """Holds the router, or says why there is none."""
+@dataclass(frozen=True)
+class Canary:
+    """A router that decides a share of the requests of some applications; of all, if none."""
 
-    def __init__(self, router: Router | None = None) -> None:
+    router: Router
+    share: float
+    applications: frozenset[str] = frozenset()
+
+    def takes(self, application: str | None, at: float) -> bool:
+        """Whether it decides a request that lies `at` in [0, 1)."""
+        return at < self.share and (not self.applications or application in self.applications)
+
+
+class CurrentRouter:
+    """Holds the routers, or says why there is none.
+
+    `base` comes from the settings' folder or the package; a promoted version takes its place.
+    """
+
+    def __init__(
+        self, router: Router | None = None, *, draw: Callable[[], float] = random.random
+    ) -> None:
         self.progress = "starting"
         self.failure: CollegiumError | None = None
-        self._router = router
+        self.canary: Canary | None = None
+        self.shadow: Router | None = None
+        """Decides beside the serving router, and nothing comes of it."""
+        self._base = router
+        self._promoted: Router | None = None
+        self._draw = draw
         self._settled = asyncio.Event()
         if router is not None:
             self._settled.set()
 
     def get(self) -> Router:
-        """The router; ExpertUnavailable until it is loaded, the error where it can't be."""
+        """The serving router; ExpertUnavailable until it is loaded, or why it can't be."""
         if self.failure is not None:
             raise self.failure
-        if self._router is None:
+        router = self._promoted or self._base
+        if router is None:
             raise ExpertUnavailable("router", f"not ready yet: {self.progress}", retry_after_s=5)
-        return self._router
+        return router
+
+    def of(self, application: str | None, session: str | None) -> Router:
+        """The router of a request: all of a session are decided by the same one."""
+        serving = self.get()
+        if self.canary is None:
+            return serving
+        at = self._draw()
+        if session is not None:
+            at = zlib.crc32(f"{self.canary.router.version} {session}".encode()) / 2**32
+        return self.canary.router if self.canary.takes(application, at) else serving
 
     def put(self, router: Router) -> None:
-        """Decide by this router from the next request on."""
-        self._router = router
+        """Take the router of the folder or the package."""
+        self._base = router
         self._settled.set()
+
+    def promote(self, router: Router | None) -> None:
+        """Let a version decide in its place; None: none any more."""
+        self._promoted = router
 
     def fail(self, error: CollegiumError) -> None:
         """Tell everybody who asks for the router why the service could not start."""
@@ -49,4 +91,4 @@ class CurrentRouter:
         """What it waits for, in words; None when there is a router."""
         if self.failure is not None:
             return str(self.failure)
-        return self.progress if self._router is None else None
+        return self.progress if self._base is None and self._promoted is None else None

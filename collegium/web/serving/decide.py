@@ -85,7 +85,7 @@ class Decider:
         if request.session is not None:
             known = await self._sessions.expert(request.owner, request.session)
             query = replace(query, session_expert=known)
-        decision = await self._decision(query, permitted, unavailable)
+        decision = await self._decision(query, permitted, unavailable, request.session)
         return _alone(request, decision, experts, instead=_may_fail_over(request, decision))
 
     async def as_decided(self, request: Prepared, decision: Decision) -> Decided:
@@ -93,7 +93,11 @@ class Decider:
         return _alone(request, decision, await self._catalogue.now())
 
     async def _decision(
-        self, query: Query, experts: Sequence[Expert], unavailable: Availability | None
+        self,
+        query: Query,
+        experts: Sequence[Expert],
+        unavailable: Availability | None,
+        session: str | None,
     ) -> Decision:
         waits = self._pool.waits if unavailable is None else None
         who_not = unavailable or self._pool.unavailable
@@ -101,7 +105,8 @@ class Decider:
             query = replace(query, price=price)
         if self._pacing.budget(query.application or "") is not None:
             experts = _priced(experts, query)
-        decision = await self._router.get().decide(query, experts, who_not, waits)
+        router = self._router.of(query.application, session)
+        decision = await router.decide(query, experts, who_not, waits)
         if query.application is not None:
             self._pacing.decided(query.application, decision.forecasts)
         return decision
@@ -120,18 +125,18 @@ class Decider:
         # The panel as a whole has to be good enough, not each of its members.
         alone = replace(query, limits=replace(limits, min_quality=None), requested_model=routed)
         try:
-            decision = await self._decision(alone, experts, unavailable)
+            decision = await self._decision(alone, experts, unavailable, request.session)
         except NoFeasibleExpert:
             if wish.mode == "auto" or limits.max_cost_usd is None:
                 raise
             # Nobody is cheap enough alone: let the plan say what the cheapest panel costs.
             free = replace(alone, limits=replace(alone.limits, max_cost_usd=None))
-            decision = await self._decision(free, experts, unavailable)
+            decision = await self._decision(free, experts, unavailable, request.session)
         found = await self._planned(request, wish, alone, decision, experts, unavailable)
         if found.mode == "single":
             if limits.min_quality is not None:  # one expert has to be good enough by itself
                 good = replace(query, requested_model=routed)
-                decision = await self._decision(good, experts, unavailable)
+                decision = await self._decision(good, experts, unavailable, request.session)
             reason = f"{decision.reason} {found.reason}"
             told = replace(decision, reason=reason, requested_model=name)
             return _alone(request, told, experts, plan=found)

@@ -13,6 +13,8 @@ from collegium.registry.decisions import DecisionLog
 from collegium.registry.experts import ExpertRegistry
 from collegium.registry.file_store import FileStore
 from collegium.registry.files import FileRegistry
+from collegium.registry.learning import LearningRegistry
+from collegium.registry.router_versions import RouterVersions
 from collegium.registry.state import SharedState
 from collegium.router.costs import Speeds
 from collegium.router.pacing import Pacing
@@ -28,6 +30,7 @@ from collegium.web.serving.metrics import Metrics
 from collegium.web.serving.pipeline import Pipeline
 from collegium.web.serving.recognition import Recognition
 from collegium.web.serving.recording import Recorder
+from collegium.web.serving.router_maker import RouterMaker
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,9 @@ class Parts:
     registration: Registration
     catalogue: Catalogue
     router: CurrentRouter
+    router_maker: RouterMaker
+    router_versions: RouterVersions
+    learning_runs: LearningRegistry
     learning: Learning
     recognition: Recognition
     decider: Decider

@@ -143,6 +143,7 @@ def _decision(decided: Decided, prompt: str | None) -> DecisionRecord:
         limits={k: v for k, v in vars(query.limits).items() if v != NO_LIMITS[k]},
         propensity=decision.propensity,
         application=decision.application,
+        router=decision.router,
         owner=decided.request.owner,
     )
 

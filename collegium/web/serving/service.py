@@ -5,19 +5,16 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from pathlib import Path
 
 from collegium.errors import CollegiumError
 from collegium.experts.embedded import ensure_base_model
 from collegium.experts.roster import ENGINE, SPARSE_ENGINE, embedded_experts
-from collegium.router.artifact import BUNDLED, CARD
 from collegium.web.batch.worker import BatchWorker
-from collegium.web.serving.build import load_router
+from collegium.web.learning.worker import LearningWorker
 from collegium.web.serving.parts import Parts
+from collegium.web.serving.router_follower import RouterFollower
 
 log = logging.getLogger(__name__)
-FOLLOWED_EVERY_S = 2.0
-"""Between two looks whether another router was written."""
 REMEMBERED = 1000
 """The latest decisions that tell at the start how fast the experts are."""
 
@@ -28,7 +25,8 @@ class Service:
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         self._worker = BatchWorker(parts)
-        self._follows: asyncio.Task[None] | None = None
+        self._routers = RouterFollower(parts)
+        self._learning = LearningWorker(parts)
 
     async def open(self) -> None:
         """Bring the database up to date, then start the engine and load the router beside it."""
@@ -44,14 +42,14 @@ class Service:
         parts.background.spawn(self._start(), to_its_end=False)
         parts.background.spawn(parts.catalogue.follow(), to_its_end=False)
         self._worker.start()
+        self._learning.start()
 
     async def close(self) -> None:
         """Start nothing more, stop the engines, finish what is being written, let go."""
         parts = self.parts
         await self._worker.close()
-        if self._follows is not None:
-            self._follows.cancel()
-            await asyncio.gather(self._follows, return_exceptions=True)
+        await self._learning.close()
+        await self._routers.close()
         parts.background.cancel()
         await parts.fleet.stop()
         await parts.background.finish()
@@ -117,47 +115,12 @@ class Service:
         parts.tokens.recall(lengths(past))
         if parts.router.waits_for() is not None:
             self._tell("loading the router")
-            await self._put_router()
-            if parts.settings.router_dir is not None:
-                self._follows = asyncio.create_task(self._follow_router(), name="router")
+        await self._routers.load()
         _spare_collector()
-
-    async def _put_router(self) -> None:
-        """Load the router, and know the applications that it has marks of."""
-        parts = self.parts
-        router = await asyncio.to_thread(
-            load_router, parts.settings, parts.speeds, parts.tokens, parts.learning
-        )
-        parts.recognition.know(router.fitted.applications)
-        parts.router.put(router)
-
-    async def _follow_router(self) -> None:
-        """Take over a router that is written to `router_dir`; a damaged one changes nothing."""
-        card = (self.parts.settings.router_dir or BUNDLED) / CARD
-        known = _stamp(card)
-        while True:
-            await asyncio.sleep(FOLLOWED_EVERY_S)
-            if (now := _stamp(card)) == known:
-                continue
-            known = now
-            try:
-                await self._put_router()
-                log.info("decides by the router that was written to %s", card.parent)
-            except Exception as exc:  # noqa: BLE001  whatever the file holds, the next may be right
-                log.warning("the router stays as it was: %s", exc)
 
     def _tell(self, progress: str) -> None:
         self.parts.router.progress = progress
         log.info(progress)
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    """What changes with a file; nothing where there is none, as between two writes."""
-    try:
-        found = path.stat()
-    except OSError:
-        return 0, 0
-    return found.st_mtime_ns, found.st_ino
 
 
 def _spare_collector() -> None:

@@ -122,6 +122,8 @@ def _versions() -> None:
         sa.Column("status", sa.Text, nullable=False),
         sa.Column("share", sa.Double, nullable=False),
         sa.Column("applications", sa.JSON, nullable=False),
+        sa.Column("automatic", sa.Boolean, nullable=False),
+        sa.Column("served", sa.Boolean, nullable=False),
         sa.Column("detail", sa.Text, nullable=False),
         sa.Column("run_id", sa.Text),
         sa.Column("report", sa.JSON),

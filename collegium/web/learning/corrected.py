@@ -1,0 +1,79 @@
+"""Marks by sources that err, corrected by those that people confirmed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from collegium.experts.marking.error_rates import Confirmed, ErrorRates
+from collegium.registry.learning import Evidence, Mark, MarkSource
+
+NOISY: tuple[MarkSource, ...] = ("judge", "agreement")
+TRUE: tuple[MarkSource, ...] = ("confirmed", "checker")
+FEWEST_CONFIRMED = 20
+"""Fewer confirmed marks do not show whether a judge favours somebody."""
+Cell = tuple[str, int, str]
+
+
+@dataclass(frozen=True)
+class Corrections:
+    """Evidence with corrected marks, whether it supports a promise, and each source's errors."""
+
+    evidence: Evidence
+    confirmed: bool
+    sources: Mapping[str, Mapping[str, float | int | bool]]
+
+
+def corrected(evidence: Evidence) -> Corrections:
+    """Correct the marks of each source that errs by its error rates on confirmed answers.
+
+    A mark of reliability 1 stays: in a comparison with the incumbent, the incumbent's own mark is
+    exact. Marks of a source that turns out to tell nothing are left out; of a source that nobody
+    checked they stay as they are, and support no promise.
+    """
+    true = {_cell(mark): mark.score for mark in evidence.marks if mark.source in TRUE}
+    told: dict[str, Mapping[str, float | int | bool]] = {}
+    marks = [mark for mark in evidence.marks if mark.source not in NOISY]
+    supported = len(marks) > 0
+    for source in NOISY:
+        own = [mark for mark in evidence.marks if mark.source == source]
+        unsure = [mark for mark in own if mark.reliability < 1]
+        pairs = [
+            Confirmed(f"{m.run_id} {m.number}", m.expert, m.score, true[_cell(m)])
+            for m in unsure
+            if _cell(m) in true
+        ]
+        if len(pairs) < FEWEST_CONFIRMED:
+            marks += own
+            supported &= not _rests_on(own, marks)
+            if own:
+                told[source] = {"marks": len(own), "confirmed": len(pairs), "useful": False}
+            continue
+        rates = ErrorRates(pairs)
+        marks += [m for m in own if m.reliability >= 1]
+        marks += [fixed for m in unsure if (fixed := _fixed(m, rates)) is not None]
+        supported = True
+        told[source] = {
+            "marks": len(own),
+            "confirmed": len(pairs),
+            "useful": rates.pooled.useful,
+            "sensitivity": round(rates.pooled.sensitivity, 3),
+            "specificity": round(rates.pooled.specificity, 3),
+        }
+    return Corrections(replace(evidence, marks=tuple(marks)), supported, told)
+
+
+def _cell(mark: Mark) -> Cell:
+    return mark.run_id, mark.number, mark.expert
+
+
+def _rests_on(own: list[Mark], all_marks: list[Mark]) -> bool:
+    """Whether unchecked marks are more than half of all."""
+    return 2 * len(own) > len(all_marks)
+
+
+def _fixed(mark: Mark, rates: ErrorRates) -> Mark | None:
+    found = rates.corrected(mark.expert, mark.score)
+    if found is None:
+        return None
+    return replace(mark, score=found.unbiased, reliability=found.reliability)

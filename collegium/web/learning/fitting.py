@@ -1,0 +1,107 @@
+"""Fit a router to marks and report what it would bring, in a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import tempfile
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from collegium.router.learning.evidence import Table
+
+FEWEST = 24
+"""Marked prompts: fewer can't be split to say how a router does on others."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A router as its two files, and the report on it."""
+
+    card: bytes
+    arrays: bytes
+    report: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a fit needs beside the marks; `prices` are dollars a million tokens, by fingerprint."""
+
+    encoder: str
+    cache_dir: Path
+    predictor: str | None
+    prices: Mapping[str, tuple[float | None, float | None]]
+    usd_a_prompt: float
+    confirmed: bool
+    sources: Mapping[str, Mapping[str, float | int | bool]]
+    """What is known of the sources of marks that err."""
+
+
+async def fit_apart(table: Table, setting: Setting) -> Fitted:
+    """Fit in another process: this one answers requests meanwhile."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as process:
+        return await asyncio.get_running_loop().run_in_executor(process, fit, table, setting)
+
+
+def fit(table: Table, setting: Setting) -> Fitted:
+    """Fit a router to a table of marks; the report judges forecasts that saw none of the prompt."""
+    from threadpoolctl import threadpool_limits
+
+    from collegium.router.artifact import ARRAYS, CARD, save
+    from collegium.router.encoder import make_encoder
+    from collegium.router.features import SurfaceEncoder
+    from collegium.router.training import fit_router
+
+    encoder = SurfaceEncoder(make_encoder(setting.encoder, cache=setting.cache_dir, threads=1))
+    with threadpool_limits(1):
+        fitted = fit_router(table.measured(), encoder, quality=setting.predictor)
+    report = _report(table, fitted, setting)
+    with tempfile.TemporaryDirectory() as name:
+        save(fitted, folder := Path(name))
+        return Fitted((folder / CARD).read_bytes(), (folder / ARRAYS).read_bytes(), report)
+
+
+def _report(table: Table, fitted: Any, setting: Setting) -> dict[str, Any]:
+    from collegium.router.beliefs.promise import costs
+    from collegium.router.learning.report import Held, report
+
+    rows = np.flatnonzero(table.marked())
+    column = {name: i for i, name in enumerate(table.fingerprints)}
+    order = np.array([column[name] for name in fitted.fingerprints], dtype=np.intp)
+    prices = [setting.prices.get(name, (None, None)) for name in fitted.fingerprints]
+    forecast = costs(fitted.held_tokens, prices)
+    paid = table.cost_usd[np.ix_(rows, order)]
+    held = Held(
+        quality=fitted.beliefs.held_.quality,
+        scores=table.scores[np.ix_(rows, order)],
+        cost=forecast,
+        usd=np.where(np.isnan(paid), forecast, paid),
+        names=[table.names[i] for i in order],
+        applications=[table.applications[row] for row in rows],
+        texts=[table.prompts[row].text for row in rows],
+        confirmed=setting.confirmed,
+    )
+    found = asdict(report(held, usd_a_prompt=setting.usd_a_prompt))
+    return {**found, "sources": {name: dict(told) for name, told in setting.sources.items()}}
+
+
+def usd_a_prompt(table: Table) -> float:
+    """What the answers to one more prompt would cost, at the prices paid so far."""
+    answered = ~np.isnan(table.cost_usd)
+    count = max(int(answered.any(axis=1).sum()), 1)
+    return float(np.where(answered, table.cost_usd, 0.0).sum()) / count
+
+
+def few(table: Table) -> str | None:
+    """Why there is too little to learn from; None where there is enough."""
+    count = int(table.marked().sum())
+    experts = int((~np.isnan(table.scores)).any(axis=0).sum())
+    if count < FEWEST:
+        return f"{count} prompts have marks; at least {FEWEST} are needed"
+    return "only one expert has marks; at least two are needed" if experts < 2 else None

@@ -1,0 +1,90 @@
+"""The prompts of a learning run that the log has, with the answers that were given."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from collegium.errors import BadRequest
+from collegium.experts.clients.events import Json
+from collegium.registry.decisions import DecisionLog, LoggedExchange
+from collegium.web.learning.lines import MOST_PROMPTS, Logged, Replayed, replayed
+from collegium.web.learning.spec import FromLog
+
+log = logging.getLogger(__name__)
+PAGE = 1000
+
+
+async def logged_prompts(decisions: DecisionLog, source: FromLog) -> list[Replayed]:
+    """Each different request of the log, the latest ones where there are very many.
+
+    Where only prompts were recorded, a request is its last question, without the system prompt.
+    """
+    found: dict[str, Replayed] = {}
+    after: str | None = None
+    while True:
+        page = await decisions.learnable(
+            application=source.application, since=source.since, after=after, limit=PAGE
+        )
+        for entry in page:
+            if (prompt := _prompt(entry)) is not None:
+                found.pop(prompt.digest, None)  # the latest of equals has the latest answer
+                found[prompt.digest] = prompt
+        if len(page) < PAGE:
+            break
+        after = page[-1].decision.id
+    if not found:
+        raise BadRequest(
+            "The log has no request to learn from: send some, with the setting `record` at "
+            "`prompts` or `full`",
+            "from_log",
+        )
+    return list(found.values())[-MOST_PROMPTS:]
+
+
+def _prompt(entry: LoggedExchange) -> Replayed | None:
+    decision = entry.decision
+    asked: Mapping[str, Any] | None = entry.request
+    if asked is None and decision.prompt:
+        asked = {"messages": [{"role": "user", "content": decision.prompt}]}
+    if asked is None:
+        return None
+    answered = _answer(entry)
+    scores = [each.score for each in entry.feedback if each.score is not None]
+    expert = _answered_by(entry)
+    try:
+        return replayed(
+            asked,
+            tenant=decision.owner,
+            known_as=decision.application,
+            logged={} if answered is None else {expert: answered},
+            ratings={expert: sum(scores) / len(scores)} if scores and answered else {},
+            decision_id=decision.id,
+        )
+    except (ValueError, BadRequest) as exc:  # an older version may have kept what we refuse now
+        log.debug("decision %s is not replayed: %s", decision.id, exc)
+        return None
+
+
+def _answered_by(entry: LoggedExchange) -> str:
+    return (entry.outcome and entry.outcome.expert) or entry.decision.expert
+
+
+def _answer(entry: LoggedExchange) -> Logged | None:
+    """The answer of one expert; a panel's is nobody's."""
+    outcome = entry.outcome
+    if entry.answer is None or outcome is None or outcome.status != "ok" or outcome.calls:
+        return None
+    return Logged(
+        _message(entry.answer),
+        outcome.prompt_tokens,
+        outcome.completion_tokens,
+        outcome.cost_usd,
+        outcome.latency_ms,
+    )
+
+
+def _message(answer: Mapping[str, Any]) -> Json:
+    message = answer.get("message", answer)
+    return {"role": "assistant", **message}

@@ -1,0 +1,85 @@
+"""Let versions of the router decide, and take that back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from collegium.errors import LearningRefused
+from collegium.registry.router_versions import RouterVersion
+from collegium.web.serving.parts import Parts
+
+OWN = "the router of the folder or the package"
+STEPS = (0.01, 0.1, 1.0)
+"""Shares of the traffic by which an automatic promotion goes on."""
+
+
+async def try_in_shadow(parts: Parts, version_id: str) -> RouterVersion:
+    """Let a version decide beside the serving router."""
+    version = await parts.router_versions.get(version_id)
+    if version.status == "serving":
+        raise LearningRefused(f"{version_id} serves already")
+    await _loads(parts, version_id)
+    await parts.router_versions.become(version_id, "shadow")
+    return await parts.router_versions.get(version_id)
+
+
+async def promote_version(
+    parts: Parts,
+    version_id: str,
+    *,
+    share: float = 1.0,
+    applications: Sequence[str] = (),
+    unconfirmed: bool = False,
+    automatic: bool = False,
+) -> RouterVersion:
+    """Let a version decide a share of the traffic; LearningRefused where nothing supports it.
+
+    All of the traffic of all applications makes it the serving version.
+    """
+    version = await parts.router_versions.get(version_id)
+    if version.report is not None and not version.report.get("confirmed") and not unconfirmed:
+        raise LearningRefused(
+            f"{version_id} was fitted on marks that nobody confirmed, so what it would lose is "
+            "unknown: confirm some with `collegium learn confirm`, or promote it with --unconfirmed"
+        )
+    await _loads(parts, version_id)
+    share = STEPS[0] if automatic else share
+    whole = share >= 1 and not applications
+    await parts.router_versions.become(
+        version_id,
+        "serving" if whole else "canary",
+        share=share,
+        applications=list(applications),
+        automatic=automatic,
+    )
+    return await parts.router_versions.get(version_id)
+
+
+async def roll_back(parts: Parts, reason: str = "") -> tuple[RouterVersion, str]:
+    """End what is tried, else what serves; return the version and what serves after it.
+
+    What served before a serving version serves again: the latest one that retired for it, else
+    the router of the folder or the package.
+    """
+    registry = parts.router_versions
+    versions = await registry.list()
+    by_status = {version.status: version for version in versions}
+    tried = by_status.get("canary") or by_status.get("shadow")
+    gone = tried or by_status.get("serving")
+    if gone is None:
+        raise LearningRefused("no version is tried or serves: there is nothing to take back")
+    await registry.become(gone.id, "rolled_back", detail=reason or "rolled back by an operator")
+    serving = by_status.get("serving") if tried is not None else None
+    if tried is None:
+        before = [v for v in versions if v.status == "retired" and v.served]
+        if before:
+            serving = max(before, key=lambda v: v.changed_at)
+            await registry.become(serving.id, "serving", detail="served before")
+    return await registry.get(gone.id), serving.id if serving else OWN
+
+
+async def _loads(parts: Parts, version_id: str) -> None:
+    """Refuse a version whose files are damaged or were fitted on another encoder."""
+    files = await parts.router_versions.files(version_id)
+    await asyncio.to_thread(parts.router_maker.from_files, *files, version_id)

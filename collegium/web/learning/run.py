@@ -1,0 +1,309 @@
+"""Do a learning run: ask in rounds, mark each round, and go on where an interrupted one stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from collegium.errors import BudgetExhausted
+from collegium.experts.bulk.crew import work_through
+from collegium.experts.clients.counting import prompt_tokens
+from collegium.experts.dispatch.in_flight import place_of
+from collegium.registry.expert import Expert
+from collegium.registry.learning import LearningAnswer, LearningPrompt, Mark, RunRecord
+from collegium.router.decision import Query
+from collegium.router.learning.evidence import RANK, signals_of
+from collegium.router.learning.race import FIRST, ROUND, Race
+from collegium.router.priors import day_one_rank
+from collegium.web.learning.asking import JudgeCalls, asked
+from collegium.web.learning.costs import price_of
+from collegium.web.learning.marking import Marker
+from collegium.web.learning.proposal import permitted
+from collegium.web.learning.spec import LearnSpec
+from collegium.web.serving.parts import Parts
+
+log = logging.getLogger(__name__)
+EVERY_S = 1.0
+"""Between two writes of a run's progress."""
+MARKED_AT_ONCE = 8
+BY_A_RUN = ("checker", "judge", "agreement")
+Work = tuple[LearningPrompt, Expert]
+Cell = tuple[int, str]
+"""A prompt's number and an expert's name."""
+
+
+class RunLost(Exception):
+    """The run was cancelled, or another worker has taken it over."""
+
+
+@dataclass
+class _Spending:
+    """Dollars of a run: spent, and reserved for answers that are being made."""
+
+    budget: float | None
+    spent: float
+    reserved: dict[Cell, float] = field(default_factory=dict)
+    exhausted: bool = False
+
+    def reserve(self, cell: Cell, most: float) -> None:
+        """Raise BudgetExhausted where the budget does not pay for an answer any more."""
+        total = self.spent + sum(self.reserved.values()) + most
+        if self.budget is not None and total > self.budget:
+            self.exhausted = True
+            raise BudgetExhausted(f"the budget of ${self.budget:g} is spent")
+        self.reserved[cell] = most
+
+    def settle(self, cell: Cell, usd: float | None) -> None:
+        """Count what an answer cost."""
+        self.reserved.pop(cell, None)
+        self.spent += usd or 0.0
+
+
+class LearningRun:
+    """One run, from what is written of it. Answers are written as they come."""
+
+    def __init__(self, parts: Parts, record: RunRecord, worker: str) -> None:
+        self._parts = parts
+        self._record = record
+        self._worker = worker
+        self._spec = LearnSpec.model_validate(record.spec)
+        self._prompts: tuple[LearningPrompt, ...] = ()
+        self._able: dict[int, list[Expert]] = {}
+        self._answers: dict[int, dict[str, LearningAnswer]] = defaultdict(dict)
+        """By the prompt's number and the expert's name."""
+        self._marks: dict[Cell, Mark] = {}
+        self._marked: set[int] = set()
+        """Prompts whose answers this run has marked."""
+        self._spending = _Spending(self._spec.budget_usd, record.spent_usd)
+        self._judge: JudgeCalls | None = None
+        self._judge_spent = 0.0
+        self._told = 0.0
+
+    async def ask_all(self) -> bool:
+        """Ask and mark until nothing is left; say whether the budget lasted. RunLost: stop."""
+        await self._load()
+        marker = Marker(
+            self._spec,
+            self._record.owner,
+            self._incumbent,
+            self._judge,
+            trusted=self._parts.settings.learn_checkers,
+            families={e.name: e.engine or e.origin for e in self._pool},
+        )
+        await self._mark(marker)
+        while todo := self._round():
+            await self._ask(todo)
+            await self._mark(marker)
+            if self._spending.exhausted:
+                break
+        await self._agree(marker)
+        await self._tell("fitting the router", at_once=True)
+        return not self._spending.exhausted
+
+    async def _load(self) -> None:
+        """Read what there is, and whom each prompt may still be sent to: rules may have changed."""
+        parts, found = self._parts, await self._parts.learning_runs.evidence([self._record.id])
+        experts = await parts.catalogue.now()
+        named = self._spec.experts
+        pool = [e for e in experts if e.enabled and (named is None or e.name in named)]
+        self._prompts = found.prompts
+        for prompt in found.prompts:
+            query = _query(prompt)
+            able = permitted(parts, query, prompt.application, pool, named=named is not None)
+            self._able[prompt.number] = able
+        for answer in found.answers:
+            self._answers[answer.number][answer.expert] = answer
+        for mark in found.marks:
+            self._keep(mark)
+        paid = sum(a.cost_usd or 0.0 for a in found.answers if not a.logged)
+        self._spending.spent = max(self._record.spent_usd, paid)
+        self._pool = [e for e in pool if any(e in able for able in self._able.values())]
+        self._incumbent = self._best_known()
+        judge = next((e for e in experts if e.name == self._spec.judge), None)
+        self._judge = None if judge is None else JudgeCalls(parts, judge)
+
+    def _best_known(self) -> str:
+        """Who is compared with: who answers most of the traffic now, else the best by prior."""
+        logged = [a.expert for by in self._answers.values() for a in by.values() if a.logged]
+        if logged:
+            return max(sorted(set(logged)), key=logged.count)
+        ranked = day_one_rank(self._pool)
+        return ranked[0].name if ranked else ""
+
+    def _round(self) -> list[Work]:
+        """What is asked next: in each application the prompts of a round, of the survivors."""
+        if self._spending.exhausted:
+            return []
+        groups: dict[str | None, list[LearningPrompt]] = defaultdict(list)
+        for prompt in self._prompts:
+            groups[prompt.application].append(prompt)
+        survivors = self._survivors()
+        todo: list[Work] = []
+        for application, prompts in groups.items():
+            left = survivors.get(application)
+            missing = [self._missing(prompt, left) for prompt in prompts]
+            begun = [self._is_begun(prompt) for prompt in prompts]
+            opened = max((i + 1 for i, yes in enumerate(begun) if yes), default=0)
+            if not any(missing[:opened]):
+                opened += ROUND if opened else FIRST
+            todo += [work for each in missing[:opened] for work in each]
+        return todo
+
+    def _is_begun(self, prompt: LearningPrompt) -> bool:
+        return any(not answer.logged for answer in self._answers[prompt.number].values())
+
+    def _missing(self, prompt: LearningPrompt, survivors: Sequence[str] | None) -> list[Work]:
+        return [
+            (prompt, expert)
+            for expert in self._able[prompt.number]
+            if expert.name not in self._answers[prompt.number]
+            and (survivors is None or expert.name in survivors)
+        ]
+
+    def _survivors(self) -> dict[str | None, tuple[str, ...]]:
+        """Who is still asked in each application; everybody where nothing is raced."""
+        if not self._spec.race:
+            return {}
+        names = [e.name for e in self._pool]
+        column = {name: i for i, name in enumerate(names)}
+        scores = np.full((len(self._prompts), len(names)), np.nan)
+        cost = np.full_like(scores, np.nan)
+        for prompt in self._prompts:
+            for expert in self._able[prompt.number]:
+                at = prompt.number, column[expert.name]
+                answer = self._answers[prompt.number].get(expert.name)
+                known = None if answer is None else answer.cost_usd
+                usd = price_of(self._parts.tokens, expert, _query(prompt)).usd
+                cost[at] = known if known is not None else (usd or 0.0)
+        for (number, expert_name), mark in self._marks.items():
+            if expert_name in column:
+                scores[number, column[expert_name]] = mark.score
+        race = Race(names, frozenset({self._incumbent}), self._spec.seed)
+        return race.survivors(scores, cost, [p.application for p in self._prompts])
+
+    async def _ask(self, todo: Sequence[Work]) -> None:
+        """Ask at every place at once; engines that take turns one after the other."""
+        groups: dict[str, list[Work]] = defaultdict(list)
+        for prompt, expert in todo:
+            groups[place_of(expert)].append((prompt, expert))
+        residents = self._parts.fleet.residents
+        turns = [place for place in groups if residents is not None and place in residents]
+        work = [self._place(groups[place]) for place in groups if place not in turns]
+        await asyncio.gather(*work, *([self._in_turn(turns, groups)] if turns else []))
+
+    async def _in_turn(self, turns: Sequence[str], groups: dict[str, list[Work]]) -> None:
+        for place in turns:
+            await self._place(groups[place])
+
+    async def _place(self, work: Sequence[Work]) -> None:
+        by_expert = sorted(work, key=lambda item: (item[1].name, item[0].number))
+        at_once = self._parts.settings.bulk_lines_at_once
+        await work_through(by_expert, self._one, at_once=min(at_once, len(by_expert)))
+
+    async def _one(self, item: Work) -> None:
+        prompt, expert = item
+        cell = prompt.number, expert.name
+        most = price_of(self._parts.tokens, expert, _query(prompt)).most_usd or 0.0
+        try:
+            self._spending.reserve(cell, most)
+        except BudgetExhausted:
+            return
+        answer = None
+        try:
+            answer = await asked(self._parts, prompt, expert)
+            await to_its_end(self._parts.learning_runs.answered(answer))
+            self._answers[prompt.number][expert.name] = answer
+        finally:
+            self._spending.settle(cell, None if answer is None else answer.cost_usd)
+        await self._tell(f"{expert.name} answers")
+
+    async def _mark(self, marker: Marker) -> None:
+        """Mark the prompts that have answers without a mark."""
+        waiting = [prompt for prompt in self._prompts if self._is_unmarked(prompt)]
+
+        async def one(prompt: LearningPrompt) -> None:
+            marks = await marker.marks(prompt, list(self._answers[prompt.number].values()))
+            await to_its_end(self._parts.learning_runs.mark(marks))
+            self._marked.add(prompt.number)
+            for mark in marks:
+                self._keep(mark)
+            self._count_judge()
+            await self._tell("marking answers")
+
+        await work_through(waiting, one, at_once=MARKED_AT_ONCE)
+
+    async def _agree(self, marker: Marker) -> None:
+        """Where agreement marks, mark again with what all prompts say of each expert."""
+        agreed = {m.number for m in self._marks.values() if m.source == "agreement"}
+        if not agreed:
+            return
+        given = {
+            number: {n: a.answer for n, a in self._answers[number].items() if a.answer is not None}
+            for number in agreed
+        }
+        await asyncio.to_thread(marker.agreement.fit, list(given.values()))
+        self._marked -= agreed
+        await self._mark(marker)
+
+    def _keep(self, mark: Mark) -> None:
+        """Of several marks of an answer keep the one by the best source."""
+        cell = mark.number, mark.expert
+        before = self._marks.get(cell)
+        if before is None or RANK[mark.source] <= RANK[before.source]:
+            self._marks[cell] = mark
+        if mark.source in BY_A_RUN:
+            self._marked.add(mark.number)
+
+    def _is_unmarked(self, prompt: LearningPrompt) -> bool:
+        return prompt.number not in self._marked and len(self._answers[prompt.number]) > 1
+
+    def _count_judge(self) -> None:
+        if self._judge is not None:
+            self._spending.spent += self._judge.spent_usd - self._judge_spent
+            self._judge_spent = self._judge.spent_usd
+
+    async def _tell(self, detail: str, *, at_once: bool = False) -> None:
+        """Write the progress and renew the lease; RunLost where the run is not ours any more."""
+        now = time.monotonic()
+        if not at_once and now < self._told + EVERY_S:
+            return
+        self._told = now
+        renewed = await self._parts.learning_runs.renew(
+            self._record.id,
+            self._worker,
+            detail=detail,
+            answered=sum(map(len, self._answers.values())),
+            spent_usd=self._spending.spent,
+        )
+        if not renewed:
+            raise RunLost
+
+
+async def to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """Finish a write that has begun also where the service stops: what was paid for is kept."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
+        raise
+
+
+def _query(prompt: LearningPrompt) -> Query:
+    """What is known of a prompt before it is asked."""
+    request = prompt.request
+    length = request.get("max_completion_tokens") or request.get("max_tokens")
+    return Query(
+        prompt.text,
+        max_tokens=length if isinstance(length, int) else None,
+        prompt_tokens=prompt_tokens(request),
+        signals=signals_of(prompt),
+        application=prompt.application,
+    )

@@ -1,0 +1,119 @@
+"""Propose, start, cancel and fit learning runs, and confirm marks."""
+
+from __future__ import annotations
+
+import random
+import secrets
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from collegium.errors import LearningRefused
+from collegium.registry.learning import (
+    ENDED,
+    Evidence,
+    LearningPrompt,
+    Mark,
+    RunRecord,
+    RunStatus,
+)
+from collegium.registry.router_versions import RouterVersion
+from collegium.router.forecasting import fingerprint
+from collegium.router.learning.evidence import table_of
+from collegium.web.learning.corrected import NOISY, corrected
+from collegium.web.learning.fitting import Setting, few, fit_apart, usd_a_prompt
+from collegium.web.learning.lines import Replayed
+from collegium.web.learning.proposal import propose
+from collegium.web.learning.spec import LearnSpec
+from collegium.web.serving.parts import Parts
+
+FITTED_OUT_OF: tuple[RunStatus, ...] = ("running", *ENDED)
+
+
+async def propose_run(
+    parts: Parts, spec: LearnSpec, found: Sequence[Replayed], owner: str
+) -> RunRecord:
+    """Write down a run with its estimate; nothing is asked yet."""
+    proposal = await propose(parts, spec, found, owner)
+    await parts.learning_runs.propose(
+        proposal.run, proposal.prompts, proposal.answers, proposal.marks
+    )
+    return proposal.run
+
+
+async def start_run(parts: Parts, run_id: str) -> RunRecord:
+    """Start a proposed run; LearningRefused where it has begun or ended."""
+    runs = parts.learning_runs
+    if not await runs.change(run_id, out_of=("proposed",), status="running"):
+        found = await runs.get(run_id)
+        raise LearningRefused(f"the learning run is {found.status}, so it can't be started")
+    return await runs.get(run_id)
+
+
+async def cancel_run(parts: Parts, run_id: str) -> RunRecord:
+    """End a run; what was answered is kept, and can be fitted."""
+    runs, now = parts.learning_runs, datetime.now(UTC)
+    changes = {"status": "cancelled", "finished_at": now, "detail": "cancelled"}
+    if not await runs.change(run_id, out_of=("proposed", "running"), **changes):
+        found = await runs.get(run_id)
+        raise LearningRefused(f"the learning run is {found.status} already")
+    return await runs.get(run_id)
+
+
+async def fit_again(parts: Parts, run_id: str) -> RunRecord:
+    """Fit and report again, with the marks that were confirmed since."""
+    record = await parts.learning_runs.get(run_id)
+    if record.status not in ENDED:
+        raise LearningRefused(f"the learning run is {record.status}; wait until it has ended")
+    await fit_run(parts, record, record.detail)
+    return await parts.learning_runs.get(run_id)
+
+
+async def fit_run(parts: Parts, record: RunRecord, detail: str = "") -> None:
+    """Fit a router to the evidence of all runs: what earlier ones paid for still teaches.
+
+    It becomes a candidate version, and the run is finished with its report.
+    """
+    runs, settings = parts.learning_runs, parts.settings
+    ids = dict.fromkeys([*await runs.with_marks(), record.id])
+    experts = {fingerprint(e): e for e in await parts.catalogue.now()}
+    found = corrected(await runs.evidence(list(ids)))
+    table = table_of(found.evidence, {f: e.name for f, e in experts.items()})
+    if (why := few(table)) is not None:
+        raise LearningRefused(f"{why}{f' ({detail})' if detail else ''}")
+    setting = Setting(
+        settings.encoder,
+        settings.cache_dir,
+        settings.predictor,
+        {f: (e.input_price, e.output_price) for f, e in experts.items()},
+        usd_a_prompt(table),
+        found.confirmed,
+        found.sources,
+    )
+    fitted = await fit_apart(table, setting)
+    name = f"rtr_{secrets.token_hex(8)}"
+    version = RouterVersion(name, record.owner, record.id, report=fitted.report)
+    await parts.router_versions.add(version, fitted.card, fitted.arrays)
+    await runs.change(
+        record.id,
+        out_of=FITTED_OUT_OF,
+        status="finished",
+        finished_at=datetime.now(UTC),
+        report=dict(fitted.report),
+        router=version.id,
+        detail=detail,
+    )
+
+
+def unconfirmed(evidence: Evidence, count: int, seed: int) -> list[tuple[LearningPrompt, Mark]]:
+    """A random sample of marks that a judge or agreement gave, and nobody confirmed yet."""
+    confirmed = {(m.number, m.expert) for m in evidence.marks if m.source == "confirmed"}
+    prompts = {prompt.number: prompt for prompt in evidence.prompts}
+    unsure = [
+        mark
+        for mark in evidence.marks
+        if mark.source in NOISY
+        and mark.reliability < 1
+        and (mark.number, mark.expert) not in confirmed
+    ]
+    chosen = random.Random(seed).sample(unsure, min(count, len(unsure)))
+    return [(prompts[mark.number], mark) for mark in chosen]

@@ -1,0 +1,85 @@
+"""Works on the learning runs that were started, for as long as the service runs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+from datetime import UTC, datetime
+
+from collegium.errors import CollegiumError
+from collegium.registry.learning import RunRecord
+from collegium.web.learning.run import LearningRun, RunLost
+from collegium.web.learning.runs import fit_run
+from collegium.web.serving.parts import Parts
+
+log = logging.getLogger(__name__)
+LOOK_S = 1.0
+HEARTBEAT_S = 10.0
+STOPPED = "the budget is spent"
+
+
+class LearningWorker:
+    """Works on one run at a time. Of several replicas the one that claims a run does it.
+
+    A run that a killed process left is taken over when its lease ends: answers that were paid for
+    are there, the rest is asked.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._name = secrets.token_hex(8)
+        self._loop: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Look for runs in the background."""
+        self._loop = asyncio.create_task(self._work(), name="learning")
+
+    async def close(self) -> None:
+        """Stop where it is."""
+        if self._loop is not None:
+            self._loop.cancel()
+            await asyncio.gather(self._loop, return_exceptions=True)
+        with contextlib.suppress(CollegiumError):
+            await self._parts.learning_runs.release(self._name)
+
+    async def _work(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_S)
+            try:
+                while (record := await self._parts.learning_runs.claim(self._name)) is not None:
+                    await self._do(record)
+            except CollegiumError as exc:  # the database is away
+                log.warning("learning waits: %s", exc)
+
+    async def _do(self, record: RunRecord) -> None:
+        log.info("learning run %s begins", record.id)
+        beat = asyncio.create_task(self._beat(record.id))
+        try:
+            await self._parts.router.wait()
+            lasted = await LearningRun(self._parts, record, self._name).ask_all()
+            await fit_run(self._parts, record, "" if lasted else STOPPED)
+        except RunLost:
+            log.info("learning run %s was cancelled or taken over", record.id)
+        except CollegiumError as exc:
+            await self._failed(record.id, str(exc))
+        except Exception:  # the outermost handler of a run: the next one goes on
+            log.exception("learning run %s failed", record.id)
+            await self._failed(record.id, "it failed unexpectedly; see the service's log")
+        finally:
+            beat.cancel()
+            await asyncio.gather(beat, return_exceptions=True)
+
+    async def _beat(self, run_id: str) -> None:
+        """Hold the run while answers and fits take their time."""
+        while True:
+            await asyncio.sleep(HEARTBEAT_S)
+            with contextlib.suppress(CollegiumError):
+                await self._parts.learning_runs.renew(run_id, self._name)
+
+    async def _failed(self, run_id: str, why: str) -> None:
+        now = datetime.now(UTC)
+        await self._parts.learning_runs.change(
+            run_id, out_of=("running",), status="failed", finished_at=now, detail=why
+        )
