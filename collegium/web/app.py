@@ -20,6 +20,7 @@ from collegium.web.routes import (
     applications,
     batches,
     chat,
+    decisions,
     engines,
     experts,
     feedback,
@@ -41,7 +42,17 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
     app = FastAPI(title="Collegium", version=__version__, lifespan=_lifespan)
     app.state.parts, app.state.service = parts, Service(parts)
     errors.install(app)
-    for module in (chat, models, experts, applications, engines, feedback, files, batches):
+    for module in (
+        chat,
+        models,
+        experts,
+        applications,
+        engines,
+        feedback,
+        decisions,
+        files,
+        batches,
+    ):
         app.include_router(module.routes, dependencies=[Depends(authenticate)])
     app.include_router(health.routes)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")

@@ -56,6 +56,12 @@ def tenant_of(request: Request) -> str:
     return "" if settings.api_key is None or caller == ADMINISTRATOR else caller
 
 
+async def scope_of(request: Request) -> str | None:
+    """Whose records the request may see; None: all, for the operator and where no keys are set."""
+    return tenant_of(request) or None
+
+
+ScopeDep = Annotated[str | None, Depends(scope_of)]
 CallerDep = Annotated[str, Depends(caller_of)]
 ADMIN = [Depends(administrate)]
 

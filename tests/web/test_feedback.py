@@ -24,6 +24,9 @@ async def test_feedback_is_kept_beside_its_decision(web: Web) -> None:
             "id": answer.json()["id"],
             "decision_id": decision,
             "verdict": verdict,
+            "score": float(verdict == "good_fit"),
+            "source": "rating",
+            "preferred": None,
         }
     await web.parts.background.finish()
     kept = (await web.http.get(f"/v1/decisions/{decision}")).json()

@@ -13,6 +13,7 @@ from collegium.registry.decisions import DecisionLog
 from collegium.registry.experts import ExpertRegistry
 from collegium.registry.file_store import FileStore
 from collegium.registry.files import FileRegistry
+from collegium.registry.retention import Retention
 from collegium.registry.state import SharedState
 from collegium.router.costs import Speeds
 from collegium.router.pacing import Pacing
@@ -39,6 +40,7 @@ class Parts:
     registry: ExpertRegistry
     log: DecisionLog
     recorder: Recorder
+    retention: Retention
     files: FileRegistry
     file_store: FileStore
     batches: BatchRegistry
