@@ -18,8 +18,10 @@ from collegium.registry.selection import Selection
 from collegium.registry.tables import DecisionRow, ExchangeRow
 
 log = logging.getLogger(__name__)
-CHUNK = 100
+CHUNK = 50
 """Rows that are deleted in one transaction; writers wait for it."""
+REST = 3.0
+"""How much longer the background rests between two chunks than one takes."""
 EVERY_S = 60.0
 FIRST_AFTER_S = 5.0
 LEAST_REST_S = 0.005
@@ -37,18 +39,21 @@ class Retention:
         self._turn = asyncio.Lock()
         self._work: asyncio.Task[None] | None = None
 
-    async def delete(self, selection: Selection) -> int:
-        """Delete decisions with outcomes, feedback and exchanges; returns how many there were."""
+    async def delete(self, selection: Selection, *, rest: float = 1.0) -> int:
+        """Delete decisions with outcomes, feedback and exchanges; returns how many there were.
+
+        Between two chunks it rests so many times as long as one took.
+        """
         chosen = select(DecisionRow.id).where(*selection.conditions())
         chunk = chosen.order_by(DecisionRow.created_at).limit(CHUNK)
-        return await self._delete(delete(DecisionRow).where(DecisionRow.id.in_(chunk)))
+        return await self._delete(delete(DecisionRow).where(DecisionRow.id.in_(chunk)), rest)
 
     async def prune(self) -> int:
         """Delete the decisions that are too old, and the oldest exchanges beyond the bound."""
         deleted = 0
         if self._days is not None:
             oldest = datetime.now(UTC) - timedelta(days=self._days)
-            deleted += await self.delete(Selection(before=oldest))
+            deleted += await self.delete(Selection(before=oldest), rest=REST)
         return deleted + await self._shrink()
 
     def start(self) -> None:
@@ -72,8 +77,7 @@ class Retention:
                 log.warning("old decisions are not deleted for now: %s", exc)
             await asyncio.sleep(EVERY_S)
 
-    async def _delete(self, chunk: Delete) -> int:
-        """Delete chunk by chunk, and rest between two as long as one took."""
+    async def _delete(self, chunk: Delete, rest: float) -> int:
         deleted: int = 0
         while True:
             began = time.perf_counter()
@@ -82,7 +86,7 @@ class Retention:
             deleted += done.rowcount
             if not done.rowcount:
                 return deleted
-            await asyncio.sleep(max(time.perf_counter() - began, LEAST_REST_S))
+            await asyncio.sleep(max(rest * (time.perf_counter() - began), LEAST_REST_S))
 
     async def _shrink(self) -> int:
         """Delete the oldest exchanges until the others are within the bound."""
