@@ -11,6 +11,7 @@ CollegiumError                500
 │   ├── Forbidden             403
 │   ├── UnknownModel          404
 │   ├── UnknownDecision       404
+│   ├── UnknownPreferred      422  feedback prefers nobody that is known
 │   ├── UnknownFile           404
 │   ├── UnknownBatch          404
 │   ├── BatchEnded            409  nothing is left to cancel
@@ -151,6 +152,13 @@ class UnknownDecision(BadRequest):
 
     http_status = 404
     code = "decision_not_found"
+
+
+class UnknownPreferred(BadRequest):
+    """Feedback prefers an expert that took no part and is not registered."""
+
+    http_status = 422
+    code = "unknown_preferred"
 
 
 class UnknownFile(BadRequest):

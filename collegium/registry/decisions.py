@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from sqlalchemy import Select, func, insert, select
@@ -64,7 +65,8 @@ class DecisionLog:
         self._commits = GroupCommit(database)
         self._unwritten = Unwritten(self._write_outcome)
         # Made once: an upsert takes 2 ms to put together.
-        self._decision, self._feedback = insert(DecisionRow), insert(FeedbackRow)
+        self._decision = insert(DecisionRow)
+        self._feedback = database.insert(FeedbackRow).on_conflict_do_nothing()
         self._outcome = database.upsert(OutcomeRow)
         self._exchange = database.upsert(ExchangeRow)
 
@@ -100,11 +102,18 @@ class DecisionLog:
             log.warning("the exchange of %s is lost: %s", record.decision_id, exc)
 
     async def feedback(self, record: FeedbackRecord) -> None:
-        """Write what a person thought of a decision."""
+        """Write what a person thought of a decision; of two with one id the first one stays."""
         try:
             await self._commits.write(self._feedback, to_columns(record))
         except IntegrityError as exc:
             await self._blame(exc, record.decision_id)
+
+    async def feedback_given(self, feedback_ids: Iterable[str]) -> dict[str, FeedbackRecord]:
+        """Return what was said under some hundreds of ids before."""
+        given = select(FeedbackRow).where(FeedbackRow.id.in_(feedback_ids))
+        async with self._database.session() as session:
+            found = [from_row(FeedbackRecord, row) for row in await session.scalars(given)]
+        return {each.id: each for each in found}
 
     async def get(self, decision_id: str, *, owner: str | None = None) -> LoggedDecision:
         """Return one decision with all that is known of it; to an `owner` only its own."""
@@ -112,6 +121,23 @@ class DecisionLog:
         if not found or owner not in (None, found[0].decision.owner):
             raise _unknown(decision_id)
         return found[0]
+
+    async def whole(self, decision_id: str, *, owner: str | None = None) -> LoggedExchange:
+        """Return one decision with the texts that were kept of it."""
+        statement = _decisions().options(joinedload(DecisionRow.exchange))
+        async with self._database.session() as session:
+            row = await session.scalar(statement.where(DecisionRow.id == decision_id))
+        if row is None or owner not in (None, row.owner):
+            raise _unknown(decision_id)
+        return _learnable(row)
+
+    async def get_all(
+        self, decision_ids: Iterable[str], *, owner: str | None = None
+    ) -> dict[str, LoggedDecision]:
+        """Return those decisions of some hundreds that there are; to an `owner` its own."""
+        found = await self._read(_decisions().where(DecisionRow.id.in_(decision_ids)))
+        mine = (each for each in found if owner in (None, each.decision.owner))
+        return {each.decision.id: each for each in mine}
 
     async def list(
         self,

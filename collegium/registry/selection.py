@@ -14,6 +14,7 @@ from collegium.registry.tables import DecisionRow
 class Selection:
     """All that is given has to hold; nothing given means all decisions."""
 
+    decision_id: str | None = None
     owner: str | None = None
     application: str | None = None
     session: str | None = None
@@ -22,17 +23,18 @@ class Selection:
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """What a statement has to ask for."""
-        found = []
-        narrow = self.session is not None or self.application is not None
-        if self.session is not None:
-            found.append(DecisionRow.session == self.session)
-        if self.application is not None:
-            # SQLite knows nothing of the values: a call keeps it from the wider index.
-            of = func.coalesce(DecisionRow.application, "") if self.session else None
-            found.append((DecisionRow.application if of is None else of) == self.application)
-        if self.owner is not None:
-            owner = func.coalesce(DecisionRow.owner, "") if narrow else DecisionRow.owner
-            found.append(owner == self.owner)
+        narrowest_first = (
+            (DecisionRow.id, self.decision_id),
+            (DecisionRow.session, self.session),
+            (DecisionRow.application, self.application),
+            (DecisionRow.owner, self.owner),
+        )
+        given = [(column, value) for column, value in narrowest_first if value is not None]
+        # SQLite does not know how values are spread: the call keeps it from the wider indexes.
+        found = [
+            (func.coalesce(column, "") if place else column) == value
+            for place, (column, value) in enumerate(given)
+        ]
         if self.since is not None:
             found.append(DecisionRow.created_at >= self.since)
         if self.before is not None:

@@ -20,6 +20,7 @@ from collegium.web.routes import (
     applications,
     batches,
     chat,
+    decisions,
     engines,
     experts,
     feedback,
@@ -44,8 +45,8 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
     app.state.parts, app.state.service = parts, Service(parts)
     errors.install(app)
     for module in (
-        chat, models, experts, applications, engines, feedback, files, batches, learning,
-        router_versions,
+        chat, models, experts, applications, engines, feedback, decisions, files, batches,
+        learning, router_versions,
     ):  # fmt: skip
         app.include_router(module.routes, dependencies=[Depends(authenticate)])
     app.include_router(health.routes)

@@ -60,6 +60,12 @@ async def _tenant(request: Request) -> str:
     return tenant_of(request)
 
 
+async def scope_of(request: Request) -> str | None:
+    """Whose records the request may see; None: all, for the operator and where no keys are set."""
+    return tenant_of(request) or None
+
+
+ScopeDep = Annotated[str | None, Depends(scope_of)]
 CallerDep = Annotated[str, Depends(caller_of)]
 TenantDep = Annotated[str, Depends(_tenant)]
 ADMIN = [Depends(administrate)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -54,14 +55,18 @@ async def _ours(request: Request, exc: Exception) -> JSONResponse:
 
 async def _invalid(_: Request, exc: Exception) -> JSONResponse:
     assert isinstance(exc, RequestValidationError)
-    problems = exc.errors()
+    problems = [{**p, "loc": p["loc"][1:]} for p in exc.errors()]
+    return JSONResponse(invalid_body(problems), 400)
+
+
+def invalid_body(problems: Sequence[Any]) -> dict[str, Any]:
+    """The JSON of what pydantic found wrong with a body."""
     if any(p["type"] == "json_invalid" for p in problems):
-        return _broken(str(problems[0]["ctx"]["error"]))
-    path = [".".join(map(str, p["loc"][1:])) or "body" for p in problems]
+        return _broken_body(str(problems[0]["ctx"]["error"]))
+    path = [".".join(map(str, p["loc"])) or "body" for p in problems]
     words = [f"{where}: {p['msg']}" for where, p in zip(path, problems, strict=True)]
     message = "; ".join(dict.fromkeys(words))
-    body = _body(message, "invalid_request_error", "invalid_request", path[0] if path else None)
-    return JSONResponse(body, 400)
+    return _body(message, "invalid_request_error", "invalid_request", path[0] if path else None)
 
 
 async def _http(_: Request, exc: Exception) -> JSONResponse:
@@ -80,8 +85,12 @@ def unreadable(exc: Exception) -> str:
 
 
 def _broken(why: str) -> JSONResponse:
+    return JSONResponse(_broken_body(why), 400)
+
+
+def _broken_body(why: str) -> dict[str, Any]:
     message = f"The body is not valid JSON: {why}"
-    return JSONResponse(_body(message, "invalid_request_error", "invalid_json", None), 400)
+    return _body(message, "invalid_request_error", "invalid_json", None)
 
 
 async def _unexpected(request: Request, exc: Exception) -> JSONResponse:

@@ -14,6 +14,7 @@ from collegium.registry.decisions import DecisionLog
 from collegium.registry.experts import ExpertRegistry
 from collegium.registry.file_store import FileStore
 from collegium.registry.files import FileRegistry
+from collegium.registry.retention import Retention
 from collegium.router.pacing import Pacing
 from collegium.settings import Settings
 from collegium.web.batch.inbox import Inbox
@@ -21,7 +22,6 @@ from collegium.web.serving.catalogue import Catalogue
 from collegium.web.serving.learning import Learning
 from collegium.web.serving.parts import Parts
 from collegium.web.serving.recognition import Recognition
-from collegium.web.serving.recording import Recorder
 
 
 def parts_of(request: Request) -> Parts:
@@ -55,6 +55,6 @@ LearningDep = Annotated[Learning, Depends(_part("learning"))]
 LogDep = Annotated[DecisionLog, Depends(_part("log"))]
 PacingDep = Annotated[Pacing, Depends(_part("pacing"))]
 PartsDep = Annotated[Parts, Depends(_all_parts)]
-RecorderDep = Annotated[Recorder, Depends(_part("recorder"))]
+RetentionDep = Annotated[Retention, Depends(_part("retention"))]
 RegistryDep = Annotated[ExpertRegistry, Depends(_part("registry"))]
 SettingsDep = Annotated[Settings, Depends(_part("settings"))]

@@ -142,6 +142,24 @@ async def test_another_expert_answers_the_same_question_beside_the_first(chat: C
     await expect(chat.page.get_by_role("heading", level=2)).to_have_text([SQL_QUESTION])
 
 
+async def test_turning_to_another_answer_is_told_to_the_service(chat: ChatPage) -> None:
+    """Asking another expert, and using its answer in the place of the first one."""
+    await chat.ask(SQL_QUESTION)
+    async with chat.page.expect_response("**/v1/feedback") as asked_another:
+        await chat.button("Ask another expert").click()
+        await chat.page.get_by_role("button", name=re.compile("^Ask labels")).click()
+    second = await chat.finished(1)
+    async with chat.page.expect_response("**/v1/feedback") as preferred:
+        await second.get_by_role("button", name="Use this one").click()
+
+    told = [await (await each.value).json() for each in (asked_another, preferred)]
+    assert [(each["source"], each["preferred"]) for each in told] == [
+        ("ask_another", None),
+        ("preferred", "labels"),
+    ]
+    assert told[0]["decision_id"] == told[1]["decision_id"]
+
+
 async def test_only_the_answer_in_use_goes_into_the_history(chat: ChatPage) -> None:
     """A later question carries one answer for each earlier one: the one the person uses."""
     await chat.ask(SQL_QUESTION)

@@ -90,8 +90,17 @@ async def rate(web: Web) -> httpx.Response:
     return await web.http.post("/v1/feedback", json=body)
 
 
+async def prefer_nobody(web: Web) -> httpx.Response:
+    body = {"decision_id": await decision(web), "preferred": "nobody"}
+    return await web.http.post("/v1/feedback", json=body)
+
+
 async def see_decision(web: Web) -> httpx.Response:
     return await web.http.get(f"/v1/decisions/{await decision(web)}")
+
+
+async def delete_decision(web: Web) -> httpx.Response:
+    return await web.http.delete(f"/v1/decisions/{await decision(web)}")
 
 
 async def application(web: Web, key: str = "desk") -> str:
@@ -145,7 +154,14 @@ ROUTES: dict[str, tuple[Ask, int]] = {
     "POST /v1/route": (post("/v1/route", QUESTION), 200),
     "GET /v1/models": (get("/v1/models"), 200),
     "POST /v1/feedback": (rate, 200),
+    "POST /v1/feedback/bulk": (post("/v1/feedback/bulk", []), 200),
+    "GET /v1/decisions": (get("/v1/decisions"), 200),
     "GET /v1/decisions/{decision_id}": (see_decision, 200),
+    "DELETE /v1/decisions": (
+        lambda web: web.http.delete("/v1/decisions", params={"session": "s1"}),
+        200,
+    ),
+    "DELETE /v1/decisions/{decision_id}": (delete_decision, 200),
     "GET /v1/experts": (get("/v1/experts"), 200),
     "POST /v1/experts": (post("/v1/experts", NEW), 201),
     "PATCH /v1/experts/{name}": (
@@ -280,6 +296,7 @@ ERRORS: dict[str, Case] = {
     "Forbidden": Case(lambda web: web.http.delete("/v1/experts/sql", headers=CALLER), KEYS),
     "UnknownModel": Case(lambda web: web.chat(model="gtp")),
     "UnknownDecision": Case(get("/v1/decisions/dec_0")),
+    "UnknownPreferred": Case(prefer_nobody),
     "UnknownFile": Case(get("/v1/files/file-0")),
     "UnknownBatch": Case(get("/v1/batches/batch_0")),
     "BatchEnded": Case(cancel_twice),

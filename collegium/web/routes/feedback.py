@@ -1,58 +1,112 @@
-"""POST /v1/feedback, and GET /v1/decisions/{id} to see what was recorded."""
+"""POST /v1/feedback and /v1/feedback/bulk: what people think of answers."""
 
 from __future__ import annotations
 
-import secrets
-from dataclasses import asdict
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Any
 
-from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+import msgspec
+from fastapi import APIRouter, Depends, Header, Request
+from pydantic import ValidationError
 
+from collegium.errors import BadRequest, CollegiumError
 from collegium.experts.clients.events import Json
-from collegium.registry.decisions import VERDICT_SCORES, FeedbackRecord, Verdict
-from collegium.web.auth import ADMINISTRATOR, CallerDep
-from collegium.web.parts_of import LearningDep, LogDep, SettingsDep
+from collegium.registry.decisions import FeedbackRecord
+from collegium.web.auth import tenant_of
+from collegium.web.errors import error_body, invalid_body
+from collegium.web.parts_of import parts_of
+from collegium.web.serving.opinions import Opinion, Opinions, Said, Sender
 
 routes = APIRouter()
+AT_ONCE = 200
+"""Lines between which other requests have their turn."""
+MOST_LINES = 10_000
+LINES = ("application/jsonl", "application/x-ndjson", "application/x-jsonlines")
+Key = Annotated[str | None, Header(alias="idempotency-key", min_length=1, max_length=255)]
+Line = Opinion | Json
+"""An opinion, or what is wrong with it."""
 
 
-class FeedbackRequest(BaseModel):
-    """What a person thought of a decision."""
+async def _opinions(request: Request) -> Opinions:
+    parts = parts_of(request)
+    return Opinions(parts.log, parts.recorder, parts.learning, parts.catalogue)
 
-    model_config = ConfigDict(extra="forbid")
 
-    decision_id: Annotated[str, Field(min_length=1, max_length=64)]
-    verdict: Verdict
-    comment: Annotated[str, Field(max_length=2000)] | None = None
-    preferred: Annotated[str, Field(min_length=1, max_length=200)] | None = None
-    """The expert of a panel whose answer was better than the one that was given."""
+async def _sender(request: Request) -> Sender:
+    owner = tenant_of(request)
+    return Sender(owner, everything=not owner)
+
+
+OpinionsDep = Annotated[Opinions, Depends(_opinions)]
+SenderDep = Annotated[Sender, Depends(_sender)]
 
 
 @routes.post("/v1/feedback")
 async def feedback(
-    body: FeedbackRequest,
-    log: LogDep,
-    learning: LearningDep,
-    settings: SettingsDep,
-    caller: CallerDep,
+    body: Opinion, opinions: OpinionsDep, sender: SenderDep, key: Key = None
 ) -> Json:
-    """Record what a person thought of a decision, and let it teach."""
-    record = FeedbackRecord(
-        id=f"fb_{secrets.token_hex(12)}",
-        decision_id=body.decision_id,
-        verdict=body.verdict,
-        comment=body.comment,
-        preferred=body.preferred,
-    )
-    await log.feedback(record)
-    operator = caller == ADMINISTRATOR or settings.api_key is None
-    # Only a key tells callers apart for sure: anybody can make up another session.
-    learning.rate(body.decision_id, VERDICT_SCORES[body.verdict], "" if operator else caller)
-    return {"id": record.id, "decision_id": record.decision_id, "verdict": record.verdict}
+    """Record what a person thought of an answer, and let it teach."""
+    (said,) = await opinions.take([(body, body.id or key)], sender)
+    if isinstance(said, CollegiumError):
+        raise said
+    return _shown(body, said)
 
 
-@routes.get("/v1/decisions/{decision_id}")
-async def decision(decision_id: str, log: LogDep) -> Json:
-    """One decision with its outcome and feedback."""
-    return asdict(await log.get(decision_id))
+@routes.post("/v1/feedback/bulk")
+async def bulk(request: Request, opinions: OpinionsDep, sender: SenderDep, key: Key = None) -> Json:
+    """Record many opinions, as a list or as lines of JSON; each is answered for itself."""
+    lines = await _lines(request)
+    data: list[Json] = []
+    for start in range(0, len(lines), AT_ONCE):
+        read = [_read(line) for line in lines[start : start + AT_ONCE]]
+        good = [(place, line) for place, line in enumerate(read) if isinstance(line, Opinion)]
+        given = [(o, o.id or (key and f"{key}\n{start + place}")) for place, o in good]
+        said = iter(await opinions.take(given, sender))
+        for place, line in enumerate(read):
+            number = {"line": start + place + 1}
+            data.append(
+                number | (_answered(line, next(said)) if isinstance(line, Opinion) else line)
+            )
+    return {"object": "list", "data": data}
+
+
+async def _lines(request: Request) -> Sequence[bytes]:
+    """The raw opinions of a body, which is a list or lines of JSON."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    body = await request.body()
+    if kind == "application/json":
+        try:
+            found: Sequence[Any] = msgspec.json.decode(body, type=list[msgspec.Raw])
+        except msgspec.DecodeError as exc:
+            raise BadRequest(f"The body is not a list of feedback in JSON: {exc}") from exc
+    elif kind in LINES:
+        found = [line for line in body.splitlines() if line.strip()]
+    else:
+        raise BadRequest(f"Send a list as application/json, or lines as {' or '.join(LINES)}")
+    if len(found) > MOST_LINES:
+        raise BadRequest(f"{len(found)} lines are too many: send at most {MOST_LINES} at once")
+    return [bytes(line) for line in found]
+
+
+def _read(line: bytes) -> Line:
+    try:
+        return Opinion.model_validate_json(line)
+    except ValidationError as exc:
+        return {"status": 400, **invalid_body(exc.errors())}
+
+
+def _answered(opinion: Opinion, said: Said) -> Json:
+    if isinstance(said, CollegiumError):
+        return {"status": said.http_status, **error_body(said)}
+    return {"status": 200, **_shown(opinion, said)}
+
+
+def _shown(opinion: Opinion, said: Sequence[FeedbackRecord]) -> Json:
+    """The record, or all of them where a whole session was rated."""
+    shown = [_record(each) for each in said]
+    return {"object": "list", "data": shown} if opinion.scope == "session" else shown[0]
+
+
+def _record(record: FeedbackRecord) -> Json:
+    shown = ("id", "decision_id", "verdict", "score", "source", "preferred")
+    return {name: getattr(record, name) for name in shown}

@@ -19,6 +19,7 @@ from collegium.registry.experts import ExpertRegistry
 from collegium.registry.file_store import FileStore
 from collegium.registry.files import FileRegistry
 from collegium.registry.learning import LearningRegistry
+from collegium.registry.retention import Retention
 from collegium.registry.router_versions import RouterVersions
 from collegium.registry.state import SharedState, open_state
 from collegium.router.artifact import BUNDLED
@@ -83,6 +84,11 @@ def build(
         registry=registry,
         log=log,
         recorder=recorder,
+        retention=Retention(
+            database,
+            days=settings.retention_days,
+            max_bytes=round(settings.record_max_mib * 2**20),
+        ),
         files=FileRegistry(database),
         file_store=FileStore(settings.data_dir / "files"),
         batches=BatchRegistry(database),

@@ -33,6 +33,9 @@ OF_ONE = ("decision_id", "finished_at", "calls")
 OF_PANEL = (*OF_ONE, "expert", "tried")
 """Fields of the record that the API does not show."""
 
+KEPT = ("index", "message", "finish_reason")
+"""Fields of a choice that are worth their room in the log."""
+
 
 @dataclass(frozen=True)
 class Settled:
@@ -129,7 +132,7 @@ class Outcome:
             return Exchange(self.decided, None)
         answer: Json = {
             "model": self.answered_by,
-            "choices": list(self.fold.answer().choices),
+            "choices": [{k: each[k] for k in KEPT} for each in self.fold.answer().choices],
             "usage": self.usage,
         }
         experts = {call.seat: call.expert for call in self.calls}

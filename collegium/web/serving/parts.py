@@ -14,6 +14,7 @@ from collegium.registry.experts import ExpertRegistry
 from collegium.registry.file_store import FileStore
 from collegium.registry.files import FileRegistry
 from collegium.registry.learning import LearningRegistry
+from collegium.registry.retention import Retention
 from collegium.registry.router_versions import RouterVersions
 from collegium.registry.state import SharedState
 from collegium.router.costs import Speeds
@@ -42,6 +43,7 @@ class Parts:
     registry: ExpertRegistry
     log: DecisionLog
     recorder: Recorder
+    retention: Retention
     files: FileRegistry
     file_store: FileStore
     batches: BatchRegistry

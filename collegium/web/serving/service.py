@@ -39,6 +39,7 @@ class Service:
 
             await parts.registry.seed(SPARSE_ENGINE, [mixture(context)])
         await parts.recognition.open()
+        parts.retention.start()
         parts.background.spawn(self._start(), to_its_end=False)
         parts.background.spawn(parts.catalogue.follow(), to_its_end=False)
         self._worker.start()
@@ -54,6 +55,7 @@ class Service:
         await parts.fleet.stop()
         await parts.background.finish()
         await parts.recognition.close()
+        await parts.retention.close()
         parts.learning.close()
         await parts.pool.aclose()
         await parts.state.close()

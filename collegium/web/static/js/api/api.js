@@ -27,6 +27,15 @@ export class Api {
     await this.#post("/v1/feedback", { decision_id: decisionId, verdict, comment, preferred })
   }
 
+  // What a person shows by turning to another answer. It is no rating: nobody waits for it, or is told that it failed.
+  async turned(decisionId, source, preferred) {
+    try {
+      await this.#post("/v1/feedback", { decision_id: decisionId, source, preferred })
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error
+    }
+  }
+
   async *streamAnswer({ model, messages, session, routing }, signal) {
     const body = { model, messages, routing, stream: true }
     const headers = { "x-session-id": session }

@@ -8,17 +8,19 @@ import { Rating } from "/static/js/views/rating.js"
 export class AnswerActions {
   #answer
   #exchange
+  #api
   #rating
   #alternatives
   #copy
   #bar
   #another = element("button", { class: "button button--quiet", type: "button", "aria-expanded": "false", onclick: () => this.#toggle() },
     icon("another"), "Ask another expert")
-  #choose = element("button", { class: "button button--quiet button--choose", type: "button", onclick: () => this.#exchange.choose(this.#answer) })
+  #choose = element("button", { class: "button button--quiet button--choose", type: "button", onclick: () => this.#prefer() })
 
   constructor(answer, { exchange, page }) {
     this.#answer = answer
     this.#exchange = exchange
+    this.#api = page.api
     this.#rating = new Rating(answer, page)
     this.#alternatives = new Alternatives(page.roster, name => this.#ask(page, name))
     this.#another.setAttribute("aria-controls", this.#alternatives.element.id)
@@ -51,5 +53,17 @@ export class AnswerActions {
     this.#toggle()
     this.#another.focus()
     page.ask(this.#exchange, name)
+    this.#tell(this.#answer, "ask_another")
+  }
+
+  // The answer that was in the conversation so far is the one that somebody did better than.
+  #prefer() {
+    const before = this.#exchange.chosen
+    this.#exchange.choose(this.#answer)
+    if (before && before !== this.#answer) this.#tell(before, "preferred", this.#answer.expert ?? undefined)
+  }
+
+  #tell({ decision }, source, preferred) {
+    if (decision) this.#api.turned(decision.id, source, preferred)
   }
 }

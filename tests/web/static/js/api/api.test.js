@@ -66,6 +66,17 @@ test("a rating names its decision, and leaves out what was not said", async () =
   assert.deepEqual(JSON.parse(asked[0].body), { decision_id: "dec_1", verdict: "good_fit" })
 })
 
+test("turning to another answer is told, and a service that takes it not bothers nobody", async () => {
+  const { api: service, asked } = api([Response.json({}), refusal(422), new TypeError("Failed to fetch")])
+  await service.turned("dec_1", "ask_another")
+  await service.turned("dec_1", "preferred", "sql")
+  await service.turned("dec_1", "preferred", "sql")
+  assert.deepEqual(asked.map(({ body }) => JSON.parse(body)), [
+    { decision_id: "dec_1", source: "ask_another" },
+    ...Array(2).fill({ decision_id: "dec_1", source: "preferred", preferred: "sql" }),
+  ])
+})
+
 test("an answer's chunks come until it is done, and what follows is not read", async () => {
   const pieces = [event(words("Hel")), event(words("lo")), "data: [DONE]\n\n", "data: not json\n\n"]
   const { api: service, asked } = api([streamed(pieces)])

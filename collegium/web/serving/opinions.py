@@ -1,0 +1,188 @@
+"""What people think of answers: checked, written, and handed to online learning."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from collegium.errors import BadRequest, CollegiumError, UnknownDecision, UnknownPreferred
+from collegium.registry.decisions import (
+    DecisionLog,
+    FeedbackRecord,
+    LoggedDecision,
+    Source,
+    Verdict,
+)
+from collegium.registry.selection import Selection
+from collegium.web.serving.catalogue import Catalogue
+from collegium.web.serving.learning import Learning
+from collegium.web.serving.recording import Recorder
+
+MOST_OF_SESSION = 1000
+"""The latest decisions of a session that one rating reaches."""
+
+
+class Opinion(BaseModel):
+    """What a person thought of an answer, or of a conversation."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: Annotated[str, Field(min_length=1, max_length=255)] | None = None
+    """The sender's own: what is sent twice counts once."""
+    decision_id: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    session: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+    scope: Literal["latest", "session"] = "latest"
+    """Of a session: its latest answer, or all."""
+    verdict: Verdict | None = None
+    score: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
+    source: Source | None = None
+    comment: Annotated[str, Field(max_length=2000)] | None = None
+    preferred: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    """The expert whose answer was better than the one that was given."""
+
+    @property
+    def kind(self) -> Source:
+        """Where it comes from, where that is not said."""
+        silent = self.verdict is None and self.score is None
+        return self.source or ("preferred" if self.preferred and silent else "rating")
+
+    def check(self) -> None:
+        """Raise BadRequest where fields don't go together."""
+        if (self.decision_id is None) == (self.session is None):
+            raise BadRequest("Name either a decision_id or a session", "decision_id")
+        if self.scope == "session" and self.session is None:
+            raise BadRequest("scope 'session' needs a session", "scope")
+        if self.verdict is not None and self.score is not None:
+            raise BadRequest("A verdict says the score by itself: leave one out", "score")
+        if self.kind == "rating" and self.verdict is None and self.score is None:
+            raise BadRequest("A rating needs a verdict or a score", "verdict")
+        if self.kind == "preferred" and self.preferred is None:
+            raise BadRequest("Name the expert that is preferred", "preferred")
+
+
+@dataclass(frozen=True)
+class Sender:
+    """Who says it: the owner of what it may rate, and of the rating."""
+
+    owner: str
+    everything: bool = False
+    """Whether it may rate others' decisions, as the operator."""
+
+    @property
+    def scope(self) -> str | None:
+        """Whose decisions it may rate; None: everybody's."""
+        return None if self.everything else self.owner
+
+
+Said = Sequence[FeedbackRecord] | CollegiumError
+"""What one opinion became."""
+
+
+@dataclass(frozen=True)
+class Opinions:
+    """Takes opinions in, some hundreds at once."""
+
+    log: DecisionLog
+    recorder: Recorder
+    learning: Learning
+    catalogue: Catalogue
+
+    async def take(
+        self, opinions: Sequence[tuple[Opinion, str | None]], sender: Sender
+    ) -> list[Said]:
+        """Write opinions, each with the key under which it counts once; the answers in order."""
+        named = {o.decision_id for o, _ in opinions if o.decision_id is not None}
+        known = await self.log.get_all(named, owner=sender.scope)
+        ids = [None if key is None else _id(sender.owner, key) for _, key in opinions]
+        before = await self.log.feedback_given([each for each in ids if each is not None])
+        found: list[Said] = []
+        for (opinion, _), feedback_id in zip(opinions, ids, strict=True):
+            if feedback_id is not None and feedback_id in before:
+                found.append((before[feedback_id],))
+                continue
+            try:
+                said = await self._one(opinion, feedback_id, sender, known)
+            except BadRequest as exc:
+                found.append(exc)
+            else:
+                found.append(said)
+                if feedback_id is not None:
+                    before[feedback_id] = said[0]
+        return found
+
+    async def _one(
+        self,
+        opinion: Opinion,
+        feedback_id: str | None,
+        sender: Sender,
+        known: Mapping[str, LoggedDecision],
+    ) -> Sequence[FeedbackRecord]:
+        opinion.check()
+        decisions = await self._meant(opinion, sender, known)
+        if opinion.preferred is not None:
+            await self._check_preferred(opinion.preferred, decisions)
+        comment = opinion.comment and await self.recorder.text(opinion.comment)
+        first = FeedbackRecord(
+            id=feedback_id or f"fb_{secrets.token_hex(12)}",
+            decision_id=decisions[0].decision.id,
+            verdict=opinion.verdict,
+            comment=comment,
+            preferred=opinion.preferred,
+            owner=sender.owner,
+            source=opinion.kind,
+            score=opinion.score,
+        )
+        records = [
+            replace(first, id=first.id if place == 0 else f"{first.id}_{place}", decision_id=each)
+            for place, each in enumerate(each.decision.id for each in decisions)
+        ]
+        for record in reversed(records):  # the first one says that all are there
+            await self.log.feedback(record)
+            if record.score is not None:
+                # Only a key tells callers apart for sure: anybody can make up another session.
+                self.learning.rate(record.decision_id, record.score, sender.owner)
+        return records
+
+    async def _meant(
+        self, opinion: Opinion, sender: Sender, known: Mapping[str, LoggedDecision]
+    ) -> Sequence[LoggedDecision]:
+        """The decisions that an opinion is of, the latest first."""
+        if opinion.decision_id is not None:
+            if opinion.decision_id not in known:
+                message = f"no decision has the id '{opinion.decision_id}'"
+                raise UnknownDecision(message, "decision_id")
+            return [known[opinion.decision_id]]
+        limit = MOST_OF_SESSION if opinion.scope == "session" else 1
+        session = Selection(owner=sender.owner, session=opinion.session)
+        if not (found := (await self.log.list(session, limit=limit)).items):
+            raise UnknownDecision(f"the session '{opinion.session}' has no decision", "session")
+        return found
+
+    async def _check_preferred(self, name: str, decisions: Sequence[LoggedDecision]) -> None:
+        if name in {expert.name for expert in await self.catalogue.now()}:
+            return
+        if all(name in _took_part(each) for each in decisions):
+            return
+        raise UnknownPreferred(
+            f"'{name}' took no part in the answer and is not registered: "
+            "`preferred` names an expert, as `GET /v1/models` lists them",
+            "preferred",
+        )
+
+
+def _took_part(logged: LoggedDecision) -> set[str]:
+    """Whoever was asked for an answer."""
+    outcome = logged.outcome
+    rows = [] if outcome is None else [*(outcome.tried or ()), *(outcome.calls or ())]
+    return {logged.decision.expert, logged.answered_by, *(str(row["expert"]) for row in rows)}
+
+
+def _id(owner: str, key: str) -> str:
+    """The same for the same key of one owner, and nobody else's."""
+    digest = hashlib.sha256(f"{owner}\0{key}".encode("utf-8", "replace"))
+    return f"fb_{digest.hexdigest()[:24]}"
