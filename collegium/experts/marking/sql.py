@@ -60,8 +60,10 @@ class Sql:
         if image is None or wanted is None or len(wanted) > MOST_ROWS:
             return None
         try:
-            found = _run(image, query)
+            found = _run(image, query) if query else None
         except BadQuery:
+            found = None
+        if found is None:  # also where nothing is what is to be found
             return 0.0
         return float(same_rows(found, wanted, ordered=bool(ORDERED.search(right))))
 

@@ -1,0 +1,1 @@
+"""Generators of questions, one file a kind: `draw(random, level)`."""
