@@ -18,7 +18,8 @@ COMMANDS = {
     "doctor": "Check this machine and say what is missing.",
     "eval": "Measure experts and routing.",
     "expert": "Register, show and change experts.",
-    "router": "Train, judge, calibrate and explain the router.",
+    "learn": "Replay prompts to experts, mark the answers, and fit a router to them.",
+    "router": "Train, judge, explain and promote routers.",
     "serve": "Start the service and its engines.",
 }
 """Each command with its help; it lives in the module `collegium.cli.<name>`."""

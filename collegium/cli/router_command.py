@@ -1,4 +1,4 @@
-"""`collegium router …`: train, judge, calibrate and explain the router."""
+"""`collegium router …`: train, judge, calibrate, explain and promote routers."""
 
 import click
 
@@ -6,12 +6,13 @@ from collegium.cli.router_calibrate import calibrate
 from collegium.cli.router_eval import evaluate
 from collegium.cli.router_explain import explain
 from collegium.cli.router_train import train
+from collegium.cli.router_versions import candidates, promote, rollback, shadow
 
 
 @click.group(epilog='Example: collegium router explain "Write 4 July 1998 as YYYY-MM-DD."')
 def command() -> None:
-    """Train, judge, calibrate and explain the router."""
+    """Train, judge, explain and promote routers."""
 
 
-for part in (train, evaluate, calibrate, explain):
+for part in (train, evaluate, calibrate, explain, candidates, shadow, promote, rollback):
     command.add_command(part)

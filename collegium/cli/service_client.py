@@ -101,3 +101,11 @@ async def open_registry(settings: Settings) -> AsyncGenerator[ExpertRegistry]:
         yield ExpertRegistry(database)
     finally:
         await database.close()
+
+
+async def call(method: str, path: str, body: Any = None) -> Any:
+    """Ask the running service of the settings once."""
+    from collegium.settings import load_settings
+
+    async with required_service(load_settings()) as service:
+        return await service.call(method, path, body)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collegium.router.beliefs.promise import GRID, TOLERANCE, UNKNOWN_USD, promise
+from collegium.router.learning.panels import Replays, panels_that_pay
 from collegium.router.tradeoff import choices
 
 Array = NDArray[np.float64]
@@ -36,6 +37,8 @@ class Held:
     names: Sequence[str]
     applications: Sequence[str | None]
     texts: Sequence[str]
+    answers: Mapping[tuple[int, int], str]
+    """What was answered, by row and column."""
     confirmed: bool
     """Whether the marks are a program's or a person's, or corrected by such."""
 
@@ -59,6 +62,8 @@ class Report:
     """The share of prompts that somebody answers right: no router can be right more often."""
     random_at_equal_cost: float
     confirmed: bool
+    panels: list[dict[str, Any]]
+    """Panels that would pay, best first."""
     warnings: list[str] = field(default_factory=list)
 
 
@@ -88,6 +93,9 @@ def report(held: Held, *, usd_a_prompt: float) -> Report:
         ceiling=round(float(scores.max(axis=1).mean()), 4),
         random_at_equal_cost=_random(scores, held.usd, policies["balanced"]["usd_per_1k"]),
         confirmed=held.confirmed,
+        panels=panels_that_pay(
+            Replays(held.scores, held.usd, held.answers, held.names, held.applications), best
+        ),
         warnings=_warnings(held, margin),
     )
 
@@ -291,7 +299,7 @@ def _warnings(held: Held, margin: float) -> list[str]:
     if not held.confirmed:
         found.append(
             "No mark is a program's or a person's: the judge's errors are unknown, so nothing is "
-            "promised. Confirm some marks with `collegium learn --confirm`."
+            "promised. Confirm some marks with `collegium learn confirm`."
         )
     if margin > 5:
         found.append(f"{len(held.scores)} prompts support a margin of {margin:g} points only.")

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from collegium.router.learning.evidence import Table
 
+Indices = NDArray[np.intp]
 FEWEST = 24
 """Marked prompts: fewer can't be split to say how a router does on others."""
 
@@ -85,10 +87,22 @@ def _report(table: Table, fitted: Any, setting: Setting) -> dict[str, Any]:
         names=[table.names[i] for i in order],
         applications=[table.applications[row] for row in rows],
         texts=[table.prompts[row].text for row in rows],
+        answers=_answers(table, rows, order),
         confirmed=setting.confirmed,
     )
     found = asdict(report(held, usd_a_prompt=setting.usd_a_prompt))
     return {**found, "sources": {name: dict(told) for name, told in setting.sources.items()}}
+
+
+def _answers(table: Table, rows: Indices, order: Indices) -> dict[tuple[int, int], str]:
+    """What was answered, by the places of prompts and experts in the fit."""
+    row = {int(r): i for i, r in enumerate(rows)}
+    column = {int(c): i for i, c in enumerate(order)}
+    return {
+        (row[r], column[c]): text
+        for (r, c), text in table.texts.items()
+        if r in row and c in column
+    }
 
 
 def usd_a_prompt(table: Table) -> float:

@@ -1,0 +1,216 @@
+"""`collegium learn …`: replay prompts to experts, mark the answers, fit a router, report."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from collegium.cli.learn_confirm import confirm
+from collegium.cli.learn_report import show_estimate, show_report
+from collegium.cli.output import json_option, print_json, print_table
+from collegium.cli.service_client import call
+
+if TYPE_CHECKING:
+    from collegium.cli.service_client import ServiceClient
+
+RUNS = "/v1/learning/runs"
+ENDED = ("finished", "failed", "cancelled")
+LOOK_S = 0.5
+html_option = click.option(
+    "--html", type=click.Path(dir_okay=False, path_type=Path), help="Write the report as a page."
+)
+
+
+@click.group(
+    invoke_without_command=True,
+    epilog="Example: collegium learn --from prompts.jsonl --budget-usd 5",
+)
+@click.option(
+    "--from", "file", type=click.Path(path_type=Path), help="File of prompts, JSON lines."
+)
+@click.option("--from-log", is_flag=True, help="Replay requests that the service has recorded.")
+@click.option("--application", help="With --from-log: of this application alone.")
+@click.option("--since", help="With --from-log: since this time, such as 2026-11-01T00:00:00Z.")
+@click.option("--prompts", type=click.IntRange(1, 20_000), help="At most so many [default: 400].")
+@click.option("--budget-usd", type=click.FloatRange(0), help="Dollars that the run may cost.")
+@click.option("--experts", help="Names of the experts to ask, with commas [default: all].")
+@click.option("--checker", help='A checker\'s name, or JSON such as {"name": "number"}.')
+@click.option("--judge", help="The expert that judges answers which no checker can mark.")
+@click.option(
+    "--judge-method",
+    type=click.Choice(["pairwise", "grade"]),
+    help="Compare each answer with the incumbent's, or grade it alone [default: pairwise].",
+)
+@click.option("--no-race", is_flag=True, help="Ask every expert every prompt.")
+@click.option("--seed", type=click.IntRange(0), help="Which prompts are sampled.")
+@click.option("--yes", is_flag=True, help="Start without asking.")
+@html_option
+@json_option
+@click.pass_context
+def command(
+    context: click.Context, file: Path | None, html: Path | None, as_json: bool, **options: Any
+) -> None:
+    """Find out what a router would save on your own prompts, and fit it.
+
+    States what that costs and asks before anything is paid for. The prompts are replayed to the
+    experts, the answers are marked, a router is fitted to the marks, and a report tells what a
+    switch to it would bring. Nothing changes until `collegium router promote`. Ctrl-C leaves the
+    run; `collegium learn status RUN --wait` comes back to it.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    if (file is None) == (not options["from_log"]):
+        raise click.UsageError("name either --from FILE or --from-log")
+    if file is not None and not file.is_file():
+        raise click.UsageError(f"there is no file '{file}'")
+    _show(asyncio.run(_learn(file, **options)), as_json=as_json, html=html)
+
+
+@command.command(epilog="Example: collegium learn status lrn_4f1c --wait")
+@click.argument("run_id", metavar="RUN")
+@click.option("--wait", is_flag=True, help="Stay until the run has ended.")
+@html_option
+@json_option
+def status(run_id: str, wait: bool, html: Path | None, as_json: bool) -> None:
+    """Show a run: its progress, or its report when it has ended."""
+    _show(asyncio.run(_status(run_id, wait=wait)), as_json=as_json, html=html)
+
+
+@command.command("list", epilog="Example: collegium learn list")
+@json_option
+def list_runs(as_json: bool) -> None:
+    """List the latest runs."""
+    runs = asyncio.run(call("GET", RUNS))["data"]
+    if as_json:
+        return print_json(runs)
+    rows = [
+        (r["id"], r["status"], f"{r['answered']} of {r['planned']}", f"${r['spent_usd']:.4f}",
+         r["router"] or "-")
+        for r in runs
+    ]  # fmt: skip
+    print_table(("RUN", "STATUS", "ANSWERS", "SPENT", "ROUTER"), rows)
+
+
+@command.command(epilog="Example: collegium learn start lrn_4f1c")
+@click.argument("run_id", metavar="RUN")
+@json_option
+def start(run_id: str, as_json: bool) -> None:
+    """Start a run that was proposed."""
+    found = asyncio.run(call("POST", f"{RUNS}/{run_id}/start"))
+    print_json(found) if as_json else click.echo(f"{run_id} is {found['status']}.")
+
+
+@command.command(epilog="Example: collegium learn cancel lrn_4f1c")
+@click.argument("run_id", metavar="RUN")
+@json_option
+def cancel(run_id: str, as_json: bool) -> None:
+    """End a run early; what was answered is kept."""
+    found = asyncio.run(call("POST", f"{RUNS}/{run_id}/cancel"))
+    print_json(found) if as_json else click.echo(f"{run_id} is {found['status']}.")
+
+
+@command.command(epilog="Example: collegium learn fit lrn_4f1c")
+@click.argument("run_id", metavar="RUN")
+@html_option
+@json_option
+def fit(run_id: str, html: Path | None, as_json: bool) -> None:
+    """Fit and report again: after marks were confirmed, or of a run that was cancelled."""
+    run = asyncio.run(call("POST", f"{RUNS}/{run_id}/fit"))
+    _show(run, as_json=as_json, html=html)
+
+
+@command.command(epilog="Example: collegium learn delete lrn_4f1c")
+@click.argument("run_id", metavar="RUN")
+@json_option
+def delete(run_id: str, as_json: bool) -> None:
+    """Delete a run with its prompts, answers and marks."""
+    found = asyncio.run(call("DELETE", f"{RUNS}/{run_id}"))
+    print_json(found) if as_json else click.echo(f"{run_id} is deleted.")
+
+
+command.add_command(confirm)
+
+
+async def _learn(file: Path | None, *, yes: bool, **options: Any) -> Any:
+    from collegium.cli.service_client import required_service
+    from collegium.settings import load_settings
+
+    spec = _spec(options)
+    async with required_service(load_settings()) as service:
+        if file is not None:
+            with file.open("rb") as content:
+                sent = await service.upload("/v1/files", file.name, content, purpose="learning")
+            spec["input_file_id"] = sent["id"]
+        run = await service.call("POST", RUNS, spec)
+        show_estimate(run)
+        if not yes and not click.confirm("Start?", default=False, err=True):
+            await service.call("POST", f"{RUNS}/{run['id']}/cancel")
+            raise click.Abort
+        await service.call("POST", f"{RUNS}/{run['id']}/start")
+        return await _until_ended(service, run)
+
+
+def _spec(options: dict[str, Any]) -> dict[str, Any]:
+    """The body of the API's request."""
+    given = ("prompts", "budget_usd", "judge", "judge_method", "seed")
+    spec = {name: options[name] for name in given if options[name] is not None}
+    if options["no_race"]:
+        spec["race"] = False
+    if options["experts"]:
+        spec["experts"] = [n.strip() for n in options["experts"].split(",") if n.strip()]
+    if checker := options["checker"]:
+        try:
+            spec["checker"] = json.loads(checker) if checker[0] == "{" else {"name": checker}
+        except ValueError as exc:
+            raise click.UsageError(f"--checker is no JSON: {exc}") from exc
+    if options["from_log"]:
+        source = {"application": options["application"], "since": options["since"]}
+        spec["from_log"] = {name: value for name, value in source.items() if value}
+    elif options["application"] or options["since"]:
+        raise click.UsageError("--application and --since are for --from-log")
+    return spec
+
+
+async def _status(run_id: str, *, wait: bool) -> Any:
+    from collegium.cli.service_client import required_service
+    from collegium.settings import load_settings
+
+    async with required_service(load_settings()) as service:
+        run = await service.call("GET", f"{RUNS}/{run_id}")
+        return await _until_ended(service, run) if wait else run
+
+
+async def _until_ended(service: ServiceClient, run: Any) -> Any:
+    """Show a bar until the run has ended; to interrupt it leaves the run alone."""
+    from tqdm import tqdm
+
+    with tqdm(desc="learning", unit="answer", mininterval=0, total=run["planned"]) as bar:
+        while True:
+            run = await service.call("GET", f"{RUNS}/{run['id']}")
+            bar.n = run["answered"]
+            bar.set_description(run["detail"] or run["status"], refresh=False)
+            bar.set_postfix_str(f"${run['spent_usd']:.4f}", refresh=False)
+            bar.refresh()
+            if run["status"] in ENDED:
+                return run
+            await asyncio.sleep(LOOK_S)
+
+
+def _show(run: Any, *, as_json: bool, html: Path | None) -> None:
+    if html is not None and run["report"]:
+        from collegium.cli.learn_page import write_page
+
+        write_page(run, html)
+    if as_json:
+        return print_json(run)
+    if run["report"]:
+        show_report(run)
+    else:
+        click.echo(f"{run['id']} is {run['status']}. {run['detail']}".rstrip())
+        click.echo(f"{run['answered']} of {run['planned']} answers, ${run['spent_usd']:.4f} spent")
+    if run["status"] == "failed":
+        raise SystemExit(1)

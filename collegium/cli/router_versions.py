@@ -1,0 +1,80 @@
+"""`collegium router candidates|shadow|promote|rollback`: versions, and which of them decides."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import click
+
+from collegium.cli.output import json_option, print_json, print_table
+from collegium.cli.service_client import call
+
+VERSIONS = "/v1/router/versions"
+
+
+@click.command(epilog="Example: collegium router candidates")
+@click.argument("version", required=False)
+@json_option
+def candidates(version: str | None, as_json: bool) -> None:
+    """List the routers that were fitted, or show one with its report."""
+    if version is not None:
+        found = asyncio.run(call("GET", f"{VERSIONS}/{version}"))
+        return print_json(found) if as_json else _show(found)
+    listed = asyncio.run(call("GET", VERSIONS))
+    if as_json:
+        return print_json(listed)
+    rows = [
+        (v["id"], v["status"], f"{v['share']:.0%}", ", ".join(v["applications"]) or "all",
+         v["run_id"] or "-", v["created_at"][:16], v["detail"])
+        for v in listed["data"]
+    ]  # fmt: skip
+    click.echo(f"Serving: {listed['serving']}")
+    print_table(("VERSION", "STATUS", "SHARE", "APPLICATIONS", "RUN", "MADE", "NOTE"), rows)
+
+
+@click.command(epilog="Example: collegium router shadow rtr_9c2e")
+@click.argument("version")
+@json_option
+def shadow(version: str, as_json: bool) -> None:
+    """Let a version decide beside the serving one; nothing comes of its decisions."""
+    found = asyncio.run(call("POST", f"{VERSIONS}/{version}/shadow"))
+    print_json(found) if as_json else click.echo(f"{version} decides in the shadow.")
+
+
+@click.command(epilog="Example: collegium router promote rtr_9c2e --share 0.1")
+@click.argument("version")
+@click.option(
+    "--share", type=click.FloatRange(0, 1, min_open=True), default=1.0, help="Of the traffic."
+)
+@click.option("--application", "applications", multiple=True, help="Only these applications.")
+@click.option("--unconfirmed", is_flag=True, help="Although nobody confirmed the marks.")
+@click.option("--automatic", is_flag=True, help="1 %, then 10 % and all, while quality holds.")
+@json_option
+def promote(version: str, as_json: bool, **options: Any) -> None:
+    """Let a version decide: all of the traffic, or a share of it. Replicas follow in seconds."""
+    body = {**options, "applications": list(options["applications"])}
+    found = asyncio.run(call("POST", f"{VERSIONS}/{version}/promote", body))
+    if as_json:
+        return print_json(found)
+    whom = ", ".join(found["applications"]) or "all applications"
+    click.echo(f"{version} decides {found['share']:.0%} of the traffic of {whom}.")
+
+
+@click.command(epilog='Example: collegium router rollback --reason "more regenerations"')
+@click.option("--reason", default="", help="Kept with the version.")
+@json_option
+def rollback(reason: str, as_json: bool) -> None:
+    """End what is tried, else go back to what served before."""
+    found = asyncio.run(call("POST", "/v1/router/rollback", {"reason": reason}))
+    if as_json:
+        return print_json(found)
+    click.echo(f"{found['rolled_back']['id']} is rolled back; {found['serving']} serves.")
+
+
+def _show(version: Any) -> None:
+    from collegium.cli.learn_report import show_report
+
+    click.echo(f"{version['id']} is {version['status']}, made {version['created_at'][:16]}.")
+    if version["report"]:
+        show_report({"report": version["report"], "router": None})
