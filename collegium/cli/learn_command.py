@@ -52,7 +52,12 @@ html_option = click.option(
 @json_option
 @click.pass_context
 def command(
-    context: click.Context, file: Path | None, html: Path | None, as_json: bool, **options: Any
+    context: click.Context,
+    /,
+    file: Path | None,
+    html: Path | None,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Find out what a router would save on your own prompts, and fit it.
 

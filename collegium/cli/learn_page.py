@@ -83,7 +83,7 @@ def _curve(report: Any) -> str:
         f"<text x={EDGE} y={HEIGHT - 8}>0 % saved</text>"
         f"<text x={right} y={HEIGHT - 8} text-anchor=end>100 %</text>"
         f"<text x=4 y={float(zero) + 4:.0f}>±0</text>"
-        f"<text x=4 y={float(point) + 4:.0f}>−1 pt</text></svg>"
+        f"<text x=4 y={float(point) + 4:.0f}>1 lost</text></svg>"
     )
 
 
