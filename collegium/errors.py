@@ -15,6 +15,9 @@ CollegiumError                500
 │   ├── UnknownFile           404
 │   ├── UnknownBatch          404
 │   ├── BatchEnded            409  nothing is left to cancel
+│   ├── UnknownLearningRun    404
+│   ├── LearningRefused       409  not in this state, or not on this evidence
+│   ├── UnknownRouterVersion  404
 │   ├── PromptTooLong         400
 │   ├── NoFeasibleExpert      422  the limits leave no expert
 │   ├── BudgetSpent           422  a panel may not spend more

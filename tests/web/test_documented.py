@@ -149,6 +149,7 @@ async def cancel_batch(web: Web) -> httpx.Response:
 
 QUESTION = LINE["body"]
 NEW = {"name": "new", "kind": "litellm"}
+MARK = {"number": 0, "expert": "sql", "score": 1.0}
 ROUTES: dict[str, tuple[Ask, int]] = {
     "POST /v1/chat/completions": (post("/v1/chat/completions", QUESTION), 200),
     "POST /v1/route": (post("/v1/route", QUESTION), 200),
@@ -183,6 +184,33 @@ ROUTES: dict[str, tuple[Ask, int]] = {
     "GET /v1/batches": (get("/v1/batches"), 200),
     "GET /v1/batches/{batch_id}": (see_batch, 200),
     "POST /v1/batches/{batch_id}/cancel": (cancel_batch, 200),
+    # The whole way of a learning run is in test_learning.py, here is that the routes are there.
+    "POST /v1/learning/runs": (post("/v1/learning/runs", {"from_log": {}}), 400),
+    "GET /v1/learning/runs": (get("/v1/learning/runs"), 200),
+    "GET /v1/learning/runs/{run_id}": (get("/v1/learning/runs/lrn_0"), 404),
+    "POST /v1/learning/runs/{run_id}/start": (post("/v1/learning/runs/lrn_0/start"), 404),
+    "POST /v1/learning/runs/{run_id}/cancel": (post("/v1/learning/runs/lrn_0/cancel"), 404),
+    "POST /v1/learning/runs/{run_id}/fit": (post("/v1/learning/runs/lrn_0/fit"), 404),
+    "GET /v1/learning/runs/{run_id}/unconfirmed": (
+        get("/v1/learning/runs/lrn_0/unconfirmed"),
+        404,
+    ),
+    "POST /v1/learning/runs/{run_id}/marks": (
+        post("/v1/learning/runs/lrn_0/marks", {"marks": [MARK]}),
+        404,
+    ),
+    "DELETE /v1/learning/runs/{run_id}": (
+        lambda web: web.http.delete("/v1/learning/runs/lrn_0"),
+        404,
+    ),
+    "GET /v1/router/versions": (get("/v1/router/versions"), 200),
+    "GET /v1/router/versions/{version}": (get("/v1/router/versions/rtr_0"), 404),
+    "POST /v1/router/versions/{version}/shadow": (post("/v1/router/versions/rtr_0/shadow"), 404),
+    "POST /v1/router/versions/{version}/promote": (
+        post("/v1/router/versions/rtr_0/promote", {}),
+        404,
+    ),
+    "POST /v1/router/rollback": (post("/v1/router/rollback", {}), 409),
     "GET /v1/engines": (get("/v1/engines"), 200),
     # Engines are processes; what they do is in test_experts.py, here is that the routes are there.
     "POST /v1/engines/{name}/restart": (post("/v1/engines/none/restart"), 404),
@@ -300,6 +328,9 @@ ERRORS: dict[str, Case] = {
     "UnknownFile": Case(get("/v1/files/file-0")),
     "UnknownBatch": Case(get("/v1/batches/batch_0")),
     "BatchEnded": Case(cancel_twice),
+    "UnknownLearningRun": Case(get("/v1/learning/runs/lrn_0")),
+    "LearningRefused": Case(lambda web: web.http.post("/v1/router/rollback", json={})),
+    "UnknownRouterVersion": Case(get("/v1/router/versions/rtr_0")),
     "PromptTooLong": Case(raised_by("sql", errors.PromptTooLong("too long", "messages"))),
     "NoFeasibleExpert": Case(lambda web: web.chat(routing={"max_latency_ms": 0.001})),
     "BudgetSpent": Case(spend_the_budget),

@@ -10,8 +10,6 @@ from datetime import UTC, datetime
 
 from collegium.errors import CollegiumError
 from collegium.registry.learning import RunRecord
-from collegium.web.learning.run import LearningRun, RunLost
-from collegium.web.learning.runs import fit_run
 from collegium.web.serving.parts import Parts
 
 log = logging.getLogger(__name__)
@@ -54,6 +52,10 @@ class LearningWorker:
                 log.warning("learning waits: %s", exc)
 
     async def _do(self, record: RunRecord) -> None:
+        # Most services never learn: what learns is loaded when there is a run.
+        from collegium.web.learning.run import LearningRun, RunLost
+        from collegium.web.learning.runs import fit_run
+
         log.info("learning run %s begins", record.id)
         beat = asyncio.create_task(self._beat(record.id))
         try:

@@ -12,16 +12,6 @@ from collegium.experts.clients.events import Json
 from collegium.registry.learning import LearningPrompt, Mark, RunRecord
 from collegium.registry.tables import to_columns
 from collegium.web.auth import ADMIN, TenantDep
-from collegium.web.learning.from_log import logged_prompts
-from collegium.web.learning.lines import read_prompts
-from collegium.web.learning.marking import make_checker
-from collegium.web.learning.runs import (
-    cancel_run,
-    fit_again,
-    propose_run,
-    start_run,
-    unconfirmed,
-)
 from collegium.web.learning.spec import LearnSpec, Name
 from collegium.web.parts_of import PartsDep
 from collegium.web.serving.parts import Parts
@@ -51,6 +41,11 @@ class Confirmation(BaseModel):
 @routes.post("/runs", status_code=201)
 async def propose(body: LearnSpec, parts: PartsDep, owner: TenantDep) -> Json:
     """Propose a run: what it would ask, what that costs, and the margin to expect. Asks nothing."""
+    from collegium.web.learning.from_log import logged_prompts
+    from collegium.web.learning.lines import read_prompts
+    from collegium.web.learning.marking import make_checker
+    from collegium.web.learning.runs import propose_run
+
     if body.checker is not None:
         make_checker(body.checker, parts.settings.learn_checkers)
     if body.from_log is not None:
@@ -79,18 +74,24 @@ async def run(run_id: str, parts: PartsDep) -> Json:
 @routes.post("/runs/{run_id}/start")
 async def start(run_id: str, parts: PartsDep) -> Json:
     """Begin to ask: from here on a run costs money."""
+    from collegium.web.learning.runs import start_run
+
     return run_json(await start_run(parts, run_id))
 
 
 @routes.post("/runs/{run_id}/cancel")
 async def cancel(run_id: str, parts: PartsDep) -> Json:
     """End a run early. What was answered is kept."""
+    from collegium.web.learning.runs import cancel_run
+
     return run_json(await cancel_run(parts, run_id))
 
 
 @routes.post("/runs/{run_id}/fit")
 async def fit(run_id: str, parts: PartsDep) -> Json:
     """Fit and report again, with the marks that were confirmed since."""
+    from collegium.web.learning.runs import fit_again
+
     return run_json(await fit_again(parts, run_id))
 
 
@@ -115,6 +116,8 @@ async def to_confirm(
 
     The marks are left out, so that they do not sway who confirms them.
     """
+    from collegium.web.learning.runs import unconfirmed
+
     await parts.learning_runs.get(run_id)
     evidence = await parts.learning_runs.evidence([run_id])
     answers = {(a.number, a.expert): a.answer for a in evidence.answers}
