@@ -77,9 +77,17 @@ async def test_what_is_sent_again_counts_once(web: Web, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize(
     ("content", "kind"),
-    [("{", "application/json"), ('{"score": 1}', "application/json"), ("{}", "text/plain")],
+    [
+        ("{", "application/json"),
+        ('{"score": 1}', "application/json"),
+        ("[" * 100_000, "application/json"),
+        (b'["\xff', "application/json"),
+        ("\n" * 1_000_000, "application/jsonl"),
+        ("[" + "0," * 1_000_000, "application/json"),
+        ("{}", "text/plain"),
+    ],
 )
-async def test_a_body_that_is_no_list_is_refused(web: Web, content: str, kind: str) -> None:
+async def test_a_body_that_is_no_list_is_refused(web: Web, content: str | bytes, kind: str) -> None:
     """As a whole."""
     answer: httpx.Response = await web.http.post(
         BULK, content=content, headers={"content-type": kind}

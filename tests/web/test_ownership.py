@@ -136,7 +136,9 @@ async def test_one_decision_is_deleted_with_all_that_hangs_on_it(shop: As) -> No
 async def test_to_delete_everything_has_to_be_said(operator: As) -> None:
     """A query that names nothing is more likely a mistake."""
     await operator.ask()
-    assert code(await operator.send("DELETE", "/v1/decisions")) == (400, "invalid_request")
+    for query in ("", "?sesion=s1", "?session=s1&sesion=s2"):
+        answer = await operator.send("DELETE", f"/v1/decisions{query}")
+        assert code(answer) == (400, "invalid_request")
     assert len(await operator.ids()) == 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 import sys
@@ -15,7 +16,7 @@ from collegium.errors import SettingsError
 from collegium.registry.decisions import LoggedExchange
 from collegium.settings import load_settings
 from collegium.web.serving.redaction import Redactor
-from tests.web.conftest import Serve, Web
+from tests.web.conftest import Serve, Web, until
 from tests.web.test_batches import ended, line, submitted
 
 SECRET = "Jane Doe"
@@ -265,3 +266,18 @@ def test_the_former_setting_says_what_to_write(
     Path("collegium.toml").write_text(f"record_prompts = {json.loads(value)}".lower())
     with pytest.raises(SettingsError, match="record_prompts: it is called `record` now"):
         load_settings()
+
+
+async def test_a_decision_that_is_deleted_while_it_is_answered(
+    full: Web, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The answer comes, and nothing of it is kept."""
+    script = full.experts["sql"]
+    script.waits = True
+    asking = asyncio.create_task(full.chat("sql 1"))
+    await until(lambda: script.asked)
+    assert (await full.http.delete("/v1/decisions?owner=")).json()["deleted"] == 1
+    script.go.set()
+    assert (await asking).status_code == 200
+    assert await kept(full) == ()
+    assert "failed" not in caplog.text

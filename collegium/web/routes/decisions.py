@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import Response
 from pydantic import AwareDatetime
 
 from collegium.errors import BadRequest, Forbidden
@@ -15,11 +15,13 @@ from collegium.registry.decisions import LoggedDecision
 from collegium.registry.pages import Order
 from collegium.registry.selection import Selection
 from collegium.web.auth import ScopeDep
+from collegium.web.lean_route import JsonResponse
 from collegium.web.parts_of import LogDep, RetentionDep
 from collegium.web.routes.files import page_json
 
 routes = APIRouter()
 PATH = "/v1/decisions"
+FILTERS = frozenset({"application", "session", "owner", "since", "before"})
 Name = Annotated[str | None, Query(min_length=1, max_length=200)]
 Time = Annotated[AwareDatetime | None, Query()]
 
@@ -54,16 +56,16 @@ async def decisions(
     after: str | None = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     order: Order = "desc",
-) -> Json:
+) -> Response:
     """One page of decisions with their outcomes and feedback, newest first."""
     page = await log.list(selection, after=after, limit=limit, order=order)
-    return page_json(page.map(_shown))
+    return JsonResponse(page_json(page.map(_shown)))
 
 
 @routes.get(PATH + "/{decision_id}")
-async def decision(decision_id: str, log: LogDep, scope: ScopeDep) -> Json:
+async def decision(decision_id: str, log: LogDep, scope: ScopeDep) -> Response:
     """One decision with its outcome and feedback, and its texts where they were kept."""
-    return asdict(await log.whole(decision_id, owner=scope))
+    return JsonResponse(await log.whole(decision_id, owner=scope))
 
 
 @routes.delete(PATH)
@@ -71,8 +73,9 @@ async def delete_decisions(
     request: Request, retention: RetentionDep, selection: SelectionDep
 ) -> Json:
     """Delete decisions with all that hangs on them; the query has to say which."""
-    if not request.query_params:
-        raise BadRequest("Say which decisions: by application, session, owner, since or before")
+    named = set(request.query_params)
+    if not named or not named <= FILTERS:  # a name that is misspelt must not widen what is deleted
+        raise BadRequest(f"Say which decisions by {', '.join(sorted(FILTERS))}, and nothing else")
     return {"object": "decisions", "deleted": await retention.delete(selection)}
 
 
@@ -87,7 +90,12 @@ async def delete_decision(
 
 
 def _shown(logged: LoggedDecision) -> Json:
-    return {"id": logged.decision.id, **asdict(logged)}
+    return {
+        "id": logged.decision.id,
+        "decision": logged.decision,
+        "outcome": logged.outcome,
+        "feedback": logged.feedback,
+    }
 
 
 def _utc(moment: datetime | None, name: str) -> datetime | None:

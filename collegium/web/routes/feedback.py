@@ -21,6 +21,8 @@ routes = APIRouter()
 AT_ONCE = 200
 """Lines between which other requests have their turn."""
 MOST_LINES = 10_000
+MOST_MARKS = 50 * MOST_LINES
+"""Commas or ends of lines that are read at all: a body of nothing else would take a second."""
 LINES = ("application/jsonl", "application/x-ndjson", "application/x-jsonlines")
 Key = Annotated[str | None, Header(alias="idempotency-key", min_length=1, max_length=255)]
 Line = Opinion | Json
@@ -74,10 +76,12 @@ async def _lines(request: Request) -> Sequence[bytes]:
     """The raw opinions of a body, which is a list or lines of JSON."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     body = await request.body()
+    if max(body.count(each) for each in (b"\n", b"\r", b",")) > MOST_MARKS:
+        raise BadRequest(f"The body has too many lines or fields: send at most {MOST_LINES} lines")
     if kind == "application/json":
         try:
             found: Sequence[Any] = msgspec.json.decode(body, type=list[msgspec.Raw])
-        except msgspec.DecodeError as exc:
+        except (msgspec.DecodeError, RecursionError) as exc:
             raise BadRequest(f"The body is not a list of feedback in JSON: {exc}") from exc
     elif kind in LINES:
         found = [line for line in body.splitlines() if line.strip()]

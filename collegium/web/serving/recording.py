@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from collegium.errors import UnknownDecision
 from collegium.experts.clients.events import Json
 from collegium.experts.clients.reply import Fold
 from collegium.registry.connections import to_json
@@ -75,10 +76,16 @@ class Recorder:
             kept = record
         else:
             kept = await self._without_words(record, code)
-        writing = [self.log.finish(kept)]
+        writing = [self._finish(kept)]
         if exchange is not None:
             writing.append(self._exchange(exchange.decided, exchange.answer))
         await asyncio.gather(*writing)
+
+    async def _finish(self, record: OutcomeRecord) -> None:
+        try:
+            await self.log.finish(record)
+        except UnknownDecision:
+            log.info("%s was deleted before its answer ended", record.decision_id)
 
     async def _exchange(self, decided: Decided, answer: Json | None) -> None:
         request = {"model": decided.decision.requested_model, **decided.request.body}
