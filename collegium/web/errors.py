@@ -15,6 +15,8 @@ from collegium.errors import CollegiumError, ExpertError
 from collegium.redaction import redacted
 
 log = logging.getLogger(__name__)
+MOST_TOLD, LONGEST_MESSAGE = 20, 2000
+"""Of what is wrong with one body."""
 
 
 def error_body(error: CollegiumError) -> dict[str, Any]:
@@ -54,12 +56,12 @@ async def _ours(request: Request, exc: Exception) -> JSONResponse:
 
 async def _invalid(_: Request, exc: Exception) -> JSONResponse:
     assert isinstance(exc, RequestValidationError)
-    problems = exc.errors()
+    problems = exc.errors()[:MOST_TOLD]
     if any(p["type"] == "json_invalid" for p in problems):
         return _broken(str(problems[0]["ctx"]["error"]))
     path = [".".join(map(str, p["loc"][1:])) or "body" for p in problems]
     words = [f"{where}: {p['msg']}" for where, p in zip(path, problems, strict=True)]
-    message = "; ".join(dict.fromkeys(words))
+    message = "; ".join(dict.fromkeys(words))[:LONGEST_MESSAGE]
     body = _body(message, "invalid_request_error", "invalid_request", path[0] if path else None)
     return JSONResponse(body, 400)
 

@@ -19,8 +19,11 @@ import aiohttp
 import msgspec
 
 from collegium.errors import ExpertTimeout, ExpertUnavailable
+from collegium.json_bounds import excess
 
 CONNECT_TIMEOUT_S = 5.0
+MOST_VALUES = 1_000_000
+"""Of one answer's JSON: twenty alternatives of ten thousand tokens."""
 KEPT_IDLE_S = 4.0  # uvicorn, and so vLLM, closes idle connections after 5 s: we do it first
 
 
@@ -120,6 +123,8 @@ def parsed_json(data: bytes) -> Any:
 
     Bytes that are no UTF-8 are replaced, and NaN and Infinity are null: Python writes them.
     """
+    if (why := excess(data, MOST_VALUES)) is not None:
+        raise ValueError(why)
     try:
         try:
             return msgspec.json.decode(data)
@@ -136,7 +141,8 @@ def _null(_: str) -> None:
 def _as_json(body: Mapping[str, Any]) -> bytes:
     try:
         return msgspec.json.encode(body)
-    except UnicodeEncodeError:  # half a surrogate pair, which JSON can escape and UTF-8 not hold
+    except (UnicodeEncodeError, OverflowError):
+        # Half a surrogate pair, which JSON can escape and UTF-8 not hold; an integer of any length.
         return json.dumps(body).encode()
 
 

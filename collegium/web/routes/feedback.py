@@ -12,9 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from collegium.experts.clients.events import Json
 from collegium.registry.decisions import VERDICT_SCORES, FeedbackRecord, Verdict
 from collegium.web.auth import ADMINISTRATOR, CallerDep
+from collegium.web.json_in import CheckedRoute
 from collegium.web.parts_of import LearningDep, LogDep, SettingsDep
 
-routes = APIRouter()
+routes = APIRouter(route_class=CheckedRoute)
 
 
 class FeedbackRequest(BaseModel):
