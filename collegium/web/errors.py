@@ -28,6 +28,11 @@ def error_body(error: CollegiumError) -> dict[str, Any]:
     return _body(words, kind, error.code, getattr(error, "param", None))
 
 
+def headers_of(error: CollegiumError) -> dict[str, str]:
+    """When to come again, where that is known."""
+    return {} if error.retry_after_s is None else {"Retry-After": str(error.retry_after_s)}
+
+
 def unexpected() -> CollegiumError:
     """What callers learn of a failure that nobody foresaw."""
     return CollegiumError("Something unexpected failed in the service; its log says what")
@@ -50,8 +55,7 @@ async def _ours(request: Request, exc: Exception) -> JSONResponse:
     assert isinstance(exc, CollegiumError)
     if exc.http_status >= 500 and not isinstance(exc, ExpertError):  # an expert's is logged there
         log.error("%s %s: %s", request.method, request.url.path, exc.whole)
-    headers = {} if exc.retry_after_s is None else {"Retry-After": str(exc.retry_after_s)}
-    return JSONResponse(error_body(exc), exc.http_status, headers)
+    return JSONResponse(error_body(exc), exc.http_status, headers_of(exc))
 
 
 async def _invalid(_: Request, exc: Exception) -> JSONResponse:

@@ -1,4 +1,4 @@
-"""A quick way in and out, for what every request pays: check the key, read JSON, write JSON.
+"""A quick way in and out, for what every request pays: read JSON, write JSON.
 
 FastAPI's way from a request to a handler's arguments takes 0.2 ms, as much as reading the query and
 choosing the expert; the handler's signature still documents the route (`/docs`). JSON is written by
@@ -19,7 +19,6 @@ from pydantic import BaseModel, ValidationError
 from starlette.types import Receive, Scope, Send
 
 from collegium.errors import BadRequest
-from collegium.web.auth import note_caller
 from collegium.web.errors import unreadable
 from collegium.web.json_in import check_json, not_json
 
@@ -41,7 +40,6 @@ class LeanRoute(APIRoute):
 
         async def answer(scope: Scope, receive: Receive, send: Send) -> None:
             request = Request(scope, receive, send)
-            note_caller(request)
             response: Response = await endpoint(request, await body_of(request, model))
             await response(scope, receive, send)
 

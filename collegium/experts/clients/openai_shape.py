@@ -66,12 +66,12 @@ def answer_events(expert: str, answer: Mapping[str, Any]) -> list[AnswerEvent]:
 
 
 def usage_of(told: Any) -> Usage | None:
-    """The usage, where both counts are numbers of tokens; None else: the answer is good, and its
+    """The usage, where its counts are numbers of tokens; None else: the answer is good, and its
     tokens are counted here.
     """
-    if not isinstance(told, dict) or not _is_count(told.get("prompt_tokens")):
+    if not isinstance(told, dict) or not told:
         return None
-    if not _is_count(told.get("completion_tokens", 0)):
+    if not all(_is_count(told.get(name, 0)) for name in ("prompt_tokens", "completion_tokens")):
         return None
     rest = {k: v for k, v in told.items() if _is_count(v) or isinstance(v, dict) or v is None}
     return Usage(rest)
