@@ -135,6 +135,8 @@ async def server_sent_events(
                 for chunk in encoder.chunks(event):
                     yield sse(chunk)
     except CollegiumError as exc:
+        if exc.retry_after_s is not None:  # the headers are sent already
+            yield b"retry: %d\n" % (1000 * exc.retry_after_s)
         yield sse(error_body(exc))
     except Exception:  # the outermost handler of an answer whose status is sent already
         log.exception("a streamed answer failed")
