@@ -9,6 +9,7 @@ CollegiumError                500
 ├── BadRequest                400  the caller can mend it
 │   ├── Unauthorized          401
 │   ├── Forbidden             403
+│   ├── TooManyWrongKeys      429  an address has sent too many wrong keys
 │   ├── UnknownModel          404
 │   ├── UnknownDecision       404
 │   ├── UnknownPreferred      422  feedback prefers nobody that is known
@@ -30,6 +31,7 @@ CollegiumError                500
 │   ├── ApplicationNotFound   404
 │   └── ProbeFailed           422  the expert did not answer its probe
 ├── StateUnavailable          503  the shared state (Redis) can't be reached
+├── ShuttingDown              503  the service is about to end
 ├── ArtifactRejected          500  a saved router is corrupt or foreign
 ├── KernelMisuse              500  a kernel got shapes, ids or options that it can't compute
 │   └── PolicyRefused              a token-routing policy that is not for several tenants
@@ -141,6 +143,14 @@ class Forbidden(BadRequest):
 
     http_status = 403
     code = "forbidden"
+
+
+class TooManyWrongKeys(BadRequest):
+    """An address has sent too many wrong keys."""
+
+    http_status = 429
+    code = "too_many_wrong_keys"
+    retry_after_s = 60
 
 
 class UnknownModel(BadRequest):
@@ -287,6 +297,14 @@ class StateUnavailable(CollegiumError):
 
     http_status = 503
     code = "state_unavailable"
+    retry_after_s = 5
+
+
+class ShuttingDown(CollegiumError):
+    """The service is about to end."""
+
+    http_status = 503
+    code = "shutting_down"
     retry_after_s = 5
 
 

@@ -161,6 +161,32 @@ class Settings(BaseSettings):
         description="Checkers of your own that `collegium learn` may run, as "
         "`python:MODULE:FUNCTION`: their code runs in the service.",
     )
+    api_key_variables: tuple[str, ...] = Field(
+        ("*_API_KEY",),
+        description="Environment variables that experts may name as `api_key_env`, with `*` for "
+        "any characters; our own, `COLLEGIUM_…`, never. In the environment a JSON list.",
+    )
+    max_connections: int = Field(
+        1000,
+        ge=10,
+        description="Connections at once; one more takes the place of the one that is idle "
+        "for longest. Fewer where the limit of open files is low.",
+    )
+    header_timeout_s: float = Field(
+        10.0, gt=0, description="Longest wait for a request's head, and between two requests."
+    )
+    body_timeout_s: float = Field(
+        30.0, gt=0, description="Longest wait for a request's body, beside its length / 4 KiB/s."
+    )
+    write_timeout_s: float = Field(
+        60.0, gt=0, description="Longest wait for a client that does not read its answer."
+    )
+    drain_timeout_s: float = Field(
+        30.0, gt=0, description="How long answers may go on after SIGTERM before they are ended."
+    )
+    max_answer_mib: float = Field(
+        32.0, gt=0, description="Larger answers of an expert are an error of the expert."
+    )
     max_body_mib: float = Field(8.0, gt=0, description="Larger request bodies are refused.")
     max_file_mib: float = Field(100.0, gt=0, description="Larger files of bulk jobs are refused.")
 

@@ -32,7 +32,11 @@ async def probe_expert(name: str) -> dict[str, Any]:
         expert = await registry.get(name)
         service = await stack.enter_async_context(running_service(settings))
         if service is None:
-            pool = Pool({}, timeout_s=settings.request_timeout_s)
+            pool = Pool(
+                {},
+                timeout_s=settings.request_timeout_s,
+                key_variables=settings.api_key_variables,
+            )
             stack.push_async_callback(pool.aclose)
             return asdict(await Registration(registry, pool).probe(expert))
         answer = await service.call("POST", "/v1/chat/completions", {**PROBE, "model": name})

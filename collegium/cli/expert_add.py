@@ -206,7 +206,11 @@ async def _register(body: dict[str, Any]) -> dict[str, Any]:
         raise CollegiumError("an engine is started by the running service: `collegium serve`")
     if body.get("kind") == "lora":
         body = body | {"model": body["name"]}
-    pool = Pool({}, timeout_s=settings.request_timeout_s)
+    pool = Pool(
+        {},
+        timeout_s=settings.request_timeout_s,
+        key_variables=settings.api_key_variables,
+    )
     async with open_registry(settings) as registry:
         registration = Registration(registry, pool)
         if "like" in body:

@@ -39,7 +39,11 @@ async def _remove(name: str, *, with_presets: bool) -> None:
             query = "?with_presets=true" if with_presets else ""
             await service.call("DELETE", f"/v1/experts/{quote(name, safe='')}{query}")
             return
-    pool = Pool({}, timeout_s=settings.request_timeout_s)
+    pool = Pool(
+        {},
+        timeout_s=settings.request_timeout_s,
+        key_variables=settings.api_key_variables,
+    )
     async with open_registry(settings) as registry:
         engines = EngineRegistry(registry.database)
         registration = Registration(registry, pool, engines=engines)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import sys
 import time
 from typing import TYPE_CHECKING
 
 import click
-
-from collegium.errors import SetupError
 
 if TYPE_CHECKING:
     import uvicorn
@@ -38,47 +35,24 @@ def command(host: str | None, port: int | None, embedded: bool | None) -> None:
 
 
 async def _serve(settings: Settings) -> None:
-    import uvicorn
-
+    from collegium.cli import serving
+    from collegium.private_files import close_to_others
     from collegium.web.app import create_app
 
-    listener = _listen(settings.host, settings.port)
+    serving.refuse_if_open(settings)
+    close_to_others(settings.data_dir)
+    listener = serving.listen(settings.host, settings.port)
     host, port = listener.getsockname()[:2]
-    _warn_if_open(settings)
     app = create_app(settings)
-    await app.state.parts.database.migrate()  # a wrong address fails here, in one line
-    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=5)
-    server = uvicorn.Server(config)
+    parts = app.state.parts
+    await parts.database.migrate()  # a wrong address fails here, in one line
+    server = serving.make_server(app, settings)
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
     shown = asyncio.create_task(_show_progress(app.state.service, server, url))
     try:
-        await server.serve(sockets=[listener])
+        await serving.serve(server, listener, parts.draining, settings.drain_timeout_s)
     finally:
         shown.cancel()
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    """Take the port before anything is started."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as exc:
-        listener.close()
-        hint = "is another service running? Choose another with --port"
-        raise SetupError(f"can't listen on {host}:{port} ({exc.strerror}); {hint}") from exc
-    return listener
-
-
-def _warn_if_open(settings: Settings) -> None:
-    loopback = settings.host in ("127.0.0.1", "localhost", "::1")
-    if not loopback and settings.api_key is None:
-        click.echo(
-            f"Warning: anyone who reaches {settings.host} may use the experts; "
-            "set COLLEGIUM_API_KEY",
-            err=True,
-        )
 
 
 async def _show_progress(service: Service, server: uvicorn.Server, url: str) -> None:

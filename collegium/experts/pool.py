@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 from msgspec import structs
 
 from collegium.errors import ExpertTimeout, ExpertUnavailable
+from collegium.experts.clients.api_keys import USUAL
+from collegium.experts.clients.connection import MOST_BYTES
 from collegium.experts.clients.factory import Clients, ClientsByKind, engine_of
 from collegium.experts.clients.reply import Call, Reply, Waits
 from collegium.experts.dispatch.dispatcher import Dispatcher, Spot
@@ -45,10 +47,16 @@ class Pool:
         clients: Clients | None = None,
         dispatcher: Dispatcher | None = None,
         residents: Residents | None = None,
+        key_variables: Sequence[str] = USUAL,
+        most_bytes: int = MOST_BYTES,
     ) -> None:
         self.engines = engines
         self.dispatcher = dispatcher or Dispatcher(patience_s=timeout_s)
-        self._clients = clients or ClientsByKind(engines, timeout_s=timeout_s)
+        self.key_variables = key_variables
+        """Patterns of the environment variables that may hold endpoints' keys."""
+        self._clients = clients or ClientsByKind(
+            engines, timeout_s=timeout_s, key_variables=key_variables, most_bytes=most_bytes
+        )
         self._residents = residents
         self._timeout_s = timeout_s
         self._first_token_timeout_s = first_token_timeout_s or timeout_s

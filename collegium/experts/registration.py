@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,8 @@ from collegium.errors import (
     ProbeFailed,
     RegistryError,
 )
+from collegium.experts.clients.api_keys import USUAL, api_key
 from collegium.experts.clients.connection import is_address
-from collegium.experts.clients.factory import api_key
 from collegium.experts.clients.http import HttpExpert
 from collegium.experts.clients.reply import Call
 from collegium.experts.fleet import Fleet
@@ -82,7 +82,7 @@ class Registration:
             self._refuse_unknown_engine(expert)
             expert = checked_adapter(expert)
         if expert.kind == "openai":
-            expert = await found_on_endpoint(expert)
+            expert = await found_on_endpoint(expert, self._pool.key_variables)
         expert, looked_up = with_listed(expert, context_stated=context_stated)
         report = replace(await self.probe(expert), looked_up=looked_up)
         await self._registry.register(expert)
@@ -224,14 +224,14 @@ def _rank(folder: Path) -> int:
         raise ProbeFailed(f"'{folder}' has no usable adapter_config.json: {problem}") from exc
 
 
-async def found_on_endpoint(expert: Expert) -> Expert:
+async def found_on_endpoint(expert: Expert, key_variables: Sequence[str] = USUAL) -> Expert:
     """Check an OpenAI-compatible address and take the model's name from it."""
     if not is_address(expert.base_url or ""):
         raise ProbeFailed(
             f"'{expert.base_url}' is no address of an API: give it as http://HOST:PORT/v1"
         )
     try:
-        rows = await _served(expert)
+        rows = await _served(expert, key_variables)
     except CollegiumError as exc:
         raise ProbeFailed(f"{expert.base_url} does not answer GET /models: {exc.whole}") from exc
     if expert.model in rows:
@@ -244,8 +244,8 @@ async def found_on_endpoint(expert: Expert) -> Expert:
     return replace(expert, model=rows[0])
 
 
-async def _served(expert: Expert) -> tuple[str, ...]:
-    key = api_key(expert)
+async def _served(expert: Expert, key_variables: Sequence[str]) -> tuple[str, ...]:
+    key = api_key(expert, key_variables)
     endpoint = HttpExpert(expert.name, expert.base_url or "", "", api_key=key, timeout_s=15.0)
     try:
         return await endpoint.models()

@@ -42,6 +42,19 @@ FLAGS = frozenset(
     )
 )
 """What an engine's `flags` may add: nothing that names code to run or where to listen."""
+NEEDED = frozenset(
+    (
+        *("PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "CC", "CXX"),
+        *("LD_LIBRARY_PATH", "LD_PRELOAD", "VIRTUAL_ENV", SWITCH, MOE_SWITCH, "COLLEGIUM_ISA"),
+    )
+)
+NEEDED_KINDS = (
+    *("LC_", "PYTHON", "XDG_", "VLLM_", "HF_", "TORCH", "TRITON_", "MALLOC_"),
+    *("OMP_", "KMP_", "MKL_", "GOMP_", "DNNL_", "ONEDNN_"),
+    *("CUDA_", "NVIDIA_", "NCCL_", "HIP_", "HSA_", "ROCR_", "ROCM_", "ZE_"),
+)
+SECRET = ("KEY", "TOKEN", "SECRET", "PASSWORD")
+"""What of the environment an engine sees."""
 
 
 @dataclass(frozen=True)
@@ -142,9 +155,8 @@ def refused_flags(flags: Sequence[str]) -> list[str]:
 
 
 def environment(spec: EngineSpec) -> dict[str, str]:
-    """Our environment without our own settings (they may hold secrets), and vLLM's switches."""
-    kept = (SWITCH, MOE_SWITCH, "COLLEGIUM_ISA")  # what our plugin inside the engine reads
-    ours = {k: v for k, v in os.environ.items() if not k.startswith("COLLEGIUM_") or k in kept}
+    """What an engine needs of our environment, which may hold keys, and vLLM's switches."""
+    ours = {name: value for name, value in os.environ.items() if is_needed(name)}
     if spec.token_policy is not None:
         ours[MOE_SWITCH] = "force"  # or a policy would be ignored where our kernels don't run
     if spec.engine.device:
@@ -160,6 +172,13 @@ def environment(spec: EngineSpec) -> dict[str, str]:
         "VLLM_CPU_KVCACHE_SPACE": str(whole_gib(spec.engine.cache_gib)),
         "VLLM_NO_USAGE_STATS": "1",
     }
+
+
+def is_needed(variable: str) -> bool:
+    """Whether an engine may see a variable: where programs are, how they compute, no secrets."""
+    if variable.endswith(SECRET):
+        return False
+    return variable in NEEDED or variable.startswith(NEEDED_KINDS)
 
 
 def whole_gib(cache_gib: float) -> int:

@@ -18,7 +18,7 @@ from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from collegium.errors import DatabaseUnavailable, SettingsError
+from collegium.errors import DatabaseUnavailable, RegistryError, SettingsError
 
 CONNECT_TIMEOUT_S = 10.0
 COMMAND_TIMEOUT_S = 30.0
@@ -63,12 +63,19 @@ def open_engine(url: URL) -> AsyncEngine:
 
 @contextmanager
 def database_errors(where: str) -> Iterator[None]:
-    """Translate that the database can't be reached or used; a refused row stays as it is."""
+    """Translate that the database can't be reached or used; a refused row stays as it is.
+
+    A value that a driver can't write, such as an integer of any length, is a refused row as well.
+    """
     try:
         yield
     except (IntegrityError, DataError):
         raise
+    except OverflowError as exc:  # SQLite's driver, for an integer beyond 64 bits
+        raise RegistryError(f"the database can't hold a value: {exc}") from exc
     except DBAPIError as exc:
+        if _is_of_a_value(exc):
+            raise RegistryError(f"the database can't hold a value: {exc.orig}") from exc
         raise DatabaseUnavailable(f"can't use the database {where}: {exc.orig}") from exc
     except PoolTimeout as exc:
         raise DatabaseUnavailable(f"the database {where} is too busy: no free connection") from exc
@@ -76,6 +83,13 @@ def database_errors(where: str) -> Iterator[None]:
         raise DatabaseUnavailable(f"can't reach the database {where}: no answer in time") from exc
     except (OSError, PostgresError) as exc:
         raise DatabaseUnavailable(f"can't reach the database {where}: {exc}") from exc
+
+
+def _is_of_a_value(exc: DBAPIError) -> bool:
+    """Whether a row's values are refused: by asyncpg itself, or by PostgreSQL (class 22)."""
+    cause = exc.orig.__cause__ if exc.orig is not None else None
+    state = getattr(exc.orig, "sqlstate", None) or ""
+    return isinstance(cause, ValueError | OverflowError) or state.startswith("22")
 
 
 def to_json(value: object) -> str:

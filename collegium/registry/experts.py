@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import fields, replace
 from datetime import UTC, datetime
@@ -19,6 +18,9 @@ from collegium.registry.presets import all_resolved, problem_of, resolved
 from collegium.registry.tables import ExpertRow, RevisionRow, SeedRow, from_row, to_columns
 
 _REVISION = str(select(RevisionRow.number))
+MOST_PRICE, MOST_PARAMETERS_B, MOST_CONTEXT = 1e6, 1e6, 2**31 - 1
+"""Dollars per million tokens, billions, tokens: sums of the products of larger ones overflow."""
+MOST_LABELS, LONGEST_TEXT = 1000, 10_000
 _FIXED = {"name", "version"}
 _CHANGEABLE = {f.name for f in fields(Expert)} - _FIXED
 
@@ -127,19 +129,39 @@ def check(expert: Expert) -> None:
         "a skill's level is between 0 and 1": not all(
             0 <= level <= 1 for level in expert.skills.values()
         ),
-        "a price is a number of dollars, at least 0": not all(
-            math.isfinite(price) and price >= 0 for price in prices
+        f"a price is a number of dollars from 0 to {MOST_PRICE:g}": not all(
+            0 <= price <= MOST_PRICE for price in prices
         ),
-        "a context window is at least 1": expert.context_window < 1,
+        f"a context window is 1 to {MOST_CONTEXT}": not 1 <= expert.context_window <= MOST_CONTEXT,
         "a tag is printable text without spaces and commas": not all(map(_is_tag, expert.tags)),
         "a prior is between 0 and 1": expert.prior is not None and not 0 <= expert.prior <= 1,
-        "a size is a number of billions above 0": size is not None and not 0 < size < math.inf,
+        f"a size is a number of billions above 0, at most {MOST_PARAMETERS_B:g}": size is not None
+        and not 0 < size <= MOST_PARAMETERS_B,
+        f"there are at most {MOST_LABELS} skills and tags": len(expert.skills) > MOST_LABELS
+        or len(expert.tags) > MOST_LABELS,
+        f"a text has at most {LONGEST_TEXT} characters, all of them Unicode": not all(
+            len(text) <= LONGEST_TEXT and _is_unicode(text) for text in _texts(expert)
+        ),
     }
     wrong = [rule for rule, broken in problems.items() if broken]
     if expert.preset is not None and (problem := problem_of(expert.preset)):
         wrong.append(problem)
     if wrong:
         raise RegistryError(f"expert '{expert.name}': {'; '.join(wrong)}")
+
+
+def _texts(expert: Expert) -> Iterable[str]:
+    own = (getattr(expert, f.name) for f in fields(expert))
+    return [*(text for text in own if isinstance(text, str)), *expert.skills, *expert.tags]
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether it can be written as UTF-8: half a surrogate pair can't."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_tag(text: str) -> bool:

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Executable
-from sqlalchemy.exc import SQLAlchemyError, StatementError
 
-from collegium.errors import CollegiumError
+from collegium.errors import DatabaseUnavailable
 from collegium.registry.database import Database
 from collegium.registry.sqlite import Rows
 
@@ -58,13 +57,13 @@ class GroupCommit:
     async def _commit(self, rows: Sequence[_Row]) -> None:
         try:
             await self._database.write_all(_by_statement(rows))
-        except StatementError as exc:
+        except DatabaseUnavailable as exc:
+            _tell(rows, exc)
+        except Exception as exc:  # noqa: BLE001  drivers raise what they like for odd values
             if len(rows) == 1:
                 return _tell(rows, exc)
             for row in rows:  # one is refused: the others shall not suffer from it
                 await self._commit([row])
-        except (CollegiumError, SQLAlchemyError) as exc:
-            _tell(rows, exc)
         else:
             _tell(rows)
 

@@ -6,6 +6,7 @@ import secrets
 from typing import Annotated
 
 from fastapi import Depends, Request
+from starlette.requests import HTTPConnection
 
 from collegium.errors import Forbidden, Unauthorized
 from collegium.settings import Settings
@@ -14,27 +15,23 @@ from collegium.web.parts_of import SettingsDep, parts_of
 ADMINISTRATOR = "api_key"
 
 
-async def authenticate(request: Request) -> None:
-    """Refuse callers without a key, when one is set, and note who calls."""
-    note_caller(request)
-
-
-def note_caller(request: Request) -> str:
+def note_caller(request: HTTPConnection) -> str:
     """Refuse callers without a key, when one is set, and note who calls.
 
     Without keys a caller is an address: also then one client's burst does not block the others.
     """
-    settings = parts_of(request).settings
-    caller: str | None
-    if settings.api_key is None:
-        caller = request.client.host if request.client else ""
-    else:
+    settings, address = parts_of(request).settings, request.client.host if request.client else ""
+    caller: str | None = address
+    if settings.api_key is not None:
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
-        caller = _owner(key.strip(), settings) if scheme.lower() == "bearer" else None
+        given = key.strip() if scheme.lower() == "bearer" else ""
+        caller = _owner(given, settings)
+        if given:
+            parts_of(request).wrong_keys.check(caller, address)
         if caller is None:
             raise Unauthorized("Send the API key as `Authorization: Bearer KEY`")
     request.state.caller = caller
-    return caller
+    return caller or ""
 
 
 async def administrate(request: Request, settings: SettingsDep) -> None:

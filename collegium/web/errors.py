@@ -16,6 +16,8 @@ from collegium.errors import CollegiumError, ExpertError
 from collegium.redaction import redacted
 
 log = logging.getLogger(__name__)
+MOST_TOLD, LONGEST_MESSAGE = 20, 2000
+"""Of what is wrong with one body."""
 
 
 def error_body(error: CollegiumError) -> dict[str, Any]:
@@ -25,6 +27,11 @@ def error_body(error: CollegiumError) -> dict[str, Any]:
         kind = "rate_limit_error"
     words = error.public if error.http_status < 500 else redacted(error.public)
     return _body(words, kind, error.code, getattr(error, "param", None))
+
+
+def headers_of(error: CollegiumError) -> dict[str, str]:
+    """When to come again, where that is known."""
+    return {} if error.retry_after_s is None else {"Retry-After": str(error.retry_after_s)}
 
 
 def unexpected() -> CollegiumError:
@@ -49,13 +56,12 @@ async def _ours(request: Request, exc: Exception) -> JSONResponse:
     assert isinstance(exc, CollegiumError)
     if exc.http_status >= 500 and not isinstance(exc, ExpertError):  # an expert's is logged there
         log.error("%s %s: %s", request.method, request.url.path, exc.whole)
-    headers = {} if exc.retry_after_s is None else {"Retry-After": str(exc.retry_after_s)}
-    return JSONResponse(error_body(exc), exc.http_status, headers)
+    return JSONResponse(error_body(exc), exc.http_status, headers_of(exc))
 
 
 async def _invalid(_: Request, exc: Exception) -> JSONResponse:
     assert isinstance(exc, RequestValidationError)
-    problems = [{**p, "loc": p["loc"][1:]} for p in exc.errors()]
+    problems = [{**p, "loc": p["loc"][1:]} for p in exc.errors()[:MOST_TOLD]
     return JSONResponse(invalid_body(problems), 400)
 
 
@@ -65,7 +71,7 @@ def invalid_body(problems: Sequence[Any]) -> dict[str, Any]:
         return _broken_body(str(problems[0]["ctx"]["error"]))
     path = [".".join(map(str, p["loc"])) or "body" for p in problems]
     words = [f"{where}: {p['msg']}" for where, p in zip(path, problems, strict=True)]
-    message = "; ".join(dict.fromkeys(words))
+    message = "; ".join(dict.fromkeys(words))[:LONGEST_MESSAGE]
     return _body(message, "invalid_request_error", "invalid_request", path[0] if path else None)
 
 

@@ -1,4 +1,4 @@
-"""A quick way in and out, for what every request pays: check the key, read JSON, write JSON.
+"""A quick way in and out, for what every request pays: read JSON, write JSON.
 
 FastAPI's way from a request to a handler's arguments takes 0.2 ms, as much as reading the query and
 choosing the expert; the handler's signature still documents the route (`/docs`). JSON is written by
@@ -19,10 +19,11 @@ from pydantic import BaseModel, ValidationError
 from starlette.types import Receive, Scope, Send
 
 from collegium.errors import BadRequest
-from collegium.web.auth import note_caller
 from collegium.web.errors import unreadable
+from collegium.web.json_in import check_json, not_json
 
 Body = TypeVar("Body", bound=BaseModel)
+MOST_ERRORS = 100
 
 
 class LeanRoute(APIRoute):
@@ -39,7 +40,6 @@ class LeanRoute(APIRoute):
 
         async def answer(scope: Scope, receive: Receive, send: Send) -> None:
             request = Request(scope, receive, send)
-            note_caller(request)
             response: Response = await endpoint(request, await body_of(request, model))
             await response(scope, receive, send)
 
@@ -55,10 +55,11 @@ async def body_of(request: Request, model: type[Body]) -> Body:
     if kind != "application/json" and not kind.endswith("+json"):
         raise BadRequest("Send the body as JSON, with `Content-Type: application/json`")
     data = await request.body()
+    check_json(data)
     try:
         return model.model_validate_json(data)
     except ValidationError as exc:
-        if not any(problem["type"] == "json_invalid" for problem in exc.errors()):
+        if not _is_no_json(exc):
             raise _in_body(exc) from exc
     return _leniently(data, model)
 
@@ -70,12 +71,17 @@ def _leniently(data: bytes, model: type[Body]) -> Body:
     except ValidationError as exc:
         raise _in_body(exc) from exc
     except (ValueError, RecursionError) as exc:  # no JSON, no UTF-8, or nested too deeply
-        words = unreadable(exc)
-        problem = {"type": "json_invalid", "loc": ("body",), "msg": words, "ctx": {"error": words}}
-        raise RequestValidationError([problem]) from exc
+        raise not_json(unreadable(exc)) from exc
+
+
+def _is_no_json(exc: ValidationError) -> bool:
+    return exc.error_count() == 1 and exc.errors()[0]["type"] == "json_invalid"
 
 
 def _in_body(exc: ValidationError) -> RequestValidationError:
+    if exc.error_count() > MOST_ERRORS:  # to put them in words would take seconds
+        words = f"it has {exc.error_count()} problems; see docs/api.md for what it may hold"
+        return RequestValidationError([{"type": "many", "loc": ("body",), "msg": words}])
     return RequestValidationError([{**e, "loc": ("body", *e["loc"])} for e in exc.errors()])
 
 
@@ -93,6 +99,7 @@ def to_bytes(content: Any) -> bytes:
     """JSON in UTF-8, without blanks."""
     try:
         return msgspec.json.encode(content)
-    except UnicodeEncodeError:  # half a surrogate pair, which JSON can escape and UTF-8 not hold
+    except (UnicodeEncodeError, OverflowError):
+        # Half a surrogate pair, which JSON can escape and UTF-8 not hold; an integer of any length.
         plain = msgspec.to_builtins(content)
         return json.dumps(plain, separators=(",", ":"), allow_nan=False).encode()

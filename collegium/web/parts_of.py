@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
+from starlette.requests import HTTPConnection
 
 from collegium.experts.fleet import Fleet
 from collegium.experts.registration import Registration
@@ -24,7 +25,7 @@ from collegium.web.serving.parts import Parts
 from collegium.web.serving.recognition import Recognition
 
 
-def parts_of(request: Request) -> Parts:
+def parts_of(request: HTTPConnection) -> Parts:
     """The parts that the application was made with."""
     parts: Parts = request.app.state.parts
     return parts

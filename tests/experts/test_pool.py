@@ -183,10 +183,10 @@ async def test_a_key_is_read_from_the_environment(
     pool: Pool, api: ApiServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The registry knows only where to find it."""
-    expert = remote(api, api_key_env="THE_KEY")
+    expert = remote(api, api_key_env="THE_API_KEY")
     with pytest.raises(ExpertUnavailable, match="API key is not set up") as info:
         await said(pool, expert)
-    assert "environment variable THE_KEY" in info.value.detail
-    monkeypatch.setenv("THE_KEY", "s3cret")
+    assert "environment variable THE_API_KEY" in info.value.detail
+    monkeypatch.setenv("THE_API_KEY", "s3cret")
     await said(pool, expert)
     assert api.requests[0][1]["authorization"] == "Bearer s3cret"

@@ -159,11 +159,11 @@ async def test_a_key_that_is_not_there_or_can_not_be_sent_is_refused(
     key: str | None,
 ) -> None:
     """The message names the variable and never the key."""
-    monkeypatch.delenv("THE_KEY", raising=False)
+    monkeypatch.delenv("THE_API_KEY", raising=False)
     if key is not None:
-        monkeypatch.setenv("THE_KEY", key)
-    told = await refused(registration, registry, replace(remote, api_key_env="THE_KEY"))
-    assert "environment variable THE_KEY" in told
+        monkeypatch.setenv("THE_API_KEY", key)
+    told = await refused(registration, registry, replace(remote, api_key_env="THE_API_KEY"))
+    assert "environment variable THE_API_KEY" in told
     assert not (key and key.strip()) or key not in told
 
 
@@ -171,6 +171,6 @@ async def test_a_key_is_sent_without_the_newline_that_its_file_had(
     registration: Registration, remote: Expert, api: ApiServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As an environment made from a secret's file often has it."""
-    monkeypatch.setenv("THE_KEY", "s3cret\n")
-    await registration.register(replace(remote, api_key_env="THE_KEY"))
+    monkeypatch.setenv("THE_API_KEY", "s3cret\n")
+    await registration.register(replace(remote, api_key_env="THE_API_KEY"))
     assert {headers["authorization"] for _, headers, _ in api.requests} == {"Bearer s3cret"}

@@ -125,3 +125,30 @@ async def test_a_database_in_memory_has_numbers_too() -> None:
     database = Database("sqlite://")
     assert await database.number("SELECT 7") == 7
     await database.close()
+
+
+async def test_a_number_that_no_column_holds_is_refused_alone(
+    log: DecisionLog, make_decision: MakeDecision
+) -> None:
+    """It is no database that is away: the other outcomes are written, and later ones too."""
+    for i in range(9):
+        await log.record(make_decision(f"dec_{i}"))
+    outcomes = [OutcomeRecord(f"dec_{i}", "ok", prompt_tokens=7) for i in range(9)]
+    outcomes[4] = replace(outcomes[4], prompt_tokens=10**30)
+    found = await asyncio.gather(*map(log.finish, outcomes), return_exceptions=True)
+    assert isinstance(found[4], RegistryError)
+    assert [error for error in found if error is not None] == [found[4]]
+    await log.finish(OutcomeRecord("dec_4", "ok", prompt_tokens=8))
+    written = {entry.decision.id: entry.outcome for entry in await log.recent()}
+    assert all(written[f"dec_{i}"] is not None for i in range(9))
+
+
+async def test_whatever_a_driver_raises_the_others_are_written(
+    log: DecisionLog, make_decision: MakeDecision
+) -> None:
+    """A column of a type that nobody foresaw."""
+    odd = replace(make_decision("dec_odd"), confidence=complex(1, 1))  # type: ignore[arg-type]
+    found = await together(log, [make_decision("dec_a"), odd, make_decision("dec_b")])
+    assert [found[0], found[2]] == [None, None]
+    assert isinstance(found[1], Exception)
+    assert {e.decision.id for e in await log.recent()} == {"dec_a", "dec_b"}

@@ -8,8 +8,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from collegium.errors import ExpertError
 from collegium.experts.clients.events import AnswerEvent, Began, Json
-from collegium.experts.clients.openai_shape import Listed, answer_events, chunk_events, head_of
+from collegium.experts.clients.openai_shape import (
+    Listed,
+    Unshaped,
+    answer_events,
+    chunk_events,
+    head_of,
+)
 from collegium.experts.clients.reply import Call, ExpertClient, Reply
 from collegium.registry.expert import Expert
 from tests.router import synthetic
@@ -115,6 +122,8 @@ class FakeExpert:
                 yield Reply(self._streamed())
             else:
                 yield Reply(Listed(answer_events(self._name, self._body())), streamed=False)
+        except Unshaped as exc:  # as the real clients do
+            raise ExpertError(self._name, "answered in no chat's shape") from exc
         except (asyncio.CancelledError, GeneratorExit):
             script.left += 1
             raise

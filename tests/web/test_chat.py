@@ -44,6 +44,7 @@ async def test_the_headers_tell_the_decision(web: Web) -> None:
         "x-collegium-decision-id": decision["id"],
         "x-router-route": "quality",
         "x-router-model": "sql",
+        "x-content-type-options": "nosniff",
     }
 
 

@@ -219,6 +219,7 @@ ROUTES: dict[str, tuple[Ask, int]] = {
     "GET /readyz": (get("/readyz"), 200),
     "GET /metrics": (get("/metrics"), 200),
     "GET /": (get("/"), 200),
+    "GET /docs": (get("/docs"), 200),
 }
 
 
@@ -310,6 +311,21 @@ async def spend_an_application(web: Web) -> httpx.Response:
     return await raised_by("sql", error)(web)
 
 
+async def guess_keys(web: Web) -> httpx.Response:
+    for guess in range(31):
+        headers = {"authorization": f"Bearer guess-{guess}"}
+        answer = await web.http.get("/v1/models", headers=headers)
+    return answer
+
+
+async def ask_while_it_ends(web: Web) -> httpx.Response:
+    web.parts.draining.begun = True
+    try:
+        return await web.chat()
+    finally:
+        web.parts.draining.begun = False
+
+
 QUORUM = {"model": "collegium/vote", "routing": {"k": 2, "panel": {"quorum": 2}}}
 KEYS = {"api_key": "the-administrators-key", "caller_keys": {"caller": "a-callers-key"}}
 CALLER = {"authorization": "Bearer a-callers-key"}
@@ -322,6 +338,7 @@ ERRORS: dict[str, Case] = {
     "BadRequest": Case(lambda web: web.chat(temperature="hot")),
     "Unauthorized": Case(get("/v1/models"), KEYS),
     "Forbidden": Case(lambda web: web.http.delete("/v1/experts/sql", headers=CALLER), KEYS),
+    "TooManyWrongKeys": Case(guess_keys, KEYS),
     "UnknownModel": Case(lambda web: web.chat(model="gtp")),
     "UnknownDecision": Case(get("/v1/decisions/dec_0")),
     "UnknownPreferred": Case(prefer_nobody),
@@ -342,6 +359,7 @@ ERRORS: dict[str, Case] = {
     "EngineNotFound": Case(post("/v1/engines/none/restart")),
     "ApplicationNotFound": Case(get("/v1/applications/none")),
     "ProbeFailed": Case(post("/v1/experts", {**NEW, "name": "a b"})),
+    "ShuttingDown": Case(ask_while_it_ends),
     "ArtifactRejected": Case(not_started, {**NOT_LOADED, "router_dir": Path("/nowhere")}),
     "ExpertError": Case(raised_by("sql", errors.ExpertError("sql", "broke"))),
     "ExpertUnavailable": Case(raised_by("sql", errors.ExpertUnavailable("sql", "is down"))),

@@ -18,17 +18,26 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 import msgspec
 
-from collegium.errors import ExpertTimeout, ExpertUnavailable
+from collegium.errors import ExpertError, ExpertTimeout, ExpertUnavailable
+from collegium.json_bounds import excess
 
 CONNECT_TIMEOUT_S = 5.0
+MOST_BYTES = 32 * 2**20
+MOST_VALUES = 1_000_000
+"""Of one answer's JSON: twenty alternatives of ten thousand tokens."""
 KEPT_IDLE_S = 4.0  # uvicorn, and so vLLM, closes idle connections after 5 s: we do it first
 
 
-class Response:
-    """A response whose body is still to be read."""
+class TooLarge(aiohttp.ClientPayloadError):
+    """A body has more bytes than an answer may have."""
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
+
+class Response:
+    """A response whose body is still to be read, up to a number of bytes."""
+
+    def __init__(self, response: aiohttp.ClientResponse, most_bytes: int = MOST_BYTES) -> None:
         self._response = response
+        self._left = most_bytes
         self.status = response.status
         self.reason = response.reason or ""
         self._rest = b""
@@ -40,7 +49,10 @@ class Response:
 
     async def read(self) -> bytes:
         """The whole body."""
-        return await self._response.read()
+        pieces: list[bytes] = []
+        while data := await self._more():
+            pieces.append(data)
+        return b"".join(pieces)
 
     def close(self) -> None:
         """Give the connection back, or hang up where the body was not read to its end."""
@@ -49,11 +61,18 @@ class Response:
     async def lines(self) -> list[bytes]:
         """The next lines of the body, of any length and without their ends; none at its end."""
         whole: list[bytes] = []
-        while not whole and (data := await self._response.content.readany()):
+        while not whole and (data := await self._more()):
             *whole, self._rest = (self._rest + data).split(b"\n")
         if not whole and self._rest:
             whole, self._rest = [self._rest], b""
         return whole
+
+    async def _more(self) -> bytes:
+        data = await self._response.content.readany()
+        self._left -= len(data)
+        if self._left < 0:
+            raise TooLarge("the answer is too large")
+        return data
 
     @property
     def is_json(self) -> bool:
@@ -65,10 +84,17 @@ class Connection:
     """Requests to one address; connections are kept and reused, as many as there are requests."""
 
     def __init__(
-        self, base_url: str, *, api_key: str | None, timeout_s: float, trust_env: bool
+        self,
+        base_url: str,
+        *,
+        api_key: str | None,
+        timeout_s: float,
+        trust_env: bool,
+        most_bytes: int = MOST_BYTES,
     ) -> None:
         """`timeout_s` limits each wait for a byte; `trust_env` takes the environment's proxy."""
         self._base_url = base_url.rstrip("/")
+        self._most_bytes = most_bytes
         self._headers = {"Content-Type": "application/json"}
         if api_key:
             self._headers["Authorization"] = f"Bearer {api_key}"
@@ -101,7 +127,7 @@ class Connection:
             proxy=self._proxy,
             allow_redirects=False,  # the API key is for this address only
         )
-        return Response(response)
+        return Response(response, self._most_bytes)
 
     def _opened(self) -> aiohttp.ClientSession:
         secure = self._base_url.startswith("https:")
@@ -120,6 +146,8 @@ def parsed_json(data: bytes) -> Any:
 
     Bytes that are no UTF-8 are replaced, and NaN and Infinity are null: Python writes them.
     """
+    if (why := excess(data, MOST_VALUES)) is not None:
+        raise ValueError(why)
     try:
         try:
             return msgspec.json.decode(data)
@@ -136,7 +164,8 @@ def _null(_: str) -> None:
 def _as_json(body: Mapping[str, Any]) -> bytes:
     try:
         return msgspec.json.encode(body)
-    except UnicodeEncodeError:  # half a surrogate pair, which JSON can escape and UTF-8 not hold
+    except (UnicodeEncodeError, OverflowError):
+        # Half a surrogate pair, which JSON can escape and UTF-8 not hold; an integer of any length.
         return json.dumps(body).encode()
 
 
@@ -166,6 +195,8 @@ class ExpertErrors:
             return
         if isinstance(exc, TimeoutError):
             raise ExpertTimeout(self._expert, "no answer in time") from exc
+        if isinstance(exc, TooLarge):
+            raise ExpertError(self._expert, str(exc)) from exc
         if isinstance(exc, aiohttp.ClientConnectorError):
             raise ExpertUnavailable(self._expert, "can't connect", detail=str(exc)) from exc
         if isinstance(exc, aiohttp.ClientError | OSError):

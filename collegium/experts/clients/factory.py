@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from collegium.errors import ExpertUnavailable
+from collegium.experts.clients.api_keys import USUAL, api_key
+from collegium.experts.clients.connection import MOST_BYTES
 from collegium.experts.clients.engine import EngineExpert, EngineLink
 from collegium.experts.clients.http import HttpExpert
 from collegium.experts.clients.reply import ExpertClient
@@ -34,9 +35,18 @@ class Clients(Protocol):
 class ClientsByKind:
     """Makes the client that an expert's kind needs."""
 
-    def __init__(self, engines: Mapping[str, Supervisor], *, timeout_s: float) -> None:
+    def __init__(
+        self,
+        engines: Mapping[str, Supervisor],
+        *,
+        timeout_s: float,
+        key_variables: Sequence[str] = USUAL,
+        most_bytes: int = MOST_BYTES,
+    ) -> None:
         self._engines = engines
         self._timeout_s = timeout_s
+        self._key_variables = key_variables
+        self._most_bytes = most_bytes
         self._links: dict[str, EngineLink] = {}
         self._clients: dict[str, tuple[Reached, ExpertClient]] = {}
         self._retired: list[ExpertClient] = []
@@ -73,7 +83,7 @@ class ClientsByKind:
         if expert.kind in ("engine", "lora"):
             link = self._link(expert)
             return EngineExpert(name, link, expert.model, adapter_folder(expert))
-        key = api_key(expert)
+        key = api_key(expert, self._key_variables)
         if expert.kind == "litellm":
             from collegium.experts.clients.litellm import LiteLLMExpert
 
@@ -81,7 +91,9 @@ class ClientsByKind:
                 name, expert.model, base_url=expert.base_url, api_key=key, timeout_s=timeout_s
             )
         url = expert.base_url or ""
-        return HttpExpert(name, url, expert.model, api_key=key, timeout_s=timeout_s)
+        return HttpExpert(
+            name, url, expert.model, api_key=key, timeout_s=timeout_s, most_bytes=self._most_bytes
+        )
 
     def _link(self, expert: Expert) -> EngineLink:
         engine = engine_of(expert, self._engines)
@@ -109,18 +121,3 @@ def engine_of(expert: Expert, engines: Mapping[str, Supervisor]) -> Supervisor:
         message = f"its engine '{expert.engine}' is not run by this service"
         raise ExpertUnavailable(expert.name, message, retry_after_s=60)
     return engine
-
-
-def api_key(expert: Expert) -> str | None:
-    """Read the endpoint's key from the environment variable that the expert names."""
-    if expert.api_key_env is None:
-        return None
-    key = os.environ.get(expert.api_key_env, "").strip()
-    problem = None if key else "is not set"
-    if not (key.isascii() and key.isprintable()):  # an error further on might quote it
-        problem = "holds characters that no header can carry"
-    if problem is not None:
-        detail = f"the environment variable {expert.api_key_env} with its API key {problem}"
-        message = "its API key is not set up"
-        raise ExpertUnavailable(expert.name, message, retry_after_s=60, detail=detail)
-    return key

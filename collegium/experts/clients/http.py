@@ -8,6 +8,7 @@ from functools import partial
 
 from collegium.errors import ExpertError, ExpertRejected, ExpertUnavailable, PromptTooLong
 from collegium.experts.clients.connection import (
+    MOST_BYTES,
     Connection,
     ExpertErrors,
     Response,
@@ -45,13 +46,20 @@ class HttpExpert:
         api_key: str | None = None,
         timeout_s: float = 120.0,
         trust_env: bool = True,
+        most_bytes: int = MOST_BYTES,
     ) -> None:
         self.name = name
         self.model = model
         if not is_address(base_url):
             raise ExpertUnavailable(name, "its address is none of an API", detail=base_url)
         self._errors = ExpertErrors(name)
-        self._http = Connection(base_url, api_key=api_key, timeout_s=timeout_s, trust_env=trust_env)
+        self._http = Connection(
+            base_url,
+            api_key=api_key,
+            timeout_s=timeout_s,
+            trust_env=trust_env,
+            most_bytes=most_bytes,
+        )
 
     @asynccontextmanager
     async def ask(self, call: Call) -> AsyncGenerator[Reply]:

@@ -6,7 +6,7 @@ Upstreams send what they like: a value of another type than the one expected is 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from msgspec import Struct, structs
 from msgspec.json import Decoder
@@ -26,6 +26,9 @@ from collegium.experts.clients.events import (
 OF_CHUNKS = ("choices", "usage", "model", "object", "error", "collegium", "x-router-metadata")
 """Fields that are not part of a reply's head; the last two are ours to say."""
 OF_CHOICES = ("index", "delta", "message", "finish_reason")
+MOST_TOKENS = 100_000_000
+"""A hundred times the longest context there is: what is said to be more is a mistake."""
+MOST_NUMBER = 10_000
 REASONING = ("reasoning_content", "reasoning")
 OF_PIECES = ("role", "content", "tool_calls", *REASONING)
 
@@ -47,8 +50,8 @@ def chunk_events(chunk: Mapping[str, Any]) -> list[AnswerEvent]:
         raise Unshaped("a chunk has neither choices nor usage")
     for choice in _list(chunk.get("choices")):
         _add_choice(events, _choice(choice))
-    if isinstance(usage, dict):  # of another kind it counts nothing, and the answer is good
-        events.append(Usage(usage))
+    if (counted := usage_of(usage)) is not None:
+        events.append(counted)
     return events
 
 
@@ -57,9 +60,26 @@ def answer_events(expert: str, answer: Mapping[str, Any]) -> list[AnswerEvent]:
     events: list[AnswerEvent] = [Began(expert, head_of(answer))]
     for position, choice in enumerate(_list(answer.get("choices"))):
         events += message_events({"index": position, **_choice(choice)})
-    if isinstance(usage := answer.get("usage"), dict):
-        events.append(Usage(usage))
+    if (usage := usage_of(answer.get("usage"))) is not None:
+        events.append(usage)
     return events
+
+
+def usage_of(told: Any) -> Usage | None:
+    """The usage, where its counts are numbers of tokens; None else: the answer is good, and its
+    tokens are counted here.
+    """
+    if not isinstance(told, dict) or not told:
+        return None
+    if not all(_is_count(told.get(name, 0)) for name in ("prompt_tokens", "completion_tokens")):
+        return None
+    rest = {k: v for k, v in told.items() if _is_count(v) or isinstance(v, dict) or v is None}
+    return Usage(rest)
+
+
+def _is_count(value: Any) -> bool:
+    """Of tokens: of wrong types, negative or beyond all contexts it is none."""
+    return type(value) in (int, float) and 0 <= value <= MOST_TOKENS
 
 
 def message_events(choice: Mapping[str, Any]) -> list[AnswerEvent]:
@@ -73,7 +93,9 @@ def message_events(choice: Mapping[str, Any]) -> list[AnswerEvent]:
     if empty:  # such as `"refusal": null`: who sends it, expects it
         events.append(Other(empty, choice=index))
     extra = {name: value for name, value in choice.items() if name not in OF_CHOICES}
-    events.append(Finish(choice.get("finish_reason"), choice=index, extra=extra or None))
+    reason = choice.get("finish_reason")
+    told = None if reason is None else str(reason)
+    events.append(Finish(told, choice=index, extra=extra or None))
     return events
 
 
@@ -99,7 +121,7 @@ class ToolNumbers:
 
     def numbered(self, event: AnswerEvent) -> AnswerEvent:
         """The event, a tool call's piece with its index."""
-        if not isinstance(event, ToolCall) or isinstance(event.piece.get("index"), int):
+        if not isinstance(event, ToolCall) or _is_number(event.piece.get("index")):
             return event
         ids, new = self._ids.setdefault(event.choice, []), event.piece.get("id")
         if new and new not in ids:
@@ -183,9 +205,9 @@ def _add_pieces(
     if content:
         left = _left(extra, events, before)
         events.append(Text(_text_of(content), choice=index, extra=left))
-    for position, tool in enumerate(_list(message.get("tool_calls"))):
-        given = _dict(tool).get("index")
-        at, left = given if isinstance(given, int) else position, _left(extra, events, before)
+    for position, tool in enumerate(map(_dict, _list(message.get("tool_calls")))):
+        given, left = tool.get("index"), _left(extra, events, before)
+        at = given if _is_number(given) else position
         events.append(ToolCall(at, tool, choice=index, extra=left))
     others = {name: value for name, value in message.items() if value and name not in OF_PIECES}
     if others:
@@ -199,7 +221,12 @@ def _left(extra: Json | None, events: list[AnswerEvent], before: int) -> Json | 
 
 def _index(choice: Mapping[str, Any]) -> int:
     index = choice.get("index")
-    return index if isinstance(index, int) else 0
+    return index if _is_number(index) else 0
+
+
+def _is_number(value: Any) -> TypeGuard[int]:
+    """Whether it can be the number of a choice or of a tool call."""
+    return type(value) is int and 0 <= value <= MOST_NUMBER
 
 
 def _list(value: Any) -> list[Any]:

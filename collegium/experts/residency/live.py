@@ -168,7 +168,7 @@ class Residents:
             await engine.stop()
             self._rests[name] = now + REST_S
             self._scheduler.gone(name)
-            self._refuse(name, f"it could not be loaded: {status.detail}")
+            self._refuse(name, "it could not be loaded", status.detail)
         self._step()
 
     async def _unload(self, name: str) -> None:
@@ -186,14 +186,16 @@ class Residents:
             self._scheduler.finished(request.engine, time.monotonic())
         self._step()
 
-    def _refuse(self, name: str, why: str) -> None:
+    def _refuse(self, name: str, why: str, detail: str = "") -> None:
         """Tell all who wait for an engine that it does not come."""
         for request, turn in list(self._waiting.values()):
             if request.engine == name:
                 del self._waiting[request.number]
                 self._scheduler.left(request)
-                message = f"its engine '{name}' can't be used"
-                turn.set_exception(ExpertUnavailable(name, message, retry_after_s=60, detail=why))
+                message = f"its engine '{name}' can't be used: {why}"
+                turn.set_exception(
+                    ExpertUnavailable(name, message, retry_after_s=60, detail=detail)
+                )
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from collegium.web.protocols.chat_request import NonNegative
+from collegium.web.protocols.chat_request import Dollars
 
 if TYPE_CHECKING:
     from collegium.router.assignment import JobLimits
@@ -17,8 +17,8 @@ class JobRouting(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    max_cost_usd: NonNegative | None = None
-    capacity: dict[str, Annotated[int, Field(ge=0)]] = {}
+    max_cost_usd: Dollars | None = None
+    capacity: dict[str, Annotated[int, Field(ge=0, lt=2**31)]] = {}
 
     def limits(self) -> JobLimits:
         """The limits as the router takes them."""

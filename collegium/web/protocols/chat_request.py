@@ -18,7 +18,11 @@ from collegium.experts.aggregation.options import (
 from collegium.experts.dispatch.terms import Priority
 from collegium.router.decision import Limits
 
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Dollars = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+Milliseconds = Annotated[float, Field(ge=0, le=1e10, allow_inf_nan=False)]
+Joules = Annotated[float, Field(ge=0, le=1e15, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1, lt=2**31)]
+Names = Annotated[list[str], Field(max_length=1000, fail_fast=True)]
 Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
 
 PREFIX = "collegium/"
@@ -50,9 +54,9 @@ class PanelOptions(BaseModel):
     aggregator: str | None = None
     samples: bool = False
     temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = None
-    member_timeout_ms: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    max_calls: Annotated[int, Field(ge=1)] | None = None
-    max_total_tokens: Annotated[int, Field(ge=1)] | None = None
+    member_timeout_ms: Annotated[float, Field(gt=0, le=1e10, allow_inf_nan=False)] | None = None
+    max_calls: Count | None = None
+    max_total_tokens: Count | None = None
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     weights: Weighting = "log_odds"
     by: ScorerName = "logprob"
@@ -68,14 +72,14 @@ class Routing(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    max_cost_usd: NonNegative | None = None
-    max_latency_ms: NonNegative | None = None
-    max_energy_j: NonNegative | None = None
+    max_cost_usd: Dollars | None = None
+    max_latency_ms: Milliseconds | None = None
+    max_energy_j: Joules | None = None
     min_quality: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
     tradeoff: Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)] | None = None
     wait_penalty: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
-    experts_allow: list[str] | None = None
-    experts_deny: list[str] = []
+    experts_allow: Names | None = None
+    experts_deny: Names = []
     k: Annotated[int, Field(ge=1, le=MOST_MEMBERS)] | None = None
     aggregate: Aggregate = "single"
     panel: PanelOptions = Field(default_factory=PanelOptions)
@@ -104,7 +108,7 @@ class Message(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     role: Role
-    content: str | list[dict[str, Any]] | None = None
+    content: str | Annotated[list[dict[str, Any]], Field(fail_fast=True)] | None = None
 
 
 class StreamOptions(BaseModel):
@@ -121,18 +125,18 @@ class ChatRequest(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True)
 
     model: Annotated[str, Field(min_length=1)] = "auto"
-    messages: Annotated[list[Message], Field(min_length=1)]
+    messages: Annotated[list[Message], Field(min_length=1, fail_fast=True)]
     stream: bool = False
     stream_options: StreamOptions | None = None
     n: Annotated[int, Field(ge=1, le=16)] | None = None
     temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = None
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
-    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
-    stop: str | list[str] | None = None
-    seed: int | None = None
+    max_tokens: Count | None = None
+    max_completion_tokens: Count | None = None
+    stop: str | Annotated[list[str], Field(fail_fast=True)] | None = None
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
     response_format: dict[str, Any] | None = None
-    tools: list[dict[str, Any]] | None = None
+    tools: Annotated[list[dict[str, Any]], Field(fail_fast=True)] | None = None
     routing: Routing = Field(default_factory=Routing)
 
     @field_validator("stream", mode="before")

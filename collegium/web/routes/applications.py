@@ -14,13 +14,14 @@ from collegium.registry.application import Application
 from collegium.router.applications.resolver import OTHER
 from collegium.router.pacing import Pacing, Window
 from collegium.web.auth import ADMIN
+from collegium.web.json_in import CheckedRoute
 from collegium.web.parts_of import CatalogueDep, PacingDep, RecognitionDep
-from collegium.web.protocols.chat_request import NonNegative
+from collegium.web.protocols.chat_request import Dollars
 from collegium.web.serving.recognition import Recognition
 
 CENTURY_S = 100 * 365.25 * 86_400.0
 """The longest window: its end still has a date."""
-routes = APIRouter(dependencies=ADMIN)
+routes = APIRouter(dependencies=ADMIN, route_class=CheckedRoute)
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 MOST_NAMES = 1000
 
@@ -34,8 +35,8 @@ class PolicyChanges(BaseModel):
     experts_allow: Annotated[list[Name], Field(min_length=1, max_length=MOST_NAMES)] | None = None
     experts_deny: Annotated[list[Name], Field(max_length=MOST_NAMES)] | None = None
     required_tags: Annotated[list[Name], Field(max_length=MOST_NAMES)] | None = None
-    max_cost_usd: NonNegative | None = None
-    budget_usd: NonNegative | None = None
+    max_cost_usd: Dollars | None = None
+    budget_usd: Dollars | None = None
     budget_window_s: Annotated[float, Field(gt=0, le=CENTURY_S, allow_inf_nan=False)] | None = None
 
 

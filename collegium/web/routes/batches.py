@@ -17,11 +17,12 @@ from collegium.registry.batches import ENDED, BatchRecord
 from collegium.web.auth import TenantDep
 from collegium.web.batch.inbox import INPUT
 from collegium.web.batch.job_routing import JobRouting
+from collegium.web.json_in import CheckedRoute
 from collegium.web.parts_of import BatchesDep, CatalogueDep, FilesDep, FileStoreDep, InboxDep
 from collegium.web.routes.files import page_json
 from collegium.web.serving.catalogue import Catalogue
 
-routes = APIRouter()
+routes = APIRouter(route_class=CheckedRoute)
 PATH = "/v1/batches"
 _WINDOW = re.compile(r"([1-9]\d{0,5})([smhd])")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}

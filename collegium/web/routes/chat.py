@@ -26,6 +26,7 @@ from collegium.web.protocols.chat_request import (
     ChatRequest,
     application_name,
 )
+from collegium.web.serving.draining import Draining
 from collegium.web.serving.prepare import Prepared, prepare
 from collegium.web.serving.shapes import decided_json, decision_headers
 
@@ -102,15 +103,17 @@ async def streamed(request: Request, encoder: ChatEncoder, events: Events) -> Re
     event = await unless_client_leaves(request, anext(events))
     if event is None:
         return Response(status_code=499)
-    return EventStream(encoder, encoder.chunks(event), events)
+    return EventStream(encoder, encoder.chunks(event), events, parts_of(request).draining)
 
 
 class EventStream(StreamingResponse):
     """Sends an answer as it comes. However the sending ends, the asking ends with it."""
 
-    def __init__(self, encoder: ChatEncoder, first: list[Json], events: Events) -> None:
+    def __init__(
+        self, encoder: ChatEncoder, first: list[Json], events: Events, draining: Draining
+    ) -> None:
         headers = decision_headers(encoder.decision, encoder.expert) | {"Cache-Control": "no-cache"}
-        sent = server_sent_events(first, encoder, events)
+        sent = server_sent_events(first, encoder, events, draining)
         super().__init__(sent, media_type="text/event-stream", headers=headers)
         self._events = events
 
@@ -121,16 +124,19 @@ class EventStream(StreamingResponse):
 
 
 async def server_sent_events(
-    first: list[Json], encoder: ChatEncoder, events: Events
+    first: list[Json], encoder: ChatEncoder, events: Events, draining: Draining
 ) -> AsyncGenerator[bytes]:
     """Chunks as server-sent events; a failure in the middle is one error event."""
     try:
-        for chunk in first:
-            yield sse(chunk)
-        async for event in events:
-            for chunk in encoder.chunks(event):
+        with draining.answering():
+            for chunk in first:
                 yield sse(chunk)
+            async for event in events:
+                for chunk in encoder.chunks(event):
+                    yield sse(chunk)
     except CollegiumError as exc:
+        if exc.retry_after_s is not None:  # the headers are sent already
+            yield b"retry: %d\n" % (1000 * exc.retry_after_s)
         yield sse(error_body(exc))
     except Exception:  # the outermost handler of an answer whose status is sent already
         log.exception("a streamed answer failed")
@@ -150,7 +156,8 @@ async def unless_client_leaves(request: Request, work: Awaitable[Result]) -> Res
     assert here is not None
     watch = _Watch(request, here)
     try:
-        return await work
+        with parts_of(request).draining.answering():
+            return await work
     except asyncio.CancelledError:
         if watch.left and here.uncancel() == 0:
             return None

@@ -13,13 +13,16 @@ from collegium.experts.clients.events import Json
 from collegium.experts.registration import Registration
 from collegium.registry.engine import Engine, EngineOptions
 from collegium.registry.expert import Expert
+from collegium.registry.experts import MOST_PARAMETERS_B, MOST_PRICE
 from collegium.web.auth import ADMIN, TenantDep
+from collegium.web.json_in import CheckedRoute
 from collegium.web.parts_of import CatalogueDep, RegistrationDep, RegistryDep
 
-routes = APIRouter()
+routes = APIRouter(route_class=CheckedRoute)
 Chance = Annotated[float, Field(ge=0, le=1)]
-Size = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Price = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
+Word = Annotated[str, Field(max_length=1000)]
+Size = Annotated[float, Field(gt=0, le=MOST_PARAMETERS_B, allow_inf_nan=False)]
+Price = Annotated[float, Field(ge=0, le=MOST_PRICE, allow_inf_nan=False)]
 """Dollars per million tokens."""
 OWN = ("description", "input_price", "output_price", "generalist", "tags", "prior")
 """What a preset may have of its own."""
@@ -38,15 +41,15 @@ class NewExpert(BaseModel):
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
-    name: str
+    name: Word
     kind: Literal["openai", "litellm", "lora", "engine"] | None = None
     """Needed unless it is `like` another."""
-    model: str = ""
-    engine: str | EngineOptions | None = None
+    model: Word = ""
+    engine: Word | EngineOptions | None = None
     """An engine's name, or for the kind `engine` what to start."""
-    base_url: str | None = None
-    adapter: str | None = None
-    api_key_env: str | None = None
+    base_url: Word | None = None
+    adapter: Word | None = None
+    api_key_env: Word | None = None
     description: Annotated[str, Field(max_length=500)] = ""
     input_price: Price | None = None
     output_price: Price | None = None
@@ -55,7 +58,7 @@ class NewExpert(BaseModel):
     tags: tuple[str, ...] = ()
     prior: Chance | None = None
     parameters_b: Size | None = None
-    like: str | None = None
+    like: Word | None = None
     """The expert whose model it is, for a preset."""
     settings: Annotated[dict[str, Any] | None, Field(alias="with")] = None
 

@@ -14,10 +14,11 @@ from collegium.experts.clients.events import Json
 from collegium.registry.decisions import FeedbackRecord
 from collegium.web.auth import tenant_of
 from collegium.web.errors import error_body, invalid_body
+from collegium.web.json_in import CheckedRoute
 from collegium.web.parts_of import parts_of
 from collegium.web.serving.opinions import Opinion, Opinions, Said, Sender
 
-routes = APIRouter()
+routes = APIRouter(route_class=CheckedRoute)
 AT_ONCE = 200
 """Lines between which other requests have their turn."""
 MOST_LINES = 10_000

@@ -12,11 +12,12 @@ from collegium.experts.clients.events import Json
 from collegium.registry.learning import LearningPrompt, Mark, RunRecord
 from collegium.registry.tables import to_columns
 from collegium.web.auth import ADMIN, TenantDep
+from collegium.web.json_in import CheckedRoute
 from collegium.web.learning.spec import LearnSpec, Name
 from collegium.web.parts_of import PartsDep
 from collegium.web.serving.parts import Parts
 
-routes = APIRouter(prefix="/v1/learning", dependencies=ADMIN)
+routes = APIRouter(prefix="/v1/learning", dependencies=ADMIN, route_class=CheckedRoute)
 HIDDEN = ("worker", "leased_until")
 
 
@@ -35,7 +36,7 @@ class Confirmation(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    marks: Annotated[list[ConfirmedMark], Field(min_length=1, max_length=1000)]
+    marks: Annotated[list[ConfirmedMark], Field(min_length=1, max_length=400)]
 
 
 @routes.post("/runs", status_code=201)

@@ -11,11 +11,12 @@ from collegium.experts.clients.events import Json
 from collegium.registry.router_versions import RouterVersion
 from collegium.registry.tables import to_columns
 from collegium.web.auth import ADMIN
+from collegium.web.json_in import CheckedRoute
 from collegium.web.learning.promotion import promote_version, roll_back, try_in_shadow
 from collegium.web.learning.spec import Name
 from collegium.web.parts_of import PartsDep
 
-routes = APIRouter(prefix="/v1/router", dependencies=ADMIN)
+routes = APIRouter(prefix="/v1/router", dependencies=ADMIN, route_class=CheckedRoute)
 
 
 class Promotion(BaseModel):

@@ -29,11 +29,13 @@ from collegium.router.panels.profiles import Profiles
 from collegium.router.tokens import Tokens
 from collegium.settings import Settings
 from collegium.web.batch.inbox import Inbox
+from collegium.web.serving.audit import Audit
 from collegium.web.serving.background import Background
 from collegium.web.serving.budgets import Budgets
 from collegium.web.serving.catalogue import Catalogue
 from collegium.web.serving.current_router import CurrentRouter
 from collegium.web.serving.decide import Decider
+from collegium.web.serving.draining import Draining
 from collegium.web.serving.learning import Learning
 from collegium.web.serving.metrics import Metrics
 from collegium.web.serving.outcome import Accounts
@@ -44,6 +46,7 @@ from collegium.web.serving.recording import Recorder
 from collegium.web.serving.redaction import Redactor
 from collegium.web.serving.router_maker import RouterMaker
 from collegium.web.serving.sessions import Sessions
+from collegium.web.serving.wrong_keys import WrongKeys
 
 if TYPE_CHECKING:
     from collegium.router.router import Router
@@ -111,6 +114,9 @@ def build(
         decider=decider,
         pipeline=pipeline,
         background=background,
+        wrong_keys=WrongKeys(),
+        audit=Audit(settings.data_dir / "logs" / "audit.jsonl"),
+        draining=Draining(),
     )
 
 
@@ -128,4 +134,6 @@ def make_pool(
         clients=clients,
         dispatcher=Dispatcher(shared, depth=settings.queue_depth, patience_s=timeout_s),
         residents=fleet.residents,
+        key_variables=settings.api_key_variables,
+        most_bytes=round(settings.max_answer_mib * 2**20),
     )

@@ -22,16 +22,19 @@ from collegium.router.pacing import Pacing
 from collegium.router.tokens import Tokens
 from collegium.settings import Settings
 from collegium.web.batch.inbox import Inbox
+from collegium.web.serving.audit import Audit
 from collegium.web.serving.background import Background
 from collegium.web.serving.catalogue import Catalogue
 from collegium.web.serving.current_router import CurrentRouter
 from collegium.web.serving.decide import Decider
+from collegium.web.serving.draining import Draining
 from collegium.web.serving.learning import Learning
 from collegium.web.serving.metrics import Metrics
 from collegium.web.serving.pipeline import Pipeline
 from collegium.web.serving.recognition import Recognition
 from collegium.web.serving.recording import Recorder
 from collegium.web.serving.router_maker import RouterMaker
+from collegium.web.serving.wrong_keys import WrongKeys
 
 
 @dataclass(frozen=True)
@@ -66,3 +69,6 @@ class Parts:
     decider: Decider
     pipeline: Pipeline
     background: Background
+    wrong_keys: WrongKeys
+    audit: Audit
+    draining: Draining

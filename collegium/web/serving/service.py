@@ -61,6 +61,7 @@ class Service:
         await parts.state.close()
         await parts.log.aclose()
         await parts.database.close()
+        parts.audit.close()
 
     def waits_for(self) -> str | None:
         """Why the service can't answer now, in words; None when it can."""

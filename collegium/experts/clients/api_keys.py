@@ -1,0 +1,41 @@
+"""The keys of endpoints: read from environment variables that the operator allowed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+from collegium.errors import ExpertUnavailable
+from collegium.registry.expert import Expert
+
+USUAL = ("*_API_KEY",)
+OURS = "COLLEGIUM_"
+"""Our own settings are nobody's key: they hold the callers' keys and the database's password."""
+
+
+def may_read(variable: str, allowed: Sequence[str]) -> bool:
+    """Whether a variable may be sent to an endpoint as its key."""
+    ours = variable.upper().startswith(OURS)
+    return not ours and any(fnmatchcase(variable, pattern) for pattern in allowed)
+
+
+def api_key(expert: Expert, allowed: Sequence[str] = USUAL) -> str | None:
+    """The endpoint's key; ExpertUnavailable where its variable is not allowed, or holds none."""
+    variable = expert.api_key_env
+    if variable is None:
+        return None
+    if not may_read(variable, allowed):
+        raise _without_key(expert, f"{variable} is none of api_key_variables {' '.join(allowed)}")
+    key = os.environ.get(variable, "").strip()
+    if not key:
+        raise _without_key(expert, f"the environment variable {variable} is not set")
+    if not (key.isascii() and key.isprintable()):  # an error further on might quote it
+        problem = "holds characters that no header can carry"
+        raise _without_key(expert, f"the environment variable {variable} {problem}")
+    return key
+
+
+def _without_key(expert: Expert, detail: str) -> ExpertUnavailable:
+    words = "its API key is not set up"
+    return ExpertUnavailable(expert.name, words, retry_after_s=60, detail=detail)

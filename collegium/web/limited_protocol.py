@@ -1,0 +1,204 @@
+"""Uvicorn's HTTP protocol with the limits that it lacks: on heads, bodies, readers, connections.
+
+Uvicorn takes the class of its protocol as an option. Times are looked at once a second by one sweep
+over all connections, so that a request pays two looks at the clock
+([decision 0018](../../docs/decisions/0018-limits-of-connections.md)).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import struct
+from dataclasses import dataclass
+from functools import partial
+from socket import SO_LINGER, SOL_SOCKET
+from typing import TYPE_CHECKING, Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+if TYPE_CHECKING:
+    from uvicorn import Config
+    from uvicorn.server import Server, ServerState
+
+log = logging.getLogger(__name__)
+SWEEP_S = 1.0
+AT_ONCE = struct.pack("ii", 1, 0)
+LEAST_RATE = 4096
+"""Bytes of a body that have to come each second, after the time that it has in any case."""
+
+
+@dataclass(frozen=True)
+class ConnectionLimits:
+    """How long a connection may take for what, seconds, and how much there may be."""
+
+    header_s: float = 10.0
+    """For a request's head; as long may a connection be idle between two requests."""
+    body_s: float = 30.0
+    """For a body, beside what it takes at 4 KiB a second."""
+    write_s: float = 60.0
+    """For a client to take what is buffered for it."""
+    header_bytes: int = 65_536
+    connections: int = 1000
+
+
+class LimitedProtocol(HttpToolsProtocol):
+    """One connection, which is closed when it takes too long or sends too much."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        limits: ConnectionLimits,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._limits = limits
+        self._head_since: float | None = None
+        """Since when a request's head is waited for; None while a request is worked on."""
+        self._head_bytes = 0
+        self._body_since: float | None = None
+        self._body_bytes = 0
+        self._stalled_since: float | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take a connection in the place of the one that is idle for longest, if all are taken."""
+        super().connection_made(transport)
+        self._head_since = self.loop.time()
+        if len(self.connections) > self._limits.connections and not self._made_room():
+            self.refuse(503, "All connections are taken; try again later", retry_after_s=1)
+
+    def data_received(self, data: bytes) -> None:
+        """Count what comes before a request's head is complete."""
+        if self._head_since is not None:
+            self._head_bytes += len(data)
+            if self._head_bytes > self._limits.header_bytes:
+                return self.refuse(431, "The request's head is too large")
+        super().data_received(data)
+
+    def on_headers_complete(self) -> None:
+        """The head has come; what is awaited is the body."""
+        self._head_since, self._head_bytes = None, 0
+        self._body_since, self._body_bytes = self.loop.time(), 0
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Count it."""
+        self._body_bytes += len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The body has come."""
+        self._body_since = None
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """The next request may come."""
+        self._head_since = self.loop.time()
+        super().on_response_complete()
+
+    def pause_writing(self) -> None:
+        """The client does not read as fast as it is written to."""
+        self._stalled_since = self.loop.time()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """It has read."""
+        self._stalled_since = None
+        super().resume_writing()
+
+    @property
+    def idle_since(self) -> float | None:
+        """Since when it waits for a request; None while it has one."""
+        return self._head_since
+
+    def sweep(self, now: float) -> None:
+        """Close the connection if something is overdue."""
+        limits = self._limits
+        if _overdue(self._stalled_since, now, limits.write_s):
+            self._reset()
+        elif _overdue(self._head_since, now, limits.header_s):
+            if self._head_bytes:
+                self.refuse(408, "The request's head did not come in time")
+            else:  # who has sent nothing is told nothing
+                self.transport.close()
+        elif self._body_is_overdue(now):
+            self.refuse(408, "The request's body did not come in time")
+
+    def refuse(self, status: int, words: str, retry_after_s: int | None = None) -> None:
+        """Answer, where nothing was answered yet, and hang up."""
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete or not cycle.response_started:
+            self.transport.write(_response(status, words, retry_after_s))
+        self.transport.close()
+        if cycle is not None and not cycle.response_complete:
+            cycle.disconnected = True  # nothing more is written for it
+            cycle.message_event.set()
+
+    def _body_is_overdue(self, now: float) -> bool:
+        """Whether the client takes too long; where reading is paused, it is we who do."""
+        allowed_s = self._limits.body_s + self._body_bytes / LEAST_RATE
+        return not self.flow.read_paused and _overdue(self._body_since, now, allowed_s)
+
+    def _reset(self) -> None:
+        """Hang up, and have the kernel forget what it still has for the client."""
+        socket = self.transport.get_extra_info("socket")
+        with contextlib.suppress(OSError, AttributeError):
+            socket.setsockopt(SOL_SOCKET, SO_LINGER, AT_ONCE)
+        self.transport.abort()
+
+    def _made_room(self) -> bool:
+        idle = [
+            (c.idle_since, c)
+            for c in self.connections
+            if isinstance(c, LimitedProtocol) and c is not self and c.idle_since is not None
+        ]
+        if not idle:
+            return False
+        _, longest = min(idle, key=lambda pair: pair[0])
+        self.connections.discard(longest)
+        longest.transport.abort()
+        return True
+
+
+def limited(limits: ConnectionLimits) -> Any:
+    """What uvicorn makes its connections of."""
+    return partial(LimitedProtocol, limits=limits)
+
+
+async def sweep(server: Server) -> None:
+    """Close what is overdue, for as long as the server runs."""
+    loop = asyncio.get_running_loop()
+    while True:
+        await asyncio.sleep(SWEEP_S)
+        now = loop.time()
+        for connection in list(server.server_state.connections):
+            if isinstance(connection, LimitedProtocol) and not connection.transport.is_closing():
+                connection.sweep(now)
+
+
+def _overdue(since: float | None, now: float, allowed_s: float) -> bool:
+    return since is not None and now - since > allowed_s
+
+
+PHRASES = {
+    408: "Request Timeout",
+    431: "Request Header Fields Too Large",
+    503: "Service Unavailable",
+}
+
+
+def _response(status: int, words: str, retry_after_s: int | None) -> bytes:
+    kind = "invalid_request_error" if status < 500 else "server_error"
+    body = f'{{"error":{{"message":"{words}","type":"{kind}","param":null,"code":"http_error"}}}}'
+    lines = [
+        f"HTTP/1.1 {status} {PHRASES[status]}",
+        "content-type: application/json",
+        f"content-length: {len(body)}",
+        "connection: close",
+        *([] if retry_after_s is None else [f"retry-after: {retry_after_s}"]),
+    ]
+    return ("\r\n".join(lines) + "\r\n\r\n" + body).encode()

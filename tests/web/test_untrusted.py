@@ -1,0 +1,228 @@
+"""Numbers and shapes that nobody should send: no answer is a 500, and nobody else notices."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from collegium.experts.clients.openai_shape import usage_of
+from collegium.json_bounds import MOST_DEPTH, excess
+from tests.web.conftest import Web, on_shared
+from tests.web.panels import ask
+
+BIG = 10**30
+MODES = ["first", "vote", "best_of_n", "moa", "self_moa", "nominal_group", "cascade"]
+USAGES: list[Any] = [
+    {"prompt_tokens": BIG, "completion_tokens": 2},
+    {"prompt_tokens": 7, "completion_tokens": -2},
+    {"prompt_tokens": float("nan"), "completion_tokens": float("inf")},
+    {"prompt_tokens": "7", "completion_tokens": [2]},
+    {"prompt_tokens": True, "completion_tokens": None},
+    {"total_tokens": 9},
+    {},
+    {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": BIG, "cost": "1e308"},
+]
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=5)
+    | st.sampled_from([BIG, -BIG, 1e308, "\ud800"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=8,
+)
+fuzzed = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("usage", USAGES)
+async def test_a_usage_that_can_not_be_is_counted_here(web: Web, usage: Any, stream: bool) -> None:
+    """The answer is good, and recorded with an estimate."""
+    web.experts["sql"].usage = usage
+    answer = await web.chat("sql 1", stream=stream, stream_options={"include_usage": True})
+    assert answer.status_code == 200
+    assert "server_error" not in answer.text
+    outcome = await web.outcome(answer.headers["x-collegium-decision-id"])
+    assert outcome["status"] == "ok"
+    assert 0 <= outcome["prompt_tokens"] < 1000
+    assert 0 <= outcome["completion_tokens"] < 1000
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_no_panel_fails_for_what_a_member_counts(web: Web, mode: str) -> None:
+    """Each member counts another nonsense."""
+    for expert, usage in zip(("sql", "lists", "general"), USAGES[:3], strict=True):
+        web.experts[expert].usage = usage
+    answer = await ask(web, mode)
+    assert answer.status_code == 200, answer.text
+
+
+async def test_one_upstreams_nonsense_costs_nobody_elses_outcome(web: Web) -> None:
+    """Of forty answers at once all are recorded."""
+    web.experts["lists"].usage = {"prompt_tokens": BIG, "completion_tokens": BIG}
+    texts = [f"{('sql', 'lists')[n % 2]} 1" for n in range(40)]
+    ids = [(await web.chat(t)).headers["x-collegium-decision-id"] for t in texts]
+    assert {(await web.outcome(decision))["status"] for decision in ids} == {"ok"}
+
+
+messages = st.dictionaries(
+    st.sampled_from(["content", "tool_calls", "reasoning", "x"]), json_values
+)
+choices = st.fixed_dictionaries(
+    {"message": messages | json_values, "delta": messages | json_values},
+    optional={n: json_values for n in ("index", "finish_reason", "logprobs", "x")},
+)
+
+
+@on_shared
+@fuzzed
+@given(told=st.lists(choices, max_size=2), mode=st.sampled_from(["", *MODES]))
+async def test_no_shape_of_an_upstreams_answer_is_a_500(shared: Web, told: Any, mode: str) -> None:
+    """Whatever comes: an answer, or the expert's failure."""
+    for name in ("sql", "lists", "general"):
+        shared.experts[name].choices = told
+        shared.experts[name].chunks = [{"choices": told}, {"choices": told}]
+    try:
+        answers = [
+            await shared.chat("sql 1", model=f"collegium/{mode}" if mode else "sql", stream=stream)
+            for stream in (False, True)
+        ]
+    finally:
+        for name in ("sql", "lists", "general"):
+            shared.experts[name].choices = shared.experts[name].chunks = None
+        shared.parts.pool.dispatcher._shared._copies.clear()
+    assert {answer.status_code for answer in answers} <= {200, 502}
+    assert not [answer.text for answer in answers if "unexpected" in answer.text]
+
+
+@pytest.mark.parametrize("told", [None, 5, "x", [], [1], {"prompt_tokens": BIG}])
+def test_what_is_no_usage_is_none(told: Any) -> None:
+    """Then tokens are estimated."""
+    assert usage_of(told) is None
+
+
+# --- from callers ---
+
+
+@on_shared
+@fuzzed
+@given(
+    body=st.dictionaries(
+        st.sampled_from(
+            [
+                "seed",
+                "n",
+                "max_tokens",
+                "temperature",
+                "stop",
+                "tools",
+                "x",
+                "metadata",
+                "routing",
+                "response_format",
+                "logprobs",
+                "stream_options",
+                "model",
+            ]
+        ),
+        json_values,
+    )
+)
+async def test_no_field_of_a_caller_is_a_500(shared: Web, body: Any) -> None:
+    """It is refused, or it is answered."""
+    body = {"messages": [{"role": "user", "content": "sql 1"}], **body}
+    content = json.dumps(body)
+    headers = {"content-type": "application/json"}
+    answer = await shared.http.post("/v1/chat/completions", content=content, headers=headers)
+    assert answer.status_code < 500, (content, answer.text)
+
+
+def nested(depth: int) -> str:
+    """A value so deep."""
+    return "[" * depth + "]" * depth
+
+
+@on_shared
+@pytest.mark.parametrize("depth", [MOST_DEPTH, 900, 1900])
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/chat/completions", '{"messages": [{"role": "user", "content": "a"}], "x": %s}'),
+        ("/v1/route", '{"messages": [{"role": "user", "content": [{"text": "a", "x": %s}]}]}'),
+        ("/v1/experts", '{"name": "p", "like": "sql", "with": {"x": %s}}'),
+        ("/v1/batches", '{"input_file_id": %s}'),
+    ],
+)
+async def test_what_is_nested_deeply_is_refused(
+    shared: Web, path: str, body: str, depth: int
+) -> None:
+    """In our words, on every route that reads JSON."""
+    headers = {"content-type": "application/json"}
+    answer = await shared.http.post(path, content=body % nested(depth), headers=headers)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["code"] == "invalid_json"
+    assert "nested more than 100 deep" in answer.json()["error"]["message"]
+
+
+ONES = ",".join(["1"] * 49_000)
+HELLO = '{"messages": [{"role": "user", "content": "a"}]'
+
+
+@on_shared
+@pytest.mark.parametrize(
+    "body",
+    [
+        f'{{"messages": [{",".join(["1"] * 1_000_000)}]}}',
+        f'{{"messages": [{ONES}]}}',
+        f'{{"messages": [{{"role": "user", "content": [{ONES}]}}]}}',
+        f'{HELLO}, "routing": {json.dumps(dict.fromkeys(map(str, range(49_000)), 1))}}}',
+        f'{HELLO}, "stop": [{ONES}]}}',
+        "[" * 1_000_000,
+        '"' * 1_000_000,
+        '{"messages": "' + '\\"' * 500_000,
+    ],
+    ids=["messages", "fewer", "parts", "unknown", "stops", "brackets", "quotes", "unterminated"],
+)
+async def test_a_million_mistakes_are_refused_soon_and_in_few_words(shared: Web, body: str) -> None:
+    """A few kilobytes of answer, a fraction of a second: it holds up everybody else."""
+    headers = {"content-type": "application/json"}
+    before = time.process_time()
+    answer = await shared.http.post("/v1/chat/completions", content=body, headers=headers)
+    took = time.process_time() - before
+    assert answer.status_code == 400
+    assert len(answer.content) < 5000
+    assert took < 0.25
+
+
+async def test_a_refused_change_changes_nothing(web: Web) -> None:
+    """And what could not be shown again is refused."""
+    before = (await web.http.get("/v1/experts")).json()
+    for change in (
+        '{"description": "\\ud800"}',
+        '{"skills": {"\\ud800": 0.5}}',
+        '{"input_price": 1e308}',
+        '{"parameters_b": 1e308}',
+        json.dumps({"tags": [str(n) for n in range(1001)]}),
+        json.dumps({"context_window": BIG}),
+        '{"skills": {"sql": NaN}}',
+    ):
+        headers = {"content-type": "application/json"}
+        answer = await web.http.patch("/v1/experts/sql", content=change, headers=headers)
+        assert answer.status_code == 400, change
+    assert (await web.http.get("/v1/experts")).json() == before
+    assert (await web.http.get("/v1/models")).status_code == 200
+
+
+def test_brackets_and_commas_in_texts_are_no_values() -> None:
+    """A prompt may be a program."""
+    assert excess(json.dumps({"content": '[{,\\"' * 100_000}).encode(), 10) is None
+    assert excess(b'{"a": [1, 2, 3]}', 2) is None  # a small body need not be counted
+    assert excess(json.dumps([0] * 200).encode(), 100) == "it has more than 100 values"
