@@ -77,6 +77,7 @@ async def profile_expert(
     from collegium.evals.cells import fingerprint
     from collegium.experts.questions.answers import AnswerLog
     from collegium.experts.questions.profiling import Profiler, planned
+    from collegium.experts.questions.recorded import profile_path
     from collegium.experts.roster import adapter_folder
     from collegium.settings import load_settings
 
@@ -87,8 +88,7 @@ async def profile_expert(
         plan = planned(expert, source, questions, budget_usd)
         _confirm(expert, plan, confirmed=confirmed)
         stamp = fingerprint(expert, weights=adapter_folder(expert))
-        file = settings.data_dir / "profiles" / f"{expert.name}.jsonl"
-        log = stack.enter_context(AnswerLog(file, stamp))
+        log = stack.enter_context(AnswerLog(profile_path(settings.data_dir, name), stamp))
         url = await stack.enter_async_context(some_service(settings))
         service = await stack.enter_async_context(endpoint(settings, url))
 

@@ -92,6 +92,7 @@ class Profiler:
         self._empty: set[Cell] = set()
         self._answers: list[Answered] = []
         self._spent = self._reserved = 0.0
+        self._settled = asyncio.Condition()
 
     async def run(
         self, plan: Plan, told: Callable[[Answered], None] = lambda _answer: None
@@ -114,20 +115,35 @@ class Profiler:
             if question is None:
                 return
             cell = question.kind, question.level
-            most = price(self._expert, MARGIN * prompt_tokens(question.request), MOST_TOKENS) or 0.0
             known = self._log.answers.get(question.id)
-            spent = self._spent + self._reserved + most
-            if known is None and plan.budget_usd is not None and spent > plan.budget_usd:
-                self._empty.add(cell)  # a cheaper one may still be paid for
-                continue
+            most = 0.0 if known else self._most_usd(question)
             self._pending[cell] += 1
-            self._reserved += most
             try:
-                answer = self._marked(question, known) if known else await self._asked(question)
+                if not await self._affordable(most, plan.budget_usd):
+                    self._empty.add(cell)  # a cheaper one may still be paid for
+                    continue
+                self._reserved += most
+                try:
+                    answer = self._marked(question, known) if known else await self._asked(question)
+                finally:
+                    self._reserved -= most
             finally:
                 self._pending[cell] -= 1
-                self._reserved -= most
             self._keep(cell, answer, told, paid=known is None)
+            async with self._settled:
+                self._settled.notify_all()
+
+    def _most_usd(self, question: Question) -> float:
+        return price(self._expert, MARGIN * prompt_tokens(question.request), MOST_TOKENS) or 0.0
+
+    async def _affordable(self, most: float, budget: float | None) -> bool:
+        """Whether the budget pays for a question, once those that are out have come back."""
+        async with self._settled:
+            while budget is not None and self._spent + self._reserved + most > budget:
+                if self._reserved <= 1e-12:
+                    return False
+                await self._settled.wait()
+        return True
 
     def _next(self) -> Question | None:
         """The next question of the most telling cell that has one left."""
