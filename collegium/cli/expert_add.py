@@ -106,6 +106,8 @@ def options_of(options: Sequence[Option]) -> Option:
 @options_of(KNOWN_OPTIONS)
 @click.option("--generalist", is_flag=True, help="It may answer what no specialist knows.")
 @options_of(ENGINE_OPTIONS)
+@click.option("--profile", "profiled", is_flag=True, help="Then measure it by general questions.")
+@click.option("--yes", is_flag=True, help="With --profile, do not ask before anything is spent.")
 @json_option
 def add(
     name: str,
@@ -114,6 +116,8 @@ def add(
     lora: Path | None,
     model_path: Path | None,
     like: str | None,
+    profiled: bool,
+    yes: bool,
     as_json: bool,
     **rest: Any,
 ) -> None:
@@ -139,7 +143,9 @@ def add(
     if model_path is not None:
         body["engine"] = _engine(str(model_path.resolve()), rest)
     registered = asyncio.run(_register(body))
-    _tell(name, registered, as_json=as_json)
+    _tell(name, registered, profiled=profiled, as_json=as_json)
+    if profiled:
+        asyncio.run(_profile(name, confirmed=yes))
 
 
 def _refuse_bases(body: dict[str, Any], options: dict[str, Any]) -> None:
@@ -150,7 +156,15 @@ def _refuse_bases(body: dict[str, Any], options: dict[str, Any]) -> None:
         raise click.UsageError(f"a preset has its base's {words}")
 
 
-def _tell(name: str, registered: dict[str, Any], *, as_json: bool) -> None:
+async def _profile(name: str, *, confirmed: bool) -> None:
+    from collegium.cli.expert_profile import QUESTIONS, print_profile, profile_expert
+    from collegium.experts.questions.source import Bank
+
+    found = await profile_expert(name, Bank(), QUESTIONS, None, confirmed=confirmed)
+    print_profile(found, err=True)
+
+
+def _tell(name: str, registered: dict[str, Any], *, profiled: bool, as_json: bool) -> None:
     if as_json:
         return print_json(registered)
     probe = registered["probe"]
@@ -162,7 +176,8 @@ def _tell(name: str, registered: dict[str, Any], *, as_json: bool) -> None:
         click.echo(f"{field}: {registered['expert'][field]:g} ({source})")
     if None in (registered["expert"]["input_price"], registered["expert"]["output_price"]):
         click.echo(f"Its price is unknown: limits on cost refuse it. {_how_to_price(name)}")
-    click.echo(f"Measure it with `collegium expert profile {name}`, so that it is routed to.")
+    if not profiled:
+        click.echo(f"Measure it with `collegium expert profile {name}`, so that it is routed to.")
 
 
 def _how_to_price(name: str) -> str:

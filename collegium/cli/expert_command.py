@@ -10,6 +10,7 @@ from urllib.parse import quote
 import click
 
 from collegium.cli.expert_add import KNOWN_OPTIONS, add, options_of
+from collegium.cli.expert_profile import profile
 from collegium.cli.expert_tokens import tokens
 from collegium.cli.output import json_option, print_json, print_table
 
@@ -23,6 +24,7 @@ def command() -> None:
 
 
 command.add_command(add)
+command.add_command(profile)
 command.add_command(tokens)
 
 
@@ -127,20 +129,6 @@ def probe(name: str, as_json: bool) -> None:
         return print_json(report)
     took = "" if report["latency_ms"] is None else f" in {report['latency_ms']:.0f} ms"
     click.echo(f"{name}: {report['note']}{took}. {report['answer']!r}")
-
-
-@command.command(epilog="Example: collegium expert profile mine --shots 10")
-@click.argument("name")
-@click.option("--shots", type=click.IntRange(2, 200), default=10, help="Questions a skill.")
-@json_option
-def profile(name: str, shots: int, as_json: bool) -> None:
-    """Measure an expert's skills with a few marked questions; it is routed to at once."""
-    from collegium.cli.asking import profile_expert
-
-    levels = asyncio.run(profile_expert(name, shots))
-    if as_json:
-        return print_json({"expert": name, "shots": shots, "skills": levels})
-    print_table(("SKILL", "LEVEL"), [(skill, f"{level:.0%}") for skill, level in levels.items()])
 
 
 async def _on_registry(method: str, *args: Any, **kwargs: Any) -> Any:

@@ -32,10 +32,10 @@ def warn_dropped(data: str, count: int) -> None:
         warn(f"{count} prompts of '{data}' are not judged: their text is learnt from.")
 
 
-def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]], *, err: bool = False) -> None:
     """Print columns that are as wide as their widest cell."""
     table = [list(map(str, header)), *(list(map(str, row)) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for row in table:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        click.echo("  ".join(cells).rstrip())
+        click.echo("  ".join(cells).rstrip(), err=err)

@@ -72,6 +72,16 @@ class Endpoint:
             used = usage["prompt_tokens"], usage["completion_tokens"]
             return Answer(text, *used, latency_s, _mean_logprob(body["choices"][0]))
 
+    async def complete(
+        self, expert: str, request: Mapping[str, Any], application: str
+    ) -> Mapping[str, Any]:
+        """Return message and usage of an answer; nobody may answer in the expert's place."""
+        tag = {"x-collegium-application": application}
+        body = await self._send("/chat/completions", {**request, "model": expert}, tag)
+        with _well_formed(expert):
+            _same_expert(expert, body)
+            return {"message": dict(body["choices"][0]["message"]), "usage": dict(body["usage"])}
+
     async def decide(self, prompt: str) -> Decided:
         """Return what the service's router decides about a prompt, without an answer."""
         body = await self._post("/route", ROUTER, prompt)
@@ -89,10 +99,15 @@ class Endpoint:
             "max_tokens": self._max_tokens,
             **fields,
         }
-        with _translated(model):
-            response = await self._http.post(path, json=request)
+        return await self._send(path, request)
+
+    async def _send(
+        self, path: str, request: Mapping[str, Any], headers: Mapping[str, str] | None = None
+    ) -> Any:
+        with _translated(request["model"]):
+            response = await self._http.post(path, json=request, headers=headers)
             response.raise_for_status()
-        with _well_formed(model):
+        with _well_formed(request["model"]):
             return response.json()
 
 

@@ -23,6 +23,10 @@ OWNER_SD = 0.1
 PUBLISHED_SD = 0.12
 """Reports on the same model have an sd of 0.02 (nine models with two or three); the rest is
 for other questions than the benchmark's."""
+MEASURED_SD = 0.12
+"""The general questions are others than the benchmark's, and easier or harder for some."""
+FEWEST_KINDS = 8
+"""Kinds of general questions that a profile has at least, if it is to stand for all."""
 UNKNOWN_MEAN, UNKNOWN_SD = 0.3, 0.25
 """What stands for a prior where nothing is known: all models of the table lie within 2 sd."""
 INPUT_WEIGHT = 3
@@ -69,7 +73,8 @@ BY_PRICE = Fit(0.841, 0.143, 0.141)
 
 
 def prior_of(expert: Expert) -> Prior | None:
-    """The owner's word, else a published score, else what size or price tell; None: nothing known.
+    """The owner's word, else a published score, else a measured profile, else what size or price
+    tell; None: nothing known.
 
     Presets of a model share its prior unless the owner gave them one. By size, the log-odds are
     -0.836 + 0.387 ln(billions of parameters), with a residual sd of 0.151 in the score; by price
@@ -82,6 +87,8 @@ def prior_of(expert: Expert) -> Prior | None:
     for name in names:
         if (row := _published(canonical(name))) is not None:
             return Prior(row.score, PUBLISHED_SD, f"published for {row.names[0]}: {row.source}")
+    if (measured := _measured(expert)) is not None:
+        return measured
     size = expert.parameters_b or next(filter(None, map(size_b, names)), None)
     if size is not None:
         return Prior(BY_SIZE.at(size), BY_SIZE.sd, f"by its size, {size:g} billion parameters")
@@ -91,6 +98,19 @@ def prior_of(expert: Expert) -> Prior | None:
             BY_PRICE.at(price), BY_PRICE.sd, f"by its price, ${price:g} per million tokens"
         )
     return None
+
+
+def _measured(expert: Expert) -> Prior | None:
+    """The mean of its levels, where most kinds of general questions were asked."""
+    if len(expert.skills) < FEWEST_KINDS:
+        return None
+    from collegium.experts.questions import KINDS  # few experts need it
+
+    levels = [level for kind, level in expert.skills.items() if kind in KINDS]
+    if len(levels) < FEWEST_KINDS:
+        return None
+    mean = sum(levels) / len(levels)
+    return Prior(mean, MEASURED_SD, f"by its answers to {len(levels)} kinds of general questions")
 
 
 def day_one_rank(experts: Iterable[Expert]) -> list[Expert]:

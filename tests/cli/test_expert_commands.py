@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -129,3 +130,56 @@ def test_a_base_is_removed_with_its_presets_where_that_is_said() -> None:
     assert "base of the presets think" in str(refused.exception)
     assert run("remove", "qwen", "--with-presets").exit_code == 0
     assert json.loads(run("list", "--json").stdout) == []
+
+
+# --- profile ---
+
+
+@pytest.mark.usefixtures("registry")
+def test_the_cost_of_a_profile_is_stated_before_anything_is_asked() -> None:
+    """A no ends it; an unknown price is said to be unknown, and allows no budget."""
+    asked = CliRunner().invoke(command, ["profile", "qwen", "--questions", "30"], input="n\n")
+    assert asked.exit_code == 1
+    assert "30 questions to 'qwen'" in asked.stderr
+    assert "its price is unknown" in asked.stderr
+    refused = run("profile", "qwen", "--budget-usd", "1", "--yes")
+    assert refused.exit_code == 2
+    assert "a budget needs the price of 'qwen'" in refused.output
+    run("update", "qwen", "--input-price", "1", "--output-price", "10")
+    priced = CliRunner().invoke(command, ["profile", "qwen", "--questions", "30"], input="n\n")
+    assert re.search(r"about \$0\.0\d+, at most \$0\.\d+", priced.stderr)
+    limited = ["profile", "qwen", "--budget-usd", "0.02"]
+    assert "at most $0.0200" in CliRunner().invoke(command, limited, input="n\n").stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--kind", "poems"], "there is no kind 'poems'; there is arithmetic"),
+        (["--file", "/nowhere.jsonl"], "can't read the questions"),
+        (["--file", "x.jsonl", "--kind", "sql"], "a --file has its own"),
+    ],
+)
+def test_questions_that_there_are_not_are_refused(words: list[str], message: str) -> None:
+    """Before anything is asked."""
+    refused = run("profile", "qwen", *words)
+    assert refused.exit_code != 0
+    assert message in f"{refused.output} {refused.exception}"
+
+
+@pytest.mark.usefixtures("registry")
+def test_an_expert_may_be_measured_when_it_is_registered(
+    sent: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cost is stated first there too."""
+    profiled: list[tuple[str, bool]] = []
+
+    async def keep(name: str, *, confirmed: bool) -> None:
+        profiled.append((name, confirmed))
+
+    monkeypatch.setattr(expert_add, "_profile", keep)
+    assert run("add", "new", "--litellm", "openai/gpt-4o-mini", "--profile").exit_code == 0
+    done = run("add", "next", "--litellm", "openai/gpt-4o-mini", "--profile", "--yes")
+    assert "Measure it" not in done.output
+    assert profiled == [("new", False), ("next", True)]
+    assert len(sent) == 2

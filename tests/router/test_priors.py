@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from collegium.experts.questions import KINDS
 from collegium.experts.roster import embedded_experts
 from collegium.registry.expert import Expert
 from collegium.router.model_names import canonical
@@ -71,6 +72,22 @@ def test_the_owners_word_comes_first_then_figures_then_size_then_price() -> None
     by_price = prior_of(replace(unheard, parameters_b=None))
     assert by_price is not None
     assert (by_price.value, by_price.sd) == (BY_PRICE.at(10.0), BY_PRICE.sd)
+
+
+def test_a_profile_tells_more_than_size_and_price() -> None:
+    """The mean over its kinds, once enough of them were asked; a published score goes before."""
+    skills = dict.fromkeys(list(KINDS)[:9], 0.5) | {"arithmetic": 0.95, "poems": 0.0}
+    expert = remote("unheard-of", 1.0, 2.0, parameters_b=8.0, skills=skills)
+    measured = prior_of(expert)
+    assert measured is not None
+    assert measured.value == pytest.approx(0.55)
+    assert "9 kinds of general questions" in measured.source
+    few = prior_of(replace(expert, skills=dict.fromkeys(list(KINDS)[:7], 0.5)))
+    assert few is not None
+    assert "by its size" in few.source
+    known = prior_of(replace(expert, model="gpt-4o"))
+    assert known is not None
+    assert "published" in known.source
 
 
 @pytest.mark.parametrize("price", [None, 0.0])

@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
+from collegium.experts.questions import KINDS
 from collegium.experts.specialists import ADAPTERS
 from collegium.experts.specialists.tasks import TASKS
-from collegium.registry.expert import AGGREGATION
 from tests.running_service import RunningService, running_service
 
 pytestmark = pytest.mark.slow
@@ -59,11 +59,19 @@ def test_a_profiled_expert_is_routed_to(
 def test_profile_measures_the_expert_with_marked_questions(
     service: RunningService, echo: str
 ) -> None:
-    """An expert that only repeats is measured to know nothing."""
-    done = service.cli("expert", "profile", echo, "--shots", "3", "--json")
+    """An expert that only repeats is measured to know next to nothing; the cost is asked first."""
+    refused = service.cli("expert", "profile", echo, "--questions", "20")
+    assert refused.returncode == 1
+    assert "20 questions to 'echo'" in refused.stderr
+    done = service.cli("expert", "profile", echo, "--questions", "60", "--yes", "--json")
     assert done.returncode == 0, done.stderr
-    assert set(json.loads(done.stdout)["skills"]) == {*TASKS, AGGREGATION}
-    assert max(json.loads(done.stdout)["skills"].values()) < 0.5
+    said = json.loads(done.stdout)
+    assert (said["expert"], said["questions"]) == (echo, 60)
+    assert set(said["skills"]) == set(KINDS)
+    assert max(skill["level"] for skill in said["skills"].values()) < 0.5
+    assert said["cost_usd"] == pytest.approx(60 * 5 * 2 / 1e6, rel=0.2)
+    kept = json.loads(service.cli("expert", "show", echo, "--json").stdout)["skills"]
+    assert kept == {kind: skill["level"] for kind, skill in said["skills"].items()}
 
 
 def test_litellm_reaches_the_same_server(
