@@ -105,6 +105,9 @@ def test_a_longer_answer_may_contain_the_text() -> None:
     """As whole words, where the checker is told so."""
     assert marked("reference", "It lies in Paris, France", "Paris", contains=True) == 1
     assert marked("reference", "The Parisians", "Paris", contains=True) == 0
+    rivals = ["Rome", "Paris"]
+    assert marked("reference", "In Paris", "Paris", contains=True, rivals=rivals) == 1
+    assert marked("reference", "Rome or Paris", "Paris", contains=True, rivals=rivals) == 0
 
 
 # --- number ---
@@ -171,6 +174,9 @@ def test_the_last_or_stated_number_counts(text: str, reference: Any, mark: float
         ("I'd go for option B, as it is large.", 1),
         ("A cow is no bird, so it is (B).", 1),
         ("Let me think. A penguin is.\nB", 1),
+        ("A) Rome\nB) Paris\nC) Ulm\n\nThe answer is B.", 1),
+        ("B) Paris\nA) Rome", 0),
+        ("B) Rome\nA) Paris\nC) Ulm", 0),
         ("A or B", 0),
         ("A", 0),
         ("A bird sings.", 0),
