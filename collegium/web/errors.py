@@ -61,7 +61,7 @@ async def _ours(request: Request, exc: Exception) -> JSONResponse:
 
 async def _invalid(_: Request, exc: Exception) -> JSONResponse:
     assert isinstance(exc, RequestValidationError)
-    problems = [{**p, "loc": p["loc"][1:]} for p in exc.errors()[:MOST_TOLD]
+    problems = [{**p, "loc": p["loc"][1:]} for p in exc.errors()[:MOST_TOLD]]
     return JSONResponse(invalid_body(problems), 400)
 
 
