@@ -30,6 +30,7 @@ from collegium.registry.pages import Order, Page, after_cursor, page_of
 from collegium.registry.selection import Selection
 from collegium.registry.tables import (
     DecisionRow,
+    DeletedCostRow,
     ExchangeRow,
     FeedbackRow,
     OutcomeRow,
@@ -196,7 +197,10 @@ class DecisionLog:
         return await self._read(learnable.order_by(*oldest).limit(limit))
 
     async def spent(self, since: datetime) -> dict[str, float]:
-        """Return what each application's answers cost that have ended since a time."""
+        """Return what each application's answers cost that have ended since a time.
+
+        Deleted ones count from the beginning of that time's hour on.
+        """
         cost = func.sum(OutcomeRow.cost_usd)
         spending = (
             select(DecisionRow.application, cost)
@@ -205,9 +209,17 @@ class DecisionLog:
             .where(DecisionRow.application.is_not(None), OutcomeRow.cost_usd > 0)
             .group_by(DecisionRow.application)
         )
+        deleted = (
+            select(DeletedCostRow.application, func.sum(DeletedCostRow.usd))
+            .where(DeletedCostRow.hour > since - timedelta(hours=1))
+            .group_by(DeletedCostRow.application)
+        )
+        sums: dict[str, float] = {}
         async with self._database.session() as session:
-            found = await session.execute(spending)
-            return {str(name): usd or 0.0 for name, usd in found}
+            for statement in (spending, deleted):
+                for name, usd in await session.execute(statement):
+                    sums[str(name)] = sums.get(str(name), 0.0) + (usd or 0.0)
+        return sums
 
     async def aclose(self) -> None:
         """Write what is kept, if the database is there."""

@@ -7,15 +7,15 @@ import logging
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-from sqlalchemy import Delete, delete, func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from collegium.errors import CollegiumError
 from collegium.registry.database import Database
+from collegium.registry.deletion import UNSEEN, Deletion
 from collegium.registry.selection import Selection
-from collegium.registry.tables import DecisionRow, ExchangeRow
+from collegium.registry.tables import ExchangeRow
 
 log = logging.getLogger(__name__)
 CHUNK = 50
@@ -36,6 +36,7 @@ class Retention:
         self._database = database
         self._days = days
         self._max_bytes = max_bytes
+        self._deletion = Deletion(database)
         self._turn = asyncio.Lock()
         self._work: asyncio.Task[None] | None = None
 
@@ -44,9 +45,15 @@ class Retention:
 
         Between two chunks it rests so many times as long as one took.
         """
-        chosen = select(DecisionRow.id).where(*selection.conditions())
-        chunk = chosen.order_by(DecisionRow.created_at).limit(CHUNK)
-        return await self._delete(delete(DecisionRow).where(DecisionRow.id.in_(chunk)), rest)
+        deleted = 0
+        while True:
+            began = time.perf_counter()
+            async with self._turn:
+                found = await self._deletion.delete(selection, CHUNK)
+            deleted += found
+            if found < CHUNK:
+                return deleted
+            await asyncio.sleep(max(rest * (time.perf_counter() - began), LEAST_REST_S))
 
     async def prune(self) -> int:
         """Delete the decisions that are too old, and the oldest exchanges beyond the bound."""
@@ -77,17 +84,6 @@ class Retention:
                 log.warning("old decisions are not deleted for now: %s", exc)
             await asyncio.sleep(EVERY_S)
 
-    async def _delete(self, chunk: Delete, rest: float) -> int:
-        deleted: int = 0
-        while True:
-            began = time.perf_counter()
-            async with self._turn, self._database.transaction() as session:
-                done: Any = await session.execute(chunk, execution_options=UNSEEN)
-            deleted += done.rowcount
-            if not done.rowcount:
-                return deleted
-            await asyncio.sleep(max(rest * (time.perf_counter() - began), LEAST_REST_S))
-
     async def _shrink(self) -> int:
         """Delete the oldest exchanges until the others are within the bound."""
         if self._max_bytes is None:
@@ -112,10 +108,6 @@ class Retention:
         oldest = oldest.order_by(ExchangeRow.created_at).limit(CHUNK)
         async with self._turn, self._database.session() as session:
             return [(name, size) for name, size in await session.execute(oldest)]
-
-
-UNSEEN = {"synchronize_session": False}
-"""Nothing that is deleted here was read before in the same session."""
 
 
 def _enough(rows: Sequence[tuple[str, int]], excess: int) -> tuple[list[str], int]:

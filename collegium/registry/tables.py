@@ -185,6 +185,16 @@ class OutcomeRow(Table):
     finished_at: Mapped[datetime]
 
 
+class DeletedCostRow(Table):
+    """What deleted answers of an application cost that ended within one hour."""
+
+    __tablename__ = "deleted_costs"
+
+    application: Mapped[str] = mapped_column(primary_key=True)
+    hour: Mapped[datetime] = mapped_column(primary_key=True)
+    usd: Mapped[float]
+
+
 class FeedbackRow(Table):
     """The columns of `FeedbackRecord`: any number of rows a decision."""
 

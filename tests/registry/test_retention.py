@@ -103,6 +103,35 @@ async def test_the_oldest_exchanges_go_where_room_is_short(
     assert await Retention(database, max_bytes=0).prune() == 2
 
 
+async def test_money_is_counted_also_when_its_answers_are_deleted(
+    database: Database, log: DecisionLog, make_decision: MakeDecision
+) -> None:
+    """A budget's window may be longer than answers are kept, and callers delete their own."""
+    noon = datetime(2025, 3, 1, 12, tzinfo=UTC)
+    answers = [
+        ("chat", 5, 1.0),
+        ("chat", 10, 0.5),
+        ("chat", 70, 2.0),
+        ("desk", 5, None),
+        (None, 5, 4.0),
+    ]
+    for number, (application, minute, usd) in enumerate(answers):
+        name, at = f"dec_{number}", noon + timedelta(minutes=minute)
+        await log.record(make_decision(name, created_at=at, application=application))
+        await log.finish(OutcomeRecord(name, "ok", cost_usd=usd, finished_at=at))
+    before = await log.spent(noon)
+    deleting = [Retention(database), Retention(database)]  # as two replicas
+    gone = await asyncio.gather(*(each.delete(Selection(application="chat")) for each in deleting))
+    assert max(gone) == 3
+    assert await log.spent(noon) == before == {"chat": 3.5}
+    assert await log.spent(noon + timedelta(hours=1)) == {"chat": 2.0}
+    await log.record(make_decision("dec_9", created_at=noon, application="chat"))
+    late = OutcomeRecord("dec_9", "ok", cost_usd=0.25, finished_at=noon + timedelta(minutes=20))
+    await log.finish(late)
+    await Retention(database).delete(Selection())
+    assert await log.spent(noon) == {"chat": 3.75}
+
+
 async def test_more_than_a_chunk_is_deleted_chunk_by_chunk(
     database: Database, log: DecisionLog, make_decision: MakeDecision
 ) -> None:

@@ -10,8 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.web.conftest import Serve, Web
+from tests.web.conftest import Serve, Web, until
 from tests.web.test_access import ADMIN, bearer
+from tests.web.test_batches import line
 
 KEYS: dict[str, Any] = {
     "api_key": ADMIN,
@@ -174,6 +175,25 @@ async def test_the_same_session_of_two_callers_is_two(shop: As, desk: As) -> Non
     assert chosen["expert"] == "sql"
     said = (await desk.rate(session="s1", scope="session")).json()["data"]
     assert [each["decision_id"] for each in said] == [theirs]
+
+
+async def test_lines_of_bulk_jobs_are_their_callers(shop: As, desk: As) -> None:
+    """As if it had asked them one by one."""
+    files = {"file": ("in.jsonl", line("a").encode())}
+    source = await shop.send("POST", "/v1/files", files=files, data={"purpose": "batch"})
+    body = {"input_file_id": source.json()["id"], "endpoint": "/v1/chat/completions"}
+    job = (await shop.send("POST", "/v1/batches", json=body)).json()["id"]
+
+    async def completed() -> bool:
+        found = await shop.send("GET", f"/v1/batches/{job}")
+        return bool(found.json()["status"] == "completed")
+
+    await until(completed)
+    await shop.web.parts.background.finish()
+    (own,) = await shop.ids()
+    shown = (await shop.send("GET", f"/v1/decisions/{own}")).json()
+    assert (shown["decision"]["owner"], shown["request"]["model"]) == ("shop", "sql")
+    assert await desk.ids() == []
 
 
 async def test_one_callers_key_of_a_rating_is_not_anothers(shop: As, desk: As) -> None:
