@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -85,7 +85,7 @@ class Decider:
         if request.session is not None:
             known = await self._sessions.expert(request.session)
             query = replace(query, session_expert=known)
-        decision = await self._decision(query, permitted, unavailable)
+        decision = await self._decision(query, permitted, unavailable, request.terms.caller)
         return _alone(request, decision, experts, instead=_may_fail_over(request, decision))
 
     async def as_decided(self, request: Prepared, decision: Decision) -> Decided:
@@ -93,10 +93,14 @@ class Decider:
         return _alone(request, decision, await self._catalogue.now())
 
     async def _decision(
-        self, query: Query, experts: Sequence[Expert], unavailable: Availability | None
+        self,
+        query: Query,
+        experts: Sequence[Expert],
+        unavailable: Availability | None,
+        caller: str,
     ) -> Decision:
         waits = self._pool.waits if unavailable is None else None
-        who_not = unavailable or self._pool.unavailable
+        who_not = unavailable or partial(self._pool.unavailable, caller=caller)
         if price := self._pacing.price(query.application):
             query = replace(query, price=price)
         if self._pacing.budget(query.application or "") is not None:
@@ -114,24 +118,24 @@ class Decider:
         unavailable: Availability | None,
     ) -> Decided:
         """Let the router forecast every expert, then plan the panel."""
-        query = request.query
+        query, caller = request.query, request.terms.caller
         limits, name = query.limits, query.requested_model
         routed = "auto" if name in PANEL_MODELS else name
         # The panel as a whole has to be good enough, not each of its members.
         alone = replace(query, limits=replace(limits, min_quality=None), requested_model=routed)
         try:
-            decision = await self._decision(alone, experts, unavailable)
+            decision = await self._decision(alone, experts, unavailable, caller)
         except NoFeasibleExpert:
             if wish.mode == "auto" or limits.max_cost_usd is None:
                 raise
             # Nobody is cheap enough alone: let the plan say what the cheapest panel costs.
             free = replace(alone, limits=replace(alone.limits, max_cost_usd=None))
-            decision = await self._decision(free, experts, unavailable)
+            decision = await self._decision(free, experts, unavailable, caller)
         found = await self._planned(request, wish, alone, decision, experts, unavailable)
         if found.mode == "single":
             if limits.min_quality is not None:  # one expert has to be good enough by itself
                 good = replace(query, requested_model=routed)
-                decision = await self._decision(good, experts, unavailable)
+                decision = await self._decision(good, experts, unavailable, caller)
             reason = f"{decision.reason} {found.reason}"
             told = replace(decision, reason=reason, requested_model=name)
             return _alone(request, told, experts, plan=found)
