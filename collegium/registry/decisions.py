@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import Select, func, insert, select
+from sqlalchemy import Select, func, insert, literal, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import joinedload, selectinload
 
@@ -26,6 +26,8 @@ VERDICT_SCORES: Mapping[Verdict, float] = {
     "failed": 0.0,
 }
 """What each verdict says of the answer's quality."""
+INTERRUPTED = "the service ended before the answer did"
+LOOKED_BACK = timedelta(days=7)
 LONGEST = timedelta(hours=1)
 """No answer takes longer: so that a sum over a time reads the decisions of that time alone."""
 
@@ -179,6 +181,28 @@ class DecisionLog:
         async with self._database.session() as session:
             found = await session.execute(spending)
             return {str(name): usd or 0.0 for name, usd in found}
+
+    async def mark_interrupted(self, before: datetime) -> int:
+        """Say of decisions from before then that have no outcome that they were interrupted.
+
+        An answer that is under way in another process writes its own outcome over that.
+        """
+        unfinished = (
+            select(
+                DecisionRow.id,
+                literal("error"),
+                literal(INTERRUPTED),
+                literal(_now(), DecisionRow.created_at.type),
+            )
+            .join(OutcomeRow, OutcomeRow.decision_id == DecisionRow.id, isouter=True)
+            .where(OutcomeRow.decision_id.is_(None))
+            .where(DecisionRow.created_at < before, DecisionRow.created_at >= before - LOOKED_BACK)
+        )
+        columns = ["decision_id", "status", "error", "finished_at"]
+        marking = self._database.insert(OutcomeRow).from_select(columns, unfinished)
+        async with self._database.transaction() as session:
+            done: Any = await session.execute(marking.on_conflict_do_nothing())
+            return int(done.rowcount)
 
     async def aclose(self) -> None:
         """Write what is kept, if the database is there."""

@@ -13,6 +13,7 @@ from collegium.experts.pool import Pool
 from collegium.experts.registration import Registration
 from collegium.registry.applications import ApplicationRegistry
 from collegium.registry.batches import BatchRegistry
+from collegium.registry.clock import SteadyClock
 from collegium.registry.database import Database
 from collegium.registry.decisions import DecisionLog
 from collegium.registry.engines import EngineRegistry
@@ -55,7 +56,7 @@ def build(
     """
     database, background = Database(settings.registry_url), Background()
     registry, engines = ExpertRegistry(database), EngineRegistry(database)
-    log, metrics = DecisionLog(database), Metrics()
+    log, metrics, clock = DecisionLog(database), Metrics(), SteadyClock()
     speeds, tokens = Speeds(settings.device_watts), Tokens()
     redis = settings.redis_url
     state = open_state(redis.get_secret_value() if redis else None)
@@ -81,7 +82,7 @@ def build(
         database=database,
         registry=registry,
         log=log,
-        files=FileRegistry(database),
+        files=FileRegistry(database, clock),
         file_store=FileStore(settings.data_dir / "files"),
         batches=BatchRegistry(database),
         inbox=Inbox(settings.data_dir / "batches"),
@@ -103,6 +104,7 @@ def build(
         wrong_keys=WrongKeys(),
         audit=Audit(settings.data_dir / "logs" / "audit.jsonl"),
         draining=Draining(),
+        clock=clock,
     )
 
 
