@@ -170,6 +170,7 @@ async def test_a_database_that_is_away_is_told(web: Web, monkeypatch: pytest.Mon
 
 async def test_a_frozen_database_is_away(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is not waited for."""
+    await web.parts.background.finish()  # what starts asks it as well
     monkeypatch.setattr(service, "DATABASE_S", 0.05)
     with monkeypatch.context() as patch:
         patch.setattr(web.parts.registry, "revision", asyncio.Event().wait)
