@@ -6,7 +6,7 @@ import string
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collegium.experts.marking import checker_of
@@ -48,6 +48,7 @@ ANSWERS = st.fixed_dictionaries(
 
 
 @pytest.mark.parametrize("name", REFERENCES)
+@settings(max_examples=50, deadline=None)
 @given(answer=ANSWERS)
 def test_any_answer_gets_a_mark(name: str, answer: dict[str, Any]) -> None:
     """From 0 to 1, for the reference is a good one."""
@@ -57,6 +58,7 @@ def test_any_answer_gets_a_mark(name: str, answer: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("name", REFERENCES)
+@settings(max_examples=50, deadline=None)
 @given(reference=JSON)
 def test_any_reference_is_used_or_not(name: str, reference: Any) -> None:
     """One that makes no sense gives no mark, or one that nothing can earn."""
@@ -64,6 +66,7 @@ def test_any_reference_is_used_or_not(name: str, reference: Any) -> None:
     assert mark is None or 0 <= mark <= 1
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.integers(-(10**12), 10**12), st.sampled_from(["{}", "{:,}", "= {}.", "**{}**", "${:,}$"]))
 def test_whole_numbers_are_read_as_they_are_written(value: int, form: str) -> None:
     """With separators, as a sentence's end, in Markdown and LaTeX."""
@@ -72,6 +75,7 @@ def test_whole_numbers_are_read_as_they_are_written(value: int, form: str) -> No
     assert found.value == value
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.dictionaries(st.sampled_from("abcd"), ANSWERS))
 def test_any_answers_agree_or_not(answers: dict[str, Any]) -> None:
     """Each expert has a score from 0 to 1, or all have none."""
