@@ -157,10 +157,10 @@ def _refuse_bases(body: dict[str, Any], options: dict[str, Any]) -> None:
 
 
 async def _profile(name: str, *, confirmed: bool) -> None:
-    from collegium.cli.expert_profile import QUESTIONS, print_profile, profile_expert
+    from collegium.cli.expert_profile import Budget, print_profile, profile_expert
     from collegium.experts.questions.source import Bank
 
-    found = await profile_expert(name, Bank(), QUESTIONS, None, confirmed=confirmed)
+    found = await profile_expert(name, Bank(), Budget(), confirmed=confirmed)
     print_profile(found, err=True)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,17 @@ QUESTIONS = 60
 APPLICATION = "expert-profile"
 """What its requests are counted as."""
 ATTEMPTS = 3
+MOST_TOKENS = 1024
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a profile may take."""
+
+    questions: int = QUESTIONS
+    usd: float | None = None
+    max_tokens: int = MOST_TOKENS
+    """Of one answer; models that reason need more."""
 
 
 @click.command(epilog="Example: collegium expert profile mine --questions 60 --yes")
@@ -30,6 +42,9 @@ ATTEMPTS = 3
 )
 @click.option(
     "--budget-usd", type=click.FloatRange(0, min_open=True), help="Ask nothing that costs more."
+)
+@click.option(
+    "--max-tokens", type=click.IntRange(64), default=MOST_TOKENS, help="Of one answer, at most."
 )
 @click.option("--kind", "kinds", multiple=True, help="Only this kind; may be repeated.")
 @click.option(
@@ -44,6 +59,7 @@ def profile(
     name: str,
     questions: int,
     budget_usd: float | None,
+    max_tokens: int,
     kinds: tuple[str, ...],
     path: Path | None,
     yes: bool,
@@ -53,7 +69,8 @@ def profile(
     if kinds and path is not None:
         raise click.UsageError("--kind is for the general questions: a --file has its own")
     source = _source(kinds, path)
-    found = asyncio.run(profile_expert(name, source, questions, budget_usd, confirmed=yes))
+    budget = Budget(questions, budget_usd, max_tokens)
+    found = asyncio.run(profile_expert(name, source, budget, confirmed=yes))
     if as_json:
         return print_json(_described(name, found))
     print_profile(found)
@@ -66,9 +83,7 @@ def _source(kinds: Sequence[str], path: Path | None) -> Source:
     return Bank(kinds) if path is None else Listed(own_questions(path))
 
 
-async def profile_expert(
-    name: str, source: Source, questions: int, budget_usd: float | None, *, confirmed: bool
-) -> Profile:
+async def profile_expert(name: str, source: Source, budget: Budget, *, confirmed: bool) -> Profile:
     """State the cost and ask for it, then ask the questions and keep levels and answers."""
     from collegium.cli.asking import endpoint
     from collegium.cli.local_service import some_service
@@ -85,7 +100,7 @@ async def profile_expert(
     async with AsyncExitStack() as stack:
         registry = await stack.enter_async_context(open_registry(settings))
         expert = await registry.get(name)
-        plan = planned(expert, source, questions, budget_usd)
+        plan = planned(expert, source, budget.questions, budget.usd)
         _confirm(expert, plan, confirmed=confirmed)
         stamp = fingerprint(expert, weights=adapter_folder(expert))
         log = stack.enter_context(AnswerLog(profile_path(settings.data_dir, name), stamp))
@@ -97,7 +112,7 @@ async def profile_expert(
 
         try:
             with _progress(plan) as bar:
-                profiler = Profiler(expert, source, ask, log)
+                profiler = Profiler(expert, source, ask, log, budget.max_tokens)
                 found = await profiler.run(plan, lambda _answer: bar.update(1))
         except ExpertError as exc:
             raise ProbeFailed(f"{exc}; what was answered is kept: run it again") from exc
@@ -130,15 +145,17 @@ def _progress(plan: Plan) -> Any:
 
 
 async def _patiently(service: Any, name: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Ask again what a busy or failing expert did not answer."""
-    from collegium.errors import ExpertError, ExpertRejected
+    """Ask again what a busy or failing expert refused; not what took it too long."""
+    from collegium.errors import ExpertError, ExpertRejected, ExpertTimeout
 
     for attempt in range(1, ATTEMPTS + 1):
         try:
             answer: Mapping[str, Any] = await service.complete(name, request, APPLICATION)
             return answer
         except ExpertError as exc:
-            again = not isinstance(exc, ExpertRejected) or exc.http_status in (408, 429)
+            late = isinstance(exc, ExpertTimeout) or "expert_timeout" in str(exc)
+            refused = isinstance(exc, ExpertRejected) and exc.http_status != 429
+            again = not (late or refused)
             if not again or attempt == ATTEMPTS:
                 raise
             await asyncio.sleep(2.0**attempt)

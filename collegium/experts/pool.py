@@ -85,19 +85,19 @@ class Pool:
                 reply.began = structs.replace(reply.began, expert=expert.name)
             yield reply
 
-    def unavailable(self, expert: Expert) -> ExpertUnavailable | None:
-        """Say why an expert can't answer now; None when nothing is known against it.
+    def unavailable(self, expert: Expert, caller: str = "") -> ExpertUnavailable | None:
+        """Say why an expert can't answer a caller now; None when nothing is known against it.
 
         Where engines take turns, one that is not loaded will be when it is asked.
         """
         if expert.engine is None:
-            return self.dispatcher.refusal(expert, self.spot(expert))
+            return self.dispatcher.refusal(expert, self.spot(expert), caller)
         if self._residents is not None and self._takes_turns(expert):
             name = expert.engine
             if self.engines[name].status.state != "ready":
                 return self._residents.refusal(name)
         try:
-            return self.dispatcher.refusal(expert, self.spot(expert))
+            return self.dispatcher.refusal(expert, self.spot(expert), caller)
         except ExpertUnavailable as exc:
             return exc
 

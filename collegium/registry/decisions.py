@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Select, func, insert, select
+from sqlalchemy import Select, func, insert, literal, select
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import joinedload, selectinload
 
@@ -53,7 +54,8 @@ __all__ = [
     "Verdict",
 ]
 log = logging.getLogger(__name__)
-
+INTERRUPTED = "the service ended before the answer did"
+LOOKED_BACK = timedelta(days=7)
 LONGEST = timedelta(hours=1)
 """No answer takes longer: so that a sum over a time reads the decisions of that time alone."""
 
@@ -220,6 +222,28 @@ class DecisionLog:
                 for name, usd in await session.execute(statement):
                     sums[str(name)] = sums.get(str(name), 0.0) + (usd or 0.0)
         return sums
+
+    async def mark_interrupted(self, before: datetime) -> int:
+        """Say of decisions from before then that have no outcome that they were interrupted.
+
+        An answer that is under way in another process writes its own outcome over that.
+        """
+        unfinished = (
+            select(
+                DecisionRow.id,
+                literal("error"),
+                literal(INTERRUPTED),
+                literal(datetime.now(UTC), DecisionRow.created_at.type),
+            )
+            .join(OutcomeRow, OutcomeRow.decision_id == DecisionRow.id, isouter=True)
+            .where(OutcomeRow.decision_id.is_(None))
+            .where(DecisionRow.created_at < before, DecisionRow.created_at >= before - LOOKED_BACK)
+        )
+        columns = ["decision_id", "status", "error", "finished_at"]
+        marking = self._database.insert(OutcomeRow).from_select(columns, unfinished)
+        async with self._database.transaction() as session:
+            done: Any = await session.execute(marking.on_conflict_do_nothing())
+            return int(done.rowcount)
 
     async def aclose(self) -> None:
         """Write what is kept, if the database is there."""

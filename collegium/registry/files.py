@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from sqlalchemy import delete, select
 
 from collegium.errors import UnknownFile
+from collegium.registry.clock import SteadyClock
 from collegium.registry.database import Database
 from collegium.registry.pages import Order, Page, page_of, visible_to
 from collegium.registry.tables import FileRow, from_row, to_columns
@@ -30,8 +31,9 @@ class FileRecord:
 class FileRegistry:
     """The files that callers see."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, clock: SteadyClock | None = None) -> None:
         self._database = database
+        self._clock = clock or SteadyClock()
 
     async def put(self, record: FileRecord) -> None:
         """Write a file's record; its bytes are in the store by then."""
@@ -44,7 +46,7 @@ class FileRegistry:
         async with self._database.session() as session:
             row = await session.get(FileRow, file_id)
         record = None if row is None else from_row(FileRecord, row)
-        if record is None or _is_over(record) or not visible_to(tenant, record.owner):
+        if record is None or self._is_over(record) or not visible_to(tenant, record.owner):
             raise UnknownFile(f"no file has the id '{file_id}'", "file_id")
         return record
 
@@ -69,7 +71,7 @@ class FileRegistry:
 
     async def expired(self) -> tuple[FileRecord, ...]:
         """Return the files whose time is over, to be deleted."""
-        over = FileRow.expires_at <= datetime.now(UTC)
+        over = FileRow.expires_at <= self._clock.now()
         async with self._database.session() as session:
             rows = await session.scalars(select(FileRow).where(over))
             return tuple(from_row(FileRecord, row) for row in rows)
@@ -79,6 +81,5 @@ class FileRegistry:
         async with self._database.transaction() as session:
             await session.execute(delete(FileRow).where(FileRow.id == file_id))
 
-
-def _is_over(record: FileRecord) -> bool:
-    return record.expires_at is not None and record.expires_at <= datetime.now(UTC)
+    def _is_over(self, record: FileRecord) -> bool:
+        return record.expires_at is not None and record.expires_at <= self._clock.now()

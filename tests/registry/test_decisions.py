@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
@@ -13,6 +14,7 @@ from sqlalchemy.exc import StatementError
 from collegium.errors import RegistryError, UnknownDecision
 from collegium.registry.database import Database
 from collegium.registry.decisions import (
+    INTERRUPTED,
     DecisionLog,
     DecisionRecord,
     ExchangeRecord,
@@ -308,3 +310,26 @@ async def test_one_owner_learns_from_its_own_decisions(
 async def test_the_exchange_of_a_deleted_decision_harms_nobody(log: DecisionLog) -> None:
     """It is written in the background, where nobody could do anything about it."""
     await log.exchange(ExchangeRecord("dec_none", "", None, None, 2, "{}", None))
+
+
+async def test_what_was_in_flight_at_a_kill_is_marked(
+    log: DecisionLog, make_decision: MakeDecision
+) -> None:
+    """Once, and an outcome that comes nevertheless takes the mark's place."""
+    now = datetime.now(UTC)
+    early, late = make_decision("dec_early"), make_decision("dec_late")
+    done = make_decision("dec_done")
+    for record in (early, done, replace(late, created_at=now + timedelta(seconds=5))):
+        await log.record(record)
+    await log.finish(OutcomeRecord("dec_done", "ok"))
+    before = max(now, early.created_at) + timedelta(seconds=1)
+    assert await log.mark_interrupted(before) == 1
+    assert await log.mark_interrupted(before) == 0
+    outcome = (await log.get("dec_early")).outcome
+    assert outcome is not None
+    assert (outcome.status, outcome.error) == ("error", INTERRUPTED)
+    assert (await log.get("dec_late")).outcome is None
+    await log.finish(OutcomeRecord("dec_early", "ok"))
+    found = (await log.get("dec_early")).outcome
+    assert found is not None
+    assert found.status == "ok"

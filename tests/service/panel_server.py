@@ -13,8 +13,10 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse, StreamingResponse
 
+from collegium.experts.questions import LEVELS, question
 from collegium.experts.specialists.tasks import TASKS
 from collegium.experts.specialists.tasks.base import Split
+from collegium.registry.expert import AGGREGATION
 
 app = FastAPI()
 LATER_S = 0.4
@@ -34,6 +36,11 @@ ANSWERS = {
     for split in SPLITS
     for example in task.examples(split, 40)
 }
+for level in LEVELS:
+    for number in range(10):
+        asked = question(AGGREGATION, level, number)
+        right = asked.reference["value"] if isinstance(asked.reference, dict) else asked.reference
+        ANSWERS[asked.request["messages"][0]["content"]] = str(right)
 
 
 @app.get("/v1/models")

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from collegium.experts.specialists.tasks import TASKS
+from collegium.registry.expert import AGGREGATION
 from collegium.router.artifact import BUNDLED
 from collegium.router.panels.profiles import BOUNDS, Profile, Profiles
 from tests.running_service import RunningService
@@ -93,7 +94,8 @@ def test_the_aggregator_is_who_was_measured_to_combine_best(scholars: RunningSer
     with httpx.Client(base_url=scholars.url, timeout=60) as http:
         assert http.post("/v1/route", json=body).json()["panel"]["aggregator"] == "parrot"
         for name in SCHOLARS:
-            done = scholars.cli("expert", "profile", name, "--shots", "5", "--json")
+            words = ("--kind", AGGREGATION, "--questions", "6", "--yes", "--json")
+            done = scholars.cli("expert", "profile", name, *words)
             assert done.returncode == 0, done.stderr
         assert http.post("/v1/route", json=body).json()["panel"]["aggregator"] == "scholar"
         answer = http.post("/v1/chat/completions", json=body).json()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import threading
 from pathlib import Path
@@ -9,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from collegium import __version__
+from collegium.errors import DatabaseUnavailable
 from collegium.experts import embedded
 from collegium.router.artifact import FittedRouter
 from collegium.router.costs import Speeds
 from collegium.router.router import Router
 from collegium.web.app import STATIC
+from collegium.web.serving import service
 from collegium.web.serving.router_maker import RouterMaker
 from tests.router.synthetic import WordEncoder
 from tests.web.conftest import Serve, Web, on_shared
@@ -146,3 +149,27 @@ async def test_the_api_is_described(shared: Web) -> None:
     assert CHAT in described["paths"]
     body = described["paths"][CHAT]["post"]["requestBody"]["content"]["application/json"]
     assert body["schema"]["$ref"].endswith("/ChatRequest")
+
+
+async def test_a_database_that_is_away_is_told(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For who balances load; the process lives, and no address is told."""
+
+    async def away() -> int:
+        raise DatabaseUnavailable("can't reach the database postgresql://db.internal:5432/x")
+
+    monkeypatch.setattr(web.parts.registry, "revision", away)
+    answer = await web.http.get("/readyz")
+    assert (answer.status_code, answer.json()["detail"]) == (503, "the database is away")
+    assert (await web.http.get("/healthz")).status_code == 200
+    refused = await web.http.get("/v1/experts")
+    assert refused.status_code == 503
+    assert "internal" not in refused.text
+
+
+async def test_a_frozen_database_is_away(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not waited for."""
+    await web.parts.background.finish()  # what starts asks it as well
+    monkeypatch.setattr(service, "DATABASE_S", 0.05)
+    with monkeypatch.context() as patch:
+        patch.setattr(web.parts.registry, "revision", asyncio.Event().wait)
+        assert (await web.http.get("/readyz")).json()["detail"] == "the database is away"

@@ -109,3 +109,18 @@ async def test_lines_of_a_job_are_asked_as_its_owner(web: Web) -> None:
     await done(web, SHOP, await uploaded(web, SHOP, metadata={"application": "nightly"}))
     found = (await web.http.get("/v1/applications", headers=bearer(ADMIN))).json()["data"]
     assert [(a["key"], a["tenant"]) for a in found] == [("shop:nightly", "shop")]
+
+
+async def test_callers_don_t_wait_for_each_others_jobs(web: Web) -> None:
+    """While the shop's waits for its expert, the desk's is done; the shop's second one waits."""
+    script = web.experts["lists"]
+    script.waits = True
+    slow = await uploaded(web, SHOP, model="lists")
+    first = (await begun(web, SHOP, slow)).json()["id"]
+    second = (await begun(web, SHOP, await uploaded(web, SHOP))).json()["id"]
+    await until(lambda: script.asked)
+    assert (await done(web, DESK, await uploaded(web, DESK)))["status"] == "completed"
+    for job, status in ((first, "in_progress"), (second, "validating")):
+        found = await web.http.get(f"/v1/batches/{job}", headers=bearer(SHOP))
+        assert found.json()["status"] == status
+    script.go.set()

@@ -12,6 +12,7 @@ from collegium.errors import ExpertUnavailable
 from collegium.registry.state import MemoryState, SharedState
 
 State = Literal["closed", "open", "half-open"]
+EVERYBODY = ("",)
 FRESH_S = 1.0
 """So long a copy of the shared state is believed."""
 
@@ -33,35 +34,49 @@ class Rules:
 
 @dataclass(frozen=True)
 class Circuit:
-    """One expert's breaker; moments are `time.time`, for replicas share them."""
+    """One expert's breaker; moments are `time.time`, for replicas share them.
+
+    A clock that is set back ends rests: a moment before the rest began is none of the rest.
+    """
 
     failures: int = 0
     opened: int = 0
+    since: float = 0.0
     until: float = 0.0
+    probed_since: float = 0.0
     probed_until: float = 0.0
+    callers: tuple[str, ...] = ()
+    """Whose requests failed since the last answer: one, or EVERYBODY."""
 
     def state(self, now: float) -> State:
         """Closed lets all through, open none, half-open one probe."""
         if not self.opened:
             return "closed"
-        return "open" if now < self.until else "half-open"
+        return "open" if self.since <= now < self.until else "half-open"
 
     def rest_s(self, now: float) -> float:
         """Seconds until it lets the next request through; 0 when it does now."""
-        return max(self.until - now, self.probed_until - now, 0.0) if self.opened else 0.0
+        rests = self.until - now if self.since <= now else 0.0
+        probed = self.probed_until - now if self.probed_since <= now else 0.0
+        return max(rests, probed, 0.0) if self.opened else 0.0
 
-    def failed(self, now: float, rules: Rules) -> Circuit:
-        """After a failure."""
+    def concerns(self, caller: str) -> bool:
+        """Whether a caller is to leave the expert alone, and not another, whose requests failed."""
+        return not caller or not self.callers or self.callers[0] in ("", caller)
+
+    def failed(self, now: float, rules: Rules, caller: str = "") -> Circuit:
+        """After a failure of a caller's request."""
         failures = self.failures + 1
+        callers = (caller,) if self.callers in ((), (caller,)) else EVERYBODY
         state = self.state(now)
         if state == "open" or (state == "closed" and failures < rules.failures):
-            return replace(self, failures=failures)
+            return replace(self, failures=failures, callers=callers)
         opened = self.opened + 1
-        return Circuit(failures, opened, now + rules.rest_s(opened))
+        return Circuit(failures, opened, now, now + rules.rest_s(opened), callers=callers)
 
     def probed(self, now: float, rules: Rules) -> Circuit:
         """While one request finds out."""
-        return replace(self, probed_until=now + rules.probe_s)
+        return replace(self, probed_since=now, probed_until=now + rules.probe_s)
 
 
 class Breakers:
@@ -87,10 +102,12 @@ class Breakers:
         now = self._clock()
         return {key: circuit.state(now) for key, (circuit, _) in self._copies.items()}
 
-    def refusal(self, key: str, expert: str) -> ExpertUnavailable | None:
-        """Why an expert is left alone now; None when it may be asked."""
+    def refusal(self, key: str, expert: str, caller: str = "") -> ExpertUnavailable | None:
+        """Why an expert is left alone by a caller now; None when it may be asked."""
         known = self._copies.get(key)
         if known is None or not known[0].opened:  # nearly always; it is asked of every expert
+            return None
+        if not known[0].concerns(caller):
             return None
         rest_s = self.circuit(key).rest_s(self._clock())
         if rest_s <= 0:
@@ -98,15 +115,17 @@ class Breakers:
         message = "it failed several times in a row and is left alone for a while"
         return ExpertUnavailable(expert, message, retry_after_s=max(1, round(rest_s)))
 
-    async def enter(self, key: str, expert: str) -> None:
+    async def enter(self, key: str, expert: str, caller: str = "") -> None:
         """Let a request through, or raise ExpertUnavailable; the first after a rest is a probe."""
         now = self._clock()
         circuit, read = self._copies.get(key, (Circuit(), 0.0))
-        if now - read > FRESH_S:
+        if not 0 <= now - read <= FRESH_S:
             circuit = self._keep(key, await self._state.get(_name(key)))
+        if not circuit.concerns(caller):
+            return
         if circuit.state(now) == "half-open" and not circuit.rest_s(now):
             return await self._probe(key, expert)
-        if (refusal := self.refusal(key, expert)) is not None:
+        if (refusal := self.refusal(key, expert, caller)) is not None:
             raise refusal
 
     async def succeeded(self, key: str) -> None:
@@ -114,9 +133,9 @@ class Breakers:
         if self.circuit(key) != Circuit():
             await self._change(key, lambda circuit: Circuit())
 
-    async def failed(self, key: str) -> None:
-        """Count a failure."""
-        await self._change(key, lambda circuit: circuit.failed(self._clock(), self._rules))
+    async def failed(self, key: str, caller: str = "") -> None:
+        """Count a failure; a `caller` is named where its request may be the reason."""
+        await self._change(key, lambda circuit: circuit.failed(self._clock(), self._rules, caller))
 
     async def let_go(self, key: str) -> None:
         """A probe that ended without a verdict makes room for the next one."""
@@ -155,4 +174,7 @@ def _name(key: str) -> str:
 
 
 def _circuit(text: str | None) -> Circuit:
-    return Circuit(**json.loads(text)) if text else Circuit()
+    if not text:
+        return Circuit()
+    fields = json.loads(text)
+    return Circuit(**fields | {"callers": tuple(fields.get("callers", EVERYBODY))})

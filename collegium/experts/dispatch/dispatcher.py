@@ -73,7 +73,7 @@ class Dispatcher:
         """
         breakers, pace = self._breakers(spot), self.pace(expert.name)
         turn = Turn(pace)
-        if (refusal := breakers.refusal(spot.circuit, expert.name)) is not None:
+        if (refusal := breakers.refusal(spot.circuit, expert.name, terms.caller)) is not None:
             raise refusal  # not worth waiting for
         came, place = time.monotonic(), self._place(spot)
         await place.enter(expert.name, terms, pace)
@@ -81,16 +81,16 @@ class Dispatcher:
             async with self._shared_slot(expert.name, spot, terms):
                 started = time.monotonic()
                 waits.queued_s = started - came
-                await breakers.enter(spot.circuit, expert.name)
+                await breakers.enter(spot.circuit, expert.name, terms.caller)
                 try:
                     yield turn
                 except BaseException as exc:  # also when cancelled: a probe must be let go
-                    await asyncio.shield(_note(breakers, spot.circuit, exc))
+                    await asyncio.shield(_note(breakers, spot.circuit, exc, terms.caller))
                     raise
                 pace.served(time.monotonic() - started)
                 await breakers.succeeded(spot.circuit)
         finally:
-            place.leave()
+            place.leave(terms.caller)
 
     async def began(self, spot: Spot, turn: Turn) -> None:
         """The first chunk has come: the expert lives, and need not be probed to the end."""
@@ -101,9 +101,9 @@ class Dispatcher:
         """What was measured of an expert."""
         return self._paces.setdefault(expert, Pace())
 
-    def refusal(self, expert: Expert, spot: Spot) -> ExpertUnavailable | None:
-        """Why an expert is left alone now; None when it may be asked."""
-        return self._breakers(spot).refusal(spot.circuit, expert.name)
+    def refusal(self, expert: Expert, spot: Spot, caller: str = "") -> ExpertUnavailable | None:
+        """Why an expert is left alone by a caller now; None when it may be asked."""
+        return self._breakers(spot).refusal(spot.circuit, expert.name, caller)
 
     def is_idle(self, spot: Spot) -> bool:
         """Whether a request would have its turn at once."""
@@ -158,9 +158,10 @@ def is_failure(exc: BaseException) -> bool:
     return isinstance(exc, ExpertError) and exc.http_status >= 500
 
 
-async def _note(breakers: Breakers, circuit: str, exc: BaseException) -> None:
+async def _note(breakers: Breakers, circuit: str, exc: BaseException, caller: str) -> None:
     if is_failure(exc):
-        await breakers.failed(circuit)
+        # That it is down is nobody's doing; what else fails may be for what one caller sends.
+        await breakers.failed(circuit, "" if isinstance(exc, ExpertUnavailable) else caller)
     elif isinstance(exc, CollegiumError):  # it understood and refused: it lives
         await breakers.succeeded(circuit)
     else:

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections import Counter
+import time
+from collections import Counter, OrderedDict
 
 from collegium.errors import ExpertBusy
 from collegium.experts.dispatch.fair_queue import FairQueue
 from collegium.experts.dispatch.pace import Pace
 from collegium.experts.dispatch.terms import Terms
 
+KEPT_FREE, LATELY_S = 8, 60.0
+"""One of so many slots is left to others by each caller, if another came within so many seconds."""
+REMEMBERED = 1000
+
 
 class Ticket:
     """One request that waits: whether its turn came, and whether that is in time."""
 
     def __init__(self, terms: Terms, pace: Pace) -> None:
+        self.caller = terms.caller
         self.turn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         """True with a slot, False without one: it came too late."""
         self._terms = terms
@@ -42,18 +48,26 @@ class Place:
         self._depth = depth
         self._patience_s = patience_s
         self._usual, self._background = FairQueue[Ticket](), FairQueue[Ticket]()
+        self._held: Counter[str] = Counter()
+        """Slots by caller."""
+        self._seen: OrderedDict[str, float] = OrderedDict()
+        """When each of the latest callers came."""
 
     async def enter(self, expert: str, terms: Terms, pace: Pace) -> None:
         """Return when it is this request's turn; ExpertBusy at once when that can't be in time."""
-        if self.busy < self.slots and not len(self._usual):
-            self.busy += 1
+        self._note(terms.caller)
+        if self.busy < self.slots and not len(self._usual) and self._may(terms.caller):
+            self._take(terms.caller)
             return
         self._admit(expert, terms, pace)
         await self._wait(expert, terms, pace)
 
-    def leave(self) -> None:
+    def leave(self, caller: str = "") -> None:
         """Give the slot to the next."""
         self.busy -= 1
+        self._held[caller] -= 1
+        if self._held[caller] <= 0:
+            del self._held[caller]
         self._call()
 
     def wait_s(self, terms: Terms, pace: Pace) -> float:
@@ -85,13 +99,14 @@ class Place:
         work = answer_s(terms, pace) or 1.0
         queue.push(ticket, terms.caller, work, first=terms.priority == "urgent")
         self.waiting[expert] += 1
+        self._call()  # a slot may be free that those who wait may not have
         left_s = terms.left_s()
         try:
             async with asyncio.timeout(self._patience_s if left_s is None else left_s):
                 came_in_time = await ticket.turn
         except BaseException as exc:  # it gave up: nobody may be left with what it had
             if ticket.turn.done() and not ticket.turn.cancelled() and ticket.turn.result():
-                self.leave()
+                self.leave(terms.caller)
             queue.discard(ticket, terms.caller)
             if isinstance(exc, TimeoutError):
                 words = "its queue moved too slowly, the answer would come too late"
@@ -105,13 +120,34 @@ class Place:
 
     def _call(self) -> None:
         while self.busy < self.slots and (queue := self._usual or self._background):
-            ticket = queue.pop()
+            ticket = queue.pop(self._may) or self._background.pop(self._may)
+            if ticket is None:  # all who wait have their share
+                return
             if ticket.turn.done():
                 continue
             # Work on an answer that comes too late would make the next ones late as well.
             in_time = ticket.in_time()
-            self.busy += in_time
+            if in_time:
+                self._take(ticket.caller)
             ticket.turn.set_result(in_time)
+
+    def _take(self, caller: str) -> None:
+        self.busy += 1
+        self._held[caller] += 1
+
+    def _note(self, caller: str) -> None:
+        self._seen[caller] = time.monotonic()
+        self._seen.move_to_end(caller)
+        if len(self._seen) > REMEMBERED:
+            self._seen.popitem(last=False)
+
+    def _may(self, caller: str) -> bool:
+        """Whether a caller may have one slot more: where there are others, not the last ones."""
+        kept = max(1, self.slots // KEPT_FREE)
+        if self._held[caller] < self.slots - kept or self.slots == 1:
+            return True
+        latest = next((at for name, at in reversed(self._seen.items()) if name != caller), None)
+        return latest is None or time.monotonic() - latest > LATELY_S
 
 
 def _busy(expert: str, why: str, retry_after_s: float) -> ExpertBusy:

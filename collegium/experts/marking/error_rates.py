@@ -14,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaln
 
+from collegium.experts.marking.offsets import Offsets
+
 Array = NDArray[np.float64]
-CONCENTRATIONS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
-"""Marks that the pooled rate may count for; the likeliest is taken."""
+CONCENTRATIONS = np.array([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0])
+"""Marks that the pooled rate may count for, averaged by their likelihood times square root."""
 LEAST_YOUDEN = 0.1
 """A marker whose sensitivity + specificity - 1 may be lower than this tells nothing."""
 ONE_SIDED = 1.645
@@ -62,14 +64,15 @@ class Rates:
 class Corrected:
     """A noisy mark as evidence for the true one."""
 
-    unbiased: float
-    """Its mean over the marker's errors is the true mark; it may lie outside of [0, 1]."""
+    value: float
+    """What is expected of the true mark: what to learn from. Its mean over an expert's answers
+    estimates the expert's share of right ones; single values may lie a little outside of [0, 1]."""
     variance: float
-    """Of `unbiased` around the true mark."""
-    mean: float
-    """The expected true mark, given the expert's share of right answers: in [0, 1]."""
+    """Of the true mark around it."""
     reliability: float
-    """The share of the true marks' variance that the noisy mark explains, from 0 to 1."""
+    """The share of the true marks' variance that it explains, from 0 to 1."""
+    unbiased: float
+    """The mark with the errors' mean taken out: right on average whatever is asked, and noisier."""
 
 
 class ErrorRates:
@@ -89,6 +92,13 @@ class ErrorRates:
         }
         self.pooled = self._rates(None, [row.true for row in rows])
         """What is believed of an expert without confirmed marks."""
+        column = {expert: i for i, expert in enumerate(experts)}
+        self._column = column
+        self._offsets = Offsets(
+            np.array([row.noisy for row in rows]),
+            np.array([row.true for row in rows]),
+            np.array([column[row.expert] for row in rows], dtype=np.intp),
+        )
 
     def of(self, expert: str) -> Rates:
         """The rates for one expert's answers."""
@@ -96,19 +106,13 @@ class ErrorRates:
 
     def corrected(self, expert: str, noisy: float) -> Corrected | None:
         """What a mark says once the errors are taken out; None where the marker is useless."""
-        rates = self.of(expert)
-        if not rates.useful:
+        if not self.pooled.useful:
             return None
-        right, youden = rates.right, rates.youden
-        false = 1 - rates.specificity
-        unbiased = (noisy - false) / youden
-        marked = right * rates.sensitivity + (1 - right) * false
-        given_right = rates.sensitivity * (1 - rates.sensitivity)
-        variance = (right * given_right + (1 - right) * false * (1 - false)) / youden**2
-        spread = max(marked * (1 - marked), 1e-9)
-        reliability = youden**2 * right * (1 - right) / spread
-        mean = right + reliability * (unbiased - right)
-        return Corrected(unbiased, variance, min(max(mean, 0.0), 1.0), reliability)
+        rates = self.of(expert)
+        value, variance = self._offsets.corrected(self._column.get(expert), noisy)
+        spread = max(self.pooled.right * (1 - self.pooled.right), 1e-9)
+        unbiased = (noisy - 1 + rates.specificity) / max(rates.youden, LEAST_YOUDEN)
+        return Corrected(value, variance, min(max(1 - variance / spread, 0.0), 1.0), unbiased)
 
     def _rates(self, column: int | None, true: Sequence[float]) -> Rates:
         sensitivity, sensitivity_sd = self._sensitivity.at(column)
@@ -119,25 +123,27 @@ class ErrorRates:
 
 @dataclass(frozen=True)
 class _Shrunk:
-    """Beta posteriors of several rates around a common one."""
+    """Beta posteriors of several rates around a common one, for each concentration."""
 
     hits: Array
     misses: Array
     common: float
-    concentration: float
+    weights: Array
+    """Of the concentrations."""
 
     def at(self, column: int | None) -> tuple[float, float]:
         """Mean and standard deviation of one rate; None: of one that nothing is known of."""
-        a, b = self.common * self.concentration, (1 - self.common) * self.concentration
+        a, b = self.common * CONCENTRATIONS, (1 - self.common) * CONCENTRATIONS
         if column is not None:
-            a, b = a + float(self.hits[column]), b + float(self.misses[column])
-        mean = a / (a + b)
-        own = mean * (1 - mean) / (a + b + 1)
+            a, b = a + self.hits[column], b + self.misses[column]
+        means = a / (a + b)
+        mean = float(self.weights @ means)
+        own = float(self.weights @ (means * (1 - means) / (a + b + 1) + (means - mean) ** 2))
         # The common rate is an estimate too: it counts for what is not the expert's own.
         n = float(self.hits.sum() + self.misses.sum())
-        borrowed = self.concentration / (a + b)
+        borrowed = float(self.weights @ (CONCENTRATIONS / (a + b)))
         shared = borrowed**2 * self.common * (1 - self.common) / (n + 3)
-        return mean, math.sqrt(own + shared)
+        return mean, math.sqrt((own if column is not None else 0.0) + shared)
 
 
 def _shrunk(shares: Sequence[tuple[float, float]]) -> _Shrunk:
@@ -145,8 +151,10 @@ def _shrunk(shares: Sequence[tuple[float, float]]) -> _Shrunk:
     table = np.array(shares, dtype=np.float64).reshape(len(shares), 2)
     hits, misses = table[:, 0], table[:, 1]
     common = float((hits.sum() + 1) / (table.sum() + 2))
-    likelihoods = [_likelihood(hits, misses, common, c) for c in CONCENTRATIONS]
-    return _Shrunk(hits, misses, common, CONCENTRATIONS[int(np.argmax(likelihoods))])
+    logs = np.array([_likelihood(hits, misses, common, c) for c in CONCENTRATIONS])
+    logs += 0.5 * np.log(CONCENTRATIONS)
+    weights = np.exp(logs - logs.max())
+    return _Shrunk(hits, misses, common, weights / weights.sum())
 
 
 def _likelihood(hits: Array, misses: Array, common: float, concentration: float) -> float:

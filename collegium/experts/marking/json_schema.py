@@ -47,7 +47,7 @@ class JsonSchema:
             said = json_of(text_of(answer), strict=self.strict)
             if said is NOTHING or (check is not None and not check.is_valid(said)):
                 return 0.0
-        except (Unusable, TooSlow, RecursionError):
+        except (Unusable, TooSlow, RecursionError, ArithmeticError):
             return None
         return float(value is NOTHING or same(said, value))
 

@@ -20,6 +20,7 @@ NUMBER = re.compile(
 )
 FRACTION = re.compile(r"\\[dt]?frac\s*\{([^{}]+)\}\s*\{([^{}]+)\}")
 TEXT = re.compile(r"\\(?:text|mathrm)\s*\{([^{}]*)\}")
+AT_ONCE = re.compile(r"[^A-Za-z\d]*(?:[A-Za-z]+[^A-Za-z\d]*)?\d")
 TEN = re.compile(r"[-+]?\d+")
 CLOSE = 1e-6
 
@@ -100,9 +101,15 @@ def _only(text: str) -> Quantity | None:
 
 
 def _first(text: str) -> Quantity | None:
-    """The number that a statement comes down to: after its last equals sign, else its first."""
-    numbers = quantities(text.rpartition("=")[2]) or quantities(text)
-    return numbers[0] if numbers else None
+    """The number that a statement comes down to: after its last equals sign, else its first.
+
+    It has to come at once: "the solution is to add 3 and 4" states none.
+    """
+    for part in (text.rpartition("=")[2], text):
+        numbers = quantities(part)
+        if numbers and AT_ONCE.match(_plain(part)):
+            return numbers[0]
+    return None
 
 
 def _plain(text: str) -> str:

@@ -13,6 +13,7 @@ from collegium.experts.marking.texts import normal
 WHOLE = re.compile(r"[\s*_`\"'$(\[]*([A-Za-z])[\s*_`\"'$)\].:!,]*")
 LEADING = re.compile(r"[\s*_`$(\[]*([A-Z])(?:[)\].:*`$]+(?:\s|$)|\s+[-–—]\s|\s*\n)")  # noqa: RUF001
 NAMED = re.compile(r"\b(?:answer|option|choice)\b(?:\s+is\b|\s*:)?[\s*_`$(\[]*([A-Z])\b(?!')")
+BEGINNING = re.compile(r"^[\s*_`(\[]*([A-Z])[).\]]", re.MULTILINE)
 BRACKETED = re.compile(r"\(([A-Z])\)")
 SEVERAL = re.compile(r"\b[A-Z]\)?\s*(?:,|or|and|/|&)\s*\(?[A-Z]\b")
 
@@ -46,11 +47,14 @@ def letter_of(text: str) -> str | None:
         return match.group(1).upper()
     if SEVERAL.search(point):
         return None
+    if found := NAMED.findall(text):
+        return str(found[-1])
+    if len(set(BEGINNING.findall(text))) > 1:  # it repeats the options
+        return None
     if match := LEADING.match(point):
         return match.group(1)
-    for pattern in (NAMED, BRACKETED):
-        if found := pattern.findall(text):
-            return str(found[-1])
+    if found := BRACKETED.findall(text):
+        return str(found[-1])
     last = text.rstrip().rpartition("\n")[2]
     match = LEADING.match(last) or WHOLE.fullmatch(last)
     return None if match is None else match.group(1).upper()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +12,9 @@ from collegium.experts.marking.base import accepted, text_of
 
 LONGEST_PATTERN = 2_000
 TIMEOUT_S = 0.5
+MOST_REPEATS = 10_000
+"""Product of the counts of repeated groups: they are unrolled, which no timeout bounds."""
+REPEATED_GROUP = re.compile(r"\)\{(?:\d*,)?(\d+)")
 
 
 class TooSlow(Exception):
@@ -61,7 +66,7 @@ def searched(
     """Whether a pattern is in a text; TooSlow where that can't be told in time."""
     import regex  # has timeouts, which `re` lacks
 
-    if len(pattern) > LONGEST_PATTERN:
+    if len(pattern) > LONGEST_PATTERN or _repeats(pattern) > MOST_REPEATS:
         raise TooSlow
     try:
         compiled = regex.compile(pattern, regex.IGNORECASE if ignore_case else 0)
@@ -69,3 +74,7 @@ def searched(
         return match(text, timeout=timeout_s) is not None
     except (regex.error, TimeoutError, OverflowError, RecursionError, MemoryError) as exc:
         raise TooSlow from exc
+
+
+def _repeats(pattern: str) -> int:
+    return math.prod(max(int(count[:6]), 1) for count in REPEATED_GROUP.findall(pattern))

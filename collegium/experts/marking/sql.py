@@ -84,7 +84,7 @@ def sql_of(text: str) -> str:
     return "" if match is None else match.group().strip().rstrip(";").strip()
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=8)
 def _made(ddl: str) -> bytes:
     return database_of(ddl)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,10 +19,11 @@ class Reference:
     """Compares an answer, or what it states as its answer, with a text or a list of texts.
 
     Letter case, blanks, articles and enclosing punctuation don't count. `contains` also accepts a
-    longer answer that has an accepted text in it, as whole words.
+    longer answer that has an accepted text in it, as whole words, but none of the `rivals`.
     """
 
     contains: bool = False
+    rivals: Sequence[str] = ()
 
     def mark(
         self, request: Mapping[str, Any], answer: Mapping[str, Any], reference: Any
@@ -35,7 +36,15 @@ class Reference:
         said = {normal(t) for t in (text, stated(text) or "", *fenced(text))}
         if said & wanted:
             return 1.0
-        return float(self.contains and any(f" {w} " in f" {s} " for w in wanted for s in said))
+        if not self.contains:
+            return 0.0
+        rivals = {normal(rival) for rival in self.rivals} - wanted
+        return float(any(_has(s, wanted) and not _has(s, rivals) for s in said))
+
+
+def _has(text: str, phrases: Iterable[str]) -> bool:
+    """Whether any of the phrases is in a text, as whole words."""
+    return any(f" {phrase} " in f" {text} " for phrase in phrases)
 
 
 def normal(text: str) -> str:

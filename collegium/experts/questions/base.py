@@ -72,6 +72,7 @@ def choice(random: Random, text: str, right: str, wrong: Sequence[str]) -> Draft
     return Draft(shown, {"letter": letter, "text": right}, "option")
 
 
-def short(text: str, *right: str) -> Draft:
-    """A question whose answer is a word or two."""
-    return Draft(text, list(right), "reference", {"contains": True})
+def short(text: str, *right: str, rivals: Sequence[str] = ()) -> Draft:
+    """A question whose answer is a word or two; who names a rival as well has not answered."""
+    options: dict[str, Any] = {"contains": True}
+    return Draft(text, list(right), "reference", options | ({"rivals": rivals} if rivals else {}))

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from collegium.errors import CollegiumError, ExpertRejected
+from collegium.errors import CollegiumError, ExpertError, ExpertRejected
 from collegium.experts.clients.counting import prompt_tokens
 from collegium.experts.questions.adaptive import Adaptive, Cell, Level
 from collegium.experts.questions.answers import Answered, AnswerLog
@@ -24,6 +24,8 @@ USUAL_TOKENS = 150
 MARGIN = 1.3
 """By how much the tokens of a prompt may be estimated too low."""
 CONCURRENCY = 4
+HOPELESS = 5
+"""So many questions without an answer in succession mean that the expert is gone."""
 
 
 @dataclass(frozen=True)
@@ -81,11 +83,20 @@ def price(expert: Expert, prompt: float, completion: float) -> float | None:
 class Profiler:
     """One expert's round of questions; answers in the log are not asked for again."""
 
-    def __init__(self, expert: Expert, source: Source, ask: Ask, log: AnswerLog) -> None:
+    def __init__(
+        self,
+        expert: Expert,
+        source: Source,
+        ask: Ask,
+        log: AnswerLog,
+        most_tokens: int = MOST_TOKENS,
+    ) -> None:
         self._expert = expert
         self._source = source
         self._ask = ask
         self._log = log
+        self._most = most_tokens
+        self._failed = 0
         self.adaptive = Adaptive(source.cells)
         self._numbers: Counter[Cell] = Counter()
         self._pending: Counter[Cell] = Counter()
@@ -134,7 +145,7 @@ class Profiler:
                 self._settled.notify_all()
 
     def _most_usd(self, question: Question) -> float:
-        return price(self._expert, MARGIN * prompt_tokens(question.request), MOST_TOKENS) or 0.0
+        return price(self._expert, MARGIN * prompt_tokens(question.request), self._most) or 0.0
 
     async def _affordable(self, most: float, budget: float | None) -> bool:
         """Whether the budget pays for a question, once those that are out have come back."""
@@ -160,7 +171,7 @@ class Profiler:
     def _keep(
         self, cell: Cell, answer: Answered, told: Callable[[Answered], None], *, paid: bool
     ) -> None:
-        if paid:
+        if paid and (answer.mark is not None or not answer.note):
             self._spent += answer.cost_usd or 0.0
             self._log.add(answer)
         if answer.mark is not None:
@@ -178,11 +189,17 @@ class Profiler:
         room = self._expert.context_window - round(MARGIN * prompt_tokens(question.request))
         if room < FEWEST_TOKENS:
             return Answered(*where, 0.0, {}, note="it does not fit the context window")
-        request = {"temperature": 0, "max_tokens": min(MOST_TOKENS, room), **question.request}
+        request = {"temperature": 0, "max_tokens": min(self._most, room), **question.request}
         try:
             reply = await self._ask_leniently(request)
         except ExpertRejected as exc:
             return Answered(*where, 0.0, {}, note=str(exc)[:300])
+        except ExpertError as exc:
+            self._failed += 1
+            if self._failed >= HOPELESS:
+                raise
+            return Answered(*where, None, {}, note=str(exc)[:300])
+        self._failed = 0
         used = reply.prompt_tokens, reply.completion_tokens
         mark = await asyncio.to_thread(question.mark, reply.message)
         return Answered(*where, mark, dict(reply.message), *used, price(self._expert, *used))

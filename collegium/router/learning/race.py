@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-FIRST = 24
-"""Prompts of an application that every expert answers before anybody is dropped."""
-ROUND = 16
+FIRST = 6
+"""Prompts of an application that every expert answers before anybody is dropped. In a world of 31
+applications, 60 % of the dollars of 800 prompts to everybody saved 63 % of the money with 6, 60 %
+with 8 and an earlier end (0.2 in the place of `UNLIKELY`), 58 % with 24; all of them 58 %."""
+ROUND = 6
 """Prompts of an application between two looks."""
 UNLIKELY = 0.03
 """An expert leaves when, at every trade-off, it is the best choice with less than this chance."""
@@ -108,21 +110,3 @@ def _safe_mean(scores: Array) -> Array:
     seen = ~np.isnan(scores)
     total = np.where(seen, scores, 0.0).sum(axis=0)
     return np.asarray((total + 0.5) / (seen.sum(axis=0) + 1.0))
-
-
-def next_prompts(
-    applications: Sequence[str | None], answered: Mapping[str | None, int]
-) -> list[int]:
-    """The prompts of the next round, by number: the same count of each application.
-
-    `applications` (n) are in the order in which prompts are asked; `answered` counts those that
-    are done.
-    """
-    taken: dict[str | None, int] = {}
-    chosen = []
-    for number, name in enumerate(applications):
-        done = answered.get(name, 0)
-        taken[name] = taken.get(name, 0) + 1
-        if done < taken[name] <= done + (ROUND if done else FIRST):
-            chosen.append(number)
-    return chosen

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -90,7 +89,7 @@ class BulkJob:
             return "cancelled"
         if self._record.status == "finalizing":
             return "completed"
-        return "expired" if self._record.expires_at <= datetime.now(UTC) else None
+        return "expired" if self._is_over() else None
 
     async def _until_ended(self, lines: Sequence[Line | BadLine]) -> End:
         """Work until everything is done, somebody cancels, or the time is over."""
@@ -107,11 +106,14 @@ class BulkJob:
                 task.cancel()
             await asyncio.gather(work, watch, return_exceptions=True)
 
+    def _is_over(self) -> bool:
+        return self._record.expires_at <= self._parts.clock.now()
+
     async def _watch(self) -> End:
         """Tell people how far it is; return when the job must end early."""
         told: tuple[float, ...] = ()
         while True:
-            if datetime.now(UTC) >= self._record.expires_at:
+            if self._is_over():
                 return "expired"
             if (await self._parts.batches.get(self._record.id)).status == "cancelling":
                 return "cancelled"

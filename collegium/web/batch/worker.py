@@ -1,4 +1,4 @@
-"""Does the open bulk jobs, oldest first, for as long as the service runs."""
+"""Does the open bulk jobs, each owner's oldest first, for as long as the service runs."""
 
 from __future__ import annotations
 
@@ -20,11 +20,13 @@ from collegium.web.serving.parts import Parts
 
 log = logging.getLogger(__name__)
 LOOK_S = 2.0
+MOST_OWNERS = 8
 AFTER_FAILURE_S = 10.0
 
 
 class BatchWorker:
-    """One job is worked on at a time: two would take turns at the engines, and so load them twice.
+    """One job of each owner is worked on at a time, the oldest: two of one would take turns at the
+    engines, and so load them twice. Owners don't wait for each other's jobs.
 
     Of several processes on one data folder only one works, the one that holds the lock; the kernel
     frees it even after kill -9. A job belongs to the machine that has its files.
@@ -33,7 +35,8 @@ class BatchWorker:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._working: str | None = None
+        self._working: dict[str, str] = {}
+        """The job that is worked on, by its owner."""
         self._loop: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -68,20 +71,21 @@ class BatchWorker:
                 await asyncio.wait_for(news.wait(), LOOK_S)
 
     def _look(self, unfinished: tuple[BatchRecord, ...]) -> None:
-        """Begin with the oldest job; what only has to end does so at once."""
+        """Begin with each owner's oldest job; what only has to end does so at once."""
         self._clean({record.id for record in unfinished})
         for record in unfinished:
             if record.id in self._tasks or not (self._folder(record.id)).is_dir():
                 continue
-            ending = record.status == "cancelling" or record.expires_at <= datetime.now(UTC)
-            if ending or self._working is None:
+            ending = record.status == "cancelling" or record.expires_at <= self._parts.clock.now()
+            free = record.owner not in self._working and len(self._working) < MOST_OWNERS
+            if ending or free:
                 self._begin(record, working=not ending)
 
     def _begin(self, record: BatchRecord, *, working: bool) -> None:
         task = asyncio.create_task(self._do(record), name=record.id)
         self._tasks[record.id] = task
         if working:
-            self._working = record.id
+            self._working[record.owner] = record.id
 
     async def _do(self, record: BatchRecord) -> None:
         from collegium.web.batch.job import BulkJob  # a service without jobs need not load it
@@ -96,8 +100,8 @@ class BatchWorker:
             await self._give_up(record.id)
         finally:
             del self._tasks[record.id]
-            if self._working == record.id:
-                self._working = None
+            if self._working.get(record.owner) == record.id:
+                del self._working[record.owner]
             self._parts.inbox.news.set()
 
     async def _give_up(self, batch_id: str) -> None:

@@ -14,7 +14,6 @@ from collegium.registry.learning import LearningAnswer, LearningPrompt, Mark, Ru
 from collegium.router.applications.resolver import applications_of
 from collegium.router.decision import Query
 from collegium.router.forecasting import fingerprint
-from collegium.router.learning.race import FIRST
 from collegium.router.learning.sampling import sample
 from collegium.router.virtual_models import eligible
 from collegium.web.learning.costs import judging_usd, price_of, total
@@ -22,6 +21,8 @@ from collegium.web.learning.lines import Replayed, signals_json
 from collegium.web.learning.spec import LearnSpec
 from collegium.web.serving.parts import Parts
 
+FEWEST = 24
+"""Prompts that a budget has to pay for: fewer do not tell anything (`fitting.FEWEST`)."""
 PAIRED_SD = 0.41
 """The sd of the difference of two experts' marks on a prompt, before anything is measured: with 400
 prompts the margin is 4 points, as measured in eight worlds of recorded answers."""
@@ -172,7 +173,7 @@ def _within_budget(costs: Sequence[dict[str, float | None]], spec: LearnSpec) ->
                 "budget_usd",
             )
         spent += known * share
-        needed = min(FIRST, len(costs))
+        needed = min(FEWEST, len(costs))
         if spent > spec.budget_usd and count < needed:
             raise BadRequest(
                 f"budget_usd {spec.budget_usd:g} pays for {count} prompts; {needed} are needed, "
@@ -197,7 +198,7 @@ def _estimate(
             before = by_expert.get(name, 0.0)
             by_expert[name] = None if usd is None or before is None else before + usd
     whole, unknown = total(by_expert.values())
-    expected = whole * (RACED if spec.race and len(chosen) > FIRST else 1.0)
+    expected = whole * (RACED if spec.race and len(chosen) > FEWEST else 1.0)
     found = {
         "prompts": len(chosen),
         "prompts_given": given,

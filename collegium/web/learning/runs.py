@@ -18,8 +18,8 @@ from collegium.registry.learning import (
 )
 from collegium.registry.router_versions import RouterVersion
 from collegium.router.forecasting import fingerprint
+from collegium.router.learning.corrected import NOISY, corrected
 from collegium.router.learning.evidence import table_of
-from collegium.web.learning.corrected import NOISY, corrected
 from collegium.web.learning.fitting import Setting, few, fit_apart, usd_a_prompt
 from collegium.web.learning.lines import Replayed
 from collegium.web.learning.proposal import propose

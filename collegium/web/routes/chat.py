@@ -13,7 +13,7 @@ from fastapi import APIRouter, Header, Request
 from fastapi.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from collegium.errors import BadRequest, CollegiumError
+from collegium.errors import BadRequest, CollegiumError, ShuttingDown
 from collegium.experts.clients.events import Json
 from collegium.experts.dispatch.terms import Terms
 from collegium.web.auth import tenant_of
@@ -135,7 +135,7 @@ async def server_sent_events(
                 for chunk in encoder.chunks(event):
                     yield sse(chunk)
     except CollegiumError as exc:
-        if exc.retry_after_s is not None:  # the headers are sent already
+        if isinstance(exc, ShuttingDown):  # the headers are sent already
             yield b"retry: %d\n" % (1000 * exc.retry_after_s)
         yield sse(error_body(exc))
     except Exception:  # the outermost handler of an answer whose status is sent already

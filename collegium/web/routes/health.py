@@ -26,6 +26,10 @@ async def readyz(request: Request) -> JSONResponse:
     """The service can answer, or what it waits for."""
     service: Service = request.app.state.service
     waiting = service.waits_for()
+    if service.parts.draining.begun:
+        waiting = "about to end"
+    elif waiting is None and await service.database_is_away():
+        waiting = "the database is away"
     if waiting is None:
         return JSONResponse({"status": "ready"})
     status = "failed" if service.parts.router.failure else "starting"

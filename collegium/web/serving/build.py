@@ -12,6 +12,7 @@ from collegium.experts.pool import Pool
 from collegium.experts.registration import Registration
 from collegium.registry.applications import ApplicationRegistry
 from collegium.registry.batches import BatchRegistry
+from collegium.registry.clock import SteadyClock
 from collegium.registry.database import Database
 from collegium.registry.decisions import DecisionLog
 from collegium.registry.engines import EngineRegistry
@@ -60,7 +61,7 @@ def build(
     """
     database, background = Database(settings.registry_url), Background()
     registry, engines = ExpertRegistry(database), EngineRegistry(database)
-    log, metrics = DecisionLog(database), Metrics()
+    log, metrics, clock = DecisionLog(database), Metrics(), SteadyClock()
     redactor = None if settings.redact is None else Redactor.of(settings.redact)
     recorder = Recorder(log, settings.record, redactor)
     speeds, tokens = Speeds(settings.device_watts), Tokens()
@@ -92,7 +93,7 @@ def build(
             days=settings.retention_days,
             max_bytes=round(settings.record_max_mib * 2**20),
         ),
-        files=FileRegistry(database),
+        files=FileRegistry(database, clock),
         file_store=FileStore(settings.data_dir / "files"),
         batches=BatchRegistry(database),
         inbox=Inbox(settings.data_dir / "batches"),
@@ -117,6 +118,7 @@ def build(
         wrong_keys=WrongKeys(),
         audit=Audit(settings.data_dir / "logs" / "audit.jsonl"),
         draining=Draining(),
+        clock=clock,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -85,7 +85,7 @@ class Decider:
         if request.session is not None:
             known = await self._sessions.expert(request.owner, request.session)
             query = replace(query, session_expert=known)
-        decision = await self._decision(query, permitted, unavailable, request.session)
+        decision = await self._decision(query, permitted, unavailable, request)
         return _alone(request, decision, experts, instead=_may_fail_over(request, decision))
 
     async def as_decided(self, request: Prepared, decision: Decision) -> Decided:
@@ -97,15 +97,15 @@ class Decider:
         query: Query,
         experts: Sequence[Expert],
         unavailable: Availability | None,
-        session: str | None,
+        request: Prepared,
     ) -> Decision:
         waits = self._pool.waits if unavailable is None else None
-        who_not = unavailable or self._pool.unavailable
+        who_not = unavailable or partial(self._pool.unavailable, caller=request.terms.caller)
         if price := self._pacing.price(query.application):
             query = replace(query, price=price)
         if self._pacing.budget(query.application or "") is not None:
             experts = _priced(experts, query)
-        router = self._router.of(query.application, session)
+        router = self._router.of(query.application, request.session)
         decision = await router.decide(query, experts, who_not, waits)
         if query.application is not None:
             self._pacing.decided(query.application, decision.forecasts)
@@ -125,18 +125,18 @@ class Decider:
         # The panel as a whole has to be good enough, not each of its members.
         alone = replace(query, limits=replace(limits, min_quality=None), requested_model=routed)
         try:
-            decision = await self._decision(alone, experts, unavailable, request.session)
+            decision = await self._decision(alone, experts, unavailable, request)
         except NoFeasibleExpert:
             if wish.mode == "auto" or limits.max_cost_usd is None:
                 raise
             # Nobody is cheap enough alone: let the plan say what the cheapest panel costs.
             free = replace(alone, limits=replace(alone.limits, max_cost_usd=None))
-            decision = await self._decision(free, experts, unavailable, request.session)
+            decision = await self._decision(free, experts, unavailable, request)
         found = await self._planned(request, wish, alone, decision, experts, unavailable)
         if found.mode == "single":
             if limits.min_quality is not None:  # one expert has to be good enough by itself
                 good = replace(query, requested_model=routed)
-                decision = await self._decision(good, experts, unavailable, request.session)
+                decision = await self._decision(good, experts, unavailable, request)
             reason = f"{decision.reason} {found.reason}"
             told = replace(decision, reason=reason, requested_model=name)
             return _alone(request, told, experts, plan=found)

@@ -8,6 +8,7 @@ from collegium.experts.fleet import Fleet
 from collegium.experts.pool import Pool
 from collegium.experts.registration import Registration
 from collegium.registry.batches import BatchRegistry
+from collegium.registry.clock import SteadyClock
 from collegium.registry.database import Database
 from collegium.registry.decisions import DecisionLog
 from collegium.registry.experts import ExpertRegistry
@@ -72,3 +73,4 @@ class Parts:
     wrong_keys: WrongKeys
     audit: Audit
     draining: Draining
+    clock: SteadyClock

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import time
+from datetime import UTC, datetime, timedelta
 
 from collegium.errors import CollegiumError
 from collegium.experts.embedded import ensure_base_model
@@ -15,6 +17,8 @@ from collegium.web.serving.parts import Parts
 from collegium.web.serving.router_follower import RouterFollower
 
 log = logging.getLogger(__name__)
+DATABASE_S = 2.0
+"""A database that says nothing for so long is away."""
 REMEMBERED = 1000
 """The latest decisions that tell at the start how fast the experts are."""
 
@@ -27,11 +31,14 @@ class Service:
         self._worker = BatchWorker(parts)
         self._routers = RouterFollower(parts)
         self._learning = LearningWorker(parts)
+        self._asked_until = 0.0
+        self._away = False
 
     async def open(self) -> None:
         """Bring the database up to date, then start the engine and load the router beside it."""
         parts, context = self.parts, self.parts.settings.engine_context
         await parts.database.migrate()
+        await parts.log.mark_interrupted(datetime.now(UTC) - self._others_may_answer())
         if parts.settings.embedded:
             await parts.registry.seed(ENGINE, embedded_experts(context))
         if SPARSE_ENGINE in parts.fleet:
@@ -62,6 +69,26 @@ class Service:
         await parts.log.aclose()
         await parts.database.close()
         parts.audit.close()
+
+    def _others_may_answer(self) -> timedelta:
+        """How long ago another process of this registry may have begun what it still answers."""
+        return timedelta(0) if self.parts.database.is_sqlite else timedelta(minutes=15)
+
+    async def database_is_away(self) -> bool:
+        """Whether the database does not answer; asked at most once a second."""
+        now = time.monotonic()
+        if now >= self._asked_until:
+            self._asked_until = now + 1.0
+            self._away = await self._does_not_answer()
+        return self._away
+
+    async def _does_not_answer(self) -> bool:
+        try:
+            async with asyncio.timeout(DATABASE_S):
+                await self.parts.registry.revision()
+        except (CollegiumError, TimeoutError):
+            return True
+        return False
 
     def waits_for(self) -> str | None:
         """Why the service can't answer now, in words; None when it can."""

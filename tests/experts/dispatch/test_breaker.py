@@ -109,3 +109,37 @@ async def test_another_replica_learns_of_it_at_its_next_request() -> None:
     await other.enter("sql", "sql")
     with pytest.raises(ExpertUnavailable):
         await third.enter("sql", "sql")
+
+
+async def test_one_callers_failing_requests_are_that_callers_alone() -> None:
+    """An expert may fail for what it is sent; when another's fail too, it is the expert."""
+    clock = Clock()
+    breakers = Breakers(None, RULES, clock)
+    for _ in range(RULES.failures):
+        await breakers.failed("sql", "odd")
+    with pytest.raises(ExpertUnavailable, match="left alone"):
+        await breakers.enter("sql", "sql", "odd")
+    assert breakers.refusal("sql", "sql", "other") is None
+    await breakers.enter("sql", "sql", "other")
+    await breakers.failed("sql", "other")
+    with pytest.raises(ExpertUnavailable, match="left alone"):
+        await breakers.enter("sql", "sql", "third")
+
+
+async def test_that_it_is_down_concerns_everybody() -> None:
+    """Whoever noticed."""
+    breakers = await opened(Clock())
+    with pytest.raises(ExpertUnavailable, match="left alone"):
+        await breakers.enter("sql", "sql", "anybody")
+
+
+@pytest.mark.parametrize("jump", [-3600.0, 3600.0])
+async def test_a_clock_that_jumps_makes_no_rest_longer(jump: float) -> None:
+    """Set back or forward: the next request finds out."""
+    clock = Clock()
+    breakers = await opened(clock)
+    clock.now += jump
+    assert breakers.refusal("sql", "sql") is None
+    await breakers.enter("sql", "sql")
+    await breakers.succeeded("sql")
+    assert breakers.states() == {"sql": "closed"}

@@ -131,11 +131,12 @@ async def test_no_slot_is_lost_whoever_leaves_when(seed: int) -> None:
     place, chance = Place(3, 1000, 30.0), random.Random(seed)
 
     async def answer() -> None:
-        await place.enter("sql", Terms(chance.choice("ab")), paced(0.001))
+        caller = chance.choice("ab")
+        await place.enter("sql", Terms(caller), paced(0.001))
         try:
             await asyncio.sleep(0.001)
         finally:
-            place.leave()
+            place.leave(caller)
 
     tasks = [asyncio.create_task(answer()) for _ in range(200)]
     for task in chance.sample(tasks, 60):
@@ -213,3 +214,19 @@ def test_overload_does_not_lower_what_is_answered_in_time(
 ) -> None:
     """Ten times as many requests as fit: nearly as many good answers as the slots can make."""
     assert answered_in_time(monkeypatch, overload * 8.0) > 0.8
+
+
+async def test_one_caller_leaves_a_slot_to_others() -> None:
+    """Once there are others: who asks last need not wait for the end of a long answer."""
+    place, pace = Place(4, 100, 30.0), Pace()
+    for _ in range(4):
+        await place.enter("sql", Terms("greedy"), pace)  # alone it may have all
+    place.leave("greedy")
+    await place.enter("sql", Terms("other"), pace)
+    place.leave("other")
+    waiting = asyncio.create_task(place.enter("sql", Terms("greedy"), pace))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    await place.enter("sql", Terms("other"), pace)  # at once
+    place.leave("greedy")
+    await waiting

@@ -105,6 +105,9 @@ def test_a_longer_answer_may_contain_the_text() -> None:
     """As whole words, where the checker is told so."""
     assert marked("reference", "It lies in Paris, France", "Paris", contains=True) == 1
     assert marked("reference", "The Parisians", "Paris", contains=True) == 0
+    rivals = ["Rome", "Paris"]
+    assert marked("reference", "In Paris", "Paris", contains=True, rivals=rivals) == 1
+    assert marked("reference", "Rome or Paris", "Paris", contains=True, rivals=rivals) == 0
 
 
 # --- number ---
@@ -123,6 +126,9 @@ def test_a_longer_answer_may_contain_the_text() -> None:
         (r"\boxed{\frac{3}{4}} since 8 > 7", 0.75, 1),
         ("#### 18\nIs 20 better?", 18, 1),
         ("The answer is 18, not 20.", 18, 1),
+        ("The solution is to add 3 and 4, which makes 7.", 7, 1),
+        ("The answer is about 18, or 18.2 with the tip.", 18, 1),
+        ("The result of 3 + 4 is 7. (8 would be too much.)", 7, 1),
         ("**Answer: 42**", 42, 1),
         ("The answer is 2 + 3 = 5", 5, 1),
         ("-3", -3, 1),
@@ -171,6 +177,9 @@ def test_the_last_or_stated_number_counts(text: str, reference: Any, mark: float
         ("I'd go for option B, as it is large.", 1),
         ("A cow is no bird, so it is (B).", 1),
         ("Let me think. A penguin is.\nB", 1),
+        ("A) Rome\nB) Paris\nC) Ulm\n\nThe answer is B.", 1),
+        ("B) Paris\nA) Rome", 0),
+        ("B) Rome\nA) Paris\nC) Ulm", 0),
         ("A or B", 0),
         ("A", 0),
         ("A bird sings.", 0),
@@ -351,6 +360,7 @@ def test_a_pattern_that_takes_for_ever_is_given_up() -> None:
     """It is no mark against the answer."""
     began = time.perf_counter()
     assert marked("regex", "a" * 60 + "!", "^(a|aa)+$") is None
+    assert marked("regex", "a" * 60, "(((((a{50}){50}){50}){50}){50})") is None
     assert time.perf_counter() - began < 3
 
 

@@ -12,7 +12,13 @@ from typing import Any
 
 import pytest
 
-from collegium.errors import BadRequest, ExpertRejected, ExpertUnavailable, SetupError
+from collegium.errors import (
+    BadRequest,
+    ExpertRejected,
+    ExpertTimeout,
+    ExpertUnavailable,
+    SetupError,
+)
 from collegium.experts.questions import KINDS, LEVELS, Question, question
 from collegium.experts.questions.adaptive import Adaptive, Cell
 from collegium.experts.questions.answers import AnswerLog
@@ -242,7 +248,28 @@ async def test_an_expert_that_is_gone_ends_the_run_with_its_reason(tmp_path: Pat
 
     with pytest.raises(ExpertUnavailable, match="is down"):
         await run(Bank(SUMS), dying, tmp_path / "a", 30)
+    kept = (tmp_path / "a").read_text().splitlines()
+    assert all(json.loads(line)["mark"] == 1.0 for line in kept)
     assert 1 <= len((tmp_path / "a").read_text().splitlines()) <= 12
+
+
+async def test_a_question_without_an_answer_is_no_mark(tmp_path: Path) -> None:
+    """One that took too long says nothing of the expert, and is asked again by the next run."""
+    asked, late = Asked(Bank(SUMS)), True
+
+    async def slow(request: Mapping[str, Any]) -> Reply:
+        if late and len(asked.requests) % 3 == 1:
+            asked.requests.append(request)
+            raise ExpertTimeout("new", "no answer in time")
+        return await asked(request)
+
+    found = await run(Bank(SUMS), slow, tmp_path / "a", 20)
+    unanswered = [a for a in found.answers if a.mark is None]
+    assert unanswered
+    assert sum(level.count for level in found.levels.values()) == 20 - len(unanswered)
+    late = False
+    again = await run(Bank(SUMS), slow, tmp_path / "a", 20)
+    assert all(a.mark == 1.0 for a in again.answers)
 
 
 # --- own questions ---

@@ -23,8 +23,9 @@ def _detail(random: Random) -> Draft:
     lines = [f"{n} is a {j} in {t}." for n, j, t in zip(who, job, town, strict=True)]
     text = f"{' '.join(lines)} They met at a fair and have written to each other ever since."
     if random.random() < 0.5:
-        return short(f"{text}\n\nIn which town does {who[1]} live? Reply with its name.", town[1])
-    return short(f"{text}\n\nWhat is {who[2]}'s trade? Reply with one word.", job[2])
+        question = f"In which town does {who[1]} live? Reply with its name."
+        return short(f"{text}\n\n{question}", town[1], rivals=town)
+    return short(f"{text}\n\nWhat is {who[2]}'s trade? Reply with one word.", job[2], rivals=job)
 
 
 def _joined(random: Random) -> Draft:
@@ -37,10 +38,12 @@ def _joined(random: Random) -> Draft:
     text, (_, pet, place, age) = " ".join(lines), random.choice(people)
     asked = random.randrange(3)
     if asked == 0:
-        return short(f"{text}\n\nIn which town does the {pet} live? Reply with its name.", place)
+        question = f"In which town does the {pet} live? Reply with its name."
+        return short(f"{text}\n\n{question}", place, rivals=town)
     if asked == 1:
         return Draft(f"{text}\n\nHow old is the owner of the {pet}? {NUMBER_ONLY}", age)
-    return short(f"{text}\n\nWhich animal moved to {place}? Reply with one word.", pet)
+    question = f"Which animal moved to {place}? Reply with one word."
+    return short(f"{text}\n\n{question}", pet, rivals=pets)
 
 
 def _moves(random: Random) -> Draft:
@@ -62,6 +65,7 @@ def _moves(random: Random) -> Draft:
             lines.append(f"{name} wants to take the {thing} to the {target}, but forgets it.")
     text = " ".join(lines)
     if random.random() < 0.5:
-        return short(f"{text}\n\nIn which room is the {thing} now? Reply with one word.", place)
+        question = f"In which room is the {thing} now? Reply with one word."
+        return short(f"{text}\n\n{question}", place, rivals=ROOMS)
     question = f"How many different rooms has the {thing} been in today?"
     return Draft(f"{text}\n\n{question} {NUMBER_ONLY}", len(set(visited)))
