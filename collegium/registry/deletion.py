@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import Executable, delete, select
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from collegium.registry.database import Database
 from collegium.registry.selection import Selection
@@ -37,15 +36,8 @@ class Deletion:
             index_elements=[old.application, old.hour], set_={"usd": old.usd + new.usd}
         )
 
-    async def delete(self, selection: Selection, limit: int) -> int:
-        """Delete the oldest that are chosen; returns how many were found."""
-        doomed = await self._oldest(selection, limit)
-        if doomed:
-            async with self._database.transaction() as session:
-                await self._delete(session, doomed)
-        return len(doomed)
-
-    async def _oldest(self, selection: Selection, limit: int) -> Sequence[Doomed]:
+    async def oldest(self, selection: Selection, limit: int) -> Sequence[Doomed]:
+        """Return the oldest decisions that are chosen."""
         chosen = (
             select(
                 DecisionRow.id,
@@ -61,12 +53,15 @@ class Deletion:
         async with self._database.session() as session:
             return [Doomed(*row) for row in await session.execute(chosen)]
 
-    async def _delete(self, session: AsyncSession, doomed: Sequence[Doomed]) -> None:
+    async def delete(self, doomed: Sequence[Doomed]) -> int:
+        """Delete them in one transaction; returns how many were still there."""
         these = delete(DecisionRow).where(DecisionRow.id.in_([each.id for each in doomed]))
-        done = await session.execute(these.returning(DecisionRow.id), execution_options=UNSEEN)
-        gone = set(done.scalars())  # another replica may have been faster
-        if costs := _by_hour([each for each in doomed if each.id in gone]):
-            await session.execute(self._add, costs)
+        async with self._database.transaction() as session:
+            done = await session.execute(these.returning(DecisionRow.id), execution_options=UNSEEN)
+            gone = set(done.scalars())  # another replica may have been faster
+            if costs := _by_hour([each for each in doomed if each.id in gone]):
+                await session.execute(self._add, costs)
+        return len(gone)
 
 
 def _by_hour(deleted: Sequence[Doomed]) -> list[dict[str, Any]]:

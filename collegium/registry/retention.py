@@ -13,13 +13,15 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from collegium.errors import CollegiumError
 from collegium.registry.database import Database
-from collegium.registry.deletion import UNSEEN, Deletion
+from collegium.registry.deletion import UNSEEN, Deletion, Doomed
 from collegium.registry.selection import Selection
 from collegium.registry.tables import ExchangeRow
 
 log = logging.getLogger(__name__)
 CHUNK = 50
 """Rows that are deleted in one transaction; writers wait for it."""
+READ = 1000
+"""Rows that are looked for at once."""
 REST = 3.0
 """How much longer the background rests between two chunks than one takes."""
 EVERY_S = 60.0
@@ -46,14 +48,17 @@ class Retention:
         Between two chunks it rests so many times as long as one took.
         """
         deleted = 0
-        while True:
-            began = time.perf_counter()
-            async with self._turn:
-                found = await self._deletion.delete(selection, CHUNK)
-            deleted += found
-            if found < CHUNK:
-                return deleted
-            await asyncio.sleep(max(rest * (time.perf_counter() - began), LEAST_REST_S))
+        while doomed := await self._oldest_decisions(selection):
+            for start in range(0, len(doomed), CHUNK):
+                began = time.perf_counter()
+                async with self._turn:
+                    deleted += await self._deletion.delete(doomed[start : start + CHUNK])
+                await asyncio.sleep(max(rest * (time.perf_counter() - began), LEAST_REST_S))
+        return deleted
+
+    async def _oldest_decisions(self, selection: Selection) -> Sequence[Doomed]:
+        async with self._turn:
+            return await self._deletion.oldest(selection, READ)
 
     async def prune(self) -> int:
         """Delete the decisions that are too old, and the oldest exchanges beyond the bound."""
