@@ -12,12 +12,14 @@ from collegium.errors import CollegiumError
 
 COMMANDS = {
     "application": "See, name, merge and split applications, and set their policies.",
+    "backup": "Copy the database and files of a service into one archive.",
     "batch": "Answer many requests at once, batched by expert.",
     "bench": "Time parts of Collegium on this machine.",
     "chat": "Talk to the pool in the terminal.",
     "doctor": "Check this machine and say what is missing.",
     "eval": "Measure experts and routing.",
     "expert": "Register, show and change experts.",
+    "restore": "Put an archive's database and files into an empty data folder.",
     "router": "Train, judge, calibrate and explain the router.",
     "serve": "Start the service and its engines.",
 }
