@@ -59,6 +59,8 @@ def main() -> None:
         cli.main(standalone_mode=False)
     except CollegiumError as exc:
         _fail(exc.whole)
+    except OSError as exc:  # a file that can't be read or written, a folder that is none
+        _fail(f"{exc.filename or 'a file'}: {exc.strerror or exc}")
     except click.ClickException as exc:
         exc.show()
         sys.exit(exc.exit_code)

@@ -8,7 +8,7 @@ import click
 
 
 @click.command(epilog="Example: collegium restore collegium.tar")
-@click.argument("archive", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("archive", type=click.Path(dir_okay=False, path_type=Path))
 def command(archive: Path) -> None:
     """Put ARCHIVE's content into the data folder, which has no database yet."""
     from collegium.registry import archive as archives
