@@ -74,11 +74,17 @@ class RunningService:
             time.sleep(0.3)
         raise TimeoutError(f"the service was not ready within {START_TIMEOUT_S} s")
 
-    def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run `collegium …` on this service's registry."""
+    def cli(self, *arguments: str, said: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Run `collegium …` on this service's registry; `said` is what a person types."""
         command = [sys.executable, "-m", "collegium", *arguments]
         return subprocess.run(
-            command, env=self.environment, capture_output=True, text=True, timeout=300, check=False
+            command,
+            env=self.environment,
+            input=said,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
         )
 
     def counted_tokens(self, expert: str) -> Any:
