@@ -188,6 +188,12 @@ class Settings(BaseSettings):
         32.0, gt=0, description="Larger answers of an expert are an error of the expert."
     )
     max_body_mib: float = Field(8.0, gt=0, description="Larger request bodies are refused.")
+    keep_files_days: float | None = Field(
+        None, gt=0, description="Files and ended bulk jobs are deleted when older. Default: never."
+    )
+    keep_files_gib: float | None = Field(
+        None, gt=0, description="The oldest files are deleted beyond that. Default: never."
+    )
     max_file_mib: float = Field(100.0, gt=0, description="Larger files of bulk jobs are refused.")
 
     @classmethod

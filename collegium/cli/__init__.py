@@ -12,6 +12,7 @@ from collegium.errors import CollegiumError
 
 COMMANDS = {
     "application": "See, name, merge and split applications, and set their policies.",
+    "backup": "Copy the database and files of a service into one archive.",
     "batch": "Answer many requests at once, batched by expert.",
     "bench": "Time parts of Collegium on this machine.",
     "chat": "Talk to the pool in the terminal.",
@@ -19,6 +20,7 @@ COMMANDS = {
     "eval": "Measure experts and routing.",
     "expert": "Register, show and change experts.",
     "learn": "Replay prompts to experts, mark the answers, and fit a router to them.",
+    "restore": "Put an archive's database and files into an empty data folder.",
     "router": "Train, judge, explain and promote routers.",
     "serve": "Start the service and its engines.",
 }
@@ -58,6 +60,8 @@ def main() -> None:
         cli.main(standalone_mode=False)
     except CollegiumError as exc:
         _fail(exc.whole)
+    except OSError as exc:  # a file that can't be read or written, a folder that is none
+        _fail(f"{exc.filename or 'a file'}: {exc.strerror or exc}")
     except click.ClickException as exc:
         exc.show()
         sys.exit(exc.exit_code)

@@ -20,7 +20,10 @@ KNOWN_OPTIONS: tuple[Option, ...] = (
     click.option("--input-price", type=click.FloatRange(0), help=PRICES),
     click.option("--output-price", type=click.FloatRange(0), help=PRICES),
     click.option(
-        "--context", "context_window", type=click.IntRange(1), help="Context window, tokens."
+        "--context",
+        "context_window",
+        type=click.IntRange(1, 2**31 - 1),
+        help="Context window, tokens. Default: as LiteLLM's price list has it, else 2048.",
     ),
     click.option("--tag", "tags", multiple=True, help="A free label, such as eu; may be repeated."),
     click.option("--prior", type=click.FloatRange(0, 1), help="How good you think it is, 0 to 1."),

@@ -63,13 +63,17 @@ def token_policy(text: str | None, statistics: bool) -> dict[str, Any] | None:
     return {**policy, "statistics": True} if statistics else policy
 
 
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name} is no number of JSON")
+
+
 def json_object(text: str, option: str) -> dict[str, Any]:
     """An option's JSON object, or that of the file that it names after an `@`."""
     try:
         if text.startswith("@"):
             text = Path(text[1:]).read_text()
-        value = json.loads(text)
-    except (OSError, ValueError) as exc:
+        value = json.loads(text, parse_constant=_no_number)
+    except (OSError, ValueError, RecursionError) as exc:
         raise click.UsageError(f"{option} is no JSON: {exc}") from exc
     if not isinstance(value, dict):
         raise click.UsageError(f"{option} is a JSON object")

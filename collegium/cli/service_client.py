@@ -47,6 +47,8 @@ class ServiceClient:
             response = await self.http.request(method, path, **content)
         except httpx.HTTPError as exc:
             raise ServiceRefused(f"the service went away: {exc or type(exc).__name__}") from exc
+        except ValueError as exc:  # NaN, which is no JSON; half a surrogate pair
+            raise ServiceRefused(f"a value can't be sent as JSON: {exc}") from exc
         if response.is_error:
             raise ServiceRefused(_message(response))
         return response

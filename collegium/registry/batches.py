@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, insert, select, update
 
 from collegium.errors import UnknownBatch
 from collegium.registry.database import Database
@@ -95,6 +95,13 @@ class BatchRegistry:
         async with self._database.session() as session:
             rows = await session.scalars(open_ones.order_by(*oldest))
             return tuple(from_row(BatchRecord, row) for row in rows)
+
+    async def forget_ended(self, before: datetime) -> int:
+        """Delete the jobs that have ended and were made before then; say how many."""
+        old = BatchRow.status.in_(ENDED) & (BatchRow.created_at < before)
+        async with self._database.transaction() as session:
+            done: Any = await session.execute(delete(BatchRow).where(old))
+            return int(done.rowcount)
 
     async def become(
         self, batch_id: str, status: BatchStatus, *, out_of: Sequence[str], **changes: Any

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from collegium.errors import SetupError, UnknownFile
+from collegium.private_files import private_folder, private_opener
 
 _ID = re.compile(r"file-[0-9a-f]{24}")
 CHUNK = 1 << 20
@@ -35,8 +36,8 @@ class FileStore:
         draft = self._folder / f".{file_id}"
         size = 0
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            with draft.open("xb") as file:
+            private_folder(self._folder)
+            with open(draft, "xb", opener=private_opener) as file:
                 async for chunk in chunks:
                     size += await asyncio.to_thread(file.write, chunk)
                 await asyncio.to_thread(_sync, file)
@@ -51,7 +52,7 @@ class FileStore:
 
     def adopt(self, source: Path, file_id: str) -> int:
         """Take in a finished file of ours under an id; once more does no harm. Return its bytes."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        private_folder(self._folder)
         with suppress(FileExistsError):
             os.link(source, self.path(file_id))
         return self.path(file_id).stat().st_size
@@ -60,7 +61,7 @@ class FileStore:
         """Link a file's bytes to another place, where they stay when the file is deleted."""
         if not self.has(file_id):
             raise _not_here(file_id)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(target.parent)
         os.link(self.path(file_id), target)
 
     async def chunks(self, file_id: str) -> AsyncIterator[bytes]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 
 from collegium.errors import UnknownFile
 from collegium.registry.clock import SteadyClock
@@ -75,6 +75,20 @@ class FileRegistry:
         async with self._database.session() as session:
             rows = await session.scalars(select(FileRow).where(over))
             return tuple(from_row(FileRecord, row) for row in rows)
+
+    async def oldest(self, limit: int, *, before: datetime | None = None) -> tuple[FileRecord, ...]:
+        """Return the oldest files, of those that were made before then."""
+        statement = select(FileRow).order_by(FileRow.created_at, FileRow.id).limit(limit)
+        if before is not None:
+            statement = statement.where(FileRow.created_at < before)
+        async with self._database.session() as session:
+            rows = await session.scalars(statement)
+            return tuple(from_row(FileRecord, row) for row in rows)
+
+    async def total_bytes(self) -> int:
+        """Return how much all files hold."""
+        async with self._database.session() as session:
+            return int(await session.scalar(select(func.sum(FileRow.bytes))) or 0)
 
     async def forget(self, file_id: str) -> None:
         """Delete a file's record, if there is one."""

@@ -145,7 +145,7 @@ async def test_a_run_goes_on_where_a_killed_process_left_it(
         web.experts["general"].waits = True
         run = await proposed(web, questions(60), race=False)
         await web.http.post(f"{RUNS}/{run['id']}/start")
-        await until(partial(answers_kept, web, run["id"], 96))
+        await until(partial(answers_kept, web, run["id"], 24))
         asked = {n: len(web.experts[n].asked) for n in RIGHT}
     async with serving(tmp_path, fitted, encoder="static") as web:
         speak(web)

@@ -33,7 +33,8 @@ class Key:
 
 def key_of(message: Mapping[str, Any]) -> Key:
     """The key of one answer, by this answer alone: it never depends on who else has answered."""
-    if calls := message.get("tool_calls"):
+    calls = message.get("tool_calls")
+    if isinstance(calls, list) and calls:
         return Key("tools", _canonical([_called(call) for call in calls]))
     text = str(message.get("content") or "").strip()
     fenced = FENCE.search(text)
@@ -48,11 +49,13 @@ def key_of(message: Mapping[str, Any]) -> Key:
     return Key("text", " ".join(text.casefold().split()))
 
 
-def _called(call: Mapping[str, Any]) -> list[Any]:
-    function = call.get("function") or {}
+def _called(call: Any) -> list[Any]:
+    function = call.get("function") if isinstance(call, Mapping) else None
+    if not isinstance(function, Mapping):
+        return [None, call]
     arguments = function.get("arguments") or ""
     if isinstance(arguments, str):
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):
             arguments = json.loads(arguments)
     return [function.get("name"), arguments]
 

@@ -15,11 +15,12 @@ _DIGITS = r"(?:\d{1,3}(?:[,'_ \u00a0\u2009\u202f]\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.
 _POWER = r"(?:[eE][-+]?\d{1,3}(?!\d)|\s*(?:×|x|\\times|\*)\s*10\s*\^\s*\{?[-+]?\d{1,3}\}?)?"  # noqa: RUF001
 NUMBER = re.compile(
     rf"(?P<before>[$€£])?\s*(?P<sign>(?<![\w.)])[-+])?\s*(?P<currency>[$€£])?"
-    rf"(?P<digits>{_DIGITS})(?P<power>{_POWER})(?:\s*/\s*(?P<under>\d+(?:\.\d+)?)(?![\d/]))?"
+    rf"(?P<digits>{_DIGITS})(?P<power>{_POWER})(?:/(?P<under>\d+)(?![\d/.]))?"
     r"\s*(?P<unit>°?[A-Za-z%€£$°]+(?:/[A-Za-z]+)?)?"
 )
 FRACTION = re.compile(r"\\[dt]?frac\s*\{([^{}]+)\}\s*\{([^{}]+)\}")
 TEXT = re.compile(r"\\(?:text|mathrm)\s*\{([^{}]*)\}")
+DIVISION = re.compile(r"(\d+)/(\d+)")
 AT_ONCE = re.compile(r"[^A-Za-z\d]*(?:[A-Za-z]+[^A-Za-z\d]*)?\d")
 TEN = re.compile(r"[-+]?\d+")
 CLOSE = 1e-6
@@ -90,8 +91,15 @@ def quantity_of(value: Any) -> Quantity | None:
 
 def quantities(text: str) -> list[Quantity]:
     """All numbers of a text, in its order."""
-    found = (_quantity(match) for match in NUMBER.finditer(_plain(text)))
+    plain = DIVISION.sub(_apart, _plain(text))
+    found = (_quantity(match) for match in NUMBER.finditer(plain))
     return [each for each in found if each is not None]
+
+
+def _apart(division: re.Match[str]) -> str:
+    """What is left to calculate is no number: 3/4 is one, 60/10 is not."""
+    whole, part = int(division[1][:15]), int(division[2][:15])
+    return f"{division[1]} / {division[2]}" if part and whole % part == 0 else division[0]
 
 
 def _only(text: str) -> Quantity | None:

@@ -10,6 +10,10 @@ from collegium.experts.marking.prediction_powered import SLOPE_MARKS
 Array = NDArray[np.float64]
 SPREADS = np.array([0.0, 0.05, 0.1, 0.2, 0.3, 0.45])
 """Standard deviations that the experts' offsets may have, averaged by their likelihood."""
+BEFORE = np.array([0.75, 0.05, 0.05, 0.05, 0.05, 0.05])
+"""How likely each spread is before any mark. Offsets that 60 marks only hint at did harm: routers
+fitted to 1,500 x 8 marks with them saved 41 and 40 % where those without saved 49 and 52 %
+(symmetric and biased errors, one world), and in another world 1 to 2 points more."""
 LEAST_VARIANCE = 0.01
 
 
@@ -48,6 +52,7 @@ class Offsets:
         error = self.residual / self._size
         total = SPREADS[:, None] ** 2 + error
         logs = -0.5 * (np.log(total) + mean**2 / total).sum(axis=1)
+        logs += np.log(BEFORE)
         weights = np.exp(logs - logs.max())
         self._weights = weights / weights.sum()
         share = SPREADS[:, None] ** 2 / total

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from collegium.experts.questions.answers import AnswerLog
 from collegium.experts.questions.bank import KINDS, question
@@ -21,7 +22,7 @@ class Recorded:
 
 def profile_path(data_dir: Path, expert: str) -> Path:
     """Where an expert's answers are kept."""
-    return data_dir / "profiles" / f"{expert}.jsonl"
+    return data_dir / "profiles" / f"{quote(expert, safe='')}.jsonl"
 
 
 def recorded(data_dir: Path, fingerprints: Mapping[str, str]) -> Sequence[Recorded]:

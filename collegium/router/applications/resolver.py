@@ -16,7 +16,7 @@ before 0.006 ms, and all of them together 110 to 170 MB.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -34,6 +34,8 @@ __all__ = ["OTHER", "Application", "Applications", "applications_of"]
 OTHER = "other"
 """The application of those that are too many to be kept apart."""
 MOST = 10_000
+SHARES = 10
+"""Each tenant but the operator has one of so many shares of the table."""
 SURE = 0.5
 """Containment of one application in another from which a request of both makes one of them."""
 
@@ -63,6 +65,8 @@ class Applications:
             tagged: OrderedDict() for tagged in (False, True)
         }
         """Keys, longest unseen first. Tags are apart: anybody can make up any number of them."""
+        self._held: Counter[tuple[bool, str]] = Counter()
+        """How many each tenant has, by tags and by fingerprints."""
         self._index = Index()
         self._texts: OrderedDict[int, str] = OrderedDict()
         self._changed: set[str] = set()
@@ -141,7 +145,7 @@ class Applications:
     def _named(self, key: str, signals: Signals) -> Known:
         known = self._known.get(key)
         if known is None:
-            if not self._has_room(tagged=True):
+            if not self._has_room(signals.tenant, tagged=True):
                 return self._other(signals.tenant)
             new = application_of(key, signals, self._clock(), tagged=True)
             self._texts[hash(signals)] = key
@@ -225,7 +229,7 @@ class Applications:
         self._changed.add(younger.key)
 
     def _new(self, signals: Signals, seen: Fingerprint) -> Known:
-        if not self._has_room(tagged=False):
+        if not self._has_room(signals.tenant, tagged=False):
             return self._other(signals.tenant)
         key = key_of(signals)
         while key in self._known:  # two texts with the same 32 bits
@@ -244,7 +248,9 @@ class Applications:
         application = known.application
         self._known[known.key] = known
         if known.key != qualified(OTHER, application.tenant):
-            self._recent[application.tagged][known.key] = None
+            recent = self._recent[application.tagged]
+            self._held[application.tagged, application.tenant] += known.key not in recent
+            recent[known.key] = None
             if not application.tagged:
                 self._index.put(known)
         return known
@@ -256,15 +262,25 @@ class Applications:
         if known.key in recent:
             recent.move_to_end(known.key)
 
-    def _has_room(self, *, tagged: bool) -> bool:
-        """Where it is full, forget a twentieth: of those that were seen once, the oldest."""
-        recent = self._recent[tagged]
+    def _has_room(self, tenant: str, *, tagged: bool) -> bool:
+        """Where it is full, forget a twentieth: of those that were seen once, the oldest.
+
+        A tenant whose share is full makes room among its own, and not among the others'.
+        """
+        recent, share = self._recent[tagged], max(self._most // SHARES, 1)
+        if tenant and self._held[tagged, tenant] >= share:
+            own = (k for k in recent if self._known[k].application.tenant == tenant)
+            return self._forget(recent, own, share // 20)
         if len(recent) < self._most:
             return True
-        oldest = islice(recent, self._most // 2 + 1)
-        rare = (self._known[key] for key in oldest if is_rare(self._known[key].application))
-        forgotten = list(islice(rare, max(self._most // 20, 1)))
+        return self._forget(recent, islice(recent, self._most // 2 + 1), self._most // 20)
+
+    def _forget(self, recent: OrderedDict[str, None], among: Iterable[str], count: int) -> bool:
+        """Forget so many that were seen once, the first ones; say whether there were any."""
+        rare = (self._known[key] for key in among if is_rare(self._known[key].application))
+        forgotten = list(islice(rare, max(count, 1)))
         for known in forgotten:
+            self._held[known.application.tagged, known.application.tenant] -= 1
             self._index.remove(known)
             del self._known[known.key], recent[known.key]
             self._changed.discard(known.key)

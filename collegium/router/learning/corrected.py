@@ -76,4 +76,4 @@ def _fixed(mark: Mark, rates: ErrorRates) -> Mark | None:
     found = rates.corrected(mark.expert, mark.score)
     if found is None:
         return None
-    return replace(mark, score=found.unbiased, reliability=found.reliability)
+    return replace(mark, score=found.value, reliability=found.reliability)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from collegium.errors import CollegiumError
 from collegium.registry.batches import BatchRecord
+from collegium.web.batch.retention import Retention
 from collegium.web.errors import unexpected
 from collegium.web.serving.parts import Parts
 
@@ -34,6 +35,16 @@ class BatchWorker:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        settings = parts.settings
+        gib = settings.keep_files_gib
+        self._retention = Retention(
+            parts.files,
+            parts.file_store,
+            parts.batches,
+            parts.clock,
+            days=settings.keep_files_days,
+            most_bytes=None if gib is None else round(gib * 2**30),
+        )
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._working: dict[str, str] = {}
         """The job that is worked on, by its owner."""
@@ -64,7 +75,7 @@ class BatchWorker:
             news.clear()
             try:
                 self._look(await self._parts.batches.unfinished())
-                await self._forget_expired_files()
+                await self._retention.prune()
             except (CollegiumError, OSError) as exc:  # the database or the disk is away
                 log.warning("bulk jobs wait: %s", exc)
             with contextlib.suppress(TimeoutError):
@@ -117,11 +128,6 @@ class BatchWorker:
             fresh = folder.stat().st_mtime > datetime.now(UTC).timestamp() - 60
             if folder.name not in unfinished and folder.name not in self._tasks and not fresh:
                 shutil.rmtree(folder, ignore_errors=True)
-
-    async def _forget_expired_files(self) -> None:
-        for record in await self._parts.files.expired():
-            self._parts.file_store.remove(record.id)
-            await self._parts.files.forget(record.id)
 
     def _folder(self, batch_id: str) -> Path:
         return self._parts.inbox.folder(batch_id)

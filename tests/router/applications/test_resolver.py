@@ -226,3 +226,23 @@ def test_among_ten_thousand_a_request_finds_its_own_quickly() -> None:
 def _signature(text: str) -> Signature:
     (application,) = applications_of([Signals(system=text)])[1]
     return application.signature
+
+
+@pytest.mark.parametrize("tagged", [True, False])
+def test_one_tenant_can_not_fill_the_table(tagged: bool) -> None:
+    """It makes room among its own; the others' stay, however rarely they were seen."""
+    applications = Applications(most=100)
+    draw = random.Random(0)
+
+    def signals(tenant: str, i: int) -> Signals:
+        if tagged:
+            return Signals(tag=f"tag-{i}", tenant=tenant)
+        words = ["".join(draw.choices("abcdefghijklm", k=6)) for _ in range(30)]
+        return Signals(system=" ".join(words), tenant=tenant)
+
+    others = [applications.of(signals("shop", i)) for i in range(5)]
+    for i in range(500):
+        applications.of(signals("greedy", i))
+    known = {a.key: a for a in applications.known()}
+    assert {key for key in others if key} <= known.keys()
+    assert sum(a.tenant == "greedy" for a in known.values()) <= 11  # its share, and `other`

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from collegium.experts.questions.base import Draft, choice
+from collegium.experts.questions.base import Draft, choice, short
 from collegium.experts.questions.kinds.names import GOODS, PEOPLE
 
 MOODS = {
@@ -64,7 +64,7 @@ def _mood(random: Random) -> Draft:
     label = random.choice(list(MOODS))
     text = _filled(random, random.choice(MOODS[label]))
     asked = f'Is this review positive or negative?\n\n"{text}"\n\nReply with one word.'
-    return Draft(asked, label, "reference")
+    return short(asked, label, rivals=list(MOODS))
 
 
 def _intent(random: Random) -> Draft:

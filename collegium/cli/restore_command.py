@@ -1,0 +1,19 @@
+"""`collegium restore`: an archive's database and files in an empty data folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command(epilog="Example: collegium restore collegium.tar")
+@click.argument("archive", type=click.Path(dir_okay=False, path_type=Path))
+def command(archive: Path) -> None:
+    """Put ARCHIVE's content into the data folder, which has no database yet."""
+    from collegium.registry import archive as archives
+    from collegium.settings import load_settings
+
+    settings = load_settings()
+    found = archives.read(archive, settings.data_dir)
+    click.echo(f"{settings.data_dir} has {', '.join(found) or 'nothing'}")
