@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -58,6 +59,8 @@ INTERRUPTED = "the service ended before the answer did"
 LOOKED_BACK = timedelta(days=7)
 LONGEST = timedelta(hours=1)
 """No answer takes longer: so that a sum over a time reads the decisions of that time alone."""
+MOST_PAGE_ENDS = 100
+"""Readings of the log that go on at the same time."""
 
 
 class DecisionLog:
@@ -67,6 +70,7 @@ class DecisionLog:
         self._database = database
         self._commits = GroupCommit(database)
         self._unwritten = Unwritten(self._write_outcome)
+        self._page_ends: dict[tuple[str | None, str], DecisionRecord] = {}
         # Made once: an upsert takes 2 ms to put together.
         self._decision = insert(DecisionRow)
         self._feedback = database.insert(FeedbackRow).on_conflict_do_nothing()
@@ -169,19 +173,31 @@ class DecisionLog:
     ) -> tuple[LoggedExchange, ...]:
         """Return what learning needs, oldest first: finished decisions of which a text was kept.
 
-        `after` is the id of the last decision of the page before.
+        `after` is the id of the last decision of the page before, which may be deleted since. An
+        exchange may be as large as a body: ask for small pages where they are.
         """
         asked = DecisionRow.prompt.is_not(None) | DecisionRow.exchange.has()
         chosen = Selection(owner=owner, application=application, since=since).conditions()
         statement = _decisions().options(joinedload(DecisionRow.exchange)).where(asked, *chosen)
         statement = statement.where(DecisionRow.outcome.has())
         if after is not None:
-            last = (await self.get(after, owner=owner)).decision
+            last = self._page_ends.get((owner, after))
+            if last is None:
+                last = (await self.get(after, owner=owner)).decision
             statement = statement.where(after_cursor(DecisionRow, last, "asc"))
         oldest = DecisionRow.created_at, DecisionRow.id
         async with self._database.session() as session:
             rows = await session.scalars(statement.order_by(*oldest).limit(limit))
-            return tuple(_learnable(row) for row in rows)
+            page = tuple(_learnable(row) for row in rows)
+        if page:
+            self._remember(owner, page[-1].decision)
+        return page
+
+    def _remember(self, owner: str | None, last: DecisionRecord) -> None:
+        """Keep the end of a page: the oldest decisions are read first, and deleted first."""
+        self._page_ends[owner, last.id] = replace(last, prompt=None, forecasts=())
+        if len(self._page_ends) > MOST_PAGE_ENDS:
+            del self._page_ends[next(iter(self._page_ends))]
 
     async def recent(self, limit: int = 100) -> tuple[LoggedDecision, ...]:
         """Return the latest decisions, newest first."""

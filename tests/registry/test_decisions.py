@@ -285,6 +285,20 @@ async def test_what_learning_needs_comes_in_pages_oldest_first(
     assert await log.learnable(after="dec_2") == ()
 
 
+async def test_a_reading_goes_on_where_its_last_decision_was_deleted(
+    database: Database, log: DecisionLog, make_decision: MakeDecision
+) -> None:
+    """Retention deletes the oldest ones, which are read first."""
+    for i in range(3):
+        await log.record(make_decision(f"dec_{i}", created_at=NOON + timedelta(seconds=i)))
+        await log.finish(OutcomeRecord(f"dec_{i}", "ok"))
+    (first,) = await log.learnable(limit=1)
+    async with database.transaction() as session:
+        await session.execute(text("DELETE FROM decisions WHERE id = 'dec_0'"))
+    found = await log.learnable(after=first.decision.id)
+    assert [each.decision.id for each in found] == ["dec_1", "dec_2"]
+
+
 async def test_one_owner_learns_from_its_own_decisions(
     log: DecisionLog, make_decision: MakeDecision
 ) -> None:

@@ -44,13 +44,13 @@ from collegium.web.serving.parts import Parts
 from collegium.web.serving.pipeline import Pipeline
 from collegium.web.serving.recognition import Recognition
 from collegium.web.serving.recording import Recorder
-from collegium.web.serving.redaction import Redactor
 from collegium.web.serving.router_maker import RouterMaker
 from collegium.web.serving.sessions import Sessions
 from collegium.web.serving.wrong_keys import WrongKeys
 
 if TYPE_CHECKING:
     from collegium.router.router import Router
+    from collegium.web.serving.redaction import Redactor
 
 
 def build(
@@ -62,8 +62,7 @@ def build(
     database, background = Database(settings.registry_url), Background()
     registry, engines = ExpertRegistry(database), EngineRegistry(database)
     log, metrics, clock = DecisionLog(database), Metrics(), SteadyClock()
-    redactor = None if settings.redact is None else Redactor.of(settings.redact)
-    recorder = Recorder(log, settings.record, redactor)
+    recorder = Recorder(log, settings.record, redactor_of(settings))
     speeds, tokens = Speeds(settings.device_watts), Tokens()
     redis = settings.redis_url
     state = open_state(redis.get_secret_value() if redis else None)
@@ -120,6 +119,15 @@ def build(
         draining=Draining(),
         clock=clock,
     )
+
+
+def redactor_of(settings: Settings) -> Redactor | None:
+    """The operator's redactor, loaded; SettingsError where that can't be done."""
+    if settings.redact is None:
+        return None
+    from collegium.web.serving.redaction import Redactor
+
+    return Redactor.of(settings.redact)
 
 
 def make_pool(

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from collegium.errors import UnknownDecision
 from collegium.experts.clients.events import Json
@@ -20,7 +20,9 @@ from collegium.registry.decisions import (
 )
 from collegium.router.decision import Limits
 from collegium.web.serving.decide import Decided
-from collegium.web.serving.redaction import Redactor
+
+if TYPE_CHECKING:
+    from collegium.web.serving.redaction import Redactor
 
 log = logging.getLogger(__name__)
 Mode = Literal["off", "prompts", "full"]
