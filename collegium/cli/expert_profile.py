@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from collegium.cli.output import json_option, print_json, print_table
+from collegium.errors import CollegiumError
 
 if TYPE_CHECKING:
     from collegium.experts.questions.profiling import Plan, Profile, Reply
@@ -134,8 +135,16 @@ def _confirm(expert: Expert, plan: Plan, *, confirmed: bool) -> None:
     else:
         cost = f"about ${plan.usual_usd:.4f}, at most ${plan.budget_usd or 0:.4f}"
     click.echo(f"{tokens}: {cost}.", err=True)
-    if not confirmed:
-        click.confirm("Ask them?", abort=True, err=True)
+    if not (confirmed or _agreed()):
+        raise CollegiumError("nothing was asked; --yes goes on without a question")
+
+
+def _agreed() -> bool:
+    """Whether somebody says yes; nobody does where there is no terminal to say it."""
+    try:
+        return click.confirm("Ask them?", err=True)
+    except click.Abort:
+        return False
 
 
 def _progress(plan: Plan) -> Any:

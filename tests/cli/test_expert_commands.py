@@ -140,6 +140,8 @@ def test_the_cost_of_a_profile_is_stated_before_anything_is_asked() -> None:
     """A no ends it; an unknown price is said to be unknown, and allows no budget."""
     asked = CliRunner().invoke(command, ["profile", "qwen", "--questions", "30"], input="n\n")
     assert asked.exit_code == 1
+    assert "nothing was asked" in str(asked.exception)
+    assert "nothing was asked" in str(run("profile", "qwen").exception)
     assert "30 questions to 'qwen'" in asked.stderr
     assert "its price is unknown" in asked.stderr
     refused = run("profile", "qwen", "--budget-usd", "1", "--yes")

@@ -63,6 +63,7 @@ def test_profile_measures_the_expert_with_marked_questions(
     refused = service.cli("expert", "profile", echo, "--questions", "20")
     assert refused.returncode == 1
     assert "20 questions to 'echo'" in refused.stderr
+    assert "nothing was asked" in refused.stderr
     done = service.cli("expert", "profile", echo, "--questions", "60", "--yes", "--json")
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)

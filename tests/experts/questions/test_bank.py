@@ -86,6 +86,16 @@ def test_the_right_answer_is_right_and_another_questions_is_not(kind: str, level
     assert sum(mark == 0.0 for _, mark in crossed) >= 0.4 * EACH
 
 
+@pytest.mark.parametrize(("kind", "level"), CELLS)
+def test_who_knows_nothing_is_seldom_right(kind: str, level: int) -> None:
+    """By repeating the question, or by one answer to all."""
+    drawn = [question(kind, level, n) for n in range(60)]
+    repeated = [q.mark({"content": text_of(q)}) for q in drawn]
+    assert repeated.count(1.0) <= (18 if kind == "tools" else 7)
+    for text in ("A", "no", "0"):
+        assert [q.mark({"content": text}) for q in drawn].count(1.0) <= 27
+
+
 @pytest.mark.parametrize(("kind", "level"), [("facts", 4), ("poems", 1)])
 def test_what_the_bank_lacks_is_refused(kind: str, level: int) -> None:
     """With what there is."""
