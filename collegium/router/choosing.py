@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 
 from msgspec import structs
 
@@ -32,11 +33,23 @@ class Choice:
 
 @dataclass(frozen=True)
 class Terms:
-    """What is given up for money, and in which name; an `incumbent` answers where it can."""
+    """What is given up for money, and in which name.
+
+    Where a loss is promised against the best single expert, that one (`incumbent`) has a `lead` of
+    so much P(correct): without end where the marks do not support the promise. Nobody answers who
+    is forecast to be more than `most` below the best.
+    """
 
     tolerated: float
     model: VirtualModel
     incumbent: str | None = None
+    lead: float = 0.0
+    most: float = 1.0
+
+    @property
+    def settled(self) -> bool:
+        """Whether the incumbent answers, whatever is forecast."""
+        return self.lead == inf
 
 
 def chosen_among(
@@ -46,8 +59,14 @@ def chosen_among(
     terms: Terms,
 ) -> Choice:
     """The choice among forecasts that are marked as feasible or not."""
-    incumbent = _incumbent(forecasts, terms.incumbent)
-    best = incumbent or choose(forecasts, tolerated=terms.tolerated, price=query.price)
+    incumbent = _incumbent(forecasts, terms.incumbent) if terms.settled else None
+    best = incumbent or choose(
+        forecasts,
+        tolerated=terms.tolerated,
+        price=query.price,
+        ahead=(terms.incumbent, terms.lead),
+        most=terms.most,
+    )
     if best is None:
         return Choice(_by_prior(experts, forecasts, terms.model), "prior", forecasts)
     previous = next((f for f in forecasts if f.expert == query.session_expert), None)

@@ -81,21 +81,31 @@ def choose(
     tradeoff: float = 0.0,
     tolerated: float | None = None,
     price: float = 0.0,
+    ahead: tuple[str | None, float] = (None, 0.0),
+    most: float = 1.0,
 ) -> Forecast | None:
     """The cheapest feasible expert within the tolerance of the best; ties go to quality.
 
     `tolerated` takes the place of the trade-off's tolerance where a router was calibrated. Best is
-    who is worth most: P(correct) less what a dollar is worth (`price`) for each that it costs.
-    None when no feasible expert has a known quality.
+    who is worth most: P(correct) less what a dollar is worth (`price`) for each that it costs; one
+    expert may be so much `ahead`. Nobody answers whose P(correct) is more than `most` below the
+    highest. None when no feasible expert has a known quality.
     """
     known = [f for f in forecasts if f.feasible and f.quality is not None]
     if not known:
         return None
     given_up = tolerance(tradeoff) if tolerated is None else tolerated
-    worth = [quality(f) - (price * cost(f) if price else 0.0) for f in known]
+    least = max(map(quality, known)) - most
+    known = [f for f in known if quality(f) >= least]
+    name, lead = ahead
+    worth = [_worth_in_money(f, price) + (lead if f.expert == name else 0.0) for f in known]
     floor = max(worth) - given_up
     good_enough = [f for f, value in zip(known, worth, strict=True) if value >= floor]
     return min(good_enough, key=lambda f: (cost(f), -quality(f), f.latency_ms))
+
+
+def _worth_in_money(forecast: Forecast, price: float) -> float:
+    return quality(forecast) - (price * cost(forecast) if price else 0.0)
 
 
 def sooner(

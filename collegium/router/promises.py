@@ -6,8 +6,6 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from collegium.registry.expert import Expert
 from collegium.router.artifact import FittedRouter
 from collegium.router.beliefs.promise import Promise, costs, promise
@@ -73,6 +71,4 @@ class Promises:
         tokens = self._tokens[:, [0, *(1 + c for c in columns)]]
         spent = costs(tokens, prices)
         quality, scores = self._held.quality[:, columns], self._held.scores[:, columns]
-        if np.isnan(scores).all():
-            return None
         return promise(quality, scores, spent, most_loss=most_loss)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from math import inf
 from typing import TYPE_CHECKING
 
 from msgspec import structs
@@ -128,6 +129,7 @@ class Router:
         named = query.requested_model not in VIRTUAL_MODELS
         candidates: Sequence[Expert] = eligible(experts, query)
         tolerated, promise, incumbent = self._tolerated(query, candidates)
+        budget = query.price
         if promise is not None:
             query = replace(query, price=query.price + promise.price)
         penalty = self._penalty(query) if waits is not None else 0.0
@@ -144,7 +146,8 @@ class Router:
             candidates = [e for e in candidates if e.name == query.requested_model]
         else:
             model = VIRTUAL_MODELS[query.requested_model]
-            terms = Terms(tolerated, model, incumbent)
+            lead = _lead(promise, budget)
+            terms = Terms(tolerated, model, incumbent, lead, self._tolerances.most)
             choice = chosen_among(candidates, query, forecasts, terms)
             choice = self._sooner(choice, penalty)
         if choice.forecast is not None and choice.forecast.feasible:
@@ -161,8 +164,8 @@ class Router:
     def _tolerated(
         self, query: Query, experts: Sequence[Expert]
     ) -> tuple[float, Promise | None, str | None]:
-        """The P(correct) that is given up for a lower price, the promise that it keeps, and who
-        answers all because the marks do not support it.
+        """The P(correct) that is given up between two forecasts, else what is promised of a price
+        for quality, and against whom.
         """
         model = VIRTUAL_MODELS.get(query.requested_model, BEST)
         if query.limits.tradeoff is not None:
@@ -173,9 +176,7 @@ class Router:
         if found is None:
             return min(model.unmeasured, self._tolerances.most), None, None
         promise, best = found
-        tolerated = min(promise.tolerance, self._tolerances.most)
-        # A budget that binds goes before: its price needs cheaper experts than the best one.
-        return tolerated, promise, None if promise.kept or query.price else best
+        return 0.0, promise, best
 
     def _columns_of(self, experts: Sequence[Expert]) -> list[int | None]:
         """Their places in the fitted router; those of the latest pool are remembered."""
@@ -203,6 +204,14 @@ class Router:
 def version_of(fitted: FittedRouter) -> str:
     """What tells a router that came from a folder from others: the hash of its arrays."""
     return f"sha-{str(fitted.card.get('arrays_sha256', 'unsaved'))[:12]}"
+
+
+def _lead(promise: Promise | None, budget: float) -> float:
+    """By how much the best single expert is ahead of the others."""
+    if promise is None:
+        return 0.0
+    # A budget that binds goes before: its price needs cheaper experts than the best one.
+    return promise.lead if promise.kept or budget else inf
 
 
 def _without(

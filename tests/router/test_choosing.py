@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import inf
 
 import numpy as np
 import pytest
@@ -36,12 +37,15 @@ def chosen(
     tolerated: float = 0.0,
     session: str | None = None,
     incumbent: str | None = None,
+    lead: float = 0.0,
+    most: float = 1.0,
     price: float = 0.0,
 ) -> Choice:
     """The choice among experts of these qualities."""
     forecasts = tuple(forecast(e, q, 0.001 * (e.output_price or 0)) for e, q in pairs)
     query = Query("hello", session_expert=session, price=price)
-    return chosen_among([e for e, _ in pairs], query, forecasts, Terms(tolerated, model, incumbent))
+    terms = Terms(tolerated, model, incumbent, lead, most)
+    return chosen_among([e for e, _ in pairs], query, forecasts, terms)
 
 
 def name(choice: Choice) -> str | None:
@@ -86,12 +90,25 @@ def test_nobody_feasible_is_no_choice() -> None:
     assert choice == Choice(None, "prior", forecasts)
 
 
-def test_an_incumbent_answers_whatever_is_forecast() -> None:
+def test_an_incumbent_far_ahead_answers_whatever_is_forecast() -> None:
     """As long as it can."""
-    choice = chosen((LARGE, 0.8), (SMALL, 0.9), incumbent="large")
+    choice = chosen((LARGE, 0.8), (SMALL, 0.9), incumbent="large", lead=inf)
     assert (name(choice), choice.incumbent) == ("large", True)
-    choice = chosen((LARGE, 0.8), (SMALL, 0.9), incumbent="gone")
+    choice = chosen((LARGE, 0.8), (SMALL, 0.9), incumbent="gone", lead=inf)
     assert (name(choice), choice.incumbent) == ("small", False)
+
+
+@pytest.mark.parametrize(("ahead", "expert"), [(0.025, "large"), (0.035, "small")])
+def test_an_incumbent_is_ahead(ahead: float, expert: str) -> None:
+    """Others have to be forecast to be better by more."""
+    choice = chosen((LARGE, 0.8), (SMALL, 0.8 + ahead), incumbent="large", lead=0.03)
+    assert (name(choice), choice.incumbent) == (expert, False)
+
+
+@pytest.mark.parametrize(("most", "expert"), [(0.11, "small"), (0.09, "large")])
+def test_no_price_takes_an_answer_below_the_floor(most: float, expert: str) -> None:
+    """However dear the best one is."""
+    assert name(chosen((LARGE, 0.9), (SMALL, 0.8), price=1e6, most=most)) == expert
 
 
 def test_at_a_price_who_is_worth_most_answers() -> None:

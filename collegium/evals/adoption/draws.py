@@ -13,7 +13,7 @@ from collegium.evals.adoption.reference import Point
 from collegium.evals.adoption.table import by_table, curve_by_price, numbered
 from collegium.evals.adoption.worlds import World
 from collegium.evals.arrays import Floats, Ints
-from collegium.router.beliefs.promise import GRID, TOLERANCE
+from collegium.router.beliefs.promise import GRID, LEAD, best_single, worths
 from collegium.router.decision import Decision
 from collegium.router.tradeoff import choices
 from collegium.router.training import expected_calibration_error
@@ -51,9 +51,9 @@ def draw(world: World, X: Floats, encoder: Encoder, rows: Ints, labels: Labels, 
     policies, scores, decisions = _decided(adopted, X)
     quality, cost = forecasts(adopted, decisions)
     truth = world.scores[judges]
-    incumbent = int(marks.mean(axis=0).argmax())
+    incumbent = best_single(marks, world.usd[rows])
     return Draw(
-        _curve(quality, cost, truth, world.usd[judges], usual=incumbent),
+        _curve(quality, cost, truth, world.usd[judges], usual=incumbent, marks=len(rows)),
         policies,
         scores,
         expected_calibration_error(quality.ravel(), truth.ravel(), CALIBRATION_BINS),
@@ -102,13 +102,16 @@ def forecasts(adopted: Adopted, decisions: Sequence[Decision]) -> tuple[Floats, 
     return quality, cost
 
 
-def _curve(quality: Floats, cost: Floats, scores: Floats, usd: Floats, *, usual: int) -> Curve:
-    """Quality is traded for money as the service does, in shares of the usual expert's price."""
+def _curve(
+    quality: Floats, cost: Floats, scores: Floats, usd: Floats, *, usual: int, marks: int
+) -> Curve:
+    """Quality is traded for money as `balanced` does, in shares of the usual expert's price."""
     accuracy, spent = np.empty(len(GRID)), np.empty(len(GRID))
     each, price = np.arange(len(quality)), float(usd[:, usual].mean())
+    lead = LEAD / float(np.sqrt(marks))
     for i, given_up in enumerate(GRID):
-        worth = quality - given_up / price * cost
-        chosen = choices(worth, cost, TOLERANCE * float(given_up))
+        worth = worths(quality, cost, usual, lead=lead, price=given_up / price)
+        chosen = choices(worth, cost, 0.0)
         accuracy[i], spent[i] = scores[each, chosen].mean(), usd[each, chosen].mean()
     return accuracy, spent
 

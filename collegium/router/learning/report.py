@@ -9,14 +9,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from collegium.router.beliefs.promise import GRID, TOLERANCE, UNKNOWN_USD, promise
+from collegium.router.beliefs.promise import (
+    GRID,
+    LEAD,
+    UNKNOWN_USD,
+    Promise,
+    best_single,
+    promise,
+    worths,
+)
 from collegium.router.learning.panels import Replays, panels_that_pay
 from collegium.router.tradeoff import choices
+from collegium.router.virtual_models import VIRTUAL_MODELS, VirtualModel
 
 Array = NDArray[np.float64]
 RESAMPLES = 400
-LOSSES = {"balanced": 0.01, "cheap": 0.05}
-"""P(correct) that each virtual model may give up."""
+PROMISING = ("balanced", "cheap")
+"""Virtual models that promise a loss."""
 WORST = 8
 Z = 1.96
 
@@ -72,11 +81,15 @@ def report(held: Held, *, usd_a_prompt: float) -> Report:
 
     `usd_a_prompt` is what replaying one more prompt costs.
     """
-    scores, best = _complete(held), _best_single(held.scores)
+    scores = _complete(held)
+    best = best_single(scores, held.cost)
     curve = _Curve.of(held, scores, best)
     policies = {
-        "auto": curve.described(np.zeros(len(scores), dtype=np.intp)),
-        **{name: _promised(held, scores, best, loss, curve) for name, loss in LOSSES.items()},
+        "auto": _auto(held, scores, best, curve),
+        **{
+            name: _promised(held, scores, best, VIRTUAL_MODELS[f"collegium/{name}"], curve)
+            for name in PROMISING
+        },
     }
     margin = policies["balanced"]["margin_points"]
     return Report(
@@ -103,12 +116,6 @@ def report(held: Held, *, usd_a_prompt: float) -> Report:
 def _complete(held: Held) -> Array:
     """The marks, with the forecast where an expert was not asked: a race drops the weak ones."""
     return np.where(np.isnan(held.scores), held.quality, held.scores)
-
-
-def _best_single(scores: Array) -> int:
-    seen = ~np.isnan(scores)
-    total = np.where(seen, scores, 0.0).sum(axis=0)
-    return int(((total + 0.5) / (seen.sum(axis=0) + 1.0)).argmax())
 
 
 @dataclass(frozen=True)
@@ -176,31 +183,47 @@ class _Curve:
 
 
 def _chosen(held: Held, best: int, given_up: float) -> NDArray[np.intp]:
+    """Who answers each prompt at one trade-off, as the service chooses."""
     usual = float(held.cost[:, best].mean())
     price = given_up / usual if usual > 0 else 0.0
-    return choices(held.quality - price * held.cost, held.cost, TOLERANCE * given_up)
+    lead = LEAD / len(held.cost) ** 0.5
+    return choices(worths(held.quality, held.cost, best, lead=lead, price=price), held.cost, 0.0)
+
+
+def _auto(held: Held, scores: Array, best: int, curve: _Curve) -> dict[str, Any]:
+    """The best forecast, whatever it costs."""
+    each, chosen = np.arange(len(scores)), choices(held.quality, held.cost, 0.0)
+    lost = scores[each, best] - scores[each, chosen]
+    return curve.figures(lost, held.usd[each, chosen])
 
 
 def _promised(
-    held: Held, scores: Array, best: int, most_loss: float, curve: _Curve
+    held: Held, scores: Array, best: int, model: VirtualModel, curve: _Curve
 ) -> dict[str, Any]:
-    """What a virtual model would do, its trade-off found on one half and judged on the other."""
-    count = len(scores)
-    half = np.random.default_rng(1).permutation(count) % 2 == 0
-    chosen = np.full(count, best, dtype=np.intp)
-    for learnt, judged in ((half, ~half), (~half, half)):
-        found = promise(
-            held.quality[learnt], held.scores[learnt], held.cost[learnt], most_loss=most_loss
-        )
-        if found is None or not found.kept:
-            continue
-        worth = held.quality - found.price * held.cost
-        chosen[judged] = choices(worth, held.cost, found.tolerance)[judged]
-    each = np.arange(count)
+    """What a virtual model would do on these prompts, by the promise that the service keeps.
+
+    Its trade-off is one of sixty, found on the same prompts: that flatters it a little.
+    """
+    found = promise(held.quality, held.scores, held.cost, most_loss=model.most_loss)
+    chosen = _served(held, found, model)
+    each = np.arange(len(scores))
     lost = scores[each, best] - scores[each, chosen]
     shares = {n: round(float((chosen == i).mean()), 4) for i, n in enumerate(held.names)}
     figures = curve.figures(lost, held.usd[each, chosen])
-    return {**figures, "shares": {n: s for n, s in shares.items() if s}, "chosen": chosen}
+    told = {"shares": {n: s for n, s in shares.items() if s}, "promised": found is not None}
+    if found is not None:
+        told["promised"] = found.kept
+    return {**figures, **told, "chosen": chosen}
+
+
+def _served(held: Held, found: Promise | None, model: VirtualModel) -> NDArray[np.intp]:
+    """Who answers each prompt where a virtual model is asked for."""
+    if found is None:
+        return choices(held.quality, held.cost, model.unmeasured)
+    if not found.kept:
+        return np.full(len(held.quality), found.best, dtype=np.intp)
+    lead = {"lead": found.lead, "price": found.price}
+    return choices(worths(held.quality, held.cost, found.best, **lead), held.cost, 0.0)
 
 
 def _dollars(usd: Array) -> float | None:

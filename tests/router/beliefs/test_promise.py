@@ -1,4 +1,4 @@
-"""The tolerance that keeps a promised loss, against brute force."""
+"""The trade-off that keeps a promised loss, against brute force."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ import pytest
 from numpy.typing import NDArray
 
 from collegium.router.beliefs.promise import (
+    A_CHANCE,
+    CONTRADICTED,
     FEWEST,
     GRID,
+    LEAD,
     MOST_EXPERTS,
-    SPARE,
+    OPTIMISM,
+    SPREAD,
     SURE,
-    TOLERANCE,
     UNKNOWN_USD,
     Promise,
+    best_single,
     costs,
     promise,
 )
@@ -33,50 +37,81 @@ def marked(n: int = 600, seed: int = 0) -> tuple[Array, Array, Array]:
     return quality, scores, cost
 
 
-def by_hand(quality: Array, scores: Array, cost: Array, given_up: float) -> tuple[float, ...]:
-    """Loss, its standard error and the saving at one trade-off, query by query."""
+def by_hand(quality: Array, scores: Array, cost: Array, given_up: float) -> dict[str, float]:
+    """What is lost at one trade-off, forecast and measured, and what is saved, query by query."""
     best = int(((np.nansum(scores, 0) + 0.5) / ((~np.isnan(scores)).sum(0) + 1)).argmax())
     price = given_up / cost[~np.isnan(scores[:, best]), best].mean()
-    tolerance = TOLERANCE * given_up
-    lost, spent, usual = [], 0.0, 0.0
+    lead = LEAD / np.sqrt((~np.isnan(scores[:, best])).sum())
+    forecast, lost, beyond, spent, usual = [], [], [], 0.0, 0.0
     for q, s, c in zip(quality, scores, cost, strict=True):
         if np.isnan(s[best]):
             continue
-        worth = q - price * c
-        enough = [e for e in range(len(q)) if worth[e] >= worth.max() - tolerance]
-        chosen = min(enough, key=lambda e: (c[e], -worth[e]))
+        worth = [q[e] + lead * (e == best) - price * c[e] for e in range(len(q))]
+        chosen = int(np.argmax(worth))
         spent, usual = spent + c[chosen], usual + c[best]
+        forecast.append(q[best] - q[chosen])
         if not np.isnan(s[chosen]):
             lost.append(s[best] - s[chosen])
-    return np.mean(lost), np.std(lost) / np.sqrt(len(lost)), 1 - spent / usual
+            beyond.append(lost[-1] - forecast[-1])
+    return {
+        "forecast": float(np.mean(forecast)),
+        "lost": float(np.mean(lost)),
+        "beyond": float(np.mean(beyond)),
+        "deviation": float(np.std(beyond)),
+        "marks": len(beyond),
+        "price": price,
+        "saving": 1 - spent / usual,
+    }
+
+
+def expected_by_hand(found: dict[str, float]) -> tuple[float, float]:
+    """Of two normal distributions: what is usual beyond a forecast, and what was measured."""
+    n = found["marks"]
+    usual, measured = SPREAD**2 / n, (found["deviation"] ** 2 + A_CHANCE / n) / n
+    away = found["beyond"] - OPTIMISM / np.sqrt(n)
+    usual = max(usual, away**2 - CONTRADICTED**2 * measured)
+    both = 1 / (1 / usual + 1 / measured)
+    beyond = both * (OPTIMISM / np.sqrt(n) / usual + found["beyond"] / measured)
+    return found["forecast"] + beyond, np.sqrt(both)
 
 
 @pytest.mark.parametrize("most_loss", [0.01, 0.05, 0.1])
 @pytest.mark.parametrize("missing", [0.0, 0.3])
-def test_it_is_the_greatest_tolerance_that_keeps_the_loss(most_loss: float, missing: float) -> None:
-    """Of those on the grid, with a standard error and something to spare."""
+def test_it_is_the_greatest_trade_off_that_keeps_the_loss(most_loss: float, missing: float) -> None:
+    """Of those on the grid, with some standard errors to spare."""
     quality, scores, cost = marked()
     scores[np.random.default_rng(1).random(scores.shape) < missing] = np.nan
     found = promise(quality, scores, cost, most_loss=most_loss)
     assert found is not None
-    able = [
-        t
-        for t in GRID
-        for loss, error, _ in [by_hand(quality, scores, cost, t)]
-        if loss + SURE * error <= most_loss - SPARE
-    ]
-    given_up = max(able, default=0.0)
-    assert (found.tolerance, found.kept) == (TOLERANCE * given_up, bool(able))
-    loss, error, saving = by_hand(quality, scores, cost, given_up)
-    assert (found.loss, found.loss_se, found.saving) == pytest.approx((loss, error, saving))
+    each = [by_hand(quality, scores, cost, g) for g in GRID]
+    losses = [expected_by_hand(one) for one in each]
+    able = [i for i, (loss, error) in enumerate(losses) if loss + SURE * error <= most_loss]
+    last = max(able, default=0)
+    assert found.kept == bool(able)
+    assert found.price == pytest.approx(each[last]["price"])
+    assert found.saving == pytest.approx(each[last]["saving"])
+    assert (found.loss, found.loss_se) == pytest.approx(losses[last])
+
+
+@pytest.mark.parametrize("count", [200, 4_000])
+def test_forecasts_that_err_are_corrected_by_what_came(count: int) -> None:
+    """As far as chance does not explain it."""
+    quality, scores, cost = marked(count)
+    quality[:, 2] += 0.3  # the cheap one is praised
+    found = promise(quality, scores, cost, most_loss=1.0)
+    assert found is not None
+    at = by_hand(quality, scores, cost, GRID[-1])
+    error = abs(found.loss - at["lost"])
+    assert error < abs(at["beyond"])
+    assert found.marks == count
 
 
 def test_who_promises_more_saves_more() -> None:
-    """A greater loss allows a greater tolerance."""
+    """A greater loss allows a greater price."""
     small, large = (promise(*marked(), most_loss=loss) for loss in (0.03, 0.1))
     assert small is not None
     assert large is not None
-    assert small.tolerance < large.tolerance
+    assert small.price < large.price
     assert 0 < small.saving < large.saving
 
 
@@ -87,17 +122,27 @@ def test_the_promise_is_kept_on_marks_that_nobody_saw() -> None:
         found = promise(*marked(400, seed), most_loss=0.05)
         assert found is not None
         quality, scores, cost = marked(2000, 100 + seed)
-        losses.append(by_hand(quality, scores, cost, found.tolerance)[0])
+        given_up = found.price * cost[:, 0].mean()
+        losses.append(by_hand(quality, scores, cost, given_up)["lost"])
     assert np.mean(losses) < 0.05
 
 
 def test_too_few_marks_keep_no_promise() -> None:
     """Nothing is given up, and it says so."""
     quality, scores, cost = marked(FEWEST, seed=3)
-    found = promise(quality, scores, cost, most_loss=0.01)
+    found = promise(quality, scores, cost, most_loss=-0.05)
     assert isinstance(found, Promise)
-    assert (found.tolerance, found.kept, found.marks) == (0.0, False, FEWEST)
+    assert (found.price, found.kept, found.marks) == (0.0, False, FEWEST)
     assert promise(quality[1:], scores[1:], cost[1:], most_loss=0.01) is None
+
+
+@pytest.mark.parametrize(("prices", "best"), [((9.0, 5.0, 2.0, 1.0), 0), ((1.0, 1.0, 1.0, 9.0), 1)])
+def test_of_few_marks_a_dear_expert_is_the_better_one(prices: list[float], best: int) -> None:
+    """Where prices follow the rates; where they don't, the rates decide."""
+    right = [[1] * 30 + [0] * 20, [1] * 31 + [0] * 19, [1] * 20 + [0] * 30, [1] * 10 + [0] * 40]
+    rng = np.random.default_rng(0)
+    scores = np.column_stack([rng.permutation(np.array(r, dtype=np.float64)) for r in right])
+    assert best_single(scores, np.tile(prices, (50, 1))) == best
 
 
 def test_marks_without_the_best_expert_do_not_count() -> None:
@@ -109,7 +154,7 @@ def test_marks_without_the_best_expert_do_not_count() -> None:
 
 
 def test_of_a_large_pool_those_that_are_never_good_enough_are_left_out() -> None:
-    """The tolerance is that of the whole pool."""
+    """The promise is that of the whole pool."""
     quality, scores, cost = marked()
     hopeless = np.zeros((len(quality), MOST_EXPERTS))
     large = promise(
