@@ -105,11 +105,11 @@ async def test_the_whole_way_from_prompts_to_a_router_that_serves(serve: Serve) 
     async with serve(encoder="static") as web:
         speak(web)
         before = (await web.http.get(VERSIONS)).json()["serving"]
-        run = await proposed(web, questions(80), race=False)
+        run = await proposed(web, questions(240), race=False)
         await web.http.post(f"{RUNS}/{run['id']}/start")
         run = await ended(web, run["id"])
         assert (run["status"], run["detail"]) == ("finished", "")
-        assert run["answered"] == run["planned"] == 240
+        assert run["answered"] == run["planned"] == 720
         report = run["report"]
         quality = {row["expert"]: row["quality"] for row in report["experts"]}
         assert quality == {"sql": 0.5, "lists": 0.5, "general": 1.0}
