@@ -11,6 +11,7 @@ import click
 from collegium.cli.output import print_table
 
 if TYPE_CHECKING:
+    from collegium.evals.adoption.draws import Marking
     from collegium.evals.adoption.marks import Labels
     from collegium.evals.adoption.rows import Row
     from collegium.evals.adoption.worlds import World
@@ -22,6 +23,11 @@ REPLAYS = (0, 50, 100, 200, 400, 800, 3900)
 WITH_ERRORS, APART = 400, 800
 """Replays of the rows with marks that err, and of those with unseen families and newcomers."""
 COMPARED = 1_000
+JUDGES: tuple[Labels, ...] = ("judge", "biased_judge")
+CONFIRMED = 60
+"""Of a judge's marks that a person confirms."""
+RACED = 0.6
+"""The share of the dollars that asking everybody costs, within which a race asks."""
 
 
 @click.command(epilog="Example: collegium eval adoption --draws 50 --json adoption.json")
@@ -126,7 +132,6 @@ def _pure_rows(
 
 def _other_rows(pure: World, X: Floats, encoder: Encoder, draws: int, seed: int) -> Iterator[Row]:
     from collegium.evals.adoption.further import newcomer_rows, unseen_rows
-    from collegium.evals.adoption.marks import LABELS
     from collegium.evals.adoption.rows import play
     from collegium.evals.adoption.worlds import disturbed
 
@@ -134,13 +139,22 @@ def _other_rows(pure: World, X: Floats, encoder: Encoder, draws: int, seed: int)
     for world in (disturbed(pure, seed=seed), pure.without_applications()):
         for count in (WITH_ERRORS, len(pure.train)):
             yield from play(world, X, encoder, count, draws=few, seed=seed, tell=_tell)
-    errant: Sequence[Labels] = [label for label in LABELS if label != "reference"]
-    for labels in errant:
-        yield from play(
-            pure, X, encoder, WITH_ERRORS, labels=labels, draws=few, seed=seed, tell=_tell
-        )
+    for count, marking in _markings(len(pure.train)):
+        yield from play(pure, X, encoder, count, marking=marking, draws=few, seed=seed, tell=_tell)
     yield from unseen_rows(pure, X, encoder, APART, seed=seed, tell=_tell)
     yield from newcomer_rows(pure, X, encoder, APART, seed=seed, tell=_tell)
+
+
+def _markings(most: int) -> Iterator[tuple[int, Marking]]:
+    """Numbers of prompts whose marks err, were confirmed in part, or were raced for."""
+    from collegium.evals.adoption.draws import Marking
+
+    yield WITH_ERRORS, Marking("agreement")
+    for labels in JUDGES:
+        yield WITH_ERRORS, Marking(labels)
+        for confirmed in (0, CONFIRMED):
+            yield most, Marking(labels, confirmed)
+    yield APART, Marking(raced=RACED)
 
 
 def _same_by_api(pure: World, X: Floats, encoder: Encoder, seed: int) -> bool:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from collegium.evals.adoption.marks import Labels, marked
+from collegium.evals.adoption.marks import Labels, corrected, marked
 from collegium.evals.adoption.playing import Adopted
+from collegium.evals.adoption.racing import raced
 from collegium.evals.adoption.reference import Point
 from collegium.evals.adoption.table import by_table, curve_by_price, numbered
 from collegium.evals.adoption.worlds import World
@@ -41,12 +42,50 @@ class Draw:
     """Curves of tables that were fitted to the same marks."""
 
 
-def draw(world: World, X: Floats, encoder: Encoder, rows: Ints, labels: Labels, seed: int) -> Draw:
+@dataclass(frozen=True)
+class Marking:
+    """How a draw's prompts are marked: by which source, with how many marks confirmed by a person,
+    and `raced` within this share of what asking everybody would cost.
+    """
+
+    labels: Labels = "reference"
+    confirmed: int = 0
+    raced: float | None = None
+
+    @property
+    def told(self) -> str:
+        """What a world's name gets behind it, so that its rows are not taken for others."""
+        raced = "" if self.raced is None else f", raced for {self.raced:.0%} of the money"
+        return f"{raced}, {self.confirmed} confirmed" if self.confirmed else raced
+
+    def of(self, world: World, rows: Ints, seed: int) -> tuple[Ints, Floats]:
+        """The prompts that get marks, and the marks (n, e), NaN where a race asked nobody."""
+        random = np.random.default_rng(seed)
+        if self.raced is not None:
+            return self._raced(world, rows, seed)
+        marks = marked(world, rows, self.labels, random)
+        if self.confirmed:
+            marks = corrected(world, rows, marks, self.confirmed, random)
+        return rows, marks
+
+    def _raced(self, world: World, rows: Ints, seed: int) -> tuple[Ints, Floats]:
+        """As many dollars buy more prompts of fewer experts."""
+        budget = (self.raced or 0.0) * float(world.usd[rows].sum())
+        others = np.setdiff1d(world.train, rows)
+        pool = np.r_[rows, np.random.default_rng(seed).permutation(others)[: 2 * len(rows)]]
+        bought = raced(world, pool, world.scores[pool], budget, seed)
+        asked = ~np.isnan(bought).all(axis=1)
+        return pool[asked], bought[asked]
+
+
+def draw(
+    world: World, X: Floats, encoder: Encoder, rows: Ints, marking: Marking, seed: int
+) -> Draw:
     """Adopt a router with marks of `rows` and judge it."""
     if not len(rows):
         return _day_one(world, X)
     judges = world.judges
-    marks = marked(world, rows, labels, np.random.default_rng(seed))
+    rows, marks = marking.of(world, rows, seed)
     adopted = Adopted.on(world, rows, encoder, scores=marks)
     policies, scores, decisions = _decided(adopted, X)
     quality, cost = forecasts(adopted, decisions)
@@ -60,7 +99,7 @@ def draw(world: World, X: Floats, encoder: Encoder, rows: Ints, labels: Labels, 
         _calibration(quality.ravel(), truth.ravel()),
         {
             name: curve_by_price(*by_table(world, rows, marks, lines), truth, world.usd[judges])
-            for name, lines in _tables(world).items()
+            for name, lines in ({} if np.isnan(marks).any() else _tables(world)).items()
         },
     )
 

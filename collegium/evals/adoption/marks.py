@@ -8,6 +8,7 @@ import numpy as np
 
 from collegium.evals.adoption.worlds import World
 from collegium.evals.arrays import Floats, Ints
+from collegium.experts.marking.error_rates import Confirmed, ErrorRates
 
 Labels = Literal["reference", "judge", "biased_judge", "agreement"]
 LABELS: tuple[Labels, ...] = ("reference", "judge", "biased_judge", "agreement")
@@ -30,6 +31,31 @@ def marked(world: World, rows: Ints, labels: Labels, random: np.random.Generator
     if labels == "agreement":
         return _agreement(truth)
     return truth
+
+
+def corrected(
+    world: World, rows: Ints, marks: Floats, count: int, random: np.random.Generator
+) -> Floats:
+    """Marks (rows, e) as a learning run corrects them by `count` that a person confirmed, chosen at
+    random.
+    """
+    names = [expert.name for expert in world.experts]
+    chosen = random.choice(marks.size, count, replace=False)
+    cells = [divmod(int(each), marks.shape[1]) for each in chosen]
+    truth = world.scores[rows]
+    rates = ErrorRates(
+        Confirmed(str(row), names[column], marks[row, column], truth[row, column])
+        for row, column in cells
+    )
+    found = np.full(marks.shape, np.nan)
+    for column, name in enumerate(names):
+        for noisy in np.unique(marks[:, column]):
+            fixed = rates.corrected(name, float(noisy))
+            if fixed is not None:
+                found[marks[:, column] == noisy, column] = fixed.value
+    for cell in cells:
+        found[cell] = truth[cell]
+    return found
 
 
 def _agreement(truth: Floats) -> Floats:

@@ -65,7 +65,7 @@ def html_page(rows: Sequence[Row], same: bool | None) -> str:
 
 
 def _worlds(rows: Sequence[Row]) -> list[list[Row]]:
-    """The rows of each world that is played with right marks, in the order of the worlds."""
+    """The rows of each world that is played with right in the order of the worlds."""
     found: dict[str, list[Row]] = {}
     for row in rows:
         if row.labels == "reference" and PLAYED & row.further.keys():

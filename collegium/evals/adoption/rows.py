@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from collegium.evals.adoption.draws import POLICIES, Curve, Draw, draw
-from collegium.evals.adoption.marks import Labels
+from collegium.evals.adoption.draws import POLICIES, Curve, Draw, Marking, draw
 from collegium.evals.adoption.reference import Point, Reference
 from collegium.evals.adoption.worlds import World
 from collegium.evals.arrays import Floats
 from collegium.router.vectors import Encoder
 
 CURVE = "curve"
+BY_REFERENCE = Marking()
 VIOLATION = 0.015
 RESAMPLES = 200
 ANONYMOUS = "anonymous"
@@ -60,7 +60,7 @@ def play(
     encoder: Encoder,
     replays: int,
     *,
-    labels: Labels = "reference",
+    marking: Marking = BY_REFERENCE,
     draws: int,
     seed: int = 0,
     tell: Tell = lambda words: None,
@@ -68,15 +68,16 @@ def play(
     """The rows of one number of marked prompts; X has the embeddings of all prompts (n, d)."""
     random = np.random.default_rng(seed + replays)
     replays = min(replays, len(world.train))
-    if not replays or (replays == len(world.train) and not labels.endswith("judge")):
+    if not replays or (replays == len(world.train) and marking == BY_REFERENCE):
         draws = 1  # every draw is the same
     found = []
     for number in range(draws):
         rows = random.permutation(world.train)[:replays]
-        found.append(draw(world, X, encoder, rows, labels, seed + number))
-        tell(f"{world.name}, {replays} replays, {labels}: draw {number + 1} of {draws}")
+        found.append(draw(world, X, encoder, rows, marking, seed + number))
+        tell(f"{world.name}, {replays} replays, {marking.labels}: draw {number + 1} of {draws}")
     told = any(a is not None for a in world.applications)
-    yield from _rows(_Common(world, replays, labels, told, Reference.of(world)), found)
+    world = replace(world, name=f"{world.name}{marking.told}")
+    yield from _rows(_Common(world, replays, marking, told, Reference.of(world)), found)
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class _Common:
 
     world: World
     replays: int
-    labels: str
+    marking: Marking
     applications: bool
     reference: Reference
 
@@ -177,7 +178,7 @@ def _row(
     return Row(
         world=common.world.name,
         replays=common.replays,
-        labels=common.labels,
+        labels=common.marking.labels,
         applications=common.applications,
         policy=policy,
         accuracy=point.accuracy,
@@ -189,5 +190,9 @@ def _row(
         table_saved=reference.table.saved,
         violations=violations,
         draws=draws,
-        further=further,
+        further={
+            **further,
+            "confirmed": common.marking.confirmed,
+            "raced_within": common.marking.raced,
+        },
     )

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from collegium.evals.adoption.draws import Marking
 from collegium.evals.adoption.further import unseen_rows
 from collegium.evals.adoption.page import html_page
 from collegium.evals.adoption.rows import Row, play
@@ -22,7 +23,7 @@ def rows() -> list[Row]:
     encoder = WordEncoder()
     X = encoder.encode(pure.prompts).astype(float)
     found = [row for count in (30, 60) for row in play(pure, X, encoder, count, draws=2)]
-    found += play(pure, X, encoder, 60, labels="judge", draws=1)
+    found += play(pure, X, encoder, 60, marking=Marking("judge"), draws=1)
     found += unseen_rows(pure, X, encoder, 60, seed=0, tell=lambda words: None)
     gains = {"full_gain": 1.5, "gain": 0.75, "unmarked_change": -0.25}
     joined = replace(found[-1], world=f"newcomer {HOSTILE}", further=gains)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from collegium.evals.adoption.draws import forecasts
+from collegium.evals.adoption.draws import Marking, forecasts
 from collegium.evals.adoption.further import newcomer_rows, unseen_rows
 from collegium.evals.adoption.playing import Adopted, measured, query
 from collegium.evals.adoption.rows import Row, play
@@ -147,7 +147,7 @@ def test_tables_are_those_that_may_be_known(pure: World, X: Floats) -> None:
 
 def test_marks_that_err_teach_and_the_truth_judges(pure: World, X: Floats, rows: list[Row]) -> None:
     """The bar is that of right marks, and so is the number of replays."""
-    errant = list(play(pure, X, WordEncoder(), 60, labels="biased_judge", draws=1))
+    errant = list(play(pure, X, WordEncoder(), 60, marking=Marking("biased_judge"), draws=1))
     assert {row.labels for row in errant} == {"biased_judge"}
     assert errant[0].best_single_accuracy == rows[0].best_single_accuracy
     assert errant[0].further["reference"] == rows[0].further["reference"]
