@@ -16,6 +16,7 @@ from tests.web.conftest import Web, on_shared
 from tests.web.panels import ask
 
 BIG = 10**30
+EXPERTS = ("sql", "lists", "general")
 MODES = ["first", "vote", "best_of_n", "moa", "self_moa", "nominal_group", "cascade"]
 USAGES: list[Any] = [
     {"prompt_tokens": BIG, "completion_tokens": 2},
@@ -87,7 +88,7 @@ choices = st.fixed_dictionaries(
 @given(told=st.lists(choices, max_size=2), mode=st.sampled_from(["", *MODES]))
 async def test_no_shape_of_an_upstreams_answer_is_a_500(shared: Web, told: Any, mode: str) -> None:
     """Whatever comes: an answer, or the expert's failure."""
-    for name in ("sql", "lists", "general"):
+    for name in EXPERTS:
         shared.experts[name].choices = told
         shared.experts[name].chunks = [{"choices": told}, {"choices": told}]
     try:
@@ -96,8 +97,9 @@ async def test_no_shape_of_an_upstreams_answer_is_a_500(shared: Web, told: Any, 
             for stream in (False, True)
         ]
     finally:
-        for name in ("sql", "lists", "general"):
+        for name in EXPERTS:
             shared.experts[name].choices = shared.experts[name].chunks = None
+            shared.experts[name].asked.clear()
         shared.parts.pool.dispatcher._shared._copies.clear()
     assert {answer.status_code for answer in answers} <= {200, 502}
     assert not [answer.text for answer in answers if "unexpected" in answer.text]
@@ -142,6 +144,8 @@ async def test_no_field_of_a_caller_is_a_500(shared: Web, body: Any) -> None:
     content = json.dumps(body)
     headers = {"content-type": "application/json"}
     answer = await shared.http.post("/v1/chat/completions", content=content, headers=headers)
+    for name in EXPERTS:
+        shared.experts[name].asked.clear()
     assert answer.status_code < 500, (content, answer.text)
 
 

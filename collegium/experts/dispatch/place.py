@@ -120,7 +120,7 @@ class Place:
 
     def _call(self) -> None:
         while self.busy < self.slots and (queue := self._usual or self._background):
-            ticket = queue.pop(self._may) or self._background.pop(self._may)
+            ticket = queue.pop_for(self._may) or self._background.pop_for(self._may)
             if ticket is None:  # all who wait have their share
                 return
             if ticket.turn.done():
