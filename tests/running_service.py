@@ -116,7 +116,7 @@ def begun_service(data_dir: Path, **settings: str) -> Iterator[RunningService]:
         "COLLEGIUM_SPARSE": "false",  # a second engine, which has tests of its own
         **settings,
     }
-    environment = without_settings() | ours
+    environment = without_settings() | {"ECHO_API_KEY": "s3cret-of-the-echo"} | ours
     command = [sys.executable, "-m", "collegium", "serve"]
     data_dir.mkdir(parents=True, exist_ok=True)
     with (data_dir / "serve.log").open("wb") as log:

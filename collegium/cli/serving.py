@@ -47,6 +47,7 @@ def make_server(app: FastAPI, settings: Settings) -> uvicorn.Server:
         log_level="warning",
         access_log=False,
         server_header=False,
+        timeout_keep_alive=math.ceil(settings.header_timeout_s),
         timeout_graceful_shutdown=math.ceil(settings.drain_timeout_s) + LAST_WORDS_S,
     )
     return uvicorn.Server(config)

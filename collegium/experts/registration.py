@@ -85,6 +85,9 @@ class Registration:
             expert = await found_on_endpoint(expert, self._pool.key_variables)
         expert, looked_up = with_listed(expert, context_stated=context_stated)
         report = replace(await self.probe(expert), looked_up=looked_up)
+        if not context_stated and "context_window" not in looked_up:
+            words = f"its context window is taken to be {expert.context_window} tokens"
+            report = replace(report, note=f"{report.note}; {words}")
         await self._registry.register(expert)
         return expert, report
 

@@ -76,19 +76,24 @@ class FileRegistry:
             rows = await session.scalars(select(FileRow).where(over))
             return tuple(from_row(FileRecord, row) for row in rows)
 
-    async def oldest(self, limit: int, *, before: datetime | None = None) -> tuple[FileRecord, ...]:
-        """Return the oldest files, of those that were made before then."""
+    async def oldest(
+        self, limit: int, *, before: datetime | None = None, owner: str | None = None
+    ) -> tuple[FileRecord, ...]:
+        """Return the oldest files, of those that were made before then, or are an owner's."""
         statement = select(FileRow).order_by(FileRow.created_at, FileRow.id).limit(limit)
         if before is not None:
             statement = statement.where(FileRow.created_at < before)
+        if owner is not None:
+            statement = statement.where(FileRow.owner == owner)
         async with self._database.session() as session:
             rows = await session.scalars(statement)
             return tuple(from_row(FileRecord, row) for row in rows)
 
-    async def total_bytes(self) -> int:
-        """Return how much all files hold."""
+    async def bytes_by_owner(self) -> dict[str, int]:
+        """Return how much each owner's files hold."""
+        held = select(FileRow.owner, func.sum(FileRow.bytes)).group_by(FileRow.owner)
         async with self._database.session() as session:
-            return int(await session.scalar(select(func.sum(FileRow.bytes))) or 0)
+            return {owner: int(total) for owner, total in await session.execute(held)}
 
     async def forget(self, file_id: str) -> None:
         """Delete a file's record, if there is one."""

@@ -59,6 +59,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._limits = limits
         self._head_since: float | None = None
         """Since when a request's head is waited for; None while a request is worked on."""
+        self._in_head = False
         self._head_bytes = 0
         self._body_since: float | None = None
         self._body_bytes = 0
@@ -73,15 +74,20 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Count what comes before a request's head is complete."""
-        if self._head_since is not None:
+        super().data_received(data)
+        if self._in_head and not self.transport.is_closing():
             self._head_bytes += len(data)
             if self._head_bytes > self._limits.header_bytes:
-                return self.refuse(431, "The request's head is too large")
-        super().data_received(data)
+                self.refuse(431, "The request's head is too large")
+
+    def on_message_begin(self) -> None:
+        """A head has begun, maybe while the request before it is worked on."""
+        self._in_head, self._head_bytes = True, 0
+        super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """The head has come; what is awaited is the body."""
-        self._head_since, self._head_bytes = None, 0
+        self._head_since, self._in_head = None, False
         self._body_since, self._body_bytes = self.loop.time(), 0
         super().on_headers_complete()
 
@@ -121,7 +127,7 @@ class LimitedProtocol(HttpToolsProtocol):
         if _overdue(self._stalled_since, now, limits.write_s):
             self._reset()
         elif _overdue(self._head_since, now, limits.header_s):
-            if self._head_bytes:
+            if self._in_head:
                 self.refuse(408, "The request's head did not come in time")
             else:  # who has sent nothing is told nothing
                 self.transport.close()

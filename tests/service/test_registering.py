@@ -83,7 +83,7 @@ def test_litellm_reaches_the_same_server(
     assert done.returncode == 1  # no key and no address: refused, in words
     assert "via-litellm" in done.stderr
     new = {"name": "via-litellm", "kind": "litellm", "model": "openai/echo-1"}
-    new |= {"base_url": echo_url, "api_key_env": "PATH"}
+    new |= {"base_url": echo_url, "api_key_env": "ECHO_API_KEY"}
     assert http.post("/v1/experts", json=new).status_code == 201
     try:
         said = answer(http, "via-litellm", "hello")

@@ -128,6 +128,20 @@ async def test_an_endless_head_is_refused(port: int) -> None:
     assert answer.startswith(b"HTTP/1.1 431") or answer == b"reset"
 
 
+async def test_a_head_and_a_large_body_may_come_together(port: int) -> None:
+    """In one piece of what the network brings."""
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+        answer = await http.post("/", content=b"x" * 300_000)
+    assert answer.content == b"x" * 300_000
+
+
+async def test_an_endless_head_behind_a_request_is_refused(port: int) -> None:
+    """While that is worked on."""
+    pieces = [HEAD + b"\r\n" + HEAD + b"x-a: ", *[b"a" * 5000] * 5]
+    answer = await said(port, *pieces, every_s=0.0)
+    assert b"HTTP/1.1 431" in answer or answer == b"reset"
+
+
 async def test_requests_on_one_connection_have_their_time_each(port: int) -> None:
     """Seven in a row take longer than one may be waited for."""
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:

@@ -15,15 +15,18 @@ from pydantic import SecretStr
 
 from collegium.settings import load_settings
 from collegium.web import errors
+from collegium.web.gate import Gate
 from collegium.web.lean_route import JsonResponse, LeanRoute
 from collegium.web.protocols.chat_request import ChatRequest
+from collegium.web.serving.draining import Draining
+from collegium.web.serving.wrong_keys import WrongKeys
 
 HELLO = {"messages": [{"role": "user", "content": "hello"}]}
 KEY = {"authorization": "Bearer a-long-secret"}
 routes = APIRouter(route_class=LeanRoute)
 
 
-@routes.post("/ask")
+@routes.post("/v1/ask")
 async def ask(request: Request, body: ChatRequest) -> Response:
     """Say who asks, and what an expert would get."""
     return JsonResponse({"caller": request.state.caller, "upstream": body.upstream()})
@@ -36,7 +39,12 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
     errors.install(app)
     app.include_router(routes)
     key = SecretStr(KEY["authorization"].split()[1])
-    app.state.parts = SimpleNamespace(settings=load_settings(api_key=key, embedded=False))
+    app.state.parts = SimpleNamespace(
+        settings=load_settings(api_key=key, embedded=False),
+        wrong_keys=WrongKeys(),
+        draining=Draining(),
+    )
+    app.add_middleware(Gate)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         yield client
@@ -44,7 +52,7 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
 
 async def refused(http: httpx.AsyncClient, status: int, **request: Any) -> str:
     """The message of a refusal in OpenAI's shape."""
-    answer = await http.post("/ask", **{"headers": KEY, **request})
+    answer = await http.post("/v1/ask", **{"headers": KEY, **request})
     assert answer.status_code == status
     error = answer.json()["error"]
     return f"{error['param']} {error['message']}"
@@ -53,7 +61,7 @@ async def refused(http: httpx.AsyncClient, status: int, **request: Any) -> str:
 async def test_a_good_request_is_read(http: httpx.AsyncClient) -> None:
     """Our own fields are taken out, unknown ones passed on as they are."""
     extra = {"routing": {"tradeoff": 3}, "my_field": {"a": [1, 2.5, None]}, "temperature": 1}
-    answer = await http.post("/ask", json={**HELLO, **extra}, headers=KEY)
+    answer = await http.post("/v1/ask", json={**HELLO, **extra}, headers=KEY)
     assert answer.json() == {
         "caller": "api_key",
         "upstream": {**HELLO, "my_field": {"a": [1, 2.5, None]}, "temperature": 1},
@@ -64,7 +72,7 @@ async def test_half_a_surrogate_pair_is_read_and_answered(http: httpx.AsyncClien
     """As Python's own JSON writes a cut emoji."""
     body = {"messages": [{"role": "user", "content": "half \ud83d"}]}
     headers = {**KEY, "content-type": "application/json; charset=utf-8"}
-    answer = await http.post("/ask", content=json.dumps(body), headers=headers)
+    answer = await http.post("/v1/ask", content=json.dumps(body), headers=headers)
     assert answer.json()["upstream"] == body
 
 
@@ -106,5 +114,5 @@ async def test_the_key_is_asked_for(http: httpx.AsyncClient, headers: dict[str, 
 async def test_it_is_documented(http: httpx.AsyncClient) -> None:
     """With its body, as every other route."""
     page = (await http.get("/openapi.json")).json()
-    content = page["paths"]["/ask"]["post"]["requestBody"]["content"]
+    content = page["paths"]["/v1/ask"]["post"]["requestBody"]["content"]
     assert content["application/json"]["schema"]["$ref"].endswith("/ChatRequest")

@@ -51,6 +51,19 @@ async def test_the_oldest_files_go_by_size(web: Web) -> None:
     assert await ids(web) == made[:2:-1]
 
 
+async def test_who_has_most_makes_room(web: Web) -> None:
+    """However old the others' files are."""
+    small = (await upload(web, b"x" * 100))["id"]
+    for number in range(5):
+        await web.parts.files.put(
+            FileRecord(f"file-{number:024x}", "a", "batch", 100, datetime.now(UTC), owner="greedy")
+        )
+    await retention(web, most_bytes=350).prune()
+    left = await ids(web)
+    assert small in left
+    assert len(left) == 3
+
+
 async def test_without_limits_everything_stays(web: Web) -> None:
     """As by default."""
     made = (await upload(web))["id"]

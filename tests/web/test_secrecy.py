@@ -36,7 +36,10 @@ async def test_callers_see_of_experts_what_they_need_to_choose(guarded: Web) -> 
 
 
 async def test_no_answer_tells_a_caller_where_an_expert_is(guarded: Web) -> None:
-    """Whatever is asked."""
+    """Whatever is asked, also once somebody was."""
+    asked = await guarded.http.post("/v1/chat/completions", json=HELLO, headers=bearer(CALLER))
+    assert asked.is_success
+    assert "collegium_slots_taken" in (await guarded.http.get("/metrics")).text
     for path in ("/v1/experts", "/v1/models", "/v1/engines", "/metrics", "/healthz", "/readyz"):
         assert ADDRESS not in (await guarded.http.get(path, headers=bearer(CALLER))).text, path
     for path in ("/v1/route", "/v1/chat/completions"):

@@ -10,12 +10,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from collegium.errors import BadRequest
+from collegium.experts.bulk.lines import BadLine, read_line
 from collegium.experts.clients.openai_shape import usage_of
 from collegium.json_bounds import MOST_DEPTH, excess
+from collegium.web.batch import job
+from collegium.web.batch.plan import request_of
 from tests.web.conftest import Web, on_shared
 from tests.web.panels import ask
+from tests.web.test_batches import ended, submitted
 
 BIG = 10**30
+EXPERTS = ("sql", "lists", "general")
 MODES = ["first", "vote", "best_of_n", "moa", "self_moa", "nominal_group", "cascade"]
 USAGES: list[Any] = [
     {"prompt_tokens": BIG, "completion_tokens": 2},
@@ -87,7 +93,7 @@ choices = st.fixed_dictionaries(
 @given(told=st.lists(choices, max_size=2), mode=st.sampled_from(["", *MODES]))
 async def test_no_shape_of_an_upstreams_answer_is_a_500(shared: Web, told: Any, mode: str) -> None:
     """Whatever comes: an answer, or the expert's failure."""
-    for name in ("sql", "lists", "general"):
+    for name in EXPERTS:
         shared.experts[name].choices = told
         shared.experts[name].chunks = [{"choices": told}, {"choices": told}]
     try:
@@ -96,8 +102,9 @@ async def test_no_shape_of_an_upstreams_answer_is_a_500(shared: Web, told: Any, 
             for stream in (False, True)
         ]
     finally:
-        for name in ("sql", "lists", "general"):
+        for name in EXPERTS:
             shared.experts[name].choices = shared.experts[name].chunks = None
+            shared.experts[name].asked.clear()
         shared.parts.pool.dispatcher._shared._copies.clear()
     assert {answer.status_code for answer in answers} <= {200, 502}
     assert not [answer.text for answer in answers if "unexpected" in answer.text]
@@ -142,6 +149,8 @@ async def test_no_field_of_a_caller_is_a_500(shared: Web, body: Any) -> None:
     content = json.dumps(body)
     headers = {"content-type": "application/json"}
     answer = await shared.http.post("/v1/chat/completions", content=content, headers=headers)
+    for name in EXPERTS:
+        shared.experts[name].asked.clear()
     assert answer.status_code < 500, (content, answer.text)
 
 
@@ -226,3 +235,38 @@ def test_brackets_and_commas_in_texts_are_no_values() -> None:
     assert excess(json.dumps({"content": '[{,\\"' * 100_000}).encode(), 10) is None
     assert excess(b'{"a": [1, 2, 3]}', 2) is None  # a small body need not be counted
     assert excess(json.dumps([0] * 200).encode(), 100) == "it has more than 100 values"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps({"custom_id": "a", "x": [0] * 60_000}),
+        '{"custom_id": "a", "body": ' + nested(1000) + "}",
+        json.dumps({"custom_id": "a", "method": "POST" * 10_000}),
+        json.dumps({f"field-{n}": 1 for n in range(40_000)} | {"custom_id": "a"}),
+        " " * (9 << 20) + "{}",
+    ],
+    ids=["values", "nested", "method", "fields", "long"],
+)
+def test_a_line_of_a_job_has_the_bounds_of_a_request(text: str) -> None:
+    """Said in few words."""
+    line = read_line(1, text.encode(), "/v1/chat/completions")
+    assert isinstance(line, BadLine)
+    assert len(line.message) <= 1000
+
+
+def test_a_lines_many_problems_are_counted() -> None:
+    """Not told one by one."""
+    routing = {f"field-{n}": 1 for n in range(1000)}
+    with pytest.raises(BadRequest, match="1000 problems"):
+        request_of({"messages": [{"role": "user", "content": "a"}], "routing": routing})
+
+
+async def test_a_job_of_too_many_lines_fails_before_all_are_read(
+    web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hundred megabytes of short lines would be gigabytes of objects."""
+    monkeypatch.setattr(job, "MOST_LINES", 3)
+    found = await ended(web, await submitted(web, ["{}"] * 50))
+    assert found["status"] == "failed"
+    assert found["errors"]["data"][0]["code"] == "too_many_lines"

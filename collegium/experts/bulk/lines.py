@@ -7,8 +7,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from collegium.json_bounds import excess
+
 Json = dict[str, Any]
-LONGEST_ID = 512
+LONGEST_ID, LONGEST_MESSAGE = 512, 1000
+LONGEST_LINE, MOST_VALUES = 8 << 20, 50_000
+"""As of a request of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,11 @@ def read_lines(source: Iterable[bytes], endpoint: str) -> Iterator[Line | BadLin
 
 def read_line(number: int, raw: bytes, endpoint: str) -> Line | BadLine:
     """Read one line, or say what is wrong with it."""
+    if len(raw) > LONGEST_LINE:
+        words = f"line {number} is longer than {LONGEST_LINE >> 20} MiB"
+        return BadLine(number, None, "invalid_json_line", words)
+    if (why := excess(raw, MOST_VALUES)) is not None:
+        return BadLine(number, None, "invalid_json_line", f"line {number}: {why}")
     try:
         fields = json.loads(raw, parse_constant=_no_constant)
     except ValueError as exc:  # also text that is not UTF-8
@@ -60,7 +69,8 @@ def read_line(number: int, raw: bytes, endpoint: str) -> Line | BadLine:
         message = f"line {number}: custom_id must be text of 1 to {LONGEST_ID} letters"
         return BadLine(number, None, "invalid_custom_id", message)
     if fault := _fault(fields, endpoint):
-        return BadLine(number, custom_id, "invalid_request", f"line {number}: {fault}")
+        words = f"line {number}: {fault}"[:LONGEST_MESSAGE]
+        return BadLine(number, custom_id, "invalid_request", words)
     return Line(number, custom_id, fields["body"])
 
 

@@ -8,7 +8,7 @@ is served. So callers who wait get equal work, whoever sent more, and who was id
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -30,12 +30,17 @@ class FairQueue(Generic[T]):
         own = self._waiting.setdefault(caller, deque())
         own.appendleft((item, work)) if first else own.append((item, work))
 
-    def pop(self, may: Callable[[str], bool] = lambda _: True) -> T | None:
+    def pop_for(self, may: Callable[[str], bool]) -> T | None:
         """Take the next item of a caller who `may` have it; None where nobody may."""
         allowed = [caller for caller in self._waiting if may(caller)]
-        if not allowed:
-            return None
-        caller = min(allowed, key=self._start)  # the first of equals: who came first
+        return self._pop(allowed) if allowed else None
+
+    def pop(self) -> T:
+        """Take the next item."""
+        return self._pop(self._waiting)
+
+    def _pop(self, callers: Iterable[str]) -> T:
+        caller = min(callers, key=self._start)  # the first of equals: who came first
         self._now = start = self._start(caller)
         item, work = self._waiting[caller].popleft()
         self._ends[caller] = start + work

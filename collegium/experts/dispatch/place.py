@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, defaultdict
 
 from collegium.errors import ExpertBusy
 from collegium.experts.dispatch.fair_queue import FairQueue
@@ -48,6 +48,8 @@ class Place:
         self._depth = depth
         self._patience_s = patience_s
         self._usual, self._background = FairQueue[Ticket](), FairQueue[Ticket]()
+        self._lines: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        """How many of each caller wait for each expert."""
         self._held: Counter[str] = Counter()
         """Slots by caller."""
         self._seen: OrderedDict[str, float] = OrderedDict()
@@ -83,7 +85,7 @@ class Place:
 
     def _admit(self, expert: str, terms: Terms, pace: Pace) -> None:
         wait_s, left_s = self.wait_s(terms, pace), terms.left_s()
-        if self.waiting[expert] >= self._depth:
+        if self.waiting[expert] >= self._depth and not self._has_share(expert, terms.caller):
             raise _busy(expert, f"{self._depth} requests wait for it already", wait_s)
         if left_s is None:
             left_s, needed_s = self._patience_s, wait_s
@@ -99,6 +101,7 @@ class Place:
         work = answer_s(terms, pace) or 1.0
         queue.push(ticket, terms.caller, work, first=terms.priority == "urgent")
         self.waiting[expert] += 1
+        self._lines[expert][terms.caller] += 1
         self._call()  # a slot may be free that those who wait may not have
         left_s = terms.left_s()
         try:
@@ -114,13 +117,19 @@ class Place:
             raise
         finally:
             self.waiting[expert] -= 1
+            self._lines[expert] -= Counter([terms.caller])  # and drops who has none
         if not came_in_time:
             words = "its turn came so late that the answer would come too late"
             raise _busy(expert, words, self.wait_s(terms, pace))
 
+    def _has_share(self, expert: str, caller: str) -> bool:
+        """Whether a caller has fewer waiting than its part of a full queue."""
+        line = self._lines[expert]
+        return line[caller] < self._depth // len({*line, caller})
+
     def _call(self) -> None:
         while self.busy < self.slots and (queue := self._usual or self._background):
-            ticket = queue.pop(self._may) or self._background.pop(self._may)
+            ticket = queue.pop_for(self._may) or self._background.pop_for(self._may)
             if ticket is None:  # all who wait have their share
                 return
             if ticket.turn.done():

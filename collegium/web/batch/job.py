@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -81,7 +82,7 @@ class BulkJob:
 
     def _read(self) -> list[Line | BadLine]:
         with (self._folder / INPUT).open("rb") as source:
-            return list(read_lines(source, self._record.endpoint))
+            return list(islice(read_lines(source, self._record.endpoint), MOST_LINES + 1))
 
     def _ended_already(self) -> End | None:
         """What was to happen when the job was last seen, before anything more is asked."""
@@ -249,5 +250,5 @@ def _fault(lines: Sequence[Line | BadLine]) -> tuple[str, str] | None:
     if not lines:
         return "empty_file", "The input file has no lines"
     if len(lines) > MOST_LINES:
-        return "too_many_lines", f"The input file has {len(lines)} lines; at most {MOST_LINES}"
+        return "too_many_lines", f"The input file has more than {MOST_LINES} lines"
     return None

@@ -24,6 +24,8 @@ from collegium.registry.expert import Expert
 from collegium.router.assignment import JobLimits, assign_job
 from collegium.router.decision import Decision, Forecast, Query
 from collegium.router.limits import STATE_PRICES
+from collegium.web.errors import LONGEST_MESSAGE
+from collegium.web.lean_route import MOST_ERRORS
 from collegium.web.protocols.chat_request import ChatRequest
 from collegium.web.serving.pipeline import Pipeline
 from collegium.web.serving.prepare import Prepared, prepare
@@ -106,11 +108,18 @@ def request_of(body: Mapping[str, Any]) -> ChatRequest:
     try:
         request = ChatRequest.model_validate(body)
     except ValidationError as exc:
-        problems = [f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg']}" for e in exc.errors()]
-        raise BadRequest("; ".join(dict.fromkeys(problems)), "body") from exc
+        raise BadRequest(_problems(exc), "body") from exc
     if request.stream:
         raise BadRequest("stream can't be used in a batch", "stream")
     return request
+
+
+def _problems(exc: ValidationError) -> str:
+    """What is wrong with a body, in words; many problems are only counted."""
+    if exc.error_count() > MOST_ERRORS:
+        return f"the body has {exc.error_count()} problems"
+    found = (f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg']}" for e in exc.errors())
+    return "; ".join(dict.fromkeys(found))[:LONGEST_MESSAGE]
 
 
 def jointly(

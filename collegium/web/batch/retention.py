@@ -55,14 +55,18 @@ class Retention:
             await self._shrink(self._most_bytes)
 
     async def _shrink(self, most: int) -> None:
-        """Delete the oldest files until the others fit."""
-        excess = await self._files.total_bytes() - most
-        while excess > 0 and (old := await self._files.oldest(AT_ONCE)):
+        """Delete files until the others fit: the oldest of the owner who has most, each time."""
+        held = await self._files.bytes_by_owner()
+        while sum(held.values()) > most:
+            owner = max(held, key=held.__getitem__)
+            old = await self._files.oldest(AT_ONCE, owner=owner)
+            if not old:  # somebody deleted them meanwhile
+                del held[owner]
             for record in old:
-                if excess <= 0:
+                if sum(held.values()) <= most or held[owner] < max(held.values()):
                     break
                 await self._delete(record)
-                excess -= record.bytes
+                held[owner] -= record.bytes
 
     async def _delete_all(self, records: tuple[FileRecord, ...]) -> None:
         for record in records:

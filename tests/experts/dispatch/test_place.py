@@ -230,3 +230,22 @@ async def test_one_caller_leaves_a_slot_to_others() -> None:
     await place.enter("sql", Terms("other"), pace)  # at once
     place.leave("greedy")
     await waiting
+
+
+async def test_a_full_queue_is_full_for_who_filled_it() -> None:
+    """Others have their part of it."""
+    place, pace = Place(1, 4, 30.0), Pace()
+    await place.enter("sql", Terms("greedy"), pace)
+    greedy = [asyncio.create_task(place.enter("sql", Terms("greedy"), pace)) for _ in range(4)]
+    await asyncio.sleep(0)
+    with pytest.raises(ExpertBusy, match="wait for it already"):
+        await place.enter("sql", Terms("greedy"), pace)
+    other = [asyncio.create_task(place.enter("sql", Terms("other"), pace)) for _ in range(2)]
+    await asyncio.sleep(0)
+    assert not any(task.done() for task in other)
+    with pytest.raises(ExpertBusy, match="wait for it already"):
+        await place.enter("sql", Terms("other"), pace)
+    for task in (*greedy, *other):
+        task.cancel()
+    await asyncio.gather(*greedy, *other, return_exceptions=True)
+    assert place.waiting["sql"] == 0
