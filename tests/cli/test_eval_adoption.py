@@ -49,7 +49,15 @@ def test_json_has_all_rows(folders: list[str]) -> None:
     }
     worlds = {row["world"] for row in rows}
     assert worlds == {
-        *("pure", "disturbed", "anonymous", "unseen school", "unseen office"),
+        *(
+            "pure",
+            "pure, 60 confirmed",
+            "pure, raced for 60% of the money",
+            "disturbed",
+            "anonymous",
+            "unseen school",
+            "unseen office",
+        ),
         *(f"newcomer {name}" for name in EXPERTS),
     }
     first = next(row for row in pure if row["policy"] == "auto")
