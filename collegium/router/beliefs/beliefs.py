@@ -124,8 +124,6 @@ class Beliefs:
             nothing = np.zeros(1 + len(bases))  # to the best expert overall, until shown better
             self.weights_["new"] = self._weights(new, scores, nothing)
             self._only_if_sure("new", new, scores, nothing)
-            if inside.all():  # of queries that name no application no mark tells anything either
-                self.weights_["anonymous"] = self.weights_["new"]
         held = np.where(inside[:, None], self._stacked(known, "known"), 0.0)
         held += np.where(inside[:, None], 0.0, self._stacked(anonymous, "anonymous"))
         self.held_ = Held(np.clip(held, LEAST, MOST), scores)

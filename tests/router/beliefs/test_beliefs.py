@@ -31,19 +31,11 @@ def test_the_rates_of_an_application_are_found(beliefs: Beliefs) -> None:
     assert found.evidence.mean() > 0.9
 
 
-def test_without_an_application_the_query_tells() -> None:
-    """Its queries look like those of its application, if marks show what such queries are worth."""
+def test_without_an_application_the_query_tells(beliefs: Beliefs) -> None:
+    """Its queries look like those of its application."""
     new = by_application(seed=1)
-    names = [None if i % 5 == 0 else name for i, name in enumerate(WORLD.applications)]
-    found = Beliefs().fit(WORLD.X, WORLD.scores, names).forecast(new.X)
+    found = beliefs.forecast(new.X)
     assert np.abs(found.quality - new.rates).mean() < 0.12
-
-
-def test_where_all_marks_have_an_application_a_query_without_one_is_new(beliefs: Beliefs) -> None:
-    """It is forecast as one of an application that nobody knows."""
-    new = by_application(seed=1)
-    unnamed, unknown = beliefs.forecast(new.X), beliefs.forecast(new.X, ["nobody"] * len(new.X))
-    np.testing.assert_allclose(unnamed.quality, unknown.quality)
 
 
 def test_far_from_all_marks_the_overall_rates_remain(beliefs: Beliefs) -> None:
