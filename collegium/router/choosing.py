@@ -45,6 +45,8 @@ class Terms:
     incumbent: str | None = None
     lead: float = 0.0
     most: float = 1.0
+    below: float = inf
+    """How far below the incumbent's the forecast of who answers may be."""
 
     @property
     def settled(self) -> bool:
@@ -66,6 +68,7 @@ def chosen_among(
         price=query.price,
         ahead=(terms.incumbent, terms.lead),
         most=terms.most,
+        below=terms.below,
     )
     if best is None:
         return Choice(_by_prior(experts, forecasts, terms.model), "prior", forecasts)

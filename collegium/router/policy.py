@@ -83,13 +83,14 @@ def choose(
     price: float = 0.0,
     ahead: tuple[str | None, float] = (None, 0.0),
     most: float = 1.0,
+    below: float = inf,
 ) -> Forecast | None:
     """The cheapest feasible expert within the tolerance of the best; ties go to quality.
 
     `tolerated` takes the place of the trade-off's tolerance where a router was calibrated. Best is
     who is worth most: P(correct) less what a dollar is worth (`price`) for each that it costs; one
-    expert may be so much `ahead`. Nobody answers whose P(correct) is more than `most` below the
-    highest. None when no feasible expert has a known quality.
+    expert may be so much `ahead`, and nobody answers whose P(correct) is more than `below` under
+    that one's, or more than `most` under the highest. None when no feasible expert has a known quality.
     """
     known = [f for f in forecasts if f.feasible and f.quality is not None]
     if not known:
@@ -98,6 +99,8 @@ def choose(
     least = max(map(quality, known)) - most
     known = [f for f in known if quality(f) >= least]
     name, lead = ahead
+    usual = next((quality(f) for f in known if f.expert == name), -inf)
+    known = [f for f in known if quality(f) >= usual - below] or known
     worth = [_worth_in_money(f, price) + (lead if f.expert == name else 0.0) for f in known]
     floor = max(worth) - given_up
     good_enough = [f for f, value in zip(known, worth, strict=True) if value >= floor]

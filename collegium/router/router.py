@@ -147,7 +147,8 @@ class Router:
         else:
             model = VIRTUAL_MODELS[query.requested_model]
             lead = _lead(promise, budget)
-            terms = Terms(tolerated, model, incumbent, lead, self._tolerances.most)
+            below = inf if promise is None or budget else promise.floor
+            terms = Terms(tolerated, model, incumbent, lead, self._tolerances.most, below)
             choice = chosen_among(candidates, query, forecasts, terms)
             choice = self._sooner(choice, penalty)
         if choice.forecast is not None and choice.forecast.feasible:

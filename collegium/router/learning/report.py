@@ -222,8 +222,8 @@ def _served(held: Held, found: Promise | None, model: VirtualModel) -> NDArray[n
         return choices(held.quality, held.cost, model.unmeasured)
     if not found.kept:
         return np.full(len(held.quality), found.best, dtype=np.intp)
-    lead = {"lead": found.lead, "price": found.price}
-    return choices(worths(held.quality, held.cost, found.best, **lead), held.cost, 0.0)
+    terms = {"lead": found.lead, "price": found.price, "floor": found.floor}
+    return choices(worths(held.quality, held.cost, found.best, **terms), held.cost, 0.0)
 
 
 def _dollars(usd: Array) -> float | None:
