@@ -14,6 +14,7 @@ CollegiumError                500
 │   ├── UnknownPreferred      422  feedback prefers nobody that is known
 │   ├── UnknownFile           404
 │   ├── UnknownBatch          404
+│   ├── UnknownAlarm          404
 │   ├── BatchEnded            409  nothing is left to cancel
 │   ├── PromptTooLong         400
 │   ├── NoFeasibleExpert      422  the limits leave no expert
@@ -180,6 +181,13 @@ class BatchEnded(BadRequest):
 
     http_status = 409
     code = "batch_ended"
+
+
+class UnknownAlarm(BadRequest):
+    """No alarm has this id."""
+
+    http_status = 404
+    code = "alarm_not_found"
 
 
 class UnknownLearningRun(BadRequest):

@@ -161,6 +161,13 @@ class Settings(BaseSettings):
         description="Checkers of your own that `collegium learn` may run, as "
         "`python:MODULE:FUNCTION`: their code runs in the service.",
     )
+    watch_share: float = Field(
+        0.0,
+        ge=0,
+        le=0.5,
+        description="Share of the spending that goes into asking known prompts again, to notice "
+        "experts that got worse; of the calls where experts have no price. 0: none.",
+    )
     max_body_mib: float = Field(8.0, gt=0, description="Larger request bodies are refused.")
     max_file_mib: float = Field(100.0, gt=0, description="Larger files of bulk jobs are refused.")
 

@@ -17,6 +17,7 @@ from collegium.web.auth import authenticate
 from collegium.web.body_limit import BodyLimit
 from collegium.web.loopback_hosts import LOOPBACK, LoopbackHosts
 from collegium.web.routes import (
+    alarms,
     applications,
     batches,
     chat,
@@ -46,7 +47,7 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
     errors.install(app)
     for module in (
         chat, models, experts, applications, engines, feedback, decisions, files, batches,
-        learning, router_versions,
+        learning, router_versions, alarms,
     ):  # fmt: skip
         app.include_router(module.routes, dependencies=[Depends(authenticate)])
     app.include_router(health.routes)

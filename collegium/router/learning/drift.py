@@ -110,7 +110,7 @@ class _Bias:
     @property
     def error(self) -> float:
         """The standard error of the mean."""
-        return float(max(self.square - self.mean**2, 0.01) / self.count) ** 0.5
+        return float(np.sqrt(max(self.square - self.mean**2, 0.01) / self.count))
 
 
 @dataclass(frozen=True)

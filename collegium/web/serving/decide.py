@@ -24,6 +24,7 @@ from collegium.router.panels.profiles import Profiles
 from collegium.web.protocols.chat_request import PANEL_MODELS
 from collegium.web.serving.catalogue import Catalogue
 from collegium.web.serving.current_router import CurrentRouter
+from collegium.web.serving.lowered import Lowered
 from collegium.web.serving.prepare import Prepared
 from collegium.web.serving.recognition import Recognition
 from collegium.web.serving.sessions import Sessions
@@ -61,7 +62,9 @@ class Decider:
         profiles: Profiles,
         pacing: Pacing,
         recognition: Recognition,
+        lowered: Lowered | None = None,
     ) -> None:
+        self._lowered = lowered or Lowered()
         self._pacing = pacing
         self._catalogue = catalogue
         self._router = router
@@ -101,6 +104,8 @@ class Decider:
     ) -> Decision:
         waits = self._pool.waits if unavailable is None else None
         who_not = unavailable or self._pool.unavailable
+        if self._lowered.by_expert:
+            query = replace(query, lowered=self._lowered.by_expert)
         if price := self._pacing.price(query.application):
             query = replace(query, price=price)
         if self._pacing.budget(query.application or "") is not None:
