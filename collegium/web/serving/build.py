@@ -48,6 +48,7 @@ from collegium.web.serving.recording import Recorder
 from collegium.web.serving.redaction import Redactor
 from collegium.web.serving.router_maker import RouterMaker
 from collegium.web.serving.sessions import Sessions
+from collegium.web.serving.shadow import Shadow
 from collegium.web.watching.upstream_models import UpstreamModels
 
 if TYPE_CHECKING:
@@ -86,7 +87,8 @@ def build(
     accounts = Accounts(
         pool, recorder, metrics, speeds, tokens, pacing, learning, background, upstreams
     )
-    pipeline = Pipeline(decider, recorder, sessions, accounts, metrics)
+    shadow = Shadow(current, decider, log, background)
+    pipeline = Pipeline(decider, recorder, sessions, accounts, metrics, shadow)
     return Parts(
         settings=settings,
         database=database,
