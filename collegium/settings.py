@@ -161,6 +161,15 @@ class Settings(BaseSettings):
         description="Checkers of your own that `collegium learn` may run, as "
         "`python:MODULE:FUNCTION`: their code runs in the service.",
     )
+    learn_every: float | None = Field(
+        None,
+        gt=0,
+        description="Hours between two learning runs on the log that the service starts by itself; "
+        "what they fit is promoted where its report supports that. Default: none.",
+    )
+    learn_budget_usd: float | None = Field(
+        None, gt=0, description="Dollars that each of these runs may cost; `learn_every` needs it."
+    )
     watch_share: float = Field(
         0.0,
         ge=0,
@@ -208,6 +217,12 @@ class Settings(BaseSettings):
             raise ValueError("caller_keys: two callers have the same key, or one has the api_key")
         if "api_key" in self.caller_keys:
             raise ValueError("caller_keys: 'api_key' is the name of the administrator's own key")
+        return self
+
+    @model_validator(mode="after")
+    def _learning_has_a_budget(self) -> Settings:
+        if self.learn_every is not None and self.learn_budget_usd is None:
+            raise ValueError("learn_every needs learn_budget_usd: what each run may cost")
         return self
 
     @model_validator(mode="after")

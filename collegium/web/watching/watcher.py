@@ -13,8 +13,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from collegium.errors import CollegiumError
 from collegium.registry.alarms import Alarm
 from collegium.web.serving.parts import Parts
+from collegium.web.watching.guards import guard_canary
 from collegium.web.watching.marks import MarkWatch
 from collegium.web.watching.replays import Replays
+from collegium.web.watching.schedule import Schedule
 
 log = logging.getLogger(__name__)
 EVERY_S = 2.0
@@ -33,6 +35,7 @@ class Watcher:
         self._renewed = 0.0
         self._marks: MarkWatch | None = None
         """Of the leader alone."""
+        self._schedule = Schedule(parts)
         self._replays: asyncio.Task[None] | None = None
         self._looking = asyncio.Lock()
         self._loop: asyncio.Task[None] | None = None
@@ -61,6 +64,8 @@ class Watcher:
             if self._marks is None:
                 self._marks = MarkWatch(self._parts)
             await self._marks.look(self._open)
+            await guard_canary(self._parts)
+            await self._schedule.look()
             if self._replays is None and self._parts.settings.watch_share:
                 self._replays = asyncio.create_task(Replays(self._parts).run(), name="replays")
             await self._follow()

@@ -81,7 +81,7 @@ def test_a_loss_of_fifteen_points_is_found_within_three_hundred_marks(level: flo
 
 def steady(
     watch: DriftWatch, count: int, score: Callable[[int], float], **fields: str
-) -> list[object]:
+) -> list[Loss | Recovery]:
     """What marks of one expert that are forecast at 0.8 show."""
     found = []
     for number in range(count):
