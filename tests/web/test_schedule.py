@@ -12,7 +12,7 @@ from collegium.settings import load_settings
 from collegium.web.watching import schedule, watcher
 from collegium.web.watching.schedule import objection
 from tests.web.conftest import Serve, Web, until
-from tests.web.test_learning import RUNS, VERSIONS, ended, speak
+from tests.web.test_learning import RUNS, VERSIONS, ended, proposed, questions, speak
 from tests.web.test_watching import alarms
 
 GOOD = {"confirmed": True, "policies": {"balanced": {"loss_points": 0.4}}}
