@@ -57,6 +57,8 @@ class Rated:
     forecasts: tuple[Mapping[str, Any], ...]
     router: str | None
     application: str | None
+    owner: str = ""
+    """Who said it."""
 
 
 class WatchRegistry:
@@ -88,6 +90,7 @@ class WatchRegistry:
                     tuple(decision.forecasts),
                     decision.router,
                     decision.application,
+                    said.owner,
                 )
                 for said, decision, answered in rows
             )

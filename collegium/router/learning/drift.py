@@ -11,7 +11,7 @@ marks of an unchanged expert until it passes `PATIENCE`.
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -58,6 +58,8 @@ class Marked:
     prompt: str = ""
     """The same for experts that were asked the same; "" where nobody else was."""
     application: str | None = None
+    rater: str = ""
+    """Who gave it; "" for a program."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,8 @@ class Loss:
     """The loss in each application that has some of these marks."""
     common: bool = False
     """Whether the other experts lost as much on the same prompts."""
+    disputed_by: str | None = None
+    """The one rater who sees the loss, where the others do not."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +127,7 @@ class _Step:
     lowest: float
     prompt: str
     application: str | None
+    rater: str
 
     def gains(self) -> Array:
         """What each stake becomes: more than 1 where the mark is low. No mark takes all of it."""
@@ -195,14 +200,15 @@ class DriftWatch:
         by_application: dict[str | None, list[float]] = defaultdict(list)
         for step in steps:
             by_application[step.application].append(-step.excess)
+        lone = None if common else _lone_rater(steps, points)
         self.restart(name)
         if common:  # what a mark means has changed, so biases have to be measured anew
             self._biases.clear()
             self._experts.clear()
-        else:
+        elif lone is None:
             self._experts[name].lost = points
         applications = {a: float(np.mean(each)) for a, each in by_application.items()}
-        return Loss(name, points, len(steps), applications, common)
+        return Loss(name, points, len(steps), applications, common, lone)
 
     def _others_lost(self, name: str, steps: list[_Step]) -> float:
         """What the other experts lost on the same prompts, on average; 0 where too few tell."""
@@ -237,7 +243,17 @@ def _step(mark: Marked, residual: float, bias: _Bias) -> _Step:
         lowest=-mark.forecast - bias.mean,
         prompt=mark.prompt,
         application=mark.application,
+        rater=mark.rater,
     )
+
+
+def _lone_rater(steps: list[_Step], points: float) -> str | None:
+    """Who gave most of the marks, where those of all others show no such loss."""
+    count = Counter(step.rater for step in steps)
+    rater = count.most_common(1)[0][0]
+    others = [step.excess for step in steps if step.rater != rater]
+    disputed = len(others) >= FEWEST_SHARED and -float(np.mean(others)) < COMMON * points
+    return rater if disputed else None
 
 
 def _since_change(steps: list[_Step]) -> list[_Step]:

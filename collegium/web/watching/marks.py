@@ -50,7 +50,8 @@ class MarkWatch:
                 await self._parts.alarms.close(drifts[found.expert].id, words)
         if first:
             for expert, alarm in drifts.items():
-                self._drift.alarmed(expert, alarm.lowered)
+                if alarm.lowered:
+                    self._drift.alarmed(expert, alarm.lowered)
 
     async def _new_marks(self) -> list[Marked]:
         """All marks that were not read before, in the order in which they came."""
@@ -97,7 +98,14 @@ def _mark(row: Rated | Replay) -> Marked | None:
     if forecast is None:
         return None
     stream = f"rating {row.router or ''}"
-    return Marked(row.expert, row.score, forecast, stream, application=row.application)
+    return Marked(
+        row.expert,
+        row.score,
+        forecast,
+        stream,
+        application=row.application,
+        rater=f"caller {row.owner or 'api_key'}",
+    )
 
 
 def _forecast(row: Rated) -> float | None:
@@ -119,6 +127,15 @@ def _alarm(loss: Loss) -> Alarm:
             "marks_changed",
             f"the marks of all experts fell by about {100 * loss.points:.0f} points on the same "
             "prompts, so the marks have changed rather than the experts: look at the checker",
+            evidence=evidence,
+        )
+    if loss.disputed_by is not None:
+        return Alarm(
+            "drift",
+            f"{loss.expert} has lost about {100 * loss.points:.0f} points of quality according to "
+            f"{loss.disputed_by or 'the replays'} alone; all others mark it as before. Its "
+            "forecasts stay as they are: look at its answers, then close this alarm",
+            expert=loss.expert,
             evidence=evidence,
         )
     return Alarm(

@@ -35,7 +35,8 @@ class UpstreamModels:
         if model is None or (known is not None and known[0] is expert and known[1] == model):
             return
         self._known[expert.name] = (expert, model)
-        self._background.spawn(self._compare(expert, model[:LONGEST_NAME]))
+        shown = "".join(c for c in model[:LONGEST_NAME] if c.isprintable())
+        self._background.spawn(self._compare(expert, shown))
 
     async def _compare(self, expert: Expert, model: str) -> None:
         weights = fingerprint(expert)

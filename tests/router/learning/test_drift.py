@@ -139,6 +139,20 @@ def test_a_constant_bias_is_no_loss() -> None:
     assert found == []
 
 
+def test_one_rater_alone_lowers_nobody() -> None:
+    """Where others see no loss: the alarm tells whose marks they are."""
+    watch = DriftWatch()
+    steady(watch, 500, mostly, rater="anna")
+    found = []
+    for number in range(60):
+        found += steady(watch, 1, lambda _: 0.0, rater="bob")
+        found += steady(watch, 1, lambda _, n=number: mostly(n), rater="anna")
+    (loss, *_) = found
+    assert isinstance(loss, Loss)
+    assert loss.disputed_by == "bob"
+    assert watch.open() == frozenset()
+
+
 def test_marks_that_fall_for_all_experts_alike_are_not_the_experts_loss() -> None:
     """On the same prompts: the program that marks has changed, and that is told instead."""
     watch, random = DriftWatch(), np.random.default_rng(0)
