@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 import pytest
@@ -96,6 +97,11 @@ def mostly(number: int) -> float:
     return float(number % 5 != 0)
 
 
+def mostly_at(number: int, _: int) -> float:
+    """The same for a mark that is asked for alone."""
+    return mostly(number)
+
+
 def rarely(number: int) -> float:
     """Right once in four times."""
     return float(number % 4 == 0)
@@ -146,7 +152,7 @@ def test_one_rater_alone_lowers_nobody() -> None:
     found = []
     for number in range(60):
         found += steady(watch, 1, lambda _: 0.0, rater="bob")
-        found += steady(watch, 1, lambda _, n=number: mostly(n), rater="anna")
+        found += steady(watch, 1, partial(mostly_at, number), rater="anna")
     (loss, *_) = found
     assert isinstance(loss, Loss)
     assert loss.disputed_by == "bob"
