@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 
 from collegium.registry.database import Database
 from collegium.registry.decisions import LONGEST
@@ -98,6 +98,12 @@ class WatchRegistry:
     async def replayed(self, replay: Replay) -> None:
         """Write a replay."""
         await self._database.write(self._database.insert(ReplayRow), to_columns(replay))
+
+    async def prune(self, before: datetime) -> None:
+        """Forget the replays before a time."""
+        old = delete(ReplayRow).where(ReplayRow.created_at < before)
+        async with self._database.transaction() as session:
+            await session.execute(old)
 
     async def replays(self, since: datetime) -> tuple[Replay, ...]:
         """Return the replays since a time, oldest first."""

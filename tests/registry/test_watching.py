@@ -112,6 +112,8 @@ async def test_replays_and_answers_are_summed(database: Database) -> None:
     assert replay in await watching.replays(LONG_AGO)
     assert await watching.replaying(LONG_AGO) == (0.25, 2)
     assert await watching.answering(LONG_AGO + timedelta(days=1)) == (0.5, 1)
+    await watching.prune(datetime.now(UTC) + timedelta(hours=1))
+    assert await watching.replaying(LONG_AGO) == (0.0, 0)
 
 
 async def test_the_model_of_an_upstream_is_remembered(database: Database) -> None:

@@ -70,7 +70,7 @@ async def test_a_version_whose_answers_fail_is_rolled_back(web: Web, version: st
     await web.parts.background.finish()
 
     async def over() -> bool:
-        return await status(web, version) == "rolled_back 0.00"
+        return await status(web, version) == "rolled_back 0.00" and bool(await alarms(web))
 
     await until(over)
     (alarm,) = await alarms(web)

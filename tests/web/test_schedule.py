@@ -22,6 +22,7 @@ POOR = {"confirmed": True, "policies": {"balanced": {"loss_points": 2.5}}}
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watcher, "EVERY_S", 0.05)
+    monkeypatch.setattr(schedule, "LOOK", timedelta(0))
     monkeypatch.setattr(schedule, "TRY_AGAIN", timedelta(0))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from collegium.registry.watching import Replay
 from collegium.settings import load_settings
 from collegium.web.serving.build import build
 from collegium.web.watching import replays, watcher
@@ -136,7 +137,7 @@ async def test_another_model_behind_the_same_name_raises_an_alarm(web: Web) -> N
 
 
 async def test_known_prompts_are_replayed_within_the_share(serve: Serve) -> None:
-    """And an expert that gives other answers than before is found, although nobody rates any."""
+    """Marked by the program that marked them first, with nobody who waits for the answers."""
     async with serve(encoder="static", watch_share=0.5) as web:
         speak(web)
         run = await proposed(web, questions(60), race=False)
@@ -156,6 +157,26 @@ async def test_known_prompts_are_replayed_within_the_share(serve: Serve) -> None
         assert usd <= 0.5 * answered_usd
         replay = (await web.parts.watching.replays(run_started(run)))[0]
         assert replay.score == (RIGHT[replay.expert] in ("both", RIGHT[replay.application or ""]))
+
+
+async def test_replays_alone_raise_an_alarm(web: Web) -> None:
+    """Although nobody rates an answer; who is asked the same and is right is no worse."""
+
+    async def replayed(expert: str, number: int, score: float) -> None:
+        replay = Replay(expert, expert, f"prompt {number}", "desk", score, 0.9, 0.0)
+        await web.parts.watching.replayed(replay)
+
+    for number in range(150):
+        await replayed("sql", number, 1.0 if number < 120 else 0.0)
+        await replayed("lists", number, 1.0)
+
+    async def told() -> bool:
+        return bool(await alarms(web))
+
+    await until(told)
+    (alarm,) = await alarms(web)
+    assert (alarm["kind"], alarm["expert"]) == ("drift", "sql")
+    assert set(alarm["evidence"]["applications"]) == {"desk"}
 
 
 def run_started(run: Any) -> Any:

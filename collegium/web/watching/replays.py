@@ -28,6 +28,7 @@ MOST_A_MINUTE = 30
 """Answers, of all experts together."""
 WINDOW = timedelta(hours=24)
 """The share is kept within."""
+KEPT = timedelta(days=90)
 READ_EVERY_S = 600.0
 IDLE_S = 15.0
 """Between two looks where nothing may be asked now."""
@@ -127,6 +128,7 @@ class Replays:
         if self._read_at is not None and now < self._read_at + READ_EVERY_S:
             return
         self._read_at = now
+        await to_its_end(self._parts.watching.prune(datetime.now(UTC) - KEPT))
         runs = self._parts.learning_runs
         records = {run_id: await runs.get(run_id) for run_id in await runs.with_marks()}
         evidence = await runs.evidence(list(records))

@@ -24,6 +24,7 @@ AS_BEFORE = ("experts", "checker", "judge", "judge_method", "prompts", "race")
 """What such a run takes over from the latest one that a person asked for."""
 FEWEST = 50
 """Recorded requests before the first run."""
+LOOK = timedelta(seconds=10)
 TRY_AGAIN = timedelta(minutes=10)
 """After a run could not be proposed."""
 
@@ -42,6 +43,7 @@ class Schedule:
         now = datetime.now(UTC)
         if self._every is None or now < self._not_before:
             return
+        self._not_before = now + LOOK
         runs = await self._parts.learning_runs.list()
         latest = next((run for run in runs if run.owner == OWNER), None)
         if latest is not None and latest.status in ENDED:

@@ -21,6 +21,8 @@ from collegium.web.watching.schedule import Schedule
 log = logging.getLogger(__name__)
 EVERY_S = 2.0
 """Between two looks: so soon does every replica lower its forecasts."""
+REST = 10.0
+"""How much longer the leader rests between two looks than one takes: sums over a long log do."""
 LEASE, LEASE_S, RENEW_S = "watching", 20.0, 5.0
 
 
@@ -33,6 +35,7 @@ class Watcher:
         self._revision: datetime | None = None
         self._open: tuple[Alarm, ...] = ()
         self._renewed = 0.0
+        self._rested = 0.0
         self._marks: MarkWatch | None = None
         """Of the leader alone."""
         self._schedule = Schedule(parts)
@@ -59,13 +62,16 @@ class Watcher:
         """Follow the alarms; as the leader, read what is new and act on it."""
         async with self._looking:
             await self._follow()
-            if not await self._leads():
+            now = asyncio.get_running_loop().time
+            if not await self._leads() or now() < self._rested:
                 return
+            began = now()
             if self._marks is None:
                 self._marks = MarkWatch(self._parts)
             await self._marks.look(self._open)
             await guard_canary(self._parts)
             await self._schedule.look()
+            self._rested = now() + REST * (now() - began)
             if self._replays is None and self._parts.settings.watch_share:
                 self._replays = asyncio.create_task(Replays(self._parts).run(), name="replays")
             await self._follow()
