@@ -87,15 +87,14 @@ async def test_a_good_version_goes_on_to_all_of_the_traffic(
     await tried(web, version, automatic=True)
     web.parts.router._draw = lambda: 0.0
     seen = [await status(web, version)]
-    for _ in range(60):
+
+    async def serves() -> bool:
         await web.chat("sql 1")
         await web.parts.background.finish()
         if (now := await status(web, version)) != seen[-1]:
             seen.append(now)
+        return now == "serving 1.00"
 
-    async def serves() -> bool:
-        return await status(web, version) == "serving 1.00"
-
-    await until(serves)
+    await until(serves, timeout_s=60)
     assert seen[:2] == ["canary 0.01", "canary 0.10"]
     assert await alarms(web) == []
