@@ -15,6 +15,7 @@ CollegiumError                500
 │   ├── UnknownPreferred      422  feedback prefers nobody that is known
 │   ├── UnknownFile           404
 │   ├── UnknownBatch          404
+│   ├── UnknownAlarm          404
 │   ├── BatchEnded            409  nothing is left to cancel
 │   ├── UnknownLearningRun    404
 │   ├── LearningRefused       409  not in this state, or not on this evidence
@@ -193,6 +194,13 @@ class BatchEnded(BadRequest):
 
     http_status = 409
     code = "batch_ended"
+
+
+class UnknownAlarm(BadRequest):
+    """No alarm has this id."""
+
+    http_status = 404
+    code = "alarm_not_found"
 
 
 class UnknownLearningRun(BadRequest):

@@ -187,6 +187,22 @@ class Settings(BaseSettings):
     max_answer_mib: float = Field(
         32.0, gt=0, description="Larger answers of an expert are an error of the expert."
     )
+    learn_every: float | None = Field(
+        None,
+        gt=0,
+        description="Hours between two learning runs on the log that the service starts by itself; "
+        "what they fit is promoted where its report supports that. Default: none.",
+    )
+    learn_budget_usd: float | None = Field(
+        None, gt=0, description="Dollars that each of these runs may cost; `learn_every` needs it."
+    )
+    watch_share: float = Field(
+        0.0,
+        ge=0,
+        le=0.5,
+        description="Share of the spending that goes into asking known prompts again, to notice "
+        "experts that got worse; of the calls where experts have no price. 0: none.",
+    )
     max_body_mib: float = Field(8.0, gt=0, description="Larger request bodies are refused.")
     keep_files_days: float | None = Field(
         None, gt=0, description="Files and ended bulk jobs are deleted when older. Default: never."
@@ -233,6 +249,12 @@ class Settings(BaseSettings):
             raise ValueError("caller_keys: two callers have the same key, or one has the api_key")
         if "api_key" in self.caller_keys:
             raise ValueError("caller_keys: 'api_key' is the name of the administrator's own key")
+        return self
+
+    @model_validator(mode="after")
+    def _learning_has_a_budget(self) -> Settings:
+        if self.learn_every is not None and self.learn_budget_usd is None:
+            raise ValueError("learn_every needs learn_budget_usd: what each run may cost")
         return self
 
     @model_validator(mode="after")

@@ -11,6 +11,7 @@ from collegium import __version__
 from collegium.errors import CollegiumError
 
 COMMANDS = {
+    "alarms": "List and close alarms.",
     "application": "See, name, merge and split applications, and set their policies.",
     "backup": "Copy the database and files of a service into one archive.",
     "batch": "Answer many requests at once, batched by expert.",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collegium.evals.routing.routing_report import RoutingReport
 
 MOST_DECISIONS = 100_000
+VERSION = "rtr_"
 
 
 @click.command("eval", epilog="Example: collegium router eval routerdc7 --router-dir ./my-router")
@@ -40,9 +41,14 @@ def evaluate(
     With a DATASET, a folder or the name of a shared set, it is judged like any other router
     (`collegium eval routing`), on prompts that it was not fitted on: the set's test part, or with
     --all or --test every one. Without a set, the registry's recorded decisions say how its
-    forecasts compare with what came.
+    forecasts compare with what came. With a version (rtr_…) of the running service, decisions that
+    people rated tell what its own choices would have been rated.
     """
     _refuse_unclear(datasets, **options)
+    if len(datasets) == 1 and datasets[0].startswith(VERSION):
+        from collegium.cli.router_versions import show_evaluation
+
+        return show_evaluation(datasets[0], as_json=as_json)
     if options["test"]:
         datasets, options["whole"] = (options["test"],), True
     if not datasets:

@@ -72,6 +72,33 @@ def rollback(reason: str, as_json: bool) -> None:
     click.echo(f"{found['rolled_back']['id']} is rolled back; {found['serving']} serves.")
 
 
+def show_evaluation(version: str, *, as_json: bool) -> None:
+    """Ask the service what a version's choices would have been rated, and show it."""
+    found = asyncio.run(call("POST", f"{VERSIONS}/{version}/evaluate"))
+    if as_json:
+        return print_json(found)
+    rows = [
+        (name.replace("_", " "), f"{e['value']:.3f}", f"[{e['low']:.3f}, {e['high']:.3f}]")
+        for name in ("self_normalised", "doubly_robust")
+        for e in (found[name],)
+    ]
+    print_table(("ESTIMATE", "SCORE", "95 %"), [
+        ("served", f"{found['serving_score']:.3f}", ""), *rows,
+    ])  # fmt: skip
+    click.echo(
+        f"\n{found['rated']} rated decisions, worth {found['effective']:.0f} of its own; the same "
+        f"choice on {found['same_choices']:.0%}; {found['explored']:.0%} drawn at random."
+    )
+    if found["usd_per_1k"] is not None:
+        usual, now = found["serving_usd_per_1k"], found["usd_per_1k"]
+        click.echo(f"Forecast cost of 1,000 requests: ${now:.4f}, served: ${usual:.4f}.")
+    if shadow := found["shadow"]:
+        click.echo(
+            f"In the shadow of {shadow['decisions']} decisions it chose the same expert on "
+            f"{shadow['same_choices']:.0%}."
+        )
+
+
 def _show(version: Any) -> None:
     from collegium.cli.learn_report import show_report
 

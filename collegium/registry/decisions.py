@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, func, insert, literal, select
+from sqlalchemy import Select, func, insert, literal, select, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import joinedload, selectinload
 
@@ -198,6 +198,19 @@ class DecisionLog:
         self._page_ends[owner, last.id] = replace(last, prompt=None, forecasts=())
         if len(self._page_ends) > MOST_PAGE_ENDS:
             del self._page_ends[next(iter(self._page_ends))]
+
+    async def shadowed(self, decision_id: str, shadow: Mapping[str, Any]) -> None:
+        """Note what a router that is tried in the shadow would have decided."""
+        this = update(DecisionRow).where(DecisionRow.id == decision_id)
+        async with self._database.transaction() as session:
+            await session.execute(this.values(shadow=dict(shadow)))
+
+    async def rated(self, limit: int) -> tuple[LoggedDecision, ...]:
+        """Return the latest decisions whose answers somebody rated and whose queries were kept."""
+        scored = DecisionRow.feedback.any(FeedbackRow.score.is_not(None))
+        found = _decisions().where(DecisionRow.prompt.is_not(None), scored)
+        newest = DecisionRow.created_at.desc(), DecisionRow.id.desc()
+        return await self._read(found.order_by(*newest).limit(limit))
 
     async def recent(self, limit: int = 100) -> tuple[LoggedDecision, ...]:
         """Return the latest decisions, newest first."""

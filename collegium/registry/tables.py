@@ -214,7 +214,7 @@ class FeedbackRow(Table):
     verdict: Mapped[str | None]
     comment: Mapped[str | None]
     preferred: Mapped[str | None]
-    created_at: Mapped[datetime]
+    created_at: Mapped[datetime] = mapped_column(index=True)
     owner: Mapped[str]
     source: Mapped[str]
     score: Mapped[float | None]
@@ -401,6 +401,63 @@ class RouterVersionRow(Table):
     changed_at: Mapped[datetime]
     card: Mapped[bytes]
     arrays: Mapped[bytes]
+
+
+class AlarmRow(Table):
+    """The columns of `Alarm`; `open_as` is unique: no alarm is raised twice while it is open."""
+
+    __tablename__ = "alarms"
+    __table_args__ = (Index("ix_alarms_open_as", "open_as", unique=True),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    expert: Mapped[str | None]
+    router: Mapped[str | None]
+    detail: Mapped[str]
+    lowered: Mapped[float]
+    evidence: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = mapped_column(index=True)
+    changed_at: Mapped[datetime] = mapped_column(index=True)
+    closed_at: Mapped[datetime | None]
+    closed_for: Mapped[str]
+    open_as: Mapped[str | None]
+
+
+class ReplayRow(Table):
+    """The columns of `Replay`."""
+
+    __tablename__ = "replays"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(index=True)
+    expert: Mapped[str]
+    fingerprint: Mapped[str]
+    digest: Mapped[str]
+    application: Mapped[str | None]
+    score: Mapped[float]
+    forecast: Mapped[float]
+    cost_usd: Mapped[float | None]
+
+
+class UpstreamRow(Table):
+    """Which model each expert's upstream has said that it is."""
+
+    __tablename__ = "upstream_models"
+
+    expert: Mapped[str] = mapped_column(primary_key=True)
+    fingerprint: Mapped[str]
+    model: Mapped[str]
+    changed_at: Mapped[datetime]
+
+
+class LeaseRow(Table):
+    """Who of several replicas does something that only one may do, and until when."""
+
+    __tablename__ = "leases"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    holder: Mapped[str]
+    until: Mapped[datetime]
 
 
 def to_columns(value: DataclassInstance) -> dict[str, Any]:

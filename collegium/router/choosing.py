@@ -100,6 +100,20 @@ def doubted(
     )
 
 
+def lowered(query: Query, forecasts: tuple[Forecast, ...]) -> tuple[Forecast, ...]:
+    """Expect less of experts of which an alarm is open."""
+    if not query.lowered:
+        return forecasts
+    return tuple(_lowered(f, query.lowered.get(f.expert, 0.0)) for f in forecasts)
+
+
+def _lowered(forecast: Forecast, points: float) -> Forecast:
+    if not points or forecast.quality is None:
+        return forecast
+    quality = max(forecast.quality - points, 0.0)
+    return structs.replace(forecast, quality=quality, lowered=forecast.quality - quality)
+
+
 def doubt_of(reading: Reading) -> float:
     """The P(correct) that a specialist beside generalists is expected to lose on a query."""
     return SPECIALIST_LOSS * (1.0 - reading.evidence)

@@ -51,6 +51,8 @@ class Query:
     """The application that these signals were found to belong to; None where none was found."""
     price: float = 0.0
     """What a dollar is worth in P(correct), where the application's budget binds."""
+    lowered: Mapping[str, float] = field(default_factory=dict)
+    """By how much experts' forecasts are lowered, by name: alarms of them are open."""
     choices: int = 1
     """How many answers the request wants (`n`); each has its own `max_tokens`."""
 
@@ -77,6 +79,8 @@ class Forecast(msgspec.Struct, frozen=True):
     """What 98 % of answers stay within."""
     deviation: float | None = None
     """The standard deviation of what is believed of the quality."""
+    lowered: float = 0.0
+    """By how much the quality is lowered because an alarm of the expert is open."""
 
     @property
     def answer_ms(self) -> float:

@@ -22,6 +22,11 @@ def explained(query: Query, reading: Reading, choice: Choice, promise: Promise |
         words.append(
             f"Its engine is not loaded, and has its turn in about {chosen.wait_ms / 1000:.0f} s."
         )
+    words += [
+        f"An alarm is open: {f.expert}'s chance is lowered by {f.lowered:.0%}."
+        for f in choice.forecasts
+        if f.lowered
+    ]
     if choice.policy == "quality":
         words.append(_promised(query, promise, choice.incumbent))
     return " ".join(filter(None, words))

@@ -90,7 +90,8 @@ def choose(
     `tolerated` takes the place of the trade-off's tolerance where a router was calibrated. Best is
     who is worth most: P(correct) less what a dollar is worth (`price`) for each that it costs; one
     expert may be so much `ahead`, and nobody answers whose P(correct) is more than `below` under
-    that one's, or more than `most` under the highest. None when no feasible expert has a known quality.
+    that one's, or more than `most` under the highest. None when no feasible expert has a known
+    quality.
     """
     known = [f for f in forecasts if f.feasible and f.quality is not None]
     if not known:

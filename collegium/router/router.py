@@ -14,7 +14,7 @@ from collegium.errors import ArtifactRejected, ExpertUnavailable, NoFeasibleExpe
 from collegium.registry.expert import Expert
 from collegium.router.artifact import FittedRouter
 from collegium.router.beliefs.promise import Promise
-from collegium.router.choosing import Choice, Terms, chosen_among, doubted
+from collegium.router.choosing import Choice, Terms, chosen_among, doubted, lowered
 from collegium.router.costs import Speeds
 from collegium.router.decision import Decision, Forecast, Limits, Query
 from collegium.router.explaining import NOT_AVAILABLE, explained
@@ -114,7 +114,7 @@ class Router:
         up = {f.expert for f in decision.forecasts if f.note != NOT_AVAILABLE}
         asked = [e for e in experts if e.name in up]
         idle = self.forecaster.forecast(asked, query, reading, waits, idle=True)
-        idle = mark(doubted(asked, idle, reading), query.limits)
+        idle = mark(lowered(query, doubted(asked, idle, reading)), query.limits)
         return replace(decision, forecasts=ranked(idle))
 
     def decide_on(
@@ -138,7 +138,7 @@ class Router:
                 candidates, query, reading, unavailable, tolerated, incumbent
             )
         found = self.forecaster.forecast(candidates, query, reading, waits)
-        marked = mark(doubted(candidates, found, reading), query.limits)
+        marked = mark(lowered(query, doubted(candidates, found, reading)), query.limits)
         down = {e.name: error for e in candidates if (error := unavailable(e)) is not None}
         forecasts = _without(marked, down)
         if named:
@@ -159,6 +159,7 @@ class Router:
         waiting = (error for name, error in down.items() if name in fitting)
         up = [e for e in candidates if e.name not in down]
         idle = doubted(up, self.forecaster.forecast(up, query, reading, idle=True), reading)
+        idle = lowered(query, idle)
         busy = too_busy(mark(idle, query.limits), forecasts, query.limits)
         raise next(waiting, None) or busy or _refusal(forecasts, query.limits, choice.forecast)
 
@@ -177,6 +178,8 @@ class Router:
         if found is None:
             return min(model.unmeasured, self._tolerances.most), None, None
         promise, best = found
+        if best in query.lowered:  # whoever an alarm is open of may be the best one no more
+            return 0.0, None, None
         return 0.0, promise, best
 
     def _columns_of(self, experts: Sequence[Expert]) -> list[int | None]:

@@ -101,6 +101,10 @@ class Shortlist:
         tolerated: float,
     ) -> list[int]:
         quality = self._quality(pool, reading)
+        for name, points in query.lowered.items():
+            if name in pool.position:
+                at = pool.position[name]
+                quality[at] = max(quality[at] - points, 0.0)
         quality[down] = np.nan
         best = _smallest(-quality, self._size // 2)
         chosen = {*best, *self._cheapest(pool, query, reading, quality, tolerated)}

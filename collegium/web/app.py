@@ -17,6 +17,7 @@ from collegium.web.body_limit import BodyLimit
 from collegium.web.gate import Gate
 from collegium.web.loopback_hosts import LOOPBACK, LoopbackHosts
 from collegium.web.routes import (
+    alarms,
     applications,
     batches,
     chat,
@@ -52,7 +53,7 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
     errors.install(app)
     for module in (
         chat, models, experts, applications, engines, feedback, decisions, files, batches,
-        learning, router_versions,
+        learning, router_versions, alarms,
     ):  # fmt: skip
         app.include_router(module.routes)
     app.include_router(health.routes)

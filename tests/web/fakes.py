@@ -64,6 +64,8 @@ class Script:
     """Refuse so many calls only."""
     dies: Exception | None = None
     """Raised after the first piece of a stream."""
+    model: str | None = None
+    """The model that the upstream says it is."""
     waits: bool = False
     """Wait for `go` before it begins."""
     pauses: bool = False
@@ -137,7 +139,8 @@ class FakeExpert:
         choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
         usage = {} if script.usage is None else {"usage": script.usage}
         choices = [choice] if script.choices is None else list(script.choices)
-        return {**HEAD, "object": "chat.completion", "choices": choices, **usage}
+        named = {} if script.model is None else {"model": script.model}
+        return {**HEAD, "object": "chat.completion", "choices": choices, **named, **usage}
 
     async def _streamed(self) -> AsyncGenerator[AnswerEvent]:
         for number, chunk in enumerate(self._chunks()):

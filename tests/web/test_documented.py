@@ -20,6 +20,7 @@ from sqlalchemy import text
 from collegium import errors
 from collegium.errors import CollegiumError
 from collegium.experts import embedded
+from collegium.registry.alarms import Alarm
 from collegium.registry.expert import Expert
 from tests.repository import ROOT
 from tests.web.conftest import Serve, Web
@@ -147,6 +148,12 @@ async def cancel_batch(web: Web) -> httpx.Response:
     return await web.http.post(f"/v1/batches/{await batch(web)}/cancel")
 
 
+async def close_alarm(web: Web) -> httpx.Response:
+    alarm = Alarm("canary", "an alarm")
+    await web.parts.alarms.raise_(alarm)
+    return await web.http.post(f"/v1/alarms/{alarm.id}/close", json={})
+
+
 QUESTION = LINE["body"]
 NEW = {"name": "new", "kind": "litellm"}
 MARK = {"number": 0, "expert": "sql", "score": 1.0}
@@ -215,6 +222,13 @@ ROUTES: dict[str, tuple[Ask, int]] = {
     # Engines are processes; what they do is in test_experts.py, here is that the routes are there.
     "POST /v1/engines/{name}/restart": (post("/v1/engines/none/restart"), 404),
     "GET /v1/engines/{name}/tokens": (get("/v1/engines/none/tokens"), 404),
+    "GET /v1/alarms": (get("/v1/alarms"), 200),
+    "POST /v1/alarms/{alarm_id}/close": (close_alarm, 200),
+    # Versions are fitted by learning runs; test_shadow.py judges one.
+    "POST /v1/router/versions/{version}/evaluate": (
+        post("/v1/router/versions/rtr_none/evaluate"),
+        404,
+    ),
     "GET /healthz": (get("/healthz"), 200),
     "GET /readyz": (get("/readyz"), 200),
     "GET /metrics": (get("/metrics"), 200),
@@ -344,6 +358,7 @@ ERRORS: dict[str, Case] = {
     "UnknownPreferred": Case(prefer_nobody),
     "UnknownFile": Case(get("/v1/files/file-0")),
     "UnknownBatch": Case(get("/v1/batches/batch_0")),
+    "UnknownAlarm": Case(post("/v1/alarms/alm_0/close", {})),
     "BatchEnded": Case(cancel_twice),
     "UnknownLearningRun": Case(get("/v1/learning/runs/lrn_0")),
     "LearningRefused": Case(lambda web: web.http.post("/v1/router/rollback", json={})),

@@ -33,6 +33,8 @@ class Began(AnswerEvent, frozen=True):
     """What the upstream says of the answer as a whole, such as `id` and `system_fingerprint`."""
     tried: tuple[Json, ...] = ()
     """Experts that were asked before it in vain, and why."""
+    model: str | None = None
+    """The model that the upstream says it is."""
 
 
 class Text(Piece, frozen=True):

@@ -15,14 +15,14 @@ from collegium.experts.clients.connection import (
     is_address,
     parsed_json,
 )
-from collegium.experts.clients.events import AnswerEvent, Began, Json
+from collegium.experts.clients.events import AnswerEvent, Json
 from collegium.experts.clients.openai_shape import (
     Listed,
     ToolNumbers,
     Unshaped,
     answer_events,
+    began,
     chunk_events,
-    head_of,
     plain_text,
 )
 from collegium.experts.clients.reply import Call, Reply
@@ -96,7 +96,7 @@ class HttpExpert:
                     read = self._read(chunk_events, chunk, text)
                     if not begun:  # what can't be read is no beginning: another may answer
                         begun = True
-                        yield Began(self.name, head_of(chunk))
+                        yield began(self.name, chunk)
                     for event in read:
                         yield numbers.numbered(event)
         raise ExpertUnavailable(self.name, "the connection closed in the middle of the answer")

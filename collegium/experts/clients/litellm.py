@@ -17,14 +17,14 @@ from collegium.errors import (
     ExpertUnavailable,
     PromptTooLong,
 )
-from collegium.experts.clients.events import AnswerEvent, Began, Json
+from collegium.experts.clients.events import AnswerEvent, Json
 from collegium.experts.clients.http import REFUSALS, refusal
 from collegium.experts.clients.openai_shape import (
     Listed,
     Unshaped,
     answer_events,
+    began,
     chunk_events,
-    head_of,
 )
 from collegium.experts.clients.reply import Call, Reply
 from collegium.redaction import redacted
@@ -82,7 +82,7 @@ class LiteLLMExpert:
                 told = chunk.model_dump(exclude_none=True)
                 if not begun:
                     begun = True
-                    yield Began(self.name, head_of(told))
+                    yield began(self.name, told)
                 for event in self._read(chunk_events, told):
                     yield event
 

@@ -42,6 +42,12 @@ def head_of(data: Mapping[str, Any]) -> Json:
     return {name: value for name, value in data.items() if name not in OF_CHUNKS}
 
 
+def began(expert: str, data: Mapping[str, Any]) -> Began:
+    """The beginning of an answer, by its first chunk or by the whole of it."""
+    model = data.get("model")
+    return Began(expert, head_of(data), model=model if isinstance(model, str) else None)
+
+
 def chunk_events(chunk: Mapping[str, Any]) -> list[AnswerEvent]:
     """The events of one chunk."""
     events: list[AnswerEvent] = []
@@ -57,7 +63,7 @@ def chunk_events(chunk: Mapping[str, Any]) -> list[AnswerEvent]:
 
 def answer_events(expert: str, answer: Mapping[str, Any]) -> list[AnswerEvent]:
     """The events of a whole answer."""
-    events: list[AnswerEvent] = [Began(expert, head_of(answer))]
+    events: list[AnswerEvent] = [began(expert, answer)]
     for position, choice in enumerate(_list(answer.get("choices"))):
         events += message_events({"index": position, **_choice(choice)})
     if (usage := usage_of(answer.get("usage"))) is not None:

@@ -115,7 +115,7 @@ class LearningRun:
         pool = [e for e in experts if e.enabled and (named is None or e.name in named)]
         self._prompts = found.prompts
         for prompt in found.prompts:
-            query = _query(prompt)
+            query = query_of(prompt)
             able = permitted(parts, query, prompt.application, pool, named=named is not None)
             self._able[prompt.number] = able
         for answer in found.answers:
@@ -180,7 +180,7 @@ class LearningRun:
                 at = prompt.number, column[expert.name]
                 answer = self._answers[prompt.number].get(expert.name)
                 known = None if answer is None else answer.cost_usd
-                usd = price_of(self._parts.tokens, expert, _query(prompt)).usd
+                usd = price_of(self._parts.tokens, expert, query_of(prompt)).usd
                 cost[at] = known if known is not None else (usd or 0.0)
         for (number, expert_name), mark in self._marks.items():
             if expert_name in column:
@@ -210,7 +210,7 @@ class LearningRun:
     async def _one(self, item: Work) -> None:
         prompt, expert = item
         cell = prompt.number, expert.name
-        most = price_of(self._parts.tokens, expert, _query(prompt)).most_usd or 0.0
+        most = price_of(self._parts.tokens, expert, query_of(prompt)).most_usd or 0.0
         try:
             self._spending.reserve(cell, most)
         except BudgetExhausted:
@@ -296,7 +296,7 @@ async def to_its_end(work: Coroutine[Any, Any, None]) -> None:
         raise
 
 
-def _query(prompt: LearningPrompt) -> Query:
+def query_of(prompt: LearningPrompt) -> Query:
     """What is known of a prompt before it is asked."""
     request = prompt.request
     length = request.get("max_completion_tokens") or request.get("max_tokens")

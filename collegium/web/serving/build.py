@@ -10,6 +10,7 @@ from collegium.experts.dispatch.dispatcher import Dispatcher
 from collegium.experts.fleet import Fleet
 from collegium.experts.pool import Pool
 from collegium.experts.registration import Registration
+from collegium.registry.alarms import AlarmRegistry
 from collegium.registry.applications import ApplicationRegistry
 from collegium.registry.batches import BatchRegistry
 from collegium.registry.clock import SteadyClock
@@ -20,9 +21,11 @@ from collegium.registry.experts import ExpertRegistry
 from collegium.registry.file_store import FileStore
 from collegium.registry.files import FileRegistry
 from collegium.registry.learning import LearningRegistry
+from collegium.registry.leases import Leases
 from collegium.registry.retention import Retention
 from collegium.registry.router_versions import RouterVersions
 from collegium.registry.state import SharedState, open_state
+from collegium.registry.watching import WatchRegistry
 from collegium.router.artifact import BUNDLED
 from collegium.router.costs import Speeds
 from collegium.router.pacing import Pacing
@@ -38,6 +41,7 @@ from collegium.web.serving.current_router import CurrentRouter
 from collegium.web.serving.decide import Decider
 from collegium.web.serving.draining import Draining
 from collegium.web.serving.learning import Learning
+from collegium.web.serving.lowered import Lowered
 from collegium.web.serving.metrics import Metrics
 from collegium.web.serving.outcome import Accounts
 from collegium.web.serving.parts import Parts
@@ -46,7 +50,9 @@ from collegium.web.serving.recognition import Recognition
 from collegium.web.serving.recording import Recorder
 from collegium.web.serving.router_maker import RouterMaker
 from collegium.web.serving.sessions import Sessions
+from collegium.web.serving.shadow import Shadow
 from collegium.web.serving.wrong_keys import WrongKeys
+from collegium.web.watching.upstream_models import UpstreamModels
 
 if TYPE_CHECKING:
     from collegium.router.router import Router
@@ -78,9 +84,14 @@ def build(
         budgets=Budgets(pacing, log),
         keep_text=recorder.text,
     )
-    decider = Decider(catalogue, current, pool, sessions, profiles, pacing, recognition)
-    accounts = Accounts(pool, recorder, metrics, speeds, tokens, pacing, learning, background)
-    pipeline = Pipeline(decider, recorder, sessions, accounts, metrics)
+    alarms, watching, lowered = AlarmRegistry(database), WatchRegistry(database), Lowered()
+    upstreams = UpstreamModels(watching, alarms, background)
+    decider = Decider(catalogue, current, pool, sessions, profiles, pacing, recognition, lowered)
+    accounts = Accounts(
+        pool, recorder, metrics, speeds, tokens, pacing, learning, background, upstreams
+    )
+    shadow = Shadow(current, decider, log, background)
+    pipeline = Pipeline(decider, recorder, sessions, accounts, metrics, shadow)
     return Parts(
         settings=settings,
         database=database,
@@ -110,6 +121,10 @@ def build(
         router_versions=RouterVersions(database),
         learning_runs=LearningRegistry(database),
         learning=learning,
+        alarms=alarms,
+        lowered=lowered,
+        leases=Leases(database),
+        watching=watching,
         recognition=recognition,
         decider=decider,
         pipeline=pipeline,

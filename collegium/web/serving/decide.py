@@ -24,6 +24,7 @@ from collegium.router.panels.profiles import Profiles
 from collegium.web.protocols.chat_request import PANEL_MODELS
 from collegium.web.serving.catalogue import Catalogue
 from collegium.web.serving.current_router import CurrentRouter
+from collegium.web.serving.lowered import Lowered
 from collegium.web.serving.prepare import Prepared
 from collegium.web.serving.recognition import Recognition
 from collegium.web.serving.sessions import Sessions
@@ -61,7 +62,9 @@ class Decider:
         profiles: Profiles,
         pacing: Pacing,
         recognition: Recognition,
+        lowered: Lowered | None = None,
     ) -> None:
+        self._lowered = lowered or Lowered()
         self._pacing = pacing
         self._catalogue = catalogue
         self._router = router
@@ -85,12 +88,22 @@ class Decider:
         if request.session is not None:
             known = await self._sessions.expert(request.owner, request.session)
             query = replace(query, session_expert=known)
+            request = replace(request, query=query)
         decision = await self._decision(query, permitted, unavailable, request)
         return _alone(request, decision, experts, instead=_may_fail_over(request, decision))
 
     async def as_decided(self, request: Prepared, decision: Decision) -> Decided:
         """The expert of an earlier decision answers, and nobody else."""
         return _alone(request, decision, await self._catalogue.now())
+
+    async def in_shadow(self, decided: Decided) -> Decision | None:
+        """What the router that is tried in the shadow decides; None where there is none."""
+        router, query = self._router.shadow, decided.request.query
+        if router is None or decided.plan is not None:
+            return None
+        experts = await self._catalogue.now()
+        query, able = self._priced(query, self._recognition.permitted(query, experts))
+        return await router.decide(query, able, self._pool.unavailable, self._pool.waits)
 
     async def _decision(
         self,
@@ -101,15 +114,22 @@ class Decider:
     ) -> Decision:
         waits = self._pool.waits if unavailable is None else None
         who_not = unavailable or partial(self._pool.unavailable, caller=request.terms.caller)
-        if price := self._pacing.price(query.application):
-            query = replace(query, price=price)
-        if self._pacing.budget(query.application or "") is not None:
-            experts = _priced(experts, query)
+        query, experts = self._priced(query, experts)
         router = self._router.of(query.application, request.session)
         decision = await router.decide(query, experts, who_not, waits)
         if query.application is not None:
             self._pacing.decided(query.application, decision.forecasts)
         return decision
+
+    def _priced(self, query: Query, experts: Sequence[Expert]) -> tuple[Query, Sequence[Expert]]:
+        """The query and experts with what the moment adds: open alarms and budgets."""
+        if self._lowered.by_expert:
+            query = replace(query, lowered=self._lowered.by_expert)
+        if price := self._pacing.price(query.application):
+            query = replace(query, price=price)
+        if self._pacing.budget(query.application or "") is not None:
+            experts = _of_known_price(experts, query)
+        return query, experts
 
     async def _by_panel(
         self,
@@ -177,7 +197,7 @@ class Decider:
         return replace(wish, options=options)
 
 
-def _priced(experts: Sequence[Expert], query: Query) -> list[Expert]:
+def _of_known_price(experts: Sequence[Expert], query: Query) -> list[Expert]:
     """The experts that a budget can account for: those of known price."""
     unknown = {e.name for e in experts if e.input_price is None or e.output_price is None}
     priced = [e for e in experts if e.name not in unknown]

@@ -28,6 +28,7 @@ from collegium.web.serving.decide import Decided
 from collegium.web.serving.learning import Learning
 from collegium.web.serving.metrics import Metrics
 from collegium.web.serving.recording import Exchange, Recorder
+from collegium.web.watching.upstream_models import UpstreamModels
 
 OF_ONE = ("decision_id", "finished_at", "calls")
 OF_PANEL = (*OF_ONE, "expert", "tried")
@@ -84,8 +85,10 @@ class Outcome:
             finally:
                 record.expert = attempts.expert.name
                 record.latency_ms = 1000 * (time.perf_counter() - started)
-                if reply is not None and reply.first_at is not None:
-                    record.ttft_ms = 1000 * (reply.first_at - started)
+                if reply is not None:
+                    accounts.upstreams.saw(attempts.expert, reply.began.model)
+                    if reply.first_at is not None:
+                        record.ttft_ms = 1000 * (reply.first_at - started)
                 self._upstream = None if reply is None else reply.usage
                 count(record, call, reply, asked=attempts.waits.queued_s is not None)
                 accounts.called(record, attempts, load)
@@ -224,8 +227,10 @@ class Accounts:
         pacing: Pacing,
         learning: Learning,
         background: Background,
+        upstreams: UpstreamModels,
     ) -> None:
         self.pool = pool
+        self.upstreams = upstreams
         self.recorder = recorder
         self.speeds = speeds
         self._tokens = tokens

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from collegium.experts.fleet import Fleet
 from collegium.experts.pool import Pool
 from collegium.experts.registration import Registration
+from collegium.registry.alarms import AlarmRegistry
 from collegium.registry.batches import BatchRegistry
 from collegium.registry.clock import SteadyClock
 from collegium.registry.database import Database
@@ -15,9 +16,11 @@ from collegium.registry.experts import ExpertRegistry
 from collegium.registry.file_store import FileStore
 from collegium.registry.files import FileRegistry
 from collegium.registry.learning import LearningRegistry
+from collegium.registry.leases import Leases
 from collegium.registry.retention import Retention
 from collegium.registry.router_versions import RouterVersions
 from collegium.registry.state import SharedState
+from collegium.registry.watching import WatchRegistry
 from collegium.router.costs import Speeds
 from collegium.router.pacing import Pacing
 from collegium.router.tokens import Tokens
@@ -30,6 +33,7 @@ from collegium.web.serving.current_router import CurrentRouter
 from collegium.web.serving.decide import Decider
 from collegium.web.serving.draining import Draining
 from collegium.web.serving.learning import Learning
+from collegium.web.serving.lowered import Lowered
 from collegium.web.serving.metrics import Metrics
 from collegium.web.serving.pipeline import Pipeline
 from collegium.web.serving.recognition import Recognition
@@ -66,6 +70,10 @@ class Parts:
     router_versions: RouterVersions
     learning_runs: LearningRegistry
     learning: Learning
+    alarms: AlarmRegistry
+    lowered: Lowered
+    leases: Leases
+    watching: WatchRegistry
     recognition: Recognition
     decider: Decider
     pipeline: Pipeline

@@ -18,6 +18,7 @@ from collegium.web.serving.outcome import Accounts, Settled
 from collegium.web.serving.prepare import Prepared
 from collegium.web.serving.recording import Recorder
 from collegium.web.serving.sessions import Sessions
+from collegium.web.serving.shadow import Shadow
 
 if TYPE_CHECKING:
     from collegium.router.router import Availability
@@ -33,12 +34,14 @@ class Pipeline:
         sessions: Sessions,
         accounts: Accounts,
         metrics: Metrics,
+        shadow: Shadow,
     ) -> None:
         self._decider = decider
         self._recorder = recorder
         self._sessions = sessions
         self._accounts = accounts
         self._metrics = metrics
+        self._shadow = shadow
 
     async def begin(self, request: Prepared) -> Decided:
         """Decide, and write the decision down."""
@@ -57,6 +60,7 @@ class Pipeline:
         if not decided.by_panel:
             await self._sessions.keep(request.owner, request.session, decision.expert)
         self._metrics.decided(decision)
+        self._shadow.follow(decided)
 
     async def run(self, decided: Decided) -> AsyncGenerator[Event | Settled]:
         """Ask, and yield the answer's events; the last one says what it took.

@@ -15,6 +15,7 @@ from collegium.web.batch.worker import BatchWorker
 from collegium.web.learning.worker import LearningWorker
 from collegium.web.serving.parts import Parts
 from collegium.web.serving.router_follower import RouterFollower
+from collegium.web.watching.watcher import Watcher
 
 log = logging.getLogger(__name__)
 DATABASE_S = 2.0
@@ -33,6 +34,7 @@ class Service:
         self._learning = LearningWorker(parts)
         self._asked_until = 0.0
         self._away = False
+        self._watcher = Watcher(parts)
 
     async def open(self) -> None:
         """Bring the database up to date, then start the engine and load the router beside it."""
@@ -51,11 +53,13 @@ class Service:
         parts.background.spawn(parts.catalogue.follow(), to_its_end=False)
         self._worker.start()
         self._learning.start()
+        self._watcher.start()
 
     async def close(self) -> None:
         """Start nothing more, stop the engines, finish what is being written, let go."""
         parts = self.parts
         await self._worker.close()
+        await self._watcher.close()
         await self._learning.close()
         await self._routers.close()
         parts.background.cancel()

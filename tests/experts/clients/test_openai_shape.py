@@ -96,7 +96,7 @@ def test_a_whole_answer_begins_with_its_head() -> None:
     choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
     answer = {"id": "1", "object": "chat.completion", "model": "m", "choices": [choice]}
     assert answer_events("tiny", answer) == [
-        Began("tiny", {"id": "1"}),
+        Began("tiny", {"id": "1"}, model="m"),
         Text("Hi"),
         Other({"refusal": None, "tool_calls": []}),
         Finish("stop", extra={"logprobs": None}),

@@ -3,10 +3,12 @@
 import { Api } from "/static/js/api/api.js"
 import { ApiError } from "/static/js/api/api_error.js"
 import { KeyRing } from "/static/js/api/key_ring.js"
+import { Alarms } from "/static/js/models/alarms.js"
 import { Asker } from "/static/js/models/asker.js"
 import { Conversation } from "/static/js/models/conversation.js"
 import { Pool } from "/static/js/models/pool.js"
 import { Roster } from "/static/js/models/roster.js"
+import { AlarmsBanner } from "/static/js/views/alarms_banner.js"
 import { Announcer } from "/static/js/views/announcer.js"
 import { Composer } from "/static/js/views/composer.js"
 import { ConversationView } from "/static/js/views/conversation_view.js"
@@ -23,6 +25,7 @@ const keyPrompt = new KeyPrompt($("key-prompt"))
 const api = new Api(new KeyRing(question => keyPrompt.ask(question)))
 const roster = new Roster(api)
 const pool = new Pool(api)
+const alarms = new Alarms(api)
 const conversation = new Conversation()
 const asker = new Asker({ api, pool, roster, conversation })
 const announcer = new Announcer($("announcer"))
@@ -37,6 +40,7 @@ const page = {
 }
 
 new ThemeToggle($("theme"))
+new AlarmsBanner($("alarms"), alarms)
 new PoolStatus($("pool"), { pool, roster })
 new ConversationView({ element: $("conversation"), welcome: $("welcome"), conversation, page })
 const choice = new ModelChoice($("model"), roster)
@@ -52,6 +56,7 @@ asker.addEventListener("end", ({ detail }) => {
 pool.addEventListener("change", () => { if (pool.state === "ready") meetExperts() })
 
 pool.watch()
+alarms.watch()
 meetExperts()
 
 function ask(question) {

@@ -1,0 +1,149 @@
+"""Marks as they come in, by people and by replays, and the alarms that they raise."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+from collegium.registry.alarms import Alarm
+from collegium.registry.watching import AT_ONCE, Rated, Replay
+from collegium.router.learning.drift import DriftWatch, Loss, Marked, Recovery
+from collegium.web.serving.parts import Parts
+from collegium.web.watching.sounding import sound
+
+HISTORY = timedelta(days=30)
+"""Marks that a replica reads when it begins to watch: they tell what is usual."""
+OVERLAP = timedelta(seconds=30)
+"""Rows are read again if they are so young: clocks differ, and transactions take their time."""
+REMEMBERED = 100_000
+Row = TypeVar("Row", Rated, Replay)
+
+
+class MarkWatch:
+    """Reads marks in the order in which they came. Only the replica that leads has one."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._drift = DriftWatch()
+        self._seen: OrderedDict[str, None] = OrderedDict()
+        self._since: datetime | None = None
+
+    async def look(self, open_alarms: Sequence[Alarm]) -> None:
+        """Read what is new; raise alarms, and close those whose expert has recovered."""
+        first = self._since is None
+        if self._since is None:
+            self._since = datetime.now(UTC) - HISTORY
+        drifts = {a.expert: a for a in open_alarms if a.kind == "drift" and a.expert is not None}
+        for expert in self._drift.open() - drifts.keys():  # somebody closed its alarm
+            self._drift.restart(expert)
+        for mark in await self._new_marks():
+            found = self._drift.see(mark)
+            if first:  # it was told then
+                if isinstance(found, Loss):
+                    self._drift.restart(found.expert)
+            elif isinstance(found, Loss):
+                await sound(self._parts.alarms, _alarm(found))
+            elif isinstance(found, Recovery) and found.expert in drifts:
+                words = f"recovered, {found.marks} marks after the alarm"
+                await self._parts.alarms.close(drifts[found.expert].id, words)
+        if first:
+            for expert, alarm in drifts.items():
+                if alarm.lowered:
+                    self._drift.alarmed(expert, alarm.lowered)
+
+    async def _new_marks(self) -> list[Marked]:
+        """All marks that were not read before, in the order in which they came."""
+        assert self._since is not None
+        since, registry = self._since - OVERLAP, self._parts.watching
+        rows: list[Rated | Replay] = [
+            *await _all(registry.rated, since),
+            *await _all(registry.replays, since),
+        ]
+        rows.sort(key=lambda row: row.created_at)
+        new = [row for row in rows if self._is_new(row)]
+        if rows:
+            self._since = max(self._since, rows[-1].created_at)
+        return [mark for row in new if (mark := _mark(row)) is not None]
+
+    def _is_new(self, row: Rated | Replay) -> bool:
+        """Whether it was not read before: of the ratings of an answer the first one counts."""
+        key = row.decision_id if isinstance(row, Rated) else row.id
+        if key in self._seen:
+            return False
+        self._seen[key] = None
+        if len(self._seen) > REMEMBERED:
+            self._seen.popitem(last=False)
+        return True
+
+
+async def _all(
+    read: Callable[[datetime], Awaitable[tuple[Row, ...]]], since: datetime
+) -> list[Row]:
+    """Read page after page; the last row of a page is also the next one's first."""
+    rows: list[Row] = []
+    while True:
+        page = await read(since)
+        rows += page
+        if len(page) < AT_ONCE or page[-1].created_at == since:
+            return rows
+        since = page[-1].created_at
+
+
+def _mark(row: Rated | Replay) -> Marked | None:
+    if isinstance(row, Replay):
+        return Marked(row.expert, row.score, row.forecast, "replay", row.digest, row.application)
+    forecast = _forecast(row)
+    if forecast is None:
+        return None
+    stream = f"rating {row.router or ''}"
+    return Marked(
+        row.expert,
+        row.score,
+        forecast,
+        stream,
+        application=row.application,
+        rater=f"caller {row.owner or 'api_key'}",
+    )
+
+
+def _forecast(row: Rated) -> float | None:
+    """What was forecast of who answered, before an alarm lowered it."""
+    for forecast in row.forecasts:
+        if forecast["expert"] == row.expert and forecast["quality"] is not None:
+            return float(forecast["quality"]) + float(forecast.get("lowered") or 0.0)
+    return None
+
+
+def _alarm(loss: Loss) -> Alarm:
+    evidence = {
+        "loss": round(loss.points, 4),
+        "marks": loss.marks,
+        "applications": {a or "": round(lost, 4) for a, lost in loss.applications.items()},
+    }
+    if loss.common:
+        return Alarm(
+            "marks_changed",
+            f"the marks of all experts fell by about {100 * loss.points:.0f} points on the same "
+            "prompts, so the marks have changed rather than the experts: look at the checker",
+            evidence=evidence,
+        )
+    if loss.disputed_by is not None:
+        return Alarm(
+            "drift",
+            f"{loss.expert} has lost about {100 * loss.points:.0f} points of quality according to "
+            f"{loss.disputed_by or 'the replays'} alone; all others mark it as before. Its "
+            "forecasts stay as they are: look at its answers, then close this alarm",
+            expert=loss.expert,
+            evidence=evidence,
+        )
+    return Alarm(
+        "drift",
+        f"{loss.expert} has lost about {100 * loss.points:.0f} points of quality, about "
+        f"{loss.marks} of its marks ago. Its forecasts are lowered by that until it recovers: "
+        "look at its engine or upstream, then close this alarm, or learn anew",
+        expert=loss.expert,
+        lowered=loss.points,
+        evidence=evidence,
+    )

@@ -1,0 +1,111 @@
+"""Watches for as long as the service runs: every replica follows alarms, one of them leads."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+from datetime import datetime
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from collegium.errors import CollegiumError
+from collegium.registry.alarms import Alarm
+from collegium.web.serving.parts import Parts
+from collegium.web.watching.guards import guard_canary
+from collegium.web.watching.marks import MarkWatch
+from collegium.web.watching.replays import Replays
+from collegium.web.watching.schedule import Schedule
+
+log = logging.getLogger(__name__)
+EVERY_S = 2.0
+"""Between two looks: so soon does every replica lower its forecasts."""
+REST = 10.0
+"""How much longer the leader rests between two looks than one takes: sums over a long log do."""
+LEASE, LEASE_S, RENEW_S = "watching", 20.0, 5.0
+
+
+class Watcher:
+    """Follows the open alarms, and as the leader raises them."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._name = secrets.token_hex(8)
+        self._revision: datetime | None = None
+        self._open: tuple[Alarm, ...] = ()
+        self._renewed = 0.0
+        self._rested = 0.0
+        self._marks: MarkWatch | None = None
+        """Of the leader alone."""
+        self._schedule = Schedule(parts)
+        self._replays: asyncio.Task[None] | None = None
+        self._looking = asyncio.Lock()
+        self._loop: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Watch in the background."""
+        self._loop = asyncio.create_task(self._run(), name="watching")
+
+    async def close(self) -> None:
+        """Watch no more; another replica may lead at once."""
+        for task in (self._replays, self._loop):
+            if task is not None:
+                async with self._looking:  # what is being read or written comes to its end
+                    task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+        if self._marks is not None:
+            with contextlib.suppress(CollegiumError):
+                await self._parts.leases.release(LEASE, self._name)
+
+    async def look(self) -> None:
+        """Follow the alarms; as the leader, read what is new and act on it."""
+        async with self._looking:
+            await self._follow()
+            now = asyncio.get_running_loop().time
+            if not await self._leads() or now() < self._rested:
+                return
+            began = now()
+            if self._marks is None:
+                self._marks = MarkWatch(self._parts)
+            await self._marks.look(self._open)
+            await guard_canary(self._parts)
+            await self._schedule.look()
+            self._rested = now() + REST * (now() - began)
+            if self._replays is None and self._parts.settings.watch_share:
+                self._replays = asyncio.create_task(Replays(self._parts).run(), name="replays")
+            await self._follow()
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(EVERY_S)
+            try:
+                await self.look()
+            except (CollegiumError, SQLAlchemyError) as exc:  # the database is away
+                log.warning("nothing is watched for now: %s", exc)
+            except Exception:  # the outermost handler: what fails now need not fail next time
+                log.exception("watching failed")
+
+    async def _follow(self) -> None:
+        """Lower forecasts as the open alarms say."""
+        revision = await self._parts.alarms.revision()
+        if revision == self._revision:
+            return
+        self._open = await self._parts.alarms.list(open_only=True)
+        self._revision = revision
+        self._parts.lowered.follow(self._open)
+        kinds = [alarm.kind for alarm in self._open]
+        self._parts.metrics.alarms(kinds, self._parts.lowered.by_expert)
+
+    async def _leads(self) -> bool:
+        """Whether this replica holds the lease; one that lost it lets go of all that it knows."""
+        now = asyncio.get_running_loop().time()
+        if self._marks is not None and now < self._renewed + RENEW_S:
+            return True
+        if await self._parts.leases.hold(LEASE, self._name, LEASE_S):
+            self._renewed = now
+            return True
+        if self._replays is not None:
+            self._replays.cancel()
+        self._marks, self._replays = None, None
+        return False
