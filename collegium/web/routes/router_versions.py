@@ -12,7 +12,6 @@ from collegium.registry.router_versions import RouterVersion
 from collegium.registry.tables import to_columns
 from collegium.web.auth import ADMIN
 from collegium.web.json_in import CheckedRoute
-from collegium.web.learning.evaluation import evaluate_version
 from collegium.web.learning.promotion import promote_version, roll_back, try_in_shadow
 from collegium.web.learning.spec import Name
 from collegium.web.parts_of import PartsDep
@@ -67,6 +66,8 @@ async def shadow(version: str, parts: PartsDep) -> Json:
 @routes.post("/versions/{version}/evaluate")
 async def evaluate(version: str, parts: PartsDep) -> Json:
     """Judge a version on decisions that were made and rated, without letting it decide."""
+    from collegium.web.learning.evaluation import evaluate_version
+
     return await evaluate_version(parts, version)
 
 

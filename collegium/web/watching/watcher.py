@@ -7,6 +7,7 @@ import contextlib
 import logging
 import secrets
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -15,8 +16,9 @@ from collegium.registry.alarms import Alarm
 from collegium.web.serving.parts import Parts
 from collegium.web.watching.guards import guard_canary
 from collegium.web.watching.marks import MarkWatch
-from collegium.web.watching.replays import Replays
-from collegium.web.watching.schedule import Schedule
+
+if TYPE_CHECKING:
+    from collegium.web.watching.schedule import Schedule
 
 log = logging.getLogger(__name__)
 EVERY_S = 2.0
@@ -38,7 +40,7 @@ class Watcher:
         self._rested = 0.0
         self._marks: MarkWatch | None = None
         """Of the leader alone."""
-        self._schedule = Schedule(parts)
+        self._schedule: Schedule | None = None
         self._replays: asyncio.Task[None] | None = None
         self._looking = asyncio.Lock()
         self._loop: asyncio.Task[None] | None = None
@@ -70,11 +72,23 @@ class Watcher:
                 self._marks = MarkWatch(self._parts)
             await self._marks.look(self._open)
             await guard_canary(self._parts)
-            await self._schedule.look()
+            await self._look_at_schedule()
             self._rested = now() + REST * (now() - began)
             if self._replays is None and self._parts.settings.watch_share:
+                from collegium.web.watching.replays import Replays  # for those who want replays
+
                 self._replays = asyncio.create_task(Replays(self._parts).run(), name="replays")
             await self._follow()
+
+    async def _look_at_schedule(self) -> None:
+        """Learn on a schedule, where the settings want it."""
+        if self._parts.settings.learn_every is None:
+            return
+        if self._schedule is None:
+            from collegium.web.watching.schedule import Schedule
+
+            self._schedule = Schedule(self._parts)
+        await self._schedule.look()
 
     async def _run(self) -> None:
         while True:
