@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from collegium.cli.learn_report import headline, money
+from collegium.cli.learn_report import headline, money, points
 
 WIDTH, HEIGHT, EDGE = 640, 320, 46
 STYLE = """
@@ -35,8 +35,9 @@ def page(run: Any) -> str:
         f"<h1>What a router would bring</h1><p>{escape(headline(report))}</p>",
         *(f"<p class=warning>{escape(words)}</p>" for words in report["warnings"]),
         "<h2>Quality against money</h2>",
-        "<p>Each point is one trade-off, judged by forecasts that did not see the prompt; the band "
-        "holds 95 % of resamplings.</p>",
+        "<p>Points against the best single expert, over the money saved: each point of the line is "
+        "one trade-off, judged by forecasts that did not see the prompt; the band holds 95 % of "
+        "resamplings. The dots are the policies, the dashed line is one point lost.</p>",
         _curve(report),
         "<h2>Policies</h2>",
         _policies(report),
@@ -58,32 +59,39 @@ def page(run: Any) -> str:
 
 
 def _curve(report: Any) -> str:
-    """Loss in points over money saved, with its band."""
+    """Quality against the best single expert's over money saved, with its band."""
     rows = sorted(report["curve"], key=lambda row: row["saved"])
-    most = max([2.0, *(abs(row[k]) for row in rows for k in ("loss_low", "loss_high"))])
-    most = min(most, 12.0)
+    values = [-row[key] for row in rows for key in ("loss_low", "loss_high")]
+    top, bottom = max([1.0, *values]) + 0.5, min([-2.0, *values]) - 0.5
+    wide, high = WIDTH - 2 * EDGE, HEIGHT - 2 * EDGE
 
-    def at(saved: float, loss: float) -> str:
-        x = EDGE + max(min(saved, 1.0), 0.0) * (WIDTH - 2 * EDGE)
-        y = HEIGHT / 2 + max(min(loss / most, 1.0), -1.0) * (HEIGHT / 2 - EDGE)
-        return f"{x:.1f},{y:.1f}"
+    def at(saved: float, gained: float) -> str:
+        x = EDGE + min(max(saved, 0.0), 1.0) * wide
+        return f"{x:.1f},{EDGE + (top - gained) / (top - bottom) * high:.1f}"
 
-    low = [at(row["saved"], row["loss_low"]) for row in rows]
-    high = [at(row["saved"], row["loss_high"]) for row in reversed(rows)]
-    line = " ".join(at(row["saved"], row["loss_points"]) for row in rows)
-    zero, point = at(0, 0).split(",")[1], at(0, 1).split(",")[1]
+    low = [at(row["saved"], -row["loss_low"]) for row in rows]
+    back = [at(row["saved"], -row["loss_high"]) for row in reversed(rows)]
+    line = " ".join(at(row["saved"], -row["loss_points"]) for row in rows)
+    dots = "".join(
+        "<circle cx={} cy={} r=4 fill='#b45309'><title>{}</title></circle>".format(
+            *at(p["saved"] or 0.0, -p["loss_points"]).split(","), name
+        )
+        for name, p in report["policies"].items()
+    )
+    same, lost = (at(0, gained).split(",")[1] for gained in (0.0, -1.0))
     right = WIDTH - EDGE
     return (
-        f"<svg viewBox='0 0 {WIDTH} {HEIGHT}' role=img aria-label='Points of quality lost over "
-        "money saved'>"
-        f"<polygon points='{' '.join(low + high)}' fill='#3b82f6' opacity='.18'/>"
-        f"<polyline points='{line}' fill='none' stroke='#2563eb' stroke-width='2'/>"
-        f"<line x1={EDGE} x2={right} y1={zero} y2={zero} stroke='#889'/>"
-        f"<line x1={EDGE} x2={right} y1={point} y2={point} stroke='#b45309' stroke-dasharray=4 />"
-        f"<text x={EDGE} y={HEIGHT - 8}>0 % saved</text>"
-        f"<text x={right} y={HEIGHT - 8} text-anchor=end>100 %</text>"
-        f"<text x=4 y={float(zero) + 4:.0f}>±0</text>"
-        f"<text x=4 y={float(point) + 4:.0f}>1 lost</text></svg>"
+        f"<svg viewBox='0 0 {WIDTH} {HEIGHT}' role=img aria-label='Points of quality against the "
+        "best single expert over money saved'>"
+        f"<polygon points='{' '.join(low + back)}' fill='#3b82f6' opacity='.18'/>"
+        f"<polyline points='{line}' fill='none' stroke='#2563eb' stroke-width='2'/>{dots}"
+        f"<line x1={EDGE} x2={right} y1={same} y2={same} stroke='#889'/>"
+        f"<line x1={EDGE} x2={right} y1={lost} y2={lost} stroke='#b45309' stroke-dasharray=4 />"
+        f"<text x={EDGE} y={HEIGHT - 10}>0 % saved</text>"
+        f"<text x={right} y={HEIGHT - 10} text-anchor=end>100 %</text>"
+        f"<text x={right + 4} y={float(same):.0f}>as good</text>"
+        f"<text x=4 y={EDGE:.0f}>{top:+.0f}</text>"
+        f"<text x=4 y={HEIGHT - EDGE:.0f}>{bottom:+.0f}</text></svg>"
     )
 
 
@@ -103,10 +111,9 @@ def _table(header: list[str], rows: list[list[str]], numbers: int) -> str:
 
 def _policies(report: Any) -> str:
     rows = [
-        [name, _share(p["saved"]), f"{p['loss_points']:+.1f} ± {p['margin_points']:.1f}", money(p)]
-        for name, p in report["policies"].items()
+        [name, _share(p["saved"]), points(p), money(p)] for name, p in report["policies"].items()
     ]
-    return _table(["Policy", "Saved", "Points lost", "$ per 1,000"], rows, 3)
+    return _table(["Policy", "Saved", "Against best", "$ per 1,000"], rows, 3)
 
 
 def _experts(report: Any) -> str:
@@ -119,10 +126,10 @@ def _experts(report: Any) -> str:
 def _applications(report: Any) -> str:
     rows = [
         [a["application"] or "(none)", a["mostly_sent_to"], a["best_expert"], str(a["prompts"]),
-         _share(a["saved"]), f"{a['loss_points']:+.1f} ± {a['margin_points']:.1f}"]
+         _share(a["saved"]), points(a)]
         for a in report["applications"]
     ]  # fmt: skip
-    header = ["Application", "Mostly sent to", "Best expert", "Prompts", "Saved", "Points lost"]
+    header = ["Application", "Mostly sent to", "Best expert", "Prompts", "Saved", "Against best"]
     return _table(header, rows, 3)
 
 

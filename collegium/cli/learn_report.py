@@ -37,10 +37,10 @@ def show_report(run: Any) -> None:
     report = run["report"]
     click.echo(headline(report) + "\n")
     policies = [
-        (name, _percent(p["saved"]), _interval(p["saved_interval"]), _points(p), money(p))
+        (name, _percent(p["saved"]), _interval(p["saved_interval"]), points(p), money(p))
         for name, p in report["policies"].items()
     ]
-    print_table(("POLICY", "SAVED", "95 %", "LOSS (POINTS)", "$/1K"), policies)
+    print_table(("POLICY", "SAVED", "95 %", "AGAINST BEST", "$/1K"), policies)
     click.echo()
     experts = [
         (e["expert"], e["marks"], f"{e['quality']:.3f}", money(e)) for e in report["experts"]
@@ -49,10 +49,10 @@ def show_report(run: Any) -> None:
     click.echo()
     rows = [
         (a["application"] or "(none)", a["prompts"], a["mostly_sent_to"], a["best_expert"],
-         _percent(a["saved"]), _points(a))
+         _percent(a["saved"]), points(a))
         for a in report["applications"][:SHOWN_APPLICATIONS]
     ]  # fmt: skip
-    header = ("APPLICATION", "PROMPTS", "MOSTLY SENT TO", "BEST EXPERT", "SAVED", "LOSS (POINTS)")
+    header = ("APPLICATION", "PROMPTS", "MOSTLY SENT TO", "BEST EXPERT", "SAVED", "AGAINST BEST")
     print_table(header, rows)
     if (more := len(report["applications"]) - SHOWN_APPLICATIONS) > 0:
         click.echo(f"… and {more} more applications (--json has all)")
@@ -73,16 +73,23 @@ def headline(report: Any) -> str:
             f"{report['prompts']} prompts. Nobody confirmed the marks, so no saving is promised; "
             f"at face value `balanced` would cost {_percent(balanced['saved'])} less than {best}."
         )
-    where = "below" if loss >= 0 else "above"
-    more = "; ".join(
-        f"{step['prompts']:.0f} more prompts would narrow it to ±{step['margin_points']:g} and "
+    step = report["more"][-1]
+    more = (
+        f"{step['prompts']:.0f} more prompts would narrow it to ±{step['margin_points']:.1f} and "
         f"cost ${step['usd']:.4f}"
-        for step in report["more"][-1:]
     )
+    if not balanced["saved"]:
+        hindsight = report["saving_at_one_point"]
+        return (
+            f"{report['prompts']} prompts do not support a saving at one point of loss: `balanced` "
+            f"stays with {best}. In hindsight a trade-off saves {_percent(hindsight['saved'])} at "
+            f"{points(hindsight)} points; {more}."
+        )
+    where = "below" if loss >= 0 else "above"
     return (
         f"{report['prompts']} prompts: {_percent(balanced['saved'])} less money "
-        f"{_interval(balanced['saved_interval'])} at an expected quality {abs(loss):g} points "
-        f"{where} {best}'s, margin ±{balanced['margin_points']:g} points; {more}."
+        f"{_interval(balanced['saved_interval'])} at an expected quality {abs(loss):.1f} points "
+        f"{where} {best}'s, margin ±{balanced['margin_points']:.1f} points; {more}."
     )
 
 
@@ -116,8 +123,9 @@ def _interval(pair: list[float] | None) -> str:
     return "" if pair is None else f"[{100 * pair[0]:.0f}, {100 * pair[1]:.0f}]"
 
 
-def _points(row: Any) -> str:
-    return f"{row['loss_points']:+.1f} ± {row['margin_points']:.1f}"
+def points(row: Any) -> str:
+    """Points of quality against the best single expert, with the margin."""
+    return f"{-row['loss_points']:+.1f} ± {row['margin_points']:.1f}"
 
 
 def money(row: Any) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from collegium.registry.learning import Evidence, LearningAnswer, LearningPrompt, Mark, MarkSource
+from collegium.registry.learning import Evidence, LearningAnswer, LearningPrompt, MarkSource
 from collegium.router.applications.signals import Signals
 from collegium.router.training import Measured
 
@@ -143,11 +143,3 @@ def _rows(
             kept.append(prompt)
         of_prompt[prompt.run_id, prompt.number] = row[prompt.digest]
     return kept, of_prompt
-
-
-def by_source(marks: Sequence[Mark]) -> dict[MarkSource, int]:
-    """How many marks each source gave."""
-    found: dict[MarkSource, int] = {}
-    for mark in marks:
-        found[mark.source] = found.get(mark.source, 0) + 1
-    return found

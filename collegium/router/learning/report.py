@@ -91,7 +91,9 @@ def report(held: Held, *, usd_a_prompt: float) -> Report:
             for name in PROMISING
         },
     }
-    margin = policies["balanced"]["margin_points"]
+    hindsight = curve.at_loss(0.01)
+    told = policies["balanced"] if policies["balanced"]["saved"] else hindsight
+    margin = told["margin_points"]
     return Report(
         prompts=len(scores),
         marks=int((~np.isnan(held.scores)).sum()),
@@ -99,7 +101,7 @@ def report(held: Held, *, usd_a_prompt: float) -> Report:
         best_single=held.names[best],
         policies=policies,
         curve=curve.rows(),
-        saving_at_one_point=curve.at_loss(0.01),
+        saving_at_one_point=hindsight,
         applications=_applications(held, scores, best, policies["balanced"].pop("chosen")),
         worst=_worst(held, best, policies["cheap"].pop("chosen")),
         more=_more(len(scores), margin, usd_a_prompt),
@@ -325,5 +327,5 @@ def _warnings(held: Held, margin: float) -> list[str]:
             "promised. Confirm some marks with `collegium learn confirm`."
         )
     if margin > 5:
-        found.append(f"{len(held.scores)} prompts support a margin of {margin:g} points only.")
+        found.append(f"{len(held.scores)} prompts support a margin of ±{margin:.1f} points only.")
     return found

@@ -14,6 +14,8 @@ from collegium.web.learning.spec import FromLog
 
 log = logging.getLogger(__name__)
 PAGE = 1000
+PROFILE = "expert-profile"
+"""The tag of requests that profile an expert: they are no traffic."""
 
 
 async def logged_prompts(decisions: DecisionLog, source: FromLog) -> list[Replayed]:
@@ -45,6 +47,8 @@ async def logged_prompts(decisions: DecisionLog, source: FromLog) -> list[Replay
 
 def _prompt(entry: LoggedExchange) -> Replayed | None:
     decision = entry.decision
+    if decision.application == PROFILE:
+        return None
     asked: Mapping[str, Any] | None = entry.request
     if asked is None and decision.prompt:
         asked = {"messages": [{"role": "user", "content": decision.prompt}]}
