@@ -52,7 +52,7 @@ def corrected(
         for noisy in np.unique(marks[:, column]):
             fixed = rates.corrected(name, float(noisy))
             if fixed is not None:
-                found[marks[:, column] == noisy, column] = fixed.value
+                found[marks[:, column] == noisy, column] = fixed.contrast
     for cell in cells:
         found[cell] = truth[cell]
     return found

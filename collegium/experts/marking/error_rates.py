@@ -21,6 +21,8 @@ CONCENTRATIONS = np.array([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0])
 """Marks that the pooled rate may count for, averaged by their likelihood times square root."""
 LEAST_YOUDEN = 0.1
 """A marker whose sensitivity + specificity - 1 may be lower than this tells nothing."""
+LEAST_SLOPE = 0.3
+"""No contrast is stretched by more than its inverse: noise is stretched with it."""
 ONE_SIDED = 1.645
 """Standard errors of a bound that holds in 95 of 100 cases."""
 
@@ -73,6 +75,10 @@ class Corrected:
     """The share of the true marks' variance that it explains, from 0 to 1."""
     unbiased: float
     """The mark with the errors' mean taken out: right on average whatever is asked, and noisier."""
+    contrast: float
+    """`value`, with right and wrong answers as far apart as they are: an expected mark lies nearer to
+    the middle, and a loss between two experts would look smaller than it is. What routers learn
+    from: their promises are about losses."""
 
 
 class ErrorRates:
@@ -100,6 +106,14 @@ class ErrorRates:
             np.array([column[row.expert] for row in rows], dtype=np.intp),
         )
 
+    @property
+    def contrast_sd(self) -> float:
+        """The sd of what the marker's favour adds to the difference of two experts' means.
+
+        No number of its marks makes that smaller, only more confirmed ones.
+        """
+        return self._offsets.contrast_sd
+
     def of(self, expert: str) -> Rates:
         """The rates for one expert's answers."""
         return self.experts.get(expert, self.pooled)
@@ -112,7 +126,10 @@ class ErrorRates:
         value, variance = self._offsets.corrected(self._column.get(expert), noisy)
         spread = max(self.pooled.right * (1 - self.pooled.right), 1e-9)
         unbiased = (noisy - 1 + rates.specificity) / max(rates.youden, LEAST_YOUDEN)
-        return Corrected(value, variance, min(max(1 - variance / spread, 0.0), 1.0), unbiased)
+        reliability = min(max(1 - variance / spread, 0.0), 1.0)
+        steeper = 1 / max(self.pooled.youden, LEAST_SLOPE) - self._offsets.slope
+        contrast = value + steeper * (noisy - self._offsets.middle)
+        return Corrected(value, variance, reliability, unbiased, contrast)
 
     def _rates(self, column: int | None, true: Sequence[float]) -> Rates:
         sensitivity, sensitivity_sd = self._sensitivity.at(column)

@@ -29,8 +29,8 @@ class Offsets:
     def __init__(self, noisy: Array, true: Array, experts: NDArray[np.intp]) -> None:
         count = int(experts.max()) + 1 if len(experts) else 0
         self._size = np.bincount(experts, minlength=count).astype(np.float64)
-        middle = float(noisy.mean()) if len(noisy) else 0.5
-        off = noisy - middle
+        self.middle = float(noisy.mean()) if len(noisy) else 0.5
+        off = noisy - self.middle
         # As in prediction-powered inference: of few marks the slope is too well fitted.
         self.slope = max(float(off @ true) / (float(off @ off) + SLOPE_MARKS / 4), 0.0)
         rest = true - self.slope * noisy
@@ -39,6 +39,11 @@ class Offsets:
         within = float(((rest - self.intercept - mean[experts]) ** 2).sum())
         self.residual = max(within / max(len(rest) - count, 1), LEAST_VARIANCE)
         self._weigh(mean)
+
+    @property
+    def contrast_sd(self) -> float:
+        """The standard deviation of the difference of two experts' offsets."""
+        return float(np.sqrt(2 * self._variance.mean())) if len(self._variance) else 0.0
 
     def corrected(self, column: int | None, noisy: float) -> tuple[float, float]:
         """The expected true mark of an expert's answer (None: one without confirmed marks)."""

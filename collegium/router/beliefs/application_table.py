@@ -94,7 +94,8 @@ class ApplicationTable:
     def deviation(self, applications: Indices) -> Array:
         """The standard deviation of each rate (n, e); that of -1 is how applications differ."""
         pull = float(np.mean([g.pull for g in self.groups_]))
-        own = np.sqrt(self.table_ * (1 - self.table_) / (self.marks_ + pull + 1))
+        rate = np.clip(self.table_, 0.0, 1.0)  # corrected marks may lie beyond
+        own = np.sqrt(rate * (1 - rate) / (self.marks_ + pull + 1))
         unknown = np.minimum(NEW * np.maximum(self.spread_, LEAST_SPREAD), 0.5)
         return self._of(own, applications, np.tile(unknown, (len(applications), 1)))
 

@@ -59,6 +59,7 @@ def corrected(evidence: Evidence) -> Corrections:
             "useful": rates.pooled.useful,
             "sensitivity": round(rates.pooled.sensitivity, 3),
             "specificity": round(rates.pooled.specificity, 3),
+            "contrast_sd": round(rates.contrast_sd, 4),
         }
     return Corrections(replace(evidence, marks=tuple(marks)), supported, told)
 
@@ -76,4 +77,4 @@ def _fixed(mark: Mark, rates: ErrorRates) -> Mark | None:
     found = rates.corrected(mark.expert, mark.score)
     if found is None:
         return None
-    return replace(mark, score=found.value, reliability=found.reliability)
+    return replace(mark, score=found.contrast, reliability=found.reliability)

@@ -50,6 +50,8 @@ class Held:
     """What was answered, by row and column."""
     confirmed: bool
     """Whether the marks are a program's or a person's, or corrected by such."""
+    contrast_sd: float = 0.0
+    """Of the difference of two experts' quality, how far a judge's favour is unknown."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,7 @@ class _Curve:
     """What the best single expert costs (n)."""
     weights: Array
     """Bootstrap weights of the prompts, (resamples, n)."""
+    contrast_sd: float
 
     @classmethod
     def of(cls, held: Held, scores: Array, best: int) -> _Curve:
@@ -140,7 +143,7 @@ class _Curve:
         weights = random.multinomial(count, np.full(count, 1 / count), RESAMPLES) / count
         lost = np.stack([scores[each, best] - scores[each, row] for row in chosen])
         spent = np.stack([held.usd[each, row] for row in chosen])
-        return cls(lost, spent, held.usd[:, best], weights)
+        return cls(lost, spent, held.usd[:, best], weights, held.contrast_sd)
 
     def described(self, at: NDArray[np.intp]) -> dict[str, Any]:
         """Loss and saving where each prompt (n) is decided by the trade-off of that number."""
@@ -153,11 +156,16 @@ class _Curve:
         usual = max(float(self.usual.mean()), 1e-15)
         return {
             "loss_points": round(100 * float(lost.mean()), 2),
-            "margin_points": round(100 * Z * float(lost.std() / np.sqrt(len(lost))), 2),
+            "margin_points": round(100 * Z * self._sd(lost), 2),
             "saved": round(1 - float(spent.mean()) / usual, 4),
             "saved_interval": [round(float(q), 4) for q in np.quantile(saved, (0.025, 0.975))],
             "usd_per_1k": round(1000 * float(spent.mean()), 6),
         }
+
+    def _sd(self, lost: Array) -> float:
+        """Of a mean loss: chance, and a judge's favour for those whom other experts replace."""
+        moved = float((lost != 0).mean())
+        return float(np.hypot(lost.std() / np.sqrt(len(lost)), moved * self.contrast_sd))
 
     def rows(self) -> list[dict[str, float]]:
         """The whole curve with bands, loss in points and saved as a share."""
@@ -325,6 +333,12 @@ def _warnings(held: Held, margin: float) -> list[str]:
         found.append(
             "No mark is a program's or a person's: the judge's errors are unknown, so nothing is "
             "promised. Confirm some marks with `collegium learn confirm`."
+        )
+    if held.contrast_sd > 0.01:
+        found.append(
+            "A judge's favour is known to "
+            f"±{100 * Z * held.contrast_sd:.0f} points for each pair of experts: no number of its "
+            "marks supports a promise of one point, only more confirmed marks do."
         )
     if margin > 5:
         found.append(f"{len(held.scores)} prompts support a margin of ±{margin:.1f} points only.")

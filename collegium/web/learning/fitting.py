@@ -89,6 +89,9 @@ def _report(table: Table, fitted: Any, setting: Setting) -> dict[str, Any]:
         texts=[table.prompts[row].text for row in rows],
         answers=_answers(table, rows, order),
         confirmed=setting.confirmed,
+        contrast_sd=max(
+            (float(told.get("contrast_sd", 0.0)) for told in setting.sources.values()), default=0.0
+        ),
     )
     found = asdict(report(held, usd_a_prompt=setting.usd_a_prompt))
     return {**found, "sources": {name: dict(told) for name, told in setting.sources.items()}}
