@@ -45,7 +45,7 @@ def shadow(version: str, as_json: bool) -> None:
 @click.command(epilog="Example: collegium router promote rtr_9c2e --share 0.1")
 @click.argument("version")
 @click.option(
-    "--share", type=click.FloatRange(0, 1, min_open=True), default=1.0, help="Of the traffic."
+    "--share", type=click.FloatRange(0, 1, min_open=True), help="Of the traffic [default: all]."
 )
 @click.option("--application", "applications", multiple=True, help="Only these applications.")
 @click.option("--unconfirmed", is_flag=True, help="Although nobody confirmed the marks.")

@@ -13,7 +13,7 @@ from collegium.errors import SetupError
 from collegium.private_files import private_folder, private_opener
 
 DATABASE = "collegium.sqlite3"
-KEPT = ("files", "batches", "online")
+KEPT = ("files", "batches", "online", "profiles")
 """Folders beside the database; logs and the engines' own files are left out."""
 
 

@@ -14,6 +14,7 @@ from tests.web.conftest import Serve, Web, serving, until
 
 RUNS = "/v1/learning/runs"
 VERSIONS = "/v1/router/versions"
+ASKED = {"role": "user", "content": "What is a join?"}
 RIGHT = {"sql": "select", "lists": "a list", "general": "both"}
 """What each fake expert says, whatever it is asked."""
 
@@ -85,6 +86,10 @@ async def test_a_proposal_tells_what_it_costs_and_asks_nobody(web: Web) -> None:
         ({}, "give `prompt`, `messages` or `request`"),
         ({"prompt": "x", "checker": "python:os:getcwd"}, "python:os:getcwd"),
         ({"prompt": "x", "oracle": 1}, "line 1: oracle"),
+        ({"prompt": "x", "reference": float("nan")}, "line 1: Out of range"),
+        ({"prompt": "x", "messages": []}, "prompt and messages are given"),
+        ({"prompt": "x", "checker": {"name": "sql", "database": "/etc/passwd"}}, "`database`"),
+        ({"prompt": "x", "checker": {"tolerance": 1}}, "needs its name"),
     ],
 )
 async def test_faulty_lines_are_named(web: Web, line: dict[str, Any], words: str) -> None:
@@ -158,13 +163,40 @@ async def test_a_run_goes_on_where_a_killed_process_left_it(
         assert run["answered"] == 180
 
 
-async def test_a_budget_is_never_exceeded(web: Web) -> None:
-    """Asking stops before it; what was paid for is fitted."""
-    speak(web)
-    whole = (await proposed(web, questions(200), race=False))["estimate"]["usd"]
-    run = await proposed(web, questions(200), race=False, budget_usd=whole / 2)
-    assert run["estimate"]["most_usd"] <= whole / 2
-    assert run["estimate"]["prompts"] < 200
+async def test_a_budget_holds_where_answers_keep_to_their_length(serve: Serve) -> None:
+    """Asking waits for room, and ends with a reason where none comes; marks are fitted."""
+    async with serve(encoder="static") as web:
+        speak(web)
+        whole = (await proposed(web, questions(200), race=False))["estimate"]
+        budget = whole["usd"] / 2
+        run = await proposed(web, questions(200), race=False, budget_usd=budget)
+        assert run["estimate"]["most_usd"] <= budget < whole["most_usd"]
+        await web.http.post(f"{RUNS}/{run['id']}/start")
+        run = await ended(web, run["id"])
+        assert run["status"] == "finished"
+        assert 0 < run["spent_usd"] <= budget
+        sent = [call.body["max_tokens"] for call in web.experts["general"].asked]
+        assert min(sent) > 0
+
+
+async def test_an_expert_that_bills_what_it_likes_is_paid_once(serve: Serve) -> None:
+    """Its first answer comes before its others, which are then reserved at as much."""
+    async with serve(encoder="static") as web:
+        speak(web)
+        usage = {"prompt_tokens": 20, "completion_tokens": 200_000, "total_tokens": 200_020}
+        web.experts["general"].usage = usage
+        run = await proposed(web, questions(60), race=False, budget_usd=0.5)
+        await web.http.post(f"{RUNS}/{run['id']}/start")
+        run = await ended(web, run["id"])
+        assert len(web.experts["general"].asked) == 1
+        assert run["spent_usd"] == pytest.approx(2.0, rel=0.1)
+
+
+async def test_the_same_question_is_one_prompt(web: Web) -> None:
+    """However long its answer may be."""
+    lines = [{"request": {"messages": [ASKED], "max_tokens": n}} for n in (20, 21, 22)]
+    run = await proposed(web, [*lines, *questions(40)])
+    assert run["estimate"]["prompts"] == 41
 
 
 async def test_a_budget_below_the_least_is_refused(web: Web) -> None:
@@ -198,3 +230,29 @@ async def test_callers_can_not_learn(serve: Serve) -> None:
         web.http.headers["authorization"] = "Bearer anna-s-own-key"
         for path in (RUNS, VERSIONS):
             assert (await web.http.get(path)).status_code == 403
+
+
+async def test_a_promotion_names_what_is_there(serve: Serve) -> None:
+    """An application that asks nothing is a typing error; what serves is not demoted silently."""
+    async with serve(encoder="static") as web:
+        speak(web)
+        run = await proposed(web, questions(40), race=False)
+        await web.http.post(f"{RUNS}/{run['id']}/start")
+        version = f"{VERSIONS}/{(await ended(web, run['id']))['router']}"
+        nobody = await web.http.post(f"{version}/promote", json={"applications": ["nobody"]})
+        assert nobody.status_code == 404
+        both = await web.http.post(f"{version}/promote", json={"automatic": True, "share": 0.5})
+        assert both.status_code == 400
+        assert (await web.http.post(f"{version}/promote", json={})).status_code == 200
+        less = await web.http.post(f"{version}/promote", json={"share": 0.2})
+        assert (less.status_code, less.json()["error"]["code"]) == (409, "learning_refused")
+        records = (web.parts.settings.data_dir / "logs" / "audit.jsonl").read_text()
+        assert records.count("/promote") == 4
+
+
+async def test_a_year_is_no_time_to_delete_since(web: Web) -> None:
+    """2026 seconds after 1970 would be everything."""
+    await web.chat("sql 1")
+    answer = await web.http.delete("/v1/decisions", params={"since": "2026"})
+    assert answer.status_code == 400
+    assert len((await web.http.get("/v1/decisions")).json()["data"]) == 1

@@ -76,8 +76,8 @@ class Corrected:
     unbiased: float
     """The mark with the errors' mean taken out: right on average whatever is asked, and noisier."""
     contrast: float
-    """`value`, with right and wrong answers as far apart as they are: an expected mark lies nearer to
-    the middle, and a loss between two experts would look smaller than it is. What routers learn
+    """`value`, with right and wrong answers as far apart as they are: an expected mark lies nearer
+    to the middle, and a loss between two experts would look smaller than it is. What routers learn
     from: their promises are about losses."""
 
 

@@ -11,6 +11,7 @@ from typing import IO, Any, Self
 
 from collegium.errors import SetupError
 from collegium.experts.questions.bank import EDITION
+from collegium.private_files import private_folder, private_opener
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,8 @@ class AnswerLog:
         self._stamp = {"edition": EDITION, "fingerprint": fingerprint}
 
     def __enter__(self) -> Self:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file: IO[bytes] = self.path.open("a+b")
+        private_folder(self.path.parent)
+        self._file: IO[bytes] = open(self.path, "a+b", opener=private_opener)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as exc:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +50,19 @@ class Table:
     def applications(self) -> list[str | None]:
         """The application of each prompt (n)."""
         return [prompt.application for prompt in self.prompts]
+
+    def of(self, fingerprints: Collection[str]) -> Table:
+        """The part that is of these experts: of others, nothing is to be said."""
+        kept = [i for i, name in enumerate(self.fingerprints) if name in fingerprints]
+        new = {old: i for i, old in enumerate(kept)}
+        arrays = {name: getattr(self, name)[:, kept] for name in (*_TAKEN, "scores", "sources")}
+        return replace(
+            self,
+            fingerprints=tuple(self.fingerprints[i] for i in kept),
+            names=tuple(self.names[i] for i in kept),
+            texts={(row, new[c]): t for (row, c), t in self.texts.items() if c in new},
+            **arrays,
+        )
 
     def marked(self) -> NDArray[np.bool_]:
         """Whether each prompt has a mark at all (n)."""

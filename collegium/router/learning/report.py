@@ -28,6 +28,9 @@ PROMISING = ("balanced", "cheap")
 """Virtual models that promise a loss."""
 WORST = 8
 Z = 1.96
+GUESSED_SD = 0.25
+"""How far a forecast for an application may be from what experts would do there that nobody asked
+in it: about the spread of experts' levels over tasks in the recorded sets."""
 
 
 @dataclass(frozen=True)
@@ -133,39 +136,49 @@ class _Curve:
     weights: Array
     """Bootstrap weights of the prompts, (resamples, n)."""
     contrast_sd: float
+    guessed: NDArray[np.bool_]
+    """Where a mark is missing and its forecast stands for it."""
 
     @classmethod
     def of(cls, held: Held, scores: Array, best: int) -> _Curve:
         chosen = np.stack([_chosen(held, best, given_up) for given_up in GRID])
+        asked = ~np.isnan(held.scores)
         each = np.arange(len(scores))
         random = np.random.default_rng(0)
         count = len(scores)
         weights = random.multinomial(count, np.full(count, 1 / count), RESAMPLES) / count
         lost = np.stack([scores[each, best] - scores[each, row] for row in chosen])
         spent = np.stack([held.usd[each, row] for row in chosen])
-        return cls(lost, spent, held.usd[:, best], weights, held.contrast_sd)
+        guessed = np.stack([~asked[each, row] | ~asked[:, best] for row in chosen])
+        return cls(lost, spent, held.usd[:, best], weights, held.contrast_sd, guessed)
 
     def described(self, at: NDArray[np.intp]) -> dict[str, Any]:
         """Loss and saving where each prompt (n) is decided by the trade-off of that number."""
         each = np.arange(len(at))
-        return self.figures(self.lost[at, each], self.spent[at, each])
+        guessed = self.guessed[at, each]
+        return self.figures(self.lost[at, each], self.spent[at, each], guessed)
 
-    def figures(self, lost: Array, spent: Array) -> dict[str, Any]:
+    def figures(self, lost: Array, spent: Array, guessed: NDArray[np.bool_]) -> dict[str, Any]:
         """Mean loss in points, its margin, and the money saved with its interval."""
         saved = 1 - (self.weights @ spent) / np.maximum(self.weights @ self.usual, 1e-15)
         usual = max(float(self.usual.mean()), 1e-15)
         return {
             "loss_points": round(100 * float(lost.mean()), 2),
-            "margin_points": round(100 * Z * self._sd(lost), 2),
+            "margin_points": round(100 * Z * self._sd(lost, guessed), 2),
+            "unmeasured": round(float(guessed.mean()), 4),
             "saved": round(1 - float(spent.mean()) / usual, 4),
             "saved_interval": [round(float(q), 4) for q in np.quantile(saved, (0.025, 0.975))],
             "usd_per_1k": round(1000 * float(spent.mean()), 6),
         }
 
-    def _sd(self, lost: Array) -> float:
-        """Of a mean loss: chance, and a judge's favour for those whom other experts replace."""
+    def _sd(self, lost: Array, guessed: NDArray[np.bool_]) -> float:
+        """Of a mean loss: chance, a judge's favour for those whom other experts replace, and
+        forecasts in the place of marks.
+        """
         moved = float((lost != 0).mean())
-        return float(np.hypot(lost.std() / np.sqrt(len(lost)), moved * self.contrast_sd))
+        chance = lost.std() / np.sqrt(len(lost))
+        unknown = np.hypot(moved * self.contrast_sd, float(guessed.mean()) * GUESSED_SD)
+        return float(np.hypot(chance, unknown))
 
     def rows(self) -> list[dict[str, float]]:
         """The whole curve with bands, loss in points and saved as a share."""
@@ -204,7 +217,7 @@ def _auto(held: Held, scores: Array, best: int, curve: _Curve) -> dict[str, Any]
     """The best forecast, whatever it costs."""
     each, chosen = np.arange(len(scores)), choices(held.quality, held.cost, 0.0)
     lost = scores[each, best] - scores[each, chosen]
-    return curve.figures(lost, held.usd[each, chosen])
+    return curve.figures(lost, held.usd[each, chosen], _guessed(held, chosen, best))
 
 
 def _promised(
@@ -219,11 +232,17 @@ def _promised(
     each = np.arange(len(scores))
     lost = scores[each, best] - scores[each, chosen]
     shares = {n: round(float((chosen == i).mean()), 4) for i, n in enumerate(held.names)}
-    figures = curve.figures(lost, held.usd[each, chosen])
+    figures = curve.figures(lost, held.usd[each, chosen], _guessed(held, chosen, best))
     told = {"shares": {n: s for n, s in shares.items() if s}, "promised": found is not None}
     if found is not None:
         told["promised"] = found.kept
     return {**figures, **told, "chosen": chosen}
+
+
+def _guessed(held: Held, chosen: NDArray[np.intp], best: int) -> NDArray[np.bool_]:
+    """Where the chosen expert or the best single one has no mark (n)."""
+    missing = np.isnan(held.scores)
+    return np.asarray(missing[np.arange(len(chosen)), chosen] | missing[:, best])
 
 
 def _served(held: Held, found: Promise | None, model: VirtualModel) -> NDArray[np.intp]:
@@ -265,18 +284,26 @@ def _applications(
         lost = scores[rows, best] - scores[rows, chosen[rows]]
         usual = max(float(held.usd[rows, best].mean()), 1e-15)
         counts = np.bincount(chosen[rows], minlength=len(held.names))
+        guessed = _guessed(held, chosen, best)[rows]
+        measured = ~np.isnan(held.scores[rows]).all(axis=0)
+        level = np.where(measured, scores[rows].mean(axis=0), -1.0)
         found.append(
             {
                 "application": str(name) or None,
                 "prompts": len(rows),
-                "best_expert": held.names[int(scores[rows].mean(axis=0).argmax())],
+                "best_expert": held.names[int(level.argmax())],
                 "mostly_sent_to": held.names[int(counts.argmax())],
                 "loss_points": round(100 * float(lost.mean()), 2),
-                "margin_points": round(100 * Z * float(lost.std() / np.sqrt(len(rows))), 2),
+                "margin_points": round(100 * Z * _margin(lost, guessed), 2),
+                "unmeasured": round(float(guessed.mean()), 4),
                 "saved": round(1 - float(held.usd[rows, chosen[rows]].mean()) / usual, 4),
             }
         )
     return sorted(found, key=lambda row: -row["prompts"])
+
+
+def _margin(lost: Array, guessed: NDArray[np.bool_]) -> float:
+    return float(np.hypot(lost.std() / np.sqrt(len(lost)), guessed.mean() * GUESSED_SD))
 
 
 def _worst(held: Held, best: int, chosen: NDArray[np.intp]) -> list[dict[str, Any]]:

@@ -7,32 +7,41 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from collegium.errors import CollegiumError
+from collegium.errors import BudgetExhausted, CollegiumError
 from collegium.experts.clients.counting import estimated_tokens, prompt_tokens
 from collegium.experts.clients.reply import Call
 from collegium.experts.dispatch.terms import Terms
-from collegium.experts.presets import with_preset
+from collegium.experts.presets import LENGTHS, with_preset
 from collegium.registry.expert import Expert
 from collegium.registry.learning import LearningAnswer, LearningPrompt
 from collegium.router.costs import price_usd
 from collegium.router.forecasting import fingerprint
+from collegium.router.tokens import REASONING, prior_of
 from collegium.web.batch.asking import may_pass
+from collegium.web.learning.spending import Spending
 from collegium.web.serving.parts import Parts
 
 TERMS = Terms(caller="learning", priority="background")
 """People who wait for their answers go first."""
 TRIES = 4
 LONGEST_WAIT_S = 20.0
+JUDGE = " judge"
+"""No expert has this name."""
+VERDICT_TOKENS = 512
+"""Room for a word, and for a judge that thinks before it."""
 
 
-async def asked(parts: Parts, prompt: LearningPrompt, expert: Expert) -> LearningAnswer:
+async def asked(
+    parts: Parts, prompt: LearningPrompt, expert: Expert, *, most_tokens: int | None = None
+) -> LearningAnswer:
     """Ask once, and again after a failure that may pass; a refusal is kept as such.
 
-    Only the next step of an agent is asked for: tools that the answer calls are never run.
+    A request that sets no length gets `most_tokens`, for an answer is paid for by its length. Only
+    the next step of an agent is asked for: tools that the answer calls are never run.
     """
     for attempt in range(1, TRIES + 1):
         try:
-            return await _once(parts, prompt, expert)
+            return await _once(parts, prompt, expert, most_tokens)
         except CollegiumError as exc:
             if attempt == TRIES or not may_pass(exc):
                 return _refused(prompt, expert, exc)
@@ -40,8 +49,11 @@ async def asked(parts: Parts, prompt: LearningPrompt, expert: Expert) -> Learnin
     raise AssertionError("unreachable")
 
 
-async def _once(parts: Parts, prompt: LearningPrompt, expert: Expert) -> LearningAnswer:
-    call, started = Call(expert, prompt.request), time.perf_counter()
+async def _once(
+    parts: Parts, prompt: LearningPrompt, expert: Expert, most_tokens: int | None
+) -> LearningAnswer:
+    body = bounded(prompt.request, expert, most_tokens)
+    call, started = Call(expert, body), time.perf_counter()
     async with parts.pool.ask(call, TERMS) as reply:
         answer = await reply.whole()
         waited_ms = reply.waits.total_ms or 0.0
@@ -49,6 +61,7 @@ async def _once(parts: Parts, prompt: LearningPrompt, expert: Expert) -> Learnin
     read, written = _used(call, message, answer.usage)
     cost = price_usd(expert, read, written)
     parts.metrics.called(expert.name, (read, written), cost)
+    parts.tokens.learn(expert.name, prompt.application, written)
     return LearningAnswer(
         prompt.run_id,
         prompt.number,
@@ -60,6 +73,17 @@ async def _once(parts: Parts, prompt: LearningPrompt, expert: Expert) -> Learnin
         cost_usd=cost,
         latency_ms=1000 * (time.perf_counter() - started) - waited_ms,
     )
+
+
+def bounded(
+    request: Mapping[str, Any], expert: Expert, most_tokens: int | None
+) -> Mapping[str, Any]:
+    """The request with a length, where it sets none itself."""
+    if most_tokens is None or any(request.get(name) for name in LENGTHS):
+        return request
+    # Reasoning models of OpenAI refuse `max_tokens`, older servers the other name.
+    name = LENGTHS[1] if prior_of(expert.model) is REASONING else LENGTHS[0]
+    return {**request, name: most_tokens}
 
 
 def _used(call: Call, message: Mapping[str, Any], usage: Any) -> tuple[int, int]:
@@ -79,18 +103,32 @@ def _refused(prompt: LearningPrompt, expert: Expert, exc: CollegiumError) -> Lea
 class JudgeCalls:
     """Asks a judge, and counts what that costs."""
 
-    def __init__(self, parts: Parts, judge: Expert) -> None:
+    def __init__(self, parts: Parts, judge: Expert, spending: Spending) -> None:
         self._parts = parts
         self._judge = judge
-        self.spent_usd = 0.0
+        self._spending = spending
+        self._count = 0
 
     async def __call__(self, messages: Sequence[dict[str, Any]]) -> str:
         """The judge's words; CollegiumError where it can't be asked."""
-        call = Call(self._judge, {"messages": list(messages), "temperature": 0}, role="judge")
+        body = bounded({"messages": list(messages), "temperature": 0}, self._judge, VERDICT_TOKENS)
+        call = Call(self._judge, body, role="judge")
+        self._count += 1
+        cell = self._count, JUDGE
+        most = price_usd(self._judge, prompt_tokens(with_preset(call).body), VERDICT_TOKENS)
+        if not await self._spending.reserve(cell, JUDGE, most or 0.0):
+            raise BudgetExhausted("the run's budget leaves nothing for the judge")
+        cost = None
+        try:
+            text, cost = await self._verdict(call)
+        finally:
+            self._spending.settle(cell, cost)
+        return text
+
+    async def _verdict(self, call: Call) -> tuple[str, float | None]:
         async with self._parts.pool.ask(call, TERMS) as reply:
             answer = await reply.whole()
         read, written = _used(call, answer.choices[0]["message"], answer.usage)
         cost = price_usd(self._judge, read, written)
         self._parts.metrics.called(self._judge.name, (read, written), cost)
-        self.spent_usd += cost or 0.0
-        return answer.text
+        return answer.text, cost

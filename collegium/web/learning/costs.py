@@ -21,6 +21,7 @@ class Price:
     usd: float | None
     most_usd: float | None
     tokens: int
+    most_tokens: int
 
 
 def price_of(tokens: Tokens, expert: Expert, query: Query) -> Price:
@@ -30,7 +31,7 @@ def price_of(tokens: Tokens, expert: Expert, query: Query) -> Price:
     mean, most = tokens.within(expert, query, counted, None)
     allowed = tokens.allowed(expert, query)
     return Price(
-        price_usd(expert, prompt, mean), most_usd(expert, most_prompt, most, allowed), mean
+        price_usd(expert, prompt, mean), most_usd(expert, most_prompt, most, allowed), mean, most
     )
 
 

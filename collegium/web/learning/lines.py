@@ -22,8 +22,12 @@ Json = dict[str, Any]
 MOST_FAULTS = 5
 """Faulty lines that an error message names."""
 MOST_PROMPTS = 20_000
+BOM = b"\xef\xbb\xbf"
 NOT_REPLAYED = ("model", "stream", "stream_options", "routing", "user", "metadata", "store")
 """Fields of a request that say nothing of what an expert answers."""
+
+ASKED = ("messages", "tools", "functions", "response_format")
+"""What makes two requests the same question."""
 
 
 class PromptLine(BaseModel):
@@ -75,8 +79,9 @@ class Replayed:
 
     @property
     def digest(self) -> str:
-        """The same request has the same digest in every run."""
-        text = json.dumps([self.body, self.query.signals.tag], sort_keys=True, ensure_ascii=False)
+        """The same question has the same digest in every run, whatever its length is limited to."""
+        asked = {name: self.body[name] for name in ASKED if name in self.body}
+        text = json.dumps([asked, self.query.signals.tag], sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:32]
 
 
@@ -85,6 +90,7 @@ def read_prompts(source: Iterable[bytes]) -> list[Replayed]:
     found: list[Replayed] = []
     faults: list[str] = []
     for number, raw in enumerate(source, start=1):
+        raw = raw.removeprefix(BOM) if number == 1 else raw
         if not raw.strip():
             continue
         try:
@@ -141,7 +147,12 @@ def signals_json(signals: Signals) -> Json:
 
 
 def _read(raw: bytes) -> Replayed:
-    line = PromptLine.model_validate_json(raw)
+    fields = json.loads(raw)
+    json.dumps(fields, allow_nan=False)  # NaN and 1e999 are no JSON, and can't be kept
+    line = PromptLine.model_validate(fields, strict=True)
+    given = [n for n in ("prompt", "messages", "request", "body") if getattr(line, n) is not None]
+    if len({*given} - {"body", "request"}) > 1 or {"request", "body"} <= {*given}:
+        raise ValueError(f"{' and '.join(given)} are given: one of them is the question")
     asked: Json = line.request or line.body or {}
     if line.messages is not None:
         asked = {**asked, "messages": line.messages}

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from collegium.errors import CollegiumError
+from collegium.errors import BadRequest, CollegiumError, SetupError
 from collegium.experts.marking import Checker, checker_of
 from collegium.experts.marking.agreement import Agreement
 from collegium.experts.marking.judge import compare, grade
@@ -150,5 +150,10 @@ def make_checker(described: Mapping[str, Any], trusted: Collection[str] = ()) ->
     `trusted` are the entry points that the setting `learn_checkers` names: their code is run.
     """
     options = {name: value for name, value in described.items() if name != "name"}
-    name = str(described.get("name"))
-    return checker_of(name, trusted=name in trusted, **options)
+    name = described.get("name")
+    if not isinstance(name, str):
+        raise BadRequest('A checker needs its name, as in {"name": "number"}', "checker")
+    try:
+        return checker_of(name, trusted=name in trusted, **options)
+    except SetupError as exc:  # such as a database that can't be read
+        raise BadRequest(f"The checker '{name}' can't be made of these options", "checker") from exc

@@ -38,6 +38,10 @@ async def promote_version(
     All of the traffic of all applications makes it the serving version.
     """
     version = await parts.router_versions.get(version_id)
+    if version.status == "serving":
+        raise LearningRefused(f"{version_id} serves already; `rollback` takes it back")
+    for key in applications:
+        await parts.recognition.get(key)  # 404 where nobody asks by that name
     if version.report is not None and not version.report.get("confirmed") and not unconfirmed:
         raise LearningRefused(
             f"{version_id} was fitted on marks that nobody confirmed, so what it would lose is "

@@ -6,6 +6,7 @@ import secrets
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from collegium.errors import BadRequest, NoFeasibleExpert
@@ -61,10 +62,11 @@ async def propose(parts: Parts, spec: LearnSpec, found: Sequence[Replayed], owne
         raise NoFeasibleExpert("The rules of the prompts' applications leave no expert to ask")
     order = sample([key for _, key, _ in asked], spec.prompts, seed=spec.seed)
     costs = [_costs(parts, asked[row][0], asked[row][2], judge) for row in order]
+    most = [_most(parts, asked[row][0], asked[row][2]) for row in order]
     kept = _within_budget(costs, spec)
     chosen = [asked[row] for row in order[:kept]]
     run_id = f"lrn_{secrets.token_hex(12)}"
-    estimate = _estimate(chosen, costs[:kept], spec, len(found), excluded)
+    estimate = _estimate(chosen, costs[:kept], most[:kept], spec, len(found), excluded)
     run = RunRecord(
         run_id,
         owner,
@@ -157,6 +159,12 @@ def _costs(
     return found
 
 
+def _most(parts: Parts, prompt: Replayed, able: Sequence[Expert]) -> float:
+    """Dollars by which the answers to a prompt may cost more than is expected."""
+    prices = [price_of(parts.tokens, e, prompt.query) for e in able if e.name not in prompt.logged]
+    return sum((price.most_usd or 0.0) - (price.usd or 0.0) for price in prices)
+
+
 def _within_budget(costs: Sequence[dict[str, float | None]], spec: LearnSpec) -> int:
     """How many prompts the budget pays for; BadRequest where it pays for none."""
     if spec.budget_usd is None:
@@ -188,6 +196,7 @@ def _within_budget(costs: Sequence[dict[str, float | None]], spec: LearnSpec) ->
 def _estimate(
     chosen: Sequence[tuple[Replayed, str | None, Sequence[Expert]]],
     costs: Sequence[dict[str, float | None]],
+    most: Sequence[float],
     spec: LearnSpec,
     given: int,
     excluded: int,
@@ -199,6 +208,7 @@ def _estimate(
             by_expert[name] = None if usd is None or before is None else before + usd
     whole, unknown = total(by_expert.values())
     expected = whole * (RACED if spec.race and len(chosen) > FEWEST else 1.0)
+    budget = inf if spec.budget_usd is None else spec.budget_usd
     found = {
         "prompts": len(chosen),
         "prompts_given": given,
@@ -209,7 +219,7 @@ def _estimate(
         ),
         "applications": dict(Counter(key or "" for _, key, _ in chosen).most_common()),
         "usd": round(expected, 6),
-        "most_usd": round(whole if spec.budget_usd is None else min(whole, spec.budget_usd), 6),
+        "most_usd": round(min(whole + sum(most), budget), 6),
         "usd_by_expert": {n: None if u is None else round(u, 6) for n, u in by_expert.items()},
         "unknown_prices": sorted(n for n, u in by_expert.items() if u is None),
         "margin_points": round(196 * PAIRED_SD / max(len(chosen), 1) ** 0.5, 1),

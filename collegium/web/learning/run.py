@@ -7,12 +7,10 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from collegium.errors import BudgetExhausted
 from collegium.experts.bulk.crew import work_through
 from collegium.experts.clients.counting import prompt_tokens
 from collegium.experts.dispatch.in_flight import place_of
@@ -27,6 +25,7 @@ from collegium.web.learning.costs import price_of
 from collegium.web.learning.marking import Marker
 from collegium.web.learning.proposal import permitted
 from collegium.web.learning.spec import LearnSpec
+from collegium.web.learning.spending import Spending
 from collegium.web.serving.parts import Parts
 
 log = logging.getLogger(__name__)
@@ -41,29 +40,6 @@ Cell = tuple[int, str]
 
 class RunLost(Exception):
     """The run was cancelled, or another worker has taken it over."""
-
-
-@dataclass
-class _Spending:
-    """Dollars of a run: spent, and reserved for answers that are being made."""
-
-    budget: float | None
-    spent: float
-    reserved: dict[Cell, float] = field(default_factory=dict)
-    exhausted: bool = False
-
-    def reserve(self, cell: Cell, most: float) -> None:
-        """Raise BudgetExhausted where the budget does not pay for an answer any more."""
-        total = self.spent + sum(self.reserved.values()) + most
-        if self.budget is not None and total > self.budget:
-            self.exhausted = True
-            raise BudgetExhausted(f"the budget of ${self.budget:g} is spent")
-        self.reserved[cell] = most
-
-    def settle(self, cell: Cell, usd: float | None) -> None:
-        """Count what an answer cost."""
-        self.reserved.pop(cell, None)
-        self.spent += usd or 0.0
 
 
 class LearningRun:
@@ -81,9 +57,10 @@ class LearningRun:
         self._marks: dict[Cell, Mark] = {}
         self._marked: set[int] = set()
         """Prompts whose answers this run has marked."""
-        self._spending = _Spending(self._spec.budget_usd, record.spent_usd)
+        self._spending = Spending(self._spec.budget_usd, record.spent_usd)
+        self._tried: set[str] = set()
+        self._first: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._judge: JudgeCalls | None = None
-        self._judge_spent = 0.0
         self._told = 0.0
 
     async def ask_all(self) -> bool:
@@ -127,7 +104,7 @@ class LearningRun:
         self._pool = [e for e in pool if any(e in able for able in self._able.values())]
         self._incumbent = self._best_known()
         judge = next((e for e in experts if e.name == self._spec.judge), None)
-        self._judge = None if judge is None else JudgeCalls(parts, judge)
+        self._judge = None if judge is None else JudgeCalls(parts, judge, self._spending)
 
     def _best_known(self) -> str:
         """Who is compared with: who answers most of the traffic now, else the best by prior."""
@@ -208,16 +185,29 @@ class LearningRun:
         await work_through(by_expert, self._one, at_once=min(at_once, len(by_expert)))
 
     async def _one(self, item: Work) -> None:
+        """Ask for one answer. With a budget an expert's first answer comes before its others.
+
+        What it costs tells whether the forecasts can be trusted.
+        """
         prompt, expert = item
+        if self._spec.budget_usd is None or expert.name in self._tried:
+            return await self._answer(prompt, expert)
+        async with self._first[expert.name]:
+            if expert.name not in self._tried:
+                await self._answer(prompt, expert)
+                self._tried.add(expert.name)
+                return None
+        return await self._answer(prompt, expert)
+
+    async def _answer(self, prompt: LearningPrompt, expert: Expert) -> None:
         cell = prompt.number, expert.name
-        most = price_of(self._parts.tokens, expert, query_of(prompt)).most_usd or 0.0
-        try:
-            self._spending.reserve(cell, most)
-        except BudgetExhausted:
+        price = price_of(self._parts.tokens, expert, query_of(prompt))
+        if not await self._spending.reserve(cell, expert.name, price.most_usd or 0.0):
             return
         answer = None
+        most = None if self._spec.budget_usd is None else price.most_tokens
         try:
-            answer = await asked(self._parts, prompt, expert)
+            answer = await asked(self._parts, prompt, expert, most_tokens=most)
             await to_its_end(self._parts.learning_runs.answered(answer))
             self._answers[prompt.number][expert.name] = answer
         finally:
@@ -234,7 +224,6 @@ class LearningRun:
             self._marked.add(prompt.number)
             for mark in marks:
                 self._keep(mark)
-            self._count_judge()
             await self._tell("marking answers")
 
         await work_through(waiting, one, at_once=MARKED_AT_ONCE)
@@ -263,11 +252,6 @@ class LearningRun:
 
     def _is_unmarked(self, prompt: LearningPrompt) -> bool:
         return prompt.number not in self._marked and len(self._answers[prompt.number]) > 1
-
-    def _count_judge(self) -> None:
-        if self._judge is not None:
-            self._spending.spent += self._judge.spent_usd - self._judge_spent
-            self._judge_spent = self._judge.spent_usd
 
     async def _tell(self, detail: str, *, at_once: bool = False) -> None:
         """Write the progress and renew the lease; RunLost where the run is not ours any more."""

@@ -77,7 +77,7 @@ async def fit_run(parts: Parts, record: RunRecord, detail: str = "") -> None:
     ids = dict.fromkeys([*await runs.with_marks(), record.id])
     experts = {fingerprint(e): e for e in await parts.catalogue.now()}
     found = corrected(await runs.evidence(list(ids)))
-    table = table_of(found.evidence, {f: e.name for f, e in experts.items()})
+    table = table_of(found.evidence, {f: e.name for f, e in experts.items()}).of(experts)
     if (why := few(table)) is not None:
         raise LearningRefused(f"{why}{f' ({detail})' if detail else ''}")
     setting = Setting(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, BeforeValidator
 
 from collegium.errors import BadRequest, Forbidden
 from collegium.experts.clients.events import Json
@@ -23,7 +23,16 @@ routes = APIRouter()
 PATH = "/v1/decisions"
 FILTERS = frozenset({"application", "session", "owner", "since", "before"})
 Name = Annotated[str | None, Query(min_length=1, max_length=200)]
-Time = Annotated[AwareDatetime | None, Query()]
+
+
+def _no_number(given: object) -> object:
+    """Refuse seconds since 1970: `since=2026` would mean 1970, and delete everything."""
+    if isinstance(given, str) and given.lstrip("+-").replace(".", "", 1).isdigit():
+        raise ValueError("write a time as 2026-11-29T00:00:00Z")
+    return given
+
+
+Time = Annotated[AwareDatetime | None, Query(), BeforeValidator(_no_number)]
 
 
 async def _selection(

@@ -55,6 +55,8 @@ async def propose(body: LearnSpec, parts: PartsDep, owner: TenantDep) -> Json:
         found = read_prompts(await _lines(parts, body.input_file_id or ""))
     for prompt in found:
         if prompt.checker is not None:
+            if "database" in prompt.checker:
+                raise BadRequest("A file of prompts can't set the option `database`", "checker")
             make_checker(prompt.checker, parts.settings.learn_checkers)
     return run_json(await propose_run(parts, body, found, owner))
 

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
+from collegium.errors import BadRequest
 from collegium.experts.clients.events import Json
 from collegium.registry.router_versions import RouterVersion
 from collegium.registry.tables import to_columns
@@ -24,12 +25,13 @@ class Promotion(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    share: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 1.0
+    share: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = None
+    """Of the traffic; by default all of it."""
     applications: Annotated[list[Name], Field(max_length=1000)] = []
     unconfirmed: bool = False
     """Promote although nobody confirmed the marks that it was fitted on."""
     automatic: bool = False
-    """Go on to 10 % and to all of the traffic as long as the guard metrics hold."""
+    """Begin with 1 %, go on to 10 % and to all of it as long as the guard metrics hold."""
 
 
 class Rollback(BaseModel):
@@ -74,11 +76,13 @@ async def evaluate(version: str, parts: PartsDep) -> Json:
 @routes.post("/versions/{version}/promote")
 async def promote(version: str, body: Promotion, parts: PartsDep) -> Json:
     """Let a version decide a share of the traffic, or all of it."""
+    if body.automatic and body.share is not None:
+        raise BadRequest("`automatic` begins with 1 %: leave `share` out", "share")
     return version_json(
         await promote_version(
             parts,
             version,
-            share=body.share,
+            share=1.0 if body.share is None else body.share,
             applications=body.applications,
             unconfirmed=body.unconfirmed,
             automatic=body.automatic,

@@ -16,15 +16,27 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from collegium.private_files import private_folder, private_opener
 
 log = logging.getLogger(__name__)
-ADMINISTRATIVE = ("/v1/experts", "/v1/engines", "/v1/applications")
+ADMINISTRATIVE = (
+    "/v1/experts",
+    "/v1/engines",
+    "/v1/applications",
+    "/v1/learning",
+    "/v1/router",
+    "/v1/alarms",
+)
+DELETING = ("/v1/decisions",)
+"""Where deletions alone are recorded: with a filter, one may delete everything."""
 READING = ("GET", "HEAD", "OPTIONS")
 MOST_BYTES, KEPT_FILES = 10 * 2**20, 4
 LONGEST_BODY = 4096
 
 
 def is_administrative(scope: Scope) -> bool:
-    """Whether a request would change experts, engines or applications."""
-    return scope["method"] not in READING and scope["path"].startswith(ADMINISTRATIVE)
+    """Whether a request would change what an operator is responsible for."""
+    method, path = scope["method"], scope["path"]
+    if method == "DELETE" and path.startswith(DELETING):
+        return True
+    return method not in READING and path.startswith(ADMINISTRATIVE)
 
 
 class Audit:

@@ -1,0 +1,49 @@
+"""The money of a learning run: reserved before anything is asked, settled when it has come."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+
+
+class Spending:
+    """Dollars that are spent, and those that are reserved for answers in the making.
+
+    An answer is reserved at its upper forecast; where an expert's answers cost more than that, the
+    next ones are reserved at so much more.
+    """
+
+    def __init__(self, budget: float | None, spent: float = 0.0) -> None:
+        self.budget = budget
+        self.spent = spent
+        self.exhausted = False
+        self._reserved: dict[tuple[int, str], tuple[str, float]] = {}
+        self._beyond: dict[str, float] = defaultdict(lambda: 1.0)
+        self._freed = asyncio.Event()
+
+    async def reserve(self, cell: tuple[int, str], payee: str, most: float) -> bool:
+        """Reserve what an answer may cost, when there is room for it; False where there never is.
+
+        `cell` tells answers apart, `payee` is who gives them.
+        """
+        while not self.exhausted:
+            wanted = most * self._beyond[payee]
+            taken = sum(usd for _, usd in self._reserved.values())
+            if self.budget is None or self.spent + taken + wanted <= self.budget:
+                self._reserved[cell] = payee, wanted
+                return True
+            if not self._reserved:
+                self.exhausted = True
+                break
+            self._freed.clear()
+            await self._freed.wait()
+        return False
+
+    def settle(self, cell: tuple[int, str], usd: float | None) -> None:
+        """Count what came of a reservation."""
+        payee, reserved = self._reserved.pop(cell)
+        cost = usd or 0.0
+        self.spent += cost
+        if reserved and cost > reserved:
+            self._beyond[payee] *= cost / reserved
+        self._freed.set()
