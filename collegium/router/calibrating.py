@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,6 @@ Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
 Forecasts = Callable[[Array], Array]
 Fit = Callable[[Array, Array], Forecasts]
-PENALTIES = (8.0, 30.0, 100.0)
 FEWEST = 40
 SHARES = (0.1, 0.25, 0.5, 0.75, 0.9)
 QUALITIES = (0.9, 0.95, 0.98)
@@ -63,19 +61,12 @@ class HeldFloor:
     cost_of_best: float
 
 
-def ridge(X: Array, y: Array, penalty: float = PENALTIES[0]) -> Forecasts:
-    """Linear forecasts of every expert's score; quick, and smoother the higher the penalty."""
-    centre = X.mean(axis=0)
-    weights, shifts = np.zeros((X.shape[1], y.shape[1])), np.zeros(y.shape[1])
-    for expert, column in enumerate(y.T):
-        seen = ~np.isnan(column)
-        near, shifts[expert] = X[seen] - centre, column[seen].mean() if seen.any() else 0.0
-        gram = near.T @ near + penalty * np.eye(X.shape[1])
-        weights[:, expert] = np.linalg.solve(gram, near.T @ (column[seen] - shifts[expert]))
-    return lambda new: np.clip((new - centre) @ weights + shifts, 0.0, 1.0)
+def believed(X: Array, y: Array) -> Forecasts:
+    """Forecasts as `router train` fits them to such outcomes; nobody says who asks."""
+    from collegium.router.beliefs.beliefs import Beliefs  # scikit-learn takes a second to load
 
-
-RIDGES: tuple[Fit, ...] = tuple(partial(ridge, penalty=penalty) for penalty in PENALTIES)
+    beliefs = Beliefs().fit(X, y)
+    return lambda new: beliefs.forecast(new).quality
 
 
 @dataclass(frozen=True)
@@ -115,7 +106,7 @@ def _forecasts(traffic: Traffic, parts: Parts, fit: Fit) -> Array:
     return fit(traffic.X[parts.fitted_on], traffic.scores[parts.fitted_on])(traffic.X)
 
 
-def samples(traffic: Traffic, fit: Fit = ridge) -> tuple[Sample, Sample]:
+def samples(traffic: Traffic, fit: Fit = believed) -> tuple[Sample, Sample]:
     """The sample that calibrates and the one that judges; the forecasts saw neither.
 
     A query's cost is not known before it is answered, so that the expert's mean stands for it.
@@ -164,45 +155,30 @@ def held_floor(
     guarantee: float,
     within: float,
     confidence: float = 0.95,
-    fits: Sequence[Fit] = RIDGES,
+    fit: Fit = believed,
 ) -> HeldFloor:
-    """The cheapest floor of several ways to forecast, and how it does on held-out queries.
-
-    Smooth forecasts tell fewer experts apart, and are less often wrong about who is best. That one
-    of several is taken is paid for: each is tested at its part of the error (Bonferroni).
-    """
+    """The floor that these forecasts support, and how it does on held-out queries."""
     parts = Parts.of(traffic)
     unseen = np.r_[parts.calibrated_on, parts.judged_on]
     expected = expected_by_neighbours(traffic.X[unseen], traffic.scores[unseen])
     price = np.nanmean(traffic.spent[parts.fitted_on], axis=0)
     cost = np.tile(price, (len(unseen), 1))
     here = np.arange(len(unseen)) < len(parts.calibrated_on)
-    found = []
-    fits = fits if traffic.forecast is None else fits[:1]
-    for fit in fits:
-        quality = _forecasts(traffic, parts, fit)[unseen]
-        floor = fit_floor(
-            quality[here],
-            cost[here],
-            expected[here],
-            guarantee=guarantee,
-            within=within,
-            confidence=1 - (1 - confidence) / len(fits),
-        )
-        spends, best = (
-            price[choices(quality[here], cost[here], t)].mean() for t in (floor.tolerance, 0.0)
-        )
-        broken = breaks(
-            expected[~here], choices(quality[~here], cost[~here], floor.tolerance), within
-        )
-        found.append(HeldFloor(floor, float(1 - broken.mean()), float(spends), float(best)))
-    return min(found, key=_preference)
-
-
-def _preference(held: HeldFloor) -> tuple[bool, float]:
-    """Certified ones by cost, then the others by what they attain. No held-out query has a say."""
-    floor = held.floor
-    return not floor.certified, held.cost if floor.certified else -floor.attained
+    quality = _forecasts(traffic, parts, fit)[unseen]
+    floor = fit_floor(
+        quality[here],
+        cost[here],
+        expected[here],
+        guarantee=guarantee,
+        within=within,
+        confidence=confidence,
+    )
+    spends, best = (
+        price[choices(quality[here], cost[here], t)].mean() for t in (floor.tolerance, 0.0)
+    )
+    chosen = choices(quality[~here], cost[~here], floor.tolerance)
+    broken = breaks(expected[~here], chosen, within)
+    return HeldFloor(floor, float(1 - broken.mean()), float(spends), float(best))
 
 
 def calibrated_card(calibrated: Curve, floor: Floor | None = None) -> dict[str, Any]:

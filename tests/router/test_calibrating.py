@@ -9,20 +9,22 @@ import pytest
 from numpy.typing import NDArray
 
 from collegium.errors import SetupError
+from collegium.router.beliefs.beliefs import Beliefs
 from collegium.router.calibrating import (
     FEWEST,
+    Forecasts,
     Parts,
     Traffic,
     calibrated_card,
     calibrated_on,
     held_floor,
     hits,
-    ridge,
     samples,
 )
 from collegium.router.conformal import expected_by_neighbours
 from collegium.router.heads import sigmoid
 from collegium.router.policy import Tolerances
+from collegium.router.predictors.linear import Linear
 
 Array = NDArray[np.float64]
 PRICES = np.array([1.0, 3.0, 10.0])
@@ -39,9 +41,14 @@ def traffic(count: int = 6000, *, seed: int = 0) -> Traffic:
     return Traffic(X, scores, spent, rng.random(count) < 0.25)
 
 
+def quick(X: Array, y: Array) -> Forecasts:
+    """Linear forecasts, in the place of beliefs, which take seconds on thousands of queries."""
+    return Linear().fit(X, y).forecast
+
+
 def test_targets_are_hit_on_held_out_queries_but_for_chance() -> None:
     """Every usual target within three standard errors, and the shares within 4 points."""
-    learn, judge = samples(traffic())
+    learn, judge = samples(traffic(), quick)
     found = hits(calibrated_on(learn), judge, calibration_queries=len(learn.quality))
     assert {hit.measure for hit in found} == {"share", "quality"}
     for hit in found:
@@ -59,18 +66,15 @@ def test_nobody_judges_what_it_has_seen() -> None:
     assert recorded.held_out[parts.judged_on].all()
 
 
-def test_ridge_is_scikit_learns() -> None:
-    """On a column with missing cells, against the reference implementation on the others."""
-    from sklearn.linear_model import Ridge
-
-    recorded = traffic(300)
-    column = recorded.scores[:, :1]
-    seen = ~np.isnan(column[:, 0])
-    centre = recorded.X.mean(axis=0)
-    target = column[seen, 0] - column[seen, 0].mean()
-    reference = Ridge(alpha=8.0, fit_intercept=False).fit(recorded.X[seen] - centre, target)
-    expected = reference.predict(recorded.X - centre) + column[seen, 0].mean()
-    assert ridge(recorded.X, column)(recorded.X)[:, 0] == pytest.approx(np.clip(expected, 0, 1))
+def test_forecasts_are_those_that_are_served() -> None:
+    """Without a router's own, they are fitted as `router train` fits them."""
+    recorded = traffic(400)
+    learn, _ = samples(recorded)
+    parts = Parts.of(recorded)
+    rows = parts.fitted_on
+    beliefs = Beliefs().fit(recorded.X[rows], recorded.scores[rows])
+    expected = beliefs.forecast(recorded.X[parts.calibrated_on]).quality
+    assert learn.quality == pytest.approx(expected)
 
 
 def test_neighbours_estimate_expected_quality() -> None:
@@ -90,7 +94,7 @@ def test_neighbours_estimate_expected_quality() -> None:
 
 def test_a_certified_floor_holds_on_held_out_queries() -> None:
     """At least 90 % but for the chance of a finite sample, and it saves money."""
-    held = held_floor(traffic(12_000), guarantee=0.9, within=0.1)
+    held = held_floor(traffic(12_000), guarantee=0.9, within=0.1, fit=quick)
     assert held.floor.certified
     assert held.held_out > 0.9 - 3 * np.sqrt(0.09 / 3000)
     assert held.cost < held.cost_of_best
@@ -102,13 +106,13 @@ def test_forecasts_of_noise_certify_nothing() -> None:
     blind = replace(recorded, X=np.random.default_rng(1).normal(size=recorded.X.shape))
     mixed = np.where(np.arange(3000)[:, None] % 2, recorded.X, -recorded.X)
     split = replace(blind, scores=np.where(mixed[:, :1] > 0, [[1.0, 0.0, 1.0]], [[0.0, 1.0, 0.0]]))
-    assert not held_floor(split, guarantee=0.95, within=0.0).floor.certified
+    assert not held_floor(split, guarantee=0.95, within=0.0, fit=quick).floor.certified
 
 
 def test_the_card_is_what_the_router_reads() -> None:
     """Written here, read there."""
-    learn, _ = samples(traffic())
-    floor = held_floor(traffic(12_000), guarantee=0.9, within=0.1).floor
+    learn, _ = samples(traffic(), quick)
+    floor = held_floor(traffic(12_000), guarantee=0.9, within=0.1, fit=quick).floor
     tolerances = Tolerances.of(calibrated_card(calibrated_on(learn), floor))
     assert tolerances.at(0) == 0
     assert tolerances.most == floor.tolerance
