@@ -61,7 +61,8 @@ class ApplicationTable:
         """
         seen = (~np.isnan(scores)).astype(np.float64)
         seen = seen if weight is None else seen * weight
-        self.rates_ = _rates(scores, seen)
+        # Corrected marks may lie beyond 0 and 1; rates do not.
+        self.rates_ = np.clip(_rates(scores, seen), LEAST, MOST)
         inside = applications >= 0
         rows = applications[inside]
         self.right_ = _sums((seen * np.nan_to_num(scores))[inside], rows, count)
@@ -77,7 +78,7 @@ class ApplicationTable:
             (self.right_ + g.pull * p) / (self.marks_ + g.pull)
             for g, p in zip(self.groups_, prior, strict=True)
         ]
-        self.table_ = np.mean(posterior, axis=0)
+        self.table_ = np.clip(np.mean(posterior, axis=0), 0.0, 1.0)
         self.spread_ = _between(self.table_, self.marks_)
         return self
 
@@ -94,8 +95,7 @@ class ApplicationTable:
     def deviation(self, applications: Indices) -> Array:
         """The standard deviation of each rate (n, e); that of -1 is how applications differ."""
         pull = float(np.mean([g.pull for g in self.groups_]))
-        rate = np.clip(self.table_, 0.0, 1.0)  # corrected marks may lie beyond
-        own = np.sqrt(rate * (1 - rate) / (self.marks_ + pull + 1))
+        own = np.sqrt(self.table_ * (1 - self.table_) / (self.marks_ + pull + 1))
         unknown = np.minimum(NEW * np.maximum(self.spread_, LEAST_SPREAD), 0.5)
         return self._of(own, applications, np.tile(unknown, (len(applications), 1)))
 
