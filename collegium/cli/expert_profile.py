@@ -91,9 +91,8 @@ async def profile_expert(name: str, source: Source, budget: Budget, *, confirmed
     from collegium.cli.service_client import open_registry
     from collegium.errors import ExpertError, ProbeFailed
     from collegium.evals.cells import fingerprint
-    from collegium.experts.questions.answers import AnswerLog
+    from collegium.experts.questions.answers import AnswerLog, profile_path
     from collegium.experts.questions.profiling import Profiler, planned
-    from collegium.experts.questions.recorded import profile_path
     from collegium.experts.roster import adapter_folder
     from collegium.settings import load_settings
 

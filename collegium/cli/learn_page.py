@@ -89,7 +89,7 @@ def _curve(report: Any) -> str:
         f"<line x1={EDGE} x2={right} y1={lost} y2={lost} stroke='#b45309' stroke-dasharray=4 />"
         f"<text x={EDGE} y={HEIGHT - 10}>0 % saved</text>"
         f"<text x={right} y={HEIGHT - 10} text-anchor=end>100 %</text>"
-        f"<text x={right + 4} y={float(same):.0f}>as good</text>"
+        f"<text x={right} y={float(same) - 4:.0f} text-anchor=end>as good</text>"
         f"<text x=4 y={EDGE:.0f}>{top:+.0f}</text>"
         f"<text x=4 y={HEIGHT - EDGE:.0f}>{bottom:+.0f}</text></svg>"
     )

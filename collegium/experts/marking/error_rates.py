@@ -73,8 +73,6 @@ class Corrected:
     """Of the true mark around it."""
     reliability: float
     """The share of the true marks' variance that it explains, from 0 to 1."""
-    unbiased: float
-    """The mark with the errors' mean taken out: right on average whatever is asked, and noisier."""
     contrast: float
     """`value`, with right and wrong answers as far apart as they are: an expected mark lies nearer
     to the middle, and a loss between two experts would look smaller than it is. What routers learn
@@ -100,11 +98,14 @@ class ErrorRates:
         """What is believed of an expert without confirmed marks."""
         column = {expert: i for i, expert in enumerate(experts)}
         self._column = column
-        self._offsets = Offsets(
+        marks = (
             np.array([row.noisy for row in rows]),
             np.array([row.true for row in rows]),
             np.array([column[row.expert] for row in rows], dtype=np.intp),
         )
+        self._offsets = Offsets(*marks)
+        # The inverse of what errors make of a contrast, and what it leaves of each expert's favour.
+        self._contrasts = Offsets(*marks, slope=1 / max(self.pooled.youden, LEAST_SLOPE))
 
     @property
     def contrast_sd(self) -> float:
@@ -112,7 +113,7 @@ class ErrorRates:
 
         No number of its marks makes that smaller, only more confirmed ones.
         """
-        return self._offsets.contrast_sd
+        return self._contrasts.contrast_sd
 
     def of(self, expert: str) -> Rates:
         """The rates for one expert's answers."""
@@ -122,14 +123,11 @@ class ErrorRates:
         """What a mark says once the errors are taken out; None where the marker is useless."""
         if not self.pooled.useful:
             return None
-        rates = self.of(expert)
         value, variance = self._offsets.corrected(self._column.get(expert), noisy)
         spread = max(self.pooled.right * (1 - self.pooled.right), 1e-9)
-        unbiased = (noisy - 1 + rates.specificity) / max(rates.youden, LEAST_YOUDEN)
         reliability = min(max(1 - variance / spread, 0.0), 1.0)
-        steeper = 1 / max(self.pooled.youden, LEAST_SLOPE) - self._offsets.slope
-        contrast = value + steeper * (noisy - self._offsets.middle)
-        return Corrected(value, variance, reliability, unbiased, contrast)
+        contrast, _ = self._contrasts.corrected(self._column.get(expert), noisy)
+        return Corrected(value, variance, reliability, contrast)
 
     def _rates(self, column: int | None, true: Sequence[float]) -> Rates:
         sensitivity, sensitivity_sd = self._sensitivity.at(column)

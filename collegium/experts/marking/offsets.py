@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from collegium.experts.marking.prediction_powered import SLOPE_MARKS
-
 Array = NDArray[np.float64]
+SLOPE_MARKS = 16
+"""Marks' worth of variance that hold the slope near 0: of few marks it is too well fitted."""
 SPREADS = np.array([0.0, 0.05, 0.1, 0.2, 0.3, 0.45])
 """Standard deviations that the experts' offsets may have, averaged by their likelihood."""
 BEFORE = np.array([0.4, 0.12, 0.12, 0.12, 0.12, 0.12])
@@ -26,13 +26,20 @@ class Offsets:
     judge's own marks 0.15; where the judge has no favourite, 0.02 against 0.01.
     """
 
-    def __init__(self, noisy: Array, true: Array, experts: NDArray[np.intp]) -> None:
+    def __init__(
+        self,
+        noisy: Array,
+        true: Array,
+        experts: NDArray[np.intp],
+        slope: float | None = None,
+    ) -> None:
+        """Fit to confirmed marks (n); a given `slope` takes the place of the regression's."""
         count = int(experts.max()) + 1 if len(experts) else 0
         self._size = np.bincount(experts, minlength=count).astype(np.float64)
-        self.middle = float(noisy.mean()) if len(noisy) else 0.5
-        off = noisy - self.middle
-        # As in prediction-powered inference: of few marks the slope is too well fitted.
-        self.slope = max(float(off @ true) / (float(off @ off) + SLOPE_MARKS / 4), 0.0)
+        middle = float(noisy.mean()) if len(noisy) else 0.5
+        off = noisy - middle
+        fitted = max(float(off @ true) / (float(off @ off) + SLOPE_MARKS / 4), 0.0)
+        self.slope = fitted if slope is None else slope
         rest = true - self.slope * noisy
         self.intercept = float(rest.mean()) if len(rest) else 0.5
         mean = np.bincount(experts, rest - self.intercept, minlength=count) / self._size

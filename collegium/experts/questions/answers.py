@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
+from urllib.parse import quote
 
 from collegium.errors import SetupError
 from collegium.experts.questions.bank import EDITION
@@ -81,3 +82,8 @@ class AnswerLog:
             return
         if stamp == self._stamp:
             self.answers[answer.question] = answer
+
+
+def profile_path(data_dir: Path, expert: str) -> Path:
+    """Where an expert's answers are kept."""
+    return data_dir / "profiles" / f"{quote(expert, safe='')}.jsonl"

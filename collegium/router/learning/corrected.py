@@ -29,12 +29,12 @@ def corrected(evidence: Evidence) -> Corrections:
 
     A mark of reliability 1 stays: in a comparison with the incumbent, the incumbent's own mark is
     exact. Marks of a source that turns out to tell nothing are left out; of a source that nobody
-    checked they stay as they are, and support no promise.
+    checked they stay as they are; evidence that rests on them by half supports no promise.
     """
     true = {_cell(mark): mark.score for mark in evidence.marks if mark.source in TRUE}
     told: dict[str, Mapping[str, float | int | bool]] = {}
     marks = [mark for mark in evidence.marks if mark.source not in NOISY]
-    supported = len(marks) > 0
+    unchecked = 0
     for source in NOISY:
         own = [mark for mark in evidence.marks if mark.source == source]
         unsure = [mark for mark in own if mark.reliability < 1]
@@ -45,14 +45,13 @@ def corrected(evidence: Evidence) -> Corrections:
         ]
         if len(pairs) < FEWEST_CONFIRMED:
             marks += own
-            supported &= not _rests_on(own, marks)
+            unchecked += len(own)
             if own:
                 told[source] = {"marks": len(own), "confirmed": len(pairs), "useful": False}
             continue
         rates = ErrorRates(pairs)
         marks += [m for m in own if m.reliability >= 1]
         marks += [fixed for m in unsure if (fixed := _fixed(m, rates)) is not None]
-        supported = True
         told[source] = {
             "marks": len(own),
             "confirmed": len(pairs),
@@ -61,16 +60,12 @@ def corrected(evidence: Evidence) -> Corrections:
             "specificity": round(rates.pooled.specificity, 3),
             "contrast_sd": round(rates.contrast_sd, 4),
         }
+    supported = 2 * unchecked < len(marks)
     return Corrections(replace(evidence, marks=tuple(marks)), supported, told)
 
 
 def _cell(mark: Mark) -> Cell:
     return mark.run_id, mark.number, mark.expert
-
-
-def _rests_on(own: list[Mark], all_marks: list[Mark]) -> bool:
-    """Whether unchecked marks are more than half of all."""
-    return 2 * len(own) > len(all_marks)
 
 
 def _fixed(mark: Mark, rates: ErrorRates) -> Mark | None:

@@ -28,9 +28,10 @@ PROMISING = ("balanced", "cheap")
 """Virtual models that promise a loss."""
 WORST = 8
 Z = 1.96
-GUESSED_SD = 0.25
-"""How far a forecast for an application may be from what experts would do there that nobody asked
-in it: about the spread of experts' levels over tasks in the recorded sets."""
+GUESSED_SD = 0.19
+"""How far a forecast for an application may be from what two experts would do there that nobody
+asked in it. In four worlds of recorded answers an expert's level against the others has a standard
+deviation of 0.13 over tasks, and so the difference of two of 0.19."""
 
 
 @dataclass(frozen=True)
@@ -233,9 +234,8 @@ def _promised(
     lost = scores[each, best] - scores[each, chosen]
     shares = {n: round(float((chosen == i).mean()), 4) for i, n in enumerate(held.names)}
     figures = curve.figures(lost, held.usd[each, chosen], _guessed(held, chosen, best))
-    told = {"shares": {n: s for n, s in shares.items() if s}, "promised": found is not None}
-    if found is not None:
-        told["promised"] = found.kept
+    kept = found is not None and found.kept
+    told = {"shares": {n: s for n, s in shares.items() if s}, "promised": kept}
     return {**figures, **told, "chosen": chosen}
 
 
@@ -358,8 +358,8 @@ def _warnings(held: Held, margin: float) -> list[str]:
         )
     if not held.confirmed:
         found.append(
-            "No mark is a program's or a person's: the judge's errors are unknown, so nothing is "
-            "promised. Confirm some marks with `collegium learn confirm`."
+            "At least half of the marks are by a judge or by agreement, and too few of them were "
+            "confirmed: nothing is promised. Confirm marks with `collegium learn confirm`."
         )
     if held.contrast_sd > 0.01:
         found.append(

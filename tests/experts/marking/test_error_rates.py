@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from collegium.errors import BadRequest
 from collegium.experts.marking.error_rates import Confirmed, ErrorRates
-from collegium.experts.marking.prediction_powered import ppi_difference, ppi_mean
 
 Array = NDArray[np.float64]
 
@@ -71,10 +67,10 @@ def test_corrected_marks_have_the_true_mean() -> None:
     for expert, judge in judges.items():
         true, noisy = world(random, 20_000, 0.6, *judge)
         found = [c for mark in noisy if (c := rates.corrected(expert, mark)) is not None]
-        value, unbiased = np.array([c.value for c in found]), np.array([c.unbiased for c in found])
+        value, contrast = np.array([c.value for c in found]), np.array([c.contrast for c in found])
         assert noisy.mean() != pytest.approx(0.6, abs=0.05)
         assert value.mean() == pytest.approx(0.6, abs=0.02)
-        assert unbiased.mean() == pytest.approx(0.6, abs=0.03)
+        assert contrast.mean() == pytest.approx(0.6, abs=0.03)
         error = np.square(value - true).mean()
         assert found[0].variance == pytest.approx(error, rel=0.15)
         assert found[0].reliability == pytest.approx(1 - error / true.var(), abs=0.1)
@@ -135,81 +131,3 @@ def test_without_confirmed_marks_nothing_is_promised() -> None:
     true, noisy = world(random, 60, 0.6, 0.9, 0.9)
     assert ErrorRates(confirmed("a", true[:4], noisy[:4])).corrected("a", 1.0) is None
     assert ErrorRates(confirmed("a", true, noisy)).corrected("a", 1.0) is not None
-
-
-# --- prediction-powered inference ---
-
-JUDGES = [(0.9, 0.8), (0.8, 0.8), (0.95, 0.3), (0.5, 0.5), (0.98, 0.95)]
-
-
-@pytest.mark.parametrize("judge", JUDGES)
-@pytest.mark.parametrize(("right", "count"), [(0.5, 20), (0.5, 60), (0.8, 60), (0.95, 60)])
-def test_the_interval_covers_the_mean_as_often_as_it_says(
-    judge: tuple[float, float], right: float, count: int
-) -> None:
-    """Whatever the judge's errors are: at least the nominal level less 3 points."""
-    random = np.random.default_rng(11)
-    covered = {0.9: 0, 0.95: 0}
-    for _ in range(1000):
-        true, noisy = world(random, 1000, right, *judge)
-        for level in covered:
-            found = ppi_mean(noisy, noisy[:count], true[:count], level)
-            covered[level] += found.low <= right <= found.high
-    for level, times in covered.items():
-        assert times / 1000 >= level - 0.03
-
-
-@pytest.mark.parametrize("judge", JUDGES)
-@pytest.mark.parametrize("count", [30, 60])
-def test_the_interval_covers_a_paired_difference(judge: tuple[float, float], count: int) -> None:
-    """Of two experts whose right answers coincide often, by a judge that likes the first one."""
-    random = np.random.default_rng(12)
-    covered = 0
-    for _ in range(1000):
-        easy = random.random(1000)
-        true = np.stack([easy < 0.7, easy + 0.1 * random.normal(size=1000) < 0.6], axis=1)
-        sensitivity = np.array([min(judge[0] + 0.1, 1.0), judge[0]])
-        hit = random.random(true.shape) < np.where(true, sensitivity, judge[1])
-        noisy = np.where(hit, true, ~true).astype(float)
-        found = ppi_difference(noisy, noisy[:count], true[:count].astype(float), 0.9)
-        covered += found.low <= 0.1 <= found.high
-    assert covered / 1000 >= 0.87
-
-
-def test_a_better_judge_makes_a_narrower_interval() -> None:
-    """And a useless one makes it no wider than the confirmed marks alone."""
-    random = np.random.default_rng(13)
-    widths = []
-    for judge in ((0.98, 0.98), (0.85, 0.85), (0.7, 0.7), (0.5, 0.5)):
-        true, noisy = world(random, 20_000, 0.5, *judge)
-        found = ppi_mean(noisy, noisy[:200], true[:200])
-        widths.append(found.high - found.low)
-    assert all(a < b for a, b in pairwise(widths))
-    assert widths[0] < 0.5 * widths[-1]
-    assert widths[-1] < 1.1 * 2 * 1.96 * 0.5 / 200**0.5
-
-
-def test_intervals_stay_within_what_is_possible() -> None:
-    """All right answers are at most all."""
-    found = ppi_mean(np.ones(100), np.ones(20), np.ones(20))
-    assert (found.high, found.power) == (1.0, 0.0)
-    assert 0.6 < found.low < 0.95
-
-
-@pytest.mark.parametrize(
-    ("whole", "noisy", "true", "words"),
-    [
-        ([1.0] * 99, [1.0] * 9, [1.0] * 9, "too few"),
-        ([1.0] * 99, [1.0] * 20, [1.0] * 19, "19 true marks need as many"),
-        ([1.0] * 15, [1.0] * 20, [1.0] * 20, "out of all"),
-        ([1.0, None] * 20, [1.0] * 20, [1.0] * 20, "without gaps"),
-    ],
-)
-def test_what_makes_no_interval_is_refused(
-    whole: list[float], noisy: list[float], true: list[float], words: str
-) -> None:
-    """With the reason."""
-    with pytest.raises(BadRequest, match=words):
-        ppi_mean(whole, noisy, true)
-    with pytest.raises(BadRequest, match="two columns"):
-        ppi_difference(np.ones(50), np.ones(20), np.ones(20))

@@ -19,12 +19,11 @@ from collegium.errors import (
     ExpertUnavailable,
     SetupError,
 )
-from collegium.experts.questions import KINDS, LEVELS, Question, question
+from collegium.experts.questions import KINDS, LEVELS, Question
 from collegium.experts.questions.adaptive import Adaptive, Cell
 from collegium.experts.questions.answers import AnswerLog
 from collegium.experts.questions.own import own_questions
 from collegium.experts.questions.profiling import Profile, Profiler, Reply, planned
-from collegium.experts.questions.recorded import profile_path, recorded
 from collegium.experts.questions.source import Bank, Listed, Source
 from collegium.registry.expert import Expert
 
@@ -169,24 +168,6 @@ async def test_what_was_answered_is_not_asked_again(tmp_path: Path) -> None:
     with AnswerLog(path, "changed since") as log:
         assert log.answers == {}
     assert all(json.loads(line)["mark"] == 1.0 for line in path.read_text().splitlines())
-
-
-async def test_the_marks_of_all_profiles_are_one_table(tmp_path: Path) -> None:
-    """By the bank's questions; those of another model of the same name, and of files, are not."""
-    path, other = profile_path(tmp_path, "new"), profile_path(tmp_path, "other")
-    await run(Bank(SUMS), Asked(Bank(SUMS)), path, 12)
-    await run(Bank(SUMS), Asked(Bank(SUMS), right=False), other, 20)
-    own = Question("mine-1-1", "mine", 1, {"messages": [{"content": "Say 7."}]}, "number", 7)
-    await run(Listed([own]), Asked(Listed([own])), path, 1)
-    table = recorded(tmp_path, {"new": "as it is", "other": "as it is", "never": "asked"})
-    assert sum("new" in row.marks for row in table) == 12
-    assert sum("other" in row.marks for row in table) == 20
-    both = [row for row in table if len(row.marks) == 2]
-    assert len(both) >= 3
-    assert all(row.marks == {"new": 1.0, "other": 0.0} for row in both)
-    assert all(row.question == question(row.question.kind, row.question.level, int(
-        row.question.id.rpartition("-")[2])) for row in table)  # fmt: skip
-    assert len(recorded(tmp_path, {"new": "changed", "other": "as it is"})) == 20
 
 
 async def test_two_runs_do_not_write_to_one_log(tmp_path: Path) -> None:

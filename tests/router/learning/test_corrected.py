@@ -50,6 +50,15 @@ def test_confirmed_marks_correct_the_others() -> None:
     assert found.sources["judge"]["sensitivity"] > found.sources["judge"]["specificity"]
 
 
+def test_a_source_that_was_checked_does_not_vouch_for_another() -> None:
+    """Agreement that people confirmed supports its own marks, not those of an unchecked judge."""
+    judged = [mark(n, "judge", 1.0) for n in range(500)]
+    agreed = [mark(n, "agreement", float(n % 2), "b") for n in range(100)]
+    sure = [mark(n, "confirmed", float(n % 2), "b") for n in range(40)]
+    assert not corrected(evidence(*judged, *agreed, *sure)).confirmed
+    assert corrected(evidence(*agreed, *sure)).confirmed
+
+
 def test_a_judge_that_tosses_a_coin_is_left_out() -> None:
     """Its marks tell nothing."""
     random = np.random.default_rng(0)

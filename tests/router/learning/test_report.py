@@ -72,7 +72,7 @@ def test_the_ceiling_is_where_somebody_is_right() -> None:
 def test_marks_that_nobody_confirmed_are_told() -> None:
     """So is an unknown price, by which nothing is saved."""
     world = held(confirmed=False)
-    assert "Confirm some marks" in report(world, usd_a_prompt=0.0).warnings[0]
+    assert "Confirm marks" in report(world, usd_a_prompt=0.0).warnings[0]
     dollars = world.usd.copy()
     dollars[:, 2] = UNKNOWN_USD
     found = report(replace(world, cost=dollars, usd=dollars, confirmed=True), usd_a_prompt=0.0)
