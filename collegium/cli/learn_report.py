@@ -78,6 +78,11 @@ def headline(report: Any) -> str:
         f"{step['prompts']:.0f} more prompts would narrow it to ±{step['margin_points']:.1f} and "
         f"cost ${step['usd']:.4f}"
     )
+    if balanced["saved"] is None:
+        return (
+            f"{report['prompts']} prompts: {best} costs nothing, so there is no money to save; "
+            f"`auto` is {points(report['policies']['auto'])} points against it; {more}."
+        )
     if not balanced["saved"]:
         hindsight = report["saving_at_one_point"]
         return (

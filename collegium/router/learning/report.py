@@ -162,13 +162,16 @@ class _Curve:
     def figures(self, lost: Array, spent: Array, guessed: NDArray[np.bool_]) -> dict[str, Any]:
         """Mean loss in points, its margin, and the money saved with its interval."""
         saved = 1 - (self.weights @ spent) / np.maximum(self.weights @ self.usual, 1e-15)
-        usual = max(float(self.usual.mean()), 1e-15)
+        usual = float(self.usual.mean())
+        free = usual <= 0  # then there is nothing to save
         return {
             "loss_points": round(100 * float(lost.mean()), 2),
             "margin_points": round(100 * Z * self._sd(lost, guessed), 2),
             "unmeasured": round(float(guessed.mean()), 4),
-            "saved": round(1 - float(spent.mean()) / usual, 4),
-            "saved_interval": [round(float(q), 4) for q in np.quantile(saved, (0.025, 0.975))],
+            "saved": None if free else round(1 - float(spent.mean()) / usual, 4),
+            "saved_interval": None
+            if free
+            else [round(float(q), 4) for q in np.quantile(saved, (0.025, 0.975))],
             "usd_per_1k": round(1000 * float(spent.mean()), 6),
         }
 
@@ -282,7 +285,7 @@ def _applications(
     for name in np.unique(names):
         rows = np.flatnonzero(names == name)
         lost = scores[rows, best] - scores[rows, chosen[rows]]
-        usual = max(float(held.usd[rows, best].mean()), 1e-15)
+        usual = float(held.usd[rows, best].mean())
         counts = np.bincount(chosen[rows], minlength=len(held.names))
         guessed = _guessed(held, chosen, best)[rows]
         measured = ~np.isnan(held.scores[rows]).all(axis=0)
@@ -296,7 +299,9 @@ def _applications(
                 "loss_points": round(100 * float(lost.mean()), 2),
                 "margin_points": round(100 * Z * _margin(lost, guessed), 2),
                 "unmeasured": round(float(guessed.mean()), 4),
-                "saved": round(1 - float(held.usd[rows, chosen[rows]].mean()) / usual, 4),
+                "saved": round(1 - float(held.usd[rows, chosen[rows]].mean()) / usual, 4)
+                if usual > 0
+                else None,
             }
         )
     return sorted(found, key=lambda row: -row["prompts"])

@@ -81,6 +81,15 @@ def test_marks_that_nobody_confirmed_are_told() -> None:
     assert lists["mostly_sent_to"] == "dear"
 
 
+def test_where_the_best_expert_is_free_nothing_is_saved() -> None:
+    """Least of all everything."""
+    world = held()
+    free = np.zeros_like(world.usd)
+    found = report(replace(world, cost=free, usd=free), usd_a_prompt=0.0)
+    assert {p["saved"] for p in found.policies.values()} == {None}
+    assert {a["saved"] for a in found.applications} == {None}
+
+
 def test_experts_that_a_race_dropped_are_judged_by_forecasts() -> None:
     """An expert that was asked on its strong application alone is not the best single one."""
     world = held()
