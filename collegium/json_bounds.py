@@ -6,10 +6,7 @@ that a kilobyte reaches.
 
 from __future__ import annotations
 
-import re
-
 MOST_DEPTH = 100
-_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _OPENING = frozenset(b"[{")
 
@@ -18,11 +15,18 @@ def excess(data: bytes, most_values: int) -> str | None:
     """What there is too much of, in words; None where the JSON is within its bounds."""
     if data.count(b"[") + data.count(b"{") <= MOST_DEPTH and data.count(b",") <= most_values:
         return None  # nearly always
-    # What strings hold is no value. There are at most two a value: more need not be looked at.
-    bare, strings = _STRING.subn(b"", data, 2 * most_values)
-    if strings == 2 * most_values or _values(bare) > most_values:
+    bare = _outside_strings(data, 2 * most_values)  # what strings hold is no value
+    if bare is None or _values(bare) > most_values:
         return f"it has more than {most_values} values"
     return f"it is nested more than {MOST_DEPTH} deep" if _depth(bare) > MOST_DEPTH else None
+
+
+def _outside_strings(data: bytes, most_strings: int) -> bytes | None:
+    """JSON without its strings; None where there are too many. 32 MiB take 0.1 s."""
+    plain = data.replace(b"\\\\", b"").replace(b'\\"', b"")
+    if plain.count(b'"') > 2 * most_strings:
+        return None
+    return b"".join(plain.split(b'"')[::2])
 
 
 def _values(bare: bytes) -> int:

@@ -8,17 +8,25 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
+    SecretsSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+from pydantic_settings import SettingsError as SourceError
 
 from collegium.errors import SettingsError
+from collegium.extensions import extensions
+from collegium.extras import default_encoder
 
 CALLER = re.compile(r"[A-Za-z0-9._-]{1,64}")
+ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s?#@A-Z]+")
+
+SECRETS_DIR = "COLLEGIUM_SECRETS_DIR"
+"""The variable that names a folder with a file for each setting, such as `collegium_api_key`."""
 
 FORMER = {
     "record_prompts": 'it is called `record` now: "off" for false, "prompts" (the default) for true'
@@ -39,19 +47,24 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address that the service listens on.")
     port: Port = Field(8000, description="Port that the service listens on.")
+    log_format: Literal["text", "json"] = Field(
+        "text",
+        description="Format of the log on standard error: lines of text, or one JSON object per "
+        "line with time, level, logger, message, and the request's, decision's and trace's ids.",
+    )
     api_key: SecretStr | None = Field(
-        None, min_length=8, description="Callers must send this key as a bearer token."
+        None, min_length=8, description="Key that callers must send as a bearer token."
     )
     caller_keys: dict[str, Annotated[SecretStr, Field(min_length=8)]] = Field(
-        {}, description="More keys by their callers' names; they may ask, not change experts."
+        {}, description="Further keys, by caller name. They can ask, not change experts."
     )
     data_dir: Path = Field(
         default_factory=lambda: _home("XDG_DATA_HOME", ".local/share"),
-        description="Folder of the database and the engines' logs.",
+        description="Folder for the database and the engines' logs.",
     )
     cache_dir: Path = Field(
         default_factory=lambda: _home("XDG_CACHE_HOME", ".cache"),
-        description="Folder of what can be made again: the converted base model.",
+        description="Folder for files that can be rebuilt, such as the converted base model.",
     )
     database_url: SecretStr | None = Field(
         None,
@@ -64,51 +77,58 @@ class Settings(BaseSettings):
     embedded: bool = Field(True, description="Start the embedded pool on a supervised vLLM engine.")
     sparse: bool = Field(
         True,
-        description="Also serve the sparse mixture, on a second engine where memory allows.",
+        description="Also serve the sparse mixture, on a second engine if memory allows.",
     )
     sparse_token_policy: dict[str, Any] | None = Field(
         None,
-        description="How the mixture's tokens are routed, and whether that is counted. "
-        "Default: as it was trained, uncounted.",
+        description="How the mixture routes its tokens and whether that is counted. Default: as "
+        "trained, uncounted.",
     )
     router_dir: Path | None = Field(
-        None, description="Folder of a trained router. Default: the one that ships with us."
+        None, description="Folder of a trained router. Default: the bundled router."
     )
     predictor: str | None = Field(
         None,
-        description="The one predictor of a query's outcomes that `router train` fits beside the "
-        "rates by application, such as `knn` or `linear`; by default a stack of five.",
+        description="The single predictor that `router train` fits beside the rates by "
+        "application, such as `knn` or `linear`. Default: a stack of five.",
     )
-    encoder: Literal["minilm", "static"] = Field(
-        "minilm", description="What turns queries into vectors; the router must be fitted on it."
+    encoder: str = Field(
+        default_factory=default_encoder,
+        description="Encoder that turns queries into vectors: `minilm`, `static`, an encoder "
+        "from a plugin, or any sentence-transformers model, given as a folder or as OWNER/NAME on "
+        "the Hugging Face hub, from which it is downloaded once. It must be the encoder that the "
+        "router was fitted on.",
     )
     engine_python: Path = Field(
-        Path(sys.executable), description="Python interpreter that has vLLM."
+        Path(sys.executable), description="Python interpreter that has vLLM installed."
     )
-    engine_port: Port = Field(0, description="Port of the embedded engine; 0 takes a free one.")
-    engine_cache_gib: float = Field(1.0, gt=0, description="Memory of the engine's KV cache, GiB.")
-    engine_max_sequences: int = Field(32, ge=1, description="Requests the engine runs at once.")
+    engine_port: Port = Field(0, description="Port of the embedded engine; 0 picks a free port.")
+    engine_cache_gib: float = Field(1.0, gt=0, description="Size of the engine's KV cache, GiB.")
+    engine_max_sequences: int = Field(
+        32, ge=1, description="Number of requests that the engine runs at once."
+    )
     engine_context: int = Field(
         2048, ge=256, le=8192, description="Context window of the embedded experts, tokens."
     )
     engine_memory_gib: float | None = Field(
         None,
         gt=0,
-        description="Memory for engines, the embedded one included; where it is too little for "
-        "all, those that experts brought are loaded by demand. Default: all are loaded.",
+        description="Memory for all engines, including the embedded one. If they do not all "
+        "fit, the engines of registered models are loaded on demand. Default: all engines stay "
+        "loaded.",
     )
     wait_penalty: float = Field(
         0.02,
         ge=0,
         le=1,
-        description="Chance of being right that a minute's wait is worth, where engines take "
-        "turns. 0: the best expert, however long it takes to load.",
+        description="How much P(correct) to give up to avoid a one-minute wait, where engines "
+        "take turns. 0: always the best expert, however long it takes to load.",
     )
     engine_start_timeout_s: float = Field(
-        300.0, gt=0, description="An engine that is not ready by then is started again."
+        300.0, gt=0, description="Restart an engine that is not ready by then."
     )
     engine_stall_s: float = Field(
-        60.0, gt=0, description="An engine with requests that makes no token so long is restarted."
+        60.0, gt=0, description="Restart a busy engine that produces no token for this long."
     )
     request_timeout_s: float = Field(
         120.0, gt=0, description="Longest wait for the next byte of an expert's answer."
@@ -117,100 +137,140 @@ class Settings(BaseSettings):
         60.0, gt=0, description="Longest wait for the first chunk of a streamed answer."
     )
     queue_depth: int = Field(
-        128, ge=1, description="Requests that may wait for one expert; more are refused (429)."
+        128, ge=1, description="Requests that may wait for one expert; further ones get 429."
     )
     remote_concurrency: int = Field(
-        64, ge=1, description="Requests a remote endpoint gets at once, all replicas together."
+        64, ge=1, description="Concurrent requests to one remote endpoint, over all replicas."
     )
     remote_bulk_concurrency: int | None = Field(
         None,
         ge=1,
-        description="How many of these a bulk job may take; the others are left to people. "
-        "Default: half of them.",
+        description="How many of these a bulk job may use; the rest are for interactive "
+        "requests. Default: half.",
+    )
+    budget_least_tokens: int = Field(
+        64,
+        ge=1,
+        description="Tokens that a budget must be able to pay for; otherwise the request is "
+        "refused.",
+    )
+    budget_fields: tuple[str, ...] = Field(
+        (),
+        description="Further request fields and types of tools that callers under a dollar limit "
+        "may use, because they do not change an answer's price. In the environment, a JSON list. "
+        "Default: only those that are known to be billed by tokens.",
     )
     record: Literal["off", "prompts", "full"] = Field(
         "prompts",
-        description="What is kept of requests beside their decisions, to learn from: no text, the "
-        "queries, or whole exchanges with their answers.",
+        description="What to keep of each request besides its decision, for learning: no text "
+        "(`off`), the queries (`prompts`), or whole exchanges with their answers (`full`).",
     )
     redact: str | None = Field(
         None,
         pattern=r"^[\w.]+:\w+$",
-        description="Python function `module:function` that every text passes before it is kept.",
+        description="Python function `module:function` applied to every text before it is stored.",
     )
     retention_days: float | None = Field(
         None,
         gt=0,
-        description="Older decisions are deleted, with their texts and feedback. "
-        "Default: they are kept.",
+        description="Delete decisions older than this, with texts and feedback. Default: never.",
     )
     record_max_mib: float = Field(
-        1024.0, gt=0, description="Most room for whole exchanges; the oldest are deleted first."
+        1024.0, gt=0, description="Maximum size of recorded exchanges; the oldest go first."
     )
     online_learning: Literal["off", "shadow", "on"] = Field(
-        "off", description="Learn from ratings while serving; `shadow` learns, but does not act."
+        "off", description="Learn from ratings while serving; `shadow` learns without acting."
     )
     device_watts: float = Field(
-        45.0, gt=0, description="Power of the device that runs the experts, for energy forecasts."
+        45.0, gt=0, description="Power of the device that runs the experts, to forecast energy."
     )
     session_ttl_s: float = Field(
         3600.0, gt=0, description="How long a conversation keeps its expert after its last query."
     )
     learn_checkers: list[str] = Field(
         [],
-        description="Checkers of your own that `collegium learn` may run, as "
-        "`python:MODULE:FUNCTION`: their code runs in the service.",
+        description="Your own checkers that `collegium learn` may run, as "
+        "`python:MODULE:FUNCTION`. Their code runs in the service.",
     )
     api_key_variables: tuple[str, ...] = Field(
         ("*_API_KEY",),
-        description="Environment variables that experts may name as `api_key_env`, with `*` for "
-        "any characters; our own, `COLLEGIUM_…`, never. In the environment a JSON list.",
+        description="Environment variables that experts may name as `api_key_env`; `*` matches "
+        "any characters. `COLLEGIUM_…` variables are never allowed. In the environment, a JSON "
+        "list.",
     )
     max_connections: int = Field(
         1000,
         ge=10,
-        description="Connections at once; one more takes the place of the one that is idle "
-        "for longest. Fewer where the limit of open files is low.",
+        description="Maximum number of open connections. A new connection beyond it closes the "
+        "one that has been idle longest. Lowered if the limit on open files is low.",
     )
     header_timeout_s: float = Field(
-        10.0, gt=0, description="Longest wait for a request's head, and between two requests."
+        10.0, gt=0, description="Longest wait for a request's headers, and between two requests."
     )
     body_timeout_s: float = Field(
-        30.0, gt=0, description="Longest wait for a request's body, beside its length / 4 KiB/s."
+        30.0, gt=0, description="Longest wait for a request's body, plus its length / 4 KiB/s."
     )
     write_timeout_s: float = Field(
         60.0, gt=0, description="Longest wait for a client that does not read its answer."
     )
     drain_timeout_s: float = Field(
-        30.0, gt=0, description="How long answers may go on after SIGTERM before they are ended."
+        30.0, gt=0, description="How long answers in progress may continue after SIGTERM."
     )
     max_answer_mib: float = Field(
-        32.0, gt=0, description="Larger answers of an expert are an error of the expert."
+        32.0, gt=0, description="Maximum size of an answer; a larger one is the expert's error."
     )
     learn_every: float | None = Field(
         None,
         gt=0,
-        description="Hours between two learning runs on the log that the service starts by itself; "
-        "what they fit is promoted where its report supports that. Default: none.",
+        description="Hours between learning runs that the service starts by itself on its log. "
+        "The router that a run fits is promoted if the run's report supports it. Default: no such "
+        "runs.",
     )
     learn_budget_usd: float | None = Field(
-        None, gt=0, description="Dollars that each of these runs may cost; `learn_every` needs it."
+        None, gt=0, description="Maximum cost of each such run; required by `learn_every`."
     )
     watch_share: float = Field(
         0.0,
         ge=0,
         le=0.5,
-        description="Share of the spending that goes into asking known prompts again, to notice "
-        "experts that got worse; of the calls where experts have no price. 0: none.",
+        description="Share of spending used to replay known prompts, to detect experts that got "
+        "worse. For experts without a price it is a share of calls. 0: none.",
     )
-    max_body_mib: float = Field(8.0, gt=0, description="Larger request bodies are refused.")
+    model_aliases: dict[str, Annotated[str, Field(min_length=1)]] = Field(
+        {},
+        description="Alternative model names, or patterns with `*`, mapped to the expert or "
+        'virtual model that each stands for, such as `{"claude-*": "auto"}`.',
+    )
+    max_body_mib: float = Field(
+        32.0, gt=0, description="Maximum size of a request body, after decompression."
+    )
+    cors_origins: tuple[str, ...] = Field(
+        (),
+        description="Origins of web pages that may use the API from a browser, as "
+        '`https://HOST[:PORT]`, or "*" for any. In the environment, a JSON list. Default: no '
+        "other origin.",
+    )
     keep_files_days: float | None = Field(
-        None, gt=0, description="Files and ended bulk jobs are deleted when older. Default: never."
+        None, gt=0, description="Delete files and finished bulk jobs after this. Default: never."
     )
     keep_files_gib: float | None = Field(
-        None, gt=0, description="The oldest files are deleted beyond that. Default: never."
+        None, gt=0, description="Total size beyond which the oldest files go. Default: no limit."
     )
-    max_file_mib: float = Field(100.0, gt=0, description="Larger files of bulk jobs are refused.")
+    max_file_mib: float = Field(100.0, gt=0, description="Maximum size of a file for a bulk job.")
+
+    response_cache: Literal["off", "caller", "shared"] = Field(
+        "off",
+        description="Answer repeated requests from a cache: each caller its own (`caller`), or "
+        "those of all callers (`shared`).",
+    )
+    response_cache_ttl_s: float = Field(
+        3600.0, gt=0, le=31_536_000, description="How long a cached answer may be given again."
+    )
+    response_cache_max_mib: float = Field(
+        64.0,
+        gt=0,
+        description="Maximum size of the response cache; the least recently used answers go first.",
+    )
 
     @classmethod
     def settings_customise_sources(
@@ -221,9 +281,10 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments win over the environment, the environment over the file."""
+        """Arguments win over the environment, then secrets' files, then the TOML file."""
         toml = TomlConfigSettingsSource(settings_cls, toml_file=config_file())
-        return init_settings, env_settings, toml
+        secrets = SecretsSettingsSource(settings_cls, secrets_dir=os.environ.get(SECRETS_DIR))
+        return init_settings, env_settings, secrets, toml
 
     @model_validator(mode="before")
     @classmethod
@@ -234,13 +295,26 @@ class Settings(BaseSettings):
                 raise ValueError(f"{name}: {now}")
         return given
 
+    @field_validator("encoder")
+    @classmethod
+    def _encoder_is_known(cls, name: str) -> str:
+        if name == default_encoder():
+            return name
+        found = extensions()
+        if name in found.names("encoder") or "/" in name or Path(name).is_dir():
+            return name
+        raise ValueError(
+            f"there is no encoder '{name}'. Available: {found.offered('encoder')}; or name a "
+            "sentence-transformers model by its folder, or as OWNER/NAME on the Hugging Face hub"
+        )
+
     @model_validator(mode="after")
     def _callers_need_an_administrator(self) -> Settings:
         if self.caller_keys and self.api_key is None:
-            raise ValueError("caller_keys need an api_key, for who may change experts")
+            raise ValueError("caller_keys require an api_key, which is needed to change experts")
         if odd := [name for name in self.caller_keys if not CALLER.fullmatch(name)]:
             raise ValueError(
-                f"caller_keys: {odd[0]!r} is no name: use letters, digits, '.', '_' and '-'"
+                f"caller_keys: {odd[0]!r} is not a valid name: use letters, digits, '.', '_', '-'"
             )
         keys = [key.get_secret_value() for key in self.caller_keys.values()]
         if self.api_key is not None:
@@ -250,6 +324,16 @@ class Settings(BaseSettings):
         if "api_key" in self.caller_keys:
             raise ValueError("caller_keys: 'api_key' is the name of the administrator's own key")
         return self
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins_are_exact(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        if odd := [origin for origin in origins if origin != "*" and not ORIGIN.fullmatch(origin)]:
+            raise ValueError(
+                f"{odd[0]!r} is not an origin: write http://HOST:PORT or https://HOST, in small "
+                'letters and without a path, or "*"'
+            )
+        return origins
 
     @model_validator(mode="after")
     def _learning_has_a_budget(self) -> Settings:
@@ -289,14 +373,70 @@ def load_settings(**overrides: object) -> Settings:
     named = os.environ.get("COLLEGIUM_CONFIG")
     if named and not Path(named).is_file():
         raise SettingsError(f"COLLEGIUM_CONFIG names '{named}', which is not a file")
+    secrets = os.environ.get(SECRETS_DIR)
+    if secrets and not Path(secrets).is_dir():
+        raise SettingsError(f"{SECRETS_DIR} names '{secrets}', which is not a folder")
     _refuse_unknown_variables()
     try:
         return Settings(**overrides)  # type: ignore[arg-type]
     except ValidationError as exc:
         problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in exc.errors())
         raise SettingsError(f"wrong settings: {problems} (see docs/settings.md)") from exc
+    except SourceError as exc:  # of a variable that is no JSON, which a list or an object has to be
+        raise SettingsError(f'{_variable_of(exc)} must be JSON, such as ["a", "b"]') from exc
     except ValueError as exc:  # tomllib.TOMLDecodeError
         raise SettingsError(f"{config_file()}: {exc}") from exc
+
+
+def _variable_of(error: SourceError) -> str:
+    """The variable whose value can't be parsed, by pydantic-settings' message."""
+    found = re.search(r'field "(\w+)"', str(error))
+    return f"COLLEGIUM_{found[1].upper()}" if found else "a variable"
+
+
+COLLECTOR = "OTEL_EXPORTER_OTLP_ENDPOINT"
+Signal = Literal["traces", "metrics"]
+
+
+def exports(signal: Signal) -> bool:
+    """Whether OpenTelemetry's standard variables name a collector for a signal."""
+    if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        return False
+    of_signal = signal.upper()
+    if os.environ.get(f"OTEL_{of_signal}_EXPORTER", "").strip().lower() == "none":
+        return False
+    names = (COLLECTOR, f"OTEL_EXPORTER_OTLP_{of_signal}_ENDPOINT")
+    return any(os.environ.get(name) for name in names)
+
+
+OTEL_NUMBERS = (
+    "OTEL_METRIC_EXPORT_INTERVAL",
+    "OTEL_METRIC_EXPORT_TIMEOUT",
+    "OTEL_BSP_MAX_QUEUE_SIZE",
+    "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
+    "OTEL_BSP_SCHEDULE_DELAY",
+    "OTEL_BSP_EXPORT_TIMEOUT",
+    "OTEL_EXPORTER_OTLP_TIMEOUT",
+)
+
+
+def require_telemetry() -> None:
+    """SettingsError where OpenTelemetry's variables ask for what is not there, or make no sense."""
+    for name in ("", "_TRACES", "_METRICS"):
+        variable = f"OTEL_EXPORTER_OTLP{name}_PROTOCOL"
+        if (protocol := os.environ.get(variable)) not in (None, "", "http/protobuf"):
+            raise SettingsError(f"{variable}={protocol}: telemetry is sent by http/protobuf only")
+    for name in ("", "_TRACES", "_METRICS"):
+        variable = f"OTEL_EXPORTER_OTLP{name}_ENDPOINT"
+        url = os.environ.get(variable, "")
+        if url and not url.startswith(("http://", "https://")):
+            raise SettingsError(f"{variable}={url}: it must be a URL such as http://127.0.0.1:4318")
+    for variable in ("OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER"):
+        if (exporter := os.environ.get(variable, "otlp")) not in ("", "otlp", "none"):
+            raise SettingsError(f"{variable}={exporter}: only otlp and none are supported")
+    for variable in OTEL_NUMBERS:
+        if (number := os.environ.get(variable)) and not re.fullmatch(r"[1-9]\d{0,8}", number):
+            raise SettingsError(f"{variable}={number}: it must be a whole number above 0")
 
 
 # Read elsewhere: by this module, by evals, and by our plugin inside the engine.
@@ -306,6 +446,7 @@ _OTHER_VARIABLES = {
     "COLLEGIUM_ISA",
     "COLLEGIUM_LORA",
     "COLLEGIUM_MOE",
+    SECRETS_DIR,
 }
 
 

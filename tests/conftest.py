@@ -18,18 +18,38 @@ from tests.running_service import RunningService, running_service
 # OpenBLAS and 5 s with one, and tests of kernels 34 s with threads of OpenMP that do not sleep.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Developers keep recorded outcomes beside the checkout; tests without them are skipped.
+if (RECORDED := Path(__file__).resolve().parents[2] / "shared" / "data").is_dir():
+    os.environ.setdefault("COLLEGIUM_DATA", str(RECORDED))
 
-POOLS = ("tests/browser/", "tests/service/")
+POOLS = ("tests/browser/", "tests/clients/", "tests/service/")
+TOLD = tuple(
+    f"tests/browser/test_chat_{name}.py"
+    for name in ("attachments", "axe", "conversations", "panel", "prose")
+)
+WITHOUT_ENGINE = (
+    *("tests/clients/test_importing.py", "tests/service/test_adoption.py"),
+    *("tests/service/test_bulk_crashes.py", "tests/service/test_bulk_jobs.py"),
+    *("tests/service/test_dispatch.py", "tests/service/test_key_replicas.py"),
+    *("tests/service/test_online_learning.py", "tests/service/test_panel_evaluation.py"),
+    *("tests/service/test_panels.py", "tests/service/test_servers_that_die.py"),
+    *("tests/service/test_waiting_turns.py", "tests/service/test_wheel.py"),
+)
+"""Their services have experts that need no engine, or are processes that only look like one."""
 
 
 class ByPool(LoadScopeScheduling):
-    """Gives each file to one worker, and all that start pools to the same one.
+    """Gives each file to one worker, and all that start engines to the same one.
 
-    A pool takes 3 GiB; with five of them at once 24 GiB were too few.
+    A pool takes 3 GiB; with five of them at once 24 GiB were too few. Pages of the service whose
+    experts say what they are told share it and a browser.
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        return "pools" if nodeid.startswith(POOLS) else nodeid.partition("::")[0]
+        file = nodeid.partition("::")[0]
+        if file in TOLD:
+            return "told"
+        return "pools" if file.startswith(POOLS) and file not in WITHOUT_ENGINE else file
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByPool:
@@ -39,8 +59,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByPool:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The recorded outcomes that lie beside the project; a checkout alone does not have them."""
-    from collegium.evals.data import data_root  # NumPy must not be imported before this file
+    """The folder of recorded outcomes, which a checkout alone does not have."""
+    from collegium.evals.core.data import data_root  # NumPy must not be imported before this file
 
     try:
         return data_root()

@@ -8,12 +8,17 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import httpx
+
+from tests.repository import ROOT
 
 PASSWORD = "s3cret-of-the-tests"
 _START_TIMEOUT_S = 60.0
@@ -75,6 +80,25 @@ class RedisServer:
     def url(self) -> str:
         """Return its URL."""
         return f"redis://:{PASSWORD}@127.0.0.1:{self.port}/0"
+
+
+@contextmanager
+def app_server(app: str) -> Iterator[str]:
+    """Start an application that serves /v1/models, named as uvicorn does; give its address."""
+    port = free_port()
+    command = [sys.executable, "-m", "uvicorn", app, "--port", str(port), "--log-level", "warning"]
+    with subprocess.Popen(command, cwd=ROOT) as process:
+        url = f"http://127.0.0.1:{port}/v1"
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        while True:
+            try:
+                httpx.get(f"{url}/models")
+                break
+            except httpx.TransportError:
+                assert time.monotonic() < deadline, f"{app} did not start"
+                time.sleep(0.1)
+        yield url
+        process.terminate()
 
 
 @contextmanager

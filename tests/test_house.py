@@ -30,13 +30,14 @@ FOLDERS = ("evals", "experts", "kernels", "registry", "router", "web")
 DEPENDS = {
     "data_dir": "`$XDG_DATA_HOME/collegium`, else `~/.local/share/collegium`",
     "cache_dir": "`$XDG_CACHE_HOME/collegium`, else `~/.cache/collegium`",
+    "encoder": "`minilm` where the extra `encoders` is installed, else `static`",
     "engine_python": "the interpreter that runs Collegium",
 }
 HELP_TARGET_S = 0.6
 """The design's 0.3 s is for an idle core; this is for a slow and busy one."""
-MOST_MODULES = 200
+MOST_MODULES = 257
 """Of ours, that the service's application may load."""
-HEAVY = {"litellm", "matplotlib", "openvino", "scipy", "sklearn", "torch", "vllm"}
+HEAVY = {"litellm", "matplotlib", "openvino", "redis", "scipy", "sklearn", "torch", "vllm"}
 """What the application leaves to those parts that need it."""
 
 
@@ -186,6 +187,19 @@ def test_the_application_loads_little() -> None:
     assert HEAVY.isdisjoint(loaded)
 
 
+def test_commands_load_the_laboratory_only_when_they_measure() -> None:
+    """Their modules alone do not: `collegium.evals` may be absent where models are only served."""
+    code = (
+        "import sys, importlib; from collegium.cli import COMMANDS; "
+        "[importlib.import_module(f'collegium.cli.{name}_command') for name in COMMANDS]; "
+        "print(*(name for name in sys.modules if name.startswith('collegium.evals')))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, check=True, cwd=ROOT, text=True
+    )
+    assert ended.stdout.strip() == ""
+
+
 # --- settings ---
 
 
@@ -239,10 +253,10 @@ def test_the_fields_of_routing_are_documented() -> None:
 def test_virtual_models_are_documented() -> None:
     """Every name that is routed stands in the table of models."""
     from collegium.router.virtual_models import VIRTUAL_MODELS
-    from collegium.web.protocols.chat_request import PANEL_MODELS
+    from collegium.web.protocols.chat_request import panel_models
 
     named = " ".join(row[0] for row in table(document("docs/api.md"), "Model"))
-    assert set(re.findall(r"`([^`]+)`", named)) == {*VIRTUAL_MODELS, *PANEL_MODELS}
+    assert set(re.findall(r"`([^`]+)`", named)) == {*VIRTUAL_MODELS, *panel_models()}
 
 
 # --- the command line ---
@@ -309,7 +323,7 @@ def processor_seconds(*arguments: str) -> float:
 
 def test_the_specialists_tasks_are_documented() -> None:
     """One row a task."""
-    from collegium.experts.specialists.tasks import TASKS
+    from collegium.evals.tasks import TASKS
 
     rows = table(document("docs/guides/specialists.md"), "Task")
     assert [row[0] for row in rows] == [f"`{name}`" for name in TASKS]

@@ -8,22 +8,30 @@ import sys
 import click
 
 from collegium import __version__
-from collegium.errors import CollegiumError
+from collegium.errors import CollegiumError, ExtraMissing
+from collegium.extras import extra_of
 
 COMMANDS = {
     "alarms": "List and close alarms.",
     "application": "See, name, merge and split applications, and set their policies.",
     "backup": "Copy the database and files of a service into one archive.",
-    "batch": "Answer many requests at once, batched by expert.",
+    "batch": "Run bulk jobs, batched by expert.",
     "bench": "Time parts of Collegium on this machine.",
-    "chat": "Talk to the pool in the terminal.",
-    "doctor": "Check this machine and say what is missing.",
+    "budget": "Set, list and remove limits of keys, teams and applications.",
+    "build": "Compile the kernels of sparse experts.",
+    "chat": "Chat with the pool in the terminal.",
+    "doctor": "Check this machine and report what is missing.",
     "eval": "Measure experts and routing.",
     "expert": "Register, show and change experts.",
+    "import": "Register the experts of another gateway's configuration.",
+    "key": "Create, list, change, rotate and revoke keys.",
     "learn": "Replay prompts to experts, mark the answers, and fit a router to them.",
-    "restore": "Put an archive's database and files into an empty data folder.",
-    "router": "Train, judge, explain and promote routers.",
+    "pool": "Plan where the models of a pool run.",
+    "restore": "Restore an archive into an empty data folder.",
+    "router": "Train, evaluate, explain and promote routers.",
     "serve": "Start the service and its engines.",
+    "team": "Create, list, change and remove teams of keys.",
+    "train": "Train the specialists and the sparse mixture, or make sparse models smaller.",
 }
 """Each command with its help; it lives in the module `collegium.cli.<name>`."""
 
@@ -61,6 +69,10 @@ def main() -> None:
         cli.main(standalone_mode=False)
     except CollegiumError as exc:
         _fail(exc.whole)
+    except ModuleNotFoundError as exc:
+        if (extra := extra_of(exc.name or "")) is None:
+            raise
+        _fail(ExtraMissing("this command", [str(exc.name)], extra.command).whole)
     except OSError as exc:  # a file that can't be read or written, a folder that is none
         _fail(f"{exc.filename or 'a file'}: {exc.strerror or exc}")
     except click.ClickException as exc:

@@ -1,4 +1,4 @@
-"""Decide an adoption world's prompts through the API of a service that is started for it."""
+"""Let a service that is started for the purpose decide the prompts of an adoption world."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from unittest.mock import patch
 import httpx
 
 if TYPE_CHECKING:
-    from collegium.evals.adoption.playing import Adopted
+    from collegium.evals.studies.adoption.playing import Adopted
 
 AT_ONCE = 8
 
@@ -21,7 +21,7 @@ AT_ONCE = 8
 def decided_by_api(
     adopted: Adopted, rows: Sequence[int], models: Sequence[str]
 ) -> dict[str, list[str]]:
-    """Who answers each of these prompts (names), asked of `POST /v1/route` for each model."""
+    """Return the expert for each prompt, according to `POST /v1/route` for each model."""
     from collegium.router.artifact import save
 
     with TemporaryDirectory() as folder:
@@ -39,16 +39,17 @@ def decided_by_api(
 
 def _encoder(fitted: str) -> str:
     """The setting that makes the encoder which a router was fitted with."""
-    from collegium.router.encoder import ENCODERS
+    from collegium.extensions import extensions
 
-    return next((name for name in ENCODERS if fitted.startswith(name)), fitted)
+    known = extensions().names("encoder")
+    return next((name for name in known if fitted.startswith(name)), fitted)
 
 
 async def _decided(
     adopted: Adopted, rows: Sequence[int], models: Sequence[str]
 ) -> dict[str, list[str]]:
     from collegium.cli.local_service import started_service
-    from collegium.evals.adoption.playing import body
+    from collegium.evals.studies.adoption.playing import body
 
     await _register(adopted)
     turns = asyncio.Semaphore(AT_ONCE)
@@ -68,8 +69,8 @@ async def _decided(
 
 
 async def _register(adopted: Adopted) -> None:
-    from collegium.registry.database import Database
     from collegium.registry.experts import ExpertRegistry
+    from collegium.registry.storage.database import Database
     from collegium.settings import load_settings
 
     database = Database(load_settings().registry_url)

@@ -1,4 +1,4 @@
-"""`collegium alarms list|close`: what the service noticed, and what was done about it."""
+"""`collegium alarms list|close`: problems that the service detected."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ALARMS = "/v1/alarms"
 
 @click.group(epilog="Example: collegium alarms list")
 def command() -> None:
-    """List and close alarms: experts that got worse, trials that were ended."""
+    """List and close alarms: experts that got worse, routers that were rolled back."""
 
 
 @command.command("list", epilog="Example: collegium alarms list --status all")
@@ -22,7 +22,7 @@ def command() -> None:
     "--status",
     type=click.Choice(["open", "closed", "all"]),
     default="open",
-    help="Which alarms [default: open].",
+    help="Alarms to list [default: open].",
 )
 @json_option
 def list_alarms(status: str, as_json: bool) -> None:
@@ -42,9 +42,9 @@ def list_alarms(status: str, as_json: bool) -> None:
 
 @command.command(epilog='Example: collegium alarms close alm_4f1c --reason "engine restarted"')
 @click.argument("alarm_id", metavar="ALARM")
-@click.option("--reason", default="", help="Kept with the alarm.")
+@click.option("--reason", default="", help="Reason, stored with the alarm.")
 @json_option
 def close(alarm_id: str, reason: str, as_json: bool) -> None:
-    """Close an alarm that was dealt with; it comes back where nothing has changed."""
+    """Close an alarm. It comes back if its cause persists."""
     found = asyncio.run(call("POST", f"{ALARMS}/{alarm_id}/close", {"reason": reason}))
     print_json(found) if as_json else click.echo(f"{alarm_id} is closed.")

@@ -1,4 +1,4 @@
-"""`collegium application …`: who sends requests, and what holds for them."""
+"""`collegium application …`: the sources of requests and their policies."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ PATH = "/v1/applications"
 def command() -> None:
     """See, name, merge and split applications, and set their policies.
 
-    Asks the running service, which recognises them; changes count from its next request on.
+    Needs the running service. Changes take effect with its next request.
     """
 
 
 @command.command("list", epilog="Example: collegium application list --limit 20")
-@click.option("--limit", type=click.IntRange(1), default=50, help="So many, the busiest first.")
+@click.option("--limit", type=click.IntRange(1), default=50, help="How many, the busiest first.")
 @json_option
 def list_all(limit: int, as_json: bool) -> None:
-    """List applications with their requests and their share of them."""
+    """List applications with their number and share of requests."""
     found = asyncio.run(_call("GET", PATH))["data"]
     if as_json:
         return print_json(found[:limit])
@@ -39,7 +39,7 @@ def list_all(limit: int, as_json: bool) -> None:
 @click.argument("key")
 @json_option
 def show(key: str, as_json: bool) -> None:
-    """Show all that is known of an application."""
+    """Show all details of an application."""
     _print(asyncio.run(_call("GET", _of(key))), as_json)
 
 
@@ -48,7 +48,7 @@ def show(key: str, as_json: bool) -> None:
 @click.argument("name")
 @json_option
 def name(key: str, name: str, as_json: bool) -> None:
-    """Give an application a name for people; "" takes it away."""
+    """Set an application's display name; "" removes it."""
     _print(asyncio.run(_call("PATCH", _of(key), {"name": name})), as_json)
 
 
@@ -57,16 +57,16 @@ def name(key: str, name: str, as_json: bool) -> None:
 @click.argument("into")
 @json_option
 def merge(key: str, into: str, as_json: bool) -> None:
-    """Count an application's requests for another one, whose policy then holds for them."""
+    """Merge an application into another one, whose policy then applies to it."""
     _print(asyncio.run(_call("POST", f"{_of(key)}/merge", {"into": into})), as_json)
 
 
 @command.command(epilog="Example: collegium application split app-1f2e3d4c")
 @click.argument("key")
-@click.option("--fingerprint", help="The application, merged into KEY, that shall be its own.")
+@click.option("--fingerprint", help="The application, merged into KEY, to split off.")
 @json_option
 def split(key: str, fingerprint: str | None, as_json: bool) -> None:
-    """Undo a merge: of KEY, or of one that was merged into it."""
+    """Undo a merge of KEY, or of an application that was merged into it."""
     body = {} if fingerprint is None else {"fingerprint": fingerprint}
     _print(asyncio.run(_call("POST", f"{_of(key)}/split", body)), as_json)
 
@@ -76,21 +76,27 @@ def split(key: str, fingerprint: str | None, as_json: bool) -> None:
 )
 @click.argument("key")
 @click.option("--tradeoff", type=click.FloatRange(0, 10), help="0 best quality … 10 cheapest.")
-@click.option("--allow", multiple=True, help="The only experts that may be asked; repeat it.")
-@click.option("--deny", multiple=True, help="An expert that may not be asked; repeat it.")
-@click.option("--tag", multiple=True, help="A tag that experts need to be asked; repeat it.")
-@click.option("--max-cost-usd", type=click.FloatRange(0), help="Dollars that an answer may cost.")
-@click.option("--budget-usd", type=click.FloatRange(0), help="Dollars for all requests together.")
+@click.option("--allow", multiple=True, help="Use only this expert; repeatable.")
+@click.option("--deny", multiple=True, help="Never use this expert; repeatable.")
+@click.option("--tag", multiple=True, help="Tag that experts need; repeatable.")
+@click.option("--residency", multiple=True, help="Allowed residency, such as eu; repeatable.")
+@click.option("--licence", multiple=True, help="Allowed licence; repeatable.")
+@click.option("--data-class", multiple=True, help="Allowed data class; repeatable.")
+@click.option("--local", is_flag=True, help="Only experts that run here or at private addresses.")
+@click.option("--max-cost-usd", type=click.FloatRange(0), help="Maximum dollars per answer.")
+@click.option("--budget-usd", type=click.FloatRange(0), help="Maximum dollars per window.")
 @click.option(
     "--budget-window-s",
     type=click.FloatRange(0, min_open=True),
-    help="Seconds that the budget is for.",
+    help="Length of the window, seconds.",
 )
-@click.option("--clear", is_flag=True, help="Take all other rules away.")
+@click.option("--clear", is_flag=True, help="Remove all other rules.")
 @json_option
 def policy(key: str, clear: bool, as_json: bool, **options: Any) -> None:
-    """Set rules for an application's requests; without options, show them."""
-    rules: dict[str, Any] = dict.fromkeys(_FIELDS.values()) if clear else {}
+    """Set the rules for an application's requests. Without options, show them."""
+    rules: dict[str, Any] = dict.fromkeys([*_FIELDS.values(), "require"]) if clear else {}
+    if require := {field: options[field] for field in _REQUIRED if options[field]}:
+        rules["require"] = require
     for option, field in _FIELDS.items():
         value = options[option]
         if value not in (None, ()):
@@ -101,6 +107,7 @@ def policy(key: str, clear: bool, as_json: bool, **options: Any) -> None:
     _print(asyncio.run(_call("PATCH", _of(key), {"policy": rules})), as_json)
 
 
+_REQUIRED = ("residency", "licence", "data_class", "local")
 _FIELDS = {
     "tradeoff": "tradeoff",
     "allow": "experts_allow",

@@ -1,20 +1,21 @@
-"""Ask a registered expert from the command line to say hello."""
+"""Probe a registered expert from the command line."""
 
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
 from dataclasses import asdict
 from typing import Any
+from urllib.parse import quote
 
 from collegium.cli.service_client import open_registry, running_service
-from collegium.evals.endpoint import Endpoint
 from collegium.experts.pool import Pool
-from collegium.experts.registration import PROBE, Registration
+from collegium.experts.questions.endpoint import Endpoint
+from collegium.experts.registration import Registration
 from collegium.settings import Settings, load_settings
 
 
 async def probe_expert(name: str) -> dict[str, Any]:
-    """Ask an expert to say hello, through the running service or from here."""
+    """Find out what an expert can do, through the running service or from here."""
     settings = load_settings()
     async with AsyncExitStack() as stack:
         registry = await stack.enter_async_context(open_registry(settings))
@@ -27,18 +28,10 @@ async def probe_expert(name: str) -> dict[str, Any]:
                 key_variables=settings.api_key_variables,
             )
             stack.push_async_callback(pool.aclose)
-            return asdict(await Registration(registry, pool).probe(expert))
-        answer = await service.call("POST", "/v1/chat/completions", {**PROBE, "model": name})
-    latency_ms = answer["collegium"]["outcome"]["latency_ms"]
-    text = answer["choices"][0]["message"]["content"]
-    note = "answered its probe"
-    return {
-        "expert": name,
-        "answered": True,
-        "answer": text,
-        "latency_ms": latency_ms,
-        "note": note,
-    }
+            return asdict((await Registration(registry, pool).probe_again(name))[1])
+        path = f"/v1/experts/{quote(expert.name, safe='')}/probe"
+        report: dict[str, Any] = (await service.call("POST", path))["probe"]
+        return report
 
 
 def endpoint(settings: Settings, url: str) -> Endpoint:

@@ -12,17 +12,17 @@ from collegium.cli.output import warn
 @click.command(epilog="Example: collegium backup collegium.tar")
 @click.argument("archive", type=click.Path(exists=False, dir_okay=False, path_type=Path))
 def command(archive: Path) -> None:
-    """Copy the data folder into ARCHIVE, also while the service runs.
+    """Copy the data folder into ARCHIVE. The service may be running.
 
     A PostgreSQL database is left out: pg_dump copies it.
     """
     from collegium.errors import SetupError
-    from collegium.registry import archive as archives
-    from collegium.registry.connections import in_file, parse_url
+    from collegium.registry.storage import archive as archives
+    from collegium.registry.storage.connections import in_file, parse_url
     from collegium.settings import load_settings
 
     if archive.exists():
-        raise SetupError(f"{archive} exists already: name another file")
+        raise SetupError(f"{archive} already exists: name another file")
     settings = load_settings()
     url = parse_url(settings.registry_url)
     database = None

@@ -1,4 +1,4 @@
-"""`collegium batch …`: bulk jobs of the running service."""
+"""`collegium batch …`: bulk jobs on the running service."""
 
 from __future__ import annotations
 
@@ -19,34 +19,38 @@ LOOK_S = 0.5
 
 @click.group(epilog="Example: collegium batch submit questions.jsonl --wait")
 def command() -> None:
-    """Answer many requests at once: routed whole, batched by expert. Needs the service."""
+    """Run bulk jobs: routed as a whole, batched by expert. Needs the service."""
 
 
 @command.command(epilog="Example: collegium batch submit questions.jsonl --window 2h --wait")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--window", default="24h", help="Time until what is left expires, such as 30m.")
-@click.option("--max-cost", type=click.FloatRange(0), help="Dollars that the job may cost.")
-@click.option("--capacity", multiple=True, metavar="EXPERT=LINES", help="Most lines an expert.")
-@click.option("--note", multiple=True, metavar="KEY=TEXT", help="Kept as the job's metadata.")
-@click.option("--wait", is_flag=True, help="Stay until the job has ended; Ctrl-C leaves it.")
+@click.option("--window", default="24h", help="Time until unanswered lines expire.")
+@click.option("--max-cost", type=click.FloatRange(0), help="Maximum dollars for the job.")
+@click.option("--capacity", multiple=True, metavar="EXPERT=LINES", help="Most lines per expert.")
+@click.option(
+    "--endpoint", default="/v1/chat/completions", help="Endpoint of the lines.", show_default=True
+)
+@click.option("--note", multiple=True, metavar="KEY=TEXT", help="Metadata for the job.")
+@click.option("--wait", is_flag=True, help="Wait for the end; Ctrl-C does not cancel the job.")
 @json_option
 def submit(
     file: Path,
     window: str,
     max_cost: float | None,
     capacity: tuple[str, ...],
+    endpoint: str,
     note: tuple[str, ...],
     wait: bool,
     as_json: bool,
 ) -> None:
-    """Send a file of requests, one JSON object a line as in OpenAI's batches."""
+    """Submit a file of requests, one JSON object per line, as in OpenAI's batches."""
     if not file.is_file():
         raise click.UsageError(f"there is no file '{file}'")
     limits: dict[str, Any] = {"capacity": _capacities(capacity)} if capacity else {}
     if max_cost is not None:
         limits["max_cost_usd"] = max_cost
     body = {
-        "endpoint": "/v1/chat/completions",
+        "endpoint": endpoint,
         "completion_window": window,
         "metadata": _pairs(note, "--note") or None,
         "routing": limits,
@@ -61,7 +65,7 @@ def submit(
 
 @command.command(epilog="Example: collegium batch status batch_0f3a --wait")
 @click.argument("batch", required=False)
-@click.option("--wait", is_flag=True, help="Stay until the job has ended.")
+@click.option("--wait", is_flag=True, help="Wait for the job to end.")
 @json_option
 def status(batch: str | None, wait: bool, as_json: bool) -> None:
     """Show one job, or the latest ones."""
@@ -84,7 +88,7 @@ def status(batch: str | None, wait: bool, as_json: bool) -> None:
 @command.command(epilog="Example: collegium batch results batch_0f3a --out answers.jsonl")
 @click.argument("batch")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
-@click.option("--errors", is_flag=True, help="The lines that failed instead of the answers.")
+@click.option("--errors", is_flag=True, help="Failed lines instead of the answers.")
 @json_option
 def results(batch: str, out: Path | None, errors: bool, as_json: bool) -> None:
     """Fetch a job's answers: JSON lines, or with --json one list."""
@@ -105,7 +109,7 @@ def results(batch: str, out: Path | None, errors: bool, as_json: bool) -> None:
 @click.argument("batch")
 @json_option
 def cancel(batch: str, as_json: bool) -> None:
-    """End a job early; what is answered by then is kept."""
+    """Cancel a job. Answers so far are kept."""
     found = asyncio.run(_call("POST", f"/v1/batches/{batch}/cancel"))
     print_json(found) if as_json else click.echo(f"{batch} is {found['status']}.")
 

@@ -1,21 +1,23 @@
-"""`collegium bench …`: how long a decision takes, and what callers get under load."""
+"""`collegium bench …`: latency and throughput of the router, the gateway, engines and kernels."""
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
 
 from collegium.cli.bench_batch import batch
 from collegium.cli.bench_gateway import gateway
+from collegium.cli.bench_gpu import gpu
 from collegium.cli.bench_kernels import kernels
 from collegium.cli.bench_load import load
 from collegium.cli.bench_sparse import sparse
-from collegium.cli.output import json_option, print_table
+from collegium.cli.output import command_line, json_option, print_json, print_table
 
 if TYPE_CHECKING:
-    from collegium.evals.bench_router import Latency, RouterBench
+    from collegium.evals.bench.router import Latency, RouterBench
 
 
 @click.group(epilog="Example: collegium bench router --json")
@@ -25,31 +27,31 @@ def command() -> None:
 
 command.add_command(batch)
 command.add_command(gateway)
+command.add_command(gpu)
 command.add_command(kernels)
 command.add_command(load)
 command.add_command(sparse)
 
 
 @command.command(epilog="Example: collegium bench router --json")
-@click.option("--per-task", type=click.IntRange(2, 500), default=20, help="Prompts a task.")
+@click.option("--per-task", type=click.IntRange(2, 500), default=20, help="Prompts per task.")
 @click.option("--rounds", type=click.IntRange(1, 100), default=5, help="Rounds over all prompts.")
 @click.option("--fit/--no-fit", default=True, help="Also time a fit on 10,000 prompts.")
-@click.option("--seed", default=0, help="Which prompts and outcomes.")
+@click.option("--seed", default=0, help="Seed of the data.")
 @json_option
 def router(per_task: int, rounds: int, fit: bool, seed: int, as_json: bool) -> None:
     """Time the router's decisions on one core: both encoders, and pools up to 1,000 experts.
 
-    Nothing is asked or started, and no data set is needed.
+    Needs neither a service nor a data set.
     """
-    from collegium.evals.bench_router import bench_router
+    from collegium.evals.bench.router import bench_router
 
-    again = f"collegium bench router --per-task {per_task} --rounds {rounds} --seed {seed}"
-    again += "" if fit else " --no-fit"
-    report = asyncio.run(
-        bench_router(per_task=per_task, rounds=rounds, fit=fit, seed=seed, command=again)
+    measured = bench_router(
+        per_task=per_task, rounds=rounds, fit=fit, seed=seed, command=command_line()
     )
+    report = asyncio.run(measured)
     if as_json:
-        click.echo(report.to_json(), nl=False)
+        print_json(asdict(report))
     else:
         _show(report)
 
@@ -59,11 +61,10 @@ def _show(report: RouterBench) -> None:
     rows = [(f"{name}, 20 experts", found) for name, found in report.encoders.items()]
     rows += [(f"embedding given, {size} experts", found) for size, found in report.experts.items()]
     print_table(header, [(what, *_cells(found)) for what, found in rows])
-    click.echo()
-    goals = [
-        (g.what, f"{g.limit:g}", f"{g.found:.2f}", "yes" if g.met else "NO") for g in report.goals()
-    ]
-    print_table(("GOAL", "AT MOST", "FOUND", "MET"), goals)
+    taken = f"reading a fitted router {report.load_s:.2f} s"
+    if report.fit_s is not None:
+        taken += f", fitting one to 10,000 prompts of 20 experts {report.fit_s:.1f} s"
+    click.echo(f"\nProcessor time: {taken}.")
 
 
 def _cells(found: Latency) -> tuple[str, ...]:

@@ -1,16 +1,18 @@
-"""`collegium bench gateway`: requests a second and overhead, beside other gateways."""
+"""`collegium bench gateway`: throughput and overhead, compared with other gateways."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from collegium.cli.output import json_option, print_table
+from collegium.cli.output import command_line, json_option, print_json, print_table
 
 if TYPE_CHECKING:
-    from collegium.evals.bench_gateway import GatewayBench, Speed, Spread
+    from collegium.evals.bench.gateway.ours import Option
+    from collegium.evals.bench.gateway.run import GatewayBench, Speed, Spread
 
 
 @click.command(epilog="Example: collegium bench gateway --quick")
@@ -19,28 +21,36 @@ if TYPE_CHECKING:
     "encoders",
     type=click.Choice(["static", "minilm"]),
     multiple=True,
-    help="Encoder of the routing decision; may be repeated. Default: both.",
+    help="Encoder for routing; repeatable. Default: both.",
 )
-@click.option("--peers/--no-peers", default=True, help="Also nginx, LiteLLM and vllm-router.")
+@click.option("--peers/--no-peers", default=True, help="Also nginx, LiteLLM, vllm-router.")
 @click.option(
     "--beside",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Another checkout of Collegium, to be measured in the same run.",
+    help="Another checkout of Collegium to measure in the same run.",
+)
+@click.option(
+    "--with",
+    "options",
+    type=click.Choice(["key", "budget", "telemetry"]),
+    multiple=True,
+    help="Also Collegium with this: a key of the registry, a budget of it, telemetry. Repeatable.",
 )
 @click.option("--rounds", type=click.IntRange(1, 100), default=3, help="Rounds over all gateways.")
-@click.option("--seconds", type=click.FloatRange(1, 600), default=5.0, help="Length of one run.")
+@click.option("--seconds", type=click.FloatRange(1, 600), default=5.0, help="Seconds per run.")
 @click.option("--quick", is_flag=True, help="One round of two seconds, static encoder, no peers.")
 @click.option(
     "--soak",
     type=click.IntRange(1000),
-    help="Instead: send so many requests to the service alone, and watch its memory.",
+    help="Instead, send this many requests to the service alone and watch its memory.",
 )
-@click.option("--seed", default=0, help="Which prompts and outcomes.")
+@click.option("--seed", default=0, help="Seed of the data.")
 @json_option
 def gateway(
     encoders: tuple[str, ...],
     peers: bool,
     beside: Path | None,
+    options: tuple[Option, ...],
     rounds: int,
     seconds: float,
     quick: bool,
@@ -48,12 +58,12 @@ def gateway(
     seed: int,
     as_json: bool,
 ) -> None:
-    """Load the service with an instant upstream, a routing decision on every request.
+    """Load-test the service with an instant upstream and a routing decision per request.
 
-    Needs nginx and wrk. The peers are installed once, in environments of their own in the cache
-    folder. Every gateway runs one process, with 16 connections, whole answers and streams.
+    Needs nginx and wrk. The other gateways are installed once, in separate environments in the
+    cache folder. Each gateway runs one process, with 16 connections, whole answers and streams.
     """
-    from collegium.evals.bench_gateway import bench_gateway
+    from collegium.evals.bench.gateway.run import bench_gateway
     from collegium.settings import load_settings
 
     if soak is not None:
@@ -61,9 +71,6 @@ def gateway(
     if quick:
         encoders, peers, rounds, seconds = encoders or ("static",), False, 1, 2.0
     encoders = encoders or ("static", "minilm")
-    again = f"collegium bench gateway --rounds {rounds} --seconds {seconds:g} --seed {seed}"
-    again += "".join(f" --encoder {name}" for name in encoders) + ("" if peers else " --no-peers")
-    again += "" if beside is None else f" --beside {beside.name}"
     report = bench_gateway(
         encoders=encoders,
         with_peers=peers,
@@ -71,22 +78,22 @@ def gateway(
         seconds=seconds,
         seed=seed,
         cache=load_settings().cache_dir,
-        command=again,
+        command=command_line(),
         beside=beside,
+        options=options,
     )
     if as_json:
-        click.echo(report.to_json())
+        print_json(asdict(report))
     else:
         _show(report)
 
 
 def _soak(requests: int, encoder: str, seed: int, *, as_json: bool) -> None:
-    from collegium.evals.bench_gateway_soak import soak_gateway
+    from collegium.evals.bench.gateway.soak import soak_gateway
 
-    again = f"collegium bench gateway --soak {requests} --encoder {encoder} --seed {seed}"
-    found = soak_gateway(requests, encoder=encoder, seed=seed, command=again)
+    found = soak_gateway(requests, encoder=encoder, seed=seed, command=command_line())
     if as_json:
-        return click.echo(found.to_json())
+        return print_json(found.to_dict())
     rows = [
         (f"{m.requests:,}", f"{m.memory_mib:.0f} MiB", m.open_files, f"{m.database_mib:.0f} MiB")
         for m in found.moments
@@ -107,9 +114,6 @@ def _show(report: GatewayBench) -> None:
     print_table(("MODE", "GATEWAY", "REQUESTS/S", "ROUNDS", *latencies, *costs), rows)
     for name, why in report.left_out.items():
         click.echo(f"Left out: {name}: {why}", err=True)
-    click.echo()
-    goals = [(g.what, g.limit, f"{g.found:.2f}", "yes" if g.met else "NO") for g in report.goals()]
-    print_table(("GOAL", "LIMIT", "FOUND", "MET"), goals)
 
 
 def _cells(speed: Speed) -> tuple[str, ...]:

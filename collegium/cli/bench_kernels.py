@@ -1,39 +1,41 @@
-"""`collegium bench kernels`: the sparse experts' kernels beside those of others."""
+"""`collegium bench kernels`: the sparse experts' kernels, compared with others."""
 
 from __future__ import annotations
 
 import os
-import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from collegium.cli.output import json_option, print_table
+from collegium.cli.output import command_line, json_option, print_json, print_table
 
 if TYPE_CHECKING:
-    from collegium.evals.bench_kernels import KernelBench
-    from collegium.evals.kernel_machines import Machine
+    from collegium.evals.bench.kernels.machines import Machine
+    from collegium.evals.bench.kernels.run import KernelBench
 
 # Here as well as in evals: help imports no torch, and a test compares them.
-SHAPES = ("goals", "olmoe", "quarter", "qwen3-30b-a3b", "mixtral", "embedded")
+SHAPES = ("olmoe", "quarter", "qwen3-30b-a3b", "mixtral", "embedded")
 FORMATS = ("bf16", "int8", "int4", "fp8")
 TOKENS = (1, 4, 16, 64, 256, 1024)
 
 
 @click.command(epilog="Example: collegium bench kernels --quick --json")
-@click.option("--shape", multiple=True, type=click.Choice(SHAPES), help="Layers; default: goals.")
-@click.option("--format", "formats", multiple=True, type=click.Choice(FORMATS), help="Formats.")
-@click.option("--tokens", multiple=True, type=click.IntRange(1, 4096), help="Batch sizes.")
-@click.option("--rounds", type=click.IntRange(2, 200), default=15, help="Rounds, after one more.")
-@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", help="What computes.")
-@click.option("--autotune", is_flag=True, help="Measure the tiles first and keep them; cuda only.")
+@click.option("--shape", multiple=True, type=click.Choice(SHAPES), help="Layers; default: olmoe.")
+@click.option(
+    "--format", "formats", multiple=True, type=click.Choice(FORMATS), help="Weight format."
+)
+@click.option("--tokens", multiple=True, type=click.IntRange(1, 4096), help="Batch size.")
+@click.option("--rounds", type=click.IntRange(2, 200), default=15, help="Rounds after warm-up.")
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", help="Device to use.")
+@click.option("--autotune", is_flag=True, help="Tune and store tile sizes; cuda only.")
 @click.option("--threads", type=click.IntRange(1, 256), default=1, help="Threads of torch.")
 @click.option(
     "--scale-to",
     type=click.IntRange(0, 256),
     default=2,
-    help="Also time ours on so many threads in turn with one; 0: don't.",
+    help="Also time ours on this many threads; 0: don't.",
 )
 @click.option("--quick", is_flag=True, help="Three batch sizes, five rounds.")
 @click.option(
@@ -41,8 +43,7 @@ TOKENS = (1, 4, 16, 64, 256, 1024)
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Folder that zentorch was installed into.",
 )
-@click.option("--llama-cpp", is_flag=True, help="Also llama.cpp, built at the first time.")
-@click.option("--without", multiple=True, metavar="KERNEL", help="Leave one out, as it is printed.")
+@click.option("--without", multiple=True, metavar="KERNEL", help="Leave this kernel out.")
 @json_option
 def kernels(
     shape: tuple[str, ...],
@@ -55,44 +56,42 @@ def kernels(
     scale_to: int,
     quick: bool,
     zentorch: Path | None,
-    llama_cpp: bool,
     without: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Time the sparse experts' kernels beside those of vLLM, SGLang, zentorch, llama.cpp and torch.
+    """Time the sparse experts' kernels beside those of vLLM, SGLang, zentorch and torch.
 
-    All take turns on the same batches, with a read of memory and a matrix product in the same loop.
+    All run alternately on the same batches, with a memory read and a matrix product for reference.
     """
-    from collegium.evals.bench_kernels import Plan, bench_kernels
-    from collegium.evals.kernel_contenders import Others
-    from collegium.evals.kernel_machines import Cpu, Cuda
+    from collegium.evals.bench.kernels.contenders import Others
+    from collegium.evals.bench.kernels.machines import Cpu, Cuda
+    from collegium.evals.bench.kernels.run import Plan, bench_kernels
 
     machine = Cuda() if device == "cuda" else Cpu()
-    again = " ".join(["collegium", *sys.argv[1:]])
+    again = command_line()
     if autotune:
-        _autotune(shape or ("goals",), machine, again)
-    built = _llama_cpp() if llama_cpp else None
+        _autotune(shape or ("olmoe",), machine, again)
     cores = len(os.sched_getaffinity(0))
     plan = Plan(
-        shapes=shape or ("goals",),
+        shapes=shape or ("olmoe",),
         formats=formats or machine.formats,
         tokens=tokens or ((1, 16, 256) if quick else TOKENS),
         rounds=5 if quick else rounds,
         threads=threads,
         scale_to=scale_to if device == "cpu" and threads == 1 < scale_to <= cores else None,
         machine=machine,
-        others=Others(zentorch, built, without),
+        others=Others(zentorch, without),
     )
     report = bench_kernels(plan, command=again)
     if as_json:
-        click.echo(report.to_json(), nl=False)
+        print_json(asdict(report))
     else:
         _show(report)
 
 
 def _autotune(shapes: tuple[str, ...], machine: Machine, again: str) -> None:
-    from collegium.evals.kernel_layers import SHAPES
-    from collegium.evals.kernel_tuning import autotune
+    from collegium.evals.bench.kernels.layers import SHAPES
+    from collegium.evals.bench.kernels.tuning import autotune
     from collegium.kernels.moe.triton_tiles import TABLES
 
     if machine.device != "cuda":
@@ -100,13 +99,6 @@ def _autotune(shapes: tuple[str, ...], machine: Machine, again: str) -> None:
     wanted = [shape for shape in SHAPES if shape.name in shapes]
     path = autotune(wanted, machine.seconds, machine.name, TABLES, again)
     click.echo(f"The tiles are in {path}", err=True)
-
-
-def _llama_cpp() -> Path:
-    from collegium.evals.kernel_llama_build import ensure_llama_cpp
-    from collegium.settings import load_settings
-
-    return ensure_llama_cpp(load_settings().cache_dir, lambda said: click.echo(said, err=True))
 
 
 def _show(report: KernelBench) -> None:
@@ -129,11 +121,4 @@ def _show(report: KernelBench) -> None:
         told = f"{gain.ratio:.2f} times on {gain.to} threads" if gain else ""
         probes.append((*cells, f"{p.matmul_gflops:.0f} GF/s", told))
     print_table(("LAYER", "FORMAT", "TOKENS", "READ", "MATMUL", "OURS"), probes)
-    if report.goals():
-        click.echo()
-        goals = [
-            (g.what, f"{g.limit:.2f}", f"{g.found:.2f}", "yes" if g.met else "NO")
-            for g in report.goals()
-        ]
-        print_table(("GOAL", "AT LEAST", "FOUND", "MET"), goals)
     click.echo(f"\n{report.processor}, {report.isa}, {report.threads} of torch's threads.")

@@ -4,49 +4,48 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from collegium.cli.output import json_option, print_table
+from collegium.cli.output import command_line, json_option, print_json, print_table
 
 if TYPE_CHECKING:
-    from collegium.evals.load.load_report import LoadReport, Spread
+    from collegium.evals.load.report import LoadReport, Spread
     from collegium.evals.load.trace import Arrival
 
 
 @click.command(epilog="Example: collegium bench load --requests 100 --speed 1 --speed 10 --json")
-@click.option("--trace", default="azure_llm_2023_conv", help="A file of DATA/traces.")
-@click.option("--requests", type=click.IntRange(1), default=200, help="The trace's first so many.")
+@click.option("--trace", default="azure_llm_2023_conv", help="Trace in DATA/traces.")
+@click.option("--requests", type=click.IntRange(1), default=200, help="Number of requests.")
 @click.option(
     "--speed",
     "speeds",
     type=click.FloatRange(0, min_open=True),
     multiple=True,
     default=(1.0, 10.0),
-    help="How much faster than recorded; each is one replay.",
+    help="Speed-up of the replay; repeatable.",
 )
 @click.option("--model", default="auto", help="A virtual model or an expert.")
-@click.option("--most-prompt-tokens", type=click.IntRange(1), default=256, help="Longer are cut.")
-@click.option("--most-output-tokens", type=click.IntRange(1), default=32, help="Longer are cut.")
+@click.option("--most-prompt-tokens", type=click.IntRange(1), default=256, help="Truncate to this.")
+@click.option("--most-output-tokens", type=click.IntRange(1), default=32, help="Truncate to this.")
 @click.option("--max-latency-ms", type=click.FloatRange(0), help="Deadline of each request.")
-@click.option("--ttft", "ttft_s", default=2.0, help="Good: a first token within so many seconds.")
-@click.option("--tpot", "tpot_s", default=0.2, help="Good: so many seconds a token after it.")
-@click.option(
-    "--latency", "latency_s", type=float, help="Good: the whole answer within so many seconds."
-)
+@click.option("--ttft", "ttft_s", default=2.0, help="Target: seconds to the first token.")
+@click.option("--tpot", "tpot_s", default=0.2, help="Target: seconds per further token.")
+@click.option("--latency", "latency_s", type=float, help="Target: seconds for the whole answer.")
 @click.option("--data", type=click.Path(path_type=Path), help="Folder of the data sets.")
 @json_option
 def load(as_json: bool, **options: Any) -> None:
     """Replay a trace of a real service: its arrivals and lengths, with real prompts.
 
-    Uses the running service, or starts one. Requests come when the trace says, however many still
-    wait.
+    Uses the running service, or starts one. Requests are sent at the trace's times, even if earlier
+    ones are still waiting (open loop).
     """
     report = asyncio.run(_load(**options))
     if as_json:
-        click.echo(report.to_json(), nl=False)
+        print_json(asdict(report))
     else:
         _show(report)
 
@@ -66,11 +65,11 @@ async def _load(
     data: Path | None,
 ) -> LoadReport:
     from collegium.cli.local_service import some_service
-    from collegium.evals.data import data_root, load_set
-    from collegium.evals.load.load_report import LoadReport, Objective, summarise
+    from collegium.evals.core.data import data_root, load_set
+    from collegium.evals.core.provenance import provenance
     from collegium.evals.load.replay import replay
+    from collegium.evals.load.report import LoadReport, Objective, summarise
     from collegium.evals.load.trace import read_trace
-    from collegium.evals.provenance import provenance
     from collegium.settings import load_settings
 
     folder, settings = data_root(data), load_settings()
@@ -88,12 +87,8 @@ async def _load(
                 url, arrivals, bodies, speed=speed, key=key, label=f"x{speed:g}"
             )
             runs.append(summarise(speed, sent, seconds, objective))
-    again = f"collegium bench load --trace {trace} --requests {requests} --model {model}"
-    again += f" --most-prompt-tokens {most_prompt_tokens}"
-    again += f" --most-output-tokens {most_output_tokens}"
-    again += "".join(f" --speed {speed:g}" for speed in speeds)
-    again += "" if max_latency_ms is None else f" --max-latency-ms {max_latency_ms:g}"
-    return LoadReport(trace, objective, runs, provenance(again, 0, {"requests": requests}))
+    made = provenance(command_line(), 0, {"requests": requests})
+    return LoadReport(trace, objective, runs, made)
 
 
 def _requests(

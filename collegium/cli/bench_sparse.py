@@ -1,18 +1,18 @@
-"""`collegium bench sparse`: sparse models in vLLM, with our kernels and with its own."""
+"""`collegium bench sparse`: sparse models in vLLM, with our kernels and with vLLM's."""
 
 from __future__ import annotations
 
-import sys
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from collegium.cli.output import json_option, print_table
+from collegium.cli.output import command_line, json_option, print_json, print_table
 
 if TYPE_CHECKING:
-    from collegium.evals.bench_sparse import SparseBench
+    from collegium.evals.bench.sparse.run import SparseBench
 
 
 @click.command(epilog="Example: collegium bench sparse --model mixture --rounds 5 --json")
@@ -21,40 +21,39 @@ if TYPE_CHECKING:
     "models",
     multiple=True,
     default=("mixture", "olmoe"),
-    help="mixture (the pool's), olmoe (random weights) or a folder; may be repeated.",
+    help="mixture (the pool's), olmoe (random weights) or a folder; repeatable.",
 )
 @click.option(
     "--layers", type=click.IntRange(1, 16), default=4, help="Layers of olmoe, 0.8 GB each."
 )
-@click.option("--rounds", type=click.IntRange(2, 200), default=7, help="Rounds, after one more.")
+@click.option("--rounds", type=click.IntRange(2, 200), default=7, help="Rounds after warm-up.")
 @click.option(
     "--zentorch",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of zentorch: two more engines that have it.",
+    help="Folder of zentorch; adds two engines that use it.",
 )
 @json_option
 def sparse(
     models: tuple[str, ...], layers: int, rounds: int, zentorch: Path | None, as_json: bool
 ) -> None:
-    """Time vLLM's tokens a second on sparse models, with our kernels and with its own.
+    """Measure vLLM's tokens per second on sparse models, with our kernels and its own.
 
-    One engine each, all loaded, which take turns with the same prompts: long ones with one token
-    of answer, and short ones with long answers.
+    The engines are all loaded and run the same prompts alternately: long prompts with one token of
+    answer, and short prompts with long answers.
     """
-    from collegium.evals.bench_sparse import Plan, bench_sparse, variants
-    from collegium.evals.sparse_models import found
+    from collegium.evals.bench.sparse.models import found
+    from collegium.evals.bench.sparse.run import Plan, bench_sparse, variants
     from collegium.settings import load_settings
 
-    again = " ".join(["collegium", *sys.argv[1:]])
     cache = load_settings().cache_dir
     with tempfile.TemporaryDirectory() as scratch:
         known = [
             found(name, layers, cache, Path(scratch), lambda said: click.echo(said, err=True))
             for name in models
         ]
-        report = bench_sparse(Plan(known, variants(zentorch), rounds), command=again)
+        report = bench_sparse(Plan(known, variants(zentorch), rounds), command=command_line())
     if as_json:
-        click.echo(report.to_json(), nl=False)
+        print_json(asdict(report))
     else:
         _show(report)
 

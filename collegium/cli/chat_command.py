@@ -11,9 +11,9 @@ import click
 
 @click.command(epilog="Example: collegium chat --model auto")
 @click.option("--model", default="auto", help="A virtual model or an expert.")
-@click.option("--message", help="Ask this one thing and end.")
+@click.option("--message", help="Send this message and exit.")
 def command(model: str, message: str | None) -> None:
-    """Talk to the pool; each answer says who gave it and why. An empty line ends."""
+    """Chat with the pool. Shows which expert answers and why. An empty line ends."""
     asyncio.run(_talk(model, message))
 
 

@@ -1,4 +1,4 @@
-"""`collegium eval adoption`: what a router is worth in a pool of real models, mark by mark."""
+"""`collegium eval adoption`: the value of a router in a pool of real models, by number of marks."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import click
 from collegium.cli.output import print_table
 
 if TYPE_CHECKING:
-    from collegium.evals.adoption.draws import Marking
-    from collegium.evals.adoption.marks import Labels
-    from collegium.evals.adoption.rows import Row
-    from collegium.evals.adoption.worlds import World
-    from collegium.evals.arrays import Floats
+    from collegium.evals.core.arrays import Floats
+    from collegium.evals.studies.adoption.draws import Marking
+    from collegium.evals.studies.adoption.marks import Labels
+    from collegium.evals.studies.adoption.rows import Row
+    from collegium.evals.studies.adoption.worlds import World
     from collegium.router.vectors import Encoder
 
 SETS = ("alpacaeval2", "bfcl71", "llmrouter9", "mmlupro28", "routerbench3", "routerdc7")
@@ -25,7 +25,7 @@ WITH_ERRORS, APART = 400, 800
 COMPARED = 1_000
 JUDGES: tuple[Labels, ...] = ("judge", "biased_judge")
 CONFIRMED = 60
-"""Of a judge's marks that a person confirms."""
+"""The share of a judge's marks that a person confirms."""
 RACED = 0.6
 """The share of the dollars that asking everybody costs, within which a race asks."""
 
@@ -37,18 +37,18 @@ RACED = 0.6
     type=click.IntRange(0),
     multiple=True,
     default=REPLAYS,
-    help="Marked prompts to learn from; may be repeated [default: 0, 50, …, 3900].",
+    help="Marked prompts to learn from; repeatable [default: 0, …, 3900].",
 )
-@click.option("--draws", type=click.IntRange(1), default=50, show_default=True, help="Fits a row.")
-@click.option("--seed", default=0, help="Which models are which experts, and all that is drawn.")
-@click.option("--only-pure", is_flag=True, help="Leave out disturbed worlds and marks that err.")
-@click.option("--no-api", is_flag=True, help="Don't compare with a running service.")
-@click.option("--data", type=click.Path(path_type=Path), help="Folder of the shared data sets.")
+@click.option(
+    "--draws", type=click.IntRange(1), default=50, show_default=True, help="Fits per row."
+)
+@click.option("--seed", default=0, help="Seed of all that is random.")
+@click.option("--only-pure", is_flag=True, help="Leave out disturbed worlds and noisy marks.")
+@click.option("--no-api", is_flag=True, help="Do not compare with a service.")
+@click.option("--data", type=click.Path(path_type=Path), help="Folder of the data sets.")
 @click.option("--encoder", default="minilm+surface", show_default=True, help="As in eval routing.")
 @click.option("--html", type=click.Path(path_type=Path), help="Write a page with plots.")
-@click.option(
-    "--json", "json_file", is_flag=False, flag_value="-", help="Write JSON there; - prints it."
-)
+@click.option("--json", "json_file", is_flag=False, flag_value="-", help="Write JSON; - prints it.")
 def adoption(
     datasets: tuple[str, ...],
     replays: tuple[int, ...],
@@ -58,27 +58,27 @@ def adoption(
     no_api: bool,
     **options: Any,
 ) -> None:
-    """Let eight recorded models with list prices be adopted, from no marks to thousands.
+    """Simulate the adoption of a router for eight recorded models, from no marks to thousands.
 
-    Each row is a number of replayed and marked prompts; its decisions for held-back prompts are
-    those that the service would make. SAVED is money against the best single expert; on the
-    `curve`, the most that is saved at most one point below it; OF TABLE is the share of what a
-    table by true task saves that knows all marks; VIOLATIONS are draws more than 1.5 points below.
-    With --no-api nothing is compared with a service; else it is started for the purpose.
+    Each row is a number of replayed and marked prompts, evaluated by the decisions that the service
+    would make for held-out prompts. SAVED is the saving against the best single expert; on the
+    `curve`, the largest saving at a loss of at most one point. OF TABLE is SAVED as a share of what
+    a table by true task with all marks saves. VIOLATIONS are draws that lose more than 1.5 points.
+    Unless --no-api is given, a service is started to check that it decides in the same way.
     """
     import json
 
     from threadpoolctl import threadpool_limits
 
     from collegium.cli.eval_routing import refuse_swallowed_set
-    from collegium.evals.adoption.text import HEAD, cells, references
+    from collegium.evals.studies.adoption.text import HEAD, cells, references
 
     refuse_swallowed_set(json_file, options["data"])
     with threadpool_limits(1):
         rows, same = _played(datasets or SETS, replays, draws, api=not no_api, **options)
     found = {"served_equals_evaluated": same, "rows": [row.as_json() for row in rows]}
     if html is not None:
-        from collegium.evals.adoption.page import html_page
+        from collegium.evals.studies.adoption.page import html_page
 
         html.write_text(html_page(rows, same), encoding="utf-8")
     text = json.dumps(_finite(found), indent=1) + "\n"
@@ -104,11 +104,11 @@ def _played(
     data: Path | None,
     encoder: str,
 ) -> tuple[list[Row], bool | None]:
-    from collegium.evals.adoption.worlds import world
     from collegium.evals.formats import load_any
     from collegium.evals.routing.embeddings import CachedEncoder, EmbeddingCache
     from collegium.evals.routing.encoders import encoder as named
     from collegium.evals.routing.sources import set_folder
+    from collegium.evals.studies.adoption.worlds import world
     from collegium.settings import load_settings
 
     pure = world([load_any(set_folder(name, data)) for name in datasets], seed=seed)
@@ -124,16 +124,16 @@ def _played(
 def _pure_rows(
     pure: World, X: Floats, encoder: Encoder, replays: Sequence[int], draws: int, seed: int
 ) -> Iterator[Row]:
-    from collegium.evals.adoption.rows import play
+    from collegium.evals.studies.adoption.rows import play
 
     for count in sorted(set(replays)):
         yield from play(pure, X, encoder, count, draws=draws, seed=seed, tell=_tell)
 
 
 def _other_rows(pure: World, X: Floats, encoder: Encoder, draws: int, seed: int) -> Iterator[Row]:
-    from collegium.evals.adoption.further import newcomer_rows, unseen_rows
-    from collegium.evals.adoption.rows import play
-    from collegium.evals.adoption.worlds import disturbed
+    from collegium.evals.studies.adoption.further import newcomer_rows, unseen_rows
+    from collegium.evals.studies.adoption.rows import play
+    from collegium.evals.studies.adoption.worlds import disturbed
 
     few = max(1, draws // 5)
     for world in (disturbed(pure, seed=seed), pure.without_applications()):
@@ -147,7 +147,7 @@ def _other_rows(pure: World, X: Floats, encoder: Encoder, draws: int, seed: int)
 
 def _markings(most: int) -> Iterator[tuple[int, Marking]]:
     """Numbers of prompts whose marks err, were confirmed in part, or were raced for."""
-    from collegium.evals.adoption.draws import Marking
+    from collegium.evals.studies.adoption.draws import Marking
 
     yield WITH_ERRORS, Marking("agreement")
     for labels in JUDGES:
@@ -162,9 +162,9 @@ def _same_by_api(pure: World, X: Floats, encoder: Encoder, seed: int) -> bool:
     import numpy as np
 
     from collegium.cli.adoption_service import decided_by_api
-    from collegium.evals.adoption.draws import POLICIES
-    from collegium.evals.adoption.playing import Adopted
-    from collegium.evals.adoption.worlds import disturbed
+    from collegium.evals.studies.adoption.draws import POLICIES
+    from collegium.evals.studies.adoption.playing import Adopted
+    from collegium.evals.studies.adoption.worlds import disturbed
 
     world = disturbed(pure, seed=seed)
     rows = np.random.default_rng(seed).permutation(world.train)[:WITH_ERRORS]

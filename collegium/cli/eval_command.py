@@ -1,4 +1,4 @@
-"""`collegium eval …`: the live pool on held-out questions, routers on recorded outcomes."""
+"""`collegium eval …`: evaluate the live pool, and routers on recorded outcomes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from collegium.cli.eval_panels import panels
 from collegium.cli.eval_pool import pool
 from collegium.cli.eval_residency import residency
 from collegium.cli.eval_routing import routing
+from collegium.cli.eval_sparse import sparse
 
 
 @click.group(epilog="Example: collegium eval pool --html report.html")
@@ -19,5 +20,5 @@ def command() -> None:
     """Measure experts and routing."""
 
 
-for measured in (pool, routing, adoption, newcomers, online, ood, panels, residency):
+for measured in (pool, routing, adoption, newcomers, online, ood, panels, residency, sparse):
     command.add_command(measured)

@@ -1,4 +1,4 @@
-"""`collegium eval newcomers`: what a few dozen probes are worth for a model that joins."""
+"""`collegium eval newcomers`: the value of a few dozen probes for a model that joins."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from collegium.cli.output import json_option, print_json, print_table, warn_drop
 from collegium.cli.recorded_sets import two_sets_options
 
 if TYPE_CHECKING:
-    from collegium.evals.recovery import Recovery
+    from collegium.evals.studies.newcomers.recovery import Recovery
 
 HEAD = ("SET", "POOLS", "METHOD", "PROBES", "MODELS", "RECOVERED", "95 %", "GAIN", "HARM")
 
@@ -26,21 +26,21 @@ HEAD = ("SET", "POOLS", "METHOD", "PROBES", "MODELS", "RECOVERED", "95 %", "GAIN
     type=click.IntRange(5),
     multiple=True,
     default=(50,),
-    help="Marked answers of the newcomer; may be repeated.",
+    help="Marked answers of the newcomer; repeatable.",
 )
-@click.option("--draws", type=click.IntRange(1), default=1, help="Choices of probes, averaged.")
+@click.option("--draws", type=click.IntRange(1), default=1, help="Draws of probes to average.")
 @two_sets_options
-@click.option("--data", type=click.Path(path_type=Path), help="Folder of the shared sets.")
-@click.option("--encoder", default="minilm+surface", help="Who turns prompts into vectors.")
-@click.option("--seed", default=0, help="Seed of the split and of all that is drawn.")
+@click.option("--data", type=click.Path(path_type=Path), help="Folder of the data sets.")
+@click.option("--encoder", default="minilm+surface", help="Encoder of prompts.")
+@click.option("--seed", default=0, help="Seed of split and draws.")
 @json_option
 def newcomers(datasets: tuple[str, ...], as_json: bool, **options: Any) -> None:
-    """Leave each model out, let it join with few marks, and compare with all its marks.
+    """Remove each model, add it again with few marks, and compare with all its marks.
 
     Routers are fitted as `collegium router train` fits them and choose as the service does.
-    RECOVERED is the share of its routing value that comes back, median over the models that have
-    one; GAIN is what joining brings in points of accuracy, of what all data bring. DATASET is a
-    folder or the name of a shared set.
+    RECOVERED is the share of the model's routing value that is recovered, as a median over the
+    models that have one; GAIN is the gain in points of accuracy, out of the gain with all data.
+    DATASET is a folder, or the name of a set in the data folder.
     """
     if not datasets and not (options["train"] or options["test"]):
         raise click.UsageError("name data sets, or --train and --test")
@@ -61,15 +61,15 @@ def recoveries(
     encoder: str,
     seed: int,
 ) -> list[Recovery]:
-    """Each set's rows, then those over all sets."""
+    """Return each set's rows, then those over all sets."""
     from threadpoolctl import threadpool_limits
 
-    from collegium.evals.newcomers import recover
-    from collegium.evals.recovery import over_sets
     from collegium.evals.routing.embeddings import CachedEncoder, EmbeddingCache
     from collegium.evals.routing.encoders import encoder as named_encoder
     from collegium.evals.routing.run import encoded
     from collegium.evals.routing.sources import Request, problems
+    from collegium.evals.studies.newcomers.recovery import over_sets
+    from collegium.evals.studies.newcomers.study import recover
     from collegium.settings import load_settings
 
     eyes, cache = named_encoder(encoder), EmbeddingCache(load_settings().cache_dir)
@@ -93,7 +93,7 @@ def recoveries(
 
 def _told(models: Iterable[int], name: str) -> Iterable[int]:
     """The models, with a bar."""
-    from collegium.evals.progress import progress_bar
+    from collegium.evals.core.progress import progress_bar
 
     models = list(models)
     with progress_bar(len(models), f"Leaving models of {name} out") as bar:

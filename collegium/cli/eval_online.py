@@ -1,4 +1,4 @@
-"""`collegium eval online`: the bandit on recorded outcomes that drift, and under false ratings."""
+"""`collegium eval online`: the bandit on recorded outcomes that drift, and with false ratings."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from collegium.cli.output import json_option, print_json, print_table
+from collegium.cli.output import command_line, json_option, print_json, print_table
 from collegium.cli.recorded_sets import recorded_options, recorded_sets
 
 if TYPE_CHECKING:
-    from collegium.evals.online_report import OnlineReport
-    from collegium.evals.recorded import Recorded
+    from collegium.evals.routing.recorded import Recorded
+    from collegium.evals.studies.online.report import OnlineReport
 
 
 @click.command(epilog="Example: collegium eval online llmrouter9 --html online.html")
 @click.argument("datasets", metavar="DATASET…", nargs=-1, required=True)
-@click.option("--steps", type=click.IntRange(30), default=6000, help="Queries in a simulation.")
-@click.option("--repeats", type=click.IntRange(1), default=3, help="Simulations, averaged.")
+@click.option("--steps", type=click.IntRange(30), default=6000, help="Queries per simulation.")
+@click.option("--repeats", type=click.IntRange(1), default=3, help="Simulations to average.")
 @click.option("--html", type=click.Path(path_type=Path), help="Write a page with plots.")
 @recorded_options
 @json_option
@@ -30,19 +30,18 @@ def online(
     as_json: bool,
     **recorded: Any,
 ) -> None:
-    """Let the bandit route a stream of recorded outcomes in which an expert changes.
+    """Run the bandit on a stream of recorded outcomes in which an expert changes.
 
-    The expert asked most degrades, recovers, then gets dearer. Regret is what a router that is
-    told of it would have got more; the same command gives the same numbers.
+    The most used expert degrades, recovers, then gets more expensive. Regret is measured against a
+    router that knows of each change. The result is deterministic.
     """
-    from collegium.evals.online_report import html_page, tables, verdict
-    from collegium.evals.provenance import provenance
+    from collegium.evals.core.provenance import provenance
+    from collegium.evals.studies.online.report import html_page, tables, verdict
 
     seed = recorded["seed"]
     sets = recorded_sets(datasets, **recorded)
     reports = [_simulated(data, steps, repeats, seed) for data in sets]
-    command = f"collegium eval online {' '.join(datasets)} --steps {steps} --repeats {repeats}"
-    made = provenance(f"{command} --seed {seed}", seed, {"sets": len(reports)})
+    made = provenance(command_line(), seed, {"sets": len(reports)})
     if html is not None:
         html.write_text(html_page(reports, made), encoding="utf-8")
         click.echo(f"Wrote {html}", err=True)
@@ -59,10 +58,10 @@ def online(
 def _simulated(data: Recorded, steps: int, repeats: int, seed: int) -> OnlineReport:
     from tqdm import tqdm
 
-    from collegium.evals.online import simulate
-    from collegium.evals.online_report import summed_up
-    from collegium.evals.online_world import world
-    from collegium.evals.poison import LIES, poison
+    from collegium.evals.studies.online.poison import LIES, poison
+    from collegium.evals.studies.online.report import summed_up
+    from collegium.evals.studies.online.study import simulate
+    from collegium.evals.studies.online.world import world
     from collegium.router.online.bandit import BanditSettings
 
     settings = BanditSettings()

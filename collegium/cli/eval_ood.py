@@ -1,4 +1,4 @@
-"""`collegium eval ood`: whether out-of-scope queries are noticed, on CLINC150."""
+"""`collegium eval ood`: detection of out-of-scope queries, on CLINC150."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ SET = "clinc150"
 
 
 @click.command(epilog="Example: collegium eval ood --json")
-@click.option("--data", type=click.Path(path_type=Path), help="CLINC150's folder.")
+@click.option("--data", type=click.Path(path_type=Path), help="Folder of CLINC150.")
 @json_option
 def ood(data: Path | None, as_json: bool) -> None:
-    """Fit an intent classifier and a strangeness score, and judge both on unseen queries.
+    """Fit an intent classifier and an OOD score, and evaluate both on unseen queries.
 
     Needs no service. Rejected in-scope queries count as wrong.
     """
-    from collegium.evals.data import data_root
-    from collegium.evals.ood import STEPS, load_clinc, measure
-    from collegium.evals.progress import progress_bar
+    from collegium.evals.core.data import data_root
+    from collegium.evals.core.progress import progress_bar
     from collegium.evals.routing.embeddings import CachedEncoder, EmbeddingCache
     from collegium.evals.routing.encoders import encoder
+    from collegium.evals.studies.ood.study import STEPS, load_clinc, measure
     from collegium.settings import load_settings
 
     settings, splits = load_settings(), load_clinc(data or data_root() / SET)

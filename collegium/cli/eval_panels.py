@@ -1,4 +1,4 @@
-"""`collegium eval panels`: which ways to combine recorded answers pay."""
+"""`collegium eval panels`: which ways of combining recorded answers pay."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from collegium.cli.output import json_option, print_json, print_table
+from collegium.cli.output import command_line, json_option, print_json, print_table
 from collegium.cli.recorded_sets import recorded_options, recorded_sets
 
 
@@ -26,19 +26,19 @@ def panels(
     as_json: bool,
     **recorded: Any,
 ) -> None:
-    """Replay votes and cascades on recorded answers, and judge when they pay.
+    """Replay votes and cascades on recorded answers, and evaluate when they pay.
 
     DATASET needs the answers' text and cost. Modes that need new words (moa, best_of_n, …) can't
     be judged on recorded answers: see `collegium eval pool --aggregate`.
     """
     from tqdm import tqdm
 
-    from collegium.evals.data import load_set
-    from collegium.evals.panels.replay import read_responses
-    from collegium.evals.panels.study import study
-    from collegium.evals.panels.study_report import html_page, table, to_dict, verdict
-    from collegium.evals.provenance import provenance
+    from collegium.evals.core.data import load_set
+    from collegium.evals.core.provenance import provenance
     from collegium.evals.routing.sources import set_folder
+    from collegium.evals.studies.panels.replay import read_responses
+    from collegium.evals.studies.panels.study import study
+    from collegium.evals.studies.panels.study_report import html_page, table, to_dict, verdict
 
     folder = set_folder(dataset, recorded["data"])
     source = load_set(folder)
@@ -49,10 +49,7 @@ def panels(
         return lambda rows: tqdm(rows, desc=name, unit="query", mininterval=1.0, leave=False)
 
     report = study(data, texts, cascade_cost=cascade_cost, seed=recorded["seed"], progress=progress)
-    options = f"--router {recorded['router']} --seed {recorded['seed']}"
-    made = provenance(
-        f"collegium eval panels {dataset} {options}", recorded["seed"], {"test": report.test}
-    )
+    made = provenance(command_line(), recorded["seed"], {"test": report.test})
     if save is not None:
         report.profiles.save(save)
         click.echo(f"Wrote {save / 'panels.json'}", err=True)

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from collegium.cli.output import json_option, print_table
+from collegium.cli.output import command_line, json_option, print_json, print_table
 
 if TYPE_CHECKING:
-    from collegium.evals.residency import ResidencyReport
+    from collegium.evals.studies.residency.study import ResidencyReport
 
 TRACE = "azure_llm_2023_code"
 
 
 @click.command(epilog="Example: collegium eval residency mmlupro28 --html residency.html")
 @click.argument("dataset", default="mmlupro28")
-@click.option("--trace", default=TRACE, help="A file of DATA/traces: whose arrivals.")
-@click.option("--every", type=click.IntRange(1), default=1, help="Take each so many-th request.")
+@click.option("--trace", default=TRACE, help="Trace with the arrivals: a file in DATA/traces.")
+@click.option("--every", type=click.IntRange(1), default=1, help="Use every Nth request.")
 @click.option("--experts", type=click.IntRange(2, 100), default=10, help="Experts in the pool.")
 @click.option("--fit", type=click.IntRange(1, 100), default=3, help="Experts that fit at once.")
-@click.option("--load-s", type=click.FloatRange(0), default=40.0, help="Seconds of a load.")
-@click.option("--unload-s", type=click.FloatRange(0), default=2.0, help="Seconds of an unload.")
+@click.option("--load-s", type=click.FloatRange(0), default=40.0, help="Seconds to load.")
+@click.option("--unload-s", type=click.FloatRange(0), default=2.0, help="Seconds to unload.")
 @click.option(
     "--patience-s",
     type=click.FloatRange(0),
@@ -33,11 +34,11 @@ TRACE = "azure_llm_2023_code"
     "--wait-penalty",
     type=click.FloatRange(0, 1),
     default=0.02,
-    help="Chance of being right that a minute's wait is worth, where the router is aware.",
+    help="P(correct) that a one-minute wait is worth.",
 )
-@click.option("--data", type=click.Path(path_type=Path), help="Folder of the shared data sets.")
+@click.option("--data", type=click.Path(path_type=Path), help="Folder of the data sets.")
 @click.option("--html", type=click.Path(path_type=Path), help="Write a page with the timeline.")
-@click.option("--seed", default=0, help="Which prompts are asked, and when.")
+@click.option("--seed", default=0, help="Seed of prompts and times.")
 @json_option
 def residency(
     dataset: str,
@@ -58,27 +59,21 @@ def residency(
 
     Deterministic, needs no service. Waiting is the time until an answer begins.
     """
-    from collegium.evals.data import data_root
-    from collegium.evals.residency import Device, compare, read_trace, requests
-    from collegium.evals.residency_page import residency_page
-    from collegium.evals.residency_world import EMBEDDED_PACE
+    from collegium.evals.core.data import data_root
+    from collegium.evals.studies.residency.page import residency_page
+    from collegium.evals.studies.residency.study import Device, compare, read_trace, requests
+    from collegium.evals.studies.residency.world import EMBEDDED_PACE
     from collegium.router.encoder import make_encoder
 
     root = data_root(data)
     came = read_trace(root / "traces", trace, every)
     arrivals = requests(root / dataset, came, make_encoder("static"), experts=experts, seed=seed)
-    again = (
-        f"collegium eval residency {dataset} --trace {trace} --every {every} --experts {experts} "
-        f"--fit {fit} --load-s {load_s:g} --unload-s {unload_s:g} --patience-s {patience_s:g} "
-        f"--wait-penalty {wait_penalty:g} "
-        f"--seed {seed}"
-    )
     report, runs = compare(
         arrivals,
         Device(fit, load_s, unload_s, EMBEDDED_PACE),
         data=dataset,
         trace=trace,
-        command=again,
+        command=command_line(),
         seed=seed,
         patience_s=patience_s,
         wait_penalty=wait_penalty,
@@ -86,25 +81,20 @@ def residency(
     if html is not None:
         html.write_text(residency_page(report, runs))
         click.echo(f"Wrote {html}", err=True)
-    click.echo(report.to_json(), nl=False) if as_json else _show(report)
+    print_json(asdict(report)) if as_json else _show(report)
 
 
 def _show(report: ResidencyReport) -> None:
-    from collegium.evals.residency_page import HEAD, cells
+    from collegium.evals.studies.residency.page import HEAD, cells
 
     print_table(tuple(map(str.upper, HEAD)), [cells(report, o.policy) for o in report.outcomes])
     click.echo()
     _show_forecasts(report)
-    click.echo(f"\nNo policy has a 95th percentile below {report.bound_p95_s:.0f} s here.\n")
-    rows = [
-        (what, f"{limit:.2f}", f"{found:.2f}", "yes" if found <= limit else "NO")
-        for what, limit, found in report.goals()
-    ]
-    print_table(("GOAL", "AT MOST", "FOUND", "MET"), rows)
+    click.echo(f"\nNo policy has a 95th percentile below {report.bound_p95_s:.0f} s here.")
 
 
 def _show_forecasts(report: ResidencyReport) -> None:
-    """How well the waits for engines that were not loaded were forecast."""
+    """Show the accuracy of the forecast waits for engines that were not loaded."""
     told = [(o.policy, f) for o in report.outcomes if (f := o.foretold) is not None]
     rows = []
     for policy, f in told:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,37 +11,77 @@ from typing import Any
 
 import click
 
+from collegium.cli.expert_abilities import (
+    ABILITY_OPTIONS,
+    Option,
+    abilities_of,
+    told_abilities,
+)
 from collegium.cli.expert_tokens import json_object, token_policy
 from collegium.cli.output import json_option, print_json
 
-Option = Callable[[Callable[..., None]], Callable[..., None]]
 PRICES = "Dollars per million tokens; unknown unless given or listed."
+
+
+def further_prices(given: Sequence[str]) -> dict[str, float | None]:
+    """Prices by name, of words such as `cached_input=0.03`; `NAME=` forgets one."""
+    prices: dict[str, float | None] = {}
+    for word in given:
+        name, equals, price = word.partition("=")
+        try:
+            prices[name] = float(price) if price else None
+        except ValueError:
+            equals = ""
+        if not equals or not name:
+            raise click.BadParameter(f"'{word}' is not of the form cached_input=0.03")
+    return prices
+
+
 KNOWN_OPTIONS: tuple[Option, ...] = (
-    click.option("--description", help="What it is good at, for people."),
+    click.option("--description", help="Description for people."),
     click.option("--input-price", type=click.FloatRange(0), help=PRICES),
     click.option("--output-price", type=click.FloatRange(0), help=PRICES),
+    click.option(
+        "--price",
+        "prices",
+        metavar="NAME=USD",
+        multiple=True,
+        callback=lambda _context, _option, given: further_prices(given),
+        help="Further price, such as cached_input=0.03; repeatable.",
+    ),
     click.option(
         "--context",
         "context_window",
         type=click.IntRange(1, 2**31 - 1),
-        help="Context window, tokens. Default: as LiteLLM's price list has it, else 2048.",
+        help="Context window, tokens. Default: the checkpoint's or LiteLLM's, else 2048.",
     ),
-    click.option("--tag", "tags", multiple=True, help="A free label, such as eu; may be repeated."),
-    click.option("--prior", type=click.FloatRange(0, 1), help="How good you think it is, 0 to 1."),
+    click.option("--tag", "tags", multiple=True, help="Free label, such as eu; repeatable."),
+    click.option("--prior", type=click.FloatRange(0, 1), help="Estimated quality, 0 to 1."),
     click.option(
         "--parameters",
         "parameters_b",
         type=click.FloatRange(0, min_open=True),
-        help="Its size, billions of parameters.",
+        help="Size, billions of parameters.",
     ),
+    *ABILITY_OPTIONS,
 )
-OPTIONS = {"engine": "on", "context_window": "context", "parameters_b": "parameters"}
-ITS_BASES = ("model", "engine", "api_key_env", "context_window", "parameters_b")
+OPTIONS = {
+    "engine": "on",
+    "capabilities": "can",
+    "labels": "residency",
+    "context_window": "context",
+    "parameters_b": "parameters",
+}
+ITS_BASES = (
+    *("model", "engine", "api_key_env", "context_window", "parameters_b"),
+    *("capabilities", "labels"),
+)
 """Options that say what an expert is: a preset has them from its base."""
 KNOWN = (
     "description",
     "input_price",
     "output_price",
+    "prices",
     "context_window",
     "tags",
     "prior",
@@ -50,12 +91,14 @@ ENGINE_OPTIONS: tuple[Option, ...] = (
     click.option(
         "--dtype",
         type=click.Choice(["bfloat16", "float16", "float32"]),
-        help="The engine's numbers; by default the fastest of this processor.",
+        help="Number format of the engine. Default: the model's on a GPU, the fastest on a CPU.",
     ),
-    click.option("--max-sequences", type=int, help="Requests it runs at once."),
-    click.option("--cache-gib", type=float, help="Memory of the engine's KV cache on a CPU, GiB."),
-    click.option("--device", help="Numbers of the GPUs that the engine may see."),
-    click.option("--lora-slots", type=int, help="Adapters in one batch; 0: none."),
+    click.option("--max-sequences", type=int, help="Requests that it runs at once."),
+    click.option(
+        "--cache-gib", type=float, help="Memory of the engine's KV cache, GiB; on GPUs at least."
+    ),
+    click.option("--device", help="Indices of the GPUs that the engine may use."),
+    click.option("--lora-slots", type=int, help="Maximum number of adapters in a batch; 0: none."),
     click.option(
         "--sleep-level",
         type=int,
@@ -64,13 +107,14 @@ ENGINE_OPTIONS: tuple[Option, ...] = (
     click.option(
         "--token-policy",
         metavar="JSON",
-        help="How a sparse model routes its tokens, such as '{\"top_p\": 0.7}', or @FILE with it.",
+        help="How a sparse model routes its tokens, such as '{\"top_p\": 0.7}', or @FILE.",
     ),
+    click.option("--token-statistics", is_flag=True, help="Count how tokens are routed."),
     click.option(
-        "--token-statistics", is_flag=True, help="Count what a sparse model's token routers do."
-    ),
-    click.option(
-        "--engine-flag", "flags", multiple=True, help="An option of vLLM, such as --seed=1."
+        "--engine-flag",
+        "flags",
+        multiple=True,
+        help="Option of vLLM, such as --seed=1; repeatable.",
     ),
 )
 
@@ -89,28 +133,33 @@ def options_of(options: Sequence[Option]) -> Option:
 @click.command("add", epilog="Example: collegium expert add poet --lora ./poet-lora --on embedded")
 @click.argument("name")
 @click.option("--url", help="Address of an OpenAI-compatible API, ending in /v1.")
-@click.option("--litellm", help="Model as LiteLLM names it, such as openai/gpt-4o-mini.")
+@click.option("--litellm", help="LiteLLM's name of the model, such as openai/gpt-4o-mini.")
 @click.option("--lora", type=click.Path(path_type=Path), help="Folder of a LoRA adapter.")
 @click.option(
     "--model-path",
     type=click.Path(path_type=Path),
-    help="Folder of a whole model: an engine of its own is started for it.",
+    help="Folder of a whole model, which gets its own engine.",
 )
-@click.option("--like", metavar="EXPERT", help="Expert whose model it is, for a preset.")
+@click.option("--hf", metavar="ORG/NAME", help="Model of the Hugging Face Hub, downloaded first.")
+@click.option(
+    "--kind", metavar="KIND", help="Kind that a plugin adds; takes --model and --address."
+)
+@click.option("--address", help="Address of an expert of a plugin's kind, if it has one.")
+@click.option("--like", metavar="EXPERT", help="Expert whose model a preset uses.")
 @click.option(
     "--with",
     "settings",
     metavar="JSON",
-    help='What a preset sets, such as \'{"reasoning_effort": "high"}\', or @FILE with it.',
+    help='Fields of a preset, such as \'{"reasoning_effort": "high"}\', or @FILE.',
 )
-@click.option("--on", "engine", default=None, help="Engine that the adapter runs on.")
-@click.option("--model", default="", help="The model's name at the address, if it serves several.")
-@click.option("--api-key-env", help="Environment variable that holds the address's key.")
+@click.option("--on", "engine", default=None, help="Engine that runs the adapter.")
+@click.option("--model", default="", help="Name of the model at the address, if it serves several.")
+@click.option("--api-key-env", help="Environment variable that holds the key for the address.")
 @options_of(KNOWN_OPTIONS)
-@click.option("--generalist", is_flag=True, help="It may answer what no specialist knows.")
+@click.option("--generalist", is_flag=True, help="Use it for queries that no specialist knows.")
 @options_of(ENGINE_OPTIONS)
-@click.option("--profile", "profiled", is_flag=True, help="Then measure it by general questions.")
-@click.option("--yes", is_flag=True, help="With --profile, do not ask before anything is spent.")
+@click.option("--profile", "profiled", is_flag=True, help="Then measure it with general questions.")
+@click.option("--yes", is_flag=True, help="With --profile, do not confirm the cost.")
 @json_option
 def add(
     name: str,
@@ -118,41 +167,60 @@ def add(
     litellm: str | None,
     lora: Path | None,
     model_path: Path | None,
+    hf: str | None,
+    kind: str | None,
     like: str | None,
     profiled: bool,
     yes: bool,
     as_json: bool,
     **rest: Any,
 ) -> None:
-    """Probe an expert and register it; a refusal changes nothing."""
-    if sum(option is not None for option in (url, litellm, lora, model_path, like)) != 1:
-        raise click.UsageError("give one of --url, --litellm, --lora, --model-path and --like")
+    """Probe an expert and register it. If the probe fails, nothing is changed."""
+    ways = {"openai": url, "litellm": litellm, "lora": lora, "engine": model_path}
+    if sum(option is not None for option in (*ways.values(), hf, kind, like)) != 1:
+        words = "give one of --url, --litellm, --lora, --model-path, --hf, --kind and --like"
+        raise click.UsageError(words)
+    if kind in ways:
+        raise click.UsageError(f"--kind {kind} is registered without --kind: see the help")
+    if rest["address"] is not None and kind is None:
+        raise click.UsageError("--address goes with --kind; an OpenAI-compatible API has --url")
     if (like is None) != (rest["settings"] is None):
         raise click.UsageError("a preset needs both --like and --with")
-    described = {field: rest[field] for field in KNOWN if rest[field] not in (None, ())}
+    if hf is not None:
+        ways["engine"] = model_path = _downloaded(hf)
+    described = {field: rest[field] for field in KNOWN if rest[field] not in (None, (), {})}
     body = {"name": name, "generalist": rest["generalist"], **described}
+    stated = abilities_of(rest)
     if like is not None:
-        _refuse_bases(body, rest)
+        _refuse_bases(body, {**rest, **stated})
         body |= {"like": like, "with": json_object(rest["settings"], "--with")}
     else:
         body |= {
-            "kind": "openai" if url else "litellm" if litellm else "lora" if lora else "engine",
-            "model": litellm or rest["model"],
-            "base_url": url,
+            "kind": kind or next(name for name, given in ways.items() if given is not None),
+            "model": litellm or rest["model"] or (name if kind else ""),
+            "base_url": url or rest["address"],
             "adapter": str(lora.resolve()) if lora else None,
             "engine": rest["engine"] if lora else None,
             "api_key_env": rest["api_key_env"],
+            **stated,
         }
     if model_path is not None:
         body["engine"] = _engine(str(model_path.resolve()), rest)
-    registered = asyncio.run(_register(body))
+    registered = asyncio.run(register(body))
     _tell(name, registered, profiled=profiled, as_json=as_json)
     if profiled:
         asyncio.run(_profile(name, confirmed=yes))
 
 
+def _downloaded(model: str) -> Path:
+    from collegium.experts.hub import download
+    from collegium.settings import load_settings
+
+    return download(model, load_settings().cache_dir, lambda text: click.echo(text, err=True))
+
+
 def _refuse_bases(body: dict[str, Any], options: dict[str, Any]) -> None:
-    """A preset is what its base is: where it answers and how large it is can't be given again."""
+    """Refuse fields that a preset inherits from its base, such as its address and size."""
     given = [field for field in ITS_BASES if body.get(field) or options.get(field)]
     if given:
         words = ", ".join(f"--{OPTIONS.get(field, field.replace('_', '-'))}" for field in given)
@@ -176,11 +244,19 @@ def _tell(name: str, registered: dict[str, Any], *, profiled: bool, as_json: boo
     if probe["answer"]:
         click.echo(f"It said: {probe['answer']!r}")
     for field, source in probe["looked_up"].items():
-        click.echo(f"{field}: {registered['expert'][field]:g} ({source})")
+        click.echo(f"{field}: {_value(registered['expert'][field])} ({source})")
+    for words in told_abilities(probe):
+        click.echo(words)
     if None in (registered["expert"]["input_price"], registered["expert"]["output_price"]):
         click.echo(f"Its price is unknown: limits on cost refuse it. {_how_to_price(name)}")
     if not profiled:
-        click.echo(f"Measure it with `collegium expert profile {name}`, so that it is routed to.")
+        click.echo(f"Measure it with `collegium expert profile {name}`: what is it good at?")
+
+
+def _value(value: float | dict[str, float]) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {price:g}" for name, price in value.items())
+    return f"{value:g}"
 
 
 def _how_to_price(name: str) -> str:
@@ -195,7 +271,7 @@ def _engine(model_path: str, options: dict[str, Any]) -> dict[str, Any]:
 
     chosen = {name: options.get(name) for name in EngineOptions.model_fields} | {
         "model_path": model_path,
-        "flags": " ".join(options["flags"]),
+        "flags": shlex.join(options["flags"]),
         "token_policy": token_policy(options["token_policy"], options["token_statistics"]),
     }
     try:
@@ -207,11 +283,12 @@ def _engine(model_path: str, options: dict[str, Any]) -> dict[str, Any]:
     return engine.model_dump()
 
 
-async def _register(body: dict[str, Any]) -> dict[str, Any]:
+async def register(body: dict[str, Any]) -> dict[str, Any]:
     from collegium.cli.service_client import open_registry, running_service
     from collegium.errors import CollegiumError
     from collegium.experts.pool import Pool
     from collegium.experts.registration import Registration
+    from collegium.registry.capabilities import revised
     from collegium.registry.expert import Expert
     from collegium.settings import load_settings
 
@@ -221,7 +298,7 @@ async def _register(body: dict[str, Any]) -> dict[str, Any]:
             registered: dict[str, Any] = await service.call("POST", "/v1/experts", body)
             return registered
     if body.get("kind") == "engine":
-        raise CollegiumError("an engine is started by the running service: `collegium serve`")
+        raise CollegiumError("engines are started by the running service: run `collegium serve`")
     if body.get("kind") == "lora":
         body = body | {"model": body["name"]}
     pool = Pool(
@@ -236,6 +313,7 @@ async def _register(body: dict[str, Any]) -> dict[str, Any]:
             expert, report = await registration.register_preset(**known, **body)
         else:
             stated = "context_window" in body
-            expert, report = await registration.register(Expert(**body), context_stated=stated)
+            described = Expert(**body | revised(Expert("", "openai", ""), body))
+            expert, report = await registration.register(described, context_stated=stated)
         await pool.aclose()
     return {"expert": asdict(expert), "probe": asdict(report)}

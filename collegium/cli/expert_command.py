@@ -9,7 +9,8 @@ from urllib.parse import quote
 
 import click
 
-from collegium.cli.expert_add import KNOWN_OPTIONS, add, options_of
+from collegium.cli.expert_abilities import abilities_of, told_abilities
+from collegium.cli.expert_add import KNOWN, KNOWN_OPTIONS, add, options_of
 from collegium.cli.expert_profile import profile
 from collegium.cli.expert_tokens import tokens
 from collegium.cli.output import json_option, print_json, print_table
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 @click.group(epilog="Example: collegium expert add mine --url http://127.0.0.1:9000/v1")
 def command() -> None:
-    """Register, show and change experts. Changes count from the service's next request on."""
+    """Register, show and change experts. Changes take effect with the next request."""
 
 
 command.add_command(add)
@@ -74,7 +75,7 @@ def _row(expert: Expert) -> tuple[str, ...]:
 @click.argument("name")
 @json_option
 def show(name: str, as_json: bool) -> None:
-    """Show all that is known of one expert."""
+    """Show all details of an expert."""
     _print(asyncio.run(_on_registry("get", name)), as_json)
 
 
@@ -82,21 +83,26 @@ def show(name: str, as_json: bool) -> None:
 @click.argument("name")
 @options_of(KNOWN_OPTIONS)
 @click.option("--generalist/--no-generalist", default=None)
+@click.option("--unsay", multiple=True, metavar="ABILITY", help="Make this ability unknown.")
 @json_option
-def update(name: str, as_json: bool, **changes: Any) -> None:
-    """Change an expert. Tags take the place of those that it has."""
-    given = {k: v for k, v in changes.items() if v not in (None, ())}
+def update(name: str, as_json: bool, unsay: tuple[str, ...], **changes: Any) -> None:
+    """Change an expert. Tags replace the existing ones; prices are added.
+
+    "" removes a label.
+    """
+    given = {k: changes[k] for k in (*KNOWN, "generalist") if changes[k] not in (None, (), {})}
+    given |= abilities_of(changes, unsay)
     if not given:
         raise click.UsageError("nothing to change: give an option")
-    _print(asyncio.run(_on_registry("update", name, **given)), as_json)
+    _print(asyncio.run(_update(name, given)), as_json)
 
 
 @command.command(epilog="Example: collegium expert remove mine")
 @click.argument("name")
-@click.option("--with-presets", is_flag=True, help="Also forget the presets that are made of it.")
+@click.option("--with-presets", is_flag=True, help="Also remove its presets.")
 @json_option
 def remove(name: str, with_presets: bool, as_json: bool) -> None:
-    """Forget an expert; its recorded decisions stay."""
+    """Remove an expert. Its recorded decisions are kept."""
     asyncio.run(_remove(name, with_presets=with_presets))
     print_json({"removed": name}) if as_json else click.echo(f"Removed '{name}'.")
 
@@ -105,7 +111,7 @@ def remove(name: str, with_presets: bool, as_json: bool) -> None:
 @click.argument("name")
 @json_option
 def enable(name: str, as_json: bool) -> None:
-    """Let an expert be asked again."""
+    """Enable an expert again."""
     _print(asyncio.run(_on_registry("update", name, enabled=True)), as_json)
 
 
@@ -113,7 +119,7 @@ def enable(name: str, as_json: bool) -> None:
 @click.argument("name")
 @json_option
 def disable(name: str, as_json: bool) -> None:
-    """Ask an expert no more, but keep it."""
+    """Disable an expert without removing it."""
     _print(asyncio.run(_on_registry("update", name, enabled=False)), as_json)
 
 
@@ -121,7 +127,10 @@ def disable(name: str, as_json: bool) -> None:
 @click.argument("name")
 @json_option
 def probe(name: str, as_json: bool) -> None:
-    """Ask an expert to say hello, through the running service where there is one."""
+    """Detect an expert's capabilities, through the running service if there is one.
+
+    Capabilities set by hand are kept. Sends about ten small requests, and prints what they cost.
+    """
     from collegium.cli.asking import probe_expert
 
     report = asyncio.run(probe_expert(name))
@@ -129,6 +138,19 @@ def probe(name: str, as_json: bool) -> None:
         return print_json(report)
     took = "" if report["latency_ms"] is None else f" in {report['latency_ms']:.0f} ms"
     click.echo(f"{name}: {report['note']}{took}. {report['answer']!r}")
+    for words in told_abilities(report):
+        click.echo(words)
+
+
+async def _update(name: str, given: dict[str, Any]) -> Expert:
+    from collegium.cli.service_client import open_registry
+    from collegium.registry.capabilities import refuse_its_bases, revised
+    from collegium.settings import load_settings
+
+    async with open_registry(load_settings()) as registry:
+        before = await registry.get(name)
+        refuse_its_bases(before, given)
+        return await registry.update(name, **revised(before, given))
 
 
 async def _on_registry(method: str, *args: Any, **kwargs: Any) -> Any:

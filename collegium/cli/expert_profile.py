@@ -1,4 +1,4 @@
-"""`collegium expert profile`: ask an expert questions that a program marks."""
+"""`collegium expert profile`: measure an expert's skills with questions that a program marks."""
 
 from __future__ import annotations
 
@@ -21,40 +21,40 @@ if TYPE_CHECKING:
 
 QUESTIONS = 60
 APPLICATION = "expert-profile"
-"""What its requests are counted as."""
+"""The application of its requests."""
 ATTEMPTS = 3
 MOST_TOKENS = 1024
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What a profile may take."""
+    """The limits of a profile."""
 
     questions: int = QUESTIONS
     usd: float | None = None
     max_tokens: int = MOST_TOKENS
-    """Of one answer; models that reason need more."""
+    """Tokens of one answer; reasoning models need more."""
 
 
 @click.command(epilog="Example: collegium expert profile mine --questions 60 --yes")
 @click.argument("name")
 @click.option(
-    "--questions", type=click.IntRange(1, 5000), default=QUESTIONS, help="At most so many."
+    "--questions", type=click.IntRange(1, 5000), default=QUESTIONS, help="Most questions."
 )
 @click.option(
-    "--budget-usd", type=click.FloatRange(0, min_open=True), help="Ask nothing that costs more."
+    "--budget-usd", type=click.FloatRange(0, min_open=True), help="Maximum dollars in total."
 )
 @click.option(
-    "--max-tokens", type=click.IntRange(64), default=MOST_TOKENS, help="Of one answer, at most."
+    "--max-tokens", type=click.IntRange(64), default=MOST_TOKENS, help="Longest answer, tokens."
 )
-@click.option("--kind", "kinds", multiple=True, help="Only this kind; may be repeated.")
+@click.option("--kind", "kinds", multiple=True, help="Only this kind of question; repeatable.")
 @click.option(
     "--file",
     "path",
     type=click.Path(path_type=Path),
-    help="Your own questions, JSON lines, instead of the general ones.",
+    help="File with your own questions, as JSON lines.",
 )
-@click.option("--yes", is_flag=True, help="Do not ask before anything is spent.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation of the cost.")
 @json_option
 def profile(
     name: str,
@@ -66,7 +66,7 @@ def profile(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Measure what an expert is good at, by questions that a program marks."""
+    """Measure an expert's skills with questions that a program marks."""
     if kinds and path is not None:
         raise click.UsageError("--kind is for the general questions: a --file has its own")
     source = _source(kinds, path)
@@ -90,8 +90,7 @@ async def profile_expert(name: str, source: Source, budget: Budget, *, confirmed
     from collegium.cli.local_service import some_service
     from collegium.cli.service_client import open_registry
     from collegium.errors import ExpertError, ProbeFailed
-    from collegium.evals.cells import fingerprint
-    from collegium.experts.questions.answers import AnswerLog, profile_path
+    from collegium.experts.questions.answers import AnswerLog, fingerprint, profile_path
     from collegium.experts.questions.profiling import Profiler, planned
     from collegium.experts.roster import adapter_folder
     from collegium.settings import load_settings
@@ -122,7 +121,7 @@ async def profile_expert(name: str, source: Source, budget: Budget, *, confirmed
 
 
 def _confirm(expert: Expert, plan: Plan, *, confirmed: bool) -> None:
-    """Say what it costs, and stop unless that is wanted."""
+    """Show the cost, and abort unless it is confirmed."""
     tokens = (
         f"{plan.questions} questions to '{expert.name}', about {plan.prompt_tokens:,} tokens of "
         f"prompts and {plan.completion_tokens:,} of answers"
@@ -139,7 +138,7 @@ def _confirm(expert: Expert, plan: Plan, *, confirmed: bool) -> None:
 
 
 def _agreed() -> bool:
-    """Whether somebody says yes; nobody does where there is no terminal to say it."""
+    """Ask for confirmation; without a terminal the answer is no."""
     try:
         return click.confirm("Ask them?", err=True)
     except click.Abort:

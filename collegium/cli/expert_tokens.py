@@ -18,7 +18,7 @@ from collegium.cli.output import json_option, print_json, print_table
 @click.argument("name")
 @json_option
 def tokens(name: str, as_json: bool) -> None:
-    """Show what the token routers of an expert's sparse model did since its engine started."""
+    """Show token-routing statistics of a sparse model since its engine started."""
     counted = asyncio.run(_tokens(name))
     if as_json:
         return print_json(counted)
@@ -56,7 +56,7 @@ async def _tokens(name: str) -> dict[str, Any]:
 
 
 def token_policy(text: str | None, statistics: bool) -> dict[str, Any] | None:
-    """What `--token-policy` and `--token-statistics` say, as the service takes it."""
+    """Return the token policy that `--token-policy` and `--token-statistics` describe."""
     if text is None:
         return {"statistics": True} if statistics else None
     policy = json_object(text, "--token-policy")
@@ -64,7 +64,7 @@ def token_policy(text: str | None, statistics: bool) -> dict[str, Any] | None:
 
 
 def _no_number(name: str) -> Any:
-    raise ValueError(f"{name} is no number of JSON")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def json_object(text: str, option: str) -> dict[str, Any]:
@@ -74,7 +74,7 @@ def json_object(text: str, option: str) -> dict[str, Any]:
             text = Path(text[1:]).read_text()
         value = json.loads(text, parse_constant=_no_number)
     except (OSError, ValueError, RecursionError) as exc:
-        raise click.UsageError(f"{option} is no JSON: {exc}") from exc
+        raise click.UsageError(f"{option} is not valid JSON: {exc}") from exc
     if not isinstance(value, dict):
-        raise click.UsageError(f"{option} is a JSON object")
+        raise click.UsageError(f"{option} must be a JSON object")
     return value

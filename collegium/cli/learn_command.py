@@ -1,4 +1,4 @@
-"""`collegium learn …`: replay prompts to experts, mark the answers, fit a router, report."""
+"""`collegium learn …`: replay prompts to experts, mark the answers, fit a router, and report."""
 
 from __future__ import annotations
 
@@ -32,22 +32,28 @@ html_option = click.option(
 @click.option(
     "--from", "file", type=click.Path(path_type=Path), help="File of prompts, JSON lines."
 )
-@click.option("--from-log", is_flag=True, help="Replay requests that the service has recorded.")
-@click.option("--application", help="With --from-log: of this application alone.")
-@click.option("--since", help="With --from-log: since this time, such as 2026-11-01T00:00:00Z.")
-@click.option("--prompts", type=click.IntRange(1, 20_000), help="At most so many [default: 400].")
-@click.option("--budget-usd", type=click.FloatRange(0), help="Dollars that the run may cost.")
-@click.option("--experts", help="Names of the experts to ask, with commas [default: all].")
+@click.option("--from-log", is_flag=True, help="Replay requests that the service recorded.")
+@click.option("--application", help="With --from-log, of this application.")
+@click.option("--since", help="With --from-log, since a time such as 2026-11-01T00:00:00Z.")
+@click.option("--prompts", type=click.IntRange(1, 20_000), help="Most prompts [default: 400].")
+@click.option("--budget-usd", type=click.FloatRange(0), help="Maximum dollars for the run.")
+@click.option("--experts", help="Experts to use, comma-separated [default: all].")
 @click.option("--checker", help='A checker\'s name, or JSON such as {"name": "number"}.')
-@click.option("--judge", help="The expert that judges answers which no checker can mark.")
+@click.option("--judge", help="Expert that judges answers which no checker can mark.")
 @click.option(
     "--judge-method",
-    type=click.Choice(["pairwise", "grade"]),
-    help="Compare each answer with the incumbent's, or grade it alone [default: pairwise].",
+    metavar="METHOD",
+    help="pairwise (compare each answer with the incumbent's), grade (each alone), or a plugin's "
+    "[default: pairwise].",
 )
-@click.option("--no-race", is_flag=True, help="Ask every expert every prompt.")
-@click.option("--seed", type=click.IntRange(0), help="Which prompts are sampled.")
-@click.option("--yes", is_flag=True, help="Start without asking.")
+@click.option(
+    "--panels",
+    metavar="MODES",
+    help="Also try panels that write an answer, such as moa,nominal_group, on up to 200 prompts.",
+)
+@click.option("--no-race", is_flag=True, help="Send every prompt to every expert.")
+@click.option("--seed", type=click.IntRange(0), help="Seed of the sample.")
+@click.option("--yes", is_flag=True, help="Start without confirmation.")
 @html_option
 @json_option
 @click.pass_context
@@ -59,12 +65,12 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Find out what a router would save on your own prompts, and fit it.
+    """Fit a router to your own prompts and report what it would save.
 
-    States what that costs and asks before anything is paid for. The prompts are replayed to the
-    experts, the answers are marked, a router is fitted to the marks, and a report tells what a
-    switch to it would bring. Nothing changes until `collegium router promote`. Ctrl-C leaves the
-    run; `collegium learn status RUN --wait` comes back to it.
+    States the cost and asks for confirmation. Then it replays the prompts to the experts, marks the
+    answers, fits a router to the marks, and reports what a switch to it would save. Nothing changes
+    until `collegium router promote`. Ctrl-C does not stop the run; `collegium learn status RUN
+    --wait` returns to it.
     """
     if context.invoked_subcommand is not None:
         return
@@ -77,7 +83,7 @@ def command(
 
 @command.command(epilog="Example: collegium learn status lrn_4f1c --wait")
 @click.argument("run_id", metavar="RUN")
-@click.option("--wait", is_flag=True, help="Stay until the run has ended.")
+@click.option("--wait", is_flag=True, help="Wait until the run has ended.")
 @html_option
 @json_option
 def status(run_id: str, wait: bool, html: Path | None, as_json: bool) -> None:
@@ -113,7 +119,7 @@ def start(run_id: str, as_json: bool) -> None:
 @click.argument("run_id", metavar="RUN")
 @json_option
 def cancel(run_id: str, as_json: bool) -> None:
-    """End a run early; what was answered is kept."""
+    """Cancel a run. Its answers are kept."""
     found = asyncio.run(call("POST", f"{RUNS}/{run_id}/cancel"))
     print_json(found) if as_json else click.echo(f"{run_id} is {found['status']}.")
 
@@ -123,7 +129,7 @@ def cancel(run_id: str, as_json: bool) -> None:
 @html_option
 @json_option
 def fit(run_id: str, html: Path | None, as_json: bool) -> None:
-    """Fit and report again: after marks were confirmed, or of a run that was cancelled."""
+    """Fit and report again, after confirming marks or cancelling the run."""
     run = asyncio.run(call("POST", f"{RUNS}/{run_id}/fit"))
     _show(run, as_json=as_json, html=html)
 
@@ -163,6 +169,8 @@ def _spec(options: dict[str, Any]) -> dict[str, Any]:
     """The body of the API's request."""
     given = ("prompts", "budget_usd", "judge", "judge_method", "seed")
     spec = {name: options[name] for name in given if options[name] is not None}
+    if options["panels"]:
+        spec["panels"] = [n.strip() for n in options["panels"].split(",") if n.strip()]
     if options["no_race"]:
         spec["race"] = False
     if options["experts"]:
@@ -171,7 +179,7 @@ def _spec(options: dict[str, Any]) -> dict[str, Any]:
         try:
             spec["checker"] = json.loads(checker) if checker[0] == "{" else {"name": checker}
         except ValueError as exc:
-            raise click.UsageError(f"--checker is no JSON: {exc}") from exc
+            raise click.UsageError(f"--checker is not valid JSON: {exc}") from exc
     if options["from_log"]:
         source = {"application": options["application"], "since": options["since"]}
         spec["from_log"] = {name: value for name, value in source.items() if value}

@@ -1,4 +1,4 @@
-"""`collegium learn confirm`: say of a few answers yourself whether they are right."""
+"""`collegium learn confirm`: mark a few answers yourself."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ STOP = "q"
 
 @click.command(epilog="Example: collegium learn confirm lrn_4f1c --count 60")
 @click.argument("run_id", metavar="RUN")
-@click.option("--count", type=click.IntRange(1, 1000), default=60, help="How many answers to see.")
-@click.option("--seed", type=click.IntRange(0), default=0, help="Which answers are sampled.")
+@click.option("--count", type=click.IntRange(1, 1000), default=60, help="Answers to mark.")
+@click.option("--seed", type=click.IntRange(0), default=0, help="Seed of the sample.")
 def confirm(run_id: str, count: int, seed: int) -> None:
-    """Mark a random sample of answers yourself, to find out how often the judge errs.
+    """Mark a random sample of answers yourself, to measure the judge's errors.
 
-    The judge's marks are then corrected by its errors with each expert, and the report promises
-    what your marks support. Each mark is kept at once; s skips an answer, q stops.
+    The judge's marks are then corrected by its errors with each expert, and the report states what
+    your marks support. Each mark is saved immediately; s skips an answer, q stops.
     """
     asyncio.run(_confirm(run_id, count, seed))
 

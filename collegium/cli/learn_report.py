@@ -1,4 +1,4 @@
-"""A learning run's estimate and report in the terminal."""
+"""Show a learning run's estimate and report in the terminal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SHOWN_APPLICATIONS = 12
 
 
 def show_estimate(run: Any) -> None:
-    """What a run would ask, what that costs, and what margin it leads to."""
+    """Show the questions and cost of a run, and the expected margin of error."""
     told = run["estimate"]
     count = len(told["applications"])
     click.echo(
@@ -102,8 +102,8 @@ def _show_limits(report: Any) -> None:
     best = next(e for e in report["experts"] if e["expert"] == report["best_single"])
     click.echo(
         f"Best single expert: {report['best_single']}, {best['quality']:.3f}. A mixture of two "
-        f"experts at balanced's price: {report['random_at_equal_cost']:.3f}. Somebody is right on "
-        f"{report['ceiling']:.1%} of the prompts: no router can do better."
+        f"experts at balanced's price: {report['random_at_equal_cost']:.3f}. The best answer to "
+        f"each prompt: {report['ceiling']:.3f}, which no router can exceed."
     )
     for panel in report["panels"][:3]:
         gain = panel["gain_points"]
@@ -130,7 +130,8 @@ def _interval(pair: list[float] | None) -> str:
 
 def points(row: Any) -> str:
     """Points of quality against the best single expert, with the margin."""
-    return f"{-row['loss_points']:+.1f} ± {row['margin_points']:.1f}"
+    gained = round(-row["loss_points"], 1) or 0.0  # not -0.0
+    return f"{gained:+.1f} ± {row['margin_points']:.1f}"
 
 
 def money(row: Any) -> str:

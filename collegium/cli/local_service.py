@@ -1,4 +1,4 @@
-"""A service for one command: the running one, or one started for the purpose and ended after it."""
+"""A service for one command: the running one, or a temporary one."""
 
 from __future__ import annotations
 

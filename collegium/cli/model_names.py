@@ -1,4 +1,4 @@
-"""`--map MODEL=EXPERT`, and the registry: which expert a recorded model is."""
+"""`--map MODEL=EXPERT`: the experts that recorded models correspond to."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import click
 from collegium.cli.output import warn
 
 if TYPE_CHECKING:
-    from collegium.evals.names import ModelNames
+    from collegium.evals.routing.names import ModelNames
     from collegium.settings import Settings
 
 
@@ -27,14 +27,14 @@ def map_option(function: Any) -> Any:
         "mapped",
         metavar="MODEL=EXPERT",
         multiple=True,
-        help="Whose a model's outcomes are; @FILE reads such lines. May be repeated.",
+        help="Expert that a model's outcomes belong to, or @FILE with such lines; repeatable.",
     )
     return option(function)
 
 
 def model_names(settings: Settings, mapped: Sequence[str]) -> ModelNames:
-    """What a person said, and the experts that are registered."""
-    from collegium.evals.names import ModelNames
+    """Return the mapping from the options, and the registered experts."""
+    from collegium.evals.routing.names import ModelNames
 
     return ModelNames(read_map(mapped), asyncio.run(_experts(settings)))
 
@@ -77,7 +77,7 @@ def _lines(path: Path) -> list[tuple[str, str]]:
 
 
 async def _experts(settings: Settings) -> Any:
-    """The registered experts; none where there is no registry yet, which is not made for this."""
+    """The registered experts; none if there is no registry, which is not created for this."""
     from sqlalchemy import make_url
 
     from collegium.cli.service_client import open_registry

@@ -1,4 +1,4 @@
-"""Outcomes of the live pool on one split of its tasks, kept so that an interrupted run goes on."""
+"""Outcomes of the live pool on one split of its tasks, stored so that interrupted runs resume."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import httpx
 
 from collegium.cli.service_client import open_registry
 from collegium.errors import SetupError
-from collegium.evals.cells import CellLog, cell_key
-from collegium.evals.cells import fingerprint as cell_fingerprint
-from collegium.evals.collect import collect
-from collegium.evals.endpoint import ROUTER, Endpoint
-from collegium.evals.outcomes import Answer, Outcomes
-from collegium.evals.panels.asking import WayAsker, samples_of
+from collegium.evals.studies.panels.asking import WayAsker, samples_of
+from collegium.evals.tasks import TASKS
+from collegium.evals.tasks.base import Example, Split
+from collegium.evals.tasks.cells import CellLog, cell_key
+from collegium.evals.tasks.collect import collect
+from collegium.evals.tasks.outcomes import Outcomes
+from collegium.experts.questions.answers import fingerprint as cell_fingerprint
+from collegium.experts.questions.endpoint import ROUTER, Answer, Endpoint
 from collegium.experts.roster import adapter_folder
-from collegium.experts.specialists.tasks import TASKS
-from collegium.experts.specialists.tasks.base import Split
 from collegium.registry.expert import AGGREGATION
-from collegium.router.artifact import BUNDLED
+from collegium.router.artifact import folder_of
 from collegium.router.forecasting import fingerprint
 from collegium.router.panels.profiles import FILE
 from collegium.settings import Settings
@@ -33,15 +33,16 @@ PANELS = "panels-2"
 
 @dataclass(frozen=True)
 class Collected:
-    """The outcomes, who the generalist is, and what each expert's outcomes belong to."""
+    """Questions and outcomes, who the generalist is, and what each expert's outcomes belong to."""
 
+    examples: tuple[Example, ...]
     outcomes: Outcomes
     generalist: str
     fingerprints: tuple[str, ...]
     stamps: tuple[str, ...]
-    """What the cells of each expert are kept under."""
+    """The stamps under which each expert's cells are stored."""
     aggregation: tuple[str, ...] = ()
-    """Each expert's measured level: it decides who aggregates."""
+    """Each expert's measured level as an aggregator, which decides who aggregates."""
 
 
 async def collect_outcomes(
@@ -67,10 +68,12 @@ async def collect_outcomes(
             concurrency=CONCURRENCY,
         )
     except httpx.HTTPError as exc:
-        raise SetupError(f"the service went away: {exc}") from exc
+        raise SetupError(f"lost the connection to the service: {exc}") from exc
     prints = tuple(map(fingerprint, experts))
     levels = tuple(str(e.skills.get(AGGREGATION)) for e in experts)
-    return Collected(outcomes, generalists[0], prints, tuple(stamps.values()), levels)
+    return Collected(
+        tuple(examples), outcomes, generalists[0], prints, tuple(stamps.values()), levels
+    )
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ class Ways:
 
     panels: Outcomes
     samples: Mapping[str, Outcomes]
-    """By whose they are: the best expert's, and those of the router's choice."""
+    """The samples by expert: the best expert's, and those of the router's choice."""
     texts: Mapping[str, list[list[Answer]]]
 
 
@@ -91,19 +94,18 @@ async def collect_ways(
     routed: Mapping[str, str],
     sampled: Sequence[str],
 ) -> Ways:
-    """Ask panels, and for samples of experts, the same questions; goes on where it was stopped.
+    """Ask panels, and samples of experts, the same questions; resume after interruptions.
 
     `routed` is the router's choice by prompt; `sampled` names experts, or `routed`.
     """
     stamp = _stamp(settings, found)
     asker, log = WayAsker(service, routed), settings.cache_dir / "outcomes" / "panels.jsonl"
-    prompts = found.outcomes.prompts
 
     async def asked(label: str, ways: Sequence[str]) -> Outcomes:
         return await collect(
             asker,
             dict.fromkeys(ways, stamp),
-            prompts,
+            found.examples,
             TASKS,
             log,
             concurrency=PANEL_CONCURRENCY,
@@ -119,14 +121,14 @@ async def collect_ways(
         with CellLog(log) as cells:
             texts[name] = [
                 [cells.answers[cell_key(e.prompt, way, stamp)] for way in samples_of(name)]
-                for e in prompts
+                for e in found.examples
             ]
     return Ways(panels, samples, texts)
 
 
 def _stamp(settings: Settings, found: Collected) -> str:
-    """What a panel answers by: experts, who aggregates, and what was measured of panels."""
-    profiles = (settings.router_dir or BUNDLED) / FILE
+    """Return what a panel's answers depend on: experts, aggregator and profiles."""
+    profiles = folder_of(settings) / FILE
     measured = profiles.read_bytes() if profiles.is_file() else b""
     parts = "\0".join((PANELS, *found.stamps, *found.aggregation)).encode()
     return hashlib.sha256(parts + measured).hexdigest()[:16]

@@ -1,14 +1,37 @@
-"""How commands print: JSON for machines, aligned columns for people."""
+"""Output of commands: JSON for programs, aligned columns for people."""
 
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def command_line() -> str:
+    """Return the running command line, for a report's provenance."""
+    context = click.get_current_context()
+    words = context.command_path.split()[1:]
+    for parameter in context.command.params:
+        value = context.params.get(str(parameter.name))
+        if value is None:
+            continue
+        if not isinstance(parameter, click.Option):
+            words += map(str, value if isinstance(value, tuple) else (value,))
+        elif value is False and parameter.default:
+            words += parameter.secondary_opts[:1]
+        elif value is False or value == () or value == parameter.default != 0:
+            continue
+        elif value is True:
+            words += parameter.opts[:1]
+        else:
+            for each in value if isinstance(value, tuple) else (value,):
+                words += [parameter.opts[0], str(each)]
+    return shlex.join(["collegium", *words])
 
 
 def print_json(data: Any) -> None:
@@ -22,12 +45,12 @@ def print_json(data: Any) -> None:
 
 
 def warn(text: str) -> None:
-    """Tell people what a result does not show, where it does not disturb machines."""
+    """Print a warning to standard error."""
     click.echo(f"Warning: {text}", err=True)
 
 
 def warn_dropped(data: str, count: int) -> None:
-    """Say how many prompts of a set are not judged, because somebody learnt from their text."""
+    """Warn about prompts of a set that are excluded because they were trained on."""
     if count:
         warn(f"{count} prompts of '{data}' are not judged: their text is learnt from.")
 

@@ -1,4 +1,4 @@
-"""Recorded sets by name, with their vectors and honest forecasts, for the eval commands."""
+"""Load recorded sets by name, with vectors and out-of-fold forecasts, for the eval commands."""
 
 from __future__ import annotations
 
@@ -12,18 +12,16 @@ import click
 from collegium.cli.output import warn_dropped
 
 if TYPE_CHECKING:
-    from collegium.evals.recorded import Recorded
+    from collegium.evals.routing.recorded import Recorded
 
 
 def recorded_options(function: Any) -> Any:
     """Add the options that say what is recorded and who forecasts it."""
     options = [
-        click.option("--data", type=click.Path(path_type=Path), help="Folder of the shared sets."),
-        click.option("--encoder", default="minilm", help="Who turns prompts into vectors."),
-        click.option(
-            "--router", default="linear", help="Predictor that forecasts each model by itself."
-        ),
-        click.option("--seed", default=0, help="Seed of the split and of all that is drawn."),
+        click.option("--data", type=click.Path(path_type=Path), help="Folder of the data sets."),
+        click.option("--encoder", default="minilm", help="Encoder of prompts."),
+        click.option("--router", default="linear", help="Predictor to forecast with."),
+        click.option("--seed", default=0, help="Seed of split and draws."),
     ]
     for option in reversed(options):
         function = option(function)
@@ -33,8 +31,8 @@ def recorded_options(function: Any) -> Any:
 def two_sets_options(function: Any) -> Any:
     """Add `--train` and `--test`, which name sets as arguments do."""
     options = [
-        click.option("--train", metavar="DATASET", help="Learn from all of this set …"),
-        click.option("--test", metavar="DATASET", help="… and judge on all of this one."),
+        click.option("--train", metavar="DATASET", help="Learn from all of this set."),
+        click.option("--test", metavar="DATASET", help="Evaluate on all of this set."),
     ]
     for option in reversed(options):
         function = option(function)
@@ -50,9 +48,9 @@ def recorded_sets(
     seed: int,
 ) -> list[Recorded]:
     """Read, encode (cached on disk) and forecast each set; a SetupError says what is missing."""
-    from collegium.evals.recorded import record
     from collegium.evals.routing.embeddings import EmbeddingCache
     from collegium.evals.routing.encoders import encoder as named_encoder
+    from collegium.evals.routing.recorded import record
     from collegium.evals.routing.run import encoded
     from collegium.evals.routing.sources import Request, problems
     from collegium.router.predictors import predictor

@@ -1,4 +1,4 @@
-"""`collegium restore`: an archive's database and files in an empty data folder."""
+"""`collegium restore`: restore an archive's database and files into an empty data folder."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import click
 @click.command(epilog="Example: collegium restore collegium.tar")
 @click.argument("archive", type=click.Path(dir_okay=False, path_type=Path))
 def command(archive: Path) -> None:
-    """Put ARCHIVE's content into the data folder, which has no database yet."""
-    from collegium.registry import archive as archives
+    """Restore ARCHIVE into the data folder, which must not have a database."""
+    from collegium.registry.storage import archive as archives
     from collegium.settings import load_settings
 
     settings = load_settings()

@@ -1,4 +1,4 @@
-"""`collegium router calibrate`: the trade-off for a target, and what is cheap yet good enough."""
+"""`collegium router calibrate`: the trade-off that reaches a target, and guarantees for it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from collegium.cli.model_names import map_option, model_names
 from collegium.cli.output import json_option, print_json, print_table, warn, warn_dropped
 
 if TYPE_CHECKING:
-    from collegium.router.calibrating import HeldFloor, Hit
+    from collegium.evals.training.calibrating import HeldFloor, Hit
     from collegium.router.tradeoff import Curve, Measure, Sample
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -21,7 +21,7 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 
 @dataclass(frozen=True)
 class Calibrated:
-    """What came out."""
+    """The result."""
 
     queries: int
     judged_on: int
@@ -30,32 +30,34 @@ class Calibrated:
     floor: HeldFloor | None
     dropped: int = 0
     unmatched: tuple[str, ...] = ()
-    """Models of the set that the router does not know."""
+    """Models of the set that the router doesn't know."""
 
 
-@click.command(epilog="Example: collegium router calibrate ../shared/data/routerbench3 --json")
+@click.command(epilog="Example: collegium router calibrate routerbench3 --json")
 @click.argument("dataset", metavar="[DATASET]", required=False)
 @click.option("--target", "targets", multiple=True, help="As share=0.3, cost=0.01, quality=0.95.")
-@click.option("--price", "prices", multiple=True, help="As MODEL=DOLLARS a million tokens.")
-@click.option("--guarantee", type=click.FloatRange(0.01, 0.999), help="Share of queries, as 0.9.")
-@click.option("--within", type=click.FloatRange(0, 1), default=0.05, help="Of the best's quality.")
-@click.option("--train", metavar="DATASET", help="Calibrate on all of this set …")
-@click.option("--test", metavar="DATASET", help="… and judge on all of this one.")
-@click.option("--seed", default=0, help="Which queries are held out.")
-@click.option("--data", type=FOLDER, help="Folder of the shared data sets.")
+@click.option("--price", "prices", multiple=True, help="MODEL=DOLLARS per million tokens.")
+@click.option(
+    "--guarantee", type=click.FloatRange(0.01, 0.999), help="Share of queries, such as 0.9."
+)
+@click.option("--within", type=click.FloatRange(0, 1), default=0.05, help="Of the best quality.")
+@click.option("--train", metavar="DATASET", help="Calibrate on all of this set.")
+@click.option("--test", metavar="DATASET", help="Evaluate on all of this set.")
+@click.option("--seed", default=0, help="Seed of the split.")
+@click.option("--data", type=FOLDER, help="Folder of the data sets.")
 @click.option("--router-dir", type=FOLDER, help="Calibrate this saved router on the data set.")
 @map_option
-@click.option("--out", type=FOLDER, help="Write the router there, calibrated.")
+@click.option("--out", type=FOLDER, help="Folder for the calibrated router.")
 @json_option
 def calibrate(dataset: str | None, out: Path | None, as_json: bool, **options: Any) -> None:
-    """Find the trade-off for a share of dear answers, a mean cost or a quality.
+    """Find the trade-off for a share of expensive answers, a mean cost or a quality.
 
-    Without a data set it reads the registry's recorded decisions, which tell what is expected: a
-    quality is then the forecasts' own. With one (a folder or the name of a shared set) and
-    --router-dir, that router is calibrated on three quarters of the queries that it was not fitted
-    on and judged on the rest. With a data set alone, forecasts are fitted to three eighths of its
-    queries and calibrated on as many: that says what is to be expected of such a set, and there is
-    no router for --out to write. With --train and --test, two sets take the place of the parts.
+    Without a data set, it uses the registry's recorded decisions, and quality is as forecast. With
+    a data set (a folder, or the name of a set in the data folder) and --router-dir, that router is
+    calibrated on three quarters of the queries that it was not fitted on and evaluated on the rest.
+    With a data set alone, forecasts are fitted to three eighths of its queries, calibrated on three
+    eighths and evaluated on the rest; --out then has no router to write. With --train and --test,
+    two sets replace the parts.
     """
     sets = _sets(dataset, options.pop("train"), options.pop("test"))
     if not sets and options["router_dir"] is not None:
@@ -102,9 +104,9 @@ def _on_data_set(
     mapped: tuple[str, ...],
 ) -> Calibrated:
     from collegium.evals.routing.sources import set_folder
-    from collegium.evals.traffic import fitted_traffic, plain_traffic, recorded_queries
+    from collegium.evals.training.calibrating import calibrated_on, held_floor, hits, samples
+    from collegium.evals.training.traffic import fitted_traffic, plain_traffic, recorded_queries
     from collegium.router.artifact import load
-    from collegium.router.calibrating import calibrated_on, held_floor, hits, samples
     from collegium.settings import load_settings
 
     settings, known = load_settings(), dict(_pair(price) for price in prices)
@@ -131,9 +133,9 @@ def _on_data_set(
 
 
 async def _on_decisions(*, targets: tuple[str, ...], guarantee: float | None) -> Calibrated:
-    from collegium.registry.database import Database
-    from collegium.registry.decisions import DecisionLog
-    from collegium.router.calibrating import calibrated_on, hits
+    from collegium.evals.training.calibrating import calibrated_on, hits
+    from collegium.registry.decisions.log import DecisionLog
+    from collegium.registry.storage.database import Database
     from collegium.settings import load_settings
 
     if guarantee is not None:
@@ -187,7 +189,7 @@ def _pair(text: str) -> tuple[str, float]:
 
 
 def _card(found: Calibrated) -> dict[str, Any]:
-    from collegium.router.calibrating import calibrated_card
+    from collegium.evals.training.calibrating import calibrated_card
 
     return calibrated_card(found.curve, found.floor.floor if found.floor else None)
 
@@ -196,10 +198,10 @@ def _write(out: Path, card: dict[str, Any], router_dir: Path | None) -> None:
     """The named or the served router with a calibrated card."""
     from dataclasses import replace
 
-    from collegium.router.artifact import BUNDLED, load, save
+    from collegium.router.artifact import folder_of, load, save
     from collegium.settings import load_settings
 
-    fitted = load(router_dir or load_settings().router_dir or BUNDLED)
+    fitted = load(router_dir or folder_of(load_settings()))
     save(replace(fitted, card={**fitted.card, **card}), out)
     click.echo(f"Wrote {out}; serve with COLLEGIUM_ROUTER_DIR={out}", err=True)
 

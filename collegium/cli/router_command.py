@@ -1,4 +1,4 @@
-"""`collegium router …`: train, judge, calibrate, explain and promote routers."""
+"""`collegium router …`: train, evaluate, calibrate, explain and promote routers."""
 
 import click
 
@@ -11,7 +11,7 @@ from collegium.cli.router_versions import candidates, promote, rollback, shadow
 
 @click.group(epilog='Example: collegium router explain "Write 4 July 1998 as YYYY-MM-DD."')
 def command() -> None:
-    """Train, judge, explain and promote routers."""
+    """Train, evaluate, explain and promote routers."""
 
 
 for part in (train, evaluate, calibrate, explain, candidates, shadow, promote, rollback):

@@ -1,4 +1,4 @@
-"""`collegium router eval`: a saved router on recorded sets, or the served one on its decisions."""
+"""`collegium router eval`: a saved router on recorded sets, or the serving one on its decisions."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from collegium.cli.model_names import map_option, model_names, warn_unmatched
-from collegium.cli.output import json_option, print_json, print_table, warn_dropped
+from collegium.cli.output import command_line, json_option, print_json, print_table, warn_dropped
 
 if TYPE_CHECKING:
-    from collegium.evals.decisions import DecisionsReport, ExpertRecord
+    from collegium.evals.routing.decisions import DecisionsReport, ExpertRecord
     from collegium.evals.routing.routing_report import RoutingReport
 
 MOST_DECISIONS = 100_000
@@ -21,13 +21,13 @@ VERSION = "rtr_"
 
 @click.command("eval", epilog="Example: collegium router eval routerdc7 --router-dir ./my-router")
 @click.argument("datasets", metavar="[DATASET]…", nargs=-1)
-@click.option("--router-dir", type=click.Path(path_type=Path), help="The router's folder.")
-@click.option("--all", "whole", is_flag=True, help="Judge on every prompt of the sets.")
-@click.option("--test", metavar="DATASET", help="Judge on all of this set, as with --all.")
-@click.option("--train", metavar="DATASET", help="With --test: baselines learn from all of this.")
+@click.option("--router-dir", type=click.Path(path_type=Path), help="Folder of the router.")
+@click.option("--all", "whole", is_flag=True, help="Evaluate on all prompts of the sets.")
+@click.option("--test", metavar="DATASET", help="Evaluate on all of this set, as with --all.")
+@click.option("--train", metavar="DATASET", help="With --test: for the baselines.")
 @map_option
-@click.option("--seed", default=0, help="Seed of the split, as in training, and the bootstrap.")
-@click.option("--data", type=click.Path(path_type=Path), help="Folder of the shared data sets.")
+@click.option("--seed", default=0, help="Seed of split and bootstrap.")
+@click.option("--data", type=click.Path(path_type=Path), help="Folder of the data sets.")
 @click.option("--markdown", is_flag=True, help="Print the tables as Markdown.")
 @json_option
 def evaluate(
@@ -36,13 +36,13 @@ def evaluate(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Judge a router that was saved, by default the one that is served.
+    """Evaluate a saved router, by default the one that serves.
 
-    With a DATASET, a folder or the name of a shared set, it is judged like any other router
-    (`collegium eval routing`), on prompts that it was not fitted on: the set's test part, or with
-    --all or --test every one. Without a set, the registry's recorded decisions say how its
-    forecasts compare with what came. With a version (rtr_…) of the running service, decisions that
-    people rated tell what its own choices would have been rated.
+    With a DATASET (a folder, or the name of a set in the data folder), it is evaluated like any
+    other router (`collegium eval routing`), on prompts that it was not fitted on: the set's
+    test part, or all of them with --all or --test. Without a set, its forecasts are compared
+    with the outcomes in the registry. With a version (rtr_…) of the running service, rated
+    decisions are used to estimate what that version's choices would have been rated.
     """
     _refuse_unclear(datasets, **options)
     if len(datasets) == 1 and datasets[0].startswith(VERSION):
@@ -82,20 +82,20 @@ def _judge(
     data: Path | None,
 ) -> tuple[RoutingReport, list[str]]:
     """The report, and the models that are no registered expert."""
+    from collegium.evals.core.provenance import provenance
     from collegium.evals.formats import load_any
-    from collegium.evals.provenance import provenance
     from collegium.evals.routing.embeddings import CachedEncoder, EmbeddingCache
     from collegium.evals.routing.encoders import fitted_on
     from collegium.evals.routing.routing_report import RoutingReport
     from collegium.evals.routing.run import judge
     from collegium.evals.routing.saved import NAME, saved_forecaster, unseen_part
     from collegium.evals.routing.sources import set_folder
-    from collegium.router.artifact import BUNDLED, load
+    from collegium.router.artifact import folder_of, load
     from collegium.settings import load_settings
 
     settings = load_settings()
     names = model_names(settings, mapped)
-    fitted = load(router_dir or settings.router_dir or BUNDLED)
+    fitted = load(router_dir or folder_of(settings))
     lesson = None if train is None else set_folder(train, data)
     folders = [set_folder(name, data) for name in datasets]
     models = list(dict.fromkeys(model for folder in folders for model in load_any(folder).models))
@@ -118,19 +118,16 @@ def _judge(
             seed=seed,
         )
     ]
-    asked = ["--all"] if whole else []
-    asked += ["--train", train] if train else []
-    command = " ".join(["collegium router eval", *datasets, *asked, "--seed", str(seed)])
     reports = tuple(each.report for each in found)
-    origin = provenance(command, seed, {"sets": len(found), "routers": 1})
+    origin = provenance(command_line(), seed, {"sets": len(found), "routers": 1})
     report = RoutingReport(fitted.encoder, None, NAME, reports, (), origin)
     return report, warn_unmatched(names, models)
 
 
 async def _decisions() -> DecisionsReport:
-    from collegium.evals.decisions import decisions_report
-    from collegium.registry.database import Database
-    from collegium.registry.decisions import DecisionLog
+    from collegium.evals.routing.decisions import decisions_report
+    from collegium.registry.decisions.log import DecisionLog
+    from collegium.registry.storage.database import Database
     from collegium.settings import load_settings
 
     database = Database(load_settings().registry_url)

@@ -1,4 +1,4 @@
-"""`collegium router explain`: who would answer a query and why; why a recorded one went there."""
+"""`collegium router explain`: which expert would answer a query, and why."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 from collegium.cli.output import json_option, print_json, print_table
 
 if TYPE_CHECKING:
-    from collegium.registry.decisions import FeedbackRecord, OutcomeRecord
+    from collegium.registry.decisions.log import FeedbackRecord, OutcomeRecord
     from collegium.router.router import Router
     from collegium.settings import Settings
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 @click.command(epilog='Example: collegium router explain "Convert 3 km to metres."')
 @click.argument("prompt", required=False)
 @click.option("--model", default="auto", help="A virtual model or an expert.")
-@click.option("--application", help="The application that asks, by its tag or key.")
+@click.option("--application", help="Application of the request, by its tag or key.")
 @click.option(
     "--system",
     type=click.File(encoding="utf-8"),
-    help="File with the system prompt, by which the application is recognised.",
+    help="File with the system prompt, to recognise the application.",
 )
-@click.option("--decision", help="Explain this recorded decision instead, by its id.")
+@click.option("--decision", help="Id of a recorded decision to explain instead.")
 @json_option
 def explain(
     prompt: str | None,
@@ -34,10 +34,10 @@ def explain(
     decision: str | None,
     as_json: bool,
 ) -> None:
-    """Say in words and numbers who would answer a query and why.
+    """Show which expert would answer a query and why, or explain a recorded decision.
 
-    Asks the running service, which knows who is up and how busy; without one, the registry's
-    experts and the router's files are enough, as if every expert were up. Nothing is answered.
+    Uses the running service, which knows which experts are up and how busy they are. Without
+    one, it uses the registry and assumes that every expert is up. No expert is called.
     """
     if (prompt is None) == (decision is None):
         raise click.UsageError("give a PROMPT, or a recorded decision's id with --decision")
@@ -76,9 +76,9 @@ async def _decide_here(settings: Settings, body: dict[str, Any]) -> dict[str, An
     from collegium.errors import SetupError
     from collegium.experts.dispatch.terms import ANY_TIME
     from collegium.registry.applications import ApplicationRegistry
-    from collegium.registry.database import Database
-    from collegium.registry.decisions import DecisionLog
+    from collegium.registry.decisions.log import DecisionLog
     from collegium.registry.experts import ExpertRegistry
+    from collegium.registry.storage.database import Database
     from collegium.web.protocols.chat_request import ChatRequest
     from collegium.web.serving.prepare import prepare
     from collegium.web.serving.recognition import Recognition
@@ -109,7 +109,7 @@ async def _decide_here(settings: Settings, body: dict[str, Any]) -> dict[str, An
 
 def _router(settings: Settings, past: Any, experts: Any) -> Router:
     """The router as the service would load it."""
-    from collegium.router.artifact import BUNDLED, load
+    from collegium.router.artifact import folder_of, load
     from collegium.router.costs import Speeds
     from collegium.router.encoder import as_fitted, make_encoder
     from collegium.router.recall import lengths, recorded
@@ -119,7 +119,7 @@ def _router(settings: Settings, past: Any, experts: Any) -> Router:
     speeds, tokens = Speeds(settings.device_watts), Tokens()
     speeds.recall(recorded(past, experts, turns=settings.engine_memory_gib is not None))
     tokens.recall(lengths(past))
-    fitted = load(settings.router_dir or BUNDLED)
+    fitted = load(folder_of(settings))
     encoder = as_fitted(make_encoder(settings.encoder, threads=1), fitted.encoder)
     return Router(encoder, fitted, speeds, tokens=tokens)
 
@@ -156,8 +156,8 @@ def _said(feedback: FeedbackRecord) -> str:
 
 
 async def _recorded(decision_id: str) -> Any:
-    from collegium.registry.database import Database
-    from collegium.registry.decisions import DecisionLog
+    from collegium.registry.decisions.log import DecisionLog
+    from collegium.registry.storage.database import Database
     from collegium.settings import load_settings
 
     database = Database(load_settings().registry_url)

@@ -1,4 +1,4 @@
-"""`collegium router train`: on the live pool's outcomes, recorded sets, or rated decisions."""
+"""`collegium router train`: fit a router to outcomes or rated decisions."""
 
 from __future__ import annotations
 
@@ -26,28 +26,28 @@ FAMILIAR = 200
 
 @click.command(epilog="Example: collegium router train --out ./my-router")
 @click.argument("datasets", metavar="[DATASET]…", nargs=-1)
-@click.option("--recorded", is_flag=True, help="Learn from the registry's rated decisions.")
-@click.option("--all", "whole", is_flag=True, help="Learn from the sets' test parts as well.")
-@click.option("--per-task", type=click.IntRange(5, 2000), help="Questions a task [default: 60].")
+@click.option("--recorded", is_flag=True, help="Learn from rated decisions in the registry.")
+@click.option("--all", "whole", is_flag=True, help="Also learn from the test parts of the sets.")
+@click.option("--per-task", type=click.IntRange(5, 2000), help="Questions per task [default: 60].")
 @click.option(
     "--predictor",
-    help="Predict a query's outcomes by this one alone [default: the setting `predictor`].",
+    help="Use only this predictor [default: the setting `predictor`].",
 )
-@click.option("--seed", default=0, help="Which questions and training parts.")
+@click.option("--seed", default=0, help="Seed of the split.")
 @map_option
-@click.option("--data", type=click.Path(path_type=Path), help="Folder of the shared data sets.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
+@click.option("--data", type=click.Path(path_type=Path), help="Folder of the data sets.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Output folder.")
 @json_option
 def train(
     datasets: tuple[str, ...], recorded: bool, out: Path, as_json: bool, **options: Any
 ) -> None:
     """Fit the router. Set `router_dir` to serve with the result.
 
-    By default every expert of the pool is asked validation questions of the training phrasings
-    (needs the service; starts one where none runs). With a DATASET, a folder or the name of a
-    shared set, it learns from recorded outcomes of models, each of which belongs to the expert
-    that is registered by the model's name, or that serves it (--map says otherwise); with
-    --recorded from decisions that people rated.
+    By default, every expert of the pool answers validation questions in the training phrasings
+    (using the running service, or starting one). With a DATASET (a folder, or the name of a set in
+    the data folder), the router learns from recorded outcomes of models. A model's outcomes belong
+    to the expert that has its name or serves it, unless --map says otherwise. With --recorded it
+    learns from rated decisions.
     """
     from collegium.router.artifact import save
     from collegium.router.predictors.saving import require_saveable
@@ -91,9 +91,9 @@ def _on_records(
 ) -> tuple[Any, list[str]]:
     """Fit on sets, rated decisions or both; also return the models that are no expert's."""
     from collegium.evals.formats import load_any
-    from collegium.evals.learning import joined, recorded_set
     from collegium.evals.routing.encoders import encoder as encoder_of
     from collegium.evals.routing.sources import set_folder
+    from collegium.evals.training.learning import joined, recorded_set
     from collegium.settings import load_settings
 
     settings = load_settings()
@@ -142,12 +142,12 @@ def _cached(encoder: Encoder, settings: Settings) -> Encoder:
 
 async def _rated(settings: Settings) -> Measured:
     """The rated decisions; what each query asks for is read by the router that is served."""
-    from collegium.evals.learning import rated, rated_decisions
     from collegium.evals.routing.encoders import fitted_on
-    from collegium.registry.database import Database
-    from collegium.registry.decisions import DecisionLog
+    from collegium.evals.training.learning import rated, rated_decisions
+    from collegium.registry.decisions.log import DecisionLog
     from collegium.registry.experts import ExpertRegistry
-    from collegium.router.artifact import BUNDLED, load
+    from collegium.registry.storage.database import Database
+    from collegium.router.artifact import folder_of, load
     from collegium.router.forecasting import fingerprint
 
     database = Database(settings.registry_url)
@@ -157,7 +157,7 @@ async def _rated(settings: Settings) -> Measured:
         experts = await ExpertRegistry(database).list()
     finally:
         await database.close()
-    served = load(settings.router_dir or BUNDLED)
+    served = load(folder_of(settings))
     encoder = _cached(fitted_on(served.encoder), settings)
     X = encoder.encode([str(entry.decision.prompt) for entry in rows])
     skills = [str(skill) for skill in served.skills.predict(X)]
@@ -180,23 +180,23 @@ async def _on_pool(per_task: int, seed: int, predictor: str | None) -> Any:
 
 
 def _measured(found: Collected, seed: int) -> Any:
-    """The outcomes, and below them questions that nobody was asked: they are evidence, too."""
+    """Return the outcomes, followed by questions without answers, which are evidence, too."""
     import numpy as np
 
-    from collegium.experts.specialists.tasks import TASKS
+    from collegium.evals.tasks import TASKS
     from collegium.router.training import Measured
 
     outcomes = found.outcomes
-    asked = {e.prompt_id for e in outcomes.prompts}
+    asked = set(outcomes.prompt_ids)
     drawn = [e for t in TASKS.values() for e in t.examples("validation", FAMILIAR, seed)]
-    examples = [*outcomes.prompts, *(e for e in drawn if e.prompt_id not in asked)]
-    unknown = np.full((len(examples) - len(asked), len(outcomes.experts)), np.nan)
+    examples = [*found.examples, *(e for e in drawn if e.prompt_id not in asked)]
+    unknown = np.full((len(examples) - len(asked), len(outcomes.models)), np.nan)
     return Measured(
         prompts=[e.prompt for e in examples],
         skills=[e.task for e in examples],
         groups=[e.template for e in examples],
         fingerprints=found.fingerprints,
         scores=np.vstack([outcomes.scores, unknown]),
-        tokens=np.vstack([outcomes.completion_tokens, unknown]),
-        latency_s=np.vstack([outcomes.latency_s, unknown]),
+        tokens=np.vstack([outcomes.extras["out_tokens"], unknown]),
+        latency_s=np.vstack([outcomes.extras["latency_s"], unknown]),
     )

@@ -1,4 +1,4 @@
-"""`collegium router candidates|shadow|promote|rollback`: versions, and which of them decides."""
+"""`collegium router candidates|shadow|promote|rollback`: the router's versions and their roles."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ VERSIONS = "/v1/router/versions"
 @click.argument("version", required=False)
 @json_option
 def candidates(version: str | None, as_json: bool) -> None:
-    """List the routers that were fitted, or show one with its report."""
+    """List fitted routers, or show one with its report."""
     if version is not None:
         found = asyncio.run(call("GET", f"{VERSIONS}/{version}"))
         return print_json(found) if as_json else _show(found)
@@ -37,7 +37,7 @@ def candidates(version: str | None, as_json: bool) -> None:
 @click.argument("version")
 @json_option
 def shadow(version: str, as_json: bool) -> None:
-    """Let a version decide beside the serving one; nothing comes of its decisions."""
+    """Run a version in the shadow of the serving router, without effect."""
     found = asyncio.run(call("POST", f"{VERSIONS}/{version}/shadow"))
     print_json(found) if as_json else click.echo(f"{version} decides in the shadow.")
 
@@ -47,12 +47,12 @@ def shadow(version: str, as_json: bool) -> None:
 @click.option(
     "--share", type=click.FloatRange(0, 1, min_open=True), help="Of the traffic [default: all]."
 )
-@click.option("--application", "applications", multiple=True, help="Only these applications.")
-@click.option("--unconfirmed", is_flag=True, help="Although nobody confirmed the marks.")
+@click.option("--application", "applications", multiple=True, help="Only this application.")
+@click.option("--unconfirmed", is_flag=True, help="Even without confirmed marks.")
 @click.option("--automatic", is_flag=True, help="1 %, then 10 % and all, while quality holds.")
 @json_option
 def promote(version: str, as_json: bool, **options: Any) -> None:
-    """Let a version decide: all of the traffic, or a share of it. Replicas follow in seconds."""
+    """Use a version for all of the traffic, or a share of it. Replicas follow in seconds."""
     body = {**options, "applications": list(options["applications"])}
     found = asyncio.run(call("POST", f"{VERSIONS}/{version}/promote", body))
     if as_json:
@@ -62,10 +62,10 @@ def promote(version: str, as_json: bool, **options: Any) -> None:
 
 
 @click.command(epilog='Example: collegium router rollback --reason "more regenerations"')
-@click.option("--reason", default="", help="Kept with the version.")
+@click.option("--reason", default="", help="Stored with the version.")
 @json_option
 def rollback(reason: str, as_json: bool) -> None:
-    """End what is tried, else go back to what served before."""
+    """End a trial, or return to the previous router."""
     found = asyncio.run(call("POST", "/v1/router/rollback", {"reason": reason}))
     if as_json:
         return print_json(found)

@@ -1,4 +1,4 @@
-"""`collegium serve`: the service, with a display of what it waits for."""
+"""`collegium serve`: run the service, and show what it is waiting for."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 @click.option("--host", help="Address to listen on (setting `host`).")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on (setting `port`).")
 @click.option(
-    "--embedded/--no-embedded", default=None, help="With or without the embedded pool on vLLM."
+    "--embedded/--no-embedded", default=None, help="Start the embedded pool on vLLM, or not."
 )
 def command(host: str | None, port: int | None, embedded: bool | None) -> None:
-    """Start the service, its engine and its page, and print the address when it can answer."""
+    """Start the service and its engines; print the address when it is ready."""
     from collegium.settings import load_settings
 
     given = {"host": host, "port": port, "embedded": embedded}
@@ -39,31 +39,40 @@ async def _serve(settings: Settings) -> None:
     from collegium.private_files import close_to_others
     from collegium.web.app import create_app
 
+    serving.give_back_large_blocks()
+    serving.log_to_stderr(settings.log_format)
     serving.refuse_if_open(settings)
     close_to_others(settings.data_dir)
     listener = serving.listen(settings.host, settings.port)
     host, port = listener.getsockname()[:2]
+    serving.warn_of_extensions()
     app = create_app(settings)
     parts = app.state.parts
     await parts.database.migrate()  # a wrong address fails here, in one line
     server = serving.make_server(app, settings)
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
-    shown = asyncio.create_task(_show_progress(app.state.service, server, url))
+    quiet = settings.log_format == "json"  # what is read by programs has no display
+    shown = asyncio.create_task(_show_progress(app.state.service, server, url, quiet=quiet))
     try:
         await serving.serve(server, listener, parts.draining, settings.drain_timeout_s)
     finally:
         shown.cancel()
 
 
-async def _show_progress(service: Service, server: uvicorn.Server, url: str) -> None:
-    """Say what the service waits for, on one line that moves, until it can answer."""
+async def _show_progress(
+    service: Service, server: uvicorn.Server, url: str, *, quiet: bool
+) -> None:
+    """Say what the service waits for, on one line that moves, until it can answer.
+
+    Only the address, on standard output, where it is to be `quiet`.
+    """
     started, last, live = time.monotonic(), "", sys.stderr.isatty()
     while not server.should_exit:
         waiting = service.waits_for()
         if waiting is None and server.started:
             break
         line = waiting or "starting"
-        if line != last or live:
+        if not quiet and (line != last or live):
             seconds = f"{time.monotonic() - started:4.0f} s"
             start, end = ("\r\x1b[K", "") if live else ("", "\n")
             click.echo(f"{start}{seconds}  {line}{end}", nl=False, err=True)
@@ -72,5 +81,7 @@ async def _show_progress(service: Service, server: uvicorn.Server, url: str) -> 
     else:
         return
     took = time.monotonic() - started
-    click.echo(f"{chr(10) if live else ''}Collegium is ready after {took:.0f} s: {url}", err=True)
+    if not quiet:
+        ahead = "\n" if live else ""
+        click.echo(f"{ahead}Collegium is ready after {took:.0f} s: {url}", err=True)
     click.echo(url)

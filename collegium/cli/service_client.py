@@ -1,4 +1,4 @@
-"""Ask a running service, where there is one on this registry; else work on the registry itself."""
+"""Call the running service of this registry, or use the registry directly if there is none."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import Any, BinaryIO
 import httpx
 
 from collegium.errors import CollegiumError, ProbeFailed
-from collegium.registry.connections import registry_digest
-from collegium.registry.database import Database
 from collegium.registry.experts import ExpertRegistry
+from collegium.registry.storage.connections import registry_digest
+from collegium.registry.storage.database import Database
 from collegium.settings import Settings
 
-WAIT_S = 180.0
+WAIT_S = 600.0
+"""An expert with an engine of its own is loaded and probed: 2 to 4 minutes on two busy cores."""
 
 
 class ServiceClient:
@@ -29,7 +30,7 @@ class ServiceClient:
         )
 
     async def call(self, method: str, path: str, body: Any = None) -> Any:
-        """Call and return the JSON; the service's error message becomes ours."""
+        """Call the service and return its JSON; raise its error messages as our own errors."""
         response = await self._asked(method, path, json=body)
         return response.json() if response.content else None
 
@@ -46,7 +47,8 @@ class ServiceClient:
         try:
             response = await self.http.request(method, path, **content)
         except httpx.HTTPError as exc:
-            raise ServiceRefused(f"the service went away: {exc or type(exc).__name__}") from exc
+            why = str(exc) or type(exc).__name__
+            raise ServiceRefused(f"lost the connection to the service: {why}") from exc
         except ValueError as exc:  # NaN, which is no JSON; half a surrogate pair
             raise ServiceRefused(f"a value can't be sent as JSON: {exc}") from exc
         if response.is_error:

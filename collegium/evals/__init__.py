@@ -1,1 +1,1 @@
-"""Measure: how good the experts and the routing are."""
+"""The laboratory: measures and trains experts and routers."""

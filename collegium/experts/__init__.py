@@ -1,1 +1,1 @@
-"""Answer: the engines that run experts and the clients that ask them."""
+"""Experts: the engines that run them, the clients that call them, and dispatch between them."""

@@ -1,9 +1,13 @@
-"""The engines as the settings want them: the embedded ones, and how many may be loaded at once."""
+"""Engines as the settings configure them: the embedded ones, and how many may be loaded at once."""
 
 from __future__ import annotations
 
+import logging
+import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from collegium.errors import ProbeFailed, SetupError
@@ -14,17 +18,31 @@ from collegium.experts.roster import ENGINE, GENERALIST, MIXTURE, SPARSE_ENGINE,
 from collegium.experts.supervisor import Patience, Supervisor
 from collegium.experts.token_policies import allowed
 from collegium.experts.vllm import MOST_LORA_SLOTS, EngineSpec
+from collegium.extras import ENGINE as ENGINE_MODULE
+from collegium.extras import EXTRAS, require
 from collegium.registry.engine import Engine
 from collegium.settings import Settings
 
 if TYPE_CHECKING:
+    from collegium.experts.placement.live import Placer
     from collegium.experts.residency.live import Residents
+
+log = logging.getLogger(__name__)
 
 
 def configured_fleet(settings: Settings) -> Fleet:
-    """All engines, none started; SetupError where the budget is too small for the embedded one."""
+    """Return all engines, none of them started.
+
+    SetupError where the budget is too small for the embedded one, or its packages are missing.
+    """
+    if settings.embedded:
+        _require_embedded(settings)
     specs = [embedded_spec(settings)] if settings.embedded else []
-    residents = _residents(settings, sum(engine_gib(s, file_gib=BASE_GIB) for s in specs))
+    placer = _placer(settings)
+    if placer is None:
+        residents = _residents(settings, sum(engine_gib(s, file_gib=BASE_GIB) for s in specs))
+    else:
+        residents = _in_turn(settings, placer.budget_gib)
     if settings.embedded and settings.sparse:
         specs.append(sparse_spec(settings))
     supervised = partial(supervise, settings)
@@ -33,8 +51,21 @@ def configured_fleet(settings: Settings) -> Fleet:
         settings.engine_python,
         *map(supervised, specs),
         residents=residents,
-        several_tenants=bool(settings.caller_keys),
+        placer=placer,
+        several_tenants=has_callers(settings),
     )
+
+
+def _require_embedded(settings: Settings) -> None:
+    """Raise ExtraMissing if the embedded models can't be converted or their engine can't run."""
+    elsewhere = settings.engine_python != Path(sys.executable)
+    modules = [m for m in EXTRAS["embedded"].modules if not (elsewhere and m == ENGINE_MODULE)]
+    require("embedded", "the embedded pool (--no-embedded leaves it out)", modules=modules)
+
+
+def has_callers(settings: Settings) -> bool:
+    """Whether several callers may share an engine: with `api_key` keys are added at any time."""
+    return settings.api_key is not None
 
 
 def embedded_spec(settings: Settings) -> EngineSpec:
@@ -45,11 +76,11 @@ def embedded_spec(settings: Settings) -> EngineSpec:
 
 
 def sparse_spec(settings: Settings) -> EngineSpec:
-    """The sparse mixture's engine as it is run here; SetupError where its policy can't be had."""
+    """Return the sparse mixture's engine; raise SetupError if its token policy can't be used."""
     given, policy = settings.sparse_token_policy, None
     if given is not None:
         try:
-            policy = allowed(given, several_tenants=bool(settings.caller_keys))
+            policy = allowed(given, several_tenants=has_callers(settings))
         except ProbeFailed as exc:
             raise SetupError(f"sparse_token_policy: {exc}") from exc
     engine, python = sparse_engine(settings), settings.engine_python
@@ -80,7 +111,7 @@ def _engine(settings: Settings, name: str, model: str, **options: Any) -> Engine
 
 
 def supervise(settings: Settings, spec: EngineSpec) -> Supervisor:
-    """One engine's supervisor."""
+    """Return the supervisor of one engine."""
     return Supervisor(
         replace(spec, statistics_file=settings.data_dir / "engines" / f"{spec.name}.tokens.json"),
         settings.data_dir / "logs" / f"{spec.name}.log",
@@ -98,10 +129,25 @@ def _residents(settings: Settings, always_gib: float) -> Residents | None:
             f"engine_memory_gib={settings.engine_memory_gib:g} is too small: the embedded engine "
             f"takes about {always_gib:.2f} GiB of it (set more, or embedded = false)"
         )
+    return _in_turn(settings, settings.engine_memory_gib - always_gib)
+
+
+def _placer(settings: Settings) -> Placer | None:
+    """Who gives engines their GPUs; None where there are none."""
+    from collegium.experts.placement.live import placer_here  # asks the driver
+
+    placer = placer_here(settings.engine_python)
+    if placer is not None and settings.engine_memory_gib is not None:
+        log.warning("engine_memory_gib is not used: engines run on %d GPUs", len(placer.cards))
+    return placer
+
+
+def _in_turn(settings: Settings, budget_gib: float | Mapping[int, float]) -> Residents:
+    """Engines that take turns in so much memory."""
     from collegium.experts.residency.foresight import Foresight
     from collegium.experts.residency.live import Residents  # where engines take turns
 
     # A request gives up after request_timeout_s: its engine has to come before that.
     policy = Foresight(patience_s=0.8 * settings.request_timeout_s)
     longest_load_s = 1.5 * settings.engine_start_timeout_s
-    return Residents(settings.engine_memory_gib - always_gib, policy, longest_load_s=longest_load_s)
+    return Residents(budget_gib, policy, longest_load_s=longest_load_s)

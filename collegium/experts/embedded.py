@@ -1,15 +1,16 @@
-"""The models that come from PyPI packages, made ready for engines that read safetensors folders."""
+"""Prepare models from PyPI packages for engines, which read safetensors folders."""
 
-import fcntl
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
-from collegium.errors import ModelPackageMissing
+from filelock import FileLock
+
+from collegium.errors import ExtraMissing
+from collegium.extras import EXTRAS
 
 BASE_MODEL = "SmolLM2-135M-Instruct"
 BASE_GIB = 0.25  # of model.safetensors, bfloat16
@@ -27,12 +28,13 @@ Maker = Callable[[Path], None]
 
 
 def silent(_message: str) -> None:
-    """Tell nobody."""
+    """Ignore progress."""
 
 
 def encoder_path() -> Path:
     """Return the folder with the sentence encoder's weights (MiniLM, sentence-transformers)."""
-    return package_file(ENCODER_PACKAGE, "model", what="the sentence encoder MiniLM")
+    what = "the sentence encoder MiniLM"
+    return package_file(ENCODER_PACKAGE, "model", what=what, extra="encoders")
 
 
 def ensure_base_model(cache: Path, progress: Progress = silent) -> Path:
@@ -56,7 +58,7 @@ def ensure_made(target: Path, source: str, make: Maker, progress: Progress, task
     if is_complete(target, source):
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
-    with locked(target.with_name(f".{target.name}.lock")):
+    with FileLock(target.with_name(f".{target.name}.lock")):
         if not is_complete(target, source):  # another process may have finished while we waited
             progress(task)
             replace_with_made(target, source, make)
@@ -64,14 +66,14 @@ def ensure_made(target: Path, source: str, make: Maker, progress: Progress, task
     return target
 
 
-def package_file(package: str, file: str, *, what: str) -> Path:
-    """Find a file of an installed package without importing the package."""
+def package_file(package: str, file: str, *, what: str, extra: str = "embedded") -> Path:
+    """Find a file of an extra's package without importing the package."""
     spec = find_spec(package)
     for folder in (spec.submodule_search_locations or ()) if spec else ():
         path = Path(folder) / file
         if path.exists():
             return path
-    raise ModelPackageMissing(package, what)
+    raise ExtraMissing(what, [package], EXTRAS[extra].command)
 
 
 def is_complete(folder: Path, source: str = BASE_GGUF) -> bool:
@@ -102,14 +104,6 @@ def seal(folder: Path, source: str) -> None:
     files = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
     marker = {"conversion": CONVERSION, "source": source, "files": files}
     (folder / MARKER).write_text(json.dumps(marker, indent=2) + "\n")
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold an advisory lock, which the kernel frees even if we are killed."""
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def convert_gguf(source: Path, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""What an engine says: kept in a file while the disk takes it, and its end in memory."""
+"""An engine's output: in a file as long as the disk accepts it, and its end in memory."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RAISED = re.compile(r"(?:\w+\.)*[A-Z]\w*(?:Error|Exception)(?:: .*)?")
 
 
 class EngineLog:
-    """One process's output. The process writes to a pipe, and so never meets a full disk.
+    """One process's output, read from a pipe so that a full disk never blocks the process.
 
     Given the file itself, vLLM ended with status 1 while it started (measured on a full tmpfs).
     """
@@ -41,7 +41,7 @@ class EngineLog:
                     self._write(file, chunk)
 
     def last_error(self) -> str | None:
-        """What went wrong in the process last, to tell people."""
+        """Return the process's last error, for people."""
         return last_error(self._tail.decode(errors="replace"))
 
     def _opened(self, stack: contextlib.ExitStack) -> IO[bytes] | None:
@@ -68,7 +68,7 @@ class EngineLog:
 
 
 def last_error(said: str) -> str | None:
-    """The last exception of an output, with the indented lines that its message goes on with.
+    """Return the last exception in an output, with the indented lines of its message.
 
     Those that vLLM raises about another process ("see root cause above") are passed over.
     """

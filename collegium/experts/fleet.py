@@ -1,9 +1,10 @@
-"""All engines that this process runs, by name: the embedded one and those that are registered."""
+"""All engines of this process, by name: embedded and registered ones."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -14,16 +15,18 @@ from collegium.errors import ExpertUnavailable, ProbeFailed, SetupError
 from collegium.experts.memory import ASLEEP_GIB, engine_gib
 from collegium.experts.supervisor import USUAL_START_S, USUAL_WAKE_S, Status, Supervisor
 from collegium.experts.token_policies import policy_for
-from collegium.experts.vllm import EngineSpec, refused_flags
+from collegium.experts.vllm import EngineSpec
+from collegium.extras import ENGINE, require
 from collegium.registry.engine import Engine
 
 if TYPE_CHECKING:
+    from collegium.experts.placement.live import Placer
     from collegium.experts.residency.live import Residents
     from collegium.experts.residency.view import EngineCost
 
 log = logging.getLogger(__name__)
 DRAIN_S = 30.0
-"""An engine whose expert was removed may finish what it has, for so long."""
+"""How long the engine of a removed expert may finish its answers."""
 
 
 class Fleet(Mapping[str, Supervisor]):
@@ -35,9 +38,11 @@ class Fleet(Mapping[str, Supervisor]):
         python: Path,
         *supervisors: Supervisor,
         residents: Residents | None = None,
+        placer: Placer | None = None,
         several_tenants: bool = False,
     ) -> None:
         self.residents = residents
+        self.placer = placer
         self._several_tenants = several_tenants
         self._supervise = supervise
         self._python = python
@@ -54,24 +59,45 @@ class Fleet(Mapping[str, Supervisor]):
         return len(self._supervisors)
 
     async def start(self, engine: Engine) -> Supervisor:
-        """Run an engine, or have it ready to run where engines take turns."""
+        """Start an engine; if engines take turns, make it available."""
+        if self._python == Path(sys.executable):
+            require("embedded", f"engine '{engine.name}'", modules=(ENGINE,))
         policy = policy_for(engine, several_tenants=self._several_tenants)
         spec = EngineSpec(engine, python=self._python, token_policy=policy)
         supervisor = self._supervise(spec)
-        await self.run(supervisor)
+        try:
+            await self.run(supervisor)
+        except SetupError:
+            if self.placer is not None:
+                self.placer.forget(engine.name)
+            raise
         self._supervisors[engine.name] = supervisor
         return supervisor
 
     async def run(self, supervisor: Supervisor) -> None:
-        """Start it, or let it take turns with others; SetupError where it can never fit."""
-        if self.residents is None:
-            await supervisor.start()
+        """Start an engine, or let it take turns; raise SetupError if it can never fit."""
+        if self.placer is not None:
+            supervisor.spec = await self.placer.placed(supervisor.spec)
+        if self.residents is None or _stays(supervisor):
+            await self._start(supervisor)
         else:
             self.residents.register(supervisor, cost_of(supervisor.spec))
 
+    async def keep(self, supervisor: Supervisor) -> None:
+        """Start an engine that takes no turns; raise SetupError if it can never fit."""
+        if self.placer is not None:
+            supervisor.spec = await self.placer.placed(supervisor.spec, always=True)
+        await self._start(supervisor)
+
+    async def _start(self, supervisor: Supervisor) -> None:
+        placement = supervisor.spec.placement
+        if placement is not None and self.residents is not None:
+            self.residents.take(placement.cards, placement.gib)
+        await supervisor.start()
+
     async def settled(self, name: str) -> Status:
-        """Return when an engine is ready or failed; where they take turns, in its turn."""
-        if self.residents is None:
+        """Wait until an engine is ready or has failed; if engines take turns, for its turn."""
+        if self.residents is None or name not in self.residents:
             return await self._supervisors[name].wait_settled()
         try:
             async with self.residents.hold(name) as supervisor:
@@ -88,6 +114,16 @@ class Fleet(Mapping[str, Supervisor]):
             self._supervisors.pop(name, None)
             if self.residents is not None and name in self.residents:
                 self.residents.dismiss(name)
+            elif self.residents is not None and (placement := supervisor.spec.placement):
+                self.residents.take(placement.cards, -placement.gib)
+            if self.placer is not None:
+                self.placer.forget(name)
+
+    async def replace(self, engine: Engine) -> None:
+        """Run a registered engine anew with other options, once it has finished what it has."""
+        await self.end(engine.name, drain_s=DRAIN_S)
+        await self.start(engine)
+        self._registered[engine.name] = engine
 
     async def follow(self, engines: Iterable[Engine]) -> None:
         """Run the registered engines whose model is on this machine; end what no longer is one.
@@ -97,6 +133,9 @@ class Fleet(Mapping[str, Supervisor]):
         wanted = {engine.name: engine for engine in engines if Path(engine.model_path).is_dir()}
         for name in [n for n, engine in self._registered.items() if wanted.get(n) != engine]:
             await self.end(name, drain_s=DRAIN_S)
+        if self.placer is not None:
+            new = [e for name, e in wanted.items() if name not in self._supervisors]
+            await self.placer.expect(EngineSpec(engine) for engine in new)
         for name, engine in wanted.items():
             if name not in self._supervisors:
                 try:
@@ -113,11 +152,19 @@ class Fleet(Mapping[str, Supervisor]):
         await asyncio.gather(*(supervisor.stop() for supervisor in self._supervisors.values()))
 
 
+def _stays(supervisor: Supervisor) -> bool:
+    """Return whether the engine has a part of its cards to itself."""
+    placement = supervisor.spec.placement
+    return placement is not None and placement.resident
+
+
 def cost_of(spec: EngineSpec) -> EngineCost:
-    """How many requests it answers together is the dispatcher's business."""
+    """The number of concurrent requests is left to the dispatcher."""
     from collegium.experts.residency.view import EngineCost  # where engines take turns
 
     cost = EngineCost(engine_gib(spec), USUAL_START_S, at_once=sys.maxsize)
+    if spec.placement is not None:
+        cost = replace(cost, cards=spec.placement.cards)
     if not spec.engine.sleep_level:
         return cost
     return replace(cost, wake_s=USUAL_WAKE_S, asleep_gib=ASLEEP_GIB)
@@ -127,8 +174,19 @@ def check(engine: Engine) -> None:
     """Refuse what could not run: no model, weights in pickles, options that we don't pass on."""
     folder = Path(engine.model_path)
     if not (folder / "config.json").is_file():
-        raise ProbeFailed(f"'{folder}' is no model's folder: it has no config.json")
+        raise ProbeFailed(f"'{folder}' is not a model folder: it has no config.json")
     if not any(folder.glob("*.safetensors")):
         raise ProbeFailed(f"'{folder}' has no .safetensors weights (pickles are never loaded)")
-    if refused := refused_flags(engine.flags.split()):
-        raise ProbeFailed(f"these options of vLLM can't be given: {', '.join(refused)}")
+    from collegium.experts.engine_flags import refused_flags  # for those that register
+
+    if refused := refused_flags(flags_of(engine)):
+        words = "; ".join(f"{flag} ({why})" for flag, why in refused.items())
+        raise ProbeFailed(f"these vLLM options are not allowed: {words}")
+
+
+def flags_of(engine: Engine) -> list[str]:
+    """Split an engine's `flags` into words; raise ProbeFailed if a quotation is never closed."""
+    try:
+        return shlex.split(engine.flags)
+    except ValueError as exc:
+        raise ProbeFailed(f"the options of vLLM can't be read: {exc}: {engine.flags}") from exc

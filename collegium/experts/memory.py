@@ -1,25 +1,27 @@
-"""About how much memory an engine takes."""
+"""Estimate the memory of an engine."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
+from collegium.errors import ProbeFailed
 from collegium.experts.vllm import EngineSpec, whole_gib
 
 PROCESS_GIB = 2.5
 """A vLLM process beside weights and cache: about 4 GB with 0.3 GB of weights and 1 GiB of cache."""
 ASLEEP_GIB = 1.0
-"""Of the device, that a sleeping process keeps (its CUDA context): assumed, not measured."""
+"""GiB of the device that a sleeping process keeps (its CUDA context): assumed, not measured."""
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 GIB = 2**30
 
 
 def engine_gib(spec: EngineSpec, *, file_gib: float | None = None) -> float:
-    """Its weights, its cache and what every vLLM process needs.
+    """Return weights, cache and the overhead of every vLLM process, GiB; on GPUs, on each card.
 
     `file_gib` is the size of weights that are not there yet, in two bytes a weight.
     """
+    if spec.placement is not None:
+        return spec.placement.gib
     if file_gib is None:
         weights = weights_gib(spec.model_path, spec.dtype)
     else:
@@ -28,19 +30,21 @@ def engine_gib(spec: EngineSpec, *, file_gib: float | None = None) -> float:
 
 
 def weights_gib(folder: Path, dtype: str) -> float:
-    """The weights of a model's folder in the precision that they are loaded with."""
+    """The weights of a model's folder in the precision that they are loaded with.
+
+    Quantised ones are loaded as they are.
+    """
+    from collegium.experts.checkpoint import quantization_of, read_config, stored_dtype
+
     size = sum(file.stat().st_size for file in folder.glob("*.safetensors")) / GIB
-    stored = BYTES.get(stored_dtype(folder))
-    return size if stored is None else size * BYTES.get(dtype, stored) / stored
-
-
-def stored_dtype(folder: Path) -> str:
-    """The precision that a model's configuration names; empty where it names none."""
     try:
-        config = json.loads((folder / "config.json").read_text())
-        return str(config.get("dtype") or config.get("torch_dtype") or "")
-    except (OSError, ValueError, AttributeError):  # no configuration: vLLM will say so
-        return ""
+        config = read_config(folder)
+    except ProbeFailed:  # no configuration: vLLM will say so
+        return size
+    stored = BYTES.get(stored_dtype(config))
+    if stored is None or quantization_of(config) is not None:
+        return size
+    return size * BYTES.get(dtype, stored) / stored
 
 
 def has_room_for_weights(spec: EngineSpec) -> bool:
@@ -50,7 +54,7 @@ def has_room_for_weights(spec: EngineSpec) -> bool:
 
 
 def available_gib(meminfo: Path = Path("/proc/meminfo")) -> float | None:
-    """Memory that programs can still get, GiB; None where the system does not say."""
+    """Return the available memory, GiB; None if the system doesn't report it."""
     if not meminfo.exists():
         return None
     sizes = dict(line.split(":", 1) for line in meminfo.read_text().splitlines() if ":" in line)

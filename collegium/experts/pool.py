@@ -1,8 +1,9 @@
-"""The pool: asks experts, each call when it is its turn at the place that answers."""
+"""The pool: sends each call when it is its turn at the place that answers."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -17,13 +18,16 @@ from typing import TYPE_CHECKING
 
 from msgspec import structs
 
-from collegium.errors import ExpertTimeout, ExpertUnavailable
+from collegium.errors import CollegiumError, ExpertError, ExpertTimeout, ExpertUnavailable
 from collegium.experts.clients.api_keys import USUAL
 from collegium.experts.clients.connection import MOST_BYTES
 from collegium.experts.clients.factory import Clients, ClientsByKind, engine_of
-from collegium.experts.clients.reply import Call, Reply, Waits
+from collegium.experts.clients.native import CountsTokens, Native
+from collegium.experts.clients.reply import Call, ExpertClient, Reply, Waits
 from collegium.experts.dispatch.dispatcher import Dispatcher, Spot
 from collegium.experts.dispatch.terms import ANY_TIME, Terms
+from collegium.experts.fitting import fitted
+from collegium.experts.learned import Learned
 from collegium.experts.presets import with_preset
 from collegium.experts.supervisor import Supervisor
 from collegium.registry.expert import Expert
@@ -31,10 +35,13 @@ from collegium.registry.expert import Expert
 if TYPE_CHECKING:
     from collegium.experts.residency.live import Residents
 
+log = logging.getLogger(__name__)
+COUNT_TIMEOUT_S = 5.0
+
 
 class Pool:
-    """Each call waits for its turn: a place that answers (an engine, an endpoint) runs as many at
-    once as its batch holds.
+    """Sends calls in turn: a place (an engine or an endpoint) runs as many at once as its batch
+    holds.
     """
 
     def __init__(
@@ -54,6 +61,8 @@ class Pool:
         self.dispatcher = dispatcher or Dispatcher(patience_s=timeout_s)
         self.key_variables = key_variables
         """Patterns of the environment variables that may hold endpoints' keys."""
+        self.learned = Learned()
+        """Capabilities that refusals have shown to be missing."""
         self._clients = clients or ClientsByKind(
             engines, timeout_s=timeout_s, key_variables=key_variables, most_bytes=most_bytes
         )
@@ -69,24 +78,47 @@ class Pool:
     ) -> AsyncGenerator[Reply]:
         """Ask the call's expert when it is this call's turn; leaving early cancels it.
 
-        The reply has begun: the first chunk of a stream, or the whole answer, has come. `waits` is
+        The reply has begun: a stream has said something, or the whole answer has come. `waits` is
         filled in on the way, also where the call fails.
         """
         expert, waits = call.expert, waits or Waits()
-        client = self._clients.of(expert)
+        client, fit = self._clients.of(expert), fitted(with_preset(call))
         async with (
             self._loaded(expert, terms, waits),
             self.dispatcher.turn(expert, spot := self.spot(expert), terms, waits) as turn,
-            _Begun(call, client.ask(with_preset(call)), self._first_token_timeout_s) as reply,
+            _Begun(call, client.ask(fit.call), self._first_token_timeout_s) as reply,
         ):
             await self.dispatcher.began(spot, turn)
             reply.waits = waits
             if expert.preset is not None:  # its client is its base's
                 reply.began = structs.replace(reply.began, expert=expert.name)
+            if fit.adjusted:
+                reply.began = structs.replace(reply.began, adjusted=fit.adjusted)
             yield reply
 
-    def unavailable(self, expert: Expert, caller: str = "") -> ExpertUnavailable | None:
-        """Say why an expert can't answer a caller now; None when nothing is known against it.
+    def client(self, expert: Expert) -> ExpertClient:
+        """The expert's client, to be asked past the queue: a refusal is not held against it."""
+        return self._clients.of(expert)
+
+    async def count_tokens(self, expert: Expert, native: Native) -> int | None:
+        """Count a prompt's tokens with the expert's own tokenizer; None if it can't be asked."""
+        client = self._clients.of(expert)
+        if not isinstance(client, CountsTokens):
+            return None
+        try:
+            async with asyncio.timeout(COUNT_TIMEOUT_S):
+                return await client.count_tokens(native)
+        except (CollegiumError, TimeoutError) as exc:
+            why = exc.bare if isinstance(exc, CollegiumError) else "no answer in time"
+            log.info("%s does not count tokens: %s", expert.name, why)
+            return None
+
+    async def forgive(self, expert: Expert) -> None:
+        """End the rest of an expert that has just answered its probe."""
+        await self.dispatcher.forgive(self.spot(expert))
+
+    def unavailable(self, expert: Expert, caller: str = "") -> ExpertError | None:
+        """Return why an expert can't answer a caller now; None if nothing is known against it.
 
         Where engines take turns, one that is not loaded will be when it is asked.
         """
@@ -103,14 +135,15 @@ class Pool:
 
     @property
     def waits(self) -> Callable[[Expert, float | None], float] | None:
-        """Forecasts the seconds until an expert's engine is loaded; None if none takes turns.
+        """Forecast the seconds until an expert's engine is loaded; None if engines don't take
+        turns.
 
         Its second argument is within how many seconds the engine is wanted, None for whenever.
         """
         return None if self._residents is None else self._wait_s
 
     def spot(self, expert: Expert) -> Spot:
-        """Where an expert is asked; ExpertUnavailable when its engine is not ready.
+        """Return where an expert is asked; raise ExpertUnavailable if its engine is not ready.
 
         Each process of an engine has circuits of its own: a new one starts without blame.
         """
@@ -145,7 +178,7 @@ class Pool:
     def _loaded(
         self, expert: Expert, terms: Terms, waits: Waits
     ) -> AbstractAsyncContextManager[None]:
-        """Have the expert's engine loaded meanwhile, where engines take turns."""
+        """Keep the expert's engine loaded, if engines take turns."""
         if self._residents is None or not self._takes_turns(expert):
             return nullcontext()
         return self._held(self._residents, expert, terms, waits)
@@ -165,7 +198,7 @@ class Pool:
                     )
                     await stack.enter_async_context(held)
             except TimeoutError as exc:
-                raise ExpertUnavailable(expert.name, "its engine's turn did not come") from exc
+                raise ExpertUnavailable(expert.name, "its engine was not loaded in time") from exc
             waits.loaded_s = time.monotonic() - came
             yield
 
@@ -174,7 +207,9 @@ class Pool:
 
 
 class _Begun:
-    """A call whose reply has begun when it is entered; ExpertTimeout where a stream does not."""
+    """A call whose reply has begun when it is entered; raises ExpertTimeout if a stream does
+    not.
+    """
 
     def __init__(
         self, call: Call, asked: AbstractAsyncContextManager[Reply], first_timeout_s: float
@@ -184,19 +219,22 @@ class _Begun:
         self._timeout_s = first_timeout_s if call.stream else None
 
     async def __aenter__(self) -> Reply:
-        if self._timeout_s is None:
-            return await self._begun()
+        by = None
+        if self._timeout_s is not None:
+            by = asyncio.get_running_loop().time() + self._timeout_s
         try:
-            async with asyncio.timeout(self._timeout_s):
-                return await self._begun()
+            async with asyncio.timeout_at(by):
+                reply = await self._asked.__aenter__()
+            return await self._begun(reply, by)
         except TimeoutError as exc:
             raise ExpertTimeout(self._expert, "no first token in time") from exc
 
-    async def _begun(self) -> Reply:
-        reply = await self._asked.__aenter__()
+    async def _begun(self, reply: Reply, by: float | None) -> Reply:
         try:
-            await reply.begin(self._expert)
-        except BaseException:
+            await reply.begin(self._expert, by)
+        except BaseException as exc:
+            if isinstance(exc, ExpertError):
+                exc.worked = True
             await self._asked.__aexit__(*sys.exc_info())
             raise
         return reply

@@ -1,4 +1,4 @@
-"""Apply an expert's preset to a call, as the last thing before it is sent."""
+"""Apply an expert's preset to a call, as the last step before it is sent."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from collegium.experts.clients.counting import prompt_tokens
 from collegium.experts.clients.events import Json
+from collegium.experts.clients.native import Native
 from collegium.experts.clients.reply import Call
 from collegium.registry.presets import PROMPT
 
@@ -19,33 +20,42 @@ EFFORTLESS = (None, "none", "minimal")
 
 @dataclass(frozen=True)
 class Added:
-    """What a preset makes of the tokens of a call."""
+    """How a preset changes the tokens of a call."""
 
     prompt_tokens: int = 0
-    """Of its system prompt, its template and the tools that it gives, at most."""
+    """The maximum number of tokens of its system prompt, template and tools."""
     max_tokens: int | None = None
-    """Of a request that sets none."""
+    """The limit of a request that sets none."""
     thinks: bool = False
-    """Whether it turns thoughts on, which are billed."""
+    """Whether it enables reasoning, which is billed."""
 
 
 NOTHING = Added()
 
 
 def added_by(preset: Mapping[str, Any]) -> Added:
-    """What is known of a preset's calls before any is made."""
+    """Return how a preset will change the tokens of its calls."""
     body, texts = preset["body"], (preset.get("system"), preset.get("template"))
     messages = [{"content": text} for text in texts if text is not None]
     lengths = [n for name in LENGTHS if isinstance(n := body.get(name), int) and n > 0]
     return Added(
-        prompt_tokens({**body, "messages": messages}), max(lengths, default=None), _thinks(body)
+        prompt_tokens({**body, "messages": messages}), max(lengths, default=None), thinks(body)
     )
 
 
 def with_preset(call: Call) -> Call:
     """The call as its expert is to be asked; what the request sets itself is left alone."""
     preset = call.expert.preset
-    return call if preset is None else replace(call, body=completed(call.body, preset))
+    if preset is None:
+        return call
+    return replace(call, body=completed(call.body, preset), native=_native(call.native, preset))
+
+
+def _native(native: Native | None, preset: Mapping[str, Any]) -> Native | None:
+    """Return the original request's remaining parts: presets apply to chat completions."""
+    if native is None or (rich := native.rich) is None:
+        return None
+    return replace(native, protocol="", rich=lambda: completed(rich(), preset))
 
 
 def completed(body: Mapping[str, Any], preset: Mapping[str, Any]) -> Json:
@@ -65,8 +75,10 @@ def _defaults(body: Mapping[str, Any], defaults: Mapping[str, Any]) -> Json:
     return {name: value for name, value in defaults.items() if name not in given}
 
 
-def _thinks(body: Mapping[str, Any]) -> bool:
-    """By the fields of OpenAI, OpenRouter, Anthropic and of chat templates in vLLM."""
+def thinks(body: Mapping[str, Any]) -> bool:
+    """Whether reasoning is enabled by the fields of OpenAI, OpenRouter, Anthropic or vLLM's chat
+    templates.
+    """
     thinking, template = body.get("thinking"), body.get("chat_template_kwargs")
     return (
         body.get("reasoning_effort") not in EFFORTLESS
@@ -77,7 +89,9 @@ def _thinks(body: Mapping[str, Any]) -> bool:
 
 
 def _after_system(messages: Sequence[Json], system: str) -> list[Json]:
-    """One system message, for many chat templates refuse a second: the preset's, then its own."""
+    """Merge the system messages into one, the preset's first: many chat templates refuse a
+    second.
+    """
     first, *rest = messages
     if first["role"] not in ("system", "developer"):
         return [{"role": "system", "content": system}, *messages]
@@ -85,7 +99,7 @@ def _after_system(messages: Sequence[Json], system: str) -> list[Json]:
 
 
 def _in_template(messages: Sequence[Json], template: str) -> list[Json]:
-    """The last message of the user, put where the template says."""
+    """Insert the user's last message into the template."""
     before, _, after = template.partition(PROMPT)
     changed = list(messages)
     for at in reversed(range(len(changed))):
@@ -97,7 +111,7 @@ def _in_template(messages: Sequence[Json], template: str) -> list[Json]:
 
 
 def _wrapped(content: Any, before: str, after: str) -> Any:
-    """Text around a message's content; around all of its parts where it has several."""
+    """Wrap text around a message's content, around all of its parts if there are several."""
     if not isinstance(content, list):
         return f"{before}{content or ''}{after}"
     start = [{"type": "text", "text": before}] if before else []

@@ -1,10 +1,10 @@
-"""What models cost and hold, looked up in the price list that comes with LiteLLM."""
+"""Prices and context windows of models, from the price list in LiteLLM's package."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,13 +12,15 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
+from collegium.experts.further_prices import base_prices, further_prices
 from collegium.registry.expert import Expert
 
 LIST = "model_prices_and_context_window_backup.json"
 ANSWERS = ("chat", "completion", "responses")
 """The list's modes of models that answer in text."""
 RUN_AT_HOME = ("ollama", "ollama_chat")
-"""Whose price of 0 is meant; elsewhere in the list it is a trial's, or missing."""
+"""Providers whose price of 0 is meant; elsewhere in the list it means a trial or a missing price.
+"""
 HOSTS = MappingProxyType({
     "api.anthropic.com": "anthropic",
     "api.cerebras.ai": "cerebras",
@@ -38,33 +40,44 @@ HOSTS = MappingProxyType({
     "openrouter.ai": "openrouter",
 })  # fmt: skip
 """Providers by the host of their OpenAI-compatible address."""
-PER_MILLION = 1_000_000
 
 
 @dataclass(frozen=True)
 class Listed:
-    """One entry of the price list: dollars per million tokens, context in tokens; None: unknown."""
+    """One entry of the price list: dollars per million tokens, context in tokens; None if
+    unknown.
+    """
 
     key: str
     input_price: float | None
     output_price: float | None
     context_window: int | None
+    prices: Mapping[str, float] = field(default_factory=dict)
+    """Prices other than those of input and output."""
 
 
 def listed(expert: Expert) -> Listed | None:
-    """The entry of a remote expert's model; None where the list does not know it."""
+    """Return the entry of a remote expert's model; None if the list doesn't have it."""
+    found = entry_of(expert)
+    return None if found is None else _read(*found)
+
+
+def entry_of(expert: Expert) -> tuple[str, Mapping[str, Any]] | None:
+    """The entry as the list has it, and the name that it has there."""
     entries = price_list()
     for key, provider in _keys(expert):
         entry = entries.get(key)
         if entry is None or entry.get("mode", "chat") not in ANSWERS:
             continue
         if provider is None or _provider(entry) == provider:
-            return _read(key, entry)
+            return key, entry
     return None
 
 
 def _keys(expert: Expert) -> Iterator[tuple[str, str | None]]:
-    """What a model may be listed as, and whose the entry has to be; None where the key tells."""
+    """Yield the possible names of a model in the list, with the provider if the name doesn't tell
+    it.
+    """
     model = expert.model
     prefix, slash, rest = model.partition("/")
     host = urlsplit(expert.base_url or "").hostname or ""
@@ -83,18 +96,18 @@ def _provider(entry: Mapping[str, Any]) -> str:
 
 
 def _read(key: str, entry: Mapping[str, Any]) -> Listed:
-    per_token = [entry.get(f"{side}_cost_per_token") for side in ("input", "output")]
-    if not any(per_token) and _provider(entry) not in RUN_AT_HOME:
-        per_token = [None, None]
-    prices = [None if p is None else round(float(p) * PER_MILLION, 9) for p in per_token]
+    prices = base_prices(entry)
+    if not any(prices) and _provider(entry) not in RUN_AT_HOME:
+        prices = None, None
     context = entry.get("max_input_tokens") or entry.get("max_tokens")
     held = int(context) if isinstance(context, int | float) else None
-    return Listed(key, prices[0], prices[1], held)
+    return Listed(key, prices[0], prices[1], held, further_prices(entry) if any(prices) else {})
 
 
 @cache
 def price_list() -> Mapping[str, Mapping[str, Any]]:
-    """The list as it lies in LiteLLM's package, whose import would take seconds; else an empty one.
+    """Read the list from LiteLLM's package without importing it, which takes seconds; empty if
+    absent.
 
     It is read as a file and never fetched.
     """

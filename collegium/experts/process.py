@@ -1,4 +1,4 @@
-"""One engine's process: start it, ask whether it is well, end it with all that it started."""
+"""One engine's process: start it, check its health, end it and its children."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import httpx
 
@@ -14,7 +15,7 @@ LAST_WORDS_S = 1.0
 
 
 async def launch(command: Sequence[str], env: Mapping[str, str]) -> asyncio.subprocess.Process:
-    """Start a program whose output we read; OSError where there is none."""
+    """Start a program whose output we read; raise OSError if it doesn't exist."""
     return await asyncio.create_subprocess_exec(
         *command,
         env=env,
@@ -49,3 +50,16 @@ async def end(
 def _signal_group(pid: int, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, number)
+
+
+def group_of(leader: int, proc: Path = Path("/proc")) -> set[int]:
+    """The processes of a group that run now: what a program started, too (Linux)."""
+    found = set()
+    for folder in proc.glob("[0-9]*"):
+        try:
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+        except OSError:  # it ended meanwhile
+            continue
+        if int(fields[2]) == leader:
+            found.add(int(folder.name))
+    return found

@@ -1,4 +1,4 @@
-"""Whether an engine that has work does it: its counters of tokens have to move.
+"""Detect a stalled engine: while it has work, its token counters must change.
 
 vLLM's `/health` says that the API server lives. Its engine core is another process: frozen, it
 leaves `/health` well and every request without an answer.
@@ -25,17 +25,19 @@ class Progress:
 
     async def stalled(self, http: httpx.AsyncClient, *, busy: bool) -> bool:
         """Whether it had work for all the patience and made nothing of it."""
+        tokens = await _tokens(http) if busy else None
         now = self._clock()
-        tokens = await _tokens(http) if busy else self._tokens
-        if not busy or tokens != self._tokens:
+        if not busy:
+            self._moved = now
+        elif tokens is not None and tokens != self._tokens:  # a page that fails shows no progress
             self._moved, self._tokens = now, tokens
         return now - self._moved > self._patience_s
 
 
-async def _tokens(http: httpx.AsyncClient) -> float:
-    """All tokens that it ever read or made; 0 where it does not say."""
+async def _tokens(http: httpx.AsyncClient) -> float | None:
+    """Return all tokens read or produced so far; None if the engine doesn't report them."""
     try:
         text = (await http.get("/metrics")).text
     except httpx.HTTPError:
-        return 0.0
+        return None
     return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith(TOKENS))

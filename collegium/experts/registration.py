@@ -1,49 +1,64 @@
-"""Register an expert: check what can be checked, ask it something, then keep it."""
+"""Register an expert: check it, probe it, then store it."""
 
 from __future__ import annotations
 
 import json
 import re
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from collegium.errors import (
     CollegiumError,
     ExpertExists,
     ExpertNotFound,
+    ExpertRejected,
+    ModelGone,
     ProbeFailed,
+    RateLimited,
     RegistryError,
 )
-from collegium.experts.clients.api_keys import USUAL, api_key
-from collegium.experts.clients.connection import is_address
-from collegium.experts.clients.http import HttpExpert
-from collegium.experts.clients.reply import Call
-from collegium.experts.fleet import Fleet
+from collegium.experts.fleet import Fleet, flags_of
 from collegium.experts.fleet import check as check_engine
 from collegium.experts.pool import Pool
 from collegium.experts.roster import ENGINE, adapter_folder
-from collegium.experts.vllm import MOST_LORA_RANK
+from collegium.experts.vllm import (
+    LORA_RANKS,
+    USUAL_LORA_RANK,
+    EngineSpec,
+    lora_rank,
+    with_lora_rank,
+)
+from collegium.extras import require
+from collegium.registry.capabilities import (
+    BY_HAND,
+    CONTEXT,
+    WINDOW,
+    by_hand,
+    found,
+    shown,
+    stated_window,
+    takes,
+)
 from collegium.registry.engine import Engine
 from collegium.registry.engines import EngineRegistry
 from collegium.registry.expert import BUILTIN, EMBEDDED_ENGINES, RUN_HERE, Expert
 from collegium.registry.experts import ExpertRegistry
 from collegium.registry.presets import ITS_BASES, preset_of, resolved
 
+if TYPE_CHECKING:
+    from collegium.experts.probing import Probed
+
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 RESERVED = ("auto", "collegium")
-PROBE = {
-    "messages": [{"role": "user", "content": "Say hello."}],
-    "max_tokens": 8,
-    "temperature": 0,
-}
+EMBEDS = ("embeddings", "rerank")
+"""Endpoints that are reason enough to register who answers no chats."""
 
 
 @dataclass(frozen=True)
 class ProbeReport:
-    """What a probe found."""
+    """The result of a probe."""
 
     expert: str
     answered: bool
@@ -51,7 +66,12 @@ class ProbeReport:
     latency_ms: float | None
     note: str
     looked_up: Mapping[str, str] = field(default_factory=dict)
-    """Fields that nobody stated, and where their values come from."""
+    """Fields that were looked up, and the sources of their values."""
+    capabilities: Mapping[str, Any] = field(default_factory=dict)
+    """All known and unknown capabilities; null for unknown ones."""
+    tokens: int = 0
+    """Tokens of the probe's questions and answers."""
+    cost_usd: float | None = None
 
 
 class Registration:
@@ -78,14 +98,20 @@ class Registration:
         """
         check_name(expert.name)
         await self._refuse_duplicate(expert.name)
+        if expert.kind == "litellm":
+            require("litellm", f"expert '{expert.name}'")
         if expert.kind == "lora":
             self._refuse_unknown_engine(expert)
             expert = checked_adapter(expert)
-        if expert.kind == "openai":
-            expert = await found_on_endpoint(expert, self._pool.key_variables)
-        expert, looked_up = with_listed(expert, context_stated=context_stated)
-        report = replace(await self.probe(expert), looked_up=looked_up)
-        if not context_stated and "context_window" not in looked_up:
+            await self._raise_rank(expert)
+        if context_stated:
+            expert = replace(expert, capabilities=stated_window(expert.capabilities))
+        from collegium.experts.told import described
+
+        expert, looked_up = await described(expert, self._pool, context_stated=context_stated)
+        expert, report = await self._examined(expert)
+        report = replace(report, looked_up=looked_up)
+        if not context_stated and CONTEXT not in looked_up:
             words = f"its context window is taken to be {expert.context_window} tokens"
             report = replace(report, note=f"{report.note}; {words}")
         await self._registry.register(expert)
@@ -109,21 +135,36 @@ class Registration:
         await self._registry.register(own)
         return used, report
 
-    async def register_engine(self, expert: Expert, engine: Engine) -> tuple[Expert, ProbeReport]:
-        """Start an engine for an expert of its own, probe that and keep both; or neither."""
+    async def register_engine(
+        self, expert: Expert, engine: Engine, *, context_stated: bool = True
+    ) -> tuple[Expert, ProbeReport]:
+        """Start an engine for an expert of its own, probe that and keep both; or neither.
+
+        The context window, unless somebody stated it, is the checkpoint's where memory allows it.
+        """
         check_name(expert.name)
         await self._refuse_duplicate(expert.name)
         check_engine(engine)
+        looked_up = {}
+        if not context_stated and (window := self._window(engine)) is not None:
+            expert = replace(expert, context_window=window)
+            engine = engine.model_copy(update={"context": window})
+            looked_up = {CONTEXT: "its checkpoint, and the memory here"}
         if self._fleet is None or self._engines is None:
-            raise ProbeFailed("an engine is started by the running service: `collegium serve`")
+            raise ProbeFailed("engines are started by the running service: run `collegium serve`")
         if engine.name in self._fleet or engine.name in EMBEDDED_ENGINES:
-            raise ExpertExists(f"an engine '{engine.name}' exists already")
+            raise ExpertExists(f"an engine '{engine.name}' already exists")
         await self._fleet.start(engine)
         try:
             status = await self._fleet.settled(engine.name)
             if status.state != "ready":
                 raise ProbeFailed(f"the engine of '{expert.name}' does not start: {status.detail}")
-            report = await self.probe(expert)
+            from collegium.experts.told import by_files
+
+            told = by_files(Path(engine.model_path), flags_of(engine)).capabilities
+            known = {**told, **({WINDOW: True} if looked_up else {})}
+            expert = replace(expert, capabilities=found(expert.capabilities, known))
+            report = replace(await self.probe(expert), looked_up=looked_up)
             await self._engines.register(engine)
             await self._registry.register(expert)
         except BaseException:  # also when cancelled: no engine runs that nobody knows
@@ -147,54 +188,135 @@ class Registration:
         """Ask an expert to say hello; an engine that this process does not run is not asked."""
         if expert.engine is not None and expert.engine not in self._pool.engines:
             note = f"engine '{expert.engine}' is not running here; asked at the first request"
-            return ProbeReport(expert.name, False, "", None, note)
-        started = time.perf_counter()
+            return ProbeReport(expert.name, False, "", None, note, capabilities=shown(expert))
+        from collegium.experts.probing import hello  # for those that register, as below
+
         try:
-            text = await _hello(self._pool, expert)
+            said = await hello(self._pool, expert)
         except CollegiumError as exc:
             raise ProbeFailed(f"'{expert.name}' did not answer its probe: {exc.whole}") from exc
-        latency_ms = 1000 * (time.perf_counter() - started)
-        return ProbeReport(expert.name, True, text, latency_ms, "answered its probe")
+        return _report(expert, said, "answered its probe")
+
+    async def probe_again(self, name: str) -> tuple[Expert, ProbeReport]:
+        """Probe a registered expert again; stated capabilities take precedence."""
+        before = await self._registry.get(name)
+        if before.preset is not None:
+            return before, await self.probe(before)
+        kept = by_hand(before.capabilities)
+        stated = CONTEXT in kept.get(BY_HAND, ())
+        from collegium.experts.told import described
+
+        asked = replace(before, capabilities=kept)
+        asked, looked_up = await described(asked, self._pool, context_stated=stated)
+        asked, report = await self._examined(asked)
+        changes = {f: getattr(asked, f) for f in ("capabilities", CONTEXT)}
+        if any(getattr(before, f) != value for f, value in changes.items()):
+            asked = await self._registry.update(name, **changes)
+        return asked, replace(report, looked_up=looked_up)
+
+    async def _examined(self, expert: Expert) -> tuple[Expert, ProbeReport]:
+        """The expert with the results of its probe; raise ProbeFailed if it answers nothing."""
+        if expert.kind in RUN_HERE:
+            return expert, await self.probe(expert)
+        from collegium.experts.probing import examine, hello
+
+        try:
+            said = await hello(self._pool, expert)
+        except CollegiumError as exc:
+            return await self._without_chat(expert, exc)
+        await examine(self._pool, expert, said)
+        await self._pool.forgive(expert)
+        expert = replace(expert, capabilities=said.of(expert))
+        return expert, _report(expert, said, "answered its probe")
+
+    async def _without_chat(
+        self, expert: Expert, why: CollegiumError
+    ) -> tuple[Expert, ProbeReport]:
+        """Probe an expert that serves embeddings or rankings but no chats."""
+        from collegium.experts.probing import serving
+
+        served: Mapping[str, bool | None] = {}
+        if expert.kind == "openai" and _may_lack_chats(expert, why):
+            served = await serving(self._pool, expert, EMBEDS)
+        if not any(served.values()):
+            raise ProbeFailed(f"'{expert.name}' did not answer its probe: {why.whole}") from why
+        told = {"chat": False, **served}
+        expert = replace(expert, capabilities=found(expert.capabilities, told))
+        names = " and ".join(name for name, there in served.items() if there)
+        note = f"answers no chats; serves {names}"
+        return expert, ProbeReport(expert.name, True, "", None, note, capabilities=shown(expert))
+
+    def _window(self, engine: Engine) -> int | None:
+        from collegium.experts.sizing import context_of
+
+        placer = self._fleet.placer if self._fleet is not None else None
+        cards = placer.cards if placer is not None else ()
+        spec = EngineSpec(engine, capability=placer.capability if placer is not None else None)
+        return context_of(spec.model_path, engine.cache_gib, spec.dtype, cards)
+
+    async def _raise_rank(self, expert: Expert) -> None:
+        """Start an engine anew for adapters of a higher rank, where it is a registered one."""
+        folder, supervisor = adapter_folder(expert), self._pool.engines.get(expert.engine or "")
+        engine = None if supervisor is None else supervisor.spec.engine
+        rank = USUAL_LORA_RANK if folder is None else _rank(folder)
+        most = USUAL_LORA_RANK if engine is None else lora_rank(engine)
+        embedded = expert.engine in EMBEDDED_ENGINES
+        if rank <= most or (engine is None and not embedded):  # else it does not run here
+            return
+        if self._fleet is None or self._engines is None or engine is None or embedded:
+            raise ProbeFailed(f"the adapter has rank {rank}; the engine takes 1 to {most}")
+        if not engine.lora_slots:
+            words = f"the engine '{engine.name}' has no slots for adapters (--lora-slots)"
+            raise ProbeFailed(words)
+        higher = with_lora_rank(engine, rank)
+        await self._engines.register(higher)
+        await self._fleet.replace(higher)
+        status = await self._fleet.settled(engine.name)
+        if status.state != "ready":
+            raise ProbeFailed(f"'{engine.name}' does not start for rank {rank}: {status.detail}")
 
     def _refuse_unknown_engine(self, expert: Expert) -> None:
         known = sorted({ENGINE, *self._pool.engines})
         if expert.engine and expert.engine not in known:
-            raise ProbeFailed(f"there is no engine '{expert.engine}'; there is {', '.join(known)}")
+            raise ProbeFailed(
+                f"there is no engine '{expert.engine}'; available: {', '.join(known)}"
+            )
 
     async def _refuse_duplicate(self, name: str) -> None:
         try:
             await self._registry.get(name)
         except ExpertNotFound:
             return
-        raise ExpertExists(f"expert '{name}' exists already: update it, or remove it first")
+        raise ExpertExists(f"expert '{name}' already exists: update it, or remove it first")
 
 
-async def _hello(pool: Pool, expert: Expert) -> str:
-    """What an expert answers to the probe."""
-    async with pool.ask(Call(expert, PROBE)) as reply:
-        return (await reply.whole()).text
+def _may_lack_chats(expert: Expert, why: CollegiumError) -> bool:
+    """Whether a failure is a refusal of all chats: one that is down or in haste has them."""
+    refused = isinstance(why, ModelGone | ExpertRejected) and not isinstance(why, RateLimited)
+    return refused and takes(expert, "chat") is not True
 
 
-def with_listed(expert: Expert, *, context_stated: bool) -> tuple[Expert, dict[str, str]]:
-    """The expert with what a price list knows and nobody stated, and where each value is from."""
-    from collegium.experts.prices import listed  # for those that register
-
-    entry = None if expert.kind in RUN_HERE else listed(expert)
-    if entry is None:
-        return expert, {}
-    wanted = {name for name in ("input_price", "output_price") if getattr(expert, name) is None}
-    wanted |= set() if context_stated else {"context_window"}
-    found = {name: value for name in wanted if (value := getattr(entry, name)) is not None}
-    source = f"LiteLLM's price list, as {entry.key}"
-    return replace(expert, **found), dict.fromkeys(sorted(found), source)
+def _report(expert: Expert, said: Probed, note: str) -> ProbeReport:
+    spent = said.spent
+    tokens = spent.prompt_tokens + spent.completion_tokens
+    return ProbeReport(
+        expert.name,
+        True,
+        said.text,
+        said.latency_ms,
+        note,
+        capabilities=shown(expert),
+        tokens=tokens,
+        cost_usd=spent.usd,
+    )
 
 
 def check_name(name: str) -> None:
     """Refuse names that would not work as a model name in the API."""
     if not NAME.fullmatch(name) or name in RESERVED:
         raise ProbeFailed(
-            f"'{name}' can't name an expert: use letters, digits, '.', '_' and '-', at most 64, "
-            f"and none of {', '.join(RESERVED)}"
+            f"'{name}' is not a valid expert name: use letters, digits, '.', '_' and '-', at most "
+            f"64, and none of {', '.join(RESERVED)}"
         )
 
 
@@ -209,8 +331,8 @@ def checked_adapter(expert: Expert) -> Expert:
         hint = " (weights in pickles, .bin or .pt, are never loaded)"
         raise ProbeFailed(f"'{folder}' has no adapter_model.safetensors{hint}")
     rank = _rank(folder)
-    if not 1 <= rank <= MOST_LORA_RANK:
-        raise ProbeFailed(f"the adapter has rank {rank}; the engine takes 1 to {MOST_LORA_RANK}")
+    if not 1 <= rank <= LORA_RANKS[-1]:
+        raise ProbeFailed(f"the adapter has rank {rank}; vLLM takes 1 to {LORA_RANKS[-1]}")
     if (expert.adapter or "").startswith(BUILTIN):
         return expert
     return replace(expert, adapter=str(folder.resolve()))
@@ -225,32 +347,3 @@ def _rank(folder: Path) -> int:
     except (OSError, ValueError, KeyError, TypeError, OverflowError) as exc:
         problem = f"{type(exc).__name__}: {exc}"
         raise ProbeFailed(f"'{folder}' has no usable adapter_config.json: {problem}") from exc
-
-
-async def found_on_endpoint(expert: Expert, key_variables: Sequence[str] = USUAL) -> Expert:
-    """Check an OpenAI-compatible address and take the model's name from it."""
-    if not is_address(expert.base_url or ""):
-        raise ProbeFailed(
-            f"'{expert.base_url}' is no address of an API: give it as http://HOST:PORT/v1"
-        )
-    try:
-        rows = await _served(expert, key_variables)
-    except CollegiumError as exc:
-        raise ProbeFailed(f"{expert.base_url} does not answer GET /models: {exc.whole}") from exc
-    if expert.model in rows:
-        return expert
-    served = ", ".join(rows) or "none"
-    if expert.model:
-        raise ProbeFailed(f"{expert.base_url} serves no model '{expert.model}'; it serves {served}")
-    if len(rows) != 1:
-        raise ProbeFailed(f"{expert.base_url} serves {served}: name one with --model")
-    return replace(expert, model=rows[0])
-
-
-async def _served(expert: Expert, key_variables: Sequence[str]) -> tuple[str, ...]:
-    key = api_key(expert, key_variables)
-    endpoint = HttpExpert(expert.name, expert.base_url or "", "", api_key=key, timeout_s=15.0)
-    try:
-        return await endpoint.models()
-    finally:
-        await endpoint.aclose()

@@ -1,4 +1,4 @@
-"""The embedded experts: a small generalist and the specialists that are taught on top of it."""
+"""The embedded experts: a small generalist, and specialists trained on top of it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _specialist(name: str, context: int) -> Expert:
 
 
 def adapter_folder(expert: Expert) -> Path | None:
-    """Where an expert's adapter lies, wherever the package is installed."""
+    """Return the folder of an expert's adapter."""
     if expert.adapter is None:
         return None
     if expert.adapter.startswith(BUILTIN):

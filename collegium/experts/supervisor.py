@@ -33,7 +33,7 @@ DRAIN_POLL_S = 0.1
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a supervisor waits for what, seconds."""
+    """The supervisor's timeouts, seconds."""
 
     poll_s: float = 0.25
     health_every_s: float = 5.0
@@ -44,7 +44,7 @@ class Patience:
     first_backoff_s: float = 1.0
     longest_backoff_s: float = 60.0
     most_failures: int = 10
-    """Starts in vain in a row after which it is left stopped: a crash loop mends nothing."""
+    """Consecutive failed starts after which the engine stays stopped."""
     stall_s: float = 60.0
     """An engine with requests that makes no token for so long is hung, whatever it says."""
 
@@ -56,7 +56,7 @@ class Patience:
 
 @dataclass(frozen=True)
 class Status:
-    """What an engine is doing now."""
+    """The state of an engine."""
 
     state: State
     detail: str
@@ -65,7 +65,7 @@ class Status:
 
 
 class Supervisor:
-    """One engine's process and its life. `start` returns at once; `wait_ready` waits."""
+    """Supervises one engine's process. `start` returns immediately; `wait_ready` waits."""
 
     def __init__(
         self,
@@ -99,7 +99,7 @@ class Supervisor:
         return self.spec.name
 
     async def start(self) -> None:
-        """Begin to supervise; again, where it was stopped or given up. Wake it, where it sleeps."""
+        """Start or resume supervision; wake the engine if it sleeps."""
         if self.status.state == "asleep" and await self._woken():
             return
         if self._task is not None and not self._task.done():
@@ -108,8 +108,8 @@ class Supervisor:
         self._task = asyncio.create_task(self._supervise(), name=f"supervise {self.name}")
 
     async def rest(self) -> None:
-        """Give the device's memory back: asleep where that was chosen, else stopped."""
-        from collegium.experts.sleeping import put_to_sleep  # most engines never do
+        """Release the device's memory: sleep if configured, otherwise stop."""
+        from collegium.experts.sleeping import has_freed, put_to_sleep  # most engines never do
 
         level, status = self.spec.engine.sleep_level, self.status
         if not level or status.state != "ready":
@@ -123,11 +123,13 @@ class Supervisor:
             await put_to_sleep(status.base_url, self.spec.secret, level)
         except httpx.HTTPError as exc:
             log.warning("engine %s is stopped, for it does not sleep: %s", self.name, exc)
+            return await self.stop()
+        if not await has_freed(self.spec, status.pid):
             await self.stop()
 
     async def _woken(self) -> bool:
-        """Wake it; False where it has to be started anew instead."""
-        from collegium.experts.sleeping import wake
+        """Wake the engine; return False if it has to be started anew."""
+        from collegium.experts.sleeping import has_grown, wake
 
         status, level = self.status, self.spec.engine.sleep_level
         try:
@@ -136,6 +138,9 @@ class Supervisor:
             if self._draining:  # somebody ends it
                 return True
             log.warning("engine %s is started anew, for it does not wake: %s", self.name, exc)
+            await self.stop()
+            return False
+        if await has_grown(self.spec, status.pid):  # a new process takes no more than its share
             await self.stop()
             return False
         self._resting = False
@@ -194,10 +199,13 @@ class Supervisor:
         if self.status.state == "ready" and not self._draining:
             return self.status.base_url
         if self._draining:
-            raise ExpertUnavailable(expert, f"its engine '{self.name}' takes no new requests")
+            words = f"its engine '{self.name}' takes no new requests"
+            raise ExpertUnavailable(expert, words, unreachable=True)
         message = f"its engine '{self.name}' is {self.status.state}"
         detail = self.status.detail
-        raise ExpertUnavailable(expert, message, self.retry_after_s(), detail=detail)
+        raise ExpertUnavailable(
+            expert, message, self.retry_after_s(), detail=detail, unreachable=True
+        )
 
     async def _supervise(self) -> None:
         failures = 0
@@ -252,7 +260,7 @@ class Supervisor:
     async def _until_ready(
         self, process: asyncio.subprocess.Process, http: httpx.AsyncClient
     ) -> str | None:
-        """Wait for readiness; return None, or why it will not come."""
+        """Wait for readiness; return None, or why it will not be reached."""
         deadline = time.monotonic() + self._start_timeout_s
         while time.monotonic() < deadline:
             if process.returncode is not None:

@@ -1,4 +1,4 @@
-"""Whether an engine may route tokens as it says, and for whom."""
+"""Check whether an engine may use its token policy, and for which tenants."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from collegium.kernels.vllm_plugin import MOE_SWITCH, moe_switch
 from collegium.registry.engine import Engine
 
 EXPERT_COUNTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
-"""What configurations of sparse models call it."""
+"""Names of the number of experts in configurations of sparse models."""
 
 
 def policy_for(engine: Engine, *, several_tenants: bool) -> TokenPolicy | None:
@@ -27,7 +27,7 @@ def policy_for(engine: Engine, *, several_tenants: bool) -> TokenPolicy | None:
     policy = allowed(engine.token_policy, several_tenants=several_tenants)
     if not is_sparse(Path(engine.model_path)):
         raise ProbeFailed(
-            "a token policy is for sparse models; this one's config.json has no experts"
+            "a token policy needs a sparse model; this one's config.json has no experts"
         )
     return policy
 
@@ -39,7 +39,7 @@ def allowed(given: Mapping[str, Any], *, several_tenants: bool) -> TokenPolicy:
         if several_tenants:
             policy.require_tenants()
     except KernelMisuse as exc:
-        why = " (the service has caller_keys)" if several_tenants else ""
+        why = " (with an api_key there may be several callers)" if several_tenants else ""
         raise ProbeFailed(f"{exc}{why}") from exc
     if moe_switch() == "off":
         raise ProbeFailed(f"a token policy needs Collegium's kernels, and {MOE_SWITCH} is off")

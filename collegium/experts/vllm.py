@@ -1,51 +1,39 @@
-"""How a vLLM server is started: its command line and its environment."""
+"""The command line and environment of a vLLM server."""
 
 from __future__ import annotations
 
 import json
 import os
 import secrets
+import shlex
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from collegium.errors import ProbeFailed
 from collegium.kernels.token_policy import SECTION, TokenPolicy
 from collegium.kernels.vllm_plugin import MOE_SWITCH, SWITCH
 from collegium.registry.engine import Engine
 
+if TYPE_CHECKING:
+    from collegium.experts.placement.plan import Placement
+
 MOST_LORA_SLOTS = 8  # adapters computed in one batch
 MOST_LORAS = 32  # adapters kept in memory
-MOST_LORA_RANK = 8
-"""Every adapter is padded to it, so more would make all of them slower."""
-FLAGS = frozenset(
-    f"--{name}"
-    for name in (
-        "block-size",
-        "enable-chunked-prefill",
-        "enable-prefix-caching",
-        "gpu-memory-utilization",
-        "kv-cache-dtype",
-        "kv-cache-memory-bytes",
-        "max-num-batched-tokens",
-        "no-enable-chunked-prefill",
-        "no-enable-prefix-caching",
-        "no-enforce-eager",
-        "pipeline-parallel-size",
-        "quantization",
-        "reasoning-parser",
-        "scheduling-policy",
-        "seed",
-        "tensor-parallel-size",
-    )
-)
-"""What an engine's `flags` may add: nothing that names code to run or where to listen."""
+USUAL_LORA_RANK = 8
+"""Every adapter is padded to the engine's rank, so a higher one makes all of them slower."""
+LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
+"""Those that vLLM can have as `--max-lora-rank` (it also has 1)."""
+FIRST_BFLOAT16 = (8, 0)
+"""The compute capability (Ampere) from which on a GPU multiplies bfloat16."""
 NEEDED = frozenset(
     (
         *("PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "CC", "CXX"),
-        *("LD_LIBRARY_PATH", "LD_PRELOAD", "VIRTUAL_ENV", SWITCH, MOE_SWITCH, "COLLEGIUM_ISA"),
+        *("LD_LIBRARY_PATH", "LD_PRELOAD", "VIRTUAL_ENV", SWITCH, MOE_SWITCH),
+        *("COLLEGIUM_CACHE_DIR", "COLLEGIUM_ISA"),
     )
 )
 NEEDED_KINDS = (
@@ -54,25 +42,29 @@ NEEDED_KINDS = (
     *("CUDA_", "NVIDIA_", "NCCL_", "HIP_", "HSA_", "ROCR_", "ROCM_", "ZE_"),
 )
 SECRET = ("KEY", "TOKEN", "SECRET", "PASSWORD")
-"""What of the environment an engine sees."""
+"""Patterns of environment variables that engines must not see."""
 
 
 @dataclass(frozen=True)
 class EngineSpec:
-    """One vLLM server: an engine, and what there is of it only while it runs here."""
+    """One vLLM server: an engine, and its parameters while it runs here."""
 
     engine: Engine
     served_name: str | None = None
-    """What it calls its model; None: as the engine is called."""
+    """The name of its model; None for the engine's name."""
     python: Path = Path(sys.executable)
     host: str = "127.0.0.1"
     port: int = 0
     token_policy: TokenPolicy | None = None
     """The engine's, parsed, as it may be had here."""
     statistics_file: Path | None = None
-    """Where the engine writes what its token routers did, where it is counted."""
+    """The file to which the engine writes its token routers' statistics, if enabled."""
+    placement: Placement | None = None
+    """Its part of the cards, once it is planned."""
+    capability: tuple[int, int] | None = None
+    """The compute capability of its cards; None: it runs on the processor."""
     secret: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
-    """The engine answers only callers that know it: other users of the machine do not."""
+    """Callers must send this secret, so that other users of the machine can't use the engine."""
 
     @property
     def name(self) -> str:
@@ -91,8 +83,17 @@ class EngineSpec:
 
     @property
     def dtype(self) -> str:
-        """The precision that its weights are loaded with."""
-        return self.engine.dtype or fastest_dtype()
+        """The precision that its activations have, and weights that are not quantised."""
+        if self.engine.dtype is not None:
+            return self.engine.dtype
+        if self.capability is None:
+            return fastest_dtype()
+        return gpu_dtype(self.model_path, self.capability)
+
+    @property
+    def flags(self) -> list[str]:
+        """The options of vLLM that its owner gave, word by word."""
+        return shlex.split(self.engine.flags)
 
 
 def command(spec: EngineSpec, port: int) -> list[str]:
@@ -109,7 +110,9 @@ def as_child(program: list[str]) -> list[str]:
 
 
 def _options(spec: EngineSpec, port: int) -> list[str]:
-    engine, more = spec.engine, spec.engine.flags.split()
+    from collegium.experts.model_families import USUAL_TOOLS, parsers_of  # where engines start
+
+    engine, parsers = spec.engine, parsers_of(spec.model_path)
     options: Mapping[str, object] = {
         "--model": spec.model_path,
         "--served-model-name": spec.served_name or engine.name,
@@ -119,12 +122,14 @@ def _options(spec: EngineSpec, port: int) -> list[str]:
         "--max-model-len": engine.context,
         "--max-num-seqs": engine.max_sequences,
         "--load-format": "safetensors",  # never pickles
-        "--tool-call-parser": "hermes",
+        "--tool-call-parser": parsers.tools or USUAL_TOOLS,
+        **({"--reasoning-parser": parsers.reasoning} if parsers.reasoning else {}),
+        **_share_of_cards(spec),
     }
     loras: Mapping[str, object] = {
         "--max-loras": engine.lora_slots,
         "--max-cpu-loras": MOST_LORAS,
-        "--max-lora-rank": MOST_LORA_RANK,
+        "--max-lora-rank": lora_rank(engine),
     }
     if spec.token_policy is not None:
         options = {**options, "--additional-config": _additional_config(spec)}
@@ -133,10 +138,64 @@ def _options(spec: EngineSpec, port: int) -> list[str]:
         options, flags = {**options, **loras}, [*flags, "--enable-lora"]
     if engine.sleep_level:
         flags.append("--enable-sleep-mode")
-    if "--no-enforce-eager" not in more:
+    if is_eager(spec):
         # Eager: the compiled mode takes about 170 s to start on 2 cores, eager 25 to 45 s.
         flags.append("--enforce-eager")
-    return [*flags, *(str(word) for pair in options.items() for word in pair), *more]
+    # The owner's come last: vLLM takes the last value of an option.
+    return [*flags, *(str(word) for pair in options.items() for word in pair), *spec.flags]
+
+
+def _share_of_cards(spec: EngineSpec) -> dict[str, object]:
+    """Its part of each card. The KV cache is told in bytes, too.
+
+    Else vLLM measures what is free while it starts, and counts what other engines on the card take
+    in the meantime as its own (`determine_available_memory` in `v1/worker/gpu_worker.py`).
+    """
+    if spec.placement is None:
+        return {}
+    return {
+        "--tensor-parallel-size": len(spec.placement.cards),
+        "--gpu-memory-utilization": spec.placement.utilization,
+        "--kv-cache-memory-bytes": int(spec.placement.kv_gib * 2**30),
+    }
+
+
+def is_eager(spec: EngineSpec) -> bool:
+    """Whether nothing is compiled: usual on a processor, where compiling takes minutes."""
+    if "--no-enforce-eager" in spec.flags:
+        return False
+    return spec.capability is None or "--enforce-eager" in spec.flags
+
+
+def lora_rank(engine: Engine) -> int:
+    """The highest rank that the engine's adapters may have."""
+    from collegium.experts.engine_flags import value_of  # where adapters are
+
+    given = value_of(shlex.split(engine.flags), "max-lora-rank")
+    return int(given) if given is not None and given.isdigit() else USUAL_LORA_RANK
+
+
+def with_lora_rank(engine: Engine, rank: int) -> Engine:
+    """The same engine for adapters of this rank, too: the lowest of vLLM's that suffices."""
+    from collegium.experts.engine_flags import option_name
+
+    enough = next(known for known in LORA_RANKS if known >= rank)
+    kept = [f for f in shlex.split(engine.flags) if option_name(f) != "max-lora-rank"]
+    return engine.model_copy(update={"flags": shlex.join([*kept, f"--max-lora-rank={enough}"])})
+
+
+def gpu_dtype(folder: Path, capability: tuple[int, int]) -> str:
+    """The checkpoint's own 16-bit format; float16 where the GPU has no bfloat16.
+
+    float32 checkpoints are loaded in 16 bits, as vLLM does by default.
+    """
+    from collegium.experts.checkpoint import read_config, stored_dtype
+
+    try:
+        stored = stored_dtype(read_config(folder))
+    except ProbeFailed:
+        stored = ""  # vLLM will say what is wrong
+    return "float16" if stored == "float16" or capability < FIRST_BFLOAT16 else "bfloat16"
 
 
 def _additional_config(spec: EngineSpec) -> str:
@@ -149,18 +208,16 @@ def _additional_config(spec: EngineSpec) -> str:
     return json.dumps({SECTION: section})
 
 
-def refused_flags(flags: Sequence[str]) -> list[str]:
-    """Those that are not in `FLAGS`."""
-    return [flag for flag in flags if flag.partition("=")[0] not in FLAGS]
-
-
 def environment(spec: EngineSpec) -> dict[str, str]:
-    """What an engine needs of our environment, which may hold keys, and vLLM's switches."""
+    """The part of our environment that an engine needs, without keys, plus vLLM's switches."""
     ours = {name: value for name, value in os.environ.items() if is_needed(name)}
     if spec.token_policy is not None:
         ours[MOE_SWITCH] = "force"  # or a policy would be ignored where our kernels don't run
-    if spec.engine.device:
-        ours["CUDA_VISIBLE_DEVICES"] = spec.engine.device
+    if is_eager(spec):  # else the first request for log-probabilities waits for a compiler
+        ours["TORCH_COMPILE_DISABLE"] = "1"
+    if device := spec.placement.device if spec.placement else spec.engine.device:
+        # In the order of NVML, which tells us the cards; CUDA's own is by speed.
+        ours |= {"CUDA_VISIBLE_DEVICES": device, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
     if spec.engine.sleep_level:
         ours["VLLM_SERVER_DEV_MODE"] = "1"  # else it has no calls for sleep
     return ours | {
@@ -175,14 +232,14 @@ def environment(spec: EngineSpec) -> dict[str, str]:
 
 
 def is_needed(variable: str) -> bool:
-    """Whether an engine may see a variable: where programs are, how they compute, no secrets."""
+    """Whether an engine may see a variable: paths and compute options, but no secrets."""
     if variable.endswith(SECRET):
         return False
     return variable in NEEDED or variable.startswith(NEEDED_KINDS)
 
 
 def whole_gib(cache_gib: float) -> int:
-    """The cache that vLLM is told to make: on a CPU it takes no fractions."""
+    """Round up the cache size: on a CPU vLLM doesn't accept fractions."""
     return max(1, round(cache_gib))
 
 
@@ -194,7 +251,7 @@ def is_taken(host: str, port: int) -> bool:
 
 
 def fastest_dtype(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """bfloat16 where the processor multiplies it, else float32.
+    """Return bfloat16 if the processor multiplies it natively, otherwise float32.
 
     On a processor with AVX2 only, a training step took 47 s in bfloat16 and 1.9 s in float32.
     """

@@ -1,4 +1,4 @@
-"""LoRA on the CPU for vLLM: one pair of small matrix products an adapter, not one a token.
+"""LoRA on the CPU for vLLM: one pair of small matrix products per adapter instead of per token.
 
 vLLM 0.32's own CPU path gathers an adapter's weights for every token (`weights[indices]`, then a
 batch of matrix-vector products) and converts them to float32. Here the tokens of a step are
@@ -56,7 +56,7 @@ class GroupedLora(PunicaWrapperCPU):
 
 
 def grouped(adapters: Tensor) -> list[Group]:
-    """The rows of each adapter, of (tokens,) adapter numbers; -1 has none and is left out.
+    """Return the rows of each adapter from (tokens,) adapter numbers; -1 means none.
 
     A group that lies in one piece is a slice, which costs no copy.
     """

@@ -1,4 +1,4 @@
-"""What an operator declares of an engine's token routing; vLLM carries it in `additional_config`.
+"""An engine's declared token routing, passed to vLLM in `additional_config`.
 
 `--additional-config '{"collegium": {"token_policy": {"top_p": 0.7}}}'` is what the plugin reads
 in the engine; the service composes it (`collegium expert add --token-policy`). No torch here: the
@@ -45,7 +45,7 @@ class CapacityLimit(Strict):
 
 
 class Rules(Strict):
-    """How a layer's tokens are routed on top of the model's own way; row-local but for capacity.
+    """Rules on top of the model's own routing; row-local except for capacity.
 
     `top_p` keeps the best experts up to that share of the weight. `steering` adds to experts'
     scores for the choice alone. `kept` are the experts that are there; an absent one computes
@@ -77,7 +77,7 @@ class TokenPolicy(Rules):
         return all(rules.capacity is None for rules in (self, *self.layers.values()))
 
     def require_tenants(self) -> None:
-        """Raise PolicyRefused where tenants could change each other's answers."""
+        """Raise PolicyRefused if tenants could change each other's answers."""
         if not self.row_local and not self.single_tenant:
             raise PolicyRefused(
                 "a capacity lets one request change another's answer (it is not row-local): "
@@ -99,7 +99,7 @@ class InEngine(Strict):
 
     token_policy: TokenPolicy | None = None
     statistics_file: Path | None = None
-    """Where the engine writes what its token routers did."""
+    """The file to which the engine writes its token routers' statistics."""
 
 
 def parsed(text: str | bytes) -> TokenPolicy:
@@ -107,11 +107,11 @@ def parsed(text: str | bytes) -> TokenPolicy:
     try:
         return TokenPolicy.model_validate_json(text)
     except ValidationError as exc:
-        raise KernelMisuse(f"the token policy can't be used: {_words(exc)}") from exc
+        raise KernelMisuse(f"invalid token policy: {_words(exc)}") from exc
 
 
 def in_engine(additional_config: Any) -> InEngine:
-    """Our section of an engine's `additional_config`, empty where there is none."""
+    """Return our section of an engine's `additional_config`; an empty one if there is none."""
     section = additional_config.get(SECTION) if isinstance(additional_config, Mapping) else None
     try:
         found = InEngine.model_validate(section or {})

@@ -1,4 +1,4 @@
-"""What vLLM loads at its start (entry point `vllm.general_plugins`): our kernels in its seams."""
+"""The entry point `vllm.general_plugins`: installs our kernels in vLLM."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ GROUPED_LORA = "collegium.kernels.lora.GroupedLora"
 
 
 def register() -> None:
-    """Let vLLM's CPU platform compute LoRA by groups and sparse layers by our kernels."""
+    """Let vLLM's CPU platform compute grouped LoRA, and sparse layers with our kernels."""
     _register_lora()
     _register_moe()
 
@@ -32,7 +32,9 @@ def _register_lora() -> None:
 
 
 def _register_moe() -> None:
-    """`auto` leaves vLLM as it is where our kernels can't be used, fail their check, are slower."""
+    """Install the kernels; `auto` leaves vLLM unchanged if ours can't be used, fail their check, or
+    are slower.
+    """
     wanted = moe_switch()
     if wanted == "off":
         return
@@ -52,12 +54,12 @@ def _register_moe() -> None:
 
 
 def moe_switch() -> Switch:
-    """What the environment asks for."""
+    """Return the value of the environment variable."""
     value = os.environ.get(MOE_SWITCH, "auto")
     for known in get_args(Switch):
         if value == known:
             return cast(Switch, known)
-    raise SetupError(f"{MOE_SWITCH} is off, auto or force, not '{value}'")
+    raise SetupError(f"{MOE_SWITCH} must be off, auto or force, not '{value}'")
 
 
 def _is_tested(part: str) -> bool:
@@ -70,7 +72,7 @@ def _is_tested(part: str) -> bool:
 
 
 def _slower() -> str | None:
-    """Why vLLM's own kernels are the better choice here; None where ours are.
+    """Return why vLLM's own kernels are the better choice here; None if ours are.
 
     On AMX tiles ours are about as fast in bfloat16 and faster for many tokens in other formats, on
     vectors several times slower than vLLM's on tiles (docs/guides/kernels.md has the tables).

@@ -1,1 +1,1 @@
-"""Remember: experts, engines, decisions, outcomes, feedback and shared state."""
+"""The registry: experts, engines, keys, decisions and outcomes in a database, and shared state."""

@@ -1,4 +1,4 @@
-"""An application: who sends requests, as it is known and kept."""
+"""An application: a source of requests, as the registry stores it."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def no_signature() -> Signature:
 
 @dataclass(frozen=True, eq=False)
 class Application:
-    """One application, told by its tag or by what its requests have in common."""
+    """One application, recognised by its tag or by what its requests have in common."""
 
     key: str
     name: str = ""
-    """What people call it; empty where nobody named it."""
+    """The display name; empty until somebody sets one."""
     tenant: str = ""
     tagged: bool = False
     text: str = ""
@@ -43,4 +43,4 @@ class Application:
     pinned: bool = False
     """A person merged or split it, so similarity never merges it into another."""
     policy: Mapping[str, Any] = field(default_factory=dict)
-    """What a person set for its requests."""
+    """The policy for its requests, set by an operator."""

@@ -1,4 +1,4 @@
-"""The applications that were seen, and what people decided about them."""
+"""The applications that have been seen, with their names and policies."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from sqlalchemy import RowMapping, case, delete, func, select
 
 from collegium.errors import ApplicationNotFound
 from collegium.registry.application import Application
-from collegium.registry.database import Database
+from collegium.registry.storage.database import Database
 from collegium.registry.tables import ApplicationRow, to_columns
 
 AT_ONCE = 500
 """Rows of one statement: SQLite takes 32,766 values."""
 _COLUMNS = [ApplicationRow.__table__.c[field.name] for field in fields(Application)]
 _DECIDED = {"name", "policy", "merged_into", "pinned"}
-"""What people decide; what is noticed in passing is never written over it."""
+"""The fields that people set; observations never overwrite them."""
 
 
 class ApplicationRegistry:
@@ -36,7 +36,7 @@ class ApplicationRegistry:
         limit: int | None = None,
         signatures: bool = True,
     ) -> tuple[Application, ...]:
-        """All applications, or those that changed since a time; the latest seen first.
+        """Return all applications, or those changed since a time, the most recently seen first.
 
         Without signatures, which people don't read, they take a tenth of the memory.
         """
@@ -49,7 +49,7 @@ class ApplicationRegistry:
             return tuple(_application(row) for row in found.mappings())
 
     async def get(self, key: str) -> Application:
-        """One application."""
+        """Return one application."""
         async with self._database.session() as session:
             rows = await session.execute(select(*_COLUMNS).where(ApplicationRow.key == key))
             for row in rows.mappings():

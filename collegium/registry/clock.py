@@ -1,4 +1,4 @@
-"""The time by which things end: the machine's clock, as far as it agrees with what has passed.
+"""A clock for expiry: the system clock, unless it disagrees with the time that has elapsed.
 
 Nothing is deleted because somebody set the clock: a jump of more than five minutes counts as five.
 """
@@ -25,6 +25,6 @@ class SteadyClock:
         self._began, self._from_s = wall(), passed_s()
 
     def now(self) -> datetime:
-        """The time, at most the tolerance away from what it was plus what has passed."""
+        """Return the time, limited to the tolerance around the last time plus what has elapsed."""
         expected = self._began + timedelta(seconds=self._passed_s() - self._from_s)
         return min(max(self._wall(), expected - TOLERANCE), expected + TOLERANCE)

@@ -1,4 +1,4 @@
-"""One engine that is ours to run, from the API's body to the database's row.
+"""One engine that Collegium runs, from the API's body to the database's row.
 
 A new field is declared here and added to the table by a migration. The API validates it by these
 types, `tables.py` makes its column of them, and the command line sends what it is called here.
@@ -12,14 +12,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class EngineOptions(BaseModel):
-    """What is chosen for an engine when its expert is registered."""
+    """Options of an engine, chosen when its expert is registered."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model_path: Annotated[str, Field(min_length=1)]
     """The model's folder, on the machine that runs the engine."""
     dtype: Literal["bfloat16", "float16", "float32"] | None = None
-    """None for the fastest that the processor has."""
+    """None for the fastest type that the processor supports."""
     max_sequences: Annotated[int, Field(ge=1, le=4096)] = 32
     """Requests that it runs at once."""
     cache_gib: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
@@ -30,13 +30,13 @@ class EngineOptions(BaseModel):
     flags: str = ""
     """More options of vLLM, between spaces."""
     sleep_level: Annotated[int, Field(ge=0, le=2)] = 0
-    """1 or 2: sleeps so where it would be stopped to make room; needs a GPU."""
+    """1 or 2: sleep at this level instead of stopping, to make room for others; needs a GPU."""
     token_policy: dict[str, Any] | None = None
     """How tokens are routed in a sparse model (`kernels.token_policy`)."""
 
 
 class Engine(EngineOptions):
-    """An engine: its options, and what it has from its expert."""
+    """An engine: its options, and what it takes from its expert."""
 
     name: str
     context: Annotated[int, Field(ge=1)] = 2048

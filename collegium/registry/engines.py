@@ -1,16 +1,16 @@
-"""The engines that are registered. How they are is asked of the process that runs them."""
+"""The registered engines. Their state is known only to the process that runs them."""
 
 from __future__ import annotations
 
 from sqlalchemy import delete, select
 
-from collegium.registry.database import Database
 from collegium.registry.engine import Engine
+from collegium.registry.storage.database import Database
 from collegium.registry.tables import EngineRow
 
 
 class EngineRegistry:
-    """What each engine needs to run."""
+    """Stores what is needed to run each engine."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -32,5 +32,5 @@ class EngineRegistry:
 
 
 def _engine(row: EngineRow) -> Engine:
-    """What was valid when it was registered stays so: a service starts under any older bounds."""
+    """The engine unvalidated: what was valid at registration must start under newer bounds too."""
     return Engine.model_construct(**{name: getattr(row, name) for name in Engine.model_fields})

@@ -1,4 +1,4 @@
-"""The experts that are registered, and how the service notices that they changed."""
+"""The registered experts, and a revision by which the service notices changes."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ from collections.abc import Iterable
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
-from typing import Any, get_args
+from typing import Any
 
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from collegium.errors import ExpertExists, ExpertNotFound, RegistryError
-from collegium.registry.database import Database
-from collegium.registry.expert import Expert, Kind
+from collegium.extensions import extensions
+from collegium.registry import capabilities, labels, prices
+from collegium.registry.expert import Expert
 from collegium.registry.presets import all_resolved, problem_of, resolved
+from collegium.registry.prices import changed
+from collegium.registry.storage.database import Database
 from collegium.registry.tables import ExpertRow, RevisionRow, SeedRow, from_row, to_columns
 
 _REVISION = str(select(RevisionRow.number))
@@ -47,31 +50,39 @@ class ExpertRegistry:
     async def register(self, expert: Expert) -> None:
         """Register a new expert."""
         check(expert)
+        _check_kind(expert)
         async with self._database.transaction() as session:
             await _bump(session)
             if await session.get(ExpertRow, expert.name) is not None:
                 raise ExpertExists(
-                    f"expert '{expert.name}' exists already: update it, or remove it first"
+                    f"expert '{expert.name}' already exists: update it, or remove it first"
                 )
             if expert.preset is not None:
                 await _row(session, expert.origin)
             session.add(ExpertRow(**to_columns(expert)))
 
     async def update(self, name: str, /, **changes: Any) -> Expert:
-        """Change an expert's fields and return its next version."""
+        """Change an expert's fields and return its next version.
+
+        Of `prices` those that are given are changed, and forgotten where they are None.
+        """
         _check_names(changes)
         async with self._database.transaction() as session:
             await _bump(session)
             row = await _row(session, name)
             before = from_row(Expert, row)
+            if "prices" in changes:
+                changes["prices"] = changed(before.prices, changes["prices"])
             after = replace(before, **changes, version=before.version + 1)
             check(after)
+            if after.kind != before.kind:
+                _check_kind(after)
             for column, value in to_columns(after).items():
                 setattr(row, column, value)
             return await _used(session, after)
 
     async def remove(self, name: str, *, with_presets: bool = False) -> None:
-        """Forget an expert; what it decided and answered stays in the log.
+        """Remove an expert; its decisions and answers stay in the log.
 
         One that presets are made of is not removed, unless they are to go as well.
         """
@@ -97,6 +108,7 @@ class ExpertRegistry:
         experts = tuple(experts)
         for expert in experts:
             check(expert)
+            _check_kind(expert)
         first_time = (
             self._database.insert(SeedRow)
             .values(source=source, seeded_at=datetime.now(UTC))
@@ -113,24 +125,23 @@ class ExpertRegistry:
             return True
 
     async def revision(self) -> int:
-        """Return a number that grows with every change, so that a copy knows when it is stale."""
+        """Return a number that grows with every change, so that copies know when they are stale."""
         return await self._database.number(_REVISION)
 
 
 def check(expert: Expert) -> None:
     """Refuse an expert that no later part could work with."""
-    prices = [p for p in (expert.input_price, expert.output_price) if p is not None]
+    stated = [p for p in (expert.input_price, expert.output_price) if p is not None]
     size = expert.parameters_b
     problems = {
         "a name is printable text without spaces": not expert.name
         or not expert.name.isprintable()
         or " " in expert.name,
-        f"a kind is one of {', '.join(get_args(Kind))}": expert.kind not in get_args(Kind),
         "a skill's level is between 0 and 1": not all(
             0 <= level <= 1 for level in expert.skills.values()
         ),
         f"a price is a number of dollars from 0 to {MOST_PRICE:g}": not all(
-            0 <= price <= MOST_PRICE for price in prices
+            0 <= price <= MOST_PRICE for price in stated
         ),
         f"a context window is 1 to {MOST_CONTEXT}": not 1 <= expert.context_window <= MOST_CONTEXT,
         "a tag is printable text without spaces and commas": not all(map(_is_tag, expert.tags)),
@@ -146,8 +157,22 @@ def check(expert: Expert) -> None:
     wrong = [rule for rule, broken in problems.items() if broken]
     if expert.preset is not None and (problem := problem_of(expert.preset)):
         wrong.append(problem)
+    if problem := prices.problem_of(expert.prices, MOST_PRICE):
+        wrong.append(problem)
+    if problem := capabilities.problem_of(expert.capabilities):
+        wrong.append(problem)
+    if problem := labels.problem_of(expert.labels):
+        wrong.append(problem)
     if wrong:
         raise RegistryError(f"expert '{expert.name}': {'; '.join(wrong)}")
+
+
+def _check_kind(expert: Expert) -> None:
+    """Check the kind of new experts only: experts can be edited after its kind was uninstalled."""
+    if expert.kind not in extensions().names("expert"):
+        known = extensions().offered("expert")
+        words = f"'{expert.kind}' is not a kind of expert; available: {known}"
+        raise RegistryError(f"expert '{expert.name}': {words}")
 
 
 def _texts(expert: Expert) -> Iterable[str]:
@@ -205,4 +230,4 @@ async def _row(session: AsyncSession, name: str) -> ExpertRow:
         if close
         else f"registered: {', '.join(names) or 'none'}"
     )
-    raise ExpertNotFound(f"no expert is called '{name}'; {hint}")
+    raise ExpertNotFound(f"there is no expert '{name}'; {hint}")

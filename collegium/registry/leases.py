@@ -1,4 +1,4 @@
-"""Leases: what only one of several replicas may do at a time."""
+"""Leases: work that only one of several replicas may do at a time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import or_, update
 
-from collegium.registry.database import Database
+from collegium.registry.storage.database import Database
 from collegium.registry.tables import LeaseRow
 
 
@@ -18,7 +18,7 @@ class Leases:
         self._database = database
 
     async def hold(self, name: str, holder: str, seconds: float) -> bool:
-        """Take a lease, or hold it for longer; False while another replica has it."""
+        """Take or extend a lease; return False while another replica holds it."""
         now = datetime.now(UTC)
         until = now + timedelta(seconds=seconds)
         free = or_(LeaseRow.holder == holder, LeaseRow.until < now)

@@ -1,4 +1,4 @@
-"""Presets: another expert's model with fields, a system prompt or a template of its own."""
+"""Presets: another expert's model with its own request fields, system prompt or template."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ ITS_BASES = (
     "api_key_env",
     "context_window",
     "parameters_b",
+    "capabilities",
+    "labels",
 )
 MOST_DEEP, MOST_LONG = 32, 100_000
 UNLESS_STATED = ("input_price", "output_price", "prior")
@@ -39,14 +41,14 @@ def preset_of(base: Expert, settings: Mapping[str, Any]) -> dict[str, Any]:
     if base.preset is not None:
         root = base.origin
         raise RegistryError(
-            f"expert '{base.name}' is itself a preset of '{root}': make this one like '{root}'"
+            f"expert '{base.name}' is itself a preset of '{root}': base this one on '{root}'"
         )
     rest = dict(settings)
     body = rest.pop("body", {})
     parts: dict[str, Any] = {part: rest.pop(part) for part in TEXTS if part in rest}
     extra = rest.pop("extra_body", {})
     if not isinstance(body, dict) or not isinstance(extra, dict):
-        raise RegistryError("a preset's `body` and `extra_body` are JSON objects")
+        raise RegistryError("a preset's `body` and `extra_body` must be JSON objects")
     preset: dict[str, Any] = {"base": base.name, "body": {**extra, **body, **rest}, **parts}
     if problem := problem_of(preset):
         raise RegistryError(problem)
@@ -54,7 +56,7 @@ def preset_of(base: Expert, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def problem_of(preset: Mapping[str, Any]) -> str:
-    """Why no call could be made with a preset; empty where it can."""
+    """Return why a preset can't be called, or an empty string."""
     body, system, template = (preset.get(part) for part in PARTS)
     if not isinstance(preset.get("base"), str) or not isinstance(body, Mapping):
         return "a preset has the name of its base and a body"
@@ -78,7 +80,7 @@ def problem_of(preset: Mapping[str, Any]) -> str:
 
 
 def _depth(value: Any) -> int:
-    """How deep a JSON value is nested; counting stops beyond `MOST_DEEP`."""
+    """Return how deeply a JSON value is nested; counting stops beyond `MOST_DEEP`."""
     level, deep = [value], 0
     while level and deep <= MOST_DEEP:
         deep += 1
@@ -94,17 +96,18 @@ def digest_of(preset: Mapping[str, Any]) -> str:
 
 
 def resolved(expert: Expert, base: Expert | None) -> Expert:
-    """A preset with what its base is and costs now; tags of the base hold for it as well."""
+    """A preset with the fields that it inherits from its base; the base's tags apply as well."""
     if expert.preset is None or base is None:
         return expert
     fields: dict[str, Any] = {name: getattr(base, name) for name in ITS_BASES}
     unstated = (name for name in UNLESS_STATED if getattr(expert, name) is None)
     fields |= {name: getattr(base, name) for name in unstated}
+    fields["prices"] = {**base.prices, **expert.prices}
     return replace(expert, **fields, tags=tuple(dict.fromkeys((*base.tags, *expert.tags))))
 
 
 def all_resolved(experts: Iterable[Expert]) -> tuple[Expert, ...]:
-    """All experts as they are used, in the same order."""
+    """Return all experts with presets resolved, in the same order."""
     found = tuple(experts)
     by_name = {expert.name: expert for expert in found}
     return tuple(resolved(expert, by_name.get(expert.origin)) for expert in found)

@@ -1,1 +1,1 @@
-"""Decide: which expert answers a query, and why."""
+"""The router: decides which expert answers a query, and explains why."""

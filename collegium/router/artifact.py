@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collegium.errors import ArtifactRejected
+from collegium.extensions import extensions
 from collegium.registry.application import Application
+from collegium.settings import Settings
 
 # scikit-learn takes most of a second to load, which naming a router's folder should not cost:
 # `save`, `_assembled` and what they call import what they need.
@@ -24,12 +26,13 @@ if TYPE_CHECKING:
 Arrays = dict[str, NDArray[Any]]
 FORMAT = "collegium-router-3"
 BUNDLED = Path(__file__).parent / "weights"
+"""The bundled routers, one folder per built-in encoder."""
 ARRAYS, CARD = "router.safetensors", "card.json"
 
 
 @dataclass(frozen=True)
 class FittedRouter:
-    """All that was learnt, for the experts named by `fingerprints`, in this order.
+    """Everything that was learnt about the experts in `fingerprints`, in this order.
 
     `tokens` and `milliseconds_per_token` are means by expert and skill, shape (e, skills), and
     `application_tokens` by application of the beliefs, shape (applications, e). `held_tokens`
@@ -46,9 +49,14 @@ class FittedRouter:
     held_tokens: NDArray[np.float64]
     card: Mapping[str, Any]
     applications: tuple[Application, ...] = ()
-    """Those of the marked prompts, as the service would tell them."""
+    """The applications of the marked prompts, as the service recognises them."""
     learnt_from: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, dtype=np.uint64))
-    """`prompt_marks` of what it was fitted on, so that nobody judges it by the same prompts."""
+    """`prompt_marks` of its training prompts, so that it isn't evaluated on them."""
+
+    @property
+    def dimensions(self) -> int:
+        """The dimensions of the vectors that it was fitted on."""
+        return len(self.beliefs.features_.middle_)
 
 
 def prompt_marks(prompts: Sequence[str]) -> NDArray[np.uint64]:
@@ -58,7 +66,7 @@ def prompt_marks(prompts: Sequence[str]) -> NDArray[np.uint64]:
 
 
 def save(router: FittedRouter, folder: Path) -> None:
-    """Write both files; the card holds the arrays' hash."""
+    """Write both files; the card contains the arrays' hash."""
     from safetensors.numpy import save as to_bytes
 
     from collegium.router.beliefs.saving import pack_beliefs
@@ -71,6 +79,7 @@ def save(router: FittedRouter, folder: Path) -> None:
     card = {
         "format": FORMAT,
         "encoder": router.encoder,
+        "dimensions": router.dimensions,
         "fingerprints": list(router.fingerprints),
         "skills": [str(name) for name in router.skills.classes_],
         "arrays_sha256": hashlib.sha256(data).hexdigest(),
@@ -89,6 +98,7 @@ LEARNT_FROM = "learnt_from"
 _RESERVED = (
     "format",
     "encoder",
+    "dimensions",
     "fingerprints",
     "skills",
     "arrays_sha256",
@@ -97,7 +107,25 @@ _RESERVED = (
 )
 
 
-def load(folder: Path = BUNDLED) -> FittedRouter:
+def bundled(encoder: str) -> Path:
+    """The folder of the router that ships for an encoder."""
+    return BUNDLED / encoder
+
+
+def folder_of(settings: Settings) -> Path:
+    """Return the folder of the setting `router_dir`, or that of the bundled router.
+
+    ArtifactRejected where none ships for the encoder.
+    """
+    if settings.router_dir is None and not extensions().is_builtin("encoder", settings.encoder):
+        raise ArtifactRejected(
+            f"there is no bundled router for the encoder '{settings.encoder}': fit one "
+            "with `collegium router train`, and name its folder in the setting router_dir"
+        )
+    return settings.router_dir or bundled(settings.encoder)
+
+
+def load(folder: Path) -> FittedRouter:
     """Read a fitted router; ArtifactRejected says what is wrong with it."""
     try:
         card, data = (folder / CARD).read_bytes(), (folder / ARRAYS).read_bytes()
@@ -107,7 +135,7 @@ def load(folder: Path = BUNDLED) -> FittedRouter:
 
 
 def read(card_text: bytes, data: bytes, where: str) -> FittedRouter:
-    """A router from the contents of its two files, which lie at `where`."""
+    """Load a router from the contents of its two files at `where`."""
     from safetensors import SafetensorError
     from safetensors.numpy import load as from_bytes
 
@@ -165,6 +193,8 @@ def _assembled(card: dict[str, Any], arrays: Arrays) -> FittedRouter:
     experts, skills = len(card["fingerprints"]), len(card["skills"])
     beliefs = unpack_beliefs(card["beliefs"], arrays)
     dimensions = len(beliefs.features_.middle_)
+    if card.get("dimensions", dimensions) != dimensions:
+        raise ValueError(f"its vectors have {dimensions} dimensions, not {card['dimensions']}")
     expected = {
         "beliefs.rates": (experts,),
         "skills.coef": (skills, dimensions),

@@ -1,4 +1,4 @@
-"""Assign the lines of a bulk job to experts all together: capacities and a budget over the job.
+"""Assign the lines of a bulk job to experts jointly, under capacities and a budget.
 
 Maximise the sum of each line's value at its expert, one expert a line, at most `capacity` lines an
 expert, at most `budget` spent. With capacities alone this is a transportation problem (a min-cost
@@ -29,7 +29,7 @@ SOLVER_S = 30.0
 
 @dataclass(frozen=True)
 class JobLimits:
-    """What holds for a whole job; None and experts that are not named have no limit."""
+    """Limits of a whole job; None, or a missing expert, means no limit."""
 
     budget_usd: float | None = None
     capacity: Mapping[str, int] = field(default_factory=dict)
@@ -37,7 +37,7 @@ class JobLimits:
 
 @dataclass(frozen=True)
 class JobAssignment:
-    """Each line's expert (an index), and what the limits cost.
+    """Each line's expert (an index), and the shadow prices of the limits.
 
     `value` is the sum over lines, `bound` what no assignment can exceed; `budget_price` is value a
     dollar, `capacity_prices` value a line, both 0 where the limit does not bind.
@@ -52,7 +52,7 @@ class JobAssignment:
 
     @property
     def gap(self) -> float:
-        """What the best assignment might at most have more."""
+        """The most by which the optimal assignment might be better."""
         return max(self.bound - self.value, 0.0)
 
 
@@ -65,7 +65,7 @@ def assign_job(
     """
     job = _Job.of(value, cost_usd, experts, limits)
     if not job.allowed.any(axis=1).all():
-        raise NoFeasibleExpert("Some line of the job has no expert that may answer it", "routing")
+        raise NoFeasibleExpert("At least one line of the job has no eligible expert", "routing")
     if not job.limited:
         chosen = np.where(job.allowed, job.value, -np.inf).argmax(axis=1)
         return job.result(chosen, None)
@@ -107,7 +107,7 @@ class _Job:
 
     @property
     def scale(self) -> float:
-        """What dollars are divided by, so that the solver's tolerances fit them."""
+        """The divisor of dollars that brings them within the solver's tolerances."""
         return float(np.abs(self.cost).max(initial=0.0)) or 1.0
 
     def limit_rows(self) -> tuple[sparse.csr_array, Array]:
@@ -143,7 +143,7 @@ class _Job:
         choices: NDArray[np.bool_],
         lines: NDArray[np.intp],
     ) -> _Job | None:
-        """The job of the open `lines` with what the closed ones leave; None if that is too much."""
+        """The problem of the open `lines` after the closed ones; None if they exceed the limits."""
         taken = np.bincount(experts, minlength=len(self.experts))
         capacity = {self.experts[i]: most - int(taken[i]) for i, most in self.capacities.items()}
         budget = self.limits.budget_usd
@@ -208,7 +208,7 @@ def _integral(job: _Job, relaxed: Any) -> NDArray[np.intp]:
 
 
 def _losses(job: _Job, relaxed: Any) -> Array:
-    """What each choice loses against its line's best one at the dual prices."""
+    """Return each choice's loss against its line's best one, at the dual prices."""
     rows, _ = job.limit_rows()
     priced = rows.T @ -np.asarray(relaxed.ineqlin.marginals)
     reduced = np.where(job.allowed, job.value - priced.reshape(job.value.shape), -np.inf)
@@ -216,7 +216,7 @@ def _losses(job: _Job, relaxed: Any) -> Array:
 
 
 def _solved(job: _Job, choices: NDArray[np.bool_]) -> NDArray[np.intp] | None:
-    """The best assignment among the given choices; None where none keeps the limits."""
+    """Return the best assignment among the given choices; None if none satisfies the limits."""
     chosen = np.asarray(choices.argmax(axis=1))
     open_lines = np.flatnonzero(choices.sum(axis=1) > 1)
     closed = np.setdiff1d(np.arange(len(chosen)), open_lines)
@@ -258,7 +258,7 @@ def _whole(job: _Job) -> NDArray[np.intp] | None:
 
 
 def infeasible(job: _Job) -> NoFeasibleExpert:
-    """Name the limits that leave no assignment and what they would have to be."""
+    """Name the limits that rule out every assignment, and the values that would allow one."""
     lines = len(job.value)
     needs = []
     if job.limits.budget_usd is not None:

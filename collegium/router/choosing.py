@@ -1,4 +1,4 @@
-"""Who answers a routed query: by what was measured, else by what is known on the first day."""
+"""Choose the expert of a routed query, by measurements or, on the first day, by priors."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from collegium.router.decision import Forecast, PolicyName, Query
 from collegium.router.forecasting import Reading
 from collegium.router.policy import choose, keeps
 from collegium.router.priors import cheapest, day_one_rank
+from collegium.router.stuck import believed
 from collegium.router.virtual_models import VirtualModel
 
 SPECIALIST_LOSS = 0.5
@@ -22,7 +23,7 @@ is registered as a generalist: its overall rate is that of its speciality."""
 
 @dataclass(frozen=True)
 class Choice:
-    """The forecast of who answers, None where nobody can; and those that it was chosen from."""
+    """The chosen expert's forecast, None if there is none, and the candidates."""
 
     forecast: Forecast | None
     policy: PolicyName
@@ -33,7 +34,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Terms:
-    """What is given up for money, and in which name.
+    """The trade-off of a request, and the virtual model that it belongs to.
 
     Where a loss is promised against the best single expert, that one (`incumbent`) has a `lead` of
     so much P(correct): without end where the marks do not support the promise. Nobody answers who
@@ -46,7 +47,7 @@ class Terms:
     lead: float = 0.0
     most: float = 1.0
     below: float = inf
-    """How far below the incumbent's the forecast of who answers may be."""
+    """How far below the incumbent's the chosen expert's forecast may be."""
 
     @property
     def settled(self) -> bool:
@@ -61,6 +62,11 @@ def chosen_among(
     terms: Terms,
 ) -> Choice:
     """The choice among forecasts that are marked as feasible or not."""
+    previous = next((f for f in forecasts if f.expert == query.session_expert), None)
+    if previous is not None and query.history.stuck(previous.expert):
+        previous = None  # it is stuck: what it has cached is worth nothing
+    if previous is not None and previous.feasible and query.history.in_tool_loop:
+        return Choice(previous, "session", forecasts)
     incumbent = _incumbent(forecasts, terms.incumbent) if terms.settled else None
     best = incumbent or choose(
         forecasts,
@@ -71,9 +77,8 @@ def chosen_among(
         below=terms.below,
     )
     if best is None:
-        return Choice(_by_prior(experts, forecasts, terms.model), "prior", forecasts)
-    previous = next((f for f in forecasts if f.expert == query.session_expert), None)
-    if previous is not None and previous != best and keeps(previous, best):
+        return Choice(_by_prior(experts, query, forecasts, terms.model), "prior", forecasts)
+    if previous is not None and previous != best and keeps(previous, best, query.price):
         return Choice(previous, "session", forecasts)
     return Choice(best, "quality", forecasts, incumbent is not None)
 
@@ -101,7 +106,15 @@ def doubted(
 
 
 def lowered(query: Query, forecasts: tuple[Forecast, ...]) -> tuple[Forecast, ...]:
-    """Expect less of experts of which an alarm is open."""
+    """Expect less of experts of which an alarm is open, or that are stuck in the conversation."""
+    signs = query.history.signs
+    if signs:
+        forecasts = tuple(
+            structs.replace(f, quality=believed(f.quality, signs[f.expert]))
+            if f.expert in signs and f.quality is not None
+            else f
+            for f in forecasts
+        )
     if not query.lowered:
         return forecasts
     return tuple(_lowered(f, query.lowered.get(f.expert, 0.0)) for f in forecasts)
@@ -120,11 +133,17 @@ def doubt_of(reading: Reading) -> float:
 
 
 def _by_prior(
-    experts: Sequence[Expert], forecasts: Sequence[Forecast], model: VirtualModel
+    experts: Sequence[Expert],
+    query: Query,
+    forecasts: Sequence[Forecast],
+    model: VirtualModel,
 ) -> Forecast | None:
-    """The best expert by what is known without marks, or the cheapest; generalists first."""
+    """The best expert by what is known without marks, or the cheapest; generalists first, and
+    those that are stuck in the conversation last.
+    """
     feasible = {f.expert: f for f in forecasts if f.feasible}
     able = [e for e in experts if e.name in feasible]
+    able = [e for e in able if not query.history.stuck(e.name)] or able
     able = [e for e in able if e.generalist] or able
     order = cheapest(able) if model.cheapest_first else day_one_rank(able)
     return feasible[order[0].name] if order else None

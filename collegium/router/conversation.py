@@ -1,25 +1,47 @@
-"""What a conversation asks for now: the text that is routed on."""
+"""The text of a conversation that is routed on."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-FEWEST_WORDS = 4
-"""A shorter message ("yes", "and backwards?") is read together with the one before it."""
+from collegium.router.followups import depends
+from collegium.router.wrappers import without_wrappers
+
+MOST_TOGETHER = 4
+"""Messages that are read together: of a chain of follow-ups the newest ones."""
+LONGEST_EARLIER = 2_000
+"""Characters of an earlier message that are read with the newest one."""
 
 
 def query_text(messages: Sequence[Mapping[str, Any]]) -> str:
-    """The last user message, with the one before it when it says too little by itself.
+    """The last user message in the user's own words, after the ones that it means nothing without.
 
-    Answers of tools are skipped, so that a tool loop is routed as its question was.
+    Answers of tools, and messages that an agent or an editor wrote, are skipped, so that a tool
+    loop is routed as its question was.
     """
-    asked = [text for m in messages if m.get("role") == "user" and (text := text_of(m))]
-    if not asked:
+    asked = _asked(messages)
+    newest = next(asked, None)
+    if newest is None:
         return " ".join(filter(None, map(text_of, messages)))
-    if len(asked) > 1 and len(asked[-1].split()) < FEWEST_WORDS:
-        return f"{asked[-2]}\n{asked[-1]}"
-    return asked[-1]
+    together = [newest]
+    for earlier in asked:
+        if len(together) == MOST_TOGETHER or not depends(together[-1]):
+            break
+        together.append(earlier[:LONGEST_EARLIER])
+    return "\n".join(reversed(together))
+
+
+def last_asked(messages: Sequence[Mapping[str, Any]]) -> str:
+    """Return the last user message; "" if there is none."""
+    return next(_asked(messages), "")
+
+
+def _asked(messages: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield the users' messages, newest first."""
+    for message in reversed(messages):
+        if message.get("role") == "user" and (own := without_wrappers(text_of(message))):
+            yield own
 
 
 def text_of(message: Mapping[str, Any]) -> str:

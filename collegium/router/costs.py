@@ -1,56 +1,78 @@
-"""Forecast what an answer takes: tokens, money, time and energy."""
+"""Forecast an answer's tokens, cost, time and energy."""
 
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
+from collegium.experts.clients.usage import Tokens as TokenCounts
 from collegium.experts.dispatch.in_flight import InFlight
+from collegium.experts.pricing import DIGITS, plainly_priced, price_of, total_usd
 from collegium.registry.expert import Expert
 from collegium.router.latency import LatencyModel, Timing, fit_latency
 
+__all__ = ["LatencyModel", "Speeds", "dearest_usd", "most_usd", "price_usd", "total_usd"]
 DEFAULT_TOKENS = 150
 DEFAULT_MS_PER_TOKEN = 30.0
 LEEWAY = 1.5
-"""How far the worst case of a request with `max_tokens` may lie above its `max_cost_usd`."""
+"""The factor by which the worst case of a request with `max_tokens` may exceed its `max_cost_usd`.
+"""
 MEMORY = 0.2  # weight of the newest answer in the running mean of an expert's speed
 FEWEST_TIMINGS = 8
 MOST_TIMINGS = 256  # the newest count, for an expert's speed changes
 
 
-def price_usd(expert: Expert, prompt_tokens: int, completion_tokens: int) -> float | None:
-    """Dollars for so many tokens at the expert's prices; None where one that counts is unknown."""
-    used = ((prompt_tokens, expert.input_price), (completion_tokens, expert.output_price))
-    dollars = 0.0
+def price_usd(
+    expert: Expert,
+    prompt_tokens: int,
+    completion_tokens: int,
+    *,
+    cached: int = 0,
+    tier: str | None = None,
+) -> float | None:
+    """Return the dollars for these tokens at the expert's prices; None if a relevant price is
+    unknown.
+
+    `cached` is how many tokens of the prompt the expert is expected to have in its cache, `tier`
+    the service tier that is asked for.
+    """
+    if expert.prices and (cached or tier or not plainly_priced(expert, prompt_tokens)):
+        read = min(cached, prompt_tokens)
+        return price_of(expert, TokenCounts(prompt_tokens, completion_tokens, read), tier)
+    total = 0.0
+    used = (prompt_tokens, expert.input_price), (completion_tokens, expert.output_price)
     for tokens, price in used:
         if tokens:
             if price is None:
                 return None
-            dollars += tokens * price
-    return dollars / 1_000_000
-
-
-def total_usd(costs: Iterable[float | None]) -> float | None:
-    """The sum; None where one of them is unknown."""
-    total = 0.0
-    for cost in costs:
-        if cost is None:
-            return None
-        total += cost
-    return total
+            total += tokens * price
+    return round(total / 1_000_000, DIGITS)
 
 
 def most_usd(
-    expert: Expert, most_prompt: int, most_tokens: int, max_tokens: int | None
+    expert: Expert,
+    most_prompt: int,
+    most_tokens: int,
+    max_tokens: int | None,
+    tier: str | None = None,
 ) -> float | None:
-    """What nearly every answer stays within; with `max_tokens`, all of them within `LEEWAY`."""
-    most = price_usd(expert, most_prompt, most_tokens)
-    worst = None if max_tokens is None else price_usd(expert, most_prompt, max_tokens)
+    """Return a bound for nearly every answer; with `max_tokens`, one for all within `LEEWAY`."""
+    most = dearest_usd(expert, most_prompt, most_tokens, tier)
+    worst = None if max_tokens is None else dearest_usd(expert, most_prompt, max_tokens, tier)
     return most if worst is None or most is None else max(most, worst / LEEWAY)
 
 
+def dearest_usd(expert: Expert, prompt: int, written: int, tier: str | None = None) -> float | None:
+    """Return the dollars if all output may be reasoning and reasoning costs more."""
+    usd = price_usd(expert, prompt, written, tier=tier)
+    if usd is None or "reasoning" not in expert.prices:
+        return usd
+    thought = price_of(expert, TokenCounts(prompt, written, reasoning=written), tier)
+    return usd if thought is None else max(usd, thought)
+
+
 class Speeds:
-    """How fast each expert is, learnt from the answers that pass by, and how busy its engine is.
+    """Each expert's speed, learnt from observed answers, and the load of its engine.
 
     From `FEWEST_TIMINGS` answers on, an expert has a fitted `LatencyModel`; before that its time is
     its tokens times the running mean of milliseconds a token.
@@ -65,7 +87,7 @@ class Speeds:
         self._news: Counter[str] = Counter()
 
     def load(self, expert: Expert) -> int:
-        """How many answers the expert's place is making now."""
+        """Return the number of answers in progress at the expert's place."""
         return self.in_flight.load(expert)
 
     def latency_ms(
@@ -77,7 +99,7 @@ class Speeds:
         *,
         idle: bool = False,
     ) -> float:
-        """What an answer that begins now takes, under the present load or, `idle`, under none."""
+        """The duration of an answer that begins now, under the present load or, if `idle`, none."""
         model = self._models.get(expert.name)
         if model is None:
             return output_tokens * self.ms_per_token(expert.name, usual_ms_per_token)
@@ -85,7 +107,7 @@ class Speeds:
         return model.latency_ms(prompt_tokens, output_tokens, load)
 
     def model(self, expert: str) -> LatencyModel | None:
-        """The fitted model; None before there are enough answers."""
+        """Return the fitted model; None before there are enough answers."""
         return self._models.get(expert)
 
     def ms_per_token(self, expert: str, otherwise: float) -> float:

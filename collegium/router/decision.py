@@ -1,4 +1,4 @@
-"""The values of a decision: what was asked, what is forecast, what was chosen and why."""
+"""The values of a decision: the query, the limits, the forecasts, the choice and its reason."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from typing import Literal
 import msgspec
 
 from collegium.router.applications.signals import Signals
+from collegium.router.needs import NOTHING, Needs
+from collegium.router.rules import NO_RULES, Rules
+from collegium.router.stuck import STUCK
 
 PolicyName = Literal["quality", "waiting", "prior", "named", "session", "bulk", "online", "panel"]
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What the caller allows; None is no limit.
+    """The caller's limits; None for no limit.
 
     `tradeoff` 0 is best quality, 10 is cheapest, None is as the requested model says.
     `wait_penalty` is the P(correct) that a minute's wait for an engine is worth, None as the
@@ -31,6 +34,28 @@ class Limits:
     wait_penalty: float | None = None
     experts_allow: tuple[str, ...] | None = None
     experts_deny: tuple[str, ...] = ()
+    require: Rules = NO_RULES
+
+
+@dataclass(frozen=True)
+class History:
+    """What is known of a conversation besides its text."""
+
+    cached_tokens: int = 0
+    """About how many tokens of the prompt the conversation's expert has in its cache."""
+    in_tool_loop: bool = False
+    """Whether the newest message brings a tool's result."""
+    signs: Mapping[str, int] = field(default_factory=dict)
+    """The number of signs that an expert is stuck in this conversation, by name."""
+    sign: str = ""
+    """The newest one, in words."""
+
+    def stuck(self, expert: str | None) -> bool:
+        """Whether an expert is stuck and has to be left."""
+        return self.signs.get(expert or "", 0) >= STUCK
+
+
+NO_HISTORY = History()
 
 
 @dataclass(frozen=True)
@@ -42,23 +67,32 @@ class Query:
     limits: Limits = field(default_factory=Limits)
     max_tokens: int | None = None
     prompt_tokens: int | None = None
-    """Of the whole conversation, about; None counts `text` alone."""
+    """Estimated tokens of the whole conversation; None counts only `text`."""
     session_expert: str | None = None
     """The expert that answered earlier in this conversation."""
+    history: History = NO_HISTORY
     signals: Signals = field(default_factory=Signals)
-    """What the request shows of its application."""
+    """The signals from which the application was recognised."""
     application: str | None = None
-    """The application that these signals were found to belong to; None where none was found."""
+    """The recognised application; None if there is none."""
     price: float = 0.0
-    """What a dollar is worth in P(correct), where the application's budget binds."""
+    """The value of a dollar in P(correct), if the application's budget binds."""
     lowered: Mapping[str, float] = field(default_factory=dict)
-    """By how much experts' forecasts are lowered, by name: alarms of them are open."""
+    """Reductions of experts' forecasts by open alarms, by name."""
     choices: int = 1
-    """How many answers the request wants (`n`); each has its own `max_tokens`."""
+    """The number of requested answers (`n`); each has its own `max_tokens`."""
+    needs: Needs = NOTHING
+    """The capabilities that the request needs."""
+    lacking: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Capabilities that experts recently refused, by name."""
+    wordless: bool = False
+    """Whether the message has no text, so that `text` says nothing of what is asked."""
+    service_tier: str | None = None
+    """The requested service tier of the provider, which may have its own prices."""
 
 
 class Forecast(msgspec.Struct, frozen=True):
-    """What is expected of one expert on one query; None where nothing was measured.
+    """The forecast for one expert and query; None for what was not measured.
 
     A request makes one for every expert: a frozen dataclass takes 1.4 µs, this 0.12.
     """
@@ -72,25 +106,29 @@ class Forecast(msgspec.Struct, frozen=True):
     feasible: bool = True
     note: str = ""
     wait_ms: float = 0.0
-    """How much of the latency is waiting until its engine is loaded, where engines take turns."""
+    """The part of the latency spent waiting until the engine is loaded, if engines take turns."""
     most_usd: float | None = None
-    """What 98 % of answers stay within; at least two thirds of what `max_tokens` would cost."""
+    """A bound for 98 % of answers; at least two thirds of the cost at `max_tokens`."""
     most_tokens: int = 0
-    """What 98 % of answers stay within."""
+    """A bound for 98 % of answers."""
     deviation: float | None = None
     """The standard deviation of what is believed of the quality."""
     lowered: float = 0.0
-    """By how much the quality is lowered because an alarm of the expert is open."""
+    """The reduction of the quality by an open alarm."""
+    cached_tokens: int = 0
+    """Tokens of the prompt that are expected in the expert's cache; the cost counts them so."""
+    cache_usd: float = 0.0
+    """The cost of reading the cached tokens again elsewhere."""
 
     @property
     def answer_ms(self) -> float:
-        """What the answer itself takes."""
+        """The duration of the answer alone."""
         return self.latency_ms - self.wait_ms
 
 
 @dataclass(frozen=True)
 class Decision:
-    """Who answers, why, and every candidate's forecast, best first."""
+    """The chosen expert, the reason, and every candidate's forecast, best first."""
 
     expert: str
     policy: PolicyName
@@ -102,17 +140,19 @@ class Decision:
     requested_model: str
     overhead_ms: float = 0.0
     propensity: float = 1.0
-    """The odds that this expert had: below 1 where online learning drew among several."""
+    """The probability of this choice: below 1 if online learning drew among several experts."""
     application: str | None = None
     """The application that the request was found to belong to."""
     tolerated: float = 0.0
     """How much P(correct) below the best forecast was given up for a lower price."""
     price: float = 0.0
-    """What a dollar was worth in P(correct)."""
+    """The value of a dollar in P(correct)."""
     incumbent: bool = False
     """Whether the best single expert answers because too few marks support a trade-off."""
     router: str = ""
     """The version of the router that decided."""
+    conversation: str = ""
+    """Whether and why the conversation's expert stays or changes; "" without one."""
     id: str = field(default_factory=lambda: f"dec_{secrets.token_hex(12)}")
 
     @property

@@ -1,15 +1,13 @@
-"""The encoder that the settings name."""
+"""The encoder of the settings: an extension, or any sentence-transformers model."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from collegium.errors import SetupError
-from collegium.experts.embedded import encoder_path
-from collegium.router.vectors import Encoder
+from collegium.errors import ArtifactRejected
+from collegium.extensions import extensions
+from collegium.router.vectors import Encoder, MakeEncoder
 from collegium.settings import load_settings
-
-ENCODERS = ("minilm", "static")
 
 
 def make_encoder(name: str, *, cache: Path | None = None, threads: int | None = None) -> Encoder:
@@ -17,16 +15,24 @@ def make_encoder(name: str, *, cache: Path | None = None, threads: int | None = 
 
     What is made for it lies under `cache`, by default where the settings say; `threads` are those
     that it computes with, None takes all cores. Only the named encoder's module is imported.
+    SetupError where nothing has this name, or where it can't be loaded.
     """
-    if name == "minilm":
-        from collegium.router.sentence_encoder import SentenceEncoder
+    folder = cache or load_settings().cache_dir
+    if name in extensions().names("encoder"):
+        make: MakeEncoder = extensions().load("encoder", name)
+        return make(folder, threads)
+    from collegium.router.any_encoder import AnyEncoder
 
-        return SentenceEncoder(encoder_path(), cache or load_settings().cache_dir, threads=threads)
-    if name == "static":
-        from collegium.router.static_encoder import static_encoder
+    return AnyEncoder(name, folder, threads)
 
-        return static_encoder(encoder_path())
-    raise SetupError(f"there is no encoder '{name}'; there are: {', '.join(ENCODERS)}")
+
+def require_dimensions(encoder: Encoder, dimensions: int, fitted: int) -> None:
+    """Raise ArtifactRejected if a router was fitted on vectors of another size."""
+    if dimensions != fitted:
+        raise ArtifactRejected(
+            f"the router was fitted on vectors of {fitted} dimensions, and those of the encoder "
+            f"'{encoder.name}' have {dimensions}: train a router with this encoder"
+        )
 
 
 def as_fitted(encoder: Encoder, name: str) -> Encoder:

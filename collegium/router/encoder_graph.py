@@ -1,4 +1,4 @@
-"""A sentence-transformers model as a graph that OpenVINO reads: `python -m` this file makes one."""
+"""Convert a sentence-transformers model to a graph for OpenVINO; run with `python -m`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A decision in words, for people."""
+"""Explain a decision in words."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collegium.router.choosing import Choice
 from collegium.router.decision import Forecast, Query
 from collegium.router.forecasting import Reading
 from collegium.router.policy import cost, quality
-from collegium.router.virtual_models import VIRTUAL_MODELS
+from collegium.router.virtual_models import VIRTUAL_MODELS, in_background
 
 NOT_AVAILABLE = "not available now"
 LITTLE_EVIDENCE = 0.5
@@ -27,6 +27,7 @@ def explained(query: Query, reading: Reading, choice: Choice, promise: Promise |
         for f in choice.forecasts
         if f.lowered
     ]
+    words.append(_stuck(query, choice))
     if choice.policy == "quality":
         words.append(_promised(query, promise, choice.incumbent))
     return " ".join(filter(None, words))
@@ -40,12 +41,49 @@ def _who_and_why(query: Query, reading: Reading, choice: Choice, chosen: Forecas
     if choice.policy == "prior":
         return _unmeasured(query, name)
     if choice.policy == "session":
-        return f"This conversation stays with {name}{chance}: changing would gain too little."
+        return f"This conversation stays with {name}{chance}: {_why_it_stays(query, chosen)}."
     rivals = [f for f in choice.forecasts if f.expert != name and f.quality is not None]
     versus = f"{name} is {chosen.quality:.0%} likely to be right"
     if rivals:
         versus += _versus(max(rivals, key=quality), chosen)
     return f"{_seen_as(query, reading)}: {versus}."
+
+
+def _why_it_stays(query: Query, chosen: Forecast) -> str:
+    if query.history.in_tool_loop:
+        return "it asked for the tool's result"
+    kept = chosen.cached_tokens
+    return f"changing would gain too little{f' for {kept} cached tokens' if kept else ''}"
+
+
+def _stuck(query: Query, choice: Choice) -> str:
+    """Explain that the conversation's expert is stuck."""
+    name = query.session_expert
+    if name is None or not query.history.signs.get(name):
+        return ""
+    forecast = next((f for f in choice.forecasts if f.expert == name), None)
+    chance = None if forecast is None else forecast.quality
+    lowered = "" if chance is None else f", and its chance is lowered to {chance:.0%}"
+    why = f" ({query.history.sign})" if query.history.sign else ""
+    seems = "seems to be" if query.history.stuck(name) else "may be"
+    return f"In this conversation {name} {seems} stuck{why}{lowered}."
+
+
+def of_conversation(query: Query, choice: Choice) -> str:
+    """Whether a conversation's expert stays or leaves, in a few words."""
+    name, chosen = query.session_expert, choice.forecast
+    if name is None or chosen is None:
+        return ""
+    if chosen.expert != name:
+        stuck = query.history.signs.get(name)
+        why = (query.history.sign or "seems to be stuck") if stuck else "another is better"
+        return f"leaves {name}: {why}"
+    if choice.policy == "session" and query.history.in_tool_loop:
+        why = "tool results"
+    else:
+        why = "gain too small" if choice.policy == "session" else "best"
+    kept = f"; keeps {chosen.cached_tokens} cached tokens" if chosen.cached_tokens else ""
+    return f"stays: {why}{kept}"
 
 
 def _seen_as(query: Query, reading: Reading) -> str:
@@ -58,7 +96,7 @@ def _seen_as(query: Query, reading: Reading) -> str:
 
 
 def _unmeasured(query: Query, name: str) -> str:
-    if VIRTUAL_MODELS[query.requested_model].cheapest_first:
+    if in_background(query) or VIRTUAL_MODELS[query.requested_model].cheapest_first:
         return f"No expert that can be asked was measured; {name} is the cheapest."
     return (
         f"No expert that can be asked was measured; {name} is expected to be the best by what is "
@@ -67,9 +105,10 @@ def _unmeasured(query: Query, name: str) -> str:
 
 
 def _versus(rival: Forecast, chosen: Forecast) -> str:
-    """How the chosen expert compares with the best of the others."""
+    """Compare the chosen expert with the best of the others."""
     chance = f"{rival.expert} ({rival.quality:.0%})"
-    if quality(rival) <= quality(chosen):
+    tied_but_dearer = quality(rival) == quality(chosen) and cost(rival) > cost(chosen)
+    if quality(rival) <= quality(chosen) and not (tied_but_dearer and rival.feasible):
         return f", ahead of {chance}"
     if rival.feasible and rival.wait_ms > chosen.wait_ms and cost(rival) <= cost(chosen):
         return f"; {chance} is not loaded, and has its turn in about {rival.wait_ms / 1000:.0f} s"
@@ -84,7 +123,7 @@ def _versus(rival: Forecast, chosen: Forecast) -> str:
 
 
 def _promised(query: Query, promise: Promise | None, incumbent: bool) -> str:
-    """What a trade-off by name costs in quality, and saves, on the marked prompts."""
+    """Describe what a virtual model costs in quality, and saves, on the marked prompts."""
     model = VIRTUAL_MODELS.get(query.requested_model)
     if model is None or not model.most_loss or query.limits.tradeoff is not None:
         return ""

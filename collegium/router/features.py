@@ -1,4 +1,4 @@
-"""What a query looks like, beside what it means: length, digits, script, code, options."""
+"""Surface features of a query besides its meaning: length, digits, script, code, options."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Look:
     options: list[str]
     codes: NDArray[np.uint32]
     characters: int
-    """Of the whole text, of which `text` is the start."""
+    """The length of the whole text, of which `text` is the beginning."""
 
     def share(self, least: int, most: int) -> float:
         """The share of characters with a code point in [least, most]."""
@@ -45,11 +45,11 @@ class Look:
         return float(inside.sum()) / max(len(self.codes), 1)
 
     def per_word(self, pattern: re.Pattern[str]) -> float:
-        """How often the pattern is found, for each word."""
+        """Return the matches of a pattern per word."""
         return len(pattern.findall(self.text)) / max(len(self.words), 1)
 
     def option_lengths(self) -> NDArray[np.float64]:
-        """Characters of each option; one zero where there are none."""
+        """Return the lengths of the options; a single zero if there are none."""
         return np.array([len(option) for option in self.options] or [0], dtype=np.float64)
 
 
@@ -102,7 +102,7 @@ FEATURES: Mapping[str, tuple[Callable[[Look], float], float, float]] = MappingPr
         "numeric_options": (lambda s: _numeric_options(s), 0.16, 0.35),
     }
 )
-"""Each feature with its usual value and spread, over the prompts of seven routing sets."""
+"""Each feature with its mean and spread over the prompts of seven routing sets."""
 
 
 def _other_script(seen: Look) -> float:
@@ -123,7 +123,7 @@ def _numeric_options(seen: Look) -> float:
 
 
 def surface(texts: Sequence[str]) -> Floats:
-    """Each text's features in units of their spread, at most 3 either way, shape (n, 32)."""
+    """Return each text's standardised features, clipped to ±3, shape (n, 32)."""
     usual = np.array([u for _, u, _ in FEATURES.values()])
     spread = np.array([s for _, _, s in FEATURES.values()])
     looks = [look(text) for text in texts]

@@ -1,4 +1,4 @@
-"""Forecast every expert on one query, from what was learnt and what is known of newcomers."""
+"""Forecast every expert on one query, from marks and from what is known of newcomers."""
 
 from __future__ import annotations
 
@@ -20,31 +20,32 @@ from collegium.router.costs import (
     price_usd,
 )
 from collegium.router.decision import Forecast, Query
+from collegium.router.prompt_cache import saved_usd, worth_usd
 from collegium.router.tokens import Tokens
 
 Array = NDArray[np.float64]
 Waits = Callable[[Expert, float | None], float]
 """Seconds until an expert's engine is loaded; within how many it is wanted, None for whenever."""
 ENOUGH_EVIDENCE = 0.5
-"""A skill profile is no forecast of a query that is further from all marked ones."""
+"""A skill profile is not used for a query farther from all marked ones than this."""
 ENOUGH_MEASURED = 0.5
-"""A skill profile is no forecast where less than this of what the query asks for was measured."""
+"""A skill profile is not used if less than this of what the query needs was measured."""
 
 
 def fingerprint(expert: Expert) -> str:
-    """What an expert's measured outcomes belong to: the weights behind its name, and a preset."""
+    """Return the identity of an expert's measurements: its weights and its preset."""
     weights = f"{expert.kind}:{expert.adapter or expert.model}"
     there = f"{weights}@{expert.base_url}" if expert.base_url else weights
     return there if expert.preset is None else f"{there}#{digest_of(expert.preset)}"
 
 
 def named(model: str) -> str:
-    """What a recorded set's outcomes belong to: whichever expert is registered by that name."""
+    """Return the identity of a recorded set's model, matched by the expert's name."""
     return f"named:{model}"
 
 
 def known_as(expert: Expert, columns: Mapping[str, int]) -> str:
-    """What a router knows an expert by: its weights, else a recorded set's model.
+    """Return the identity under which a router knows an expert: its weights, or a recorded model.
 
     That is the one of the expert's name, else the one that it serves, as it is: without a preset.
     """
@@ -55,7 +56,7 @@ def known_as(expert: Expert, columns: Mapping[str, int]) -> str:
 
 
 class ByFingerprint(Mapping[str, float]):
-    """One number an expert of the fitted router, read by name or as an array: no value is made."""
+    """One number per expert of the fitted router, accessible by name or as an array."""
 
     def __init__(self, columns: Mapping[str, int], array: Array) -> None:
         self.columns = columns
@@ -73,7 +74,7 @@ class ByFingerprint(Mapping[str, float]):
 
 @dataclass(frozen=True)
 class Reading:
-    """What is believed of a query: its skills, each known expert's chance, and on what evidence.
+    """The forecasts for a query: its skills, each known expert's P(correct), and the evidence.
 
     `evidence` in [0, 1] is how much the marks say of such a query.
     """
@@ -87,13 +88,15 @@ class Reading:
 
     @property
     def ood_score(self) -> float:
-        """How unlike all marked queries it is, from 0 to 1."""
+        """How unlike all marked queries it is, 0 to 1."""
         return 1.0 - self.evidence
 
 
 @dataclass(frozen=True)
 class Asked:
-    """Who sent a query: an application's key, and the embedding (d,) of its own prompt if new."""
+    """The sender of a query: an application's key, and the embedding (d,) of its prompt if it is
+    new.
+    """
 
     application: str | None = None
     context: Array | None = None
@@ -118,7 +121,7 @@ class Forecaster:
         return self.read_all(np.asarray(embedding, dtype=np.float64)[None, :], [asked])[0]
 
     def read_all(self, embeddings: Array, asked: Sequence[Asked]) -> list[Reading]:
-        """Read embeddings, shape (n, d), together; `asked` (n) tells who sent them."""
+        """Read embeddings, shape (n, d), together; `asked` (n) are their senders."""
         fitted, columns = self.fitted, self._columns
         skills = fitted.skills.probabilities(embeddings)
         names = [each.application for each in asked]
@@ -151,7 +154,7 @@ class Forecaster:
         *,
         idle: bool = False,
     ) -> tuple[Forecast, ...]:
-        """One forecast an expert; quality is None where nothing was measured of it.
+        """Return one forecast per expert; quality is None without measurements.
 
         Time and energy are those under the present load, or, `idle`, under none; to the time
         comes what `waits` says of the expert's engine.
@@ -175,25 +178,35 @@ class Forecaster:
         each = self._tokens.allowed(expert, query)
         allowed = None if each is None else each * query.choices
         latency_ms = self._speeds.latency_ms(expert, prompt_tokens, tokens, usual, idle=idle)
+        cached = query.history.cached_tokens if expert.name == query.session_expert else 0
         return Forecast(
             expert.name,
             expected_quality(expert, reading, column),
-            price_usd(expert, prompt, tokens),
+            _less(
+                price_usd(expert, prompt, tokens, tier=query.service_tier),
+                saved_usd(expert, cached),
+            ),
             latency_ms,
             self._speeds.energy_j(expert, latency_ms),
             tokens,
-            most_usd=most_usd(expert, most_prompt, most, allowed),
+            most_usd=most_usd(expert, most_prompt, most, allowed, query.service_tier),
             most_tokens=most,
             deviation=None if column is None else float(reading.deviation.array[column]),
+            cached_tokens=cached,
+            cache_usd=worth_usd(expert, cached),
         )
 
     def column(self, expert: Expert) -> int | None:
-        """Where the fitted router has an expert; None where it does not know it."""
+        """Return the index of an expert in the fitted router; None if it is unknown there."""
         known = self._known.get(expert.name)
         if known is None or known[0] is not expert:  # made anew when it changes
             column = self._columns.get(known_as(expert, self._columns))
             known = self._known[expert.name] = (expert, column)
         return known[1]
+
+
+def _less(cost: float | None, saved: float) -> float | None:
+    return None if cost is None else max(cost - saved, 0.0)
 
 
 def _waiting(forecast: Forecast, expert: Expert, query: Query, waits: Waits) -> Forecast:

@@ -1,4 +1,4 @@
-"""Linear heads on a query's embedding: which skill it asks for, and who would answer it right."""
+"""Linear heads on a query's embedding: the skill that it needs, and P(correct) of each expert."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class QualityHeads(RegressorMixin, BaseEstimator):
     def _unseen_logits(
         self, X: Array, labels: Array, weights: Array, groups: Any, queries: Any
     ) -> Array:
-        """Each answer's logit by a head that saw no answer of its group, shape (n,)."""
+        """Return each answer's logit by a head that was fitted without its group, shape (n,)."""
         if len(np.unique(groups)) < 2:  # nothing to keep apart but the queries
             groups = queries
         folds = GroupKFold(min(self.folds, len(np.unique(groups))), shuffle=True, random_state=0)
@@ -122,7 +122,7 @@ class SkillHead(ClassifierMixin, BaseEstimator):
         return self.probabilities(validate_data(self, X, dtype=np.float64, reset=False))
 
     def probabilities(self, X: Array) -> Array:
-        """As `predict_proba`, for float rows that need no check: checks take most of the time."""
+        """`predict_proba` for float rows without validation, which would take most of the time."""
         logits = X @ self.coef_.T + self.intercept_
         odds = np.exp(logits - logits.max(axis=1, keepdims=True))
         return np.asarray(odds / odds.sum(axis=1, keepdims=True))

@@ -1,4 +1,4 @@
-"""Forecast how long an answer takes: a first token, then one token after another, under load.
+"""Forecast an answer's duration under load: time to the first token, then time per token.
 
     TTFT = start + per_prompt_token · prompt tokens + per_waiting · load
     TPOT = per_token + per_loaded_token · load
@@ -26,7 +26,7 @@ BEYOND = 4.0  # how far beyond the longest answer the assumed one lies
 
 @dataclass(frozen=True)
 class Timing:
-    """One finished answer; `ttft_ms` is None where it was not streamed."""
+    """One finished answer; `ttft_ms` is None if it was not streamed."""
 
     prompt_tokens: float
     output_tokens: float
@@ -108,7 +108,8 @@ def _relative_nnls(design: Array, target: Array) -> Array:
 
 
 def loads(started: Array, finished: Array) -> Array:
-    """How many others were being answered when each answer began, shape (n,); times in any unit.
+    """Return how many other answers were running when each one began, shape (n,); times in any
+    unit.
 
     For recorded answers of one engine, whose load nobody wrote down.
     """

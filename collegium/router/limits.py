@@ -1,4 +1,4 @@
-"""Which forecasts the caller's limits allow, and what to say when they allow none."""
+"""Apply the caller's limits to forecasts, and explain it if they exclude every expert."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from collegium.router.decision import Forecast, Limits
 
 @dataclass(frozen=True)
 class _Bound:
-    """One kind of limit: a ceiling, or a floor, on one value of a forecast."""
+    """One kind of limit: an upper or lower bound of a value in a forecast."""
 
     name: str
     value: Callable[[Forecast], float | None]
     unit: str
     floor: bool = False
     remedy: str = ""
-    """What to do where the value is unknown."""
+    """The remedy if the value is unknown."""
 
     def limit(self, limits: Limits) -> float | None:
-        """What the caller set; None is no limit."""
+        """Return the caller's limit; None for no limit."""
         limit: float | None = getattr(limits, self.name)
         return limit
 
     def excess(self, forecast: Forecast, limits: Limits) -> float | None:
-        """By how much a forecast breaks the limit, 0 where it does not; None where unknown."""
+        """Return by how much a forecast violates the limit, 0 if it doesn't, None if unknown."""
         limit, value = self.limit(limits), self.value(forecast)
         if limit is None:
             return 0.0
@@ -91,7 +91,7 @@ def _broken(bound: _Bound, forecast: Forecast, limits: Limits) -> str:
 def too_busy(
     idle: Sequence[Forecast], now: Sequence[Forecast], limits: Limits
 ) -> ExpertBusy | None:
-    """The error where somebody would keep the limits with nothing else to do; None where nobody.
+    """Return the error if an expert would satisfy the limits without load; otherwise None.
 
     `idle` has the marked forecasts, without load, of those who may be asked.
     """
@@ -111,16 +111,21 @@ def too_busy(
     return ExpertBusy(soonest, words, max(1, math.ceil(late_ms / 1000)))
 
 
-def infeasible(forecasts: Sequence[Forecast], limits: Limits) -> NoFeasibleExpert:
+def infeasible(
+    forecasts: Sequence[Forecast], limits: Limits, excluded: str = ""
+) -> NoFeasibleExpert:
     """Say which limits bind, alone or together, the nearest value of each and the nearest expert.
 
-    What is not feasible for another reason than a limit is nobody's nearest.
+    What is not feasible for another reason than a limit is nobody's nearest. `excluded` says who
+    could not answer with any limits.
     """
     known = _held_back_by_limits(forecasts) or forecasts
     needs = _alone(known, limits) or _together(known, limits)
     notes = [f"{f.expert} ({f.note})" for f in forecasts if f.note]
     refused = f"Refused: {'; '.join(notes)}." if notes else ""
+    left_out = f"Left out: {excluded}." if excluded else ""
     words = ["No expert fits the limits.", *needs, _nearest_expert(known, limits), refused]
+    words.append(left_out)
     return NoFeasibleExpert(" ".join(filter(None, words)), "routing")
 
 
@@ -130,7 +135,7 @@ def _held_back_by_limits(forecasts: Sequence[Forecast]) -> list[Forecast]:
 
 
 def _alone(forecasts: Sequence[Forecast], limits: Limits) -> list[str]:
-    """The limits that nobody keeps, each with the nearest value that somebody would."""
+    """Return the limits that no expert satisfies, each with the nearest value that one would."""
     return [
         f"{b.name}={b.limit(limits):g} leaves nobody; the nearest feasible is {b.shown(nearest)}."
         for b in _set(limits)
@@ -140,7 +145,7 @@ def _alone(forecasts: Sequence[Forecast], limits: Limits) -> list[str]:
 
 
 def _together(forecasts: Sequence[Forecast], limits: Limits) -> list[str]:
-    """Each limit is kept by somebody, all by nobody: what each would need while the others hold."""
+    """What each limit would have to be if the others hold, when only their combination fails."""
     needs = []
     for bound in _set(limits):
         others = [b for b in _set(limits) if b is not bound]
@@ -153,7 +158,7 @@ def _together(forecasts: Sequence[Forecast], limits: Limits) -> list[str]:
 
 
 def _nearest_expert(forecasts: Sequence[Forecast], limits: Limits) -> str:
-    """Who would need the least relaxing, relative to the limits, and which limits let it pass."""
+    """Return the expert that needs the least relaxation, and the limits that would admit it."""
     distances = {f: d for f in forecasts if (d := _distance(f, limits)) is not None}
     nearest = min(distances, key=lambda f: (distances[f], f.expert), default=None)
     if nearest is None or distances[nearest] == 0:

@@ -1,4 +1,4 @@
-"""One name for one model, however providers, servers and quantisers write it."""
+"""Canonical names of models, whichever way providers, servers and quantisers write them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def canonical(name: str) -> str:
 
 
 def is_same_model(name: str, known: str) -> bool:
-    """Whether a canonical name is the known one, with nothing behind it that tells them apart."""
+    """Whether a canonical name equals the known one, except for irrelevant suffixes."""
     if name == known:
         return True
     rest = name.removeprefix(f"{known}-")
@@ -42,7 +42,7 @@ def is_same_model(name: str, known: str) -> bool:
 
 
 def size_b(name: str) -> float | None:
-    """The size that a name tells, billions of parameters; None where it tells none."""
+    """Return the size that a name states, billions of parameters; None if it states none."""
     found = SIZE.search(name.lower().rsplit("/", 1)[-1].replace("_", "-"))
     if found is None:
         return None

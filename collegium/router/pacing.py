@@ -1,4 +1,4 @@
-"""Keep an application's money over a window: the price of a dollar that makes its budget last.
+"""Pace a budget over its window: the price of a dollar at which it lasts.
 
 The price is the budget's shadow price: the least number of points of quality a dollar at which
 recent queries, each answered by the expert with the highest quality - price · cost, keep to what is
@@ -22,7 +22,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from collegium.errors import ApplicationBudgetSpent
+from collegium.registry.budgets.limits import span
 from collegium.router.decision import Forecast
 from collegium.router.shadow_price import shadow_price, tables
 
@@ -33,106 +33,68 @@ EVERY = 20
 BINS = 48
 """Parts of a window in which the last one's traffic is remembered."""
 AROUND = 0.01
-"""How far the two prices lie from the exact one, relative to it."""
+"""The relative distance of the two prices from the exact one."""
 USUAL = 0.05
 """The share of a window's queries after which its own rate counts as much as the last one's."""
 GROWING = 1.5
 """A first window's traffic may grow: it begins at night as often as at noon."""
 FADING = 0.99
 """The weight of an answer against the next one's in how far costs are from their forecasts."""
-DAY_S = 86_400.0
+MOST_PURSES = 10_000
+"""Each holds up to 256 queries; the oldest is dropped first."""
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What an application may spend in each window; windows follow each other from 1970 on."""
+    """The amount per window; windows are named as in `registry/budgets/limits.py`."""
 
     usd: float
-    window_s: float = DAY_S
+    window: str = "day"
 
     @classmethod
     def of(cls, policy: Mapping[str, Any]) -> Self | None:
-        """The budget in an application's policy; None where it has none."""
-        usd = policy.get("budget_usd")
-        return None if usd is None else cls(float(usd), float(policy.get("budget_window_s", DAY_S)))
+        """Return the budget in an application's policy; None if it has none."""
+        usd, seconds = policy.get("budget_usd"), policy.get("budget_window_s")
+        if usd is None:
+            return None
+        return cls(float(usd), "day" if seconds is None else f"{float(seconds)!r}s")
 
-    def start(self, now: float) -> float:
-        """When the window that is open now began, in seconds since 1970."""
-        return now - now % self.window_s
-
-
-@dataclass(frozen=True)
-class Window:
-    """What an application has spent in the window that is open now."""
-
-    budget: Budget
-    spent: float
-    reserved: float
-    """The forecasts of answers in flight."""
-    start: float
-
-    @property
-    def left(self) -> float:
-        """Neither spent nor reserved; not below 0, though a last answer may have cost more."""
-        return max(self.budget.usd - self.spent - self.reserved, 0.0)
-
-    @property
-    def ends(self) -> datetime:
-        """When the next one begins."""
-        return datetime.fromtimestamp(self.start + self.budget.window_s, UTC)
+    def span(self, now: float) -> tuple[float, float]:
+        """Return the start and end of the open window, seconds since 1970."""
+        start, end = span(self.window, datetime.fromtimestamp(now, UTC))
+        return start.timestamp(), math.inf if end is None else end.timestamp()
 
 
 class Pacing:
-    """The budgets of applications, what they have spent, and the prices that follow."""
+    """Budgets by name, what is spent of them, and the prices that follow."""
 
     def __init__(
         self, budgets: Mapping[str, Budget], clock: Callable[[], float] = time.time
     ) -> None:
-        self._budgets = dict(budgets)
         self._clock = clock
         self._purses: dict[str, _Purse] = {}
+        for name, budget in budgets.items():
+            self.follow(name, budget)
 
-    def begin(self, application: str, budget: Budget, spent: float) -> None:
-        """Give an application a budget, of which so much is spent in the window that is open."""
-        before = self._purse(application)
-        self._budgets[application] = budget
-        purse = self._purses[application] = _Purse(budget, self._clock())
-        purse.spent = spent
+    def follow(self, name: str, budget: Budget) -> None:
+        """Pace a budget; one of another amount or window takes over what the old one has seen."""
+        before = self._purses.get(name)
+        if before is not None and before.budget == budget:
+            return
+        if before is None and len(self._purses) >= MOST_PURSES:
+            del self._purses[next(iter(self._purses))]
+        purse = self._purses[name] = _Purse(budget, self._clock())
         if before is not None:
             purse.follow(before)
 
-    def end(self, application: str) -> None:
-        """Take an application's budget away."""
-        self._budgets.pop(application, None)
-        self._purses.pop(application, None)
+    def price(self, name: str) -> float:
+        """Quality per dollar; 0 if no budget binds. If it is spent, the cheapest expert is best."""
+        purse = self._purse(name)
+        return 0.0 if purse is None else purse.price()
 
-    def budget(self, application: str) -> Budget | None:
-        """The budget of an application; None where it has none."""
-        return self._budgets.get(application)
-
-    def now(self) -> float:
-        """Seconds since 1970."""
-        return self._clock()
-
-    def window(self, application: str) -> Window | None:
-        """What an application has spent; None where it has no budget."""
-        purse = self._purse(application)
-        if purse is None:
-            return None
-        return Window(purse.budget, purse.spent, purse.reserved, purse.start)
-
-    def price(self, application: str | None) -> float:
-        """Quality a dollar; 0 where no budget binds. ApplicationBudgetSpent where it is spent."""
-        purse = self._purse(application)
-        if purse is None:
-            return 0.0
-        if purse.left <= 0:
-            raise self._spent(str(application), purse)
-        return purse.price()
-
-    def decided(self, application: str, forecasts: Sequence[Forecast]) -> None:
+    def decided(self, name: str, forecasts: Sequence[Forecast]) -> None:
         """Remember what each expert would have given and cost."""
-        purse = self._purse(application)
+        purse = self._purse(name)
         if purse is not None:
             purse.saw(
                 {
@@ -142,53 +104,37 @@ class Pacing:
                 }
             )
 
-    def reserve(self, application: str | None, usd: float) -> None:
-        """Set aside what an answer is forecast to cost; ApplicationBudgetSpent if nothing is left.
+    def spent(self, name: str, usd: float) -> None:
+        """Record what all replicas have spent in the open window."""
+        purse = self._purse(name)
+        if purse is not None:
+            purse.spent = usd
 
-        Nothing is awaited between the check and the reservation: of requests that come at the
-        same time, those find nothing left that come after it is reserved.
-        """
-        purse = self._purse(application)
-        if purse is None:
-            return
-        if purse.left <= 0:
-            raise self._spent(str(application), purse)
-        purse.reserved += usd
+    def reserve(self, name: str, usd: float) -> None:
+        """Plan with what an answer is forecast to cost."""
+        purse = self._purse(name)
+        if purse is not None:
+            purse.reserved += usd
 
-    def settle(self, application: str | None, reserved: float, spent: float) -> None:
+    def settle(self, name: str, reserved: float, spent: float) -> None:
         """It has ended, and cost so much."""
-        purse = self._purse(application)
+        purse = self._purse(name)
         if purse is not None:
             purse.settle(reserved, spent)
 
-    def _purse(self, application: str | None) -> _Purse | None:
-        budget = None if application is None else self._budgets.get(application)
-        if application is None or budget is None:
-            return None
-        now = self._clock()
-        purse = self._purses.get(application)
-        if purse is None:
-            purse = self._purses[application] = _Purse(budget, now)
-        purse.turn(now)
+    def _purse(self, name: str) -> _Purse | None:
+        purse = self._purses.get(name)
+        if purse is not None:
+            purse.turn(self._clock())
         return purse
-
-    def _spent(self, application: str, purse: _Purse) -> ApplicationBudgetSpent:
-        ends = Window(purse.budget, purse.spent, purse.reserved, purse.start).ends
-        error = ApplicationBudgetSpent(
-            f"the application '{application}' has spent its budget of {purse.budget.usd:g} USD; "
-            f"the next window begins at {ends:%Y-%m-%d %H:%M:%S} UTC",
-            "metadata.application",
-        )
-        error.retry_after_s = max(1, math.ceil(ends.timestamp() - self._clock()))
-        return error
 
 
 class _Purse:
-    """One application's window."""
+    """One budget's window."""
 
     def __init__(self, budget: Budget, now: float) -> None:
         self.budget = budget
-        self.start = budget.start(now)
+        self.start, self.end = budget.span(now)
         self.spent = 0.0
         self.reserved = 0.0
         self._now = self._first = now
@@ -210,26 +156,28 @@ class _Purse:
         """Take over what does not depend on the budget from the one that was there before."""
         self.reserved = before.reserved
         self._rows = before._rows
-        if before.budget.window_s == self.budget.window_s:
+        if before.budget.window == self.budget.window:
             self._bins, self._before, self._first = before._bins, before._before, before._first
+            self.spent = before.spent
         self._look()
 
     def turn(self, now: float) -> None:
-        """Begin a new window where the old one is over."""
-        start = self.budget.start(now)
+        """Begin a new window if the old one is over."""
         self._now = now
-        if start != self.start:
-            follows = start == self.start + self.budget.window_s
-            self._before = self._bins if follows else np.zeros(BINS)
-            self._bins = np.zeros(BINS)
-            self.start = self._first = start
-            self.spent = 0.0
-            self._look()
+        if self.start <= now < self.end:
+            return
+        before = self.end
+        self.start, self.end = self.budget.span(now)
+        self._before = self._bins if self.start == before else np.zeros(BINS)
+        self._bins = np.zeros(BINS)
+        self._first = self.start
+        self.spent = 0.0
+        self._look()
 
     def price(self) -> float:
-        """The lower price while less was spent than planned, else the upper one."""
+        """The lower price while spending is below plan, otherwise the upper one."""
         spent = self.spent + self.reserved - self._spent_then
-        ahead = spent > self._planned * self._since
+        ahead = self.left <= 0 or spent > self._planned * self._since
         self._since += 1
         return self._price * (1 + AROUND if ahead else 1 - AROUND)
 
@@ -249,10 +197,17 @@ class _Purse:
         self._forecast = FADING * self._forecast + reserved
         self._paid = FADING * self._paid + spent
 
+    @property
+    def _length(self) -> float:
+        """The length of the window, seconds."""
+        return self.end - self.start
+
     def _look(self) -> None:
         """Find the price anew."""
         self._news = self._since = 0
         self._spent_then = self.spent + self.reserved
+        if self.end == math.inf:  # nothing is known of how long the money has to last
+            return
         self._planned = max(self.left, 0.0) / max(self._to_come(), 1.0)
         if self._rows:
             quality, cost = tables(self._rows)
@@ -264,13 +219,13 @@ class _Purse:
         so_far, before = float(self._bins.sum()), float(self._before.sum())
         if before:
             here = self._bin()
-            part = BINS * (self._now - self.start) / self.budget.window_s - here
+            part = BINS * (self._now - self.start) / self._length - here
             then = float(self._before[:here].sum() + part * self._before[here])
             few = USUAL * before
             return (before - then) * (so_far + few) / (then + few)
-        took = max(self._now - self._first, self.budget.window_s / 1000)
-        return GROWING * so_far / took * (self.start + self.budget.window_s - self._now)
+        took = max(self._now - self._first, self._length / 1000)
+        return GROWING * so_far / took * (self.end - self._now)
 
     def _bin(self) -> int:
-        part = (self._now - self.start) / self.budget.window_s
+        part = (self._now - self.start) / self._length
         return min(max(int(BINS * part), 0), BINS - 1)

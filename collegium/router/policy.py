@@ -1,4 +1,4 @@
-"""Choose one expert from the forecasts: pure functions, and the tolerances that they are given."""
+"""Choose one expert from the forecasts, by pure functions of tolerances and limits."""
 
 from __future__ import annotations
 
@@ -17,8 +17,12 @@ from collegium.router.decision import Forecast
 MS_PER_MINUTE = 60_000
 SWITCH_GAIN = 0.1
 """A conversation changes its expert only for a gain in P(correct) above this."""
+CACHE_PRICE = 100.0
+"""The value in P(correct) of a dollar of lost prompt cache, unless a price is set: a correct answer
+is worth one cent.
+"""
 DITHER = 0.01
-"""By so much the tolerance differs from query to query, at random but the same for the same text.
+"""How much the tolerance varies between queries, deterministically by their text.
 
 Where many queries look alike to the encoder, one tolerance sends all of them or none; with this, a
 share of them.
@@ -28,7 +32,7 @@ STOPS = 11
 
 
 def tolerance(tradeoff: float) -> float:
-    """How much P(correct) the caller gives up for money: 0 at 0, 0.25 at 5, all at 10.
+    """Return how much P(correct) may be given up for money: 0 at 0, 0.25 at 5, all at 10.
 
     A calibrated router has `Tolerances` of its own (`collegium/router/tradeoff.py` measures them).
     """
@@ -37,7 +41,7 @@ def tolerance(tradeoff: float) -> float:
 
 @dataclass(frozen=True)
 class Tolerances:
-    """The tolerance of each trade-off 0 … 10, as a router's card says; else `tolerance`.
+    """The tolerance of each trade-off from 0 to 10, as the router's card states it.
 
     A floor in the card (`conformal.py`) is never crossed, whatever the trade-off.
     """
@@ -47,25 +51,28 @@ class Tolerances:
 
     @classmethod
     def of(cls, card: Mapping[str, Any]) -> Tolerances:
-        """Read a card; ArtifactRejected where it is garbled."""
+        """Parse a card; raise ArtifactRejected if it is invalid."""
         try:
             stops = card["tradeoff"]["tolerances"] if "tradeoff" in card else None
             most = card["floor"]["tolerance"] if "floor" in card else 1.0
             found = cls(None if stops is None else tuple(map(float, stops)), float(most))
         except (LookupError, TypeError, ValueError) as exc:
-            raise ArtifactRejected(f"the router's card has garbled tolerances: {exc}") from exc
+            raise ArtifactRejected(f"the router's card has invalid tolerances: {exc}") from exc
         if not found._plausible():
-            raise ArtifactRejected(f"the router's card needs {STOPS} rising tolerances from 0 to 1")
+            raise ArtifactRejected(
+                f"the router's card needs {STOPS} increasing tolerances from 0 to 1"
+            )
         return found
 
     def at(self, tradeoff: float, text: str = "") -> float:
-        """How much P(correct) a query gives up for money; exactly nothing at 0."""
+        """Return how much P(correct) a query gives up for money; exactly 0 at 0."""
         if self.stops is None:
             return min(tolerance(tradeoff), self.most)
         usual = float(np.interp(tradeoff, np.arange(STOPS), self.stops))
         if usual == 0:
             return 0.0
-        chance = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest()) / 2**32
+        digest = hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=4).digest()
+        chance = int.from_bytes(digest) / 2**32
         spread = DITHER * (chance - 0.5)
         return min(max(usual + spread, 0.0), self.most)
 
@@ -115,7 +122,7 @@ def _worth_in_money(forecast: Forecast, price: float) -> float:
 def sooner(
     forecasts: Sequence[Forecast], chosen: Forecast, penalty: float, floor: float
 ) -> Forecast:
-    """Whoever is worth most when a minute's wait for an engine costs `penalty` of P(correct).
+    """Return the best expert if a minute's wait for an engine costs `penalty` of P(correct).
 
     Only those count that cost no more money than the chosen one and, but for that one itself,
     are at least as good as `floor`; ties go to quality.
@@ -134,11 +141,15 @@ def _worth(forecast: Forecast, penalty: float) -> float:
     return quality(forecast) - penalty * forecast.wait_ms / MS_PER_MINUTE
 
 
-def keeps(previous: Forecast | None, best: Forecast) -> bool:
-    """Whether a conversation stays with its expert, given the best one for the new query."""
+def keeps(previous: Forecast | None, best: Forecast, price: float = 0.0) -> bool:
+    """Whether a conversation stays with its expert, given the best one for the new query.
+
+    A change has to gain more than the prompt cache that it loses, at `price` a dollar.
+    """
     if previous is None or not previous.feasible or previous.quality is None:
         return False
-    return quality(best) - previous.quality <= SWITCH_GAIN
+    lost = max(price, CACHE_PRICE) * previous.cache_usd
+    return quality(best) - previous.quality <= SWITCH_GAIN + lost
 
 
 def ranked(forecasts: Sequence[Forecast]) -> tuple[Forecast, ...]:

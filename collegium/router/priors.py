@@ -1,4 +1,4 @@
-"""What to expect of an expert before anything was measured, and who is best on the first day.
+"""Priors of experts without measurements, and the best expert on the first day.
 
 A prior is on the scale of `priors.json`: the share of right answers on MMLU-Pro, as reported in the
 sources that it names, for a few older models converted from MMLU. It ranks models; it does not
@@ -26,16 +26,16 @@ for other questions than the benchmark's."""
 MEASURED_SD = 0.12
 """The general questions are others than the benchmark's, and easier or harder for some."""
 FEWEST_KINDS = 8
-"""Kinds of general questions that a profile has at least, if it is to stand for all."""
+"""The minimum number of general question kinds that make a profile representative."""
 UNKNOWN_MEAN, UNKNOWN_SD = 0.3, 0.25
-"""What stands for a prior where nothing is known: all models of the table lie within 2 sd."""
+"""The prior if nothing is known: all models of the table are within 2 sd."""
 INPUT_WEIGHT = 3
 """Prompts have about three times the tokens of answers, in the cost that experts are sorted by."""
 
 
 @dataclass(frozen=True)
 class Prior:
-    """The expected share of right answers, its standard deviation, and where it comes from."""
+    """The expected rate, its standard deviation, and its source."""
 
     value: float
     sd: float
@@ -67,14 +67,16 @@ class Fit:
 
 
 BY_SIZE = Fit(-0.836, 0.387, 0.151)
-"""In billions of parameters, fitted by least squares to the table's 92 models of known size."""
+"""For billions of parameters: a least-squares fit to the table's 92 models of known size."""
 BY_PRICE = Fit(0.841, 0.143, 0.141)
-"""In dollars per million output tokens at publication, fitted to the table's 66 models with one."""
+"""For dollars per million output tokens at publication: a fit to the table's 66 models with a
+price.
+"""
 
 
 def prior_of(expert: Expert) -> Prior | None:
-    """The owner's word, else a published score, else a measured profile, else what size or price
-    tell; None: nothing known.
+    """Return the prior from the owner's statement, a published score, a measured profile, size or
+    price, in this order; None if nothing is known.
 
     Presets of a model share its prior unless the owner gave them one. By size, the log-odds are
     -0.836 + 0.387 ln(billions of parameters), with a residual sd of 0.151 in the score; by price
@@ -101,7 +103,7 @@ def prior_of(expert: Expert) -> Prior | None:
 
 
 def _measured(expert: Expert) -> Prior | None:
-    """The mean of its levels, where most kinds of general questions were asked."""
+    """Return the mean over levels if most kinds of general questions were asked."""
     if len(expert.skills) < FEWEST_KINDS:
         return None
     from collegium.experts.questions import KINDS  # few experts need it
@@ -114,7 +116,7 @@ def _measured(expert: Expert) -> Prior | None:
 
 
 def day_one_rank(experts: Iterable[Expert]) -> list[Expert]:
-    """Best first. Embedded demonstration experts come after all that somebody registered."""
+    """The rank, best first. Embedded demonstration experts come after all registered ones."""
     return sorted(experts, key=_rank)
 
 
@@ -167,7 +169,7 @@ def is_demonstration(expert: Expert) -> bool:
 
 
 def _demonstration(expert: Expert) -> int:
-    """0 for what somebody registered, 1 for an adapter of theirs on our small model, 2 for ours."""
+    """Return 0 for registered experts, 1 for their adapters on our small model, 2 for our own."""
     if not expert.embedded:
         return 0
     theirs = expert.kind == "lora" and not (expert.adapter or "").startswith(BUILTIN)
@@ -175,7 +177,7 @@ def _demonstration(expert: Expert) -> int:
 
 
 def _price(expert: Expert) -> float:
-    """Dollars for a million tokens of answers and their prompts; infinite where unknown."""
+    """Return dollars per million tokens of answers and prompts; infinite if unknown."""
     if expert.input_price is None or expert.output_price is None:
         return math.inf
     return INPUT_WEIGHT * expert.input_price + expert.output_price

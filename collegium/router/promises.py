@@ -1,4 +1,4 @@
-"""What `balanced` and `cheap` promise, for the experts and prices that there are now."""
+"""The promises of `balanced` and `cheap` for the present experts and prices."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ REMEMBERED = 64
 
 @dataclass(frozen=True)
 class _Pool:
-    """The experts of a pool that the router knows: the latest one is not looked up again."""
+    """The experts of a pool that the router knows; the latest pool is cached."""
 
     experts: Sequence[Expert]
     asked: Sequence[int | None]
@@ -48,7 +48,7 @@ class Promises:
     def of(
         self, experts: Sequence[Expert], columns: Sequence[int | None], most_loss: float
     ) -> tuple[Promise, str] | None:
-        """The promise for these experts and the best single one; None where too little is marked.
+        """Return the promise for these experts and the best single one; None with too few marks.
 
         `columns` are their places in the fitted router, None for those that it does not know.
         """

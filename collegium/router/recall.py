@@ -1,4 +1,4 @@
-"""Read from the registry's log what answers took, and how busy engines were."""
+"""Recover answers' durations and engines' loads from the registry's log."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from collegium.experts.dispatch.in_flight import place_of
-from collegium.registry.decisions import LoggedDecision
+from collegium.registry.decisions.log import LoggedDecision
 from collegium.registry.expert import Expert
 from collegium.router.latency import Timing, loads
 
@@ -44,6 +44,7 @@ def lengths(log: Sequence[LoggedDecision]) -> list[tuple[str, str | None, int]]:
         for entry in answers
         if entry.outcome is not None
         and entry.outcome.status == "ok"
+        and not entry.outcome.estimated
         and (tokens := entry.outcome.completion_tokens)
     ]
 
@@ -68,7 +69,7 @@ def _timing(entry: LoggedDecision, load: float, in_turn: bool) -> Timing | None:
     outcome = entry.outcome
     if outcome is None or outcome.status != "ok" or not outcome.latency_ms:
         return None
-    if not outcome.completion_tokens:
+    if not outcome.completion_tokens or outcome.estimated:
         return None
     waited_ms = (outcome.waited_ms or 0.0) if in_turn else 0.0
     return Timing(

@@ -1,4 +1,4 @@
-"""A sentence-transformers model, run by OpenVINO: neither is PyTorch loaded, nor its time paid.
+"""A sentence-transformers model run by OpenVINO, without PyTorch.
 
 docs/decisions/0014-openvino-reads-queries.md says what it is measured against.
 """
@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from collegium.experts.embedded import encoder_path
+from collegium.extras import require
 from collegium.router.encoder_graph import GRAPH, INPUTS, TOKENIZER, ensure_graph
 from collegium.router.vectors import Floats, readable, unit_rows
 
@@ -28,6 +30,9 @@ class SentenceEncoder:
     1908.10084). OpenVINO multiplies in bfloat16 where the processor does; a vector then keeps a
     cosine above 0.9999 with that of float32.
     """
+
+    reads_tokens = 256
+    """The number of tokens after which texts are cut off."""
 
     def __init__(
         self,
@@ -67,8 +72,14 @@ class SentenceEncoder:
         return int(self._model.output(0).partial_shape[1].get_length())
 
 
+def minilm(cache: Path, threads: int | None) -> SentenceEncoder:
+    """The bundled encoder, as an extension."""
+    require("encoders", "the encoder 'minilm'")
+    return SentenceEncoder(encoder_path(), cache, threads=threads)
+
+
 def _together(lengths: Sequence[int]) -> list[list[int]]:
-    """Which texts to encode at once: those of like length, as many as `TOKENS_AT_ONCE` allows."""
+    """Group texts of similar length, up to `TOKENS_AT_ONCE` tokens per batch."""
     groups: list[list[int]] = []
     for row in sorted(range(len(lengths)), key=lengths.__getitem__):
         if groups and (len(groups[-1]) + 1) * _rounded(lengths[row]) <= TOKENS_AT_ONCE:

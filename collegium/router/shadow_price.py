@@ -1,4 +1,4 @@
-"""The price of a dollar at which the best experts keep to a budget: 1 ms for 256 queries.
+"""The price of a dollar at which the best choices stay within a budget; 1 ms for 256 queries.
 
 The least such price is the budget's shadow price. For one budget the linear program has this closed
 form; a test compares it with HiGHS.
@@ -36,7 +36,7 @@ def shadow_price(quality: Array, cost: Array, limit: float) -> float:
 
 
 def _mean_cost(quality: Array, cost: Array, price: float) -> float:
-    """Of equally good choices the cheapest counts."""
+    """Return the mean cost; of equally good choices the cheapest counts."""
     worth = quality - price * cost
     best = worth >= np.nanmax(worth, axis=1, keepdims=True) - 1e-12
     return float(np.nanmin(np.where(best, cost, np.nan), axis=1).mean())

@@ -1,4 +1,4 @@
-"""Narrow a large pool to the experts that a decision can turn on, without a value an expert."""
+"""Reduce a large pool to the experts that can affect a decision."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from collegium.errors import ExpertUnavailable
+from collegium.errors import ExpertError
 from collegium.experts.clients.counting import estimated_tokens
+from collegium.experts.clients.usage import MOST_TOKENS
+from collegium.experts.pricing import plainly_priced
 from collegium.registry.expert import Expert
 from collegium.router.choosing import doubt_of
-from collegium.router.costs import DEFAULT_TOKENS
+from collegium.router.costs import DEFAULT_TOKENS, price_usd
 from collegium.router.decision import Limits, Query
 from collegium.router.forecasting import (
     ENOUGH_EVIDENCE,
@@ -24,7 +26,7 @@ from collegium.router.forecasting import (
 from collegium.router.priors import cheapest, day_one_rank
 
 Array = NDArray[np.float64]
-Availability = Callable[[Expert], ExpertUnavailable | None]
+Availability = Callable[[Expert], ExpertError | None]
 SIZE = 24
 """Pools up to this size are forecast whole; of larger ones this many, and who is down."""
 
@@ -37,10 +39,12 @@ class _Columns:
     column: NDArray[np.intp]
     newcomers: NDArray[np.intp]
     levels: Array
-    """The newcomers' measured levels by skill, NaN where there is none, shape (m, skills)."""
+    """The newcomers' measured levels by skill, NaN if there is none, shape (m, skills)."""
     input_price: Array
-    """Infinite where it is unknown, so that such an expert is the last of the cheap ones."""
+    """Infinite if it is unknown, so that such an expert sorts last by price."""
     output_price: Array
+    otherwise_priced: Sequence[int]
+    """Experts whose price depends on more than the numbers of tokens."""
     by_prior: NDArray[np.intp]
     """The pool, best first by what is known without marks; generalists lead."""
     by_price: NDArray[np.intp]
@@ -50,7 +54,7 @@ class _Columns:
 
 
 class Shortlist:
-    """Picks the likeliest to be right, and where money counts the cheapest that are good enough.
+    """Selects the experts most likely to be correct and, if cost matters, the cheapest good ones.
 
     The choice among them is the choice among all: `choose` takes the cheapest expert within a
     tolerance of the best one, and both are here. (Of more than SIZE / 2 experts that are equal in
@@ -76,7 +80,7 @@ class Shortlist:
         tolerated: float,
         incumbent: str | None = None,
     ) -> Sequence[Expert]:
-        """The experts to forecast, in the pool's order; those that are down take nobody's place.
+        """Return the experts to forecast, in the pool's order; unavailable ones don't count.
 
         `tolerated` is how much P(correct) is given up for money; an `incumbent` is always one.
         """
@@ -128,13 +132,16 @@ class Shortlist:
         tokens[known] = reading.tokens.array[pool.column[known]].round()
         tokens = np.clip(tokens, 1, query.max_tokens)
         cost = (prompt * pool.input_price + tokens * pool.output_price) / 1_000_000
+        for at in pool.otherwise_priced:
+            usd = price_usd(pool.experts[at], prompt, int(tokens[at]))
+            cost[at] = np.inf if usd is None else usd
         worth = quality - query.price * cost if query.price else quality
         good_enough = worth >= np.nanmax(worth) - tolerated
         cheapest = _smallest(np.where(good_enough, cost, np.nan), self._size // 2, -worth)
         return [*cheapest, *_smallest(-worth, self._size // 4)] if query.price else cheapest
 
     def _quality(self, pool: _Columns, reading: Reading) -> Array:
-        """P(correct) by expert, NaN where it is unknown, shape (e,)."""
+        """P(correct) by expert, NaN if unknown, shape (e,)."""
         quality = reading.quality.array[pool.column]
         weights = np.array([reading.skills[s] for s in self._skills])
         known = ~np.isnan(pool.levels)
@@ -148,7 +155,7 @@ class Shortlist:
         return np.asarray(quality)
 
     def _pool(self, experts: tuple[Expert, ...], known: ByFingerprint) -> _Columns:
-        """The pool's arrays, made again only where an expert has changed."""
+        """Return the pool's arrays, rebuilt only after an expert has changed."""
         if self._columns is None or self._columns.experts != experts:
             self._columns = self._arrays(experts, known)
         return self._columns
@@ -168,6 +175,7 @@ class Shortlist:
             np.array(levels).reshape(len(newcomers), len(self._skills)),
             np.array([np.inf if e.input_price is None else e.input_price for e in experts]),
             np.array([np.inf if e.output_price is None else e.output_price for e in experts]),
+            [i for i, e in enumerate(experts) if not plainly_priced(e, MOST_TOKENS)],
             np.concatenate([by_prior[general[by_prior]], by_prior[~general[by_prior]]]),
             np.concatenate([by_price[general[by_price]], by_price[~general[by_price]]]),
             general,
@@ -182,11 +190,12 @@ def _narrow(limits: Limits) -> bool:
         tradeoff=limits.tradeoff,
         experts_allow=limits.experts_allow,
         experts_deny=limits.experts_deny,
+        require=limits.require,
     )
 
 
 def _smallest(values: Array, count: int, ties: Array | None = None) -> list[int]:
-    """Where the `count` smallest values are; NaN is none of them."""
+    """Return the indices of the `count` smallest values, ignoring NaN."""
     known = np.flatnonzero(~np.isnan(values))
     keys = (values[known],) if ties is None else (ties[known], values[known])
     return [int(i) for i in known[np.lexsort(keys)[:count]]]

@@ -1,8 +1,9 @@
-"""A static encoder taken out of MiniLM: a text is the weighted mean of its tokens' vectors.
+"""A static encoder derived from MiniLM: a text is the weighted mean of its tokens' vectors.
 
-Each token's vector is what MiniLM's first layer sees of it, so nothing is trained, downloaded or
-run: the table is read from the model's file in well under a second, the same on every machine.
-docs/decisions/0006-static-encoder.md says what that costs in quality, and what else was tried.
+Each token's vector is what MiniLM's first layer sees of it. The table ships with the package (one
+byte a number, 12 MB), so nothing is downloaded, converted or run, and PyTorch is not needed.
+docs/decisions/0006-static-encoder.md says what that costs in quality, and what else was tried;
+`collegium train static-encoder` makes the table.
 """
 
 from __future__ import annotations
@@ -17,21 +18,17 @@ from collegium.errors import SetupError
 from collegium.router.vectors import Floats, unit_rows
 from collegium.router.word_tokens import WordTokens
 
-NAME = "static-1"
+NAME = "static-2"
 """Raise the number whenever vectors change: a router that was fitted on others is then refused."""
+WEIGHTS = Path(__file__).parent / "weights" / "encoder"
+TABLE, TOKENIZER = "vectors.safetensors", "tokenizer.json"
+VECTORS, SCALES = "vectors", "scales"
 MOST_CHARACTERS = 2_000  # twice what MiniLM reads; a longer text is known by its two ends
-SMOOTHING = 1e-4
-POSITIONS = 64  # the mean of so many position vectors stands for "somewhere near the start"
-EPSILON = 1e-12  # as in MiniLM's own normalisation
 UNKNOWN = "[UNK]"
 
 
 class StaticEncoder:
-    """Sums token vectors (model2vec's idea; Tulkens and van Dongen, 2024); no network is run.
-
-    A token weighs a / (a + p), p its share of all text: smooth inverse frequency (Arora et al.,
-    "A simple but tough-to-beat baseline for sentence embeddings", ICLR 2017).
-    """
+    """Sums token vectors (model2vec's idea; Tulkens and van Dongen, 2024); no network is run."""
 
     name = NAME
     quick = True
@@ -60,43 +57,22 @@ def ends(text: str) -> str:
     return f"{text[:half]} {text[-half:]}"
 
 
-def static_encoder(folder: Path) -> StaticEncoder:
-    """Make the static encoder of the BERT-like sentence encoder in `folder`."""
+def static_encoder(folder: Path = WEIGHTS) -> StaticEncoder:
+    """Load the static encoder's table; raise SetupError if it is missing or damaged."""
     from safetensors import SafetensorError
+    from safetensors.numpy import load_file
     from tokenizers import Tokenizer
 
     try:
-        layer = _embedding_layer(folder / "model.safetensors")
-        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    except (OSError, SafetensorError) as exc:
-        raise SetupError(f"{folder} holds no sentence encoder to distil: {exc}") from exc
-    vectors = first_layer(layer)
-    return StaticEncoder(tokenizer, vectors * zipf_weights(len(vectors))[:, None])
+        table = load_file(folder / TABLE)
+        tokenizer = Tokenizer.from_buffer((folder / TOKENIZER).read_bytes())
+        # One byte a number keeps a text's cosine with its exact vector above 0.9998.
+        vectors = table[VECTORS] * table[SCALES][:, None]
+    except (OSError, SafetensorError, KeyError, ValueError) as exc:
+        raise SetupError(f"{folder} contains no table of the static encoder: {exc}") from exc
+    return StaticEncoder(tokenizer, vectors)
 
 
-def _embedding_layer(file: Path) -> dict[str, Floats]:
-    """Read the embedding layer's arrays, without the rest of the model."""
-    from safetensors import safe_open
-
-    prefix = "embeddings."
-    with safe_open(str(file), framework="numpy") as tensors:
-        names = [name for name in tensors.keys() if name.startswith(prefix)]  # noqa: SIM118
-        return {name.removeprefix(prefix): tensors.get_tensor(name) for name in names}
-
-
-def first_layer(layer: dict[str, Floats]) -> Floats:
-    """What enters the first layer for each token somewhere near the start, shape (v, d)."""
-    place = layer["position_embeddings.weight"][:POSITIONS].mean(axis=0)
-    place = place + layer["token_type_embeddings.weight"][0]
-    rows = layer["word_embeddings.weight"] + place
-    centred = rows - rows.mean(axis=1, keepdims=True)
-    spread = np.sqrt(rows.var(axis=1, keepdims=True) + EPSILON)
-    return np.asarray(centred / spread * layer["LayerNorm.weight"] + layer["LayerNorm.bias"])
-
-
-def zipf_weights(vocabulary: int) -> Floats:
-    """Weights by rank: a WordPiece vocabulary is roughly in order of frequency, and Zipf's law
-    gives the r-th token the share 1 / (r ln v)."""
-    rank = np.arange(1, vocabulary + 1)
-    share = 1 / (rank * np.log(vocabulary))
-    return np.asarray(SMOOTHING / (SMOOTHING + share), dtype=np.float32)
+def static(_cache: Path, _threads: int | None) -> StaticEncoder:
+    """The bundled static encoder, as an extension."""
+    return static_encoder()

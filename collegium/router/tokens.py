@@ -38,26 +38,27 @@ from collegium.router.decision import Query
 QUANTILE = 2.054
 """Standard deviations to the 98 % quantile of a normal distribution."""
 VARIANCE = 0.9**2
-"""Of log tokens within an application: its deviation is 0.4 to 0.9 in half of the pairs."""
+"""Of log tokens within an application: its deviation is 0.4 to 0.9 for half of the pairs."""
 BETWEEN = 0.8**2
 """Between the applications of an expert: 0.3 to 0.5 within a set, 2.3 from letters to programs."""
 UNKNOWN = 0.9**2
 """Between experts: 0.5 to 0.75 within a set, and sets differ."""
 TABULATED = 0.7**2
-"""Of a fitted router's mean, which was measured on other prompts."""
+"""The weight of a fitted router's mean, which was measured on other prompts."""
 VARIANCE_ANSWERS = 4
 """Answers that the prior variance counts for."""
 FADING = 0.995
 """An older answer's weight against the next one's: the last 200 count."""
 FEWEST, NEWEST = 30, 256
-"""From so many answers on the quantile is at least that of the newest ones, whatever their shape:
-models that fall into loops have two humps."""
+"""From FEWEST answers on, the quantile is at least that of the NEWEST ones: models that fall into
+loops have bimodal lengths.
+"""
 MARGIN = 0.1
-"""On the logarithm of that quantile, which 30 answers do not show well."""
+"""A margin on the logarithm of that quantile, which 30 answers don't determine well."""
 PROMPT_MARGIN = 1.25
-"""By how much a counted prompt may be longer for the expert: 96 % of recorded prompts are not."""
+"""By how much the expert may count more prompt tokens: 96 % of recorded prompts are within it."""
 PROMPTS = 50
-"""An expert's prompts that tell how much it reads beside what it is sent."""
+"""The number of an expert's prompts from which its overhead is estimated."""
 MOST_APPLICATIONS = 1000
 """An expert's applications beyond these are taken as one, like answers of no application."""
 
@@ -71,7 +72,7 @@ class TokenForecast(NamedTuple):
 
 @dataclass(frozen=True)
 class Prior:
-    """What is assumed of an expert without answers: its mean, its log mean and that one's doubt."""
+    """The assumption for an expert without answers: mean, log mean, and the latter's variance."""
 
     mean: float
     level: float
@@ -96,7 +97,7 @@ class Tokens:
         self._presets: dict[str, tuple[Mapping[str, Any], Added]] = {}
 
     def prompt(self, expert: Expert, counted: int) -> tuple[int, int]:
-        """What an expert reads of a prompt: about, and at most.
+        """Return what an expert reads of a prompt: the expected and the maximum number of tokens.
 
         A preset's own text is counted; a retrieval endpoint adds what nobody counts before. What
         answers were billed for beyond the margin is added from then on.
@@ -188,7 +189,7 @@ def tabulated(usual: float) -> Prior:
 
 
 class _Level:
-    """One expert: its applications, and what they say of one that is not known yet."""
+    """One expert: its applications, and what they predict for an unknown one."""
 
     def __init__(self) -> None:
         self._applications: dict[str | None, _Answers] = {}
@@ -209,7 +210,7 @@ class _Level:
         return own.forecast(mean, level, doubt)
 
     def mean(self, application: str | None) -> float:
-        """Of the answers so far in an application, or in all of them."""
+        """The mean of the answers so far in an application, or in all of them."""
         own = self._applications.get(application)
         return self._mean / self._weight if own is None else own.mean
 
@@ -246,7 +247,7 @@ class _Answers:
         self._least_quantile = 0.0
 
     def forecast(self, mean: float, level: float, doubt: float) -> TokenForecast:
-        """With what is thought of an application like this before its answers."""
+        """Return the forecast for an application, with the prior for a new one."""
         before, now = 1 / doubt, self.weight / self.variance
         weight = before + now
         level = (before * level + now * self.level) / weight

@@ -1,4 +1,4 @@
-"""Calibrate the trade-off: which tolerance buys which share, cost or quality.
+"""Calibrate the trade-off: which tolerance reaches which share, cost or quality.
 
 A tolerance is how much forecast quality is given up for money. Its effect depends on the pool and
 the traffic, so it is measured: on a sample of queries, every tolerance has a share of queries that
@@ -55,7 +55,7 @@ class Sample:
     spent: Array | None = None
 
     def at(self, tolerance: float) -> dict[Measure, float]:
-        """All three measures of choosing with a tolerance."""
+        """Return all three measures of choosing with a tolerance."""
         dear, spent, score, best = self._each(tolerance)
         least = np.finfo(float).tiny
         return {
@@ -65,7 +65,7 @@ class Sample:
         }
 
     def spread(self, tolerance: float) -> dict[Measure, float]:
-        """Each measure's standard deviation from query to query; over √n it is chance's part."""
+        """Each measure's standard deviation between queries; over √n it is the standard error."""
         dear, spent, score, best = self._each(tolerance)
         mean = max(float(np.nanmean(best)), np.finfo(float).tiny)
         ratio = np.nanmean(score) / mean
@@ -76,7 +76,9 @@ class Sample:
         }
 
     def _each(self, tolerance: float) -> tuple[Array, Array, Array, Array]:
-        """By query: whether the chosen one is dear, its cost and score, and the best single's."""
+        """By query: whether the choice is an expensive expert, its cost and score, and the best
+        single expert's.
+        """
         rows = np.arange(len(self.quality))
         spread = DITHER * (np.random.default_rng(0).random(len(rows)) - 0.5)
         chosen = choices(self.quality, self.cost, tolerance + spread)
@@ -94,17 +96,17 @@ class Sample:
 
 @dataclass(frozen=True)
 class Curve:
-    """What each tolerance does to a sample of queries; all arrays have shape (tolerances,)."""
+    """The effect of each tolerance on a sample of queries; all arrays have shape (tolerances,)."""
 
     tolerance: Array
     share: Array
-    """Of the queries, to an expert of the highest price."""
+    """The share of queries answered by an expert of the highest price."""
     cost: Array
     quality: Array
     """Relative to the best single expert's mean."""
 
     def tolerance_for(self, measure: Measure, target: float) -> float:
-        """The tolerance whose `measure` is `target`; SetupError where none reaches it.
+        """Return the smallest tolerance whose `measure` is `target`; raise SetupError if none is.
 
         Of all that do, the least: never more quality is given up than the target takes.
         """
@@ -133,7 +135,7 @@ class Curve:
         cost, tolerance = self._falling("cost")[kept], self.tolerance[kept]
         if cost[0] - cost[-1] <= 1e-12 * abs(cost[0]):
             raise SetupError(
-                "there is nothing to trade: the best experts cost as little as the cheapest "
+                "there is no trade-off: the best experts are also the cheapest "
                 "(prices are set with `collegium expert update NAME --output-price`)"
             )
         targets = np.linspace(cost[0], cost[-1], STOPS)
@@ -154,7 +156,7 @@ def curve(sample: Sample, *, steps: int = STEPS) -> Curve:
 
 
 def _grid(quality: Array, steps: int) -> Array:
-    """Finer than the dither where it matters, and as dense as the gaps between the experts are."""
+    """A grid that is finer than the dither where it matters, and as dense as the experts' gaps."""
     gaps = (quality.max(axis=1, keepdims=True) - quality).ravel()
     inner = np.r_[np.linspace(0, 0.5, steps), np.quantile(gaps, np.linspace(0, 1, steps // 2))]
     return np.unique(np.r_[-1.0, -inner, 0.0, inner, 1.0])

@@ -132,7 +132,7 @@ def fit_beliefs(
 
 
 def _of_marked_experts(measured: Measured) -> Measured:
-    """Without experts that no mark is of: the router does not know them."""
+    """Drop experts without marks, which the router will not know."""
     marked = np.flatnonzero(~np.isnan(measured.scores).all(axis=0))
     if len(marked) == measured.scores.shape[1]:
         return measured
@@ -152,7 +152,7 @@ def _contexts(applications: Sequence[Application], encoder: Encoder) -> dict[str
 
 
 def _prompt_tokens(measured: Measured) -> Array:
-    """Tokens of each prompt: the mean that was counted, else an estimate."""
+    """Return the tokens of each prompt: the mean count, or an estimate."""
     estimate = np.array([estimated_tokens(p) for p in measured.prompts], dtype=np.float64)
     if measured.prompt_tokens is None:
         return estimate

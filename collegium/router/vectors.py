@@ -1,8 +1,9 @@
-"""What every encoder is: texts in, vectors of unit length out."""
+"""The encoder interface: texts to vectors of unit length."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -18,6 +19,10 @@ class Encoder(Protocol):
 
     def encode(self, texts: Sequence[str]) -> Floats:
         """Return one row a text, shape (n, dimensions)."""
+
+
+MakeEncoder = Callable[[Path, int | None], Encoder]
+"""Creates an encoder from its cache folder and its number of threads."""
 
 
 def is_quick(encoder: Encoder) -> bool:

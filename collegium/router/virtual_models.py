@@ -1,9 +1,9 @@
-"""The models that are routed: what each promises, and whom a request for one may reach."""
+"""The virtual models: the promise of each, and the experts that a request for one may reach."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from collegium.errors import BadRequest, NoFeasibleExpert, UnknownModel
@@ -21,11 +21,15 @@ class VirtualModel:
     most_loss: float
     description: str
     unmeasured: float = 0.0
-    """What is given up between two forecasts where too few marks show what that costs."""
+    """The tolerance where too few marks show what it costs."""
     cheapest_first: bool = False
     """Whether, of experts of whom nothing was measured, the cheapest answers, not the best."""
 
 
+CHEAP = "collegium/cheap"
+AUTO = ("auto", "collegium/auto")
+BACKGROUND_TRADEOFF = 5.0
+"""The trade-off of background jobs: a title need not be the best possible one."""
 BEST = VirtualModel(0.0, "The router chooses the expert most likely to be right")
 VIRTUAL_MODELS: Mapping[str, VirtualModel] = MappingProxyType(
     {
@@ -35,7 +39,7 @@ VIRTUAL_MODELS: Mapping[str, VirtualModel] = MappingProxyType(
         "collegium/balanced": VirtualModel(
             0.01, "As cheap as possible at most one point of quality below the best single expert"
         ),
-        "collegium/cheap": VirtualModel(
+        CHEAP: VirtualModel(
             0.05,
             "As cheap as possible at most five points of quality below the best single expert",
             unmeasured=0.05,
@@ -46,16 +50,32 @@ VIRTUAL_MODELS: Mapping[str, VirtualModel] = MappingProxyType(
 
 
 def check_model(query: Query, experts: Sequence[Expert]) -> None:
-    """Raise UnknownModel where the requested model is neither routed nor an enabled expert."""
+    """Raise UnknownModel if the requested model is neither virtual nor an enabled expert."""
     name = query.requested_model
     if name in VIRTUAL_MODELS:
         return
     known = {e.name: e for e in experts}
     if name not in known:
         names = ", ".join([*VIRTUAL_MODELS, *sorted(e.name for e in experts if e.enabled)])
-        raise UnknownModel(f"There is no model '{name}'. There are: {names}", "model")
+        raise UnknownModel(
+            f"There is no model '{name}'. Available: {names}. The operator can let another name "
+            "stand for one of them with the setting model_aliases",
+            "model",
+        )
     if not known[name].enabled:
         raise UnknownModel(f"The expert '{name}' is disabled", "model")
+
+
+def in_background(query: Query) -> bool:
+    """Whether a query is a chat front end's or an agent's background job, of no model by name."""
+    return query.signals.background is not None and query.requested_model in AUTO
+
+
+def unobtrusive(query: Query) -> Query:
+    """Apply the trade-off of background jobs to a query, unless the caller set one."""
+    if not in_background(query) or query.limits.tradeoff is not None:
+        return query
+    return replace(query, limits=replace(query.limits, tradeoff=BACKGROUND_TRADEOFF))
 
 
 def eligible(experts: Sequence[Expert], query: Query) -> tuple[Expert, ...]:
@@ -74,28 +94,22 @@ def eligible(experts: Sequence[Expert], query: Query) -> tuple[Expert, ...]:
         kept = [e for e in kept if e.name not in limits.experts_deny]
     if not kept:
         why = "routing.experts_allow and experts_deny leave none" if enabled else "none is enabled"
-        raise NoFeasibleExpert(f"No expert can be asked: {why}", "routing")
-    return _roomy(_registered(kept, enabled if allow is None else kept), query)
+        raise NoFeasibleExpert(f"No expert is eligible: {why}", "routing")
+    return tuple(_registered(kept, enabled if allow is None else kept))
 
 
 def _registered(kept: Sequence[Expert], pool: Sequence[Expert]) -> Sequence[Expert]:
-    """Those that are kept, without demonstrations where the pool has somebody's own model."""
+    """Drop demonstration experts if the pool has registered ones."""
     if not any(map(is_demonstration, kept)) or all(e.embedded for e in pool):
         return kept
     own = [e for e in kept if not is_demonstration(e)]
     if not own:
         raise NoFeasibleExpert(
-            "No expert can be asked: routing.experts_deny leaves only demonstration experts, which "
-            "answer where they are named",
+            "No expert is eligible: routing.experts_deny leaves only demonstration experts, which "
+            "answer only when named",
             "routing",
         )
     return own
-
-
-def _roomy(experts: Sequence[Expert], query: Query) -> tuple[Expert, ...]:
-    """Those whose context takes the prompt; all where it fits nobody: the expert counts exactly."""
-    fitting = [e for e in experts if e.context_window > (query.prompt_tokens or 0)]
-    return tuple(fitting or experts)
 
 
 def _check_names(limits: Limits, experts: Sequence[Expert]) -> None:
@@ -105,6 +119,6 @@ def _check_names(limits: Limits, experts: Sequence[Expert]) -> None:
         names = ", ".join(sorted(known))
         raise BadRequest(
             f"routing names experts that are not registered: {', '.join(sorted(unknown))}. "
-            f"There are: {names}",
+            f"Available: {names}",
             "routing",
         )

@@ -1,1 +1,1 @@
-"""Show: the HTTP API and the chat page."""
+"""The HTTP API, the chat page and the console."""

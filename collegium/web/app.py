@@ -1,4 +1,4 @@
-"""The FastAPI application: routes, page, errors, and the service behind them."""
+"""The FastAPI application: its routes, pages and error handlers, and the service behind them."""
 
 from __future__ import annotations
 
@@ -14,22 +14,32 @@ from collegium import __version__
 from collegium.settings import Settings, load_settings
 from collegium.web import errors
 from collegium.web.body_limit import BodyLimit
+from collegium.web.description import describe
+from collegium.web.front import Front
 from collegium.web.gate import Gate
 from collegium.web.loopback_hosts import LOOPBACK, LoopbackHosts
 from collegium.web.routes import (
     alarms,
     applications,
     batches,
+    budgets,
+    cache,
     chat,
+    completions,
     decisions,
+    embeddings,
     engines,
     experts,
     feedback,
     files,
     health,
+    keys,
     learning,
+    messages,
     models,
+    responses,
     router_versions,
+    usage,
 )
 from collegium.web.serving.build import build
 from collegium.web.serving.parts import Parts
@@ -47,24 +57,41 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
     parts = parts or build(settings or load_settings())
     # FastAPI's own pages for /docs load scripts from other sites.
     app = FastAPI(
-        title="Collegium", version=__version__, lifespan=_lifespan, docs_url=None, redoc_url=None
+        title="Collegium",
+        version=__version__,
+        lifespan=_lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,  # Front puts paths right: clients lose a body on the way
     )
     app.state.parts, app.state.service = parts, Service(parts)
     errors.install(app)
     for module in (
-        chat, models, experts, applications, engines, feedback, decisions, files, batches,
-        learning, router_versions, alarms,
+        chat, responses, messages, completions, embeddings, models, experts, applications, engines,
+        feedback, decisions, files, batches, budgets, learning, router_versions, alarms, usage,
+        keys, cache,
     ):  # fmt: skip
         app.include_router(module.routes)
     app.include_router(health.routes)
+    describe(app)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_api_route("/", page, include_in_schema=False)
+    app.add_api_route("/console", console, include_in_schema=False)
     app.add_api_route("/docs", docs, include_in_schema=False)
     most = round(parts.settings.max_body_mib * 2**20)
     app.add_middleware(BodyLimit, most=most, streamed=(files.PATH,))
     app.add_middleware(Gate)
+    if parts.settings.cors_origins:
+        from collegium.web.cors import Cors  # for services that browser applications reach
+
+        app.add_middleware(Cors, origins=parts.settings.cors_origins)
     if parts.settings.host in LOOPBACK and parts.settings.api_key is None:
         app.add_middleware(LoopbackHosts)
+    if parts.telemetry.on:
+        from collegium.web.telemetry.request_spans import RequestSpans  # with a collector
+
+        app.add_middleware(RequestSpans)
+    app.add_middleware(Front, routes=app.routes)
     return app
 
 
@@ -73,8 +100,13 @@ async def page() -> FileResponse:
     return _page("index.html")
 
 
+async def console() -> FileResponse:
+    """The operator's console; its data requires a key if one is set."""
+    return _page("console.html")
+
+
 async def docs() -> FileResponse:
-    """The API's description to read, made of /openapi.json by a script of our own."""
+    """The API's reference, rendered from /openapi.json by our own script."""
     return _page("docs.html")
 
 

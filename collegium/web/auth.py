@@ -1,80 +1,115 @@
-"""Who calls, and whether they may: keys as bearer tokens, checked on every route."""
+"""Authentication and roles on every route: keys as bearer tokens or `x-api-key`."""
 
 from __future__ import annotations
 
-import secrets
 from typing import Annotated
 
 from fastapi import Depends, Request
 from starlette.requests import HTTPConnection
 
 from collegium.errors import Forbidden, Unauthorized
-from collegium.settings import Settings
-from collegium.web.parts_of import SettingsDep, parts_of
+from collegium.registry.key import Caller
+from collegium.registry.storage.pages import Scope
+from collegium.web.parts_of import parts_of
 
-ADMINISTRATOR = "api_key"
+READING = ("GET", "HEAD", "OPTIONS")
+MISSING = "Send the API key as `Authorization: Bearer KEY`, or as `x-api-key: KEY`"
+WRONG = (
+    "The API key is not valid for this service: check KEY in `Authorization: Bearer KEY` "
+    "or `x-api-key: KEY`"
+)
 
 
-def note_caller(request: HTTPConnection) -> str:
-    """Refuse callers without a key, when one is set, and note who calls.
+def note_caller(request: HTTPConnection) -> Caller:
+    """Refuse callers without a key, when one is set, and note who calls as `state.caller`.
 
     Without keys a caller is an address: also then one client's burst does not block the others.
     """
-    settings, address = parts_of(request).settings, request.client.host if request.client else ""
-    caller: str | None = address
-    if settings.api_key is not None:
-        scheme, _, key = request.headers.get("authorization", "").partition(" ")
-        given = key.strip() if scheme.lower() == "bearer" else ""
-        caller = _owner(given, settings)
+    parts, address = parts_of(request), request.client.host if request.client else ""
+    if parts.settings.api_key is None:
+        caller = Caller(address, role="operator")
+    else:
+        given = _keys(request)
+        found = next((c for key in given if (c := parts.callers.of(key)) is not None), None)
         if given:
-            parts_of(request).wrong_keys.check(caller, address)
-        if caller is None:
-            raise Unauthorized("Send the API key as `Authorization: Bearer KEY`")
+            parts.wrong_keys.check(None if found is None else found.name, address)
+        if found is None:
+            ended = next((why for key in given if (why := parts.callers.ended(key))), None)
+            raise Unauthorized(ended or WRONG if given else MISSING)
+        caller = found
     request.state.caller = caller
-    return caller or ""
-
-
-async def administrate(request: Request, settings: SettingsDep) -> None:
-    """Refuse callers whose key is for asking only."""
-    if settings.api_key is not None and request.state.caller != ADMINISTRATOR:
-        raise Forbidden("This key may ask experts, not change them: use the setting `api_key`")
-
-
-async def caller_of(request: Request) -> str:
-    """Who calls: the key's name, or the address where there are no keys."""
-    caller: str = request.state.caller
+    if caller.role == "read-only" and request.scope["method"] not in READING:
+        raise Forbidden("This key has the role read-only: it may only send GET requests")
     return caller
 
 
-def tenant_of(request: Request) -> str:
-    """Whose applications the request may be of: a key's name; "" for the operator and without."""
-    caller: str = request.state.caller
-    settings = parts_of(request).settings
-    return "" if settings.api_key is None or caller == ADMINISTRATOR else caller
+async def administrate(request: Request) -> None:
+    """Refuse all but operators; a read-only key without a team may read what operators read."""
+    caller = await caller_of(request)  # a read-only key got no further than reading
+    if sees_all(caller):
+        return
+    raise Forbidden(
+        f"This key has the role {caller.role}: only an operator's key, such as the setting "
+        "`api_key`, may do that"
+    )
 
 
-async def _tenant(request: Request) -> str:
-    return tenant_of(request)
+async def manage(request: Request) -> None:
+    """Refuse who is neither an operator nor a team lead."""
+    caller = await caller_of(request)
+    if caller.role not in ("operator", "team-lead"):
+        raise Forbidden(
+            f"This key has the role {caller.role}: only an operator's or a team lead's key may do "
+            "that"
+        )
 
 
-async def scope_of(request: Request) -> str | None:
-    """Whose records the request may see; None: all, for the operator and where no keys are set."""
-    return tenant_of(request) or None
+async def caller_of(request: Request) -> Caller:
+    """Return the caller of the request."""
+    caller: Caller = request.state.caller
+    return caller
 
 
-ScopeDep = Annotated[str | None, Depends(scope_of)]
-CallerDep = Annotated[str, Depends(caller_of)]
-TenantDep = Annotated[str, Depends(_tenant)]
+def owner_of(request: Request) -> str:
+    """Return the owner of the rows that the request creates, and the tenant of its applications."""
+    caller: Caller = request.state.caller
+    return caller.owner
+
+
+async def scope_of(request: Request) -> Scope:
+    """Return the owners whose rows the request may see and delete; None for all owners."""
+    caller: Caller = request.state.caller
+    if sees_all(caller):
+        return None
+    if caller.role == "caller" or caller.team is None:
+        return frozenset({caller.owner})
+    return parts_of(request).callers.members(caller.team)
+
+
+def own_scope(request: Request) -> Scope:
+    """The owners whose rows the request may go on from: its own alone, but for operators."""
+    caller: Caller = request.state.caller
+    return None if caller.role == "operator" else frozenset({caller.owner})
+
+
+def sees_all(caller: Caller) -> bool:
+    """Whether a caller sees what operators see: a read-only key of no team does."""
+    return caller.role == "operator" or (caller.role == "read-only" and caller.team is None)
+
+
+async def _owner(request: Request) -> str:
+    return owner_of(request)
+
+
+ScopeDep = Annotated[Scope, Depends(scope_of)]
+CallerDep = Annotated[Caller, Depends(caller_of)]
+OwnerDep = Annotated[str, Depends(_owner)]
 ADMIN = [Depends(administrate)]
+MANAGERS = [Depends(manage)]
 
 
-def _owner(key: str, settings: Settings) -> str | None:
-    """The name of the key; every key is compared, so that the time taken tells nothing."""
-    assert settings.api_key is not None
-    named = {ADMINISTRATOR: settings.api_key, **settings.caller_keys}
-    owners = [
-        name
-        for name, secret in named.items()
-        if secrets.compare_digest(key.encode(), secret.get_secret_value().encode())
-    ]
-    return owners[0] if owners else None
+def _keys(request: HTTPConnection) -> list[str]:
+    """The keys that a request gives: as a bearer token, and as Anthropic's clients send it."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    bearer = token.strip() if scheme.lower() == "bearer" else ""
+    return [key for key in (bearer, request.headers.get("x-api-key", "").strip()) if key]

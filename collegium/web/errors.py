@@ -1,41 +1,86 @@
-"""Errors as callers see them: OpenAI's shape, our words."""
+"""Errors as callers see them: in OpenAI's or Anthropic's format, depending on the path."""
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from collegium.errors import CollegiumError, ExpertError
+from collegium.errors import CollegiumError, ExpertError, LimitReached
 from collegium.redaction import redacted
+from collegium.web.endpoint_names import methods_of, nothing_there, shown_path
+from collegium.web.front import said_of
+from collegium.web.request_id import PRESENT, new_id
+from collegium.web.wording import model_of, problems_in_words
 
 log = logging.getLogger(__name__)
 MOST_TOLD, LONGEST_MESSAGE = 20, 2000
-"""Of what is wrong with one body."""
+"""Limits on how many problems of one body are reported, and at what length."""
+MESSAGES = "/v1/messages"
+"""Errors of this path and of those below it have Anthropic's shape."""
+TYPES = {
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    409: "conflict_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+    504: "timeout_error",
+    529: "overloaded_error",
+}
+"""Anthropic's types of error by status; of others by whether the fault is the caller's."""
 
 
 def error_body(error: CollegiumError) -> dict[str, Any]:
-    """The JSON of one of our errors."""
+    """Return the JSON of a CollegiumError."""
     kind = "invalid_request_error" if error.http_status < 500 else "server_error"
-    if error.http_status == 429:  # as OpenAI calls it
-        kind = "rate_limit_error"
+    kind = {402: "insufficient_quota", 429: "rate_limit_error"}.get(error.http_status, kind)
     words = error.public if error.http_status < 500 else redacted(error.public)
     return _body(words, kind, error.code, getattr(error, "param", None))
 
 
+def shaped(path: str, body: dict[str, Any], status: int) -> dict[str, Any]:
+    """The JSON of an error as the protocol of the path has it."""
+    if path != MESSAGES and not path.startswith(f"{MESSAGES}/"):
+        return body
+    return anthropic_body(body["error"]["message"], status)
+
+
+def anthropic_body(message: str, status: int) -> dict[str, Any]:
+    """The JSON of an error in Anthropic's shape."""
+    usual = "invalid_request_error" if status < 500 else "api_error"
+    return {
+        "type": "error",
+        "error": {"type": TYPES.get(status, usual), "message": message},
+        "request_id": PRESENT.get() or new_id(),
+    }
+
+
+def error_response(
+    path: str, error: CollegiumError, headers: Mapping[str, str] | None = None
+) -> JSONResponse:
+    """Return the response to a request for the path that failed with a CollegiumError."""
+    return _response(path, error_body(error), error.http_status, headers)
+
+
 def headers_of(error: CollegiumError) -> dict[str, str]:
-    """When to come again, where that is known."""
-    return {} if error.retry_after_s is None else {"Retry-After": str(error.retry_after_s)}
+    """Return the headers with the retry delay and the remaining limits, if known."""
+    told = dict(error.headers) if isinstance(error, LimitReached) else {}
+    return told if error.retry_after_s is None else told | {"Retry-After": str(error.retry_after_s)}
 
 
 def unexpected() -> CollegiumError:
-    """What callers learn of a failure that nobody foresaw."""
+    """Return what callers are told of an unexpected failure."""
     return CollegiumError("Something unexpected failed in the service; its log says what")
 
 
@@ -56,31 +101,39 @@ async def _ours(request: Request, exc: Exception) -> JSONResponse:
     assert isinstance(exc, CollegiumError)
     if exc.http_status >= 500 and not isinstance(exc, ExpertError):  # an expert's is logged there
         log.error("%s %s: %s", request.method, request.url.path, exc.whole)
-    return JSONResponse(error_body(exc), exc.http_status, headers_of(exc))
+    return error_response(request.url.path, exc, headers_of(exc))
 
 
-async def _invalid(_: Request, exc: Exception) -> JSONResponse:
+async def _invalid(request: Request, exc: Exception) -> JSONResponse:
     assert isinstance(exc, RequestValidationError)
     problems = [{**p, "loc": p["loc"][1:]} for p in exc.errors()[:MOST_TOLD]]
-    return JSONResponse(invalid_body(problems), 400)
+    body = invalid_body(problems, model_of(request.scope.get("route")))
+    return _response(request.url.path, body, 400)
 
 
-def invalid_body(problems: Sequence[Any]) -> dict[str, Any]:
-    """The JSON of what pydantic found wrong with a body."""
+def invalid_body(problems: Sequence[Any], model: type[BaseModel] | None = None) -> dict[str, Any]:
+    """The JSON of what pydantic found wrong with a body, which was to be a `model`."""
     if any(p["type"] == "json_invalid" for p in problems):
         return _broken_body(str(problems[0]["ctx"]["error"]))
-    path = [".".join(map(str, p["loc"])) or "body" for p in problems]
-    words = [f"{where}: {p['msg']}" for where, p in zip(path, problems, strict=True)]
-    message = "; ".join(dict.fromkeys(words))[:LONGEST_MESSAGE]
-    return _body(message, "invalid_request_error", "invalid_request", path[0] if path else None)
+    words = problems_in_words(problems, model)
+    message = "; ".join(f"{where} {what}" for where, what in words.items())[:LONGEST_MESSAGE]
+    return _body(message, "invalid_request_error", "invalid_request", next(iter(words), None))
 
 
-async def _http(_: Request, exc: Exception) -> JSONResponse:
+async def _http(request: Request, exc: Exception) -> JSONResponse:
     assert isinstance(exc, HTTPException)
+    path = request.url.path
     if isinstance(exc.__cause__, UnicodeDecodeError | RecursionError):  # of FastAPI's own reading
-        return _broken(unreadable(exc.__cause__))
-    body = _body(str(exc.detail), "invalid_request_error", "http_error", None)
-    return JSONResponse(body, exc.status_code, exc.headers)
+        return _response(path, _broken_body(unreadable(exc.__cause__)), 400)
+    words, headers = str(exc.detail), exc.headers
+    if exc.status_code == 404:
+        words = nothing_there(request)
+    elif exc.status_code == 405:
+        allowed = ", ".join(methods_of(request))
+        words = f"{request.method} is not possible at {shown_path(request)}, but {allowed}"
+        headers = {"Allow": allowed}
+    body = _body(words, "invalid_request_error", "http_error", None)
+    return _response(path, body, exc.status_code, headers)
 
 
 def unreadable(exc: Exception) -> str:
@@ -88,10 +141,6 @@ def unreadable(exc: Exception) -> str:
     if isinstance(exc, RecursionError):
         return "it is nested too deeply"
     return getattr(exc, "msg", None) or "it is not in UTF-8"
-
-
-def _broken(why: str) -> JSONResponse:
-    return JSONResponse(_broken_body(why), 400)
 
 
 def _broken_body(why: str) -> dict[str, Any]:
@@ -103,7 +152,24 @@ async def _unexpected(request: Request, exc: Exception) -> JSONResponse:
     log.error("%s %s failed", request.method, request.url.path, exc_info=exc)
     # The server closes the connection after what we did not foresee; clients have to know it, or
     # their next request on it fails.
-    return JSONResponse(error_body(unexpected()), 500, {"Connection": "close"})
+    headers = {"Connection": "close", **said_of(request)}
+    return error_response(request.url.path, unexpected(), headers)
+
+
+def _response(
+    path: str, body: dict[str, Any], status: int, headers: Mapping[str, str] | None = None
+) -> JSONResponse:
+    body = shaped(path, body, status)
+    named = {"request-id": body["request_id"]} if "request_id" in body else {}
+    return AsciiJson(body, status, {**(headers or {}), **named})
+
+
+class AsciiJson(JSONResponse):
+    """JSON in ASCII: what a caller sent, and an error quotes, need not be good Unicode."""
+
+    def render(self, content: Any) -> bytes:
+        """The content as bytes."""
+        return json.dumps(content, separators=(",", ":")).encode()
 
 
 def _body(message: str, kind: str, code: str, param: str | None) -> dict[str, Any]:

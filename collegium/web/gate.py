@@ -1,66 +1,84 @@
-"""The first look at every request, before a byte of its body is read: site, key, headers.
+"""The first check of every request, before its body is read: origin and key.
 
-Also what every response says to browsers, and the record of administrative changes.
+Also the record of administrative changes.
 """
 
 from __future__ import annotations
 
-from typing import Any
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
-from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from collegium.errors import CollegiumError, Forbidden
+from collegium.registry.key import Caller
 from collegium.web.auth import note_caller
-from collegium.web.errors import error_body, headers_of
+from collegium.web.errors import error_response, headers_of
 from collegium.web.serving.audit import Audit, is_administrative
 
-GUARDED = "/v1/"
+GUARDED = "/v1"
+METRICS = "/metrics"
+"""It wants a key, for its labels name applications; it is also read while the service ends."""
 READING = ("GET", "HEAD", "OPTIONS")
-NOTHING = "default-src 'none'; frame-ancestors 'none'"
-"""The content security policy of what is no page."""
 
 
 class Gate:
-    """ASGI middleware: refuses what has no key or comes from another site's page."""
+    """ASGI middleware that refuses requests without a valid key or from another site's page."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on what may come in; the rest is answered without being read."""
+        """Pass on admitted requests; the others are answered without being read."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        send = _sealed(send)
-        guarded = scope["path"].startswith(GUARDED)
+        guarded = f"{scope['path']}/".startswith(f"{GUARDED}/")
         try:
             _refuse_other_sites(scope)
-            caller = note_caller(HTTPConnection(scope)) if guarded else ""
+            wants_key = guarded or scope["path"] == METRICS
+            caller = note_caller(HTTPConnection(scope)).name if wants_key else ""
             if guarded and (refusal := scope["app"].state.parts.draining.refusal()) is not None:
                 raise refusal
         except CollegiumError as exc:
+            _record_refusal(scope, exc)
             headers = {**headers_of(exc), "Connection": "close"}  # its body is still to come
-            return await JSONResponse(error_body(exc), exc.http_status, headers)(
-                scope, receive, send
-            )
+            return await error_response(scope["path"], exc, headers)(scope, receive, send)
         if guarded and is_administrative(scope):
             audit: Audit = scope["app"].state.parts.audit
             return await audit.watched(self._app, caller)(scope, receive, send)
         await self._app(scope, receive, send)
 
 
+def _record_refusal(scope: Scope, error: CollegiumError) -> None:
+    """Record that a key which may only read was to change something; its body is not read."""
+    caller: Caller | None = scope.get("state", {}).get("caller")
+    if caller is not None and isinstance(error, Forbidden) and is_administrative(scope):
+        audit: Audit = scope["app"].state.parts.audit
+        audit.record(scope, caller.name, error.http_status, b"")
+
+
 def _refuse_other_sites(scope: Scope) -> None:
-    """Without keys a browser is as good as its user: only our own page may change anything."""
-    if scope["method"] in READING or scope["app"].state.parts.settings.api_key is not None:
+    """Refuse cross-site requests: without keys a browser has its user's rights, so only our own
+    page may make changes.
+
+    Pages of the setting `cors_origins` may ask, but for administrative changes they need a key.
+    """
+    settings = scope["app"].state.parts.settings
+    if scope["method"] in READING or settings.api_key is not None:
         return
     headers = Headers(scope=scope)
     origin, site = headers.get("origin"), headers.get("sec-fetch-site", "none")
     own = origin is None or _address(origin) == headers.get("host", "").lower()
-    if site not in ("none", "same-origin") or not own:
-        raise Forbidden("This request comes from another site's page; set an api_key to allow that")
+    if site in ("none", "same-origin") and own:
+        return
+    if not settings.cors_origins or not {origin, "*"} & set(settings.cors_origins):
+        raise Forbidden(
+            "This request comes from another site's page; name its origin in the setting "
+            "`cors_origins`, or set an api_key, to allow that"
+        )
+    if is_administrative(scope):
+        raise Forbidden("Another site's page may change nothing here without a key: set an api_key")
 
 
 def _address(origin: str) -> str | None:
@@ -68,16 +86,3 @@ def _address(origin: str) -> str | None:
         return urlsplit(origin).netloc.lower() or None
     except ValueError:
         return None
-
-
-def _sealed(send: Send) -> Send:
-    """Says with every response what browsers may do with it."""
-
-    async def sealed(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            headers: Any = MutableHeaders(scope=message)
-            headers.setdefault("x-content-type-options", "nosniff")
-            headers.setdefault("content-security-policy", NOTHING)
-        await send(message)
-
-    return sealed

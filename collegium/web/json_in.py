@@ -1,4 +1,4 @@
-"""What callers may send as JSON: bounded in depth and in the number of its values, and storable."""
+"""Limits on JSON from callers: its depth, its number of values, and text that can be stored."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
 from collegium.json_bounds import excess
+from collegium.web.body_limit import BodyTooLarge
 from collegium.web.errors import unreadable
 
 MOST_VALUES = 50_000
-"""Of a conversation with its tools: about as many take a twentieth of a second."""
-FEW_VALUES = 2_000
-"""Of any other body."""
+"""For a conversation with its tools: about this many take a twentieth of a second to check."""
+FEW_VALUES, FEW_BYTES = 2_000, 4 * 2**20
+"""For any other body."""
 
 
 class CheckedRoute(APIRoute):
@@ -35,7 +36,7 @@ class CheckedRoute(APIRoute):
 
 
 def check_json(data: bytes, most_values: int = MOST_VALUES) -> None:
-    """RequestValidationError where JSON is nested too deeply or has too many values."""
+    """Raise RequestValidationError if JSON is nested too deeply or has too many values."""
     if (why := excess(data, most_values)) is not None:
         raise not_json(why)
 
@@ -47,12 +48,16 @@ def not_json(words: str) -> RequestValidationError:
 
 
 def _check(data: bytes) -> None:
-    """Refuse what could not be kept; what is no JSON is FastAPI's to refuse."""
+    """Refuse what can't be stored; invalid JSON is left to FastAPI."""
+    if len(data) > FEW_BYTES:
+        raise BodyTooLarge(
+            f"The body is larger than {FEW_BYTES >> 20} MiB, the limit for this path"
+        )
     check_json(data, FEW_VALUES)
     try:
         json.dumps(json.loads(data), ensure_ascii=False).encode()
     except UnicodeEncodeError:
-        raise not_json("a text has half a surrogate pair") from None
+        raise not_json("a string contains an unpaired surrogate") from None
     except (ValueError, RecursionError) as exc:
         if data and not isinstance(exc, json.JSONDecodeError):
             raise not_json(unreadable(exc)) from exc

@@ -1,4 +1,5 @@
-"""Uvicorn's HTTP protocol with the limits that it lacks: on heads, bodies, readers, connections.
+"""Uvicorn's HTTP protocol with limits that it lacks: on headers, bodies, slow readers and
+connections.
 
 Uvicorn takes the class of its protocol as an option. Times are looked at once a second by one sweep
 over all connections, so that a request pays two looks at the clock
@@ -9,7 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
+import secrets
 import struct
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +20,8 @@ from socket import SO_LINGER, SOL_SOCKET
 from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from collegium.web.errors import shaped
 
 if TYPE_CHECKING:
     from uvicorn import Config
@@ -26,25 +31,25 @@ log = logging.getLogger(__name__)
 SWEEP_S = 1.0
 AT_ONCE = struct.pack("ii", 1, 0)
 LEAST_RATE = 4096
-"""Bytes of a body that have to come each second, after the time that it has in any case."""
+"""The minimum transfer rate of a body, bytes per second, after an initial grace period."""
 
 
 @dataclass(frozen=True)
 class ConnectionLimits:
-    """How long a connection may take for what, seconds, and how much there may be."""
+    """Time limits of a connection, in seconds, and the maximum number of connections."""
 
     header_s: float = 10.0
-    """For a request's head; as long may a connection be idle between two requests."""
+    """For a request's headers, and for an idle connection between two requests."""
     body_s: float = 30.0
-    """For a body, beside what it takes at 4 KiB a second."""
+    """For a body, besides its transfer time at 4 KiB per second."""
     write_s: float = 60.0
-    """For a client to take what is buffered for it."""
+    """For a client to read what is buffered for it."""
     header_bytes: int = 65_536
     connections: int = 1000
 
 
 class LimitedProtocol(HttpToolsProtocol):
-    """One connection, which is closed when it takes too long or sends too much."""
+    """One connection, which is closed if it is too slow or sends too much."""
 
     def __init__(
         self,
@@ -58,7 +63,7 @@ class LimitedProtocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._limits = limits
         self._head_since: float | None = None
-        """Since when a request's head is waited for; None while a request is worked on."""
+        """When the wait for a request's headers began; None while a request is being handled."""
         self._in_head = False
         self._head_bytes = 0
         self._body_since: float | None = None
@@ -73,7 +78,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self.refuse(503, "All connections are taken; try again later", retry_after_s=1)
 
     def data_received(self, data: bytes) -> None:
-        """Count what comes before a request's head is complete."""
+        """Count the bytes received before the headers are complete."""
         super().data_received(data)
         if self._in_head and not self.transport.is_closing():
             self._head_bytes += len(data)
@@ -86,7 +91,7 @@ class LimitedProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """The head has come; what is awaited is the body."""
+        """The headers are complete; the body follows."""
         self._head_since, self._in_head = None, False
         self._body_since, self._body_bytes = self.loop.time(), 0
         super().on_headers_complete()
@@ -97,12 +102,12 @@ class LimitedProtocol(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """The body has come."""
+        """The body is complete."""
         self._body_since = None
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """The next request may come."""
+        """The next request may follow."""
         self._head_since = self.loop.time()
         super().on_response_complete()
 
@@ -118,7 +123,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     @property
     def idle_since(self) -> float | None:
-        """Since when it waits for a request; None while it has one."""
+        """When the connection became idle; None while it handles a request."""
         return self._head_since
 
     def sweep(self, now: float) -> None:
@@ -135,22 +140,28 @@ class LimitedProtocol(HttpToolsProtocol):
             self.refuse(408, "The request's body did not come in time")
 
     def refuse(self, status: int, words: str, retry_after_s: int | None = None) -> None:
-        """Answer, where nothing was answered yet, and hang up."""
+        """Send an error unless a response has begun, and close the connection."""
         cycle = self.cycle
         if cycle is None or cycle.response_complete or not cycle.response_started:
-            self.transport.write(_response(status, words, retry_after_s))
+            path = self.scope.get("path", "") if self.scope else ""  # none before the first head
+            self.transport.write(_response(path, status, words, retry_after_s))
         self.transport.close()
         if cycle is not None and not cycle.response_complete:
             cycle.disconnected = True  # nothing more is written for it
             cycle.message_event.set()
 
+    def send_400_response(self, msg: str) -> None:
+        """Answer malformed HTTP in the same format as every other error."""
+        self.transport.write(_response("", 400, "This is not a valid HTTP request", None))
+        self.transport.close()
+
     def _body_is_overdue(self, now: float) -> bool:
-        """Whether the client takes too long; where reading is paused, it is we who do."""
+        """Whether the client is too slow; not while we have paused reading ourselves."""
         allowed_s = self._limits.body_s + self._body_bytes / LEAST_RATE
         return not self.flow.read_paused and _overdue(self._body_since, now, allowed_s)
 
     def _reset(self) -> None:
-        """Hang up, and have the kernel forget what it still has for the client."""
+        """Close the connection and let the kernel discard what it has buffered for the client."""
         socket = self.transport.get_extra_info("socket")
         with contextlib.suppress(OSError, AttributeError):
             socket.setsockopt(SOL_SOCKET, SO_LINGER, AT_ONCE)
@@ -171,7 +182,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
 
 def limited(limits: ConnectionLimits) -> Any:
-    """What uvicorn makes its connections of."""
+    """Return the class from which uvicorn creates its connections."""
     return partial(LimitedProtocol, limits=limits)
 
 
@@ -191,20 +202,23 @@ def _overdue(since: float | None, now: float, allowed_s: float) -> bool:
 
 
 PHRASES = {
+    400: "Bad Request",
     408: "Request Timeout",
     431: "Request Header Fields Too Large",
     503: "Service Unavailable",
 }
 
 
-def _response(status: int, words: str, retry_after_s: int | None) -> bytes:
+def _response(path: str, status: int, words: str, retry_after_s: int | None) -> bytes:
     kind = "invalid_request_error" if status < 500 else "server_error"
-    body = f'{{"error":{{"message":"{words}","type":"{kind}","param":null,"code":"http_error"}}}}'
+    error = {"message": words, "type": kind, "param": None, "code": "http_error"}
+    body = json.dumps(shaped(path, {"error": error}, status), separators=(",", ":"))
     lines = [
         f"HTTP/1.1 {status} {PHRASES[status]}",
         "content-type: application/json",
         f"content-length: {len(body)}",
         "connection: close",
+        f"x-request-id: req_{secrets.token_hex(12)}",
         *([] if retry_after_s is None else [f"retry-after: {retry_after_s}"]),
     ]
     return ("\r\n".join(lines) + "\r\n\r\n" + body).encode()

@@ -1,15 +1,14 @@
-"""Refuse requests that name another host than this machine."""
+"""Refuse requests whose Host header names another host than this machine."""
 
 from __future__ import annotations
 
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from collegium.errors import BadRequest
-from collegium.web.errors import error_body
+from collegium.web.errors import error_response
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -29,7 +28,7 @@ class LoopbackHosts:
         if scope["type"] == "lifespan" or _host(Headers(scope=scope).get("host", "")) in LOOPBACK:
             return await self._app(scope, receive, send)
         refusal = BadRequest(f"This service answers to {', '.join(LOOPBACK)} only", "host")
-        await JSONResponse(error_body(refusal), refusal.http_status)(scope, receive, send)
+        await error_response(scope.get("path", ""), refusal)(scope, receive, send)
 
 
 def _host(header: str) -> str | None:

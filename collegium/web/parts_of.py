@@ -1,4 +1,4 @@
-"""What handlers ask for in their signatures: single parts of the service."""
+"""Dependencies that handlers declare in their signatures: single parts of the service."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from starlette.requests import HTTPConnection
 
 from collegium.experts.fleet import Fleet
 from collegium.experts.registration import Registration
-from collegium.registry.batches import BatchRegistry
-from collegium.registry.decisions import DecisionLog
+from collegium.registry.bulk.batches import BatchRegistry
+from collegium.registry.bulk.file_store import FileStore
+from collegium.registry.bulk.files import FileRegistry
+from collegium.registry.decisions.log import DecisionLog
+from collegium.registry.decisions.retention import Retention
 from collegium.registry.experts import ExpertRegistry
-from collegium.registry.file_store import FileStore
-from collegium.registry.files import FileRegistry
-from collegium.registry.retention import Retention
-from collegium.router.pacing import Pacing
 from collegium.settings import Settings
 from collegium.web.batch.inbox import Inbox
+from collegium.web.serving.budgets import Budgets
 from collegium.web.serving.catalogue import Catalogue
 from collegium.web.serving.learning import Learning
 from collegium.web.serving.parts import Parts
@@ -54,7 +54,7 @@ FleetDep = Annotated[Fleet, Depends(_part("fleet"))]
 InboxDep = Annotated[Inbox, Depends(_part("inbox"))]
 LearningDep = Annotated[Learning, Depends(_part("learning"))]
 LogDep = Annotated[DecisionLog, Depends(_part("log"))]
-PacingDep = Annotated[Pacing, Depends(_part("pacing"))]
+BudgetsDep = Annotated[Budgets, Depends(_part("budgets"))]
 PartsDep = Annotated[Parts, Depends(_all_parts)]
 RetentionDep = Annotated[Retention, Depends(_part("retention"))]
 RegistryDep = Annotated[ExpertRegistry, Depends(_part("registry"))]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -12,6 +12,8 @@ import pytest_asyncio
 from playwright.async_api import Browser, async_playwright, expect
 
 from tests.browser.chat_page import READY_MS, ChatPage, CrashableService, Service
+from tests.browser.told_service import told_service
+from tests.running_service import RunningService
 
 FLAGS = [
     "--headless",
@@ -67,3 +69,16 @@ async def chat(service: Service, open_page: OpenPage) -> ChatPage:
 async def crashable_chat(crashable_service: CrashableService, open_page: OpenPage) -> ChatPage:
     """The page, open on a service whose engine may be killed."""
     return await (await open_page(crashable_service)).open()
+
+
+@pytest.fixture(scope="session")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    """A service whose experts say what they are told to; it needs no engine."""
+    with told_service(tmp_path_factory.mktemp("told")) as service:
+        yield service
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def told_chat(told: RunningService, open_page: OpenPage) -> ChatPage:
+    """The page, open on that service."""
+    return await (await open_page(told)).open()

@@ -44,8 +44,9 @@ async def test_the_page_can_be_toured_by_keyboard(chat: ChatPage) -> None:
         assert shown, f"'{name}' does not show its focus"
         stops.append(name)
 
-    assert stops[:4] == [
+    assert stops[:5] == [
         "Skip to the question box",
+        "Conversations",
         "Answered by",
         "New conversation",
         "Dark theme",
@@ -91,6 +92,7 @@ async def test_a_screen_reader_hears_the_answer_once(chat: ChatPage) -> None:
     await expect(live).to_have_count(0)
 
 
+@pytest.mark.timeout(900)
 async def test_a_phone_shows_everything_without_sideways_scrolling(
     service: Service, open_page: OpenPage
 ) -> None:

@@ -246,7 +246,7 @@ async def test_an_answer_can_be_copied(chat: ChatPage) -> None:
     await expect(chat.button("Copied")).to_be_visible()
 
     copied = await chat.page.evaluate("navigator.clipboard.readText()")
-    assert str(copied).split() == (await answer.locator(".prose").inner_text()).split()
+    assert str(copied).split() == (await answer.locator(".prose pre").inner_text()).split()
 
 
 async def sent_by(chat: ChatPage, question: str) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.async_api import Route, expect
 
@@ -68,3 +70,45 @@ async def test_a_service_with_a_key_is_asked_for_it_once(
     await chat.page.reload()
     await chat.expect_ready()
     await expect(dialog).to_be_hidden()
+
+
+async def test_a_wait_that_the_service_asks_for_counts_down(told_chat: ChatPage) -> None:
+    """A refusal for too many requests says when to come back; a retry works at any time."""
+    chat = told_chat
+    error = {"message": "The expert's queue is full", "code": "expert_busy"}
+
+    async def busy(route: Route) -> None:
+        await route.fulfill(status=429, json={"error": error}, headers={"retry-after": "75"})
+
+    await chat.page.route("**/v1/chat/completions", busy)
+    await chat.send("One?")
+    failed = chat.answers.first
+    await expect(failed.get_by_text("The expert is busy.")).to_be_visible()
+    wait = failed.locator(".failure__wait")
+    await expect(wait).to_have_text(re.compile(r"^Worth a retry in 1 min 1\d s\.$"))
+    early = await wait.inner_text()
+    await expect(wait).not_to_have_text(early)
+
+    await chat.page.unroute("**/v1/chat/completions")
+    await failed.get_by_role("button", name="Retry").click()
+    await chat.finished(0)
+
+
+async def test_who_answered_in_the_place_of_another_is_told(told_chat: ChatPage) -> None:
+    """The name on the answer is that of the expert that gave it."""
+    chat = told_chat
+    answer = await chat.ask("wait 1\nOne?")
+    await expect(answer).to_have_accessible_name("Answer from second")
+    await chat.button("Why second?").click()
+    await expect(answer.get_by_text("first did not answer, so second did: expert")).to_be_visible()
+
+
+async def test_a_long_question_is_folded(told_chat: ChatPage) -> None:
+    """And unfolded on request."""
+    chat = told_chat
+    await chat.ask("many words " * 200)
+    question = chat.page.locator(".exchange__question")
+    folded = await question.evaluate("node => node.clientHeight")
+    await chat.button("Show all").click()
+    assert await question.evaluate("node => node.clientHeight") > folded
+    await chat.button("Show less").click()

@@ -14,8 +14,8 @@ from click.testing import CliRunner
 from collegium.cli.alarms_command import command
 from collegium.cli.router_eval import evaluate
 from collegium.cli.service_client import ServiceRefused
-from collegium.registry.alarms import Alarm, AlarmRegistry
-from collegium.registry.database import Database
+from collegium.registry.learning.alarms import Alarm, AlarmRegistry
+from collegium.registry.storage.database import Database
 from collegium.settings import load_settings
 from tests.cli.test_application_commands import _wait_for
 from tests.servers import free_port

@@ -20,9 +20,9 @@ from collegium.cli.application_command import command
 from collegium.errors import CollegiumError
 from collegium.registry.application import Application
 from collegium.registry.applications import ApplicationRegistry
-from collegium.registry.database import Database
 from collegium.registry.expert import Expert
 from collegium.registry.experts import ExpertRegistry
+from collegium.registry.storage.database import Database
 from collegium.settings import load_settings
 from tests.servers import free_port
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -54,3 +55,19 @@ def test_a_job_without_a_budget_says_so(monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_job_that_has_not_begun_has_no_money(monkeypatch: pytest.MonkeyPatch) -> None:
     """The line is left out."""
     assert "money" not in status(monkeypatch, money=None)
+
+
+def test_a_job_says_what_its_lines_are_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Chat completions, unless another endpoint is named."""
+    asked = []
+
+    async def submit(file: Path, body: Any, *, wait: bool) -> Any:
+        asked.append(body["endpoint"])
+        return JOB
+
+    monkeypatch.setattr(batch_command, "_submit", submit)
+    (file := tmp_path / "lines.jsonl").touch()
+    for options in ([], ["--endpoint", "/v1/responses"]):
+        done = CliRunner().invoke(batch_command.command, ["submit", str(file), *options])
+        assert done.exit_code == 0, done.output
+    assert asked == ["/v1/chat/completions", "/v1/responses"]

@@ -13,8 +13,8 @@ from click.testing import CliRunner, Result
 
 from collegium.cli.router_calibrate import calibrate
 from collegium.errors import SetupError
-from collegium.registry.database import Database
-from collegium.registry.decisions import DecisionLog, DecisionRecord
+from collegium.registry.decisions.log import DecisionLog, DecisionRecord
+from collegium.registry.storage.database import Database
 from collegium.router.artifact import load
 from collegium.router.policy import Tolerances
 from collegium.settings import load_settings

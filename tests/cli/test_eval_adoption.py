@@ -10,10 +10,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from collegium.cli.eval_adoption import adoption
-from collegium.evals.adoption.worlds import EXPERTS, world
+from collegium.evals.studies.adoption.worlds import EXPERTS, world
 from collegium.router.priors import day_one_rank
-from tests.evals.adoption.sets import sets
 from tests.evals.routing.worlds import save
+from tests.evals.studies.adoption.sets import sets
 
 EACH = 30
 """Prompts a task."""

@@ -13,9 +13,9 @@ from click.testing import CliRunner, Result
 
 from collegium.cli import expert_add
 from collegium.cli.expert_command import command
-from collegium.registry.database import Database
 from collegium.registry.expert import Expert
 from collegium.registry.experts import ExpertRegistry
+from collegium.registry.storage.database import Database
 from collegium.settings import load_settings
 
 QWEN = Expert("qwen", "openai", "qwen", base_url="http://127.0.0.1:9/v1")
@@ -39,7 +39,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         expert = {"model": "qwen", "input_price": None, "output_price": 0.6}
         return {"expert": expert, "probe": {**report, "looked_up": {"output_price": source}}}
 
-    monkeypatch.setattr(expert_add, "_register", keep)
+    monkeypatch.setattr(expert_add, "register", keep)
     return bodies
 
 
@@ -92,8 +92,8 @@ def test_a_preset_is_sent_with_what_it_sets(sent: list[dict[str, Any]], tmp_path
     [
         (["--like", "qwen"], "needs both --like and --with"),
         (["--url", "http://h/v1", "--with", "{}"], "needs both --like and --with"),
-        (["--like", "qwen", "--with", "{oops"], "--with is no JSON"),
-        (["--like", "qwen", "--with", "[]"], "--with is a JSON object"),
+        (["--like", "qwen", "--with", "{oops"], "--with is not valid JSON"),
+        (["--like", "qwen", "--with", "[]"], "--with must be a JSON object"),
         (["--like", "qwen", "--url", "http://h/v1", "--with", "{}"], "give one of"),
         (["--like", "qwen", "--with", "{}", "--model", "x"], "has its base's --model"),
         (["--like", "qwen", "--with", "{}", "--context", "9"], "has its base's --context"),
@@ -132,6 +132,46 @@ def test_a_base_is_removed_with_its_presets_where_that_is_said() -> None:
     assert json.loads(run("list", "--json").stdout) == []
 
 
+# --- prices ---
+
+
+def test_further_prices_are_sent(sent: list[dict[str, Any]]) -> None:
+    """By name."""
+    words = ("--price", "cached_input=0.03", "--price", "request=0.005")
+    assert run("add", "mine", "--url", "http://127.0.0.1:9/v1", *words).exit_code == 0
+    assert sent[0]["prices"] == {"cached_input": 0.03, "request": 0.005}
+
+
+@pytest.mark.usefixtures("registry")
+def test_prices_are_added_and_forgotten_one_by_one() -> None:
+    """And a preset has its base's."""
+    assert (
+        run("update", "qwen", "--price", "cached_input=0.03", "--price", "request=1").exit_code == 0
+    )
+    changed = run("update", "qwen", "--price", "reasoning=2", "--price", "request=", "--json")
+    assert json.loads(changed.stdout)["prices"] == {"cached_input": 0.03, "reasoning": 2.0}
+    preset = json.loads(run("show", "think", "--json").stdout)
+    assert preset["prices"] == {"cached_input": 0.03, "reasoning": 2.0}
+
+
+@pytest.mark.usefixtures("registry")
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("cached_input", "'cached_input' is not of the form cached_input=0.03"),
+        ("cached_input=dear", "'cached_input=dear' is not of the form"),
+        ("=1", "'=1' is not of the form"),
+        ("cached=1", "there is no price 'cached'"),
+        ("cached_input=nan", "the price cached_input is a number of dollars from 0"),
+    ],
+)
+def test_a_price_that_is_none_is_refused(word: str, message: str) -> None:
+    """With words that say what it is such as."""
+    refused = run("update", "qwen", "--price", word)
+    assert refused.exit_code != 0
+    assert message in f"{refused.output} {refused.exception}"
+
+
 # --- profile ---
 
 
@@ -157,7 +197,7 @@ def test_the_cost_of_a_profile_is_stated_before_anything_is_asked() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--kind", "poems"], "there is no kind 'poems'; there is arithmetic"),
+        (["--kind", "poems"], "there is no kind 'poems'; available: arithmetic"),
         (["--file", "/nowhere.jsonl"], "can't read the questions"),
         (["--file", "x.jsonl", "--kind", "sql"], "a --file has its own"),
     ],
@@ -167,6 +207,40 @@ def test_questions_that_there_are_not_are_refused(words: list[str], message: str
     refused = run("profile", "qwen", *words)
     assert refused.exit_code != 0
     assert message in f"{refused.output} {refused.exception}"
+
+
+@pytest.mark.usefixtures("registry")
+def test_what_an_expert_can_and_where_it_is_can_be_said() -> None:
+    """It stays when something else is said; it can be taken back."""
+    args = ("--can", "tools", "--cannot", "images", "--max-output", "100", "--residency", "eu")
+    told = json.loads(run("update", "qwen", *args, "--local", "--json").output)
+    assert told["labels"] == {"residency": "eu", "local": "yes"}
+    run("update", "qwen", "--can", "rerank", "--context", "3000")
+    told = json.loads(run("update", "qwen", "--unsay", "tools", "--residency", "", "--json").output)
+    assert told["labels"] == {"local": "yes"}
+    assert told["capabilities"] == {
+        "images": False,
+        "max_output_tokens": 100,
+        "endpoints": ["rerank"],
+        "window_known": True,
+        "by_hand": ["context_window", "images", "max_output_tokens", "rerank"],
+    }
+
+
+@pytest.mark.usefixtures("registry")
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (("--can", "smell"), "unknown ability smell; available: images, audio"),
+        (("--can", "tools", "--cannot", "tools"), "both name tools"),
+        ((), "nothing to change"),
+    ],
+)
+def test_abilities_that_make_no_sense_are_refused(args: tuple[str, ...], told: str) -> None:
+    """The message says what there is."""
+    done = run("update", "qwen", *args)
+    assert done.exit_code == 2
+    assert told in " ".join(done.output.split())
 
 
 @pytest.mark.usefixtures("registry")

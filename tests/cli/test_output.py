@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import shlex
 
+import click
 import pytest
+from click.testing import CliRunner
 
-from collegium.cli.output import print_json
+from collegium.cli.output import command_line, print_json
 
 
 def test_what_is_not_a_number_is_null(capsys: pytest.CaptureFixture[str]) -> None:
@@ -15,3 +18,30 @@ def test_what_is_not_a_number_is_null(capsys: pytest.CaptureFixture[str]) -> Non
     assert json.loads(text) == {"known": 0.5, "unknown": None, "rows": [None, "né"]}
     assert "NaN" not in text
     assert "Infinity" not in text
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("", "--seed 0"),
+        ("a 'b c' --seed 3 --no-fit", "a 'b c' --no-fit --seed 3"),
+        ("--fit --name x --name y --quick --size 2.5", "--name x --name y --quick --seed 0"),
+    ],
+)
+def test_a_command_is_told_as_it_was_called(given: str, told: str) -> None:
+    """Without what is left at its default, but with the seed."""
+
+    @click.command()
+    @click.argument("sets", nargs=-1)
+    @click.option("--fit/--no-fit", default=True)
+    @click.option("--name", multiple=True)
+    @click.option("--quick", is_flag=True)
+    @click.option("--size", default=2.5)
+    @click.option("--out")
+    @click.option("--seed", default=0)
+    def measure(**_options: object) -> None:
+        click.echo(command_line())
+
+    group = click.Group("collegium", {"measure": measure})
+    done = CliRunner().invoke(group, ["measure", *shlex.split(given)])
+    assert done.output == f"collegium measure {told}\n"

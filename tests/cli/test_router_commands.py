@@ -13,12 +13,12 @@ from collegium.cli.router_command import command
 from collegium.errors import SetupError, UnknownDecision
 from collegium.registry.application import Application
 from collegium.registry.applications import ApplicationRegistry
-from collegium.registry.database import Database
-from collegium.registry.decisions import DecisionLog
+from collegium.registry.decisions.log import DecisionLog
 from collegium.registry.expert import Expert
 from collegium.registry.experts import ExpertRegistry
+from collegium.registry.storage.database import Database
 from collegium.settings import load_settings
-from tests.evals.test_learning import logged, write_set
+from tests.evals.training.test_learning import logged, write_set
 
 
 @pytest.fixture(autouse=True)

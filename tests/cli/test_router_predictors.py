@@ -11,7 +11,7 @@ from collegium.cli.router_command import command
 from collegium.errors import SetupError
 from collegium.router.artifact import load
 from collegium.router.predictors import PREDICTORS, predictor_class
-from tests.evals.test_learning import write_set
+from tests.evals.training.test_learning import write_set
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "outcomes"
 SAVEABLE = [name for name in PREDICTORS if predictor_class(name).saveable]
@@ -64,5 +64,5 @@ def test_a_predictor_that_can_not_be_saved_is_refused_first(
 
 def test_an_unknown_predictor_is_refused_first(tmp_path: Path) -> None:
     """With the names that there are."""
-    with pytest.raises(SetupError, match="no predictor is called 'magic'; there are knn, "):
+    with pytest.raises(SetupError, match="unknown predictor 'magic'; available: knn, "):
         train(tmp_path / "nowhere", tmp_path / "router", "--predictor", "magic")

@@ -6,6 +6,8 @@ There is no engine to run containers in the tests, so this reads the files inste
 import json
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +15,24 @@ import click
 import pytest
 
 from collegium.cli import cli
-from collegium.settings import Settings
+from collegium.errors import SettingsError
+from collegium.settings import Settings, load_settings
 from tests.repository import ROOT, read
 
 SETTINGS = {f"COLLEGIUM_{name.upper()}" for name in Settings.model_fields}
 NOT_SETTINGS = {
+    "COLLEGIUM_BUILD",  # of scripts/install
     "COLLEGIUM_CONFIG",
     "COLLEGIUM_DATA",
     "COLLEGIUM_ISA",
     "COLLEGIUM_LORA",
     "COLLEGIUM_MOE",
+    "COLLEGIUM_SECRETS_DIR",
 }
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 VARIABLE = re.compile(r"\bCOLLEGIUM_[A-Z]+(?:_[A-Z]+)*")
 SECRET = re.compile(r"KEY|PASSWORD|SECRET|TOKEN")
-END_OF_COMMAND = {"|", "&&", "||", ";", ">", "&"}
+END_OF_COMMAND = {"|", "&&", "||", ";", "<", ">", "&"}
 
 
 # --- services ---
@@ -87,22 +92,64 @@ def mounts(service: dict[str, Any]) -> list[str]:
 
 
 def test_secrets_have_no_defaults(compose: dict[str, Any]) -> None:
-    """A secret is a variable that must be set, and is never written down."""
+    """A secret is a file, or a variable that must be set where no file can be named."""
     text = read("docker-compose.yml")
     variables = re.findall(r"\$\{(\w+)([^}]*)\}", text)
     assert [name for name, rest in variables if SECRET.search(name) and rest[:2] != ":?"] == []
     for service in compose["services"].values():
         for name, value in service.get("environment", {}).items():
-            assert not SECRET.search(name) or value.startswith("${"), name
+            named = value.startswith(("${", "/run/secrets"))
+            assert not SECRET.search(name) or named, name
+
+
+def test_every_secret_is_made_by_the_script(compose: dict[str, Any], tmp_path: Path) -> None:
+    """And read by somebody, as a setting where it is the router's; none is the same twice."""
+    folder = tmp_path / "secrets"
+    command = [sys.executable, str(ROOT / "scripts/compose-secrets"), str(folder)]
+    subprocess.run(command, check=True, capture_output=True)
+    made = {path.name: path.read_text() for path in folder.iterdir()}
+    secrets = compose["secrets"].items()
+    files = {name: secret["file"] for name, secret in secrets if name != "metrics_key"}
+    assert {f"./secrets/{name}" for name in made} == {*files.values(), "./secrets/expert_api_key"}
+    read_ = {name for s in compose["services"].values() for name in s.get("secrets", ())}
+    assert read_ == set(compose["secrets"])  # the key for metrics is made by the service
+    ours = [name for name in files if name.startswith("collegium_")]
+    assert {name.upper() for name in ours} <= SETTINGS
+    assert folder.stat().st_mode & 0o777 == 0o700
+    again = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert (again.returncode, "exists already" in again.stderr) == (1, True)
+    assert {path.name: path.read_text() for path in folder.iterdir()} == made
+    password = made["postgres_password"].strip()
+    assert f":{password}@postgres:5432/" in made["collegium_database_url"]
+    assert made["redis_conf"].split()[1] in made["collegium_redis_url"]
+    assert "/secrets/" in read(".gitignore")
+
+
+def test_the_service_reads_its_secrets_from_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The environment wins; a folder that is not there stops the start."""
+    (tmp_path / "collegium_api_key").write_text("from-a-file\n")
+    (tmp_path / "collegium_port").write_text("1234\n")
+    monkeypatch.setenv("COLLEGIUM_SECRETS_DIR", str(tmp_path))
+    monkeypatch.setenv("COLLEGIUM_PORT", "4321")
+    settings = load_settings()
+    assert settings.api_key is not None
+    assert (settings.api_key.get_secret_value(), settings.port) == ("from-a-file", 4321)
+    monkeypatch.setenv("COLLEGIUM_SECRETS_DIR", str(tmp_path / "nowhere"))
+    with pytest.raises(SettingsError, match="not a folder"):
+        load_settings()
 
 
 def test_replicas_share_their_state(compose: dict[str, Any]) -> None:
-    """Both are the same, and neither keeps anything to itself."""
-    first, second = compose["services"]["router-1"], compose["services"]["router-2"]
+    """Both are the same, and keep only their logs and caches to themselves."""
+    first, second = (
+        {k: v for k, v in compose["services"][name].items() if k != "volumes"}
+        for name in ("router-1", "router-2")
+    )
     assert first == second
     assert first["environment"]["COLLEGIUM_EMBEDDED"] == "false"
-    assert "@postgres:5432/" in first["environment"]["COLLEGIUM_DATABASE_URL"]
-    assert first["environment"]["COLLEGIUM_REDIS_URL"].startswith("redis://redis:")
+    assert {"collegium_database_url", "collegium_redis_url"} <= set(first["secrets"])
 
 
 # --- names of our own ---
@@ -113,7 +160,7 @@ def test_every_variable_is_a_setting(name: str) -> None:
     """The service refuses to start with one that is not."""
     named = set(VARIABLE.findall(read(name)))
     assert named
-    assert named <= SETTINGS
+    assert named <= SETTINGS | NOT_SETTINGS
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

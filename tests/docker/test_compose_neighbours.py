@@ -5,11 +5,8 @@ import re
 from typing import Any
 
 import yaml
-from prometheus_client import Counter, Histogram
-from prometheus_client.metrics import MetricWrapperBase
 
 from collegium.settings import Settings
-from collegium.web.serving.metrics import Metrics
 from tests.repository import read
 
 
@@ -25,7 +22,9 @@ def test_the_balancer_lets_streams_and_large_bodies_through() -> None:
     text = read("docker/nginx.conf")
     settings = Settings.model_fields
     assert "proxy_buffering off;" in text
-    assert number(r"client_max_body_size (\d+)m;", text) > settings["max_body_mib"].default
+    largest = max(settings[name].default for name in ("max_body_mib", "max_file_mib"))
+    assert number(r"client_max_body_size (\d+)m;", text) > largest
+    assert "proxy_request_buffering off;" in text
     assert number(r"proxy_read_timeout (\d+)s;", text) > settings["request_timeout_s"].default
 
 
@@ -43,6 +42,21 @@ def test_prometheus_asks_services_that_exist(compose: dict[str, Any]) -> None:
     assert {"router-1", "router-2"} <= names <= set(compose["services"])
 
 
+def test_prometheus_sends_a_key_that_it_is_given(compose: dict[str, Any]) -> None:
+    """As a file, from a variable that has no default."""
+    ours, *_ = yaml.safe_load(read("docker/prometheus.yml"))["scrape_configs"]
+    (name,) = compose["services"]["prometheus"]["secrets"]
+    assert ours["authorization"] == {"credentials_file": f"/run/secrets/{name}"}
+    assert compose["secrets"][name] == {"environment": "METRICS_KEY"}
+
+
+def test_who_watches_is_a_profile(compose: dict[str, Any]) -> None:
+    """The service needs neither; both start with `--profile observability`."""
+    of_profile = {n for n, s in compose["services"].items() if "profiles" in s}
+    assert of_profile == {"prometheus", "grafana"}
+    assert "--profile observability" in read("docker-compose.yml")
+
+
 def test_grafana_finds_prometheus_and_its_dashboard(compose: dict[str, Any]) -> None:
     """The data source is the service; the dashboard lies where the provider looks."""
     source = yaml.safe_load(read("docker/grafana/datasources.yml"))["datasources"][0]
@@ -56,33 +70,3 @@ def test_grafana_finds_prometheus_and_its_dashboard(compose: dict[str, Any]) -> 
 def panels() -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = json.loads(read("docker/grafana/collegium.json"))["panels"]
     return found
-
-
-def test_every_metric_of_the_dashboard_exists() -> None:
-    """With the labels that it is grouped by."""
-    known = exported_metrics()
-    for panel in panels():
-        for target in panel["targets"]:
-            names = re.findall(r"\bcollegium_\w+", target["expr"])
-            labels = {label for name in names for label in known[name]}
-            grouped = re.findall(r"\b(?:by|ignoring|on) \(([^)]*)\)", target["expr"])
-            used = {label.strip() for group in grouped for label in group.split(",")}
-            used |= set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]))
-            assert names, panel["title"]
-            assert used <= labels | {"instance"}, panel["title"]
-
-
-def exported_metrics() -> dict[str, set[str]]:
-    """Return the names that Prometheus sees, with their labels."""
-    names: dict[str, set[str]] = {}
-    for metric in vars(Metrics()).values():
-        if not isinstance(metric, MetricWrapperBase):
-            continue
-        labels = set(metric._labelnames)
-        if isinstance(metric, Histogram):
-            names |= {
-                f"{metric._name}_{end}": labels | {"le"} for end in ("bucket", "sum", "count")
-            }
-        else:
-            names[metric._name + ("_total" if isinstance(metric, Counter) else "")] = labels
-    return names

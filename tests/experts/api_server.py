@@ -74,6 +74,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._json(int(model), {"error": {"message": f"refused with {model}"}})
         if model == "too-long":
             return self._json(400, {"error": {"message": TOO_LONG, "code": 400}})
+        if model == "no-images":
+            return self._json(400, {"error": {"message": "This model does not support images"}})
         if model == "shapeless":
             return self._json(200, {"object": "chat.completion"})
         if model == "slow":
@@ -91,7 +93,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.close_connection = True
         try:
-            self._event(_chunk(model, {"role": "assistant", "content": "Hel"}))
+            if model == "thinks":
+                self._event(_chunk(model, {"role": "assistant", "content": ""}))
+                time.sleep(0.6)
+            else:
+                self._event(_chunk(model, {"role": "assistant", "content": "Hel"}))
             while model == "endless":
                 self._event(_chunk(model, {"content": "lo "}))
                 time.sleep(0.02)

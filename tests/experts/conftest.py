@@ -10,9 +10,9 @@ import pytest
 from collegium.errors import ProbeFailed
 from collegium.experts.pool import Pool
 from collegium.experts.registration import Registration
-from collegium.registry.database import Database
 from collegium.registry.expert import Expert
 from collegium.registry.experts import ExpertRegistry
+from collegium.registry.storage.database import Database
 from tests.experts.api_server import ApiServer, api_server
 
 

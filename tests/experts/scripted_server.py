@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -41,16 +41,26 @@ class Scripted:
 
 
 def response(
-    status: int = 200, *, text: str = "", body: Any = None, raw: bytes | None = None
+    status: int = 200,
+    *,
+    text: str = "",
+    body: Any = None,
+    raw: bytes | None = None,
+    kind: str = "",
+    headers: Mapping[str, str] | None = None,
+    missing: int = 0,
 ) -> Raw:
-    """A whole response: text, JSON or bytes."""
+    """A response: text, JSON or bytes, of which so many at the end may never come."""
     content = raw if raw is not None else (text if body is None else json.dumps(body)).encode()
-    kind = "text/event-stream" if body is None else "application/json"
-    head = (
-        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: {kind}\r\n"
-        f"Content-Length: {len(content)}\r\n\r\n"
-    )
-    return Raw(head.encode() + content)
+    kind = kind or ("text/event-stream" if body is None else "application/json")
+    told = {"Content-Type": kind, "Content-Length": len(content) + missing}
+    told |= {"Connection": "close", **(headers or {})}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in told.items())
+    try:
+        phrase = HTTPStatus(status).phrase
+    except ValueError:
+        phrase = "Unknown"
+    return Raw(f"HTTP/1.1 {status} {phrase}\r\n{lines}\r\n".encode() + content)
 
 
 Respond = Callable[[Request], Raw]

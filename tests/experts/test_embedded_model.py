@@ -10,7 +10,7 @@ from time import sleep
 
 import pytest
 
-from collegium.errors import CollegiumError, ModelPackageMissing
+from collegium.errors import CollegiumError, ExtraMissing
 from collegium.experts import embedded
 from collegium.experts.embedded import (
     BASE_GGUF,
@@ -73,21 +73,20 @@ def age(folder: Path) -> None:
 
 def test_a_missing_package_says_how_to_get_it() -> None:
     """The error names the package and the remedy, and belongs to our tree."""
-    with pytest.raises(ModelPackageMissing, match=r"no_such_weights.*make setup") as error:
+    with pytest.raises(ExtraMissing, match=r"no_such_weights.*\[embedded\].*make setup") as error:
         package_file("no_such_weights", "model.gguf", what="the weights")
     assert isinstance(error.value, CollegiumError)
-    assert error.value.package == "no_such_weights"
 
 
 def test_a_package_without_its_file_is_missing_too() -> None:
     """An installed package that lacks the weights gives the same error."""
-    with pytest.raises(ModelPackageMissing):
+    with pytest.raises(ExtraMissing):
         package_file("json", "model.gguf", what="the weights")
 
 
 def test_a_module_that_is_no_package_is_missing_too() -> None:
     """A plain module has no folder to look in, and that is no crash."""
-    with pytest.raises(ModelPackageMissing):
+    with pytest.raises(ExtraMissing):
         package_file("bisect", "model.gguf", what="the weights")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,13 +16,14 @@ from collegium.experts.pool import Pool
 from collegium.experts.registration import Registration
 from collegium.experts.supervisor import Supervisor
 from collegium.experts.token_policies import policy_for
-from collegium.experts.vllm import EngineSpec
+from collegium.experts.vllm import EngineSpec, lora_rank
 from collegium.kernels.token_policy import CapacityLimit, TokenPolicy
 from collegium.registry.engine import Engine
 from collegium.registry.engines import EngineRegistry
 from collegium.registry.expert import Expert
 from collegium.registry.experts import ExpertRegistry
 from tests.experts.engines import IMPATIENT, StubEngine, alive, until
+from tests.experts.test_registration_adapters import adapter
 
 EXPERT = Expert("poet", "engine", "poet", engine="poet")
 
@@ -61,6 +63,54 @@ async def registration(registry: ExpertRegistry, fleet: Fleet) -> AsyncIterator[
     pool = Pool(fleet, timeout_s=10.0)
     yield Registration(registry, pool, fleet, EngineRegistry(registry.database))
     await pool.aclose()
+
+
+async def test_an_adapter_of_a_higher_rank_starts_its_engine_anew(
+    registration: Registration,
+    registry: ExpertRegistry,
+    fleet: Fleet,
+    engine: Engine,
+    tmp_path: Path,
+) -> None:
+    """For the rank in its adapter_config.json, which is kept; a lower one is no reason."""
+    slots = engine.model_copy(update={"lora_slots": 4, "flags": "--seed=1"})
+    await registration.register_engine(EXPERT, slots)
+    for name, rank, starts in (("low", 8, 1), ("high", 20, 2), ("lower", 32, 2)):
+        path = adapter(tmp_path / name, config={"peft_type": "LORA", "r": rank})
+        before = fleet["poet"]
+        await registration.register(Expert(name, "lora", name, engine="poet", adapter=path))
+        assert (fleet["poet"] is before) == (starts == 1 or rank == 32)
+    assert fleet["poet"].spec.flags == ["--seed=1", "--max-lora-rank=32"]
+    (kept,) = await EngineRegistry(registry.database).list()
+    assert lora_rank(kept) == 32
+    await fleet.follow([kept])
+    assert fleet["poet"].status.state == "ready"
+    assert (await registration.probe(EXPERT)).answered, "it asks the new engine"
+
+
+async def test_an_adapter_of_a_higher_rank_needs_slots(
+    registration: Registration, fleet: Fleet, engine: Engine, tmp_path: Path
+) -> None:
+    """The engine is left as it is."""
+    await registration.register_engine(EXPERT, engine)
+    before = fleet["poet"]
+    path = adapter(tmp_path / "high", config={"peft_type": "LORA", "r": 16})
+    with pytest.raises(ProbeFailed, match="no slots for adapters"):
+        await registration.register(Expert("high", "lora", "high", engine="poet", adapter=path))
+    assert fleet["poet"] is before
+
+
+async def test_a_window_that_nobody_stated_is_the_checkpoints(
+    registration: Registration, engine: Engine
+) -> None:
+    """As far as the cache has room for it; and the engine is started so."""
+    shape = {"num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8}
+    config = {**shape, "hidden_size": 4096, "max_position_embeddings": 131072}
+    (Path(engine.model_path) / "config.json").write_text(json.dumps(config))
+    wide = engine.model_copy(update={"dtype": "bfloat16", "cache_gib": 2.0})
+    expert, report = await registration.register_engine(EXPERT, wide, context_stated=False)
+    assert expert.context_window == 2 * 8192
+    assert report.looked_up == {"context_window": "its checkpoint, and the memory here"}
 
 
 async def test_an_expert_comes_with_its_engine_and_goes_with_it(
@@ -147,7 +197,7 @@ async def test_an_engine_on_trial_is_left_alone(fleet: Fleet, engine: Engine) ->
 
 
 @pytest.mark.parametrize(
-    ("missing", "words"), [("config.json", "no model's folder"), ("model.safetensors", "pickles")]
+    ("missing", "words"), [("config.json", "not a model folder"), ("model.safetensors", "pickles")]
 )
 def test_what_is_no_model_is_refused(engine: Engine, missing: str, words: str) -> None:
     """Before anything is started."""
@@ -162,7 +212,7 @@ def test_what_is_no_model_is_refused(engine: Engine, missing: str, words: str) -
 def test_options_that_could_run_code_are_refused(engine: Engine, flags: str) -> None:
     """Only known ones are passed on."""
     check(engine.model_copy(update={"flags": "--seed=1 --max-num-batched-tokens=512"}))
-    with pytest.raises(ProbeFailed, match="can't be given"):
+    with pytest.raises(ProbeFailed, match="are not allowed"):
         check(engine.model_copy(update={"flags": flags}))
 
 
@@ -172,7 +222,7 @@ CROWDED: dict[str, Any] = {"capacity": {"factor": 1.0}}
 @pytest.mark.parametrize(
     ("policy", "why"),
     [
-        (CROWDED, r"another's answer.*single_tenant: true.*caller_keys"),
+        (CROWDED, r"another's answer.*single_tenant: true.*several callers"),
         ({"top_p": 2}, "top_p"),
     ],
 )

@@ -7,12 +7,24 @@ from dataclasses import replace
 import pytest
 
 from collegium.experts.prices import Listed, listed, price_list
-from collegium.experts.registration import Registration, with_listed
+from collegium.experts.registration import Registration
+from collegium.experts.told import with_listed
 from collegium.registry.expert import Expert
 from tests.experts.api_server import ApiServer
 
 GPT = Expert("gpt", "litellm", "openai/gpt-4o-mini")
-MINI = Listed("gpt-4o-mini", 0.15, 0.6, 128_000)
+MINI = Listed(
+    "gpt-4o-mini",
+    0.15,
+    0.6,
+    128_000,
+    {
+        "cached_input": 0.075,
+        "cached_input_priority": 0.125,
+        "input_priority": 0.25,
+        "output_priority": 1.0,
+    },
+)
 
 
 def at(url: str, model: str) -> Expert:
@@ -79,6 +91,19 @@ def test_what_the_owner_said_is_not_overwritten() -> None:
     assert sources == {"context_window": source, "output_price": source}
     stated = replace(GPT, input_price=1.0, output_price=2.0, context_window=4096)
     assert with_listed(stated, context_stated=True) == (stated, {})
+
+
+def test_further_prices_come_with_the_lists_prices_only() -> None:
+    """The discount on another price than the list's is not known."""
+    found, sources = with_listed(GPT, context_stated=True)
+    assert found.prices == MINI.prices
+    assert sorted(sources) == ["input_price", "output_price", "prices"]
+    as_listed = replace(GPT, input_price=0.15, output_price=0.6)
+    assert with_listed(as_listed, context_stated=True)[0].prices == MINI.prices
+    own = replace(GPT, prices={"cached_input": 0.1})
+    assert with_listed(own, context_stated=True)[0].prices == {"cached_input": 0.1}
+    other = replace(GPT, input_price=0.2)
+    assert with_listed(other, context_stated=True)[0].prices == {}
 
 
 def test_what_runs_here_is_not_looked_up() -> None:

@@ -25,7 +25,8 @@ async def test_an_expert_is_asked_and_then_registered(
 ) -> None:
     """The report says what it answered and how fast."""
     expert, report = await registration.register(remote)
-    assert await registry.get("gpt") == expert == remote
+    assert await registry.get("gpt") == expert
+    assert replace(expert, capabilities={}) == remote
     assert (report.answered, report.answer) == (True, "Hello from tiny")
     assert report.latency_ms is not None
     assert report.latency_ms > 0
@@ -39,7 +40,7 @@ async def test_a_name_that_would_not_work_is_refused(
     registration: Registration, registry: ExpertRegistry, remote: Expert, name: str
 ) -> None:
     """Before anybody is asked anything."""
-    assert "can't name an expert" in await refused(
+    assert "is not a valid expert name" in await refused(
         registration, registry, replace(remote, name=name)
     )
 
@@ -59,7 +60,7 @@ async def test_a_name_is_given_once(
     """The second is refused without being asked."""
     await registration.register(remote)
     asked = len(api.requests)
-    with pytest.raises(ExpertExists, match="'gpt' exists already"):
+    with pytest.raises(ExpertExists, match="'gpt' already exists"):
         await registration.register(replace(remote, description="another"))
     assert len(api.requests) == asked
     assert (await registry.get("gpt")).description == ""
@@ -84,7 +85,7 @@ async def test_an_address_that_is_none_is_refused(
 ) -> None:
     """The message says how an address looks."""
     told = await refused(registration, registry, replace(remote, base_url=url))
-    assert "give it as http://HOST:PORT/v1" in told
+    assert "write http://HOST:PORT/v1" in told
 
 
 async def test_an_address_where_nobody_answers_is_refused(

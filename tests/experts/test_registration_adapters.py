@@ -13,7 +13,7 @@ from collegium.errors import CollegiumError
 from collegium.experts.pool import Pool
 from collegium.experts.registration import Registration
 from collegium.experts.roster import ENGINE
-from collegium.experts.vllm import MOST_LORA_RANK
+from collegium.experts.vllm import USUAL_LORA_RANK
 from collegium.registry.expert import Expert
 from collegium.registry.experts import ExpertRegistry
 from tests.experts.conftest import refused
@@ -78,7 +78,7 @@ async def test_pickled_weights_are_never_loaded(
         ({"peft_type": "LORA", "r": "many"}, "no usable adapter_config.json"),
         ('{"peft_type": "LORA", "r": Infinity}', "no usable adapter_config.json"),
         ({"peft_type": "IA3", "r": 4}, "of type IA3, not LORA"),
-        ({"peft_type": "LORA", "r": MOST_LORA_RANK + 1}, f"takes 1 to {MOST_LORA_RANK}"),
+        ({"peft_type": "LORA", "r": USUAL_LORA_RANK + 1}, f"takes 1 to {USUAL_LORA_RANK}"),
         ({"peft_type": "LORA", "r": 0}, "has rank 0"),
     ],
 )
@@ -112,7 +112,7 @@ async def test_an_engine_that_does_not_exist_is_refused(
     """A misspelt engine would never come."""
     expert = replace(lora(adapter(tmp_path / "lora")), engine="embeded")
     told = await refused(registration, registry, expert)
-    assert "there is no engine 'embeded'; there is embedded" in told
+    assert "there is no engine 'embeded'; available: embedded" in told
 
 
 async def test_where_no_engine_runs_an_adapter_is_registered_unasked(

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
 
 from collegium.errors import ExpertUnavailable, SetupError
+from collegium.experts import sleeping
 from collegium.experts.clients.reply import Call
+from collegium.experts.placement.plan import Placement
 from collegium.experts.pool import Pool
 from collegium.experts.residency.live import Residents
 from collegium.experts.residency.lru import Lru
@@ -20,6 +23,7 @@ from collegium.experts.residency.view import EngineCost
 from collegium.experts.vllm import EngineSpec
 from collegium.registry.expert import Expert
 from tests.experts.engines import StubEngine, alive, spec_of, stub_engine, until
+from tests.fake_nvml import FakeCard, FakeNvml, install
 
 SLEEPER = EngineCost(4.0, load_s=40.0, unload_s=1.0, wake_s=3.0, asleep_gib=1.0)
 
@@ -107,6 +111,74 @@ async def test_an_engine_that_dies_asleep_does_not_come_back_by_itself(tmp_path:
         assert engine.supervisor.incarnation == 1
         await engine.supervisor.start()
         await engine.ready(times=2)
+
+
+PLACED = Placement("stub", (0,), gib=20.0, kv_gib=5.0, utilization=0.25)
+
+
+@asynccontextmanager
+async def sleeper_on_a_card(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[tuple[StubEngine, dict[int, float | None]]]:
+    """An engine that may sleep, and what the card's driver tells of processes' memory."""
+    card = FakeCard()
+    install(monkeypatch, FakeNvml(card))
+    monkeypatch.setattr(sleeping, "FREED_WITHIN_S", 0.1)
+    placed = replace(spec(tmp_path), placement=PLACED)
+    async with stub_engine(tmp_path, spec=placed) as engine:
+        await engine.ready()
+        yield engine, card.processes
+
+
+async def test_an_engine_that_frees_its_card_stays_asleep(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It keeps its context only; another program's memory is not its own."""
+    async with sleeper_on_a_card(tmp_path, monkeypatch) as (engine, memory):
+        pid = engine.supervisor.status.pid or 0
+        memory |= {pid: 1.0, 1: 60.0}
+        await engine.supervisor.rest()
+        assert engine.supervisor.status.state == "asleep"
+        memory[pid] = 20.5
+        await engine.supervisor.start()
+        assert (engine.supervisor.status.state, engine.supervisor.status.pid) == ("ready", pid)
+
+
+async def test_an_engine_that_keeps_its_memory_is_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says that it sleeps, and the driver tells otherwise."""
+    async with sleeper_on_a_card(tmp_path, monkeypatch) as (engine, memory):
+        pid = engine.supervisor.status.pid or 0
+        memory[pid] = 20.0
+        await engine.supervisor.rest()
+        assert engine.supervisor.status.state == "stopped"
+        assert not alive(pid)
+
+
+async def test_an_engine_that_grew_in_its_sleep_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a new process, which takes its share and no more."""
+    async with sleeper_on_a_card(tmp_path, monkeypatch) as (engine, memory):
+        pid = engine.supervisor.status.pid or 0
+        memory[pid] = 1.0
+        await engine.supervisor.rest()
+        memory[pid] = 22.0
+        await engine.supervisor.start()
+        await engine.ready(times=2)
+        assert not alive(pid)
+        assert engine.supervisor.incarnation == 2
+
+
+async def test_where_the_driver_tells_no_sizes_the_engine_is_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in containers."""
+    async with sleeper_on_a_card(tmp_path, monkeypatch) as (engine, memory):
+        memory[engine.supervisor.status.pid or 0] = None
+        await engine.supervisor.rest()
+        assert engine.supervisor.status.state == "asleep"
 
 
 async def _kill(engine: StubEngine) -> None:

@@ -9,18 +9,20 @@ from pathlib import Path
 
 import pytest
 import torch
+from pydantic import SecretStr
 from safetensors.torch import load_file, save_file
 
 from collegium.errors import SetupError
+from collegium.evals.tasks import TASKS
+from collegium.evals.training.sparse import small_talk
+from collegium.evals.training.sparse.judging import summary
+from collegium.evals.training.sparse.mixture import mix, top_weights, trained
 from collegium.experts.configured import sparse_spec
 from collegium.experts.roster import MIXTURE
-from collegium.experts.sparse import MEMBERS, small_talk
+from collegium.experts.sparse import MEMBERS
 from collegium.experts.sparse.composing import compose
 from collegium.experts.sparse.engine import lacking_memory, mixture
-from collegium.experts.sparse.judging import summary
-from collegium.experts.sparse.mixture import mix, top_weights, trained
 from collegium.experts.sparse.model import GATES, parts
-from collegium.experts.specialists.tasks import TASKS
 from collegium.experts.vllm import command
 from collegium.settings import load_settings
 from tests.experts.sparse_parts import RANK, adapter, llama
@@ -114,8 +116,9 @@ def test_the_mixtures_tokens_are_routed_as_the_settings_say(tmp_path: Path) -> N
     given = load_settings(cache_dir=tmp_path, sparse_token_policy={"top_p": 0.7})
     assert '"token_policy": {"top_p": 0.7}' in " ".join(command(sparse_spec(given), 1))
 
-    tenants = {"api_key": "a-long-secret", "caller_keys": {"shop": "another-secret"}}
-    crowded = load_settings(sparse_token_policy={"capacity": {"factor": 1.0}}, **tenants)
+    crowded = load_settings(
+        sparse_token_policy={"capacity": {"factor": 1.0}}, api_key=SecretStr("a-long-secret")
+    )
     with pytest.raises(SetupError, match=r"sparse_token_policy: a capacity .*single_tenant: true"):
         sparse_spec(crowded)
     misspelt = load_settings(sparse_token_policy={"topp": 0.7})
@@ -135,9 +138,8 @@ def test_accuracy_comes_with_an_interval() -> None:
 @pytest.mark.slow
 def test_the_mixture_is_judged_through_vllm() -> None:
     """The command loads the composed model into vLLM, which names most labels right."""
-    program = [sys.executable, "-m", "collegium.experts.sparse.judging", "--questions", "4"]
-    cache = str(load_settings().cache_dir)
-    told = [*program, "--split", "validation", "--cache", cache, "--json"]
+    command = [sys.executable, "-m", "collegium", "eval", "sparse", "--questions", "4"]
+    told = [*command, "--split", "validation", "--json"]
     done = subprocess.run(told, capture_output=True, text=True, timeout=600, check=False)
 
     assert done.returncode == 0, done.stderr

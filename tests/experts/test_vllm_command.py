@@ -99,6 +99,12 @@ def test_the_switch_of_our_kernels_reaches_the_engine(monkeypatch: pytest.Monkey
     assert environment(SPEC)["COLLEGIUM_LORA"] == "off"
 
 
+def test_an_eager_engine_compiles_nothing_while_a_request_waits() -> None:
+    """For log-probabilities vLLM calls torch.compile whatever its mode; here that took 31 s."""
+    assert environment(SPEC)["TORCH_COMPILE_DISABLE"] == "1"
+    assert "TORCH_COMPILE_DISABLE" not in environment(spec(flags="--no-enforce-eager"))
+
+
 @pytest.mark.parametrize(("gib", "told"), [(0.25, "1"), (1.0, "1"), (3.4, "3")])
 def test_the_cache_is_told_in_whole_gibibytes(gib: float, told: str) -> None:
     """VLLM_CPU_KVCACHE_SPACE is an integer, and none at all is no cache."""

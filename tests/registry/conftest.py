@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from collegium.registry.database import Database
-from collegium.registry.decisions import DecisionLog, DecisionRecord
+from collegium.registry.decisions.log import DecisionLog, DecisionRecord
 from collegium.registry.engines import EngineRegistry
 from collegium.registry.expert import Expert
 from collegium.registry.experts import ExpertRegistry
+from collegium.registry.storage.database import Database
 from tests.servers import PostgresServer, RedisServer, postgres_server, redis_server
 
 OpenDatabase = Callable[[], Database]

@@ -11,8 +11,8 @@ import pytest
 from collegium.errors import ApplicationNotFound
 from collegium.registry.application import Application
 from collegium.registry.applications import ApplicationRegistry
-from collegium.registry.database import Database
-from collegium.registry.decisions import DecisionLog, DecisionRecord
+from collegium.registry.decisions.log import DecisionLog, DecisionRecord
+from collegium.registry.storage.database import Database
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 DESK = Application(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from collegium.registry.bulk.files import FileRecord, FileRegistry
 from collegium.registry.clock import TOLERANCE, SteadyClock
-from collegium.registry.database import Database
-from collegium.registry.files import FileRecord, FileRegistry
+from collegium.registry.storage.database import Database
 
 NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
 

@@ -66,8 +66,8 @@ def test_fields_are_of_the_body_unless_they_are_texts_of_ours() -> None:
         ({"system": ""}, "sets something"),
         ({"template": "no place"}, "{prompt} once"),
         ({"template": "{prompt} and {prompt}"}, "{prompt} once"),
-        ({"body": 3}, "are JSON objects"),
-        ({"extra_body": []}, "are JSON objects"),
+        ({"body": 3}, "must be JSON objects"),
+        ({"extra_body": []}, "must be JSON objects"),
         ({"temperature": float("nan")}, "are JSON"),
     ],
 )
@@ -79,7 +79,7 @@ def test_what_no_call_could_be_made_with_is_refused(settings: dict[str, Any], wo
 
 def test_a_preset_of_a_preset_is_refused() -> None:
     """The message names whose it has to be."""
-    with pytest.raises(RegistryError, match="make this one like 'qwen'"):
+    with pytest.raises(RegistryError, match="base this one on 'qwen'"):
         preset_of(THINK, {"temperature": 0})
 
 

@@ -8,23 +8,17 @@ from collections.abc import AsyncIterator
 import pytest
 
 from collegium.errors import SettingsError, StateUnavailable
-from collegium.registry.state import (
-    MemoryState,
-    RedisState,
-    SharedState,
-    SturdyState,
-    open_state,
-)
+from collegium.registry.redis_state import RedisState
+from collegium.registry.state import MemoryState, SharedState, SturdyState
 from tests.servers import PASSWORD, RedisServer, free_port, redis_server
 
 
 @pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.slow)])
 async def state(request: pytest.FixtureRequest) -> AsyncIterator[SharedState]:
-    """An open state, as the settings would open it."""
-    url: str | None = None
+    """An open state, as the service opens it."""
+    opened: SharedState = MemoryState()
     if request.param == "redis":
-        url = request.getfixturevalue("redis").url
-    opened = open_state(url)
+        opened = SturdyState(RedisState(request.getfixturevalue("redis").url))
     yield opened
     await opened.close()
 
@@ -86,6 +80,16 @@ async def test_full_memory_forgets_what_was_written_longest_ago() -> None:
     assert [await state.get(key) for key in "abc"] == ["3", None, "4"]
 
 
+async def test_memory_makes_room_of_what_is_over() -> None:
+    """With each text that comes, one that is over goes, though nobody asks for it again."""
+    now = 0.0
+    state = MemoryState(clock=lambda: now)
+    for number in range(100):
+        now += 1
+        await state.put(f"session-{number}", "sql", 10)
+    assert len(state._entries) <= 11
+
+
 @pytest.mark.slow
 async def test_replicas_share_redis(redis: RedisServer) -> None:
     """What one writes the other reads at once; another prefix is another world."""
@@ -144,7 +148,7 @@ async def test_a_wrong_redis_password_is_unavailable_state(redis: RedisServer) -
 def test_a_wrong_redis_url_is_a_settings_error_that_does_not_repeat_it(url: str) -> None:
     """It may hold a password."""
     with pytest.raises(SettingsError, match="redis://host:6379/0") as caught:
-        open_state(url)
+        RedisState(url)
 
     assert "pw" not in str(caught.value)
 

@@ -48,7 +48,9 @@ class WordEncoder:
         return np.asarray(rows, dtype=np.float32).reshape(len(rows), DIMENSIONS)
 
     def _row(self, text: str) -> Array:
-        noise = np.random.default_rng(zlib.crc32(text.encode())).normal(size=DIMENSIONS)
+        noise = np.random.default_rng(zlib.crc32(text.encode(errors="surrogatepass"))).normal(
+            size=DIMENSIONS
+        )
         centre = np.zeros(DIMENSIONS)
         word = text.split()[0]
         centre[SKILLS.index(word) if word in SKILLS else DIMENSIONS - 1] = 1.0

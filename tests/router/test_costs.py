@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collegium.registry.expert import Expert
-from collegium.router.costs import Speeds, price_usd, total_usd
+from collegium.router.costs import Speeds, most_usd, price_usd, total_usd
 
 LOCAL = Expert("sql", "lora", "sql", engine="embedded")
 REMOTE = Expert("gpt", "openai", "gpt", input_price=2.0, output_price=8.0)
@@ -29,6 +29,24 @@ def test_an_unknown_price_is_not_free() -> None:
     assert price_usd(half, 1000, 500) is None
     assert price_usd(half, 0, 500) == pytest.approx(0.001)
     assert price_usd(replace(LOCAL, input_price=1.0), 1000, 0) == pytest.approx(0.001)
+
+
+def test_forecasts_know_of_prices_that_depend_on_the_request() -> None:
+    """Its length, its tier, what is in the cache, and that it is one."""
+    prices = {"input_above_1k": 4.0, "cached_input": 0.5, "output_flex": 4.0, "request": 0.001}
+    expert = replace(REMOTE, prices=prices)
+    assert price_usd(expert, 1000, 0) == 0.003
+    assert price_usd(expert, 1001, 0) == 0.005004
+    assert price_usd(expert, 1000, 0, cached=500) == 0.00225
+    assert price_usd(expert, 1000, 0, cached=5000) == 0.0015
+    assert price_usd(expert, 0, 1000, tier="flex") == 0.005
+
+
+def test_all_that_is_written_may_be_thoughts() -> None:
+    """For the upper forecast, where those cost more than words."""
+    assert most_usd(REMOTE, 0, 1000, None) == 0.008
+    assert most_usd(replace(REMOTE, prices={"reasoning": 20.0}), 0, 1000, None) == 0.02
+    assert most_usd(replace(REMOTE, prices={"reasoning": 1.0}), 0, 1000, None) == 0.008
 
 
 def test_a_sum_with_an_unknown_part_is_unknown() -> None:

@@ -57,6 +57,12 @@ def test_it_says_what_the_query_was_taken_for(
     assert told == f"{start}best is 90% likely to be right, ahead of cheap (80%)."
 
 
+def test_nobody_is_ahead_of_an_equal_that_is_dearer() -> None:
+    """Among equals the price decides."""
+    told = words(CHEAP, structs.replace(BEST, quality=CHEAP.quality))
+    assert told.endswith("cheap is 80% likely to be right; best (80%) would be dearer.")
+
+
 @pytest.mark.parametrize(
     ("rival", "end"),
     [

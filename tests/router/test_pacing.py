@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +15,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.optimize import linprog
 
-from collegium.errors import ApplicationBudgetSpent
 from collegium.router.decision import Forecast
-from collegium.router.pacing import DAY_S, Budget, Pacing
+from collegium.router.pacing import Budget, Pacing
 from collegium.router.shadow_price import shadow_price
 
 Array = NDArray[np.float64]
+DAY_S = 86_400.0
 
 
 def dual(quality: Array, cost: Array, limit: float) -> tuple[float, float]:
@@ -83,62 +85,61 @@ def forecasts(quality: Array, cost: Array) -> tuple[Forecast, ...]:
     )
 
 
-def test_who_has_spent_its_budget_is_refused_until_the_window_ends() -> None:
-    """With the application's name and the moment."""
+def test_where_a_budget_is_spent_the_cheapest_expert_is_best() -> None:
+    """Until its window ends. Whoever counts the money refuses; the price only steers."""
     clock = Clock()
-    pacing = Pacing({"chat": Budget(1.0)}, clock)
-    assert pacing.price("chat") == 0.0
-    pacing.reserve("chat", 0.4)
-    pacing.settle("chat", 0.4, 1.0)
-    clock.now += 3600
-    with pytest.raises(ApplicationBudgetSpent, match=r"'chat'.*1 USD.*1970-01-12 00:00:00") as told:
-        pacing.price("chat")
-    assert told.value.retry_after_s == DAY_S - 3600
-    assert told.value.http_status == 429
+    pacing = Pacing({"chat": Budget(1e6)}, clock)
+    quality, cost = np.array([0.5, 0.9]), np.array([0.01, 0.05])
+    for _ in range(40):
+        pacing.decided("chat", forecasts(quality, cost))
+    pacing.spent("chat", 1e6)
+    for _ in range(20):
+        pacing.decided("chat", forecasts(quality, cost))
+    assert int((quality - pacing.price("chat") * cost).argmax()) == 0
     clock.now = 11 * DAY_S
     assert pacing.price("chat") == 0.0
 
 
 def test_answers_in_flight_count() -> None:
-    """Many requests at once can't all spend the last dollar."""
-    pacing = Pacing({"chat": Budget(1.0)}, Clock())
-    pacing.reserve("chat", 1.0)
-    with pytest.raises(ApplicationBudgetSpent):
-        pacing.price("chat")
-    pacing.settle("chat", 1.0, 0.1)
+    """With their forecasts, until they end."""
+    pacing = Pacing({"chat": Budget(1e6)}, Clock())
+    for _ in range(40):
+        pacing.decided("chat", forecasts(np.array([0.5, 0.9]), np.array([1e-3, 5e-3])))
     assert pacing.price("chat") == 0.0
+    pacing.reserve("chat", 1e6)
+    for _ in range(20):
+        pacing.decided("chat", forecasts(np.array([0.5, 0.9]), np.array([1e-3, 5e-3])))
+    assert pacing.price("chat") > 0.0
 
 
-def test_who_has_no_budget_is_left_alone() -> None:
-    """Other applications and requests of none."""
+def test_what_has_no_budget_is_left_alone() -> None:
+    """It has no price, and nothing is counted."""
     pacing = Pacing({"chat": Budget(0.0)}, Clock())
-    for application in (None, "other"):
-        pacing.settle(application, 0.0, 100.0)
-        assert pacing.price(application) == 0.0
+    pacing.settle("other", 0.0, 100.0)
+    assert pacing.price("other") == 0.0
 
 
 def test_a_policy_names_a_budget_or_none() -> None:
     """In an application's policy, as its route stores it."""
-    assert Budget.of({"budget_usd": 5, "budget_window_s": 3600}) == Budget(5.0, 3600.0)
-    assert Budget.of({"budget_usd": 5}) == Budget(5.0, DAY_S)
+    assert Budget.of({"budget_usd": 5, "budget_window_s": 3600}) == Budget(5.0, "3600.0s")
+    assert Budget.of({"budget_usd": 5}) == Budget(5.0, "day")
     assert Budget.of({"floor": 0.5}) is None
 
 
-def test_what_was_spent_before_a_budget_was_given_counts() -> None:
-    """So that a new budget, or a restart, gives nothing for the second time."""
+def test_windows_of_the_calendar_follow_each_other() -> None:
+    """Weeks begin on Mondays, months differ in length, and what has no end has no price."""
+    february = datetime(2026, 2, 11, 5, tzinfo=UTC).timestamp()
+    spans = {name: Budget(1.0, name).span(february) for name in ("week", "month", "total")}
+    start, end = spans["week"]
+    assert datetime.fromtimestamp(start, UTC) == datetime(2026, 2, 9, tzinfo=UTC)
+    assert end - start == 7 * DAY_S
+    assert spans["month"][1] - spans["month"][0] == 28 * DAY_S
+    assert spans["total"] == (0.0, math.inf)
     clock = Clock()
-    pacing = Pacing({}, clock)
-    pacing.begin("chat", Budget(1.0), spent=0.75)
-    window = pacing.window("chat")
-    assert window is not None
-    assert (window.spent, window.left) == (0.75, 0.25)
-    assert window.ends.timestamp() == 11 * DAY_S
-    pacing.begin("chat", Budget(0.5), spent=0.75)
-    with pytest.raises(ApplicationBudgetSpent):
-        pacing.price("chat")
-    pacing.end("chat")
+    pacing = Pacing({"chat": Budget(1e-6, "total")}, clock)
+    for _ in range(40):
+        pacing.decided("chat", forecasts(np.array([0.5, 0.9]), np.array([1.0, 5.0])))
     assert pacing.price("chat") == 0.0
-    assert pacing.window("chat") is None
 
 
 def test_a_changed_budget_keeps_answers_in_flight_and_what_was_learnt() -> None:
@@ -148,10 +149,7 @@ def test_a_changed_budget_keeps_answers_in_flight_and_what_was_learnt() -> None:
         pacing.decided("chat", forecasts(np.array([0.5, 0.9]), np.array([1.0, 5.0])))
     pacing.reserve("chat", 5.0)
     assert pacing.price("chat") == 0.0
-    pacing.begin("chat", Budget(10.0), spent=0.0)
-    window = pacing.window("chat")
-    assert window is not None
-    assert window.reserved == 5.0
+    pacing.follow("chat", Budget(10.0))
     assert pacing.price("chat") > 0.0
 
 
@@ -186,7 +184,7 @@ class World:
 @pytest.fixture(scope="module")
 def recorded(shared_data: Path) -> World:
     """RouterBench: eleven models whose answers cost from 0.08 to 5 dollars a thousand."""
-    from collegium.evals.data import load_set
+    from collegium.evals.core.data import load_set
 
     data = load_set(shared_data / "routerbench3")
     cost = np.asarray(data.extras["cost_usd"], dtype=np.float64)
@@ -215,11 +213,10 @@ def days(
             clock.now = day * DAY_S + second
             query = rng.integers(len(world.quality))
             quality, cost = world.expected_quality[query], error * world.expected_cost[query]
-            try:
-                price = pacing.price("chat")
-            except ApplicationBudgetSpent:
+            if spent >= usd:
                 refused += 1
                 continue
+            price = pacing.price("chat")
             chosen = int((quality - price * cost).argmax())
             pacing.decided("chat", forecasts(quality, cost))
             pacing.reserve("chat", cost[chosen])
@@ -254,13 +251,3 @@ def test_a_budget_that_is_not_needed_costs_no_quality(recorded: World) -> None:
     (day,) = days(recorded, 3.0, count=1)
     assert day["spent"] < 0.6
     assert day["right"] == pytest.approx(recorded.quality[:, recorded.best].mean(), abs=0.03)
-
-
-def test_requests_that_come_together_do_not_share_what_is_left() -> None:
-    """The first of them reserves it; those that find nothing left are refused."""
-    pacing = Pacing({"chat": Budget(0.01)})
-    for _ in range(2):
-        pacing.price("chat")
-    pacing.reserve("chat", 0.01)
-    with pytest.raises(ApplicationBudgetSpent):
-        pacing.reserve("chat", 0.01)

@@ -9,7 +9,9 @@ from msgspec.structs import replace
 
 from collegium.router.decision import Forecast
 from collegium.router.policy import (
+    STOPS,
     SWITCH_GAIN,
+    Tolerances,
     choose,
     cost,
     keeps,
@@ -251,3 +253,9 @@ def test_who_is_out_of_the_limits_or_unknown_is_not_sooner() -> None:
     unfit = replace(waiting("unfit", 0.89, 0.0), feasible=False)
     unknown = replace(waiting("unknown", 0.89, 0.0), quality=None)
     assert sooner([best, unfit, unknown], best, 0.5, 0.0) is best
+
+
+def test_half_a_pair_in_a_query_has_a_tolerance() -> None:
+    """JavaScript's clients send it where they cut a text in an emoji."""
+    fitted = Tolerances(tuple(0.02 * stop for stop in range(STOPS)))
+    assert 0 <= fitted.at(3.0, "cut \ud83d") <= 1

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from collegium.registry.decisions import DecisionRecord, LoggedDecision, OutcomeRecord
+from collegium.registry.decisions.log import DecisionRecord, LoggedDecision, OutcomeRecord
 from collegium.registry.expert import Expert
 from collegium.router.costs import FEWEST_TIMINGS, Speeds
 from collegium.router.latency import Timing
@@ -66,12 +66,13 @@ def test_the_wait_for_a_turn_is_not_an_experts_own_time() -> None:
 
 
 def test_what_failed_or_is_gone_teaches_nothing() -> None:
-    """Errors, answers without tokens, unfinished ones and experts that were removed."""
+    """Errors, answers without tokens or with estimated ones, unfinished ones, removed experts."""
     good = entry("a", "sql", 0.0, 1.0)
     assert good.outcome is not None
     log = [
         replace(good, outcome=replace(good.outcome, status="error")),
         replace(good, outcome=replace(good.outcome, completion_tokens=0)),
+        replace(good, outcome=replace(good.outcome, estimated=True)),
         replace(good, outcome=None),
         entry("b", "removed", 0.0, 1.0),
     ]

@@ -244,7 +244,7 @@ async def test_a_short_answer_is_forecast_to_be_short(desk: Desk) -> None:
 
 async def test_a_long_conversation_is_paid_for_as_a_whole(desk: Desk) -> None:
     """The prompt's price is that of all messages, not of the last question."""
-    dear = [replace(GENERAL, input_price=1.0)]
+    dear = [replace(GENERAL, input_price=1.0, context_window=2_000_000)]
     query = Query("poems", prompt_tokens=1_000_000)
     decision = await desk.router.decide(query, dear, down())
     assert decision.forecast.cost_usd == pytest.approx(1.0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from copy import copy
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -100,11 +99,11 @@ async def test_a_promise_adds_its_price_to_the_budgets(fitted: FittedRouter) -> 
 
 
 async def test_learning_leaves_the_best_single_expert_alone(
-    fitted: FittedRouter, tmp_path: Path
+    fitted: FittedRouter,
 ) -> None:
     """Its bandit goes by the forecasts, which the marks do not support."""
     few = useless(fitted)
-    learner = Learner.open(tmp_path, few, mode="on")
+    learner = Learner.new(few, mode="on")
     router = Router(WordEncoder(), few, Speeds(device_watts=45.0), learner=learner)
     for i in range(20):
         query = Query(f"sql tables {i}", "collegium/balanced")

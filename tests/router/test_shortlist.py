@@ -194,6 +194,16 @@ async def test_of_unknown_price_is_who_is_dearest(desk: Desk) -> None:
     assert short.forecast.cost_usd is not None
 
 
+async def test_what_each_request_costs_counts(desk: Desk) -> None:
+    """Also where its tokens are cheap."""
+    equal = [replace(e, skills=dict.fromkeys(SKILLS, 0.99)) for e in crowd()[:MANY]]
+    *dear, plain = sorted(equal, key=lambda e: e.output_price or 0.0)
+    pool = (*(replace(e, prices={"request": 1.0}) for e in dear), plain)
+    query = Query("sql a", limits=Limits(tradeoff=10.0))
+    short, whole = await desk.both(query, pool)
+    assert short.expert == whole.expert == plain.name
+
+
 async def test_where_the_generalists_are_down_somebody_else_answers(desk: Desk) -> None:
     """A strange query is answered as long as anyone is there."""
     short, whole = await desk.both(Query("weather"), crowd(), down=["general"])

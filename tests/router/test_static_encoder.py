@@ -10,14 +10,14 @@ import pytest
 
 from collegium.errors import SetupError
 from collegium.experts.embedded import encoder_path
-from collegium.router.encoder import ENCODERS, make_encoder
+from collegium.extensions import extensions
+from collegium.router.encoder import make_encoder
 from collegium.router.static_encoder import (
     MOST_CHARACTERS,
+    TABLE,
     StaticEncoder,
     ends,
-    first_layer,
     static_encoder,
-    zipf_weights,
 )
 from collegium.router.vectors import Encoder
 
@@ -25,11 +25,13 @@ SQL = "Write an SQL query that lists all customers from Berlin."
 OTHER_SQL = "Give me the SQL statement to select every customer in Paris."
 POEM = "Compose a short poem about autumn leaves."
 
+ENCODERS = extensions().names("encoder")
+
 
 @pytest.fixture(scope="module")
 def encoder() -> StaticEncoder:
     """The one that ships."""
-    return static_encoder(encoder_path())
+    return static_encoder()
 
 
 def test_a_text_is_the_weighted_sum_of_its_tokens(encoder: StaticEncoder) -> None:
@@ -47,7 +49,9 @@ def test_a_text_is_the_weighted_sum_of_its_tokens(encoder: StaticEncoder) -> Non
     share = 1 / ((tokens + 1) * np.log(len(words)))
     expected = (rows * (1e-4 / (1e-4 + share))[:, None]).sum(0)
     expected = expected / expected.norm()
-    np.testing.assert_allclose(encoder.encode(["Hello world"])[0], expected.numpy(), atol=1e-5)
+    row = encoder.encode(["Hello world"])[0]
+    np.testing.assert_allclose(row, expected.numpy(), atol=1e-3)  # one byte a number
+    assert row @ expected.numpy() > 0.9999
 
 
 def test_rows_have_unit_length_and_do_not_depend_on_the_batch(encoder: StaticEncoder) -> None:
@@ -97,29 +101,6 @@ def test_encoding_takes_a_fraction_of_a_millisecond(encoder: StaticEncoder) -> N
     assert min(milliseconds("word " * 5_000) for _ in range(50)) < 3
 
 
-def test_frequent_tokens_weigh_less() -> None:
-    """a / (a + p) with Zipf's p; the weights grow with the rank and stay below one."""
-    weights = zipf_weights(1000)
-    assert weights[9] == pytest.approx(1e-4 / (1e-4 + 1 / (10 * np.log(1000))), rel=1e-5)
-    assert (np.diff(weights) > 0).all()
-    assert weights[-1] < 1
-
-
-def test_the_first_layer_is_normalised() -> None:
-    """With scale one and shift zero every row has mean 0 and variance 1."""
-    rng = np.random.default_rng(0)
-    layer = {
-        "word_embeddings.weight": rng.normal(size=(50, 16)),
-        "position_embeddings.weight": rng.normal(size=(80, 16)),
-        "token_type_embeddings.weight": rng.normal(size=(2, 16)),
-        "LayerNorm.weight": np.ones(16),
-        "LayerNorm.bias": np.zeros(16),
-    }
-    rows = first_layer({name: array.astype(np.float32) for name, array in layer.items()})
-    np.testing.assert_allclose(rows.mean(axis=1), 0, atol=1e-5)
-    np.testing.assert_allclose(rows.var(axis=1), 1, atol=1e-4)
-
-
 @pytest.mark.parametrize("name", ENCODERS)
 def test_every_encoder_is_made_by_its_name(name: str) -> None:
     """Unit rows of 384 numbers; its full name begins with the setting's."""
@@ -128,7 +109,7 @@ def test_every_encoder_is_made_by_its_name(name: str) -> None:
     assert np.linalg.norm(made.encode([SQL])) == pytest.approx(1.0, abs=1e-4)
 
 
-@pytest.mark.parametrize("name", sorted(ENCODERS))
+@pytest.mark.parametrize("name", ENCODERS)
 def test_half_a_surrogate_pair_is_read_as_a_question_mark(name: str) -> None:
     """Clients send cut emojis, and experts answer with them; no tokenizer takes them."""
     made = make_encoder(name)
@@ -138,14 +119,14 @@ def test_half_a_surrogate_pair_is_read_as_a_question_mark(name: str) -> None:
 
 def test_an_unknown_encoder_is_refused() -> None:
     """With the names that there are."""
-    with pytest.raises(SetupError, match="no encoder 'bert'; there are: minilm, static"):
+    with pytest.raises(SetupError, match=r"no encoder 'bert'\. Available: minilm, static"):
         make_encoder("bert")
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     """A missing or damaged file is named."""
-    with pytest.raises(SetupError, match="no sentence encoder"):
+    with pytest.raises(SetupError, match="contains no table of the static encoder"):
         static_encoder(tmp_path)
-    (tmp_path / "model.safetensors").write_bytes(b"nonsense")
-    with pytest.raises(SetupError, match="no sentence encoder"):
+    (tmp_path / TABLE).write_bytes(b"nonsense")
+    with pytest.raises(SetupError, match="contains no table of the static encoder"):
         static_encoder(tmp_path)

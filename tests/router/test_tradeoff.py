@@ -105,7 +105,7 @@ def test_each_trade_off_saves_as_much_as_the_last(calibrated: Curve) -> None:
 def test_where_all_cost_the_same_there_is_nothing_to_trade() -> None:
     """It says how prices are set."""
     free = replace(traffic(50, seed=0), cost=np.zeros((50, 3)))
-    with pytest.raises(SetupError, match="nothing to trade"):
+    with pytest.raises(SetupError, match="no trade-off"):
         curve(free).stops()
 
 

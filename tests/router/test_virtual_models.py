@@ -8,8 +8,14 @@ import pytest
 
 from collegium.errors import NoFeasibleExpert
 from collegium.registry.expert import Expert
+from collegium.router.applications.signals import Signals
 from collegium.router.decision import Limits, Query
-from collegium.router.virtual_models import VIRTUAL_MODELS, eligible
+from collegium.router.virtual_models import (
+    BACKGROUND_TRADEOFF,
+    VIRTUAL_MODELS,
+    eligible,
+    unobtrusive,
+)
 from tests.router.synthetic import POOL, REGISTERED, SQL
 
 OURS = [e.name for e in POOL]
@@ -63,3 +69,15 @@ def test_a_demonstration_expert_can_still_be_named() -> None:
     assert names(EVERYBODY, experts_allow=("sql", "lists")) == ["sql", "lists"]
     with pytest.raises(NoFeasibleExpert, match="leaves only demonstration experts"):
         names(EVERYBODY, experts_deny=("mine",))
+
+
+def test_a_background_job_is_cheap_unless_the_caller_says_otherwise() -> None:
+    """Only of `auto`, and only where no trade-off is set."""
+    job = Query("Write a title.", signals=Signals(background="title"))
+    assert unobtrusive(job).limits.tradeoff == BACKGROUND_TRADEOFF
+    best = replace(job, limits=Limits(tradeoff=0.0))
+    assert unobtrusive(best) is best
+    named = replace(job, requested_model="collegium/best")
+    assert unobtrusive(named) is named
+    asked = replace(job, signals=Signals())
+    assert unobtrusive(asked) is asked

@@ -16,7 +16,7 @@ from collegium.errors import (
 )
 from collegium.registry.expert import Expert
 from collegium.router.decision import Query
-from collegium.router.virtual_models import eligible
+from collegium.router.eligibility import candidates
 from tests.router.desk import Desk, down, of
 from tests.router.synthetic import (
     GENERAL,
@@ -33,14 +33,16 @@ async def test_experts_can_be_allowed_and_denied(desk: Desk) -> None:
 
 
 def test_a_prompt_goes_to_experts_whose_context_takes_it() -> None:
-    """One that fits nobody is left to all: the expert counts exactly and says so."""
+    """One that fits nobody is left to the largest: the expert counts exactly and says so."""
     small, large = replace(SQL, context_window=2048), replace(GENERAL, context_window=8192)
-    names = {
-        tokens: [e.name for e in eligible((small, large), Query("sql", prompt_tokens=tokens))]
+    first = {
+        tokens: [
+            e.name for e in candidates((small, large), Query("", prompt_tokens=tokens)).tiers[0]
+        ]
         for tokens in (None, 100, 3000, 9000)
     }
     both = ["sql", "general"]
-    assert names == {None: both, 100: both, 3000: ["general"], 9000: both}
+    assert first == {None: both, 100: both, 3000: ["general"], 9000: ["general"]}
 
 
 @pytest.mark.parametrize("limits", [{"experts_allow": ()}, {"experts_deny": ("sql",)}])
@@ -55,7 +57,7 @@ async def test_a_request_that_denies_everyone_is_told_so(
 @pytest.mark.parametrize("limits", [{"experts_allow": ("sq1",)}, {"experts_deny": ("sq1",)}])
 async def test_an_unknown_name_in_the_limits_is_refused(desk: Desk, limits: dict[str, Any]) -> None:
     """A misspelt denial must not let the expert through."""
-    with pytest.raises(BadRequest, match=r"not registered: sq1\. There are: general, lists, sql"):
+    with pytest.raises(BadRequest, match=r"not registered: sq1\. Available: general, lists, sql"):
         await desk.ask("sql tables", **limits)
 
 

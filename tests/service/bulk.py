@@ -11,6 +11,7 @@ import httpx
 import openai
 
 from tests.running_service import RunningService
+from tests.service.upstreams import until
 
 CHAT: Any = "/v1/chat/completions"
 
@@ -60,3 +61,9 @@ def counted(sdk: openai.OpenAI, batch: Any) -> Any:
 def results(sdk: openai.OpenAI, file_id: str | None) -> list[dict[str, Any]]:
     assert file_id is not None
     return [json.loads(text) for text in sdk.files.content(file_id).text.splitlines()]
+
+
+def until_answered(sdk: openai.OpenAI, batch: Any, more: int) -> None:
+    """Return when so many more lines of 400 are answered than when this began, or nearly all."""
+    goal = min(counted(sdk, batch).completed + more, 390)
+    until(lambda: counted(sdk, batch).completed >= goal, timeout_s=120)

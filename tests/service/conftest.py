@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 
 import httpx
@@ -12,7 +9,7 @@ import openai
 import pytest
 
 from tests.running_service import RunningService
-from tests.servers import free_port
+from tests.servers import app_server
 
 
 @pytest.fixture
@@ -32,18 +29,5 @@ def sdk(service: RunningService) -> Iterator[openai.OpenAI]:
 @pytest.fixture(scope="session")
 def echo_url() -> Iterator[str]:
     """A second real server process on loopback."""
-    port = free_port()
-    command = [sys.executable, "-m", "uvicorn", "tests.service.echo_server:app"]
-    process = subprocess.Popen([*command, "--port", str(port), "--log-level", "warning"])
-    url = f"http://127.0.0.1:{port}/v1"
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            httpx.get(f"{url}/models")
-            break
-        except httpx.TransportError:
-            assert time.monotonic() < deadline, "the echo server did not start"
-            time.sleep(0.1)
-    yield url
-    process.terminate()
-    process.wait()
+    with app_server("tests.service.echo_server:app") as url:
+        yield url

@@ -36,6 +36,14 @@ async def stats() -> dict[str, Any]:
     return {"asked": asked, "finished": finished, **load}
 
 
+@app.post("/reset")
+async def reset() -> None:
+    """Forget what was counted: the probes of a registration are not the test's."""
+    asked.clear()
+    finished.clear()
+    load.update(now=0, most=0, left=0)
+
+
 @app.post("/v1/chat/completions", response_model=None)
 async def chat(body: dict[str, Any]) -> dict[str, Any] | StreamingResponse:
     """Say the id as often as is wished."""

@@ -13,9 +13,9 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse, StreamingResponse
 
+from collegium.evals.tasks import TASKS
+from collegium.evals.tasks.base import Split
 from collegium.experts.questions import LEVELS, question
-from collegium.experts.specialists.tasks import TASKS
-from collegium.experts.specialists.tasks.base import Split
 from collegium.registry.expert import AGGREGATION
 
 app = FastAPI()

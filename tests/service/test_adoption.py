@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from collegium.cli.adoption_service import decided_by_api
-from collegium.evals.adoption.draws import POLICIES
-from collegium.evals.adoption.playing import Adopted
-from collegium.evals.adoption.worlds import World, disturbed, world
 from collegium.evals.routing.encoders import encoder
-from tests.evals.adoption.sets import sets
+from collegium.evals.studies.adoption.draws import POLICIES
+from collegium.evals.studies.adoption.playing import Adopted
+from collegium.evals.studies.adoption.worlds import World, disturbed, world
+from tests.evals.studies.adoption.sets import sets
 
 pytestmark = pytest.mark.slow
 DECISIONS, REPLAYS = 1_000, 200

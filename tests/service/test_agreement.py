@@ -8,9 +8,9 @@ import httpx
 import numpy as np
 import pytest
 
+from collegium.evals.tasks import TASKS
 from collegium.experts.embedded import ensure_base_model
 from collegium.experts.specialists import ADAPTERS
-from collegium.experts.specialists.tasks import TASKS
 from collegium.settings import load_settings
 
 pytestmark = pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Bulk jobs whose service or engine is killed: every line is answered exactly once."""
+"""Bulk jobs whose service is killed: every line is answered exactly once."""
 
 from __future__ import annotations
 
@@ -7,12 +7,19 @@ import time
 from pathlib import Path
 from typing import Any
 
-import openai
 import pytest
 
-from tests.running_service import RunningService, running_service
-from tests.service.bulk import counted, ended, line, register, results, sdk_of, submitted
-from tests.service.upstreams import post, upstream
+from tests.running_service import running_service
+from tests.service.bulk import (
+    ended,
+    line,
+    register,
+    results,
+    sdk_of,
+    submitted,
+    until_answered,
+)
+from tests.service.upstreams import Upstream, post, until, upstream
 
 pytestmark = pytest.mark.slow
 
@@ -56,9 +63,9 @@ ANSWER_USD = 0.0005
 def test_kill_9_does_not_make_a_job_exceed_its_budget(tmp_path: Path) -> None:
     """By what the upstream was asked, lines in flight too: it bills for those as well."""
     rng = random.Random(2)
-    wanted = {"max_tokens": 5, "first_s": 0.2}
+    wanted = {"max_tokens": 5, "first_s": 0.5}
     lines = [line(f"row-{n}", f"text {n}", "counting", **wanted) for n in range(160)]
-    limits = {"routing": {"max_cost_usd": 230 * ANSWER_USD}}
+    limits = {"routing": {"max_cost_usd": 180 * ANSWER_USD}}
     batch: Any = None
     with upstream() as server:
         for kills_left in (2, 1, 0):
@@ -72,7 +79,10 @@ def test_kill_9_does_not_make_a_job_exceed_its_budget(tmp_path: Path) -> None:
                     assert post(service, "/v1/experts", {**new, **prices}).status_code == 201
                     batch = submitted(sdk, lines, extra_body=limits)
                 if kills_left:
-                    until_answered(sdk, batch, rng.randint(5, 40), of=160)
+                    # The upstream counts at once; the service tells later what is answered, and on
+                    # a slow machine the money was gone before.
+                    goal = answers(server) + rng.randint(5, 40)
+                    until(lambda goal=goal: answers(server) >= goal, timeout_s=120)
                     service.process.kill()
                     service.process.wait()
                 else:
@@ -86,27 +96,10 @@ def test_kill_9_does_not_make_a_job_exceed_its_budget(tmp_path: Path) -> None:
     assert codes <= {"budget_exhausted"}
     told = sorted(record["custom_id"] for record in [*answered, *refused])
     assert told == sorted(f"row-{n}" for n in range(160))
-    assert len(answered) > 30  # for each line in flight up to six answers were reserved
+    assert len(answered) >= 180 - 2 * 32  # each kill costs what the lines in flight may have cost
 
 
-def until_answered(sdk: openai.OpenAI, batch: Any, more: int, of: int = 400) -> None:
-    """Return when so many more lines are answered than when this began, or nearly all."""
-    goal = min(counted(sdk, batch).completed + more, of - 10)
-    deadline = time.monotonic() + 120
-    while counted(sdk, batch).completed < goal:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
-def test_a_job_goes_on_when_its_engine_is_killed(crashable_service: RunningService) -> None:
-    """On the real engine: killed in the middle of a batch, every line is answered once."""
-    lines = [line(f"row-{n}", f"Say the number {n}.", "smollm2", max_tokens=24) for n in range(60)]
-    with sdk_of(crashable_service) as sdk:
-        batch = submitted(sdk, lines)
-        until_answered(sdk, batch, 1)
-        crashable_service.kill_engine()
-        batch = ended(sdk, batch, 400)
-        assert (batch.status, batch.request_counts.completed) == ("completed", 60)
-        found = results(sdk, batch.output_file_id)
-    assert len({r["custom_id"] for r in found}) == len(found) == 60
-    assert {r["response"]["body"]["model"] for r in found} == {"smollm2"}
+def answers(server: Upstream) -> int:
+    """How many lines the upstream has answered."""
+    finished = server.stats()["finished"]
+    return sum(count for name, count in finished.items() if name.startswith("text "))

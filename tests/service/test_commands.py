@@ -22,7 +22,7 @@ def test_eval_pool_prints_the_headline_numbers(service: RunningService, tmp_path
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert report["best_single"] < report["router"] <= report["oracle"]
-    assert report["gap_closed"] > 0.5
+    assert report["gap_closed"]["estimate"] > 0.5
     assert "<svg" in page.read_text()
 
 
@@ -33,7 +33,7 @@ def test_chat_prompts_go_to_the_generalist(service: RunningService) -> None:
     assert done.returncode == 0, done.stderr
     chat = json.loads(done.stdout)["chat"]
     assert chat["prompts"] == 805
-    assert chat["share_to_generalist"] >= 0.95
+    assert chat["share"]["estimate"] >= 0.95
 
 
 def test_explain_says_why(service: RunningService) -> None:

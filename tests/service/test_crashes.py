@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from tests.running_service import RunningService, begun_service, running_service
+from tests.service.bulk import ended, line, results, sdk_of, submitted, until_answered
 
 pytestmark = pytest.mark.slow
 HELLO = {"model": "smollm2", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 4}
@@ -79,3 +80,17 @@ def test_an_interrupt_ends_every_child(tmp_path: Path) -> None:
         service.process.wait(60)
         _, alive = psutil.wait_procs(family, timeout=5)
         assert alive == []
+
+
+def test_a_job_goes_on_when_its_engine_is_killed(crashable_service: RunningService) -> None:
+    """On the real engine: killed in the middle of a batch, every line is answered once."""
+    lines = [line(f"row-{n}", f"Say the number {n}.", "smollm2", max_tokens=24) for n in range(60)]
+    with sdk_of(crashable_service) as sdk:
+        batch = submitted(sdk, lines)
+        until_answered(sdk, batch, 1)
+        crashable_service.kill_engine()
+        batch = ended(sdk, batch, 400)
+        assert (batch.status, batch.request_counts.completed) == ("completed", 60)
+        found = results(sdk, batch.output_file_id)
+    assert len({r["custom_id"] for r in found}) == len(found) == 60
+    assert {r["response"]["body"]["model"] for r in found} == {"smollm2"}

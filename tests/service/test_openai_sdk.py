@@ -8,7 +8,7 @@ from typing import Any
 import openai
 import pytest
 
-from collegium.experts.specialists.tasks import TASKS
+from collegium.evals.tasks import TASKS
 from tests.running_service import RunningService
 
 pytestmark = pytest.mark.slow

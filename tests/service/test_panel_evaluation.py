@@ -11,9 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
-from collegium.experts.specialists.tasks import TASKS
+from collegium.evals.tasks import TASKS
 from collegium.registry.expert import AGGREGATION
-from collegium.router.artifact import BUNDLED
+from collegium.router.artifact import bundled
 from collegium.router.panels.profiles import BOUNDS, Profile, Profiles
 from tests.running_service import RunningService
 from tests.service.panel_server import SCHOLARS
@@ -108,7 +108,7 @@ def test_the_aggregator_is_who_was_measured_to_combine_best(scholars: RunningSer
 def profiled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """A service whose router has a profile: a vote pays, whatever the forecast."""
     router = tmp_path_factory.mktemp("router") / "weights"
-    shutil.copytree(BUNDLED, router)
+    shutil.copytree(bundled("minilm"), router)
     Profiles(((PAYS,),) * (len(BOUNDS) + 1), made_by="the test").save(router)
     folder = tmp_path_factory.mktemp("profiled")
     with (

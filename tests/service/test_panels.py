@@ -10,7 +10,7 @@ import httpx
 import openai
 import pytest
 
-from collegium.evals.endpoint import Endpoint
+from collegium.experts.questions.endpoint import Endpoint
 from collegium.registry.expert import AGGREGATION
 from tests.running_service import RunningService
 from tests.service.panels import panel_service

@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
+from collegium.evals.tasks import TASKS
 from collegium.experts.questions import KINDS
 from collegium.experts.specialists import ADAPTERS
-from collegium.experts.specialists.tasks import TASKS
 from tests.running_service import RunningService, running_service
 
 pytestmark = pytest.mark.slow
@@ -113,11 +113,11 @@ def test_a_lora_adapter_is_loaded_while_serving(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("x", "--url", "ftp://nowhere"), "no address of an API"),
+        (("x", "--url", "ftp://nowhere"), "is not the URL of an API"),
         (("x", "--url", "http://127.0.0.1:9/v1"), "does not answer"),
-        (("sql", "--url", "http://127.0.0.1:9/v1"), "exists already"),
+        (("sql", "--url", "http://127.0.0.1:9/v1"), "already exists"),
         (("x", "--lora", "/nowhere", "--on", "embedded"), "no adapter folder"),
-        (("auto", "--url", "http://127.0.0.1:9/v1"), "can't name an expert"),
+        (("auto", "--url", "http://127.0.0.1:9/v1"), "is not a valid expert name"),
         (("x",), "give one of"),
         (("x", "--lora", str(ADAPTERS / "sql")), "needs the engine"),
         (("x", "--lora", str(ADAPTERS / "sql"), "--on", "nothing"), "nothing"),

@@ -14,11 +14,11 @@ import openai
 import pytest
 
 from collegium.experts.embedded import ensure_base_model
-from collegium.registry.database import Database
 from collegium.registry.engine import Engine
 from collegium.registry.engines import EngineRegistry
 from collegium.registry.expert import Expert
 from collegium.registry.experts import ExpertRegistry
+from collegium.registry.storage.database import Database
 from collegium.settings import load_settings
 from tests.running_service import running_service
 

@@ -6,12 +6,12 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from collegium.registry.database import Database
 from collegium.registry.engine import Engine
 from collegium.registry.engines import EngineRegistry
 from collegium.registry.expert import Expert
 from collegium.registry.experts import ExpertRegistry
-from collegium.router.artifact import BUNDLED, load
+from collegium.registry.storage.database import Database
+from collegium.router.artifact import bundled, load
 from tests.experts.engines import STUB
 
 MEMORY_GIB = 5.0
@@ -36,7 +36,7 @@ async def register(database_url: str, folder: Path, levels: Mapping[str, float])
     """Register experts by name, as good as told in every skill, each with an engine of its own."""
     database = Database(database_url)
     await database.migrate()
-    skills = [str(skill) for skill in load(BUNDLED).skills.classes_]
+    skills = [str(skill) for skill in load(bundled("minilm")).skills.classes_]
     for name, level in levels.items():
         (folder / name).mkdir()
         (folder / name / "model.safetensors").write_bytes(b"weights")

@@ -23,9 +23,9 @@ ADMIN = "the-administrators-key"
 class Upstream:
     """A counting server's process."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, server: Path = SERVER) -> None:
         self.port = port
-        self.process = subprocess.Popen([sys.executable, str(SERVER), str(port)])
+        self.process = subprocess.Popen([sys.executable, str(server), str(port)])
 
     @property
     def url(self) -> str:
@@ -69,6 +69,7 @@ def serving(folder: Path, *servers: Upstream, **settings: str) -> Iterator[Runni
             told = {"prior": 0.9 - 0.1 * number, "input_price": 0, "output_price": number}
             added = post(service, "/v1/experts", {**new, **told}, ADMIN)
             assert added.status_code == 201, added.text
+            httpx.post(f"http://127.0.0.1:{server.port}/reset")
         yield service
 
 

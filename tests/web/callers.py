@@ -16,7 +16,9 @@ CHAT = "/v1/chat/completions"
 class Caller:
     """One request whose client may hang up; what it was sent is in `status` and `text`."""
 
-    def __init__(self, web: Web, path: str, body: Any, *, whole: bool = True) -> None:
+    def __init__(
+        self, web: Web, path: str, body: Any, *, whole: bool = True, key: str = ""
+    ) -> None:
         self.status: int | None = None
         self.text = ""
         self.left = asyncio.Event()
@@ -28,10 +30,13 @@ class Caller:
         self._path = path
         self._received = [json.dumps(body).encode()]
         self._whole = whole
+        self._key = key
 
     async def run(self) -> None:
         """Serve the request to its end."""
         headers = [(b"host", b"localhost"), (b"content-type", b"application/json")]
+        if self._key:
+            headers.append((b"authorization", f"Bearer {self._key}".encode()))
         scope = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},
@@ -66,9 +71,11 @@ class Caller:
 
 
 @asynccontextmanager
-async def calling(web: Web, body: Any, *, whole: bool = True) -> AsyncIterator[Caller]:
-    """A chat request under way; inside, let the caller leave or the experts go on."""
-    caller = Caller(web, CHAT, body, whole=whole)
+async def calling(
+    web: Web, body: Any, *, whole: bool = True, path: str = CHAT, key: str = ""
+) -> AsyncIterator[Caller]:
+    """A request under way; inside, let the caller leave or the experts go on."""
+    caller = Caller(web, path, body, whole=whole, key=key)
     task = asyncio.create_task(caller.run())
     try:
         yield caller

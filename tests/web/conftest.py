@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,9 +18,10 @@ import pytest_asyncio
 from fastapi import FastAPI
 from threadpoolctl import threadpool_limits
 
-from collegium.registry.database import Database
+from collegium.errors import DatabaseUnavailable
 from collegium.registry.expert import Expert
 from collegium.registry.experts import ExpertRegistry
+from collegium.registry.storage.database import Database
 from collegium.router.artifact import FittedRouter
 from collegium.router.forecasting import fingerprint
 from collegium.router.router import Router
@@ -54,9 +55,10 @@ class Web:
         await self.parts.background.finish()
         return (await self.http.get(f"/v1/decisions/{decision}")).json()["outcome"]
 
-    async def metrics(self) -> dict[str, float]:
+    async def metrics(self, key: str = "none") -> dict[str, float]:
         """What Prometheus reads: values by name and labels, in the order of the labels' names."""
-        lines = (await self.http.get("/metrics")).text.splitlines()
+        headers = {"authorization": f"Bearer {key}"}
+        lines = (await self.http.get("/metrics", headers=headers)).text.splitlines()
         pairs = (line.rpartition(" ") for line in lines if not line.startswith("#"))
         return {name: float(value) for name, _, value in pairs}
 
@@ -116,7 +118,9 @@ async def _register(folder: Path) -> None:
 
 async def all_jobs_ended(parts: Parts) -> bool:
     """Whether no bulk job is under way; one that is cut in a thread leaves files open."""
-    return not await parts.batches.unfinished()
+    with suppress(DatabaseUnavailable):  # a test took the table away
+        return not await parts.batches.unfinished()
+    return True
 
 
 @asynccontextmanager
@@ -146,8 +150,7 @@ async def serving(
     ):
         yield Web(http, app, parts, fakes)
         fakes.let_go()
-        if list(parts.inbox.root.glob("batch_*")):
-            await until(partial(all_jobs_ended, parts))
+        await until(partial(all_jobs_ended, parts))
         await parts.background.finish()
         await until(lambda: news.waits)
 

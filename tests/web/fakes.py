@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from collegium.errors import ExpertError
+from collegium.experts.clients.endpoints import as_chat, native_of
 from collegium.experts.clients.events import AnswerEvent, Began, Json
+from collegium.experts.clients.factory import ClientsByKind
+from collegium.experts.clients.native import Native
 from collegium.experts.clients.openai_shape import (
     Listed,
     Unshaped,
@@ -49,6 +52,8 @@ class Script:
     """What one expert does when it is asked."""
 
     says: str = "hello there"
+    aggregates: str | None = None
+    """What it says as an aggregator, where that is something else."""
     message: Json = field(default_factory=dict)
     """Further fields of the message, such as `tool_calls`."""
     usage: Json | None = field(
@@ -58,10 +63,15 @@ class Script:
     """The upstream's chunks, in the place of those that are made of the fields above."""
     choices: Sequence[Json] | None = None
     """The whole answer's choices, likewise."""
+    native: Json | None = None
+    """The answer of another endpoint than chat completions, where it is asked there."""
+    native_chunks: Sequence[Json] = ()
     refuses: Exception | None = None
     """Raised before it begins."""
     recovers: int | None = None
     """Refuse so many calls only."""
+    refusal: Callable[[Call], Exception | None] = lambda call: None
+    """Raised before it begins, by what is asked."""
     dies: Exception | None = None
     """Raised after the first piece of a stream."""
     model: str | None = None
@@ -81,6 +91,9 @@ class FakeExperts:
 
     def __init__(self) -> None:
         self._scripts: dict[str, Script] = {}
+        self.real: set[str] = set()
+        """Experts that are asked at their addresses, by the service's own clients."""
+        self._clients = ClientsByKind({}, timeout_s=5.0, key_variables=("*_API_KEY",))
 
     def __getitem__(self, name: str) -> Script:
         """The script of an expert."""
@@ -93,13 +106,16 @@ class FakeExperts:
 
     def of(self, expert: Expert) -> ExpertClient:
         """The expert's client."""
+        if expert.name in self.real:
+            return self._clients.of(expert)
         return FakeExpert(expert.name, self[expert.name])
 
     async def follow(self, experts: Sequence[Expert]) -> None:
         """Nothing is kept."""
 
     async def aclose(self) -> None:
-        """Nothing is open."""
+        """Close what is real."""
+        await self._clients.aclose()
 
 
 class FakeExpert:
@@ -120,12 +136,18 @@ class FakeExpert:
             recovered = script.recovers is not None and len(script.asked) > script.recovers
             if script.refuses is not None and not recovered:
                 raise script.refuses
-            if call.stream:
+            if (told := script.refusal(call)) is not None:
+                raise told
+            if (native := native_of(call.expert, call.native)) is not None:
+                yield _native_reply(self._name, native, call, script)
+            elif call.stream:
                 yield Reply(self._streamed())
             else:
-                yield Reply(Listed(answer_events(self._name, self._body())), streamed=False)
+                yield Reply(Listed(answer_events(self._name, self._body(call))), streamed=False)
         except Unshaped as exc:  # as the real clients do
-            raise ExpertError(self._name, "answered in no chat's shape") from exc
+            raise ExpertError(
+                self._name, "returned something other than a chat completion"
+            ) from exc
         except (asyncio.CancelledError, GeneratorExit):
             script.left += 1
             raise
@@ -133,9 +155,11 @@ class FakeExpert:
     async def aclose(self) -> None:
         """Nothing is open."""
 
-    def _body(self) -> Json:
-        script = self._script
-        message = {"role": "assistant", "content": script.says, **script.message}
+    def _body(self, call: Call) -> Json:
+        script, says = self._script, self._script.says
+        if call.role == "aggregator" and script.aggregates is not None:
+            says = script.aggregates
+        message = {"role": "assistant", "content": says, **script.message}
         choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
         usage = {} if script.usage is None else {"usage": script.usage}
         choices = [choice] if script.choices is None else list(script.choices)
@@ -165,6 +189,15 @@ class FakeExpert:
         yield delta({}, "stop")
         if self._script.usage is not None:
             yield {**HEAD, "choices": [], "usage": self._script.usage}
+
+
+def _native_reply(name: str, native: Native, call: Call, script: Script) -> Reply:
+    if not call.stream:
+        assert script.native is not None
+        return Reply(Listed(answer_events(name, as_chat(native, script.native))), streamed=False)
+    chunks = [as_chat(native, chunk) for chunk in script.native_chunks]
+    events = [Began(name, head_of(chunks[0])), *(e for c in chunks for e in chunk_events(c))]
+    return Reply(Listed(events))
 
 
 def delta(fields: Json, finish_reason: str | None = None, index: int = 0, **choice: Any) -> Json:

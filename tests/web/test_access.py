@@ -18,13 +18,20 @@ GUARDED = [
     ("POST", "/v1/chat/completions"),
     ("POST", "/v1/route"),
     ("GET", "/v1/models"),
+    ("GET", "/v1/models/sql"),
+    ("POST", "/v1/completions"),
+    ("POST", "/v1/embeddings"),
+    ("POST", "/v1/rerank"),
     ("POST", "/v1/feedback"),
     ("POST", "/v1/feedback/bulk"),
     ("GET", "/v1/decisions"),
     ("DELETE", "/v1/decisions"),
     ("GET", "/v1/decisions/dec_0"),
     ("DELETE", "/v1/decisions/dec_0"),
+    ("GET", "/v1/usage"),
+    ("GET", "/v1/usage/comparison"),
     ("GET", "/v1/experts"),
+    ("GET", "/v1/experts/status"),
     ("POST", "/v1/experts"),
     ("PATCH", "/v1/experts/sql"),
     ("DELETE", "/v1/experts/sql"),
@@ -48,7 +55,15 @@ ADMINISTRATORS = [
     ("POST", "/v1/engines/none/restart"),
     ("GET", "/v1/engines/none/tokens"),
 ]
-OPEN = ["/", "/healthz", "/readyz", "/metrics", "/static/css/base.css", "/openapi.json", "/docs"]
+OPEN = [
+    "/",
+    "/console",
+    "/healthz",
+    "/readyz",
+    "/static/css/base.css",
+    "/openapi.json",
+    "/docs",
+]
 
 
 def bearer(key: str) -> dict[str, str]:
@@ -71,6 +86,7 @@ async def test_every_route_of_the_api_wants_a_key(guarded: Web) -> None:
     """Without one, and with a wrong one, before anything else is looked at."""
     wrong = [{}, bearer("wrong"), bearer(""), {"authorization": f"Basic {ADMIN}"}]
     for method, path in GUARDED:
+        guarded.parts.wrong_keys._wrong.clear()  # they are more than one address may send
         for headers in wrong:
             answer = await guarded.http.request(method, path, headers=headers)
             assert code(answer) == (401, "invalid_api_key"), path
@@ -81,6 +97,19 @@ async def test_the_page_and_what_watches_the_service_want_none(guarded: Web) -> 
     """They tell nothing of anybody."""
     for path in OPEN:
         assert (await guarded.http.get(path)).status_code == 200, path
+
+
+async def test_metrics_are_for_those_who_see_everything(guarded: Web) -> None:
+    """Their labels name applications and budgets; Prometheus sends a key like anybody else."""
+    assert code(await guarded.http.get("/metrics")) == (401, "invalid_api_key")
+    assert code(await guarded.http.get("/metrics", headers=bearer(CALLER))) == (403, "forbidden")
+    made = await guarded.http.post(
+        "/v1/keys", json={"name": "prometheus", "role": "read-only"}, headers=bearer(ADMIN)
+    )
+    for key in (ADMIN, made.json()["key"]):
+        page = await guarded.http.get("/metrics", headers=bearer(key))
+        assert page.status_code == 200
+        assert "collegium_keys" in page.text
 
 
 async def test_a_callers_key_asks_and_changes_nothing(guarded: Web) -> None:

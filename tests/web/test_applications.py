@@ -7,15 +7,17 @@ from typing import Any
 
 import httpx
 
+from collegium.experts.bulk.lines import Line
 from collegium.registry.application import Application
 from collegium.registry.applications import ApplicationRegistry
+from collegium.registry.key import NOBODY
 from collegium.router.applications.signals import Signals
-from collegium.web.batch.plan import prepared, request_of
+from collegium.web.batch.plan import parsed_of, prepared
 from collegium.web.serving.metrics import MOST_APPLICATIONS, Metrics
 from collegium.web.serving.recognition import Recognition
 from tests.router.applications.prompts import CONTOSO, pasted
 from tests.web.conftest import Serve, Web
-from tests.web.test_documented import LINE
+from tests.web.documented import LINE
 
 KEYS = {
     "api_key": "the-administrators-key",
@@ -247,7 +249,7 @@ async def test_lines_of_a_bulk_job_have_applications(web: Web) -> None:
     """By their own bodies."""
     body: Any = LINE["body"]
     line = {**body, "metadata": {"application": "nightly"}}
-    decided = await web.parts.pipeline.decide(prepared(request_of(line), ""))
+    decided = await web.parts.pipeline.decide(prepared(parsed_of(Line(1, "a", line)).chat, NOBODY))
     assert decided.decision.application == "nightly"
 
 

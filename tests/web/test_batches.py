@@ -6,16 +6,18 @@ import asyncio
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from unittest.mock import AsyncMock
 
 import httpx
 import pytest
+from anthropic.types import Message
 
 from collegium.errors import ExpertBusy, ExpertRejected
-from collegium.experts.bulk.journal import Journal
 from collegium.experts.bulk.lines import Line
+from collegium.registry.bulk.batches import BatchRecord
+from collegium.registry.bulk.journal import BatchJournal
+from collegium.registry.key import NOBODY
 from collegium.router.assignment import JobLimits
 from collegium.web.batch import asking, job
 from collegium.web.batch.asking import Asking
@@ -27,8 +29,11 @@ from collegium.web.serving.current_router import CurrentRouter
 from collegium.web.serving.decide import Decided
 from collegium.web.serving.prepare import Prepared
 from tests.web.conftest import Web, on_shared, until
+from tests.web.messages import MESSAGES
+from tests.web.messages import asking as message_asking
+from tests.web.responses import checked
 
-CHAT = "/v1/chat/completions"
+CHAT, RESPONSES = "/v1/chat/completions", "/v1/responses"
 ENDED = ("completed", "failed", "expired", "cancelled")
 
 
@@ -214,18 +219,19 @@ async def test_a_line_may_ask_for_a_panel(web: Web) -> None:
 
 
 async def test_a_panel_waits_for_the_router_after_a_restart(
-    web: Web, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    web: Web, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The plan is on disk, so that a job goes on before the router is loaded."""
+    """The plan is kept, so that a job goes on before the router is loaded."""
     body = json.loads(line("a", model="collegium/vote", routing={"k": 2}))["body"]
-    request = prepared(ChatRequest.model_validate(body), "")
+    request = prepared(ChatRequest.model_validate(body), NOBODY)
     decision = (await web.parts.decider.decide(request)).decision
     loading, loaded = CurrentRouter(), web.parts.router.get()
     monkeypatch.setattr(web.parts.decider, "_router", loading)
     answered, refused = AsyncMock(), AsyncMock()
-    ledger = Ledger(None, Journal(tmp_path / "ledger.jsonl"))
+    ledger = Ledger(None, BatchJournal(web.parts.database, "batch_1", "a test"))
     parts, budgeting = replace(web.parts, router=loading), Budgeting(JobLimits(), ledger)
-    work = Asking(parts, ledger, budgeting, answered, refused)
+    job = BatchRecord("batch_0", "/v1/chat/completions", "file-0", "24h", datetime.now(UTC))
+    work = Asking(parts, ledger, budgeting, answered, refused, job)
     task = asyncio.create_task(work.ask([(Line(1, "a", body), decision)]))
     await asyncio.sleep(0.05)
     loading.put(loaded)
@@ -293,6 +299,51 @@ async def test_a_budget_over_the_job_counts_whole_panels(web: Web) -> None:
     assert batch["errors"]["data"][0]["code"] == "no_feasible_expert"
 
 
+async def test_lines_may_be_responses(web: Web) -> None:
+    """Each result is the response that the line alone would have got, and nothing is stored."""
+
+    def one(name: str, **body: Any) -> str:
+        request = {"model": "sql", "input": "sql 1", **body}
+        asked = {"custom_id": name, "method": "POST", "url": RESPONSES, "body": request}
+        return json.dumps(asked)
+
+    lines = [one("good"), one("items", input=[{"role": "user", "content": "sql 2"}])]
+    bad: Any = {"previous": {"previous_response_id": "resp_1"}, "type": {"top_p": "x"}}
+    bad |= {"stream": {"stream": True}, "tool": {"tools": [{"type": "telepathy"}]}}
+    lines += [one(name, **fields) for name, fields in bad.items()]
+    batch, told = await done(web, lines, endpoint=RESPONSES)
+    assert batch["endpoint"] == RESPONSES
+    assert set(told) == {"good", "items"}
+    for response in told.values():
+        body = checked(response["body"])
+        assert body["output"][0]["content"][0]["text"] == "hello there"
+        assert (body["store"], body["collegium"]["outcome"]["status"]) == (False, "ok")
+    errors = await results(web, batch["error_file_id"])
+    words = {e["custom_id"]: e["response"]["body"]["error"]["message"] for e in errors}
+    assert set(words) == set(bad)
+    assert "are independent" in words["previous"]
+    assert "'telepathy'" in words["tool"]
+
+
+async def test_lines_may_be_messages(web: Web) -> None:
+    """Each result is the message that the line alone would have got."""
+
+    def one(name: str, **body: Any) -> str:
+        asked = {"custom_id": name, "method": "POST", "url": MESSAGES}
+        return json.dumps({**asked, "body": message_asking("sql 1", model="sql", **body)})
+
+    lines = [one("good", system="Be brief."), one("bad", max_tokens=0), one("s", stream=True)]
+    lines.append(one("tool", tools=[{"type": "web_search_20250305", "name": "web_search"}]))
+    batch, told = await done(web, lines, endpoint=MESSAGES)
+    assert told.keys() == {"good"}
+    body = told["good"]["body"]
+    assert Message.model_validate(body).content[0].to_dict()["text"] == "hello there"
+    errors = await results(web, batch["error_file_id"])
+    words = {e["custom_id"]: e["response"]["body"]["error"]["message"] for e in errors}
+    assert words.keys() == {"bad", "s", "tool"}
+    assert "web_search_20250305" in words["tool"]
+
+
 async def test_a_deleted_input_does_not_harm_its_job(web: Web) -> None:
     """A job keeps what it was given."""
     web.experts["sql"].waits = True
@@ -308,7 +359,7 @@ async def test_a_deleted_input_does_not_harm_its_job(web: Web) -> None:
     ("change", "status", "match"),
     [
         ({"input_file_id": "file-0"}, 404, "no file"),
-        ({"endpoint": "/v1/embeddings"}, 400, "endpoint"),
+        ({"endpoint": "/v1/rerank"}, 400, "endpoint"),
         ({"completion_window": "soon"}, 400, "completion_window"),
         ({"completion_window": "15d"}, 400, "completion_window"),
         ({"completion_window": "0s"}, 400, "completion_window"),
@@ -328,7 +379,6 @@ async def test_a_wrong_job_is_refused_at_once(
     assert answer.status_code == status
     assert match in answer.json()["error"]["message"]
     assert (await shared.http.get("/v1/batches")).json()["data"] == []
-    assert not list(shared.parts.inbox.root.glob("batch_*"))
 
 
 async def test_results_are_no_jobs_input(web: Web) -> None:

@@ -45,6 +45,7 @@ async def test_the_headers_tell_the_decision(web: Web) -> None:
         "x-router-route": "quality",
         "x-router-model": "sql",
         "x-content-type-options": "nosniff",
+        "x-request-id": response.headers["x-request-id"],
     }
 
 

@@ -307,3 +307,14 @@ def test_connections_fit_the_limit_of_open_files(
     with caplog.at_level(logging.WARNING):
         assert serving.connections(1000) == 462
     assert "limit of open files" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "data", [b"GARBAGE\r\n\r\n", b"\x16\x03\x01 tls", b"GET / HTTP/9.9\r\n\r\n"]
+)
+async def test_what_is_no_http_is_told_so_in_the_usual_shape(port: int, data: bytes) -> None:
+    """As every error, and with a name."""
+    head, _, body = (await said(port, data)).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"x-request-id: req_" in head
+    assert json.loads(body)["error"]["code"] == "http_error"

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from collegium.errors import ExpertUnavailable
-from collegium.experts.aggregation.catalogue import MODES
+from collegium.experts.aggregation.catalogue import mode_names
 from collegium.experts.clients.http import HttpExpert
 from collegium.experts.fleet import Fleet
 from collegium.experts.supervisor import State, Status, Supervisor
@@ -52,12 +52,49 @@ async def test_models_are_the_virtual_ones_and_the_enabled_experts(web: Web) -> 
     Listed = (await web.http.get("/v1/models")).json()
     assert Listed["object"] == "list"
     models = {model["id"]: model["collegium"] for model in Listed["data"]}
-    panels = [f"collegium/{mode}" for mode in MODES if mode != "single"]
+    panels = [f"collegium/{mode}" for mode in mode_names() if mode != "single"]
     assert list(models) == [*VIRTUAL_MODELS, *panels, "general", "sql"]
     assert models["collegium/vote"]["aggregate"] == "vote"
     assert models["auto"]["virtual"] is True
     assert models["sql"]["virtual"] is False
     assert models["sql"]["input_price"] == 1.0
+
+
+@pytest.mark.parametrize("name", ["auto", "collegium/vote", "sql"])
+async def test_one_model_is_told_as_in_the_list(web: Web, name: str) -> None:
+    """Also one whose name has a slash."""
+    listed = {model["id"]: model for model in (await web.http.get("/v1/models")).json()["data"]}
+    model = (await web.http.get(f"/v1/models/{name}")).json()
+    assert model == listed[name]
+    assert (model["object"], model["root"], model["parent"]) == ("model", name, None)
+    assert model["max_model_len"] == 2048
+    assert (await web.http.get(f"/models/{name}/")).json() == model
+
+
+@pytest.mark.parametrize("name", ["gtp", "lists", "collegium/none", "a/b"])
+async def test_a_model_that_is_not_there_is_an_error(web: Web, name: str) -> None:
+    """In OpenAI's shape, with those that are; also of a disabled one."""
+    await web.http.patch("/v1/experts/lists", json={"enabled": False})
+    answer = await web.http.get(f"/v1/models/{name}")
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (404, "model_not_found")
+    assert f"'{name}'" in error["message"]
+
+
+async def test_a_model_says_what_it_takes(web: Web) -> None:
+    """As far as that is known; a preset says what it is made of."""
+    capabilities = {"images": True, "audio": False, "endpoints": ["chat", "completions"]}
+    await web.parts.registry.update("sql", capabilities=capabilities, context_window=9000)
+    await web.http.post("/v1/experts", json={"name": "calm", "like": "sql", "with": {"seed": 1}})
+    model = (await web.http.get("/v1/models/sql")).json()
+    assert model["modalities"] == {"input": ["text", "image"], "output": ["text"]}
+    told = model["capabilities"]
+    assert told == model["collegium"]["capabilities"]
+    assert (told["images"], told["audio"], told["files"]) == (True, False, None)
+    assert told["endpoints"]["completions"] is True
+    preset = (await web.http.get("/v1/models/calm")).json()
+    assert (preset["root"], preset["parent"]) == ("sql", "sql")
+    assert (await web.http.get("/v1/models/auto")).json()["max_model_len"] == 9000
 
 
 async def test_experts_are_listed_with_all_that_is_known(web: Web) -> None:
@@ -87,10 +124,10 @@ async def test_an_address_is_asked_for_its_models(
     """The one that it serves is taken; of several one has to be named."""
     served: list[str] = ["tiny"]
 
-    async def models(_: object) -> tuple[str, ...]:
-        return tuple(served)
+    async def rows(_: object) -> list[dict[str, Any]]:
+        return [{"id": name} for name in served]
 
-    monkeypatch.setattr(HttpExpert, "models", models)
+    monkeypatch.setattr(HttpExpert, "rows", rows)
     body = {"name": "remote", "kind": "openai", "base_url": f"{ADDRESS}/remote"}
     added = await web.http.post("/v1/experts", json=body)
     assert added.json()["expert"]["model"] == "tiny"
@@ -109,11 +146,16 @@ async def test_an_expert_that_fails_its_probe_is_not_added(web: Web) -> None:
 @pytest.mark.parametrize(
     ("change", "status", "code", "words"),
     [
-        ({"name": "sql"}, 409, "expert_exists", "exists already"),
-        ({"name": "auto"}, 422, "probe_failed", "can't name an expert"),
-        ({"name": "a b"}, 422, "probe_failed", "can't name an expert"),
+        ({"name": "sql"}, 409, "expert_exists", "already exists"),
+        ({"name": "auto"}, 422, "probe_failed", "is not a valid expert name"),
+        ({"name": "a b"}, 422, "probe_failed", "is not a valid expert name"),
         ({"kind": "oracle"}, 400, "invalid_request", "kind"),
-        ({"kind": "openai", "base_url": "ftp://x"}, 422, "probe_failed", "no address of an API"),
+        (
+            {"kind": "openai", "base_url": "ftp://x"},
+            422,
+            "probe_failed",
+            "is not the URL of an API",
+        ),
         ({"kind": "lora", "adapter": "/nowhere"}, 422, "probe_failed", "needs the engine"),
         ({"kind": "lora", "engine": "none"}, 422, "probe_failed", "there is no engine 'none'"),
         ({"kind": "engine"}, 400, "invalid_request", "engine: "),
@@ -294,8 +336,8 @@ async def test_an_engine_that_does_not_start_is_not_kept(
     ("engine", "status", "words"),
     [
         ({"model_path": "/nowhere"}, 422, "no config.json"),
-        ({"flags": "--port 1"}, 422, "can't be given"),
-        ({"token_policy": {"kind": "magic"}}, 422, "token policy can't be used"),
+        ({"flags": "--port 1"}, 422, "are not allowed"),
+        ({"token_policy": {"kind": "magic"}}, 422, "invalid token policy"),
         ({"max_sequences": 0}, 400, "max_sequences"),
         ({"dtype": "int1"}, 400, "dtype"),
         ({"device": "all"}, 400, "device"),

@@ -7,6 +7,8 @@ import logging
 import pytest
 
 from collegium.errors import (
+    CapabilityMissing,
+    ContentRefused,
     ExpertBusy,
     ExpertError,
     ExpertRejected,
@@ -15,6 +17,7 @@ from collegium.errors import (
     PromptTooLong,
 )
 from tests.web.conftest import Serve, Web
+from tests.web.fakes import delta
 from tests.web.reading import chunks, events, said
 
 both_ways = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
@@ -24,9 +27,10 @@ PASSING = [
     ExpertBusy("sql", "is full"),
     ExpertTimeout("sql", "was late"),
 ]
-FINAL = [
+REFUSED = [
     (ExpertRejected("sql", "no", 418), 418, "expert_rejected"),
     (PromptTooLong("too long", "messages"), 400, "context_length_exceeded"),
+    (CapabilityMissing("sql", "no", capability="images"), 400, "capability_missing"),
 ]
 
 
@@ -63,15 +67,41 @@ async def test_a_stream_of_another_expert_bears_its_name(web: Web) -> None:
 
 
 @both_ways
-@pytest.mark.parametrize(("error", "status", "code"), FINAL, ids=lambda v: getattr(v, "code", ""))
-async def test_what_the_request_is_to_blame_for_is_told_at_once(
+@pytest.mark.parametrize(("error", "status", "code"), REFUSED, ids=lambda v: getattr(v, "code", ""))
+async def test_a_refusal_reaches_the_caller_when_all_refuse(
     web: Web, error: Exception, status: int, code: str, stream: bool
 ) -> None:
-    """No other expert is asked the same; the answer is an HTTP error, also of a stream."""
+    """Another expert is asked before; the answer is an HTTP error, also of a stream."""
     web.experts["sql"].refuses = error
+    answered = await web.chat("sql 1", stream=stream)
+    assert answered.headers["x-collegium-expert"] == "general"
+    for name in ("lists", "general"):
+        web.experts[name].refuses = error
     response = await web.chat("sql 1", stream=stream)
     assert (response.status_code, response.json()["error"]["code"]) == (status, code)
+    assert "also asked: 'general'" in response.json()["error"]["message"]
+
+
+@both_ways
+async def test_a_content_policy_is_not_asked_around(web: Web, stream: bool) -> None:
+    """Its refusal is an answer; to look for somebody with another policy would be none."""
+    web.experts["sql"].refuses = ContentRefused("sql", "was flagged", 400)
+    response = await web.chat("sql 1", stream=stream)
+    assert (response.status_code, response.json()["error"]["code"]) == (400, "content_filter")
     assert web.experts["general"].asked == []
+    filtered = [delta({"role": "assistant", "content": ""}), delta({}, "content_filter")]
+    web.experts["sql"].refuses, web.experts["sql"].chunks = None, filtered
+    found = chunks((await web.chat("sql 1", stream=True)).text)
+    assert found[-1]["choices"][0]["finish_reason"] == "content_filter"
+    assert web.experts["general"].asked == []
+
+
+async def test_the_request_itself_is_not_asked_of_everybody(web: Web) -> None:
+    """Two that refuse alike are enough."""
+    for name in ("sql", "general", "lists"):
+        web.experts[name].refuses = ExpertRejected(name, "bad request", 400)
+    assert (await web.chat("sql 1")).status_code == 400
+    assert [len(web.experts[n].asked) for n in ("sql", "general", "lists")] == [1, 1, 0]
 
 
 @both_ways

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from collegium.router.online.learner import Learner
 from tests.web.conftest import Web
 
 
@@ -195,3 +196,15 @@ async def test_a_repeated_rating_of_a_session_reaches_no_later_answer(web: Web) 
     first = await rated(web, session="s1", score=1, id="r1")
     await web.http.post("/v1/chat/completions", json=body, headers=headers)
     assert await rated(web, session="s1", score=1, id="r1") == first
+
+
+async def test_ratings_without_keys_are_capped_by_address(web: Web) -> None:
+    """A flood counts as one rating of an expert, also where everybody is the operator."""
+    learner = web.parts.learning.open(Learner.new(web.parts.router.get().fitted, mode="on"))
+    web.parts.router.get().learn_by(learner)
+    for _ in range(20):
+        rating = {"decision_id": await asked(web), "verdict": "failed"}
+        assert (await web.http.post("/v1/feedback", json=rating)).status_code == 200
+    caps = learner._bandit.caps
+    assert caps.trusted.max() == 0
+    assert 0 < caps.mass.max() <= 1 + 1e-9

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from collegium.errors import ExpertUnavailable
-from collegium.registry.guarding import Became
+from collegium.registry.learning.guarding import Became
 from collegium.web.watching import guards, watcher
 from tests.web.conftest import Web, until
 from tests.web.test_shadow import VERSIONS, version

@@ -44,7 +44,7 @@ async def test_who_leaves_before_the_answer_begins_ends_the_call(web: Web, strea
 
 
 async def test_who_leaves_a_stream_ends_the_call(web: Web) -> None:
-    """What was said counts by its pieces."""
+    """What was said counts by its pieces, and as much for what is in flight."""
     script = web.experts["sql"]
     script.pauses = True
     async with calling(web, {**QUESTION, "stream": True}) as caller:
@@ -52,7 +52,7 @@ async def test_who_leaves_a_stream_ends_the_call(web: Web) -> None:
         caller.left.set()
     assert script.left == 1
     (outcome,) = await outcomes(web)
-    assert (outcome["status"], outcome["completion_tokens"]) == ("cancelled", 1)
+    assert (outcome["status"], outcome["completion_tokens"]) == ("cancelled", 2)
     assert outcome["ttft_ms"] > 0
     await expect_counted(web, outcome)
 

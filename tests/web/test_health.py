@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from collegium import __version__
+from collegium import __version__, extras
 from collegium.errors import DatabaseUnavailable
-from collegium.experts import embedded
 from collegium.router.artifact import FittedRouter
 from collegium.router.costs import Speeds
 from collegium.router.router import Router
@@ -65,7 +64,7 @@ async def test_a_service_that_loads_its_router_says_so(
         assert (await web.chat("sql 1")).json()["model"] == "sql"
 
 
-async def failed_with(web: Web, code: str, words: str) -> None:
+async def failed_with(web: Web, code: str, words: str, status: int = 500) -> None:
     """The service did not start: every answer says why, health and the registry go on."""
     await web.parts.background.finish()
     failed = await web.http.get("/readyz")
@@ -73,7 +72,7 @@ async def failed_with(web: Web, code: str, words: str) -> None:
     assert words in failed.json()["detail"]
     for stream in (False, True):
         refused = await web.chat("sql 1", stream=stream)
-        assert (refused.status_code, refused.json()["error"]["code"]) == (500, code)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (status, code)
         assert words in refused.json()["error"]["message"]
     assert (await web.http.get("/healthz")).status_code == 200
     assert (await web.http.get("/v1/experts")).status_code == 200
@@ -83,9 +82,9 @@ async def test_a_model_that_is_not_installed_is_told(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With what to install."""
-    monkeypatch.setattr(embedded, "find_spec", lambda _: None)
-    async with serve(ready=False, encoder="static") as web:
-        await failed_with(web, "model_package_missing", "make setup")
+    monkeypatch.setattr(extras, "find_spec", lambda _: None)
+    async with serve(ready=False, encoder="minilm") as web:
+        await failed_with(web, "extra_missing", "make setup", status=501)
 
 
 async def test_a_damaged_router_is_told(serve: Serve, tmp_path: Path) -> None:

@@ -13,11 +13,14 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import Response
 from pydantic import SecretStr
 
+from collegium.registry.keys import KeyRegistry
+from collegium.registry.storage.database import Database
 from collegium.settings import load_settings
 from collegium.web import errors
 from collegium.web.gate import Gate
 from collegium.web.lean_route import JsonResponse, LeanRoute
 from collegium.web.protocols.chat_request import ChatRequest
+from collegium.web.serving.callers import Callers
 from collegium.web.serving.draining import Draining
 from collegium.web.serving.wrong_keys import WrongKeys
 
@@ -29,7 +32,7 @@ routes = APIRouter(route_class=LeanRoute)
 @routes.post("/v1/ask")
 async def ask(request: Request, body: ChatRequest) -> Response:
     """Say who asks, and what an expert would get."""
-    return JsonResponse({"caller": request.state.caller, "upstream": body.upstream()})
+    return JsonResponse({"caller": request.state.caller.name, "upstream": body.upstream()})
 
 
 @pytest.fixture
@@ -39,8 +42,10 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
     errors.install(app)
     app.include_router(routes)
     key = SecretStr(KEY["authorization"].split()[1])
+    settings = load_settings(api_key=key, embedded=False)
     app.state.parts = SimpleNamespace(
-        settings=load_settings(api_key=key, embedded=False),
+        settings=settings,
+        callers=Callers(settings, KeyRegistry(Database("sqlite+aiosqlite://"))),
         wrong_keys=WrongKeys(),
         draining=Draining(),
     )

@@ -87,9 +87,9 @@ async def test_a_proposal_tells_what_it_costs_and_asks_nobody(web: Web) -> None:
         ({"prompt": "x", "checker": "python:os:getcwd"}, "python:os:getcwd"),
         ({"prompt": "x", "oracle": 1}, "line 1: oracle"),
         ({"prompt": "x", "reference": float("nan")}, "line 1: Out of range"),
-        ({"prompt": "x", "messages": []}, "prompt and messages are given"),
+        ({"prompt": "x", "messages": []}, "prompt and messages are mutually exclusive"),
         ({"prompt": "x", "checker": {"name": "sql", "database": "/etc/passwd"}}, "`database`"),
-        ({"prompt": "x", "checker": {"tolerance": 1}}, "needs its name"),
+        ({"prompt": "x", "checker": {"tolerance": 1}}, "needs a name"),
     ],
 )
 async def test_faulty_lines_are_named(web: Web, line: dict[str, Any], words: str) -> None:
@@ -97,6 +97,35 @@ async def test_faulty_lines_are_named(web: Web, line: dict[str, Any], words: str
     answer = await web.http.post(RUNS, json={"input_file_id": await upload(web, [line])})
     assert answer.status_code == 400
     assert words in answer.json()["error"]["message"]
+
+
+async def test_references_that_the_checker_cannot_use_are_named_before_anything_is_paid(
+    web: Web,
+) -> None:
+    """Else all answers would be paid for and have no mark."""
+    lines = [*questions(4), {"prompt": "How many?", "checker": "number", "reference": "many"}]
+    answer = await web.http.post(RUNS, json={"input_file_id": await upload(web, lines)})
+    assert answer.status_code == 400
+    assert "\"many\" of 'How many?'" in answer.json()["error"]["message"]
+
+
+async def test_answers_of_earlier_runs_are_not_paid_for_again(serve: Serve) -> None:
+    """A second run of the same prompts asks only what is new; an expert that changed is asked."""
+    async with serve(encoder="static") as web:
+        speak(web)
+        first = await proposed(web, questions(24), race=False)
+        await web.http.post(f"{RUNS}/{first['id']}/start")
+        await ended(web, first["id"])
+        second = await proposed(web, questions(26), race=False)
+        assert second["estimate"]["answers_reused"] == 72
+        assert second["estimate"]["answers"] == 78
+        assert second["estimate"]["incumbent"] is None
+        asked = sum(len(web.experts[name].asked) for name in RIGHT)
+        await web.http.post(f"{RUNS}/{second['id']}/start")
+        found = await ended(web, second["id"])
+        assert found["status"] == "finished", found["detail"]
+        assert sum(len(web.experts[name].asked) for name in RIGHT) == asked + 6
+        assert found["spent_usd"] < first["estimate"]["usd"] / 4
 
 
 def speak(web: Web) -> None:
@@ -139,6 +168,56 @@ async def test_the_whole_way_from_prompts_to_a_router_that_serves(serve: Serve) 
         back = await web.http.post("/v1/router/rollback", json={"reason": "a test"})
         assert back.json()["rolled_back"]["status"] == "rolled_back"
         await until(lambda: web.parts.router.get().version == before)
+
+
+async def test_a_panel_that_writes_is_tried_on_the_replayed_answers(serve: Serve) -> None:
+    """Only its aggregator is asked, and its answers are no expert's evidence."""
+    async with serve(encoder="static") as web:
+        speak(web)
+        web.experts["general"].says = "no idea"
+        for script in map(web.experts.__getitem__, RIGHT):
+            script.aggregates = RIGHT["general"]
+        run = await proposed(web, questions(60), race=False, panels=["moa"])
+        assert run["estimate"]["usd_by_expert"]["panels"] > 0
+        await web.http.post(f"{RUNS}/{run['id']}/start")
+        run = await ended(web, run["id"])
+        assert (run["status"], run["detail"]) == ("finished", "")
+        calls = [call for name in RIGHT for call in web.experts[name].asked]
+        aggregated = [call for call in calls if call.role == "aggregator"]
+        assert (len(calls), len(aggregated)) == (240, 60)
+        assert "select" in str(aggregated[0].body["messages"])
+        assert {row["expert"] for row in run["report"]["experts"]} == set(RIGHT)
+        panels = [p for p in run["report"]["panels"] if p["mode"] == "moa"]
+        moa = next(p for p in panels if p["application"] is None)
+        assert (moa["quality"], moa["gain_points"], moa["prompts"]) == (1.0, 50.0, 60)
+        assert set(moa["members"]) == set(RIGHT)
+        members = sum(row["usd_per_1k"] for row in run["report"]["experts"])
+        assert moa["usd_per_1k"] > members - 1e-9
+
+
+async def test_a_panel_on_few_prompts_is_reported_as_such(serve: Serve) -> None:
+    """With how many it needs; two experts make no panel."""
+    async with serve(encoder="static") as web:
+        speak(web)
+        run = await proposed(web, questions(26), race=False, panels=["moa"])
+        await web.http.post(f"{RUNS}/{run['id']}/start")
+        run = await ended(web, run["id"])
+        (told,) = [words for words in run["report"]["warnings"] if "Panel moa" in words]
+        assert "was tried on 26 prompts; 30 are needed" in told
+        file = await upload(web, questions(30))
+        body = {"input_file_id": file, "panels": ["moa"], "experts": ["sql", "lists"]}
+        answer = await web.http.post(RUNS, json=body)
+        assert answer.status_code == 400
+        assert "needs 3 experts" in answer.json()["error"]["message"]
+
+
+async def test_panels_that_choose_are_not_asked_for(web: Web) -> None:
+    """They are judged on the replay anyway; samples of one expert are not in it."""
+    file = await upload(web, questions(30))
+    for mode, words in (("vote", "can't be tried"), ("self_moa", "can't be tried"), ("x", "moa")):
+        answer = await web.http.post(RUNS, json={"input_file_id": file, "panels": [mode]})
+        assert answer.status_code == 400
+        assert words in answer.json()["error"]["message"]
 
 
 async def test_a_run_goes_on_where_a_killed_process_left_it(

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from collegium.errors import ExpertError, ExpertRejected
-from collegium.registry.decisions import OutcomeRecord
+from collegium.registry.decisions.log import OutcomeRecord
 from tests.web.callers import calling, until_idle
 from tests.web.conftest import Web, until
 from tests.web.fakes import PRICES
@@ -83,7 +83,7 @@ WAYS = {
         "error",
         {**VOTE, "routing": {"k": 2, "panel": {"quorum": 2}}},
         {"general": {"dies": DOWN}},
-        error="1 answered, 2 are needed",
+        error="only 1 of 2 required answers",
     ),
     "panel with a bug": Way("error", VOTE, {"sql": {"refuses": BUG}}, error="ZeroDivisionError"),
     "panel left": Way("cancelled", VOTE, everybody(pauses=True), both_asked),

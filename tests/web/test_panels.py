@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from collegium.errors import ExpertUnavailable
-from collegium.experts.aggregation.catalogue import MODES
+from collegium.experts.aggregation.catalogue import mode_names
 from collegium.registry.expert import AGGREGATION
 from tests.web.conftest import Serve, Web, on_shared
 from tests.web.fakes import LISTS, PRICES
 from tests.web.panels import NAMES, TOOLS, ask, knowing
 from tests.web.reading import chunks, said
 
-PANELS = [mode for mode in MODES if mode != "single"]
+PANELS = [mode for mode in mode_names() if mode != "single"]
 
 
 def told(found: list[Any]) -> list[Any]:
@@ -171,7 +171,7 @@ async def test_the_best_measured_aggregator_combines(serve: Serve) -> None:
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ({"model": "collegium/vote", "n": 2}, "n: a panel gives one answer"),
+        ({"model": "collegium/vote", "n": 2}, "n: a panel returns one answer"),
         ({"model": "collegium/vote", "routing": {"aggregate": "moa"}}, "disagree"),
         ({"routing": {"k": 3}}, "needs routing.aggregate"),
         ({"routing": {"panel": {"quorum": 2}}}, "needs routing.aggregate"),

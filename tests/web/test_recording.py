@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 
 from collegium.errors import SettingsError
-from collegium.registry.decisions import LoggedExchange
+from collegium.registry.decisions.log import LoggedExchange
 from collegium.settings import load_settings
+from collegium.web.learning.from_log import logged_prompts
+from collegium.web.learning.spec import FromLog
 from collegium.web.serving.redaction import Redactor
 from tests.web.conftest import Serve, Web, until
 from tests.web.test_batches import ended, line, submitted
@@ -99,6 +101,16 @@ async def test_a_streamed_answer_is_kept_as_a_whole_one(full: Web) -> None:
     choice = {"index": 0, "message": message, "finish_reason": "stop"}
     usage = {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9}
     assert one.answer == {"model": "sql", "choices": [choice], "usage": usage}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_learning_reuses_a_recorded_answer(full: Web, stream: bool) -> None:
+    """A judge is shown the message that the caller got."""
+    await full.chat("sql 1", stream=stream)
+    await kept(full)
+    (prompt,) = await logged_prompts(full.parts.log, FromLog())
+    assert prompt.logged["sql"].message["role"] == "assistant"
+    assert prompt.logged["sql"].message["content"].strip() == "hello there"
 
 
 async def test_a_panels_answer_is_kept_with_its_members(full: Web) -> None:

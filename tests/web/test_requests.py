@@ -15,6 +15,35 @@ from tests.web.fakes import ADDRESS
 HELLO = {"role": "user", "content": "sql 1"}
 
 
+STEERING = [("models", ["dear"]), ("fallbacks", ["dear"]), ("api_base", "http://h"), ("route", "x")]
+
+
+@on_shared
+@pytest.mark.parametrize(("name", "value"), STEERING)
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("chat/completions", {"messages": [HELLO]}),
+        ("completions", {"prompt": "sql 1"}),
+        ("messages", {"messages": [HELLO], "max_tokens": 5}),
+        ("responses", {"input": "sql 1"}),
+        ("embeddings", {"input": "sql 1"}),
+        ("rerank", {"query": "sql 1", "documents": ["x"]}),
+        ("route", {"messages": [HELLO]}),
+    ],
+)
+async def test_nobody_lets_an_upstream_choose_who_answers(
+    shared: Web, path: str, body: dict[str, Any], name: str, value: Any
+) -> None:
+    """An upstream that is a gateway would ask another model, whatever the caller's key may ask."""
+    before = len(shared.experts["sql"].asked)
+    sent = {"model": "sql", **body, name: value}
+    answer = await shared.http.post(f"/v1/{path}", json=sent)
+    assert answer.status_code == 400
+    assert f"{name} would let an upstream choose" in answer.text
+    assert len(shared.experts["sql"].asked) == before
+
+
 @on_shared
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/route"])
 @pytest.mark.parametrize(
@@ -30,8 +59,8 @@ HELLO = {"role": "user", "content": "sql 1"}
         ({"max_tokens": 0}, "max_tokens"),
         ({"stream": "yes"}, "stream"),
         ({"stream_options": {"include_usage": "x"}}, "include_usage"),
-        ({"n": 0}, "n: "),
-        ({"n": 17}, "n: "),
+        ({"n": 0}, "n"),
+        ({"n": 17}, "n"),
         ({"routing": {"k": 3}}, "routing.k"),
         ({"routing": {"max_price": 1}}, "routing.max_price"),
         ({"routing": {"max_cost_usd": -1}}, "routing.max_cost_usd"),
@@ -47,13 +76,14 @@ async def test_bad_input_is_refused_with_its_place(
     shared: Web, path: str, change: dict[str, Any], words: str
 ) -> None:
     """A 4xx in OpenAI's shape that names what is wrong; nobody is asked."""
+    before = len(shared.experts["sql"].asked)
     answer = await shared.http.post(path, json={"messages": [HELLO], **change})
     assert 400 <= answer.status_code < 500
     error = answer.json()["error"]
     assert error.keys() == {"message", "type", "param", "code"}
     assert error["type"] == "invalid_request_error"
     assert words in f"{error['param']}: {error['message']}"
-    assert shared.experts["sql"].asked == []
+    assert len(shared.experts["sql"].asked) == before
 
 
 @on_shared
@@ -63,6 +93,23 @@ async def test_fields_that_are_null_have_their_defaults(shared: Web) -> None:
     answer = await shared.http.post("/v1/chat/completions", json={"messages": [HELLO], **nulls})
     assert answer.status_code == 200
     assert answer.json()["object"] == "chat.completion"
+
+
+@on_shared
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/chat/completions", {"messages": [HELLO]}),
+        ("/v1/responses", {"input": "hello"}),
+        ("/v1/messages", {"messages": [HELLO], "max_tokens": 10}),
+        ("/v1/messages/count_tokens", {"messages": [HELLO]}),
+    ],
+)
+async def test_a_model_that_is_null_is_auto(shared: Web, path: str, body: Any) -> None:
+    """In every protocol; so is `routing` without wishes."""
+    nulls = {"model": None} | ({} if path.endswith("tokens") else {"routing": None})
+    answer = await shared.http.post(path, json=body | nulls)
+    assert answer.status_code == 200, answer.text
 
 
 @on_shared

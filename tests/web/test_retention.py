@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from collegium.registry.files import FileRecord
+from collegium.registry.bulk.files import FileRecord
 from collegium.web.batch.retention import Retention
 from tests.web.conftest import Web
 from tests.web.test_batches import ended, line, submitted
-from tests.web.test_files import upload
+from tests.web.test_files import is_gone, upload
 
 NOW = datetime.now(UTC)
 
@@ -37,7 +37,7 @@ async def test_files_and_jobs_go_by_age(web: Web) -> None:
     )
     await retention(web, days=7).prune()
     assert await ids(web) == young
-    assert not web.parts.file_store.has(old)
+    assert await is_gone(web, old)
     assert (await web.http.get(f"/v1/batches/{job}")).status_code == 200
     await retention(web, days=1e-9).prune()
     assert await ids(web) == []

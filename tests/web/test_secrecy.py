@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from collegium.errors import ExpertRejected, ExpertUnavailable
-from collegium.experts.clients.http import refusal
+from collegium.experts.clients.refusals import refused
+from collegium.experts.clients.told import Told
 from collegium.redaction import redacted
 from tests.web.conftest import Serve, Web
 from tests.web.fakes import ADDRESS
@@ -39,7 +41,9 @@ async def test_no_answer_tells_a_caller_where_an_expert_is(guarded: Web) -> None
     """Whatever is asked, also once somebody was."""
     asked = await guarded.http.post("/v1/chat/completions", json=HELLO, headers=bearer(CALLER))
     assert asked.is_success
-    assert "collegium_slots_taken" in (await guarded.http.get("/metrics")).text
+    page = (await guarded.http.get("/metrics", headers=bearer(ADMIN))).text
+    assert "collegium_slots_taken" in page
+    assert ADDRESS not in page
     for path in ("/v1/experts", "/v1/models", "/v1/engines", "/metrics", "/healthz", "/readyz"):
         assert ADDRESS not in (await guarded.http.get(path, headers=bearer(CALLER))).text, path
     for path in ("/v1/route", "/v1/chat/completions"):
@@ -103,9 +107,41 @@ def test_places_and_keys_are_taken_out_of_a_text(text: str) -> None:
 
 def test_words_that_say_what_to_mend_stay() -> None:
     """Numbers, parameters and times are no places; other refusals are not told at all."""
-    told = "max_tokens must be at most 4096 (got 99999) at 12:30, try temperature/top_p"
-    assert redacted(told) == told
-    mendable = refusal("sql", told, 400)
+    words = "top_k must be at most 4096 (got 99999) at 12:30, try temperature/top_p"
+    assert redacted(words) == words
+    mendable = refused("sql", Told(400, words))
     assert isinstance(mendable, ExpertRejected)
-    assert told in mendable.public
-    assert told not in refusal("sql", told, 429).public
+    assert words in mendable.public
+    for status in (401, 402, 403, 404, 429, 500, 503):
+        assert words not in refused("sql", Told(status, words)).public
+
+
+QUOTED = Told(400, "this is no question: tell me of my illness", code="invalid_request_error")
+
+
+def softened(text: str) -> str:
+    """What an operator may have texts redacted by."""
+    return "[redacted]"
+
+
+@pytest.mark.parametrize(
+    ("settings", "kept"),
+    [
+        ({"record": "off"}, False),
+        ({"redact": f"{__name__}:softened"}, False),
+        ({"record": "prompts"}, True),
+    ],
+    ids=str,
+)
+async def test_the_log_quotes_upstreams_only_where_texts_are_kept_as_they_are(
+    serve: Serve, settings: dict[str, Any], kept: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Upstreams quote prompts. The kind and the status are there; the caller is told all."""
+    async with serve(**settings) as web:
+        web.experts["sql"].refuses = refused("sql", QUOTED)
+        with caplog.at_level(logging.INFO):
+            answer = await web.chat("tell me of my illness", model="sql")
+            await web.parts.background.finish()
+    assert "my illness" in answer.json()["error"]["message"]
+    assert ("my illness" in caplog.text) is kept
+    assert ("expert 'sql': expert_rejected (400)" in caplog.text) is not kept

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from collegium.registry.router_versions import RouterVersion
+from collegium.registry.learning.router_versions import RouterVersion
 from collegium.router.artifact import ARRAYS, CARD, FittedRouter, save
 from collegium.router.router import Router
 from tests.router.synthetic import WordEncoder

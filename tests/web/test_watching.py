@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from collegium.registry.watching import Replay
+from collegium.registry.learning.watching import Replay
 from collegium.settings import load_settings
 from collegium.web.serving.build import build
 from collegium.web.watching import replays, watcher

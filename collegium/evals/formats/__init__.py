@@ -1,10 +1,10 @@
-"""Readers of the public routing sets' own formats, and how to tell which a folder has."""
+"""Readers of public routing sets' formats, and their detection."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 from collegium.errors import SetupError
-from collegium.evals.data import RoutingData, holds_set, load_set
+from collegium.evals.core.data import RoutingData, holds_set, load_set
 from collegium.evals.formats import llmrouterbench, routellm, routerarena, routerbench
 
 FORMATS: dict[str, tuple[Callable[[Path], bool], Callable[[Path], RoutingData]]] = {

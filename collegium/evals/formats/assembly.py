@@ -1,17 +1,17 @@
-"""Outcomes that come cell by cell, put together into a routing set."""
+"""Assemble a routing set from single outcomes."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from collegium.errors import SetupError
-from collegium.evals.data import RoutingData
-from collegium.evals.marks import marks
-from collegium.evals.prices import Price
-from collegium.evals.tables import EXTRAS
+from collegium.evals.core.data import RoutingData
+from collegium.evals.core.marks import marks
+from collegium.evals.core.prices import Price
+from collegium.evals.core.tables import EXTRAS
 
 
 @dataclass
@@ -33,7 +33,7 @@ class Assembly:
     def add_cell(
         self, prompt_id: str, model: str, score: object, where: str, **more: object
     ) -> None:
-        """Keep a score in [0, 1], and costs or tokens beside it; None was not measured."""
+        """Add a score in [0, 1] with its costs or tokens; None if unmeasured."""
         value = number(score, where)
         if value is None:
             return
@@ -92,23 +92,6 @@ def read_json(path: Path) -> object:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as exc:
         raise SetupError(f"{path}: expected JSON: {exc}") from exc
-
-
-def read_lines(path: Path) -> Iterator[tuple[str, Mapping[str, object]]]:
-    """Yield the objects of a JSON-lines file, each with its place."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as exc:
-        raise SetupError(f"{path}: expected JSON lines: {exc}") from exc
-    for count, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        where = f"{path}, line {count}"
-        try:
-            found = json.loads(line)
-        except json.JSONDecodeError as exc:
-            raise SetupError(f"{where}: expected a JSON object: {exc}") from exc
-        yield where, mapping(found, where)
 
 
 def mapping(value: object, where: str) -> Mapping[str, object]:

@@ -7,7 +7,7 @@ A file is `{"records": [{"index", "origin_query", "prompt", "score", "prompt_tok
 from pathlib import Path
 
 from collegium.errors import SetupError
-from collegium.evals.data import RoutingData
+from collegium.evals.core.data import RoutingData
 from collegium.evals.formats.assembly import Assembly, mapping, read_json
 
 FOLDERS = ("results/bench", "bench", ".")

@@ -9,9 +9,9 @@ scale to ten are no accuracies, and are not read.
 from pathlib import Path
 
 from collegium.errors import SetupError
-from collegium.evals.data import RoutingData
-from collegium.evals.formats.assembly import Assembly, read_lines
-from collegium.evals.formats.tables import header, read_csv
+from collegium.evals.core.data import RoutingData
+from collegium.evals.core.files import columns, read_rows
+from collegium.evals.formats.assembly import Assembly
 
 MODELS = {
     "gpt-4-1106-preview": "strong_gpt4_1106_preview",
@@ -30,17 +30,17 @@ def load(folder: Path) -> RoutingData:
     """Read both benchmarks, whichever is there."""
     found = Assembly(folder.name)
     for path, benchmark, domain in _files(folder):
-        models = [name for name in header(path) if name in MODELS]
-        if len(models) < 2 or "prompt" not in header(path):
+        models = [name for name in columns(path) if name in MODELS]
+        if len(models) < 2 or "prompt" not in columns(path):
             raise SetupError(
                 f"{path}: expected the columns 'prompt' and two of {', '.join(MODELS)}"
             )
         tainted = _contaminated(path)
-        for place, (where, row) in enumerate(read_csv(path)):
+        for place, (where, row) in enumerate(read_rows(path, empty=True)):
             prompt_id = f"{benchmark}.{domain}.{place}"
             found.add_prompt(
                 prompt_id,
-                row["prompt"],
+                str(row["prompt"]),
                 benchmark=benchmark,
                 domain=domain,
                 contaminated=int(row["prompt"] in tainted),
@@ -68,4 +68,4 @@ def _contaminated(path: Path) -> set[str]:
     Listed = folder / "contaminated_prompts.jsonl"
     if not Listed.is_file():
         return set()
-    return {str(line.get("eval_prompt")) for _, line in read_lines(Listed)}
+    return {str(line.get("eval_prompt")) for _, line in read_rows(Listed)}

@@ -12,9 +12,10 @@ from them.
 from collections.abc import Mapping
 from pathlib import Path
 
-from collegium.evals.data import RoutingData
-from collegium.evals.formats.assembly import Assembly, mapping, number, read_json, read_lines
-from collegium.evals.prices import Price
+from collegium.evals.core.data import RoutingData
+from collegium.evals.core.files import read_rows
+from collegium.evals.core.prices import Price
+from collegium.evals.formats.assembly import Assembly, mapping, number, read_json
 
 FOLDER = "cached_results"
 PRICE_FILES = ("model_cost/model_cost.json", "model_cost/cost.json")
@@ -32,7 +33,7 @@ def load(folder: Path) -> RoutingData:
     """Read all models; a prompt's task is its index without the number."""
     found, below = Assembly(folder.name), 0
     for path in _files(folder):
-        for where, line in read_lines(path):
+        for where, line in read_rows(path):
             if isinstance(line.get("evaluation_result"), dict):
                 below += _add(found, path.stem, line, where)
     if below:

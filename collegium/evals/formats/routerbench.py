@@ -9,9 +9,9 @@ import ast
 from pathlib import Path
 
 from collegium.errors import SetupError
-from collegium.evals.data import RoutingData
+from collegium.evals.core.data import RoutingData
+from collegium.evals.core.files import columns, read_rows
 from collegium.evals.formats.assembly import Assembly
-from collegium.evals.formats.tables import header, read_csv
 
 COST = "|total_cost"
 NEEDED = ("sample_id", "prompt", "eval_name")
@@ -35,10 +35,10 @@ def load(folder: Path) -> RoutingData:
         )
     found = Assembly(folder.name)
     for path in tables:
-        models = [name.removesuffix(COST) for name in header(path) if name.endswith(COST)]
-        for where, row in read_csv(path):
-            prompt_id = row["sample_id"]
-            found.add_prompt(prompt_id, prompt_text(row["prompt"]), task=row["eval_name"])
+        models = [name.removesuffix(COST) for name in columns(path) if name.endswith(COST)]
+        for where, row in read_rows(path, empty=True):
+            prompt_id = str(row["sample_id"])
+            found.add_prompt(prompt_id, prompt_text(str(row["prompt"])), task=row["eval_name"])
             for model in models:
                 cost = row[model + COST]
                 found.add_cell(prompt_id, model, row.get(model), where, cost_usd=cost)
@@ -57,8 +57,12 @@ def prompt_text(cell: str) -> str:
 
 
 def _tables(folder: Path) -> list[Path]:
-    return [
-        path
-        for path in sorted(folder.glob("*.csv"))
-        if set(NEEDED) <= set(names := header(path)) and any(n.endswith(COST) for n in names)
-    ]
+    return [path for path in sorted(folder.glob("*.csv")) if _is_table(path)]
+
+
+def _is_table(path: Path) -> bool:
+    try:
+        names = columns(path)
+    except SetupError:  # no CSV that anybody can read
+        return False
+    return set(NEEDED) <= set(names) and any(name.endswith(COST) for name in names)

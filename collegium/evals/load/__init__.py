@@ -1,1 +1,1 @@
-"""Replay a recorded trace of requests against a service, and measure what its callers get."""
+"""Load tests: replay a recorded trace of requests against a service."""

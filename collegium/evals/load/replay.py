@@ -1,4 +1,4 @@
-"""Send a trace's requests when it says, whatever became of the ones before, and time each."""
+"""Send a trace's requests on schedule, whatever happens to earlier ones, and time each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ READ_TIMEOUT_S = 300.0
 
 @dataclass(frozen=True)
 class Sent:
-    """What became of one request; times in seconds, None where it did not come so far."""
+    """The result of one request; times in seconds, None if it didn't get that far."""
 
     status: int
     """HTTP's; 0 where no answer came at all."""

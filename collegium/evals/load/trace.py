@@ -1,4 +1,4 @@
-"""Traces of real services: when requests came and how long they were (`../shared/data/traces`).
+"""Traces of real services: arrival times and lengths of requests.
 
 `azure_llm_2023_*.csv.gz` (Microsoft, CC-BY-4.0): TIMESTAMP,ContextTokens,GeneratedTokens.
 `mooncake_*.jsonl.gz` (Moonshot AI, Apache-2.0): timestamp in ms, input_length, output_length.
@@ -39,7 +39,7 @@ def read_trace(folder: Path, name: str, most: int) -> tuple[Arrival, ...]:
                 arrivals = list(itertools.islice(reader(file), most))
             return _from_zero(arrivals)
     known = sorted(p.name.split(".")[0] for p in folder.glob("*.gz"))
-    raise SetupError(f"there is no trace '{name}' in {folder}; there is {', '.join(known)}")
+    raise SetupError(f"there is no trace '{name}' in {folder}; available: {', '.join(known)}")
 
 
 def prompt_of(tokens: int, texts: Sequence[str], number: int) -> str:

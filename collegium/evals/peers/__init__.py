@@ -1,1 +1,1 @@
-"""Other projects' routers beside ours: their own code, in environments of their own."""
+"""Other projects' routers: their own code, in their own environments."""

@@ -1,4 +1,4 @@
-"""The peers that we run: which package, which of its routers, and what must be installed."""
+"""The available peers: their packages, routers and requirements."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -82,7 +82,7 @@ def wanted(names: Sequence[str]) -> dict[str, tuple[Package, str]]:
         every = {full: each for full, each in known().items() if name in (full, each[0].name)}
         if not every:
             raise SetupError(
-                f"no peer is called '{name}'; there are "
+                f"unknown peer '{name}'; available: "
                 + ", ".join(package.name for package in PACKAGES)
                 + " with all their routers, and "
                 + ", ".join(full for full in known() if "/" in full)

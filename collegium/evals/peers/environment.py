@@ -1,4 +1,4 @@
-"""A peer's own virtual environment: made once under the cache folder, kept by what is in it.
+"""A peer's own virtual environment under the cache folder, identified by its contents.
 
 It holds the peer and what we lack, with its own pins; torch, scikit-learn and whatever else our
 environment has are read from there, after its own (750 MB of torch are not worth having thrice).
@@ -12,12 +12,12 @@ import sys
 import sysconfig
 from pathlib import Path
 
+from filelock import FileLock
 from tqdm import tqdm
 
 import collegium
 from collegium.errors import SetupError
 from collegium.evals.peers.catalogue import Package
-from collegium.experts.embedded import locked
 
 MARKER = "installed.json"
 INSTALL_LIMIT_S = 900
@@ -34,7 +34,7 @@ class Environments:
         folder = self._folder / f"{package.name}-{package.version}-{_key(package)}"
         interpreter = folder / "bin" / "python"
         self._folder.mkdir(parents=True, exist_ok=True)
-        with locked(self._folder / f".{folder.name}.lock"):
+        with FileLock(self._folder / f".{folder.name}.lock"):
             if not (folder / MARKER).is_file():
                 shutil.rmtree(folder, ignore_errors=True)
                 tqdm.write(f"Installing {package.name} {package.version}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""What goes to a peer's process and comes back: arrays as .npz without pickles, texts as JSON.
+"""Data exchanged with a peer's process: arrays as .npz without pickles, texts as JSON.
 
 Both sides use this file, so it imports nothing that is not light.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from collegium.errors import PeerFailed
-from collegium.evals.arrays import Floats, Ints
+from collegium.evals.core.arrays import Floats, Ints
 from collegium.evals.routing.choosing import Choice
 
 TEXTS, ARRAYS, ANSWER = "task.json", "task.npz", "answer.npz"
@@ -31,7 +31,7 @@ class Task:
     prompts: tuple[str, ...]
     X: Floats
     y: Floats
-    """In [0, 1]; NaN where nobody measured."""
+    """In [0, 1]; NaN if unmeasured."""
     new_prompts: tuple[str, ...]
     new_X: Floats
 

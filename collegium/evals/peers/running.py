@@ -1,4 +1,4 @@
-"""Ask peers' routers: a process a package in its environment, with progress and a limit of time."""
+"""Run peers' routers: one process per package, with a time limit."""
 
 import os
 import signal

@@ -1,1 +1,1 @@
-"""Judge routers on recorded outcomes: splits, baselines, metrics, intervals, reports."""
+"""Evaluate routers on recorded outcomes: splits, baselines, metrics, intervals, reports."""

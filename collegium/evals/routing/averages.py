@@ -1,4 +1,4 @@
-"""Every average of every contender, over prompts, over tasks and within groups, resampled together.
+"""Averages of all contenders over prompts, tasks and groups, resampled together.
 
 An average over tasks is a weighted one over prompts; with prompts drawn within their task, each
 keeps its weight. So one bootstrap gives the intervals of all averages and of their differences.
@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from collegium.evals.arrays import Bools, Floats
-from collegium.evals.bootstrap import RESAMPLES, Bootstrap, Interval
+from collegium.evals.core.arrays import Bools, Floats
+from collegium.evals.core.bootstrap import RESAMPLES, Bootstrap, Interval
 
 MICRO, MACRO = "", "tasks"
 """Names of the averages over prompts and over tasks; those within a group are called after it."""

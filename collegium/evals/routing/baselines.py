@@ -1,11 +1,11 @@
-"""What a router has to beat: one model for all, a table of tasks, the length of the prompt.
+"""Baselines: a single model, a table by task, the prompt's length.
 
 Each learns from the lesson and forecasts every score, so that it is measured as routers are.
 """
 
 import numpy as np
 
-from collegium.evals.arrays import Floats
+from collegium.evals.core.arrays import Floats
 from collegium.evals.routing.lessons import Exam, Forecaster, Lesson, means
 from collegium.evals.routing.neighbours import tuned_knn, untuned_knn
 

@@ -1,12 +1,12 @@
-"""Beliefs as `router train` fits them, and their forecasts as a service makes them."""
+"""Beliefs as fitted by `router train`, and their forecasts as a service makes them."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from collegium.evals.arrays import Floats
+from collegium.evals.core.arrays import Floats
+from collegium.evals.core.signals import SILENT
 from collegium.evals.routing.lessons import Lesson
-from collegium.evals.signals import SILENT
 from collegium.registry.application import Application
 from collegium.router.applications.resolver import MOST, Applications
 from collegium.router.applications.signals import Signals
@@ -16,6 +16,7 @@ from collegium.router.forecasting import Asked
 from collegium.router.reading import asked_by, new_contexts
 from collegium.router.training import Believed, fit_beliefs
 from collegium.router.vectors import Encoder
+from collegium.router.views import familiar
 
 
 def taught(lesson: Lesson, encoder: Encoder) -> Believed:
@@ -34,10 +35,12 @@ def forecasts(
     beliefs: Beliefs,
     applications: Sequence[Application],
     X: Floats,
+    prompts: Sequence[str],
     signals: Sequence[Signals],
     encoder: Encoder,
 ) -> Floats:
-    """P(correct) of every expert for embeddings (n, d) of requests with `signals`, or with none."""
+    """P(correct) of every expert for prompts with embeddings (n, d) and `signals`, or with none."""
+    X = familiar(prompts, X, beliefs.evidence_.weights(X), beliefs.evidence_, encoder.encode)
     asked = who_asked(beliefs, applications, signals or [SILENT] * len(X), encoder)
     names = [each.application for each in asked]
     return np.asarray(beliefs.forecast(X, names, [each.context for each in asked]).quality)
@@ -49,7 +52,9 @@ def who_asked(
     signals: Sequence[Signals],
     encoder: Encoder,
 ) -> list[Asked]:
-    """Who sent each request, told one after another as by a service that knows `applications`."""
+    """Return the application of each request, as a service that knows `applications` would
+    recognise it.
+    """
     known = Applications(most=max(MOST, len(signals)))
     known.load(applications)
     queries = [Query("", signals=each, application=known.of(each)) for each in signals]

@@ -1,10 +1,10 @@
-"""From forecasts to one model a prompt, at every exchange rate of quality against money."""
+"""Choose one model per prompt from forecasts, at every price of quality."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from collegium.evals.arrays import Bools, Floats, Ints
+from collegium.evals.core.arrays import Bools, Floats, Ints
 
 STEPS = 60
 """Exchange rates in a sweep, beside the two ends."""
@@ -18,7 +18,7 @@ class Choice:
     chosen: Ints
     """Columns of models, shape (n,)."""
     ranking: Floats | None = None
-    """Shape (n, e), best highest, on a scale of its own; None where it only chooses."""
+    """Shape (n, e), highest is best, in arbitrary units; None for methods that only choose."""
 
 
 @dataclass(frozen=True)

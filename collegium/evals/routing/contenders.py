@@ -1,4 +1,4 @@
-"""Routers by name: each learns from a lesson and forecasts an exam."""
+"""Routers by name; each is fitted on a training set and forecasts a test set."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from collegium.errors import SetupError
-from collegium.evals.arrays import Floats
+from collegium.evals.core.arrays import Floats
 from collegium.evals.routing.believing import forecasts, taught
 from collegium.evals.routing.labels import UNLABELLED
 from collegium.evals.routing.lessons import Exam, Forecaster, Lesson
@@ -24,7 +24,7 @@ def routers(encoder: Encoder, wanted: Sequence[str] = ()) -> dict[str, Forecaste
     """
     names = (SERVED, *PREDICTORS)
     if unknown := [name for name in wanted if name not in names]:
-        raise SetupError(f"no router is called {', '.join(unknown)}; there are {', '.join(names)}")
+        raise SetupError(f"unknown router {', '.join(unknown)}; available: {', '.join(names)}")
     return {name: _named(name, encoder) for name in (wanted or names)}
 
 
@@ -42,7 +42,8 @@ def served(encoder: Encoder) -> Forecaster:
 
     def forecast(lesson: Lesson, exam: Exam) -> Floats:
         found = taught(lesson, encoder)
-        return forecasts(found.beliefs, found.applications, exam.X, exam.signals, encoder)
+        believed = found.beliefs, found.applications
+        return forecasts(*believed, exam.X, exam.prompts, exam.signals, encoder)
 
     return forecast
 

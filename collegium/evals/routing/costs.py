@@ -1,4 +1,4 @@
-"""What an answer costs, from the best evidence that a set has.
+"""The cost of an answer, from the best evidence in a set.
 
 In this order: recorded dollars; list prices; RouteLLM's two published prices; prices by the size
 that a model's name tells. Prices are dollars per million tokens. Tokens are recorded ones, else
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from collegium.evals.arrays import Floats
-from collegium.evals.data import RoutingData
-from collegium.evals.prices import Price
+from collegium.evals.core.arrays import Floats
+from collegium.evals.core.data import RoutingData
+from collegium.evals.core.prices import Price
 
 CHARACTERS_A_TOKEN = 4
 NOMINAL_TOKENS = 200

@@ -1,4 +1,4 @@
-"""AIQ, which sums up what a router gets for its money.
+"""AIQ: the average quality over a range of cost.
 
 RouterBench (arXiv 2403.12031): the mean height of the non-decreasing convex hull of a router's
 (cost, quality) points. Their code integrates from each router's own cheapest point; here every
@@ -7,8 +7,8 @@ router is measured over one range, from the cheapest to the dearest single model
 
 import numpy as np
 
-from collegium.evals.arrays import Floats
-from collegium.evals.bootstrap import LEVEL, TINY, Interval, draw_counts
+from collegium.evals.core.arrays import Floats
+from collegium.evals.core.bootstrap import TINY, Interval, draw_counts, percentile_interval
 
 RESAMPLES = 500
 
@@ -65,6 +65,4 @@ def aiq_interval(
     counts = draw_counts(rows, resamples, np.random.default_rng(seed))
     drawn = zip(counts @ costs / len(costs), counts @ scores / len(costs), strict=True)
     values = [aiq(cost, quality, low=low, high=high) for cost, quality in drawn]
-    tail = (1 - LEVEL) / 2
-    bounds = np.quantile(np.array(values, dtype=np.float64), [tail, 1 - tail])
-    return Interval(estimate, float(bounds[0]), float(bounds[1]))
+    return percentile_interval(estimate, np.array(values, dtype=np.float64))

@@ -1,4 +1,4 @@
-"""Vectors of prompts, made once: a file on disk that is keyed by encoder and text."""
+"""A cache of prompt vectors on disk, keyed by encoder and text."""
 
 import hashlib
 import sqlite3
@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collegium.errors import SetupError
-from collegium.evals.arrays import Floats
-from collegium.evals.progress import progress_bar
+from collegium.evals.core.arrays import Floats
+from collegium.evals.core.progress import progress_bar
 from collegium.router.features import SurfaceEncoder
 from collegium.router.vectors import Encoder
 
@@ -73,14 +73,16 @@ class EmbeddingCache:
 class CachedEncoder:
     """An encoder whose vectors are kept on disk."""
 
-    def __init__(self, inner: Encoder, cache: EmbeddingCache) -> None:
+    def __init__(self, inner: Encoder, cache: EmbeddingCache, *, progress: bool = True) -> None:
         self.name = inner.name
         self._inner = inner
         self._cache = cache
+        self._progress = progress
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return one row a text, shape (n, dimensions)."""
-        return self._cache.encode(self._inner, texts).astype(np.float32)
+        found = self._cache.encode(self._inner, texts, progress=self._progress)
+        return found.astype(np.float32)
 
 
 def key(encoder: str, text: str) -> bytes:

@@ -3,16 +3,20 @@
 from collections.abc import Callable, Sequence
 
 from collegium.errors import SetupError
-from collegium.router.encoder import make_encoder
+from collegium.router.encoder import as_fitted, make_encoder
 from collegium.router.features import SurfaceEncoder
 from collegium.router.vectors import Encoder, Floats
+from collegium.settings import load_settings
+
+SURFACE = "+surface"
 
 
 def encoder(name: str) -> Encoder:
-    """Make the encoder of this name, or say which there are."""
-    if name not in ENCODERS:
-        raise SetupError(f"no encoder is called '{name}'; there are {', '.join(ENCODERS)}")
-    return ENCODERS[name]()
+    """Make the encoder of this name, with surface features where it ends in `+surface`."""
+    if name in ENCODERS:
+        return ENCODERS[name]()
+    inner = make_encoder(name.removesuffix(SURFACE))
+    return SurfaceEncoder(inner) if name.endswith(SURFACE) else inner
 
 
 def fitted_on(name: str) -> Encoder:
@@ -20,7 +24,13 @@ def fitted_on(name: str) -> Encoder:
     for make in ENCODERS.values():
         if (found := make()).name == name:
             return found
-    raise SetupError(f"the router was fitted on vectors of '{name}', which nothing here makes")
+    own = load_settings().encoder
+    if own not in ENCODERS and (found := as_fitted(make_encoder(own), name)).name == name:
+        return found
+    raise SetupError(
+        f"the router was fitted on vectors of '{name}', which neither the setting `encoder` nor "
+        "an encoder that comes with the package makes"
+    )
 
 
 class LazyEncoder:

@@ -1,4 +1,4 @@
-"""Judge routers on data sets: what `collegium eval routing` does, without the command line."""
+"""Evaluate routers on data sets: the core of `collegium eval routing`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,11 +6,18 @@ from types import MappingProxyType
 
 import numpy as np
 
-from collegium.evals.arrays import Floats, Ints
-from collegium.evals.bootstrap import LEVEL, RESAMPLES, Interval
+from collegium.evals.core.arrays import Floats, Ints
+from collegium.evals.core.bootstrap import RESAMPLES, Interval, percentile_interval
 from collegium.evals.routing.choosing import choose, picked
 from collegium.evals.routing.curves import aiq
-from collegium.evals.routing.exam_results import Judged, Tick, judged, results
+from collegium.evals.routing.exam_results import (
+    Decisions,
+    Judged,
+    Tick,
+    decided_by,
+    judged,
+    results,
+)
 from collegium.evals.routing.lessons import Forecaster, Peer, means
 from collegium.evals.routing.measures import COMPARED, SAME_PRICE, Setting, contenders
 from collegium.evals.routing.pairs import Pair
@@ -19,6 +26,7 @@ from collegium.evals.routing.problem import Problem
 from collegium.evals.routing.routing_report import Mean, SetReport
 
 NO_PEERS: Mapping[str, Peer] = MappingProxyType({})
+NO_DECISIONS: Mapping[str, Decisions] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -36,18 +44,20 @@ def evaluate(
     routers: Mapping[str, Forecaster],
     *,
     peers: Mapping[str, Peer] = NO_PEERS,
+    decided: Mapping[str, Decisions] = NO_DECISIONS,
     seed: int = 0,
     resamples: int = RESAMPLES,
     tick: Tick = lambda name: None,
 ) -> Evaluated:
     """Let routers, peers and baselines learn and choose, and measure them.
 
-    `X` has a row a prompt.
+    `X` has a row a prompt; `decided` has a decision for each judged one.
     """
     exam = judged(problem)
     setting = _setting(problem, exam, seed)
     visiting, peer_notes = peer_results(problem, X, exam, peers, tick=tick)
-    found = [*results(problem, X, routers, tick=tick), *visiting]
+    made = [decided_by(exam, name, each) for name, each in decided.items()]
+    found = [*results(problem, X, routers, tick=tick), *made, *visiting]
     rows, replicates = contenders(setting, found, resamples=resamples)
     strong, weak = _strong_and_weak(problem, exam)
     report = SetReport(
@@ -98,9 +108,9 @@ def _mean_difference(evaluated: Sequence[Evaluated], router: str, other: str) ->
         rows = each.report.contenders
         estimates.append(rows[left].accuracy.estimate - rows[right].accuracy.estimate)
         draws.append(each.replicates[:, left] - each.replicates[:, right])
-    tail = (1 - LEVEL) / 2
-    low, high = np.quantile(np.mean(draws, axis=0), [tail, 1 - tail])
-    return Interval(float(np.mean(estimates)), float(low), float(high))
+    found = percentile_interval(float(np.mean(estimates)), np.mean(draws, axis=0))
+    assert found is not None  # accuracies are finite
+    return found
 
 
 def _setting(problem: Problem, exam: Judged, seed: int) -> Setting:

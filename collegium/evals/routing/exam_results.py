@@ -1,4 +1,4 @@
-"""What every contender chose on the judged prompts, and what that brought and cost."""
+"""Each contender's choices on the test prompts, with their quality and cost."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from collegium.errors import SetupError
-from collegium.evals.arrays import Bools, Floats, Ints
+from collegium.evals.core.arrays import Bools, Floats, Ints
 from collegium.evals.routing import baselines as base
 from collegium.evals.routing.choosing import choose, picked
 from collegium.evals.routing.lessons import Forecaster, Peer, lesson_and_exam, means
@@ -49,6 +49,16 @@ class Result:
     seconds: float = 0.0
 
 
+@dataclass(frozen=True)
+class Decisions:
+    """What a running service decided for every judged prompt."""
+
+    chosen: Ints
+    """Columns of models, shape (n,)."""
+    forecasts: Floats
+    """P(correct), shape (n, e); NaN where the service made none."""
+
+
 def judged(problem: Problem) -> Judged:
     """Cut the judged rows out of a problem."""
     rows, known = problem.test_rows, problem.train_rows
@@ -82,6 +92,13 @@ def chosen_by(
     chosen = choose(forecasts, exam.measured, exam.expected_cost)
     scores, costs = picked(exam.scores, chosen), picked(exam.costs, chosen)
     return Result(name, kind, note, scores, costs, chosen, forecasts, True, seconds)
+
+
+def decided_by(exam: Judged, name: str, found: Decisions) -> Result:
+    """What a running service's decisions brought."""
+    note = "what the running service decided"
+    scores, costs = picked(exam.scores, found.chosen), picked(exam.costs, found.chosen)
+    return Result(name, "router", note, scores, costs, found.chosen, found.forecasts, True)
 
 
 def _learnt(

@@ -5,13 +5,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from collegium.evals.arrays import Floats
-from collegium.evals.calibration import Calibration
-from collegium.evals.routing import baselines as base
-from collegium.evals.routing.curves import hull
-from collegium.evals.routing.routing_report import Contender, SetReport
-from collegium.evals.routing.text import LABELS
-from collegium.evals.svg import (
+from collegium.evals.core.arrays import Floats
+from collegium.evals.core.calibration import Calibration
+from collegium.evals.core.svg import (
     ACCENT,
     INK,
     LINE,
@@ -22,6 +18,10 @@ from collegium.evals.svg import (
     log_scale,
     panels,
 )
+from collegium.evals.routing import baselines as base
+from collegium.evals.routing.curves import hull
+from collegium.evals.routing.routing_report import Contender, SetReport
+from collegium.evals.routing.text import LABELS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,10 +1,10 @@
-"""What a prompt's labels mean to an evaluation: its task, its domain, what it belongs with."""
+"""The meaning of a prompt's labels for an evaluation: task, domain, group."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from collegium.evals.arrays import Bools, Ints
+from collegium.evals.core.arrays import Bools, Ints
 
 Labels = Mapping[str, Sequence[object]]
 
@@ -37,7 +37,7 @@ def contaminated(labels: Labels, count: int) -> Bools:
 
 
 def originals(labels: Labels, prompt_ids: Sequence[str]) -> tuple[str, ...]:
-    """Return the prompt that each prompt says the same as; itself where it is no paraphrase."""
+    """Return the prompt that each prompt paraphrases; itself if it is not a paraphrase."""
     column = labels.get(PARAPHRASE_LABEL, (None,) * len(prompt_ids))
     return tuple(_text(value) or own for value, own in zip(column, prompt_ids, strict=True))
 

@@ -1,4 +1,4 @@
-"""What a contender is given: a lesson to learn from, and an exam of prompts to forecast."""
+"""A contender's input: a training set, and the test prompts to forecast."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
-from collegium.evals.arrays import Floats, Ints
+from collegium.evals.core.arrays import Floats, Ints
 from collegium.evals.routing.choosing import Choice
 from collegium.evals.routing.problem import Problem
 from collegium.evals.routing.splits import Fold
@@ -81,7 +81,7 @@ def _of_rows(signals: tuple[Signals, ...], rows: Ints) -> tuple[Signals, ...]:
 
 
 def means(y: Floats) -> Floats:
-    """Return each model's mean score; the mean of all for a model that nobody measured."""
+    """Return each model's mean score; the overall mean for an unmeasured model."""
     known = np.isfinite(y)
     counts = known.sum(axis=0)
     sums = np.where(known, y, 0).sum(axis=0)

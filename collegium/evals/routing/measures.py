@@ -1,14 +1,13 @@
-"""From choices and forecasts to the numbers of a report."""
+"""Compute a report's metrics from choices and forecasts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from collegium.evals.arrays import Floats, Ints
-from collegium.evals.bootstrap import RESAMPLES, Interval
-from collegium.evals.calibration import Calibration, calibration
-from collegium.evals.pool import spread
+from collegium.evals.core.arrays import Floats, Ints
+from collegium.evals.core.bootstrap import RESAMPLES, Interval
+from collegium.evals.core.calibration import Calibration, calibration
 from collegium.evals.routing import baselines as base
 from collegium.evals.routing.averages import GROUP, MACRO, MICRO, Averages
 from collegium.evals.routing.choosing import Sweep, picked, sweep
@@ -16,6 +15,7 @@ from collegium.evals.routing.curves import aiq_interval
 from collegium.evals.routing.exam_results import Judged, Result
 from collegium.evals.routing.pairs import Pair, PairNumbers, pair_numbers
 from collegium.evals.routing.routing_report import Contender, Robustness
+from collegium.evals.routing.spreading import spread
 
 COMPARED = (base.BEST_SINGLE, base.TASK_TABLE, base.TUNED_KNN)
 SAME_PRICE = 1.2
@@ -31,7 +31,7 @@ class Setting:
     tasks: tuple[str, ...]
     groups: tuple[str, ...] | None
     pair: Pair | None
-    """None where all models cost about the same."""
+    """None if all models cost about the same."""
     range_usd: tuple[float, float]
     """The mean cost of the cheapest and of the dearest single model."""
     paraphrases: tuple[Ints, Ints]
@@ -143,7 +143,8 @@ def _pair(setting: Setting, result: Result) -> PairNumbers:
     if setting.pair is None or result.forecasts is None:
         return PairNumbers()
     strong, weak = setting.pair.strong, setting.pair.weak
-    lead = result.forecasts[:, strong] - result.forecasts[:, weak]
+    known = np.nan_to_num(result.forecasts)
+    lead = known[:, strong] - known[:, weak]
     scores = setting.exam.scores
     return pair_numbers(lead, scores[:, strong], scores[:, weak], seed=setting.seed)
 

@@ -1,4 +1,4 @@
-"""The kNN baselines: a model is as good on a prompt as on the training prompts most like it.
+"""kNN baselines: a model is as good on a prompt as on the most similar training prompts.
 
 "Rethinking Predictive Modeling for LLM Routing" (arXiv 2505.12601): hard to beat once k is tuned.
 The judge has its own, so that its bar stays where it is when routers change.
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from collegium.evals.arrays import Floats, Ints
+from collegium.evals.core.arrays import Floats, Ints
 from collegium.evals.routing.choosing import choose, picked
 from collegium.evals.routing.lessons import Exam, Lesson, means
 

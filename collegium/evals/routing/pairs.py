@@ -1,4 +1,4 @@
-"""APGR and CPT: how well a router tells which prompts need the strong one of two models.
+"""APGR and CPT: how well a router finds the prompts that need the stronger of two models.
 
 RouteLLM (arXiv 2406.18665). Prompts go to the strong model in the order of its forecast lead; PGR
 is the share of the strong model's advantage that is recovered, APGR its average over all shares of
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from collegium.evals.arrays import Floats, Ints
-from collegium.evals.bootstrap import LEVEL, TINY, Interval, draw_counts
+from collegium.evals.core.arrays import Floats, Ints
+from collegium.evals.core.bootstrap import LEVEL, TINY, Interval, draw_counts
 
 RESAMPLES = 500
 CPT_TARGETS = (0.5, 0.8)
@@ -27,7 +27,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class PairNumbers:
-    """APGR, CPT50 and CPT80 with their intervals; None where undefined."""
+    """APGR, CPT50 and CPT80 with their intervals; None if undefined."""
 
     apgr: Interval | None = None
     cpt50: Interval | None = None

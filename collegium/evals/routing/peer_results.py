@@ -1,4 +1,4 @@
-"""What other projects' routers chose on the judged prompts, beside ours."""
+"""Other projects' routers' choices on the test prompts, compared with ours."""
 
 import time
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from collegium.errors import PeerFailed
-from collegium.evals.arrays import Floats, Ints
+from collegium.evals.core.arrays import Floats, Ints
 from collegium.evals.routing.choosing import choose, picked
 from collegium.evals.routing.exam_results import Judged, Result, Tick
 from collegium.evals.routing.lessons import Peer, lesson_and_exam, means

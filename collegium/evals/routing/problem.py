@@ -1,4 +1,4 @@
-"""One set as arrays: what there is to learn from, and what there is to judge."""
+"""One set as arrays: training and test data."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from collegium.errors import SetupError
-from collegium.evals.arrays import Bools, Floats, Ints
-from collegium.evals.data import RoutingData
+from collegium.evals.core.arrays import Bools, Floats, Ints
+from collegium.evals.core.data import RoutingData
 from collegium.evals.formats import load_any
 from collegium.evals.routing import labels as label
 from collegium.evals.routing.costs import cost_model
@@ -34,7 +34,7 @@ class Problem:
     prompts: tuple[str, ...]
     models: tuple[str, ...]
     scores: Floats
-    """Shape (prompts, models), in [0, 1]; NaN where nobody measured."""
+    """Shape (prompts, models), in [0, 1]; NaN if unmeasured."""
     costs: Floats
     """Dollars, in the same shape, without gaps."""
     cost_source: str
@@ -42,7 +42,7 @@ class Problem:
     groups: tuple[str, ...] | None
     """The set's own groups of tasks, such as RouterDC's `ID` and `OOD`."""
     originals: tuple[str, ...]
-    """The id of the prompt that each says the same as; its own where it is no paraphrase."""
+    """The id of the prompt that each one paraphrases; its own if it is not a paraphrase."""
     prompt_ids: tuple[str, ...]
     families: Ints
     """Equal numbers stay together in cross-validation."""
@@ -177,7 +177,7 @@ def task_names(labels: Mapping[str, Sequence[object]], count: int) -> tuple[str,
 
 
 def group_names(labels: Mapping[str, Sequence[object]], count: int) -> tuple[str, ...] | None:
-    """Return the label `group` of each prompt, or None where the set has none."""
+    """Return the label `group` of each prompt, or None if the set has none."""
     if label.GROUP_LABEL not in labels:
         return None
     return label.names(labels, (label.GROUP_LABEL,), count)

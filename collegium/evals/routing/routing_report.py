@@ -1,15 +1,14 @@
-"""What was measured of routers on recorded outcomes: values only, and their JSON."""
+"""Measurements of routers on recorded outcomes, as values and JSON."""
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
-from collegium.errors import SetupError
-from collegium.evals.bootstrap import Interval
-from collegium.evals.calibration import Calibration
-from collegium.evals.pool_report import Spread
-from collegium.evals.provenance import Provenance
+from collegium.evals.core.bootstrap import Interval
+from collegium.evals.core.calibration import Calibration
+from collegium.evals.core.provenance import Provenance
+from collegium.evals.routing.robustness.report import MeanRobustness, ServedRobustness
+from collegium.evals.routing.spreading import Spread
 
 Kind = Literal["oracle", "router", "peer", "baseline"]
 
@@ -25,7 +24,7 @@ class Robustness:
 
 @dataclass(frozen=True)
 class Contender:
-    """Everything measured of one router or baseline; None is "not defined here"."""
+    """The measurements of one router or baseline; None if not defined here."""
 
     name: str
     kind: Kind
@@ -96,6 +95,8 @@ class SetReport:
     dropped_prompts: int
     """Prompts that are not judged, because a router learnt from their text."""
     contenders: tuple[Contender, ...]
+    robustness: ServedRobustness | None = None
+    """Of the served router's decisions; None where that was not evaluated."""
 
     def contender(self, name: str, kind: Kind) -> Contender:
         """Return one row; a router may be called like a baseline."""
@@ -131,6 +132,8 @@ class RoutingReport:
     sets: tuple[SetReport, ...]
     means: tuple[Mean, ...]
     provenance: Provenance
+    robustness: MeanRobustness | None = None
+    """Over the sets where it was measured."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return what JSON can hold."""
@@ -142,15 +145,3 @@ class RoutingReport:
     def to_json(self) -> str:
         """Return the report as JSON for machines."""
         return json.dumps(self.to_dict(), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
-
-    @classmethod
-    def load(cls, path: Path) -> "RoutingReport":
-        """Read a report that `to_json` wrote."""
-        from pydantic import TypeAdapter, ValidationError
-
-        try:
-            return TypeAdapter(cls).validate_json(path.read_bytes())
-        except OSError as exc:
-            raise SetupError(f"there is no report at '{path}' ({exc.strerror})") from exc
-        except ValidationError as exc:
-            raise SetupError(f"'{path}' is not a report of routers: {exc}") from exc

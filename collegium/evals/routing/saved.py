@@ -1,4 +1,4 @@
-"""A router that was saved, judged on a recorded set like any other."""
+"""Evaluate a saved router on a recorded set like any other contender."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from collegium.errors import SetupError
-from collegium.evals.arrays import Bools, Floats
+from collegium.evals.core.arrays import Bools, Floats
 from collegium.evals.formats import load_any
-from collegium.evals.names import ModelNames
 from collegium.evals.routing.believing import forecasts
 from collegium.evals.routing.lessons import Exam, Forecaster, Lesson
+from collegium.evals.routing.names import ModelNames
 from collegium.evals.routing.problem import Problem, read_problem, read_two, read_whole
 from collegium.router.applications.signals import Signals
 from collegium.router.artifact import FittedRouter, prompt_marks
@@ -77,7 +77,7 @@ def saved_forecaster(
     columns = list(known_models(fitted, models, "", names).values())
 
     def forecast(lesson: Lesson, exam: Exam) -> Floats:
-        return saved_forecasts(fitted, columns, exam.X, exam.signals, encoder)
+        return saved_forecasts(fitted, columns, exam.X, exam.prompts, exam.signals, encoder)
 
     return forecast
 
@@ -86,14 +86,15 @@ def saved_forecasts(
     fitted: FittedRouter,
     columns: Sequence[int],
     X: Floats,
+    prompts: Sequence[str],
     signals: Sequence[Signals],
     encoder: Encoder,
 ) -> Floats:
-    """P(correct) of the router's experts in these columns for embeddings (n, d).
+    """P(correct) of the router's experts in these columns for prompts with embeddings (n, d).
 
     `signals` (n) tell each request's application; they are empty where the set tells none.
     """
-    quality = forecasts(fitted.beliefs, fitted.applications, X, signals, encoder)
+    quality = forecasts(fitted.beliefs, fitted.applications, X, prompts, signals, encoder)
     return np.asarray(quality[:, list(columns)])
 
 

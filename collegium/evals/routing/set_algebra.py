@@ -1,4 +1,4 @@
-"""Routing sets cut down to some models, and put under one another."""
+"""Restrict routing sets to some models, and concatenate them."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 
 from collegium.errors import SetupError
-from collegium.evals.arrays import Bools, Floats
-from collegium.evals.data import RoutingData
+from collegium.evals.core.arrays import Bools, Floats
+from collegium.evals.core.data import RoutingData
 
 
 def of_pool(data: RoutingData, pool: Sequence[str]) -> RoutingData:

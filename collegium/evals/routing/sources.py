@@ -1,10 +1,10 @@
-"""From what a person names to problems: data sets by name, folders, pools, what is left out."""
+"""Resolve names on the command line to problems: data sets, folders, pools, exclusions."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from collegium.errors import SetupError
-from collegium.evals.data import data_root, data_sets, holds_set
+from collegium.evals.core.data import data_root, data_sets, holds_set
 from collegium.evals.routing.problem import Problem, read_problem, read_two, taught_by_fewer
 
 
@@ -72,6 +72,6 @@ def set_folder(name: str, data: Path | None) -> Path:
     if folder is None:
         raise SetupError(
             f"there is no data set '{name}': no folder of that name, and no set of "
-            "--data, COLLEGIUM_DATA or ../shared/data"
+            "this name in --data or COLLEGIUM_DATA"
         )
     return folder

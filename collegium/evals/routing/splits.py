@@ -1,4 +1,4 @@
-"""Which prompts a router learns from, and which it is judged on."""
+"""Split prompts into training and test sets."""
 
 import hashlib
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from collegium.errors import SetupError
-from collegium.evals.arrays import Bools, Ints
+from collegium.evals.core.arrays import Bools, Ints
 
 TRAIN_SHARE = 0.7
 CROSSED = 5

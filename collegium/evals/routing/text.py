@@ -1,11 +1,16 @@
-"""A routing report in words: aligned tables for the terminal, Markdown for the documentation."""
+"""A routing report as text: aligned tables for the terminal, Markdown for the documentation."""
+
+from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-from collegium.evals.bootstrap import Interval
-from collegium.evals.report_text import percent
+from collegium.evals.core.bootstrap import Interval
 from collegium.evals.routing import baselines as base
 from collegium.evals.routing.routing_report import Contender, RoutingReport, SetReport
+
+if TYPE_CHECKING:
+    from collegium.evals.routing.live import LiveReport
 
 LABELS = {
     base.BEST_SINGLE: "best single model",
@@ -211,6 +216,11 @@ def points(found: Interval) -> str:
     return f"{100 * found.estimate:+.2f} [{low:+.2f}, {high:+.2f}]{star}"
 
 
+def percent(value: float) -> str:
+    """Write a share as a percentage."""
+    return f"{100 * value + 0.0:.1f} %"
+
+
 def within(found: Interval | None, *, scale: float = 1, digits: int = 3) -> str:
     """Write a number and its interval, or a dash where it is not defined."""
     if found is None:
@@ -224,6 +234,34 @@ def within(found: Interval | None, *, scale: float = 1, digits: int = 3) -> str:
 def number(value: float | None, *, digits: int = 3) -> str:
     """Write a number, or a dash where it is not defined."""
     return "-" if value is None else f"{value:.{digits}f}"
+
+
+def skills(found: LiveReport) -> list[list[str]]:
+    """Return a live pool's accuracies by task and expert, the header first."""
+    names = list(next(iter(found.skills.values())))
+    rows = [[task, *(shares(row[name]) for name in names)] for task, row in found.skills.items()]
+    return [["accuracy %", *names], *rows]
+
+
+def live_verdict(found: LiveReport) -> str:
+    """Say in words how a live pool's router did."""
+    rows = {row.name: percent(row.accuracy.estimate) for row in found.routing.sets[0].contenders}
+    words = (
+        f"The router answers {rows[found.routing.headline]} right, the best single expert, picked "
+        f"on these very prompts, {rows[base.HINDSIGHT]}, the oracle {rows[base.ORACLE]}."
+    )
+    gap = found.gap_closed
+    if gap is None:
+        words += " The best single expert equals the oracle: there is no gap to close."
+    else:
+        closed = f"{percent(gap.estimate)} [{100 * gap.low:.1f}, {100 * gap.high:.1f}]"
+        words += f" It closes {closed} of the gap from the best single expert to the oracle."
+    if found.chat is not None:
+        words += (
+            f" To the generalist go {shares(found.chat.share)} % of {found.chat.prompts} prompts "
+            f"of {found.chat.source}."
+        )
+    return words
 
 
 def markdown(rows: Sequence[Sequence[str]]) -> str:

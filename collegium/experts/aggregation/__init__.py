@@ -1,1 +1,1 @@
-"""Several answers to one query, and how they become one."""
+"""Panels: several answers to one query, combined into one."""

@@ -1,21 +1,21 @@
-"""What every mode works with: the members of a panel, their answers, the protocol."""
+"""The building blocks of every mode: the members of a panel, their answers, and the protocol."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from collegium.experts.aggregation.events import Event
 from collegium.experts.clients.events import AnswerEvent
+from collegium.experts.clients.native import Native
 from collegium.experts.clients.openai_shape import message_events
 from collegium.experts.clients.reply import Answer, Call, Reply
 from collegium.registry.expert import Expert
 
 Similarity = Callable[[Sequence[str]], Sequence[Sequence[float]]]
 """From n texts to their cosine similarities, shape (n, n)."""
-Verifier = Callable[[str, str], Awaitable[float]]
 """From a question and an answer to how good the answer is; tests run, a proof is checked."""
 
 
@@ -26,17 +26,17 @@ class Member:
     expert: Expert
     forecast: float | None = None
     temperature: float | None = None
-    """None leaves the caller's; samples of one expert need some."""
+    """None keeps the caller's temperature; several samples of one expert need a positive one."""
     seed: int | None = None
     instruction: str = ""
-    """Said to this member alone, before the conversation."""
+    """An instruction for this member only, placed before the conversation."""
     instead: tuple[Expert, ...] = ()
     """Experts that may take the seat if this one fails before it begins, best first."""
 
 
 @dataclass(frozen=True)
 class Panel:
-    """Who is asked, best first (a cascade: cheapest first), and who combines."""
+    """The members, best first (in a cascade: cheapest first), and the aggregator."""
 
     members: tuple[Member, ...]
     aggregator: Member | None = None
@@ -46,7 +46,9 @@ class Panel:
     """Members that take longer are dropped."""
     seed: int = 0
     stream: bool = True
-    """Whether the answer is wanted as it comes."""
+    """Whether the answer is streamed."""
+    native: Native | None = None
+    """The request as it came, for one expert that speaks its protocol."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,9 @@ class MemberAnswer:
     message: Mapping[str, Any]
     finish_reason: str | None = None
     logprob: float | None = None
-    """Mean log-probability of the answer's tokens; None where the expert does not tell."""
+    """Mean log-probability of the answer's tokens; None if the expert doesn't report it."""
     logprobs: Any = field(default=None, repr=False)
-    """As the expert told them, in whatever shape."""
+    """Log-probabilities as the expert reported them, in its own format."""
 
     @staticmethod
     def of(call: Call, member: Member, answer: Answer) -> MemberAnswer:
@@ -74,7 +76,7 @@ class MemberAnswer:
 
     @property
     def text(self) -> str:
-        """What it says."""
+        """The text of the answer."""
         return str(self.message.get("content") or "")
 
     def events(self) -> list[AnswerEvent]:
@@ -86,7 +88,7 @@ class MemberAnswer:
 
 
 def told_tokens(logprobs: Any) -> list[Mapping[str, Any]]:
-    """The tokens that log-probabilities tell of; none where they have another API's shape."""
+    """Return the tokens with log-probabilities; none if they have another API's format."""
     content = logprobs.get("content") if isinstance(logprobs, Mapping) else None
     return [t for t in content if isinstance(t, Mapping)] if isinstance(content, list) else []
 
@@ -108,6 +110,6 @@ class Mode(Protocol):
     """Whether the answer is some member's own: then tool calls and schemas stay valid."""
 
     def run(self, panel: Panel, body: Mapping[str, Any], ask: Ask) -> AsyncGenerator[Event]:
-        """Ask and combine. The answer's own events say what it consists of, and `Finish` ends it;
-        the others tell how it is made. Raises ExpertError without a quorum.
+        """Ask the members and combine their answers; yield the answer's events, ended by `Finish`,
+        and events that describe its progress. Raise ExpertError without a quorum.
         """

@@ -1,16 +1,18 @@
-"""Several answers, the best of which is given (compared by Snell et al., arXiv 2408.03314)."""
+"""Best of n: the best of several answers (compared by Snell et al., arXiv 2408.03314)."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from typing import Any
 
 from collegium.experts.aggregation.base import Ask, Panel
+from collegium.experts.aggregation.catalogue import ModeKind
 from collegium.experts.aggregation.delivering import delivered
 from collegium.experts.aggregation.events import Event
 from collegium.experts.aggregation.fan_out import FanOut
-from collegium.experts.aggregation.scoring import Answers, Scorer
+from collegium.experts.aggregation.options import ScorerName
+from collegium.experts.aggregation.scoring import Answers, ByJudge, ByLogprob, BySelf, Scorer
 from collegium.experts.aggregation.seating import seated
 
 
@@ -39,3 +41,13 @@ class BestOfN:
         how = self._scorer.how if found.scores else "nothing could be scored: the likeliest member"
         for event in delivered(best, how, scores=found.scores):
             yield event
+
+
+SCORERS: dict[ScorerName, Callable[[], Scorer]] = {
+    "logprob": ByLogprob,
+    "self": BySelf,
+    "judge": ByJudge,
+}
+KIND = ModeKind(
+    "Several answers, the best of which is given", lambda options: BestOfN(SCORERS[options.by]())
+)

@@ -1,4 +1,5 @@
-"""Cheap first, dear only in doubt: members are asked in turn until the answer is sure enough.
+"""Cascade: ask the members one after another, cheapest first, until an answer is sufficiently
+certain.
 
 FrugalGPT (arXiv 2305.05176). Answers so far count as votes: two cheap experts that agree may spare
 the dear one.
@@ -12,12 +13,13 @@ from contextlib import aclosing
 from typing import Any
 
 from collegium.experts.aggregation.base import Ask, MemberAnswer, Panel
+from collegium.experts.aggregation.catalogue import ModeKind
 from collegium.experts.aggregation.confidence import Confidence
 from collegium.experts.aggregation.delivering import delivered
 from collegium.experts.aggregation.events import Event, Group
 from collegium.experts.aggregation.fan_out import FanOut
 from collegium.experts.aggregation.grouping import Ballots, posterior
-from collegium.experts.aggregation.options import THRESHOLD
+from collegium.experts.aggregation.options import THRESHOLD, Options
 from collegium.experts.aggregation.seating import seated
 
 
@@ -55,7 +57,7 @@ class Cascade:
     async def _leader(
         self, replies: list[MemberAnswer]
     ) -> tuple[MemberAnswer, float, tuple[Group, ...]]:
-        """In a thread: to compare texts takes an encoder."""
+        """Find the leading answer, in a thread: comparing texts needs an encoder."""
         return await asyncio.to_thread(leader, replies, self._ballots, self._confidence)
 
 
@@ -66,3 +68,11 @@ def leader(
     groups = ballots.count([confidence.weighed(reply) for reply in replies])
     best = next(reply for reply in replies if reply.seat == groups[0].seats[0])
     return best, posterior(groups), groups
+
+
+def _made(options: Options) -> Cascade:
+    ballots = Ballots("log_odds", options.similarity)
+    return Cascade(ballots, options.confidence, options.threshold)
+
+
+KIND = ModeKind("Cheap experts first, dearer ones only in doubt", _made)

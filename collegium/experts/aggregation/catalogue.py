@@ -1,18 +1,26 @@
-"""All modes by name, for people and for the planner."""
+"""All modes by name: the entry points `mode.NAME`, our own and plugins'."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 
+from collegium.errors import SetupError
 from collegium.experts.aggregation.base import Mode
-from collegium.experts.aggregation.options import ModeName, Options
+from collegium.experts.aggregation.options import Options
+from collegium.extensions import extensions
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Described:
-    """A mode for people, and what it needs."""
+class ModeKind:
+    """A mode: its description, its requirements, and its factory."""
 
     text: str
+    make: Callable[[Options], Mode]
     seats: int = 3
     """Members unless the caller says otherwise."""
     one_expert: bool = False
@@ -21,31 +29,29 @@ class Described:
     """Whether another call, the aggregator's, writes the answer."""
 
 
-MODES: dict[ModeName, Described] = {
-    "single": Described("One expert answers alone", seats=1),
-    "first": Described("Several experts race; the fastest answers", seats=2),
-    "vote": Described("Several experts vote with their answers"),
-    "best_of_n": Described("Several answers, the best of which is given"),
-    "moa": Described(
-        "Several experts answer, an aggregator writes the answer from theirs", combines=True
-    ),
-    "self_moa": Described(
-        "Several samples of the best expert, put together by itself",
-        one_expert=True,
-        combines=True,
-    ),
-    "cascade": Described("Cheap experts first, dearer ones only in doubt"),
-    "nominal_group": Described(
-        "Experts answer apart; agreed, disputed and single points are weighed", combines=True
-    ),
-    "diverse_prompts": Described(
-        "The best expert, asked in several ways, votes with itself", one_expert=True
-    ),
-}
+def mode_names() -> tuple[str, ...]:
+    """The names of all modes; their code is loaded when one is described or made."""
+    return extensions().names("mode")
 
 
-def make_mode(name: ModeName, options: Options) -> Mode:
-    """A mode as a request wants it. Their code is loaded when the first panel is asked."""
-    from collegium.experts.aggregation.making import MAKERS
+def mode_kind(name: str) -> ModeKind:
+    """The mode of this name; raise BadRequest if there is none, SetupError if it can't be used."""
+    kind: ModeKind = extensions().load("mode", name, of=ModeKind)
+    return kind
 
-    return MAKERS[name](options)
+
+@cache
+def usable_modes() -> Mapping[str, ModeKind]:
+    """Every mode with its description; one that can't be used is logged and left out."""
+    found = {}
+    for name in mode_names():
+        try:
+            found[name] = mode_kind(name)
+        except SetupError as exc:
+            log.warning("%s", exc.whole)
+    return found
+
+
+def make_mode(name: str, options: Options) -> Mode:
+    """Create a mode with a request's options."""
+    return mode_kind(name).make(options)

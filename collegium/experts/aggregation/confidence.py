@@ -1,4 +1,4 @@
-"""How likely an answer is to be right, once it is there: forecast, tokens, agreement.
+"""Estimate P(correct) of an answer once it exists: from the forecast, its tokens and agreement.
 
 FrugalGPT (arXiv 2305.05176) scores an answer after it is given; AutoMix (arXiv 2310.12963) lets its
 author check it. Here the forecast is corrected by how sure the tokens were, and answers that agree

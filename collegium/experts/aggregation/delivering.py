@@ -1,4 +1,4 @@
-"""Hand the panel's answer over: a member's whole, or an aggregator's as it is written."""
+"""Deliver the panel's answer: a member's as a whole, or an aggregator's as it is written."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def delivered(
 
 
 async def live(call: Call, ask: Ask) -> AsyncGenerator[Event]:
-    """Pass an answer on as it comes; raises what the expert raises."""
+    """Pass an answer on as it arrives; raise the expert's errors."""
     fold = Fold()
     async with ask(call) as reply:
         async for event in reply:
@@ -52,7 +52,9 @@ async def live(call: Call, ask: Ask) -> AsyncGenerator[Event]:
 async def aggregated(
     panel: Panel, body: Mapping[str, Any], seat: int, ask: Ask, replies: Sequence[MemberAnswer]
 ) -> AsyncGenerator[Event]:
-    """Let the aggregator write the answer; the first member's where it fails before a word."""
+    """Let the aggregator write the answer; use the first member's if it fails before its first
+    word.
+    """
     aggregator = panel.aggregator or panel.members[0]
     call = Call(aggregator.expert, body, "aggregator", seat, stream=True)
     spoken = False

@@ -1,4 +1,4 @@
-"""One expert, several ways into the problem, a vote (DIV-SE, Naik et al., arXiv 2310.07088)."""
+"""One expert, several prompts, and a vote (DIV-SE, Naik et al., arXiv 2310.07088)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 from collegium.experts.aggregation.base import Ask, Panel
+from collegium.experts.aggregation.catalogue import ModeKind
 from collegium.experts.aggregation.events import Event
-from collegium.experts.aggregation.vote import Vote
+from collegium.experts.aggregation.vote import Vote, voting
 
 WAYS = (
     "",
@@ -20,7 +21,7 @@ WAYS = (
 )
 """The first says nothing more: the caller's own prompt has a vote too."""
 STRICT_WAYS = ("", "Be exact.", "Check each part before you answer.", "Read it twice.", "Be brief.")
-"""For schemas and tools, where words around the answer would break it."""
+"""For schemas and tools, where text around the answer would break the format."""
 
 
 class DiversePrompts:
@@ -42,3 +43,10 @@ class DiversePrompts:
         async with aclosing(self._vote.run(replace(panel, members=told), body, ask)) as events:
             async for event in events:
                 yield event
+
+
+KIND = ModeKind(
+    "The best expert, asked in several ways, votes with itself",
+    lambda options: DiversePrompts(voting(options)),
+    one_expert=True,
+)

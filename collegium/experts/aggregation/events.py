@@ -1,4 +1,4 @@
-"""What happens while a panel answers, beside the events of the answer itself."""
+"""Events of a panel's progress, besides the events of its answer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collegium.experts.clients.events import AnswerEvent
 
 @dataclass(frozen=True)
 class PanelEvent:
-    """What happens at one seat of a panel."""
+    """An event at one seat of a panel."""
 
     seat: int
 
@@ -55,12 +55,12 @@ class Group:
 
 @dataclass(frozen=True)
 class Chosen(PanelEvent):
-    """Whose answer it is, and how that was found."""
+    """The chosen answer, and how it was chosen."""
 
     how: str
     groups: tuple[Group, ...] = ()
     scores: Mapping[int, float] = field(default_factory=dict)
-    """A judge's or verifier's score by seat, where there is one."""
+    """Scores of a judge or verifier by seat, if there are any."""
 
 
 Event = PanelEvent | AnswerEvent

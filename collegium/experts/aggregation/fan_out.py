@@ -1,4 +1,4 @@
-"""Ask several members at once: their events as they come, their replies when they are whole."""
+"""Ask several members at once: yield their events as they arrive, collect their replies."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from collegium.experts.clients.events import Text
 from collegium.experts.clients.reply import Call, Fold
 
 Enough = Callable[[Mapping[int, MemberAnswer], Collection[int]], bool]
-"""From the replies so far and the seats still waited for to whether the rest can be spared."""
+"""Decides from the replies so far and the open seats whether the rest can be cancelled."""
 Value = TypeVar("Value")
 LATE, SPARED = "late", "not needed"
 
@@ -26,14 +26,14 @@ class _Ended:
 
 
 class Deadline:
-    """A point in time from now; None is never."""
+    """A point in time; None for no deadline."""
 
     def __init__(self, timeout_s: float | None) -> None:
         self._clock = asyncio.get_running_loop().time
         self._ends = None if timeout_s is None else self._clock() + timeout_s
 
     async def first(self, work: Coroutine[Any, Any, Value]) -> Value | None:
-        """What the work gives, or None when the time is over."""
+        """Return the result, or None once the deadline has passed."""
         left = None if self._ends is None else self._ends - self._clock()
         try:
             return await asyncio.wait_for(work, left)
@@ -53,7 +53,7 @@ class FanOut:
 
     @property
     def replies(self) -> list[MemberAnswer]:
-        """In the order of the seats, whoever was faster."""
+        """The replies in the order of the seats, not of arrival."""
         return [self._found[seat] for seat in sorted(self._found)]
 
     async def events(

@@ -1,4 +1,4 @@
-"""A race: whoever has a whole answer first gives it, the others stop.
+"""First: the first complete answer wins, the others are cancelled.
 
 The one mode whose answer depends on who is fast: that is what it is for.
 """
@@ -10,6 +10,7 @@ from contextlib import aclosing
 from typing import Any
 
 from collegium.experts.aggregation.base import Ask, Panel
+from collegium.experts.aggregation.catalogue import ModeKind
 from collegium.experts.aggregation.delivering import delivered
 from collegium.experts.aggregation.events import Event
 from collegium.experts.aggregation.fan_out import FanOut
@@ -32,3 +33,6 @@ class First:
         fan.require_quorum(1)
         for event in delivered(fan.replies[0], "the first to finish"):
             yield event
+
+
+KIND = ModeKind("Several experts race; the fastest answers", lambda _: First(), seats=2)

@@ -1,4 +1,4 @@
-"""Group answers that mean the same, weigh the groups, and say how sure the first one is.
+"""Group equivalent answers, weigh the groups, and estimate the confidence of the first one.
 
 Weights are those of the optimal weighted majority of independent voters, generalised from two
 answers to m: log((m - 1) p / (1 - p)) (Nitzan and Paroush, "Optimal decision rules in uncertain
@@ -17,10 +17,10 @@ from collegium.experts.aggregation.keys import Key, key_of
 from collegium.experts.aggregation.options import Weighting
 
 ALTERNATIVES = 4
-"""So many answers are thought possible; of multiple choice it is the usual number."""
+"""The assumed number of possible answers, as is usual for multiple choice."""
 SURE = 0.99
 Behaviour = Callable[[str], str | None]
-"""From an answer that is code to what it does (its outputs, its result), None where it fails.
+"""Maps code to its behaviour (its outputs or its result); None if it fails.
 
 Code that does the same is the same answer, however it is written.
 """
@@ -30,7 +30,7 @@ SAME = 0.85
 
 @dataclass(frozen=True)
 class Ballots:
-    """How votes are counted."""
+    """Votes, and how they are counted."""
 
     weighting: Weighting = "log_odds"
     similarity: Similarity | None = None
@@ -55,7 +55,7 @@ class Ballots:
         return tuple(sorted(groups, key=lambda g: (-g.weight, g.seats[0])))
 
     def decided(self, replies: Sequence[MemberAnswer], waiting: Mapping[int, Member]) -> bool:
-        """Whether no answer that is still to come can change the winner or its speaker.
+        """Whether no outstanding answer can change the winner or its speaker.
 
         The speaker is the first seat of the winning group, so whoever sits before it must be in.
         Free texts may merge with whatever comes; they are never decided early.
@@ -74,7 +74,7 @@ class Ballots:
         return leader.weight > max([texts, *exact]) + to_come
 
     def key(self, reply: MemberAnswer) -> Key:
-        """What the reply comes down to."""
+        """The key by which the reply is compared."""
         done = self.behaviour(reply.text) if self.behaviour else None
         return key_of(reply.message) if done is None else Key("behaviour", done)
 
@@ -116,7 +116,7 @@ def _by_key(bags: Sequence[_Bag]) -> list[_Bag]:
 
 
 def _by_meaning(bags: list[_Bag], similarity: Similarity, same: float) -> list[_Bag]:
-    """Join free texts whose similarity reaches `same`, and whatever hangs together by such pairs.
+    """Join free texts whose similarity is at least `same`, transitively.
 
     Connected components do not depend on the order in which the texts came.
     """

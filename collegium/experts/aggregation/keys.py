@@ -1,4 +1,4 @@
-"""What an answer comes down to, so that answers that mean the same compare as equal."""
+"""Reduce an answer to a key, so that equivalent answers compare as equal."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Key:
 
 
 def key_of(message: Mapping[str, Any]) -> Key:
-    """The key of one answer, by this answer alone: it never depends on who else has answered."""
+    """Return the key of one answer; it depends on this answer alone."""
     calls = message.get("tool_calls")
     if isinstance(calls, list) and calls:
         return Key("tools", _canonical([_called(call) for call in calls]))
@@ -94,7 +94,7 @@ def _loose_sql(piece: str) -> str:
 
 
 def _point(text: str) -> str:
-    """What the text says its answer is; the text itself where it is short."""
+    """Return the statement of the answer in a text, or the text itself if it is short."""
     for pattern in (BOXED, FINAL):
         if found := pattern.findall(text):
             return str(found[-1]).strip().strip("*").strip()

@@ -1,4 +1,5 @@
-"""Mixture of agents: layers of members who see the answers of the layer before, then an aggregator.
+"""Mixture of agents: layers of members that see the answers of the previous layer, then an
+aggregator.
 
 Wang et al., "Mixture-of-Agents Enhances Large Language Model Capabilities", arXiv 2406.04692.
 """
@@ -11,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from collegium.experts.aggregation.base import Ask, Panel
+from collegium.experts.aggregation.catalogue import ModeKind
 from collegium.experts.aggregation.delivering import aggregated
 from collegium.experts.aggregation.events import Event
 from collegium.experts.aggregation.fan_out import FanOut
@@ -37,10 +39,22 @@ class MixtureOfAgents(Synthesis):
                 async for event in events:
                     yield event
             fan.require_quorum()
-            shown = quoted(fan.replies, seed=panel.seed + layer, most_characters=room(smallest))
-            asked = asked_about(body, self.rules, shown.text)
+            shown = quoted(
+                fan.replies,
+                seed=panel.seed + layer,
+                most_characters=room(smallest),
+                records=True,
+            )
+            asked = asked_about(body, self.rules, shown.text, of_data=shown.rule)
         task = self.task(replace(panel, seed=panel.seed + self._layers), body, fan.replies)
         seat = self._layers * len(panel.members)
         async with aclosing(aggregated(panel, task, seat, ask, fan.replies)) as events:
             async for event in events:
                 yield event
+
+
+KIND = ModeKind(
+    "Several experts answer, an aggregator writes the answer from theirs",
+    lambda options: MixtureOfAgents(options.layers),
+    combines=True,
+)

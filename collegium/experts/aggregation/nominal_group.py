@@ -5,6 +5,7 @@ After Multi-expert Prompting (Long et al., arXiv 2411.00492), with real experts 
 
 from __future__ import annotations
 
+from collegium.experts.aggregation.catalogue import ModeKind
 from collegium.experts.aggregation.synthesis import Synthesis
 
 STEPS = (
@@ -22,3 +23,10 @@ class NominalGroup(Synthesis):
 
     name = "nominal_group"
     rules = STEPS
+
+
+KIND = ModeKind(
+    "Experts answer apart; agreed, disputed and single points are weighed",
+    lambda _: NominalGroup(),
+    combines=True,
+)

@@ -1,4 +1,4 @@
-"""What a caller may say about a mode."""
+"""Options of a mode that callers may set."""
 
 from __future__ import annotations
 
@@ -9,27 +9,16 @@ from collegium.experts.aggregation.base import Similarity
 from collegium.experts.aggregation.confidence import Confidence
 
 THRESHOLD = 0.8
-"""A cascade stops where its leading answer is so likely to be right."""
+"""A cascade stops once its leading answer has this P(correct)."""
 WINDOW = 6
 """Answers that Self-MoA shows at a time, as in the paper."""
-ModeName = Literal[
-    "single",
-    "first",
-    "vote",
-    "best_of_n",
-    "moa",
-    "self_moa",
-    "cascade",
-    "nominal_group",
-    "diverse_prompts",
-]
 ScorerName = Literal["logprob", "self", "judge"]
 Weighting = Literal["equal", "forecast", "log_odds"]
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a caller may say about the mode itself."""
+    """The options of the mode itself."""
 
     weights: Weighting = "log_odds"
     by: ScorerName = "logprob"

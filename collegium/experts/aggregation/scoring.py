@@ -1,4 +1,4 @@
-"""How good each of several answers is: by its own tokens, by its author, by a judge, by a check."""
+"""Score several answers: by their own tokens, by their authors, by a judge, or by a verifier."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from collegium.experts.aggregation.base import (
     Member,
     MemberAnswer,
     Panel,
-    Verifier,
     is_logprob,
     told_tokens,
 )
@@ -74,7 +73,7 @@ class ByLogprob:
 
 
 class BySelf:
-    """Each author says whether its own answer is right; its chance of "yes" is the score.
+    """Ask each author whether its own answer is correct; the probability of "yes" is the score.
 
     Kadavath et al., "Language Models (Mostly) Know What They Know", arXiv 2207.05221.
     """
@@ -85,7 +84,7 @@ class BySelf:
     async def run(
         self, panel: Panel, body: Mapping[str, Any], ask: Ask, found: Answers
     ) -> AsyncGenerator[Event]:
-        """One short call an answer."""
+        """Score with one short call per answer."""
         checks = {found.free_seat + i: reply for i, reply in enumerate(found.replies)}
         calls = [(self._call(seat, r, panel, body), r.member) for seat, r in checks.items()]
         fan = FanOut(ask, replace(panel, quorum=0))
@@ -119,7 +118,7 @@ class ByJudge:
     async def run(
         self, panel: Panel, body: Mapping[str, Any], ask: Ask, found: Answers
     ) -> AsyncGenerator[Event]:
-        """One short call a round."""
+        """Score with one short call per round."""
         judge = panel.aggregator or panel.members[0]
         shown = {
             found.free_seat + i: quoted(
@@ -145,28 +144,10 @@ class ByJudge:
         return Call(judge.expert, asked, "judge", seat, stream=True)
 
 
-class ByVerifier:
-    """A given check scores each answer: tests are run, a result is put in."""
-
-    how = "the best by the check"
-    logprobs = False
-
-    def __init__(self, verify: Verifier) -> None:
-        self._verify = verify
-
-    async def run(
-        self, panel: Panel, body: Mapping[str, Any], ask: Ask, found: Answers
-    ) -> AsyncGenerator[Event]:
-        """Check one after another."""
-        question = str(body["messages"][-1].get("content") or "")
-        for reply in found.replies:
-            found.scores[reply.seat] = await self._verify(question, reply.text)
-        return
-        yield  # an async generator all the same
-
-
 def yes(said: MemberAnswer) -> float:
-    """The chance of "yes" against "no" in the first token; the word itself where none is told."""
+    """Return the probability of "yes" against "no" in the first token, or the word itself if it is
+    unknown.
+    """
     first = told_tokens(said.logprobs)[:1]
     chances = {"yes": 0.0, "no": 0.0}
     for top in told_tokens({"content": first[0].get("top_logprobs")}) if first else ():
@@ -179,7 +160,7 @@ def yes(said: MemberAnswer) -> float:
 
 
 def picked(said: MemberAnswer, shown: Quoted) -> MemberAnswer | None:
-    """The answer whose number the judge gave; None where it gave none."""
+    """Return the answer whose number the judge named; None if it named none."""
     number = re.search(r"\d+", said.text)
     if number is None or not 1 <= int(number.group()) <= len(shown.order):
         return None

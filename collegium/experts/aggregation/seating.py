@@ -1,4 +1,4 @@
-"""From members to calls: each gets the caller's body with its own sampling and instruction."""
+"""Turn members into calls: the caller's body with each member's sampling and instruction."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from collegium.experts.clients.reply import Call
 def seated(
     members: Sequence[Member], body: Mapping[str, Any], *, first: int = 0, logprobs: bool = False
 ) -> list[tuple[Call, Member]]:
-    """One call a member, seats counted from `first`."""
+    """Return one call per member, with seats counted from `first`."""
     return [
         (_call(seat, member, body_of(member, body, logprobs=logprobs)), member)
         for seat, member in enumerate(members, first)
@@ -25,7 +25,7 @@ def _call(seat: int, member: Member, body: Mapping[str, Any]) -> Call:
 
 
 def body_of(member: Member, body: Mapping[str, Any], *, logprobs: bool = False) -> dict[str, Any]:
-    """What this member is asked."""
+    """Return the body for this member."""
     asked = dict(body)
     if member.temperature is not None:
         asked["temperature"] = member.temperature

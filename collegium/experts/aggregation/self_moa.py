@@ -1,4 +1,4 @@
-"""Self-MoA: several samples of the best expert, put together by that same expert.
+"""Self-MoA: several samples of the best expert, combined by the same expert.
 
 Li et al., "Rethinking Mixture-of-Agents", arXiv 2502.00674: mixing weaker experts in often costs
 more than their diversity brings. Long lists are put together window by window (Self-MoA-Seq).
@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from collegium.experts.aggregation.base import Ask, MemberAnswer, Panel
+from collegium.experts.aggregation.catalogue import ModeKind
 from collegium.experts.aggregation.delivering import aggregated
 from collegium.experts.aggregation.events import Event
 from collegium.experts.aggregation.fan_out import FanOut
@@ -28,7 +29,7 @@ class SelfMixtureOfAgents(Synthesis):
 
     def __init__(self, window: int = WINDOW) -> None:
         if window < 2:
-            raise ValueError("a window of fewer than two answers puts nothing together")
+            raise ValueError("a window must hold at least two answers")
         self._window = window
 
     async def run(self, panel: Panel, body: Mapping[str, Any], ask: Ask) -> AsyncGenerator[Event]:
@@ -55,3 +56,11 @@ class SelfMixtureOfAgents(Synthesis):
         async with aclosing(aggregated(panel, task, seat, ask, shown)) as events:
             async for event in events:
                 yield event
+
+
+KIND = ModeKind(
+    "Several samples of the best expert, put together by itself",
+    lambda options: SelfMixtureOfAgents(options.window),
+    one_expert=True,
+    combines=True,
+)

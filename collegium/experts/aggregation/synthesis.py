@@ -43,7 +43,7 @@ class Synthesis:
                 yield event
 
     def task(self, panel: Panel, body: Mapping[str, Any], replies: Sequence[MemberAnswer]) -> Json:
-        """What the aggregator is asked."""
+        """Return the aggregator's request."""
         aggregator = panel.aggregator or panel.members[0]
-        shown = quoted(replies, seed=panel.seed, most_characters=room(aggregator))
-        return asked_about(body, self.rules, shown.text)
+        shown = quoted(replies, seed=panel.seed, most_characters=room(aggregator), records=True)
+        return asked_about(body, self.rules, shown.text, of_data=shown.rule)

@@ -1,4 +1,4 @@
-"""Members vote with their answers (self-consistency, Wang et al., arXiv 2203.11171).
+"""Vote: the most frequent answer wins (self-consistency, Wang et al., arXiv 2203.11171).
 
 Votes are weighed by calibrated forecasts; as soon as nothing can change, the rest is cancelled.
 """
@@ -11,10 +11,12 @@ from contextlib import aclosing
 from typing import Any
 
 from collegium.experts.aggregation.base import Ask, MemberAnswer, Panel
+from collegium.experts.aggregation.catalogue import ModeKind
 from collegium.experts.aggregation.delivering import delivered
 from collegium.experts.aggregation.events import Event
 from collegium.experts.aggregation.fan_out import FanOut
 from collegium.experts.aggregation.grouping import Ballots
+from collegium.experts.aggregation.options import Options
 from collegium.experts.aggregation.seating import seated
 
 
@@ -48,3 +50,11 @@ class Vote:
         how = f"{len(groups[0].seats)} of {len(fan.replies)} agree"
         for event in delivered(winner, how, groups=groups):
             yield event
+
+
+def voting(options: Options) -> Vote:
+    """A vote with a request's options."""
+    return Vote(Ballots(options.weights, options.similarity))
+
+
+KIND = ModeKind("Several experts vote with their answers", voting)

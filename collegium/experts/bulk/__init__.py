@@ -1,1 +1,1 @@
-"""Bulk work: lines in, grouped by who answers them, results written exactly once."""
+"""Bulk work: input lines grouped by expert, with results written exactly once."""

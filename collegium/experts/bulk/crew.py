@@ -1,4 +1,4 @@
-"""Do much work, so much of it at once, until it is done or cancelled."""
+"""Run many tasks with limited concurrency until all are done or cancelled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lines of a bulk job's input: one request each, in the shape of OpenAI's batches."""
+"""The lines of a bulk job's input: one request each, in the format of OpenAI's batches."""
 
 from __future__ import annotations
 
@@ -12,21 +12,23 @@ from collegium.json_bounds import excess
 Json = dict[str, Any]
 LONGEST_ID, LONGEST_MESSAGE = 512, 1000
 LONGEST_LINE, MOST_VALUES = 8 << 20, 50_000
-"""As of a request of its own."""
+"""The same limits as for a single request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One request. `number` counts from 1 and tells lines apart, whatever their ids are."""
+    """One request. `number` counts from 1 and identifies the line, whatever its ids are."""
 
     number: int
     custom_id: str
     body: Json
+    endpoint: str = "/v1/chat/completions"
+    """The endpoint for which the body is meant."""
 
 
 @dataclass(frozen=True, slots=True)
 class BadLine:
-    """A line that is no request; `code` is for machines, `message` for people."""
+    """An invalid line; `code` is for machines, `message` for people."""
 
     number: int
     custom_id: str | None
@@ -71,12 +73,12 @@ def read_line(number: int, raw: bytes, endpoint: str) -> Line | BadLine:
     if fault := _fault(fields, endpoint):
         words = f"line {number}: {fault}"[:LONGEST_MESSAGE]
         return BadLine(number, custom_id, "invalid_request", words)
-    return Line(number, custom_id, fields["body"])
+    return Line(number, custom_id, fields["body"], endpoint)
 
 
 def _no_constant(name: str) -> None:
     """Python would read NaN, and could not send it on."""
-    raise ValueError(f"{name} is no number")
+    raise ValueError(f"{name} is not a number")
 
 
 def _fault(fields: Json, endpoint: str) -> str | None:

@@ -1,4 +1,4 @@
-"""In which order groups of bulk work run, when their engines share one memory.
+"""The order in which groups of bulk work run when their engines share memory.
 
 Each group needs its engine loaded; engines that do not fit together take turns. Starting a group as
 soon as its engine fits, in a given order, is list scheduling (Graham 1969); the order that ends
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import permutations
 
 MOST_TRIED = 6
-"""All orders of so many groups are tried: 720, some milliseconds."""
+"""All orders of up to this many groups are tried: 720, which takes some milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """When each group begins, seconds from now, and when the last one ends."""
+    """When each group begins, in seconds from now, and when the last one ends."""
 
     begins: Mapping[str, float]
     makespan_s: float

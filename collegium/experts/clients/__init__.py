@@ -1,1 +1,1 @@
-"""Clients: how each kind of expert is asked, and the one reply that all of them give."""
+"""Clients: one per kind of expert, all returning the same reply."""

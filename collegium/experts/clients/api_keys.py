@@ -1,4 +1,4 @@
-"""The keys of endpoints: read from environment variables that the operator allowed."""
+"""API keys of endpoints, read from environment variables that the operator allows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collegium.registry.expert import Expert
 
 USUAL = ("*_API_KEY",)
 OURS = "COLLEGIUM_"
-"""Our own settings are nobody's key: they hold the callers' keys and the database's password."""
+"""Our own settings are never sent as a key: they hold callers' keys and the database's password."""
 
 
 def may_read(variable: str, allowed: Sequence[str]) -> bool:
@@ -21,12 +21,12 @@ def may_read(variable: str, allowed: Sequence[str]) -> bool:
 
 
 def api_key(expert: Expert, allowed: Sequence[str] = USUAL) -> str | None:
-    """The endpoint's key; ExpertUnavailable where its variable is not allowed, or holds none."""
+    """The endpoint's key; raise ExpertUnavailable if its variable is not allowed or not set."""
     variable = expert.api_key_env
     if variable is None:
         return None
     if not may_read(variable, allowed):
-        raise _without_key(expert, f"{variable} is none of api_key_variables {' '.join(allowed)}")
+        raise _without_key(expert, f"{variable} is not among api_key_variables {' '.join(allowed)}")
     key = os.environ.get(variable, "").strip()
     if not key:
         raise _without_key(expert, f"the environment variable {variable} is not set")

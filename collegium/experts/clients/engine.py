@@ -1,4 +1,4 @@
-"""An expert that runs on a supervised vLLM engine: the base model, or a LoRA adapter on it."""
+"""Experts on a supervised vLLM engine: the base model, or a LoRA adapter on it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from collegium.errors import ExpertUnavailable
 from collegium.experts.clients.connection import Connection, ExpertErrors
 from collegium.experts.clients.events import Json
 from collegium.experts.clients.http import HttpExpert
+from collegium.experts.clients.native import Native
 from collegium.experts.clients.reply import Call, Reply
 from collegium.experts.supervisor import Supervisor
 
@@ -19,7 +20,7 @@ LOAD_TIMEOUT_S = 60.0
 
 
 class EngineConnection:
-    """One running engine process: its connection pool and the adapters loaded into it."""
+    """One running engine process: its connection pool and its loaded adapters."""
 
     def __init__(self, engine: Supervisor, base_url: str, timeout_s: float) -> None:
         self.base_url = base_url
@@ -47,7 +48,7 @@ class EngineConnection:
         return self._experts[model]
 
     async def load_adapter(self, name: str, folder: Path) -> str:
-        """Load a LoRA adapter once; return the name the engine knows it by."""
+        """Load a LoRA adapter unless it is loaded; return the engine's name for it."""
         served = served_name(name, folder)
         async with self._loading:
             if served not in self._loaded:
@@ -107,13 +108,18 @@ class EngineLink:
 
 
 class EngineExpert:
-    """Ask a model on a supervised engine, loading its adapter first where it has one."""
+    """A model on a supervised engine; its adapter, if any, is loaded first."""
 
     def __init__(self, name: str, link: EngineLink, model: str, adapter: Path | None) -> None:
         self.name = name
         self._link = link
         self._model = model
         self._adapter = adapter
+
+    @property
+    def engine(self) -> Supervisor:
+        """The engine that it asks."""
+        return self._link.engine
 
     @asynccontextmanager
     async def ask(self, call: Call) -> AsyncGenerator[Reply]:
@@ -123,8 +129,12 @@ class EngineExpert:
             async with http.ask(call) as reply:
                 yield reply
 
+    async def count_tokens(self, native: Native) -> int:
+        """Count a prompt's tokens with the engine's tokenizer; raise ExpertError if that fails."""
+        return await (await self._http()).count_tokens(native)
+
     async def retire(self) -> None:
-        """Unload the adapter, where an engine has it."""
+        """Unload the adapter if it is loaded."""
         if self._adapter is not None and self._link.engine.status.state == "ready":
             connection = self._link.connection(self.name)
             await connection.unload_adapter(served_name(self.name, self._adapter))

@@ -1,4 +1,4 @@
-"""The events of an answer, the same for every upstream and every protocol that we speak."""
+"""The events of an answer, common to all upstreams and protocols."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from typing import Any
 
 from msgspec import Struct
 
+from collegium.experts.clients.usage import Tokens, tokens_of
+
 Json = dict[str, Any]
 
 
-class AnswerEvent(Struct, frozen=True):
-    """What happens while one expert answers."""
+class AnswerEvent(Struct, frozen=True, tag=True, omit_defaults=True):
+    """An event while one expert answers. Its tag names it where it is kept."""
 
 
 class OfChoice(AnswerEvent, frozen=True, kw_only=True):
@@ -30,11 +32,25 @@ class Began(AnswerEvent, frozen=True):
 
     expert: str
     head: Json = {}
-    """What the upstream says of the answer as a whole, such as `id` and `system_fingerprint`."""
+    """Fields of the answer as a whole, such as `id` and `system_fingerprint`."""
     tried: tuple[Json, ...] = ()
     """Experts that were asked before it in vain, and why."""
     model: str | None = None
     """The model that the upstream says it is."""
+    native: bool = False
+    """Whether it answers in the request's own protocol: then `Raw` events tell all of it."""
+    hosted: bool = False
+    """Whether the expert was given the tools that it runs itself."""
+    adjusted: tuple[str, ...] = ()
+    """Adjustments of the request that make it fit the expert."""
+    dropped: tuple[str, ...] = ()
+    """Parameters of the request that the upstream does not take and did not get."""
+
+
+class Raw(AnswerEvent, frozen=True):
+    """An upstream's own event, for callers of the same protocol; other events carry its meaning."""
+
+    fields: Json
 
 
 class Text(Piece, frozen=True):
@@ -76,15 +92,16 @@ class Usage(AnswerEvent, frozen=True):
     fields: Json
 
     @property
+    def tokens(self) -> Tokens:
+        """The tokens by kind."""
+        return tokens_of(self.fields)
+
+    @property
     def prompt_tokens(self) -> int:
         """Tokens of the request."""
-        return _whole_number(self.fields.get("prompt_tokens"))
+        return self.tokens.input
 
     @property
     def completion_tokens(self) -> int:
         """Tokens of the answer."""
-        return _whole_number(self.fields.get("completion_tokens"))
-
-
-def _whole_number(value: object) -> int:
-    return int(value) if isinstance(value, int | float) and 0 < value < 2**53 else 0
+        return self.tokens.output

@@ -1,29 +1,29 @@
-"""The clients of all experts: made on first use, and made anew when the expert changes."""
+"""Creates and caches the clients of all experts; a changed expert gets a new client."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from collegium.errors import ExpertUnavailable
+from collegium.errors import BadRequest, ExpertUnavailable, SetupError
 from collegium.experts.clients.api_keys import USUAL, api_key
 from collegium.experts.clients.connection import MOST_BYTES
 from collegium.experts.clients.engine import EngineExpert, EngineLink
-from collegium.experts.clients.http import HttpExpert
+from collegium.experts.clients.kinds import MakeClient, Reach
 from collegium.experts.clients.reply import ExpertClient
-from collegium.experts.roster import adapter_folder
 from collegium.experts.supervisor import Supervisor
+from collegium.extensions import extensions
 from collegium.registry.expert import Expert
 
 Reached = tuple[str | None, ...]
-"""What of an expert its client is made from."""
+"""The fields of an expert on which its client depends."""
 
 
 class Clients(Protocol):
-    """From a registry's expert to the client that reaches it."""
+    """Maps registered experts to clients."""
 
     def of(self, expert: Expert) -> ExpertClient:
-        """The expert's client; ExpertUnavailable where it can't be made."""
+        """Return the expert's client; raise ExpertUnavailable if it can't be created."""
 
     async def follow(self, experts: Sequence[Expert]) -> None:
         """Let go of the clients of experts that are gone."""
@@ -48,19 +48,26 @@ class ClientsByKind:
         self._key_variables = key_variables
         self._most_bytes = most_bytes
         self._links: dict[str, EngineLink] = {}
+        self._former_links: list[EngineLink] = []
         self._clients: dict[str, tuple[Reached, ExpertClient]] = {}
         self._retired: list[ExpertClient] = []
 
     def of(self, expert: Expert) -> ExpertClient:
-        """The known client, or a new one where the expert has moved; presets have their base's."""
+        """The cached client, or a new one if the expert has changed; presets share their base's."""
         known, reached = self._clients.get(expert.origin), _reached(expert)
-        if known is not None and known[0] == reached:
+        if known is not None and known[0] == reached and self._is_current(expert, known[1]):
             return known[1]
         client = self._make(expert)
         if known is not None:
             self._retired.append(known[1])  # it may still be answering
         self._clients[expert.origin] = (reached, client)
         return client
+
+    def _is_current(self, expert: Expert, client: ExpertClient) -> bool:
+        """Whether its engine is still the one that runs: one with other options is another."""
+        if not isinstance(client, EngineExpert):
+            return True
+        return client.engine is self._engines.get(expert.engine or "", client.engine)
 
     async def follow(self, experts: Sequence[Expert]) -> None:
         """Let go of experts that are gone: their clients, and their adapters in engines."""
@@ -75,30 +82,33 @@ class ClientsByKind:
         """Close every client."""
         for client in [*self._retired, *(client for _, client in self._clients.values())]:
             await client.aclose()
-        for link in self._links.values():
+        for link in [*self._former_links, *self._links.values()]:
             await link.aclose()
 
     def _make(self, expert: Expert) -> ExpertClient:
-        name, timeout_s = expert.origin, self._timeout_s
-        if expert.kind in ("engine", "lora"):
-            link = self._link(expert)
-            return EngineExpert(name, link, expert.model, adapter_folder(expert))
-        key = api_key(expert, self._key_variables)
-        if expert.kind == "litellm":
-            from collegium.experts.clients.litellm import LiteLLMExpert
+        """Create a client of the expert's kind; raise ExpertUnavailable if that kind is not
+        installed.
+        """
+        reach = Reach(self._key, self._link, self._timeout_s, self._most_bytes)
+        try:
+            make: MakeClient = extensions().load("expert", expert.kind)
+        except (BadRequest, SetupError) as exc:
+            raise ExpertUnavailable(expert.name, str(exc), 60, detail=exc.detail) from exc
+        if extensions().is_builtin("expert", expert.kind):
+            return make(expert, reach)
+        from collegium.experts.clients.guarded import guarded
 
-            return LiteLLMExpert(
-                name, expert.model, base_url=expert.base_url, api_key=key, timeout_s=timeout_s
-            )
-        url = expert.base_url or ""
-        return HttpExpert(
-            name, url, expert.model, api_key=key, timeout_s=timeout_s, most_bytes=self._most_bytes
-        )
+        return guarded(make, expert, reach)
+
+    def _key(self, expert: Expert) -> str | None:
+        return api_key(expert, self._key_variables)
 
     def _link(self, expert: Expert) -> EngineLink:
         engine = engine_of(expert, self._engines)
         link = self._links.get(engine.name)
         if link is None or link.engine is not engine:
+            if link is not None:
+                self._former_links.append(link)  # it may still be answering
             link = self._links[engine.name] = EngineLink(engine, self._timeout_s)
         return link
 
@@ -115,7 +125,7 @@ def _reached(expert: Expert) -> Reached:
 
 
 def engine_of(expert: Expert, engines: Mapping[str, Supervisor]) -> Supervisor:
-    """The engine that an expert runs on; ExpertUnavailable where this service does not run it."""
+    """Return the engine of an expert; raise ExpertUnavailable if this service doesn't run it."""
     engine = engines.get(expert.engine or "")
     if engine is None:
         message = f"its engine '{expert.engine}' is not run by this service"

@@ -1,37 +1,49 @@
-"""Ask an expert over the OpenAI-compatible HTTP API that vLLM and most providers serve."""
+"""Experts behind the OpenAI-compatible HTTP API of vLLM and most providers."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing, asynccontextmanager, closing
-from functools import partial
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, closing
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
-from collegium.errors import ExpertError, ExpertRejected, ExpertUnavailable, PromptTooLong
+from collegium.errors import CapabilityMissing, CollegiumError, ExpertError, ExpertUnavailable
+from collegium.experts.clients.chunks import (
+    NOTHING_ASKED,
+    Chunks,
+    is_stream,
+    listed_events,
+    parsed_by,
+    shown,
+    whole_events,
+)
 from collegium.experts.clients.connection import (
     MOST_BYTES,
     Connection,
     ExpertErrors,
     Response,
     is_address,
-    parsed_json,
 )
+from collegium.experts.clients.endpoints import CHAT, native_of
 from collegium.experts.clients.events import AnswerEvent, Json
-from collegium.experts.clients.openai_shape import (
-    Listed,
-    ToolNumbers,
-    Unshaped,
-    answer_events,
-    began,
-    chunk_events,
-    plain_text,
-)
+from collegium.experts.clients.habits import MOST_MENDED, Applied, Habits, lacking
+from collegium.experts.clients.native import Native
+from collegium.experts.clients.openai_shape import Listed, plain_text
+from collegium.experts.clients.refusals import refused, rule_of
 from collegium.experts.clients.reply import Call, Reply
-from collegium.redaction import redacted
+from collegium.experts.clients.told import Told, told, unquoted
 
-REFUSALS = (400, 404, 413, 422, 429)
-"""The caller's own fault, or haste; any other status is the expert's or the service's."""
-MENDABLE = (400, 413, 422)
-TOO_LONG = ("context length", "context_length", "maximum model length")
+if TYPE_CHECKING:
+    from collegium.experts.clients.messages import MessagesWire
+    from collegium.experts.clients.responses import ResponsesWire
+
+log = logging.getLogger(__name__)
+WIRES = ("messages", "responses")
+"""Protocols that experts may be asked by in the place of chat completions."""
+JSON, HTML = "application/json", "text/html"
 
 
 class HttpExpert:
@@ -51,8 +63,10 @@ class HttpExpert:
         self.name = name
         self.model = model
         if not is_address(base_url):
-            raise ExpertUnavailable(name, "its address is none of an API", detail=base_url)
+            raise ExpertUnavailable(name, "its address is not the URL of an API", detail=base_url)
         self._errors = ExpertErrors(name)
+        self._timeout_s = timeout_s
+        self._habits = Habits()
         self._http = Connection(
             base_url,
             api_key=api_key,
@@ -60,133 +74,203 @@ class HttpExpert:
             trust_env=trust_env,
             most_bytes=most_bytes,
         )
+        self._api_key = api_key
 
     @asynccontextmanager
     async def ask(self, call: Call) -> AsyncGenerator[Reply]:
         """POST the call; leaving early closes the connection, so that the upstream stops."""
-        with self._errors:
-            response = await self._http.post("chat/completions", self._asked(call))
+        async with AsyncExitStack() as stack:
+            if (spoken := await self._spoken(call, stack)) is not None:
+                yield spoken
+                return
+        native = native_of(call.expert, call.native)
+        response, applied = await self._answered(call, native)
         with closing(response):
             with self._errors:
-                await self._raise_for_status(response)
-                whole = None if call.stream and not response.is_json else await response.read()
+                whole = await response.read() if _is_whole(call, response) else None
             if whole is None:
-                async with aclosing(self._events(response)) as events:
-                    yield Reply(events)
+                late: list[AnswerEvent] = []
+                async with aclosing(self._events(response, native, applied, late)) as events:
+                    yield Reply(events, dropped=applied.dropped, late=late)
             else:
-                yield Reply(Listed(self._whole(whole)), streamed=False)
+                listed = Listed(self._whole(whole, native, applied))
+                yield Reply(listed, streamed=False, dropped=applied.dropped)
 
-    async def _events(self, response: Response) -> AsyncGenerator[AnswerEvent]:
-        """The events of each server-sent chunk until `[DONE]`."""
-        begun, numbers = False, ToolNumbers()
-        with self._errors:
-            while lines := await response.lines():
-                for line in lines:
-                    if not line.startswith(b"data:"):
-                        continue
-                    text = line[5:].strip()
-                    if not text:  # an event without data is none, says the standard
-                        continue
-                    if text == b"[DONE]":
-                        return
-                    if begun and (plain := plain_text(text)) is not None:
-                        yield plain
-                        continue
-                    chunk = self._parsed(text)
-                    read = self._read(chunk_events, chunk, text)
-                    if not begun:  # what can't be read is no beginning: another may answer
-                        begun = True
-                        yield began(self.name, chunk)
-                    for event in read:
-                        yield numbers.numbered(event)
-        raise ExpertUnavailable(self.name, "the connection closed in the middle of the answer")
+    async def _spoken(self, call: Call, stack: AsyncExitStack) -> Reply | None:
+        """Return the reply in the caller's own protocol; None if the expert has to be asked through
+        a chat.
+
+        That is also where its endpoint lacks something: a chat may be asked without it.
+        """
+        if call.native is None or call.native.protocol not in WIRES:
+            return None
+        wire = self._messages if call.native.protocol == "messages" else self._responses
+        if (native := wire.native_of(call)) is None:
+            return None
+        try:
+            return await stack.enter_async_context(wire.ask(call, native))
+        except CapabilityMissing as exc:
+            log.info("%s: it is asked in a chat", exc.bare)
+            return None
+
+    async def _answered(self, call: Call, native: Native | None) -> tuple[Response, Applied]:
+        """The response that is a success; a request that is refused is put otherwise if it can."""
+        path = CHAT if native is None else native.protocol
+        for left in reversed(range(MOST_MENDED + 1)):
+            applied = self._applied(call, native)
+            with self._errors:
+                body = {**applied.body, "model": self.model}
+                response = await self._http.post(path, body, call.headers)
+            if response.is_success:
+                return response, applied
+            with closing(response), self._errors:
+                said = told(response.status, await response.read(), response.reason)
+            said = unquoted(said, applied.body)
+            error = self._refused(said, response, applied)
+            if not left or native is not None or not self._teaches(error, said, applied):
+                raise error
+        raise AssertionError("unreachable")
+
+    def _applied(self, call: Call, native: Native | None) -> Applied:
+        """Return the body to send, adapted to what this upstream accepts."""
+        if native is not None:
+            return Applied(_wanted(native.body, stream=call.stream), ())
+        return self._habits.applied(call.expert, _wanted(call.body, stream=call.stream))
+
+    def _refused(self, said: Told, response: Response, applied: Applied) -> CollegiumError:
+        rule = rule_of(said)
+        body = {"messages": (), **applied.body}  # other endpoints have none
+        found = lacking(said, body, rule.capability) if rule.kind == "capability" else {}
+        return refused(self.name, said, response.headers, **found)
+
+    def _teaches(self, error: CollegiumError, said: Told, applied: Applied) -> bool:
+        """Whether the refusal says how to ask again."""
+        return isinstance(error, CapabilityMissing) and self._habits.learn(
+            error, said, applied.body
+        )
+
+    async def _events(
+        self,
+        response: Response,
+        native: Native | None,
+        applied: Applied,
+        late: list[AnswerEvent],
+    ) -> AsyncGenerator[AnswerEvent]:
+        """The events of each server-sent chunk until `[DONE]`, or until a complete answer's end.
+
+        Where it is left before that, `late` gets the events that had come by then.
+        """
+        chunks = Chunks(self.name, response.kind, native, applied.body)
+        spoke = time.monotonic()
+        unread: Iterator[bytes] = iter(())
+        told: Iterator[AnswerEvent] = iter(())
+        try:
+            with self._errors:
+                while lines := await response.lines():
+                    said, unread = False, iter(lines)
+                    for line in unread:
+                        if chunks.begun and line.startswith(b"data:"):
+                            plain = plain_text(line[5:])
+                            if plain is not None:
+                                if plain.choice:
+                                    chunks.saw(plain.choice)
+                                said = True
+                                yield plain
+                                continue
+                        told = iter(chunks.line(line))
+                        for event in told:
+                            said = True
+                            yield event
+                        if chunks.over:
+                            break
+                    if chunks.over:
+                        break
+                    now = time.monotonic()
+                    if said:
+                        spoke = now
+                    elif now - spoke > self._timeout_s:  # signs of life alone are no answer
+                        raise TimeoutError
+                for event in chunks.end():
+                    yield event
+        except (GeneratorExit, asyncio.CancelledError):
+            late += [*told, *chunks.rest([*unread, *response.arrived()])]
+            raise
+
+    def _whole(self, data: bytes, native: Native | None, applied: Applied) -> list[AnswerEvent]:
+        read = listed_events if is_stream(data) else whole_events
+        try:
+            return read(self.name, data, native, applied.body)
+        except ExpertError as exc:
+            exc.worked = True
+            raise
+
+    async def posted(self, path: str, body: Mapping[str, Any]) -> tuple[int, Json]:
+        """The status of a POST to another endpoint, and the JSON object that it answers with."""
+        with self._errors, closing(await self._http.post(path, body)) as response:
+            data = await response.read()
+            answer = parsed_by(self.name, data) if response.is_success else {}
+            return response.status, answer if isinstance(answer, dict) else {}
 
     async def models(self) -> tuple[str, ...]:
         """The names of the models that the address serves."""
+        return tuple(str(row["id"]) for row in await self.rows())
+
+    async def rows(self) -> list[Json]:
+        """Return what the address reports of each model that it serves."""
         with self._errors, closing(await self._http.get("models")) as response:
             await self._raise_for_status(response)
             data = await response.read()
-        rows = self._parsed(data).get("data")
+        listed = parsed_by(self.name, data)
+        rows = listed.get("data") if isinstance(listed, dict) else None
         if not isinstance(rows, list):
-            raise ExpertError(self.name, "answered with no list", detail=_shown(data))
-        return tuple(str(row["id"]) for row in rows if isinstance(row, dict) and row.get("id"))
+            raise ExpertError(self.name, "returned no list", detail=shown(data))
+        return [row for row in rows if isinstance(row, dict) and row.get("id")]
+
+    async def count_tokens(self, native: Native) -> int:
+        """Count a prompt's tokens through its own protocol; raise ExpertError if that fails."""
+        return await self._messages.count_tokens(native)
+
+    @cached_property
+    def _messages(self) -> MessagesWire:
+        """The Messages API at the same address, once a caller speaks it."""
+        from collegium.experts.clients.messages import MessagesWire
+
+        return MessagesWire(
+            self.name,
+            self.model,
+            self._http,
+            self._raise_for_status,
+            timeout_s=self._timeout_s,
+            api_key=self._api_key,
+        )
+
+    @cached_property
+    def _responses(self) -> ResponsesWire:
+        """The Responses API at the same address, likewise."""
+        from collegium.experts.clients.responses import ResponsesWire
+
+        check = self._raise_for_status
+        return ResponsesWire(self.name, self.model, self._http, check, timeout_s=self._timeout_s)
 
     async def aclose(self) -> None:
         """Close the connection pool."""
         await self._http.aclose()
 
-    def _asked(self, call: Call) -> Json:
-        asked = {**call.body, "model": self.model}
-        if call.stream:
-            asked |= {"stream": True, "stream_options": {"include_usage": True}}
-        return asked
-
-    def _parsed(self, data: bytes) -> Json:
-        try:
-            answer = parsed_json(data)
-        except ValueError as exc:
-            raise ExpertError(self.name, "answered with no JSON", detail=_shown(data)) from exc
-        if not isinstance(answer, dict):
-            raise ExpertError(self.name, "answered with no JSON object", detail=_shown(data))
-        if answer.get("error"):
-            told = _message(answer, _text(data))
-            raise ExpertError(self.name, "answered with an error", detail=told)
-        return answer
-
-    def _read(
-        self, read: Callable[[Json], list[AnswerEvent]], answer: Json, data: bytes
-    ) -> list[AnswerEvent]:
-        try:
-            return read(answer)
-        except Unshaped as exc:
-            told = _shown(data)
-            raise ExpertError(self.name, "answered in no chat's shape", detail=told) from exc
-
-    def _whole(self, data: bytes) -> list[AnswerEvent]:
-        answer = self._parsed(data)
-        if not answer.get("choices"):
-            raise ExpertError(self.name, "answered without choices", detail=_shown(data))
-        return self._read(partial(answer_events, self.name), answer, data)
-
-    async def _raise_for_status(self, response: Response) -> None:
-        if response.is_success:
-            return
-        status = response.status
-        message = _message_of(await response.read(), response.reason)
-        if status in (502, 503, 504):
-            raise ExpertUnavailable(self.name, f"answered {status}", detail=message)
-        if any(words in message for words in TOO_LONG):
-            told = redacted(message)
-            raise PromptTooLong(f"The prompt is too long for '{self.name}': {told}", "messages")
-        if status in REFUSALS:
-            raise refusal(self.name, message, status)
-        raise ExpertError(self.name, f"answered {status}", detail=message)
+    async def _raise_for_status(
+        self, response: Response, asked: Mapping[str, Any] = NOTHING_ASKED
+    ) -> None:
+        if not response.is_success:
+            said = told(response.status, await response.read(), response.reason)
+            raise refused(self.name, unquoted(said, asked), response.headers)
 
 
-def refusal(expert: str, message: str, status: int) -> ExpertRejected:
-    """An upstream's refusal. Its words are told where they say what the caller can mend."""
-    told = redacted(message) if status in MENDABLE else f"refused the request ({status})"
-    return ExpertRejected(expert, told, status, detail="" if told == message else message)
+def _wanted(body: Mapping[str, Any], *, stream: bool) -> Mapping[str, Any]:
+    """Return the body, and whether the answer is streamed."""
+    if not stream:
+        return body
+    return {**body, "stream": True, "stream_options": {"include_usage": True}}
 
 
-def _message_of(data: bytes, reason: str) -> str:
-    text = _text(data)
-    try:
-        return _message(parsed_json(data), text)
-    except ValueError:
-        return text[:300] or reason
-
-
-def _text(data: bytes) -> str:
-    return data.decode(errors="replace")
-
-
-def _shown(data: bytes) -> str:
-    return repr(_text(data)[:120])
-
-
-def _message(answer: object, otherwise: str) -> str:
-    error = answer.get("error") if isinstance(answer, dict) else None
-    if isinstance(error, dict) and error.get("message"):
-        return str(error["message"])
-    return str(error) if error else otherwise[:300]
+def _is_whole(call: Call, response: Response) -> bool:
+    """Whether the body is to be read at once: some upstreams ignore that a stream was wanted."""
+    return not call.stream or response.kind in (JSON, HTML)

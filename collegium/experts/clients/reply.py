@@ -1,12 +1,17 @@
-"""One reply of an expert: its events as they come, or the whole answer."""
+"""One reply of an expert: its events as they arrive, or the whole answer."""
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections import deque
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from io import StringIO
 from typing import Any, Literal, Protocol
+
+from msgspec import structs
 
 from collegium.errors import ExpertError
 from collegium.experts.clients.counting import estimated_tokens
@@ -22,14 +27,18 @@ from collegium.experts.clients.events import (
     ToolCall,
     Usage,
 )
+from collegium.experts.clients.native import Native
 from collegium.registry.expert import Expert
 
+NOTHING = "the stream ended without an answer"
+RESULTS = ("data", "results")
+"""Fields of embeddings and of rankings: what is in them was not written by a model."""
 Role = Literal["member", "aggregator", "judge", "verifier"]
 
 
 @dataclass(frozen=True)
 class Call:
-    """One question to one expert."""
+    """One request to one expert."""
 
     expert: Expert
     body: Mapping[str, Any]
@@ -38,23 +47,27 @@ class Call:
     seat: int = 0
     """Unique among the calls of one answer."""
     stream: bool = False
-    """Whether the events are wanted as they come."""
+    """Whether the answer is streamed."""
     instead: tuple[Expert, ...] = ()
     """Experts that may answer if this one fails before it begins, best first."""
+    native: Native | None = None
+    """The original request, if it came through another protocol or endpoint."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Headers to send, such as `traceparent`."""
 
 
 @dataclass
 class Waits:
-    """What a call waited for before it was asked, seconds; filled in on its way."""
+    """How long a call waited before it was sent, seconds; filled in on its way."""
 
     queued_s: float | None = None
-    """In the expert's queue; None while it had no turn."""
+    """Seconds in the expert's queue; None before its turn."""
     loaded_s: float = 0.0
-    """Until the engine was loaded, where engines take turns."""
+    """Seconds until the engine was loaded, if engines take turns."""
 
     @property
     def total_ms(self) -> float | None:
-        """All waiting, milliseconds; None while it had no turn."""
+        """The total wait in milliseconds; None before its turn."""
         return None if self.queued_s is None else 1000 * (self.queued_s + self.loaded_s)
 
 
@@ -64,12 +77,12 @@ class Answer:
 
     head: Json
     choices: tuple[Json, ...]
-    """In OpenAI's shape: `index`, `message`, `finish_reason` and what else the upstream gave."""
+    """In OpenAI's format: `index`, `message`, `finish_reason` and further upstream fields."""
     usage: Usage | None = None
 
     @property
     def text(self) -> str:
-        """What the first choice says."""
+        """The text of the first choice."""
         return str(self.choices[0]["message"].get("content") or "")
 
     def body(self) -> Json:
@@ -81,24 +94,56 @@ class Answer:
 class Reply:
     """An answer that an expert gives. Iterate over its events once, or ask for the `whole`."""
 
-    def __init__(self, events: AsyncIterator[AnswerEvent], *, streamed: bool = True) -> None:
+    def __init__(
+        self,
+        events: AsyncIterator[AnswerEvent],
+        *,
+        streamed: bool = True,
+        dropped: tuple[str, ...] = (),
+        late: Sequence[AnswerEvent] = (),
+    ) -> None:
+        """`dropped` names the parameters of the request that its upstream did not get.
+
+        `late` gets the events that had come when nobody waited for them any more.
+        """
         self.began = Began("")
         self.waits = Waits()
         self.usage: Usage | None = None
         self.tokens = 0
-        """About how many tokens have come: one a piece, of a whole answer by its length."""
+        """Estimated tokens so far: one per piece, or by the length of a whole answer."""
         self.first_at: float | None = None
-        """When the first piece came (`time.perf_counter`); None of an answer that came whole."""
-        self._events = events
-        self._streamed = streamed
+        """When the first piece arrived (`time.perf_counter`); None for an answer that came as a
+        whole.
+        """
+        self.streamed = self._streamed = streamed
+        self.events = events
+        """The client's events from `Began` on, uncounted, for wrapping the reply in another one."""
+        self.dropped = dropped
         self._told = False
+        self._said = StringIO()
+        self._held: deque[AnswerEvent] = deque()
+        self._late = late
+        self.finished = False
+        """Whether the upstream has said that a choice has come to its end, or what it used."""
 
-    async def begin(self, expert: str) -> None:
-        """Return when the expert has begun to answer; ExpertError when it ends before that."""
-        first = await anext(self._events, None)
+    async def begin(self, expert: str, by: float | None = None) -> None:
+        """Return once the expert has begun to answer, or has ended with an empty answer.
+
+        ExpertError when it fails before that: then another may answer, for nobody has read a word.
+        TimeoutError when its first chunk has not come `by` then; it may think longer than that.
+        """
+        async with asyncio.timeout_at(by):
+            first = await anext(self.events, None)
         if not isinstance(first, Began):
-            raise ExpertError(expert, "the stream ended without an answer")
-        self.began = first
+            raise ExpertError(expert, NOTHING)
+        self.began = structs.replace(first, dropped=self.dropped) if self.dropped else first
+        while self._streamed:
+            event = await anext(self.events, None)
+            if event is None:
+                return
+            self._held.append(event)
+            if isinstance(event, Finish) or says_something(event):
+                return
 
     def __aiter__(self) -> Reply:
         """The events, from `Began` on."""
@@ -109,24 +154,49 @@ class Reply:
         if not self._told:
             self._told = True
             return self.began
-        event = await self._events.__anext__()
+        event = self._held.popleft() if self._held else await self.events.__anext__()
+        self._note(event)
+        return event
+
+    def overhear(self) -> None:
+        """Count also what came and was not read: of a reply that was left before its end."""
+        for event in (*self._held, *self._late):
+            self._note(event)
+        self._held.clear()
+        self._late = ()
+
+    def _note(self, event: AnswerEvent) -> None:
         if isinstance(event, Piece):
+            self._said.write(event.text if isinstance(event, Text) else _words(event))
             if not self._streamed:
                 self.tokens += _tokens_of(event)
-                return event
+                return
             self.tokens += 1
             if self.first_at is None:
                 self.first_at = time.perf_counter()
         elif isinstance(event, Usage):
-            self.usage = event
-        return event
+            self.usage, self.finished = event, self.finished or self.tokens > 0
+        elif isinstance(event, Finish):
+            self.finished = True
+
+    @property
+    def text(self) -> str:
+        """The text so far, including reasoning and tool calls."""
+        return self._said.getvalue()
 
     async def whole(self) -> Answer:
-        """All of it, put together."""
+        """Return the whole answer."""
         fold = Fold()
         async for event in self:
             fold.take(event)
         return fold.answer()
+
+
+def says_something(event: AnswerEvent) -> bool:
+    """Whether an event is content that a reader sees: not a role, nor an empty text."""
+    if isinstance(event, Text | Reasoning):
+        return bool(event.text)
+    return isinstance(event, ToolCall | Other)
 
 
 class ExpertClient(Protocol):
@@ -140,12 +210,19 @@ class ExpertClient(Protocol):
 
 def _tokens_of(piece: Piece) -> int:
     """About how many tokens a piece has that came whole."""
+    words = _words(piece)
+    return estimated_tokens(words) if words or isinstance(piece, Text | Reasoning) else 0
+
+
+def _words(piece: Piece) -> str:
+    """Return the text of a piece without field names."""
+    if isinstance(piece, Other) and not piece.fields.keys().isdisjoint(RESULTS):
+        return ""
     if isinstance(piece, Text | Reasoning):
-        return estimated_tokens(piece.text)
+        return piece.text
     if isinstance(piece, ToolCall):
-        return estimated_tokens(_texts(piece.piece.get("function")))
-    text = _texts(piece.fields) if isinstance(piece, Other) else ""
-    return estimated_tokens(text) if text else 0  # often nothing but `"refusal": null`
+        return _texts(piece.piece.get("function"))
+    return _texts(piece.fields) if isinstance(piece, Other) else ""
 
 
 def _texts(value: Any) -> str:
@@ -168,6 +245,7 @@ class _Choice:
     reasoning: dict[str, list[str]] = field(default_factory=dict)
     tools: dict[int, Json] = field(default_factory=dict)
     others: Json = field(default_factory=dict)
+    thoughts: list[Json] = field(default_factory=list)
     extra: Json = field(default_factory=dict)
     finish_reason: str | None = None
 
@@ -211,13 +289,33 @@ def _add(choice: _Choice, event: Text | Reasoning | ToolCall | Other | Finish) -
     elif isinstance(event, ToolCall):
         _merge_tool(choice.tools, event)
     elif isinstance(event, Other):
+        thoughts = event.fields.get("thinking_blocks")
+        refused = choice.others.get("refusal")
         choice.others.update(event.fields)
+        if isinstance(refused, str) and isinstance(told := event.fields.get("refusal"), str):
+            choice.others["refusal"] = refused + told
+        if isinstance(thoughts, list):
+            choice.others["thinking_blocks"] = _add_thoughts(choice.thoughts, thoughts)
     else:
         choice.finish_reason = event.reason or choice.finish_reason
 
 
+def _add_thoughts(known: list[Json], pieces: Iterable[Any]) -> list[Json]:
+    """Anthropic's thinking blocks grow until they are signed."""
+    for piece in pieces:
+        if not isinstance(piece, Mapping):
+            continue
+        last = known[-1] if known else {}
+        if "thinking" in piece and "thinking" in last and not last.get("signature"):
+            last["thinking"] = f"{last['thinking']}{piece['thinking']}"
+            last |= {"signature": piece["signature"]} if piece.get("signature") else {}
+        else:
+            known.append(dict(piece))
+    return known
+
+
 def _merge_tool(tools: dict[int, Json], event: ToolCall) -> None:
-    """Names and ids come whole, arguments in pieces."""
+    """Merge a piece of a tool call: names and ids come once, arguments in pieces."""
     tool = tools.setdefault(event.index, {"type": "function"})
     tool.update({k: v for k, v in event.piece.items() if k not in ("index", "function") and v})
     function = event.piece.get("function")

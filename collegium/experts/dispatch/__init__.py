@@ -1,1 +1,1 @@
-"""Online dispatch: who waits for which expert, in what order, and what happens when one fails."""
+"""Dispatch: queues, their order, and what happens when an expert fails."""

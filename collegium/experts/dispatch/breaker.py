@@ -1,25 +1,26 @@
-"""Circuit breakers: an expert that failed several times in a row is left alone for a while."""
+"""Circuit breakers: an expert that failed several times in a row is not asked for a while."""
 
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Literal
 
-from collegium.errors import ExpertUnavailable
+from collegium.errors import ExpertError, ExpertUnavailable, RateLimited
 from collegium.registry.state import MemoryState, SharedState
 
 State = Literal["closed", "open", "half-open"]
 EVERYBODY = ("",)
 FRESH_S = 1.0
-"""So long a copy of the shared state is believed."""
+"""Seconds for which a copy of the shared state is used."""
 
 
 @dataclass(frozen=True)
 class Rules:
-    """When a circuit opens, and for how long, seconds."""
+    """When a circuit opens, and for how long, in seconds."""
 
     failures: int = 5
     first_rest_s: float = 5.0
@@ -34,7 +35,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class Circuit:
-    """One expert's breaker; moments are `time.time`, for replicas share them.
+    """One expert's circuit breaker; times are `time.time`, since replicas share them.
 
     A clock that is set back ends rests: a moment before the rest began is none of the rest.
     """
@@ -46,7 +47,16 @@ class Circuit:
     probed_since: float = 0.0
     probed_until: float = 0.0
     callers: tuple[str, ...] = ()
-    """Whose requests failed since the last answer: one, or EVERYBODY."""
+    """The callers whose requests failed since the last success: one of them, or EVERYBODY."""
+    limited_since: float = 0.0
+    limited_until: float = 0.0
+    """Until when the provider's rate limit applies; to all callers, since they share the service's
+    key.
+    """
+
+    def limited_s(self, now: float) -> float:
+        """Seconds until its provider takes requests again; 0 when it does now."""
+        return max(self.limited_until - now, 0.0) if self.limited_since <= now else 0.0
 
     def state(self, now: float) -> State:
         """Closed lets all through, open none, half-open one probe."""
@@ -72,11 +82,25 @@ class Circuit:
         if state == "open" or (state == "closed" and failures < rules.failures):
             return replace(self, failures=failures, callers=callers)
         opened = self.opened + 1
-        return Circuit(failures, opened, now, now + rules.rest_s(opened), callers=callers)
+        until = now + rules.rest_s(opened)
+        anew = Circuit(failures, opened, now, until, callers=callers)
+        return replace(anew, limited_since=self.limited_since, limited_until=self.limited_until)
+
+    def succeeded(self) -> Circuit:
+        """After an answer; another request of the same moment may have been turned away."""
+        return Circuit(limited_since=self.limited_since, limited_until=self.limited_until)
+
+    def limited(self, now: float, rest_s: float) -> Circuit:
+        """After the provider asked for a rest: the longest that any replica was asked for."""
+        until = max(now + rest_s, self.limited_until if self.limited_s(now) else 0.0)
+        return replace(self, limited_since=now, limited_until=until)
 
     def probed(self, now: float, rules: Rules) -> Circuit:
         """While one request finds out."""
         return replace(self, probed_since=now, probed_until=now + rules.probe_s)
+
+
+KNOWN = tuple(field.name for field in fields(Circuit))
 
 
 class Breakers:
@@ -94,7 +118,7 @@ class Breakers:
         self._copies: dict[str, tuple[Circuit, float]] = {}
 
     def circuit(self, key: str) -> Circuit:
-        """What is known here of a circuit."""
+        """Return the local state of a circuit."""
         return self._copies.get(key, (Circuit(), 0.0))[0]
 
     def states(self) -> dict[str, State]:
@@ -102,10 +126,15 @@ class Breakers:
         now = self._clock()
         return {key: circuit.state(now) for key, (circuit, _) in self._copies.items()}
 
-    def refusal(self, key: str, expert: str, caller: str = "") -> ExpertUnavailable | None:
-        """Why an expert is left alone by a caller now; None when it may be asked."""
+    def refusal(self, key: str, expert: str, caller: str = "") -> ExpertError | None:
+        """Return why an expert may not be asked by a caller now; None if it may."""
         known = self._copies.get(key)
-        if known is None or not known[0].opened:  # nearly always; it is asked of every expert
+        if known is None:
+            return None
+        if known[0].limited_until and (limited_s := known[0].limited_s(self._clock())):
+            words = "its provider takes no more requests for a while"
+            return RateLimited(expert, words, max(1, math.ceil(limited_s)))
+        if not known[0].opened:  # nearly always; it is asked of every expert
             return None
         if not known[0].concerns(caller):
             return None
@@ -121,7 +150,7 @@ class Breakers:
         circuit, read = self._copies.get(key, (Circuit(), 0.0))
         if not 0 <= now - read <= FRESH_S:
             circuit = self._keep(key, await self._state.get(_name(key)))
-        if not circuit.concerns(caller):
+        if not circuit.concerns(caller) and not circuit.limited_s(now):
             return
         if circuit.state(now) == "half-open" and not circuit.rest_s(now):
             return await self._probe(key, expert)
@@ -130,12 +159,17 @@ class Breakers:
 
     async def succeeded(self, key: str) -> None:
         """Close the circuit."""
-        if self.circuit(key) != Circuit():
-            await self._change(key, lambda circuit: Circuit())
+        circuit = self.circuit(key)
+        if circuit != circuit.succeeded():
+            await self._change(key, Circuit.succeeded)
 
     async def failed(self, key: str, caller: str = "") -> None:
-        """Count a failure; a `caller` is named where its request may be the reason."""
+        """Count a failure; a `caller` is given if its request may be the reason."""
         await self._change(key, lambda circuit: circuit.failed(self._clock(), self._rules, caller))
+
+    async def rest(self, key: str, rest_s: float) -> None:
+        """Leave the expert alone for so long, in all replicas."""
+        await self._change(key, lambda circuit: circuit.limited(self._clock(), rest_s), rest_s)
 
     async def let_go(self, key: str) -> None:
         """A probe that ended without a verdict makes room for the next one."""
@@ -156,11 +190,14 @@ class Breakers:
         if not mine and (refusal := self.refusal(key, expert)) is not None:
             raise refusal
 
-    async def _change(self, key: str, step: Callable[[Circuit], Circuit]) -> None:
+    async def _change(
+        self, key: str, step: Callable[[Circuit], Circuit], rest_s: float = 0.0
+    ) -> None:
         def text_step(text: str | None) -> str:
             return json.dumps(asdict(step(_circuit(text))))
 
-        ttl_s = 2 * self._rules.longest_rest_s + self._rules.probe_s
+        rest_s = max(rest_s, self.circuit(key).limited_s(self._clock()))
+        ttl_s = 2 * self._rules.longest_rest_s + self._rules.probe_s + rest_s
         self._keep(key, await self._state.change(_name(key), text_step, ttl_s))
 
     def _keep(self, key: str, text: str | None) -> Circuit:
@@ -176,5 +213,6 @@ def _name(key: str) -> str:
 def _circuit(text: str | None) -> Circuit:
     if not text:
         return Circuit()
-    fields = json.loads(text)
-    return Circuit(**fields | {"callers": tuple(fields.get("callers", EVERYBODY))})
+    told = json.loads(text)
+    known = {name: told[name] for name in KNOWN if name in told}  # replicas may be newer
+    return Circuit(**known | {"callers": tuple(told.get("callers", EVERYBODY))})

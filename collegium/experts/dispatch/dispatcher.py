@@ -1,4 +1,4 @@
-"""Online dispatch: a turn at an expert, and what its outcome says about the expert."""
+"""Dispatch requests to experts in turn, and track the experts' health."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
-from collegium.errors import CollegiumError, ExpertError, ExpertUnavailable
+from collegium.errors import (
+    CollegiumError,
+    ExpertError,
+)
 from collegium.experts.clients.reply import Waits
 from collegium.experts.dispatch.breaker import Breakers, State
 from collegium.experts.dispatch.pace import Pace
@@ -31,7 +34,7 @@ class Spot:
     slots: int
     circuit: str
     shared: bool
-    """Whether other replicas ask it as well: an endpoint, and not our own engine."""
+    """Whether other replicas use it, too: true for endpoints, false for our own engines."""
 
 
 class Turn:
@@ -50,7 +53,7 @@ class Turn:
 
 
 class Dispatcher:
-    """All places and circuits. Where a state is given, replicas share what they know in it."""
+    """All places and circuits; with shared state, replicas share their knowledge."""
 
     def __init__(
         self, state: SharedState | None = None, *, depth: int = 128, patience_s: float = 120.0
@@ -93,16 +96,22 @@ class Dispatcher:
             place.leave(terms.caller)
 
     async def began(self, spot: Spot, turn: Turn) -> None:
-        """The first chunk has come: the expert lives, and need not be probed to the end."""
+        """The answer has begun. Whether it succeeds is known at its end, but a probe that takes
+        minutes need not keep others from trying.
+        """
         turn.first()
-        await self._breakers(spot).succeeded(spot.circuit)
+        await self._breakers(spot).let_go(spot.circuit)
 
     def pace(self, expert: str) -> Pace:
-        """What was measured of an expert."""
+        """Return the measured speed of an expert."""
         return self._paces.setdefault(expert, Pace())
 
-    def refusal(self, expert: Expert, spot: Spot, caller: str = "") -> ExpertUnavailable | None:
-        """Why an expert is left alone by a caller now; None when it may be asked."""
+    async def forgive(self, spot: Spot) -> None:
+        """Allow an expert again after failures, since it was seen to answer."""
+        await self._breakers(spot).succeeded(spot.circuit)
+
+    def refusal(self, expert: Expert, spot: Spot, caller: str = "") -> ExpertError | None:
+        """Return why an expert may not be asked by a caller now; None if it may."""
         return self._breakers(spot).refusal(spot.circuit, expert.name, caller)
 
     def is_idle(self, spot: Spot) -> bool:
@@ -111,15 +120,15 @@ class Dispatcher:
         return place.busy < place.slots
 
     def waiting(self) -> Mapping[str, int]:
-        """How many wait for each expert."""
+        """Return the number of queued requests of each expert."""
         return {name: n for place in self._places.values() for name, n in place.waiting.items()}
 
     def busy(self) -> Mapping[str, int]:
-        """How many slots of each place are taken."""
+        """Return the number of occupied slots of each place."""
         return {name: place.busy for name, place in self._places.items()}
 
     def circuits(self) -> Mapping[str, State]:
-        """Each expert's breaker."""
+        """Return each expert's breaker."""
         own = {key.split(" on ")[0]: state for key, state in self._own.states().items()}
         return own | self._shared.states()
 
@@ -153,15 +162,17 @@ def _shared_slots(state: SharedState) -> SharedSlots:
     return SharedSlots(state, secrets.token_hex(8))
 
 
-def is_failure(exc: BaseException) -> bool:
+def is_failure(exc: BaseException) -> TypeGuard[ExpertError]:
     """Whether an error speaks against the expert, and not against the request or its haste."""
     return isinstance(exc, ExpertError) and exc.http_status >= 500
 
 
 async def _note(breakers: Breakers, circuit: str, exc: BaseException, caller: str) -> None:
+    if isinstance(exc, ExpertError) and exc.rest_s:
+        await breakers.rest(circuit, exc.rest_s)
     if is_failure(exc):
-        # That it is down is nobody's doing; what else fails may be for what one caller sends.
-        await breakers.failed(circuit, "" if isinstance(exc, ExpertUnavailable) else caller)
+        # That nothing listens is nobody's doing; what else fails may be for what one caller sends.
+        await breakers.failed(circuit, "" if exc.unreachable else caller)
     elif isinstance(exc, CollegiumError):  # it understood and refused: it lives
         await breakers.succeeded(circuit)
     else:

@@ -1,4 +1,4 @@
-"""Who is next: start-time fair queueing between callers.
+"""Start-time fair queueing between callers.
 
 After Goyal, Vin and Cheng, Start-time Fair Queueing (SIGCOMM 1996): a caller's next request starts
 at the later of the queue's virtual time and the end of that caller's last one; the earliest start
@@ -31,7 +31,7 @@ class FairQueue(Generic[T]):
         own.appendleft((item, work)) if first else own.append((item, work))
 
     def pop_for(self, may: Callable[[str], bool]) -> T | None:
-        """Take the next item of a caller who `may` have it; None where nobody may."""
+        """Remove and return the next item of an eligible caller; None if there is none."""
         allowed = [caller for caller in self._waiting if may(caller)]
         return self._pop(allowed) if allowed else None
 
@@ -49,7 +49,7 @@ class FairQueue(Generic[T]):
         return item
 
     def discard(self, item: T, caller: str) -> None:
-        """Take out an item that no longer wants to wait."""
+        """Remove an item that no longer waits."""
         own = self._waiting.get(caller, deque())
         kept = deque(entry for entry in own if entry[0] is not item)
         if kept:
@@ -58,7 +58,7 @@ class FairQueue(Generic[T]):
             self._forget(caller)
 
     def ahead(self, caller: str) -> int:
-        """How many will be served before the caller's next item, if all are equal work."""
+        """Return how many items precede the caller's next one, assuming equal work."""
         own = len(self._waiting.get(caller, ()))
         others = (len(q) for name, q in self._waiting.items() if name != caller)
         return own + sum(min(waiting, own + 1) for waiting in others)

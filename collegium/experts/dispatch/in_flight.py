@@ -1,4 +1,4 @@
-"""How many answers are being made now: the one count that forecasts and metrics read."""
+"""The number of answers in progress, used by both forecasts and metrics."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class InFlight:
             self._places[place] -= 1
 
     def load(self, expert: Expert) -> int:
-        """How many answers the expert's place is making."""
+        """Return the number of answers in progress at the expert's place."""
         return self._places[place_of(expert)]
 
     def by_expert(self) -> Mapping[str, int]:
-        """How many answers each expert is making."""
+        """Return the number of answers in progress by expert."""
         return self._experts
 
 
 def place_of(expert: Expert) -> str:
-    """What answers share: the engine, the address, or the expert alone."""
+    """Return what answers share: an engine, an address, or the expert alone."""
     return expert.engine or expert.base_url or expert.origin

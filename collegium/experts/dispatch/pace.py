@@ -1,4 +1,4 @@
-"""How long answers take once it is their turn, measured."""
+"""Measured durations of answers, without queueing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Pace:
 
     def __init__(self) -> None:
         self.service_s: float | None = None
-        """Running mean of a slot's time; None before the first answer."""
+        """Running mean of the time that an answer occupies a slot; None before the first answer."""
         self._served = 0
         self._first: deque[float] = deque(maxlen=MOST)
 
@@ -30,7 +30,7 @@ class Pace:
         self._first.append(seconds)
 
     def hedge_after_s(self) -> float | None:
-        """The time within which 95 % begin; None while too few were measured."""
+        """The time by which 95 % of answers begin; None while there are too few measurements."""
         if len(self._first) < ENOUGH_TO_HEDGE:
             return None
         ordered = sorted(self._first)

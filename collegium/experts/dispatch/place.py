@@ -1,4 +1,4 @@
-"""A place that answers, such as an engine: so many slots, and a queue for each of its experts."""
+"""A place that answers, such as an engine: a number of slots, and a queue per expert."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from collegium.experts.dispatch.pace import Pace
 from collegium.experts.dispatch.terms import Terms
 
 KEPT_FREE, LATELY_S = 8, 60.0
-"""One of so many slots is left to others by each caller, if another came within so many seconds."""
+"""Each caller leaves one of KEPT_FREE slots to others if another caller was active in the last
+LATELY_S seconds.
+"""
 REMEMBERED = 1000
 
 
 class Ticket:
-    """One request that waits: whether its turn came, and whether that is in time."""
+    """One queued request: whether its turn has come, and whether that is in time."""
 
     def __init__(self, terms: Terms, pace: Pace) -> None:
         self.caller = terms.caller
@@ -34,7 +36,7 @@ class Ticket:
 
 
 def answer_s(terms: Terms, pace: Pace) -> float:
-    """How long an answer is expected to have its slot, seconds; 0 while nobody knows."""
+    """The expected duration of an answer, seconds; 0 while unknown."""
     return terms.expected_s or pace.service_s or 0.0
 
 
@@ -49,11 +51,11 @@ class Place:
         self._patience_s = patience_s
         self._usual, self._background = FairQueue[Ticket](), FairQueue[Ticket]()
         self._lines: defaultdict[str, Counter[str]] = defaultdict(Counter)
-        """How many of each caller wait for each expert."""
+        """The number of queued requests by caller and expert."""
         self._held: Counter[str] = Counter()
         """Slots by caller."""
         self._seen: OrderedDict[str, float] = OrderedDict()
-        """When each of the latest callers came."""
+        """When each recent caller was last active."""
 
     async def enter(self, expert: str, terms: Terms, pace: Pace) -> None:
         """Return when it is this request's turn; ExpertBusy at once when that can't be in time."""
@@ -73,7 +75,7 @@ class Place:
         self._call()
 
     def wait_s(self, terms: Terms, pace: Pace) -> float:
-        """How long a request that comes now would wait, seconds; 0 while nothing is measured."""
+        """Return how long a new request would wait, seconds; 0 while nothing has been measured."""
         if self.busy < self.slots:
             return 0.0
         ahead = self._usual.ahead(terms.caller)
@@ -86,7 +88,7 @@ class Place:
     def _admit(self, expert: str, terms: Terms, pace: Pace) -> None:
         wait_s, left_s = self.wait_s(terms, pace), terms.left_s()
         if self.waiting[expert] >= self._depth and not self._has_share(expert, terms.caller):
-            raise _busy(expert, f"{self._depth} requests wait for it already", wait_s)
+            raise _busy(expert, f"{self._depth} requests are already waiting for it", wait_s)
         if left_s is None:
             left_s, needed_s = self._patience_s, wait_s
         else:
@@ -151,7 +153,7 @@ class Place:
             self._seen.popitem(last=False)
 
     def _may(self, caller: str) -> bool:
-        """Whether a caller may have one slot more: where there are others, not the last ones."""
+        """Whether a caller may take another slot: not the last ones if other callers are active."""
         kept = max(1, self.slots // KEPT_FREE)
         if self._held[caller] < self.slots - kept or self.slots == 1:
             return True

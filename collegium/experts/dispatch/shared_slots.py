@@ -1,4 +1,4 @@
-"""Slots of an endpoint that several replicas ask: together they ask no more than it takes."""
+"""Slots of an endpoint shared by replicas, which together stay within its limit."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from collegium.experts.dispatch.terms import Terms
 from collegium.registry.state import SharedState
 
 TTL_S = 15.0
-"""What a replica holds is free again so long after it was last heard of."""
+"""Seconds after which the slots of a silent replica are released."""
 RENEW_S = 5.0
 POLL_S = 0.05
 
 
 class SharedSlots:
-    """One replica's part of all places' slots, told to the others through the shared state.
+    """One replica's share of all places' slots, published through the shared state.
 
     It always tells how many it has, never how many more: a state that was lost mends itself.
     """
@@ -37,7 +37,7 @@ class SharedSlots:
     async def held(
         self, place: str, expert: str, most: int, terms: Terms, patience_s: float
     ) -> AsyncGenerator[None]:
-        """Hold one more slot meanwhile; ExpertBusy when the other replicas leave none in time."""
+        """Hold one more slot; raise ExpertBusy if the other replicas leave none in time."""
         await self.take(place, expert, most, terms, patience_s)
         try:
             yield
@@ -47,7 +47,7 @@ class SharedSlots:
     async def take(
         self, place: str, expert: str, most: int, terms: Terms, patience_s: float
     ) -> None:
-        """Hold one more slot; ExpertBusy when the other replicas leave none in time."""
+        """Take one more slot; raise ExpertBusy if the other replicas leave none in time."""
         self._most[place] = most
         self._renewal = self._renewal or asyncio.create_task(self._renew(), name="renew slots")
         left_s = terms.left_s()
@@ -58,7 +58,7 @@ class SharedSlots:
             await asyncio.sleep(POLL_S)
 
     def give(self, place: str) -> None:
-        """Hold one slot less, and tell the others soon."""
+        """Release a slot, and tell the others soon."""
         self._held[place] -= 1
         task = asyncio.create_task(self._tell(place))
         self._tasks.add(task)

@@ -1,4 +1,4 @@
-"""On what terms a request is asked: whose it is, how urgent, by when, and what was tried."""
+"""The terms of a request: its owner, its priority, its deadline, and earlier attempts."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import time
 from dataclasses import dataclass
 from typing import Literal
 
+from collegium.registry.expert import Expert
+
 Priority = Literal["background", "normal", "urgent"]
 
 
 @dataclass(frozen=True)
 class Terms:
-    """What dispatch needs to know of a request beside its body."""
+    """What dispatch needs to know of a request besides its body."""
 
     caller: str = ""
     """Callers share an engine fairly; requests of one caller share that caller's part."""
@@ -20,17 +22,17 @@ class Terms:
     deadline: float | None = None
     """The moment (`time.monotonic`) by which the whole answer is wanted."""
     expected_s: float | None = None
-    """How long the answer itself is expected to take, seconds, without waiting."""
+    """The expected duration of the answer, seconds, without waiting."""
     hedge: bool = False
     """Ask a second expert when the first is slower than it nearly always is."""
 
     @property
     def turn_by(self) -> float | None:
-        """The moment by which its answer has to begin; None where there is no deadline."""
+        """The time by which the answer has to begin; None without a deadline."""
         return None if self.deadline is None else self.deadline - (self.expected_s or 0.0)
 
     def left_s(self) -> float | None:
-        """Seconds to the deadline; None where there is none."""
+        """Seconds until the deadline; None without one."""
         return None if self.deadline is None else self.deadline - time.monotonic()
 
 
@@ -39,9 +41,19 @@ ANY_TIME = Terms()
 
 @dataclass(frozen=True)
 class Tried:
-    """One expert that was asked and did not become the answer; `code` is the error's."""
+    """An expert that was asked but did not answer; `code` is the error's."""
 
     expert: str
     code: str
     error: str
     waited_ms: float
+
+
+@dataclass(frozen=True)
+class Lost:
+    """An attempt that its expert had taken and may bill, although it became no answer."""
+
+    expert: Expert
+    prompt_tokens: int
+    """An estimate, since no upstream reported it."""
+    completion_tokens: int = 0

@@ -1,6 +1,6 @@
-"""Marks: how good an answer is, by a program, by agreement among experts or by a judge."""
+"""Marks: how good an answer is, by a program, by agreement among experts, or by a judge."""
 
 from collegium.experts.marking.base import Checker
-from collegium.experts.marking.catalogue import CHECKERS, checker_of
+from collegium.experts.marking.catalogue import checker_of, is_builtin
 
-__all__ = ["CHECKERS", "Checker", "checker_of"]
+__all__ = ["Checker", "checker_of", "is_builtin"]

@@ -24,7 +24,7 @@ AT_FIRST = 0.7
 """The reliability that everybody begins with: agreement has to count for the answer."""
 PSEUDO_MARKS = 2.0
 CORRELATION = 0.5
-"""Of errors within a family: n members that agree count as n / (1 + (n - 1) / 2)."""
+"""Correlation of errors within a family: n agreeing members count as n / (1 + (n - 1) / 2)."""
 
 
 class Agreement:
@@ -44,7 +44,7 @@ class Agreement:
         self.similarity = similarity
         self.rounds = rounds
         self.reliability_: dict[str, float] = {}
-        """Each expert's chance of a right answer, as far as agreement can tell."""
+        """Each expert's estimated probability of a correct answer."""
 
     def fit(self, prompts: Sequence[Answers]) -> Self:
         """Estimate the reliabilities from the answers to many prompts."""
@@ -59,7 +59,7 @@ class Agreement:
         return self
 
     def marks(self, answers: Answers) -> dict[str, float | None]:
-        """The score of each answer, from 0 to 1; None of all where only one expert answered."""
+        """Return the score of each answer, 0 to 1; None for all if only one expert answered."""
         found = self._scores(_Prepared(answers, self.similarity))
         return {expert: found.get(expert) for expert in answers}
 
@@ -95,7 +95,7 @@ class Agreement:
         return scores
 
     def _shares(self, names: Sequence[str]) -> dict[str, float]:
-        """What each voice counts: less where others of its family say the same."""
+        """Return the weight of each vote, reduced if others of its family agree."""
         sizes = Counter(self.families.get(name, name) for name in names)
         return {
             name: 1 / (1 + (sizes[self.families.get(name, name)] - 1) * CORRELATION)
@@ -114,7 +114,7 @@ class _Prepared:
         self.names = list(said)
         self.keys = [key_of(answer) for answer in said.values()]
         self.alike: Sequence[Sequence[float]] = ()
-        """Likeness of long texts, shape (n, n); empty where the answers agree by key."""
+        """Similarities of long texts, shape (n, n); empty if the answers are compared by key."""
         if any(key.kind == "text" and len(key.value) > SHORT for key in self.keys):
             texts = [text_of(answer) for answer in said.values()]
             self.alike = (similarity or shared_words)(texts)

@@ -1,4 +1,4 @@
-"""What a checker is, and how it reads an answer."""
+"""The checker interface, and how answers are read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STATED = re.compile(
 )
 FENCE = re.compile(r"```[\w+-]*[ \t]*\n(.*?)```", re.DOTALL)
 LONGEST_ANSWER = 50_000
-"""Characters of an answer that are read: what comes after is ignored."""
+"""Characters of an answer that are read; the rest is ignored."""
 
 
 class Checker(Protocol):
@@ -23,7 +23,8 @@ class Checker(Protocol):
     def mark(
         self, request: Mapping[str, Any], answer: Mapping[str, Any], reference: Any
     ) -> float | None:
-        """From 0, wrong, to 1, right; None where it can't tell, as without a usable reference.
+        """Return a mark from 0 (wrong) to 1 (correct); None if it can't tell, e.g. without a
+        reference.
 
         `request` is the body of a chat request, `answer` the assistant's message.
         """
@@ -39,7 +40,7 @@ def text_of(answer: Mapping[str, Any]) -> str:
 
 
 def stated(text: str) -> str | None:
-    """What a text says its answer is: the last box, `####` line or "the answer is …"."""
+    """Return the stated answer of a text: the last box, `####` line or "the answer is …"."""
     for pattern in (BOXED, HASHES, STATED):
         if found := pattern.findall(text):
             return str(found[-1]).strip().strip("*").strip()

@@ -1,51 +1,58 @@
-"""The built-in checkers by name, and checkers of the operator's own."""
+"""Checkers by name: entry points `checker.NAME`, and functions of the operator's own."""
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Any
 
-from collegium.errors import BadRequest
+from collegium.errors import BadRequest, CollegiumError, SettingsError
 from collegium.experts.marking.base import Checker
+from collegium.extensions import FOREIGN, extensions
 
 PYTHON = "python:"
-_PACKAGE = "collegium.experts.marking"
-CHECKERS = {
-    "reference": ("texts", "Reference"),
-    "number": ("numbers", "Number"),
-    "option": ("options", "Option"),
-    "json_schema": ("json_schema", "JsonSchema"),
-    "sql": ("sql", "Sql"),
-    "regex": ("patterns", "Regex"),
-    "tool_call": ("tool_calls", "ToolCall"),
-}
-"""Module and class of each; they are imported when they are asked for."""
 
 
 def checker_of(name: str, *, trusted: bool = False, **options: Any) -> Checker:
     """The checker of this name, with its options.
 
-    `python:MODULE:FUNCTION` runs code of the operator's, so it needs `trusted`: pass it only for a
-    name from the command line or the settings, never for one from the API or from data.
+    BadRequest says that there is none, or what is wrong with the options; SetupError that a
+    plugin's can't be used. `python:MODULE:FUNCTION` runs code of the operator's, so it needs
+    `trusted`: pass it only for a name from the command line or the settings, never for one from
+    the API or from data.
     """
-    if name.startswith(PYTHON) and trusted:
-        from collegium.experts.marking.entry_point import entry_point
-
-        return entry_point(name.removeprefix(PYTHON))
-    if name not in CHECKERS:
-        raise BadRequest(_unknown(name), param="checker")
-    module, maker = CHECKERS[name]
+    if name.startswith(PYTHON):
+        return _function(name, trusted)
     try:
-        made: Checker = getattr(import_module(f"{_PACKAGE}.{module}"), maker)(**options)
+        make = extensions().load("checker", name)
+    except BadRequest as exc:
+        words = f"{exc}; and, for the operator, {PYTHON}MODULE:FUNCTION"
+        raise BadRequest(words, param="checker") from exc
+    try:
+        made: Checker = make(**options)
     except TypeError as exc:
         raise BadRequest(f"checker '{name}': {exc}", param="checker") from exc
-    return made
+    except CollegiumError:
+        raise
+    except FOREIGN as exc:
+        words = f"checker '{name}' can't be made: {type(exc).__name__}: {exc}"
+        raise SettingsError(words) from exc
+    if is_builtin(name):
+        return made
+    if not callable(getattr(made, "mark", None)):
+        raise SettingsError(f"checker '{name}' has no method `mark`")
+    from collegium.experts.marking.entry_point import EntryPoint
+
+    return EntryPoint(name, made.mark)
 
 
-def _unknown(name: str) -> str:
-    if name.startswith(PYTHON):
-        return f"'{name}' runs code, so only the service's operator may name it"
-    return (
-        f"there is no checker '{name}'; there is {', '.join(CHECKERS)} "
-        f"and, for the operator, {PYTHON}MODULE:FUNCTION"
-    )
+def is_builtin(name: str) -> bool:
+    """Whether it is one of Collegium's own checkers."""
+    return extensions().is_builtin("checker", name)
+
+
+def _function(name: str, trusted: bool) -> Checker:
+    if not trusted:
+        words = f"'{name}' runs code, so only the service's operator may name it"
+        raise BadRequest(words, param="checker")
+    from collegium.experts.marking.entry_point import entry_point
+
+    return entry_point(name.removeprefix(PYTHON))

@@ -1,4 +1,4 @@
-"""A checker of the operator's own: a Python function, named as `MODULE:FUNCTION`."""
+"""Checkers from plugins, or functions given as `MODULE:FUNCTION`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Any
 
 from collegium.errors import SettingsError
+from collegium.extensions import FOREIGN
 
 Function = Callable[[Mapping[str, Any], Mapping[str, Any], Any], float | bool | None]
 
@@ -22,14 +23,16 @@ class EntryPoint:
     def mark(
         self, request: Mapping[str, Any], answer: Mapping[str, Any], reference: Any
     ) -> float | None:
-        """The function's mark; SettingsError where it fails or is no number from 0 to 1."""
+        """The function's mark; raise SettingsError if it fails or isn't a number from 0 to 1."""
         try:
             found = self.function(request, answer, reference)
             mark = None if found is None else float(found)
-        except Exception as exc:  # somebody else's code may raise anything
+        except FOREIGN as exc:
             raise SettingsError(f"the checker '{self.name}' failed: {exc!r}") from exc
         if mark is not None and not 0 <= mark <= 1:
-            raise SettingsError(f"the checker '{self.name}' gave {mark}, not a mark from 0 to 1")
+            raise SettingsError(
+                f"the checker '{self.name}' returned {mark}, not a mark from 0 to 1"
+            )
         return mark
 
 
@@ -37,11 +40,11 @@ def entry_point(name: str) -> EntryPoint:
     """Import the function."""
     module, colon, function = name.partition(":")
     if not (module and colon and function):
-        raise SettingsError(f"'python:{name}' is no checker: write python:MODULE:FUNCTION")
+        raise SettingsError(f"'python:{name}' is not a checker: write python:MODULE:FUNCTION")
     try:
         found = getattr(import_module(module), function)
-    except (ImportError, AttributeError, ValueError) as exc:
-        raise SettingsError(f"there is no checker 'python:{name}': {exc}") from exc
+    except FOREIGN as exc:
+        raise SettingsError(f"there is no checker 'python:{name}': {exc!r}") from exc
     if not callable(found):
-        raise SettingsError(f"'python:{name}' is no function")
+        raise SettingsError(f"'python:{name}' is not a function")
     return EntryPoint(f"python:{name}", found)

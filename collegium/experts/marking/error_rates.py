@@ -1,4 +1,4 @@
-"""What a noisy marker's marks are worth: its error rates, and marks corrected for them.
+"""Error rates of a noisy marker, and marks corrected for them.
 
 A judge's errors differ by expert (it prefers its own family, or long answers), and such a bias does
 more harm than random errors. A small random sample of confirmed marks shows it.
@@ -20,11 +20,11 @@ Array = NDArray[np.float64]
 CONCENTRATIONS = np.array([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0])
 """Marks that the pooled rate may count for, averaged by their likelihood times square root."""
 LEAST_YOUDEN = 0.1
-"""A marker whose sensitivity + specificity - 1 may be lower than this tells nothing."""
+"""A marker whose sensitivity + specificity - 1 may be below this is considered uninformative."""
 LEAST_SLOPE = 0.3
-"""No contrast is stretched by more than its inverse: noise is stretched with it."""
+"""No contrast is stretched by more than the inverse of this, since noise is stretched, too."""
 ONE_SIDED = 1.645
-"""Standard errors of a bound that holds in 95 of 100 cases."""
+"""Standard errors of a one-sided 95 % bound."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Confirmed:
 
 @dataclass(frozen=True)
 class Rates:
-    """How often a marker finds right answers right, and wrong answers wrong."""
+    """How often a marker marks correct answers as correct, and wrong answers as wrong."""
 
     sensitivity: float
     specificity: float
@@ -67,10 +67,11 @@ class Corrected:
     """A noisy mark as evidence for the true one."""
 
     value: float
-    """What is expected of the true mark: what to learn from. Its mean over an expert's answers
-    estimates the expert's share of right ones; single values may lie a little outside of [0, 1]."""
+    """The expected true mark. Its mean over an expert's answers estimates the share of correct
+    ones; single values may lie slightly outside of [0, 1].
+    """
     variance: float
-    """Of the true mark around it."""
+    """Variance of the true mark around `value`."""
     reliability: float
     """The share of the true marks' variance that it explains, from 0 to 1."""
     contrast: float
@@ -80,22 +81,26 @@ class Corrected:
 
 
 class ErrorRates:
-    """One marker's error rates by expert, each shrunk towards the rate of all experts together.
+    """One marker's error rates by expert, each shrunk towards the rate of all experts.
 
-    Marks between 0 and 1 count as that share of a right answer.
+    Marks between 0 and 1, such as ties in a comparison, count as that share of a right answer. The
+    rates are then those of the least-squares line through the marks, so a marker that finds the
+    same ties as a person does is right, and one that always says "tie" tells nothing.
     """
 
     def __init__(self, confirmed: Iterable[Confirmed]) -> None:
         rows = list(confirmed)
         experts = sorted({row.expert for row in rows})
-        self._sensitivity = _shrunk([_share(rows, e, right=True) for e in experts])
-        self._specificity = _shrunk([_share(rows, e, right=False) for e in experts])
+        line = _Line.through(rows)
+        self._sensitivity = _shrunk([line.right(rows, expert) for expert in experts])
+        self._specificity = _shrunk([line.wrong(rows, expert) for expert in experts])
+        self._variance = line.variance
         self.experts = {
             expert: self._rates(i, [r.true for r in rows if r.expert == expert])
             for i, expert in enumerate(experts)
         }
         self.pooled = self._rates(None, [row.true for row in rows])
-        """What is believed of an expert without confirmed marks."""
+        """The rates of an expert without confirmed marks."""
         column = {expert: i for i, expert in enumerate(experts)}
         self._column = column
         marks = (
@@ -120,12 +125,11 @@ class ErrorRates:
         return self.experts.get(expert, self.pooled)
 
     def corrected(self, expert: str, noisy: float) -> Corrected | None:
-        """What a mark says once the errors are taken out; None where the marker is useless."""
+        """Return a mark corrected for the errors; None if the marker is uninformative."""
         if not self.pooled.useful:
             return None
         value, variance = self._offsets.corrected(self._column.get(expert), noisy)
-        spread = max(self.pooled.right * (1 - self.pooled.right), 1e-9)
-        reliability = min(max(1 - variance / spread, 0.0), 1.0)
+        reliability = min(max(1 - variance / max(self._variance, 1e-9), 0.0), 1.0)
         contrast, _ = self._contrasts.corrected(self._column.get(expert), noisy)
         return Corrected(value, variance, reliability, contrast)
 
@@ -144,10 +148,10 @@ class _Shrunk:
     misses: Array
     common: float
     weights: Array
-    """Of the concentrations."""
+    """Weights of the concentrations."""
 
     def at(self, column: int | None) -> tuple[float, float]:
-        """Mean and standard deviation of one rate; None: of one that nothing is known of."""
+        """Return mean and standard deviation of one rate; None for an expert without data."""
         a, b = self.common * CONCENTRATIONS, (1 - self.common) * CONCENTRATIONS
         if column is not None:
             a, b = a + self.hits[column], b + self.misses[column]
@@ -177,11 +181,60 @@ def _likelihood(hits: Array, misses: Array, common: float, concentration: float)
     return float((betaln(a + hits, b + misses) - betaln(a, b)).sum())
 
 
-def _share(rows: Sequence[Confirmed], expert: str, *, right: bool) -> tuple[float, float]:
-    """How many of an expert's right (or wrong) answers were marked as they are, and otherwise."""
-    hits = misses = 0.0
-    for row in rows:
-        if row.expert == expert:
-            weight, hit = (row.true, row.noisy) if right else (1 - row.true, 1 - row.noisy)
-            hits, misses = hits + weight * hit, misses + weight * (1 - hit)
-    return hits, misses
+@dataclass(frozen=True)
+class _Line:
+    """noisy = sensitivity x true + (1 - specificity) x (1 - true), by least squares.
+
+    Where all true marks are 0 or 1 these are the shares that were marked as they are.
+    """
+
+    sensitivity: float
+    specificity: float
+    variance: float
+    """Variance of the true marks."""
+    information: float
+    """That variance as a share of what marks of 0 and 1 with the same mean have: ties tell less
+    of the line's ends, so they count for less."""
+
+    @classmethod
+    def through(cls, rows: Sequence[Confirmed]) -> _Line:
+        true = np.array([row.true for row in rows], dtype=np.float64)
+        noisy = np.array([row.noisy for row in rows], dtype=np.float64)
+        ends = np.stack([true, 1 - true], axis=1)
+        (right, wrong), *_ = np.linalg.lstsq(ends, noisy, rcond=None)
+        mean = (float(true.sum()) + 1) / (len(true) + 2)
+        variance = float(true.var()) if len(true) else 0.0
+        if set(np.unique(true)) <= {0.0, 1.0}:
+            return cls(_within(right), _within(1 - wrong), mean * (1 - mean), 1.0)
+        information = variance / (mean * (1 - mean))
+        return cls(_within(right), _within(1 - wrong), variance, information)
+
+    def right(self, rows: Iterable[Confirmed], expert: str) -> tuple[float, float]:
+        """Count an expert's correct answers that were marked correctly and incorrectly."""
+        return self._counts((r.true, self.sensitivity + self._off(r)) for r in _of(rows, expert))
+
+    def wrong(self, rows: Iterable[Confirmed], expert: str) -> tuple[float, float]:
+        """Count an expert's wrong answers that were marked correctly and incorrectly."""
+        return self._counts(
+            (1 - r.true, self.specificity - self._off(r)) for r in _of(rows, expert)
+        )
+
+    def _off(self, row: Confirmed) -> float:
+        """Return how far a mark is above the line."""
+        expected = self.sensitivity * row.true + (1 - self.specificity) * (1 - row.true)
+        return row.noisy - expected
+
+    def _counts(self, shares: Iterable[tuple[float, float]]) -> tuple[float, float]:
+        hits = total = 0.0
+        for weight, hit in shares:
+            hits += weight * _within(hit)
+            total += weight
+        return self.information * hits, self.information * (total - hits)
+
+
+def _of(rows: Iterable[Confirmed], expert: str) -> Iterable[Confirmed]:
+    return (row for row in rows if row.expert == expert)
+
+
+def _within(share: float) -> float:
+    return min(max(float(share), 0.0), 1.0)

@@ -1,4 +1,4 @@
-"""Marks whether an answer is JSON that a schema allows, and that has the right values."""
+"""Checks whether an answer is JSON that a schema allows, and has the right values."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class JsonSchema:
     def mark(
         self, request: Mapping[str, Any], answer: Mapping[str, Any], reference: Any
     ) -> float | None:
-        """1 or 0; None without schema and value, or with a schema that can't be used."""
+        """Return 1 or 0; None without schema and value, or if the schema can't be used."""
         schema, value = _wanted(request, reference)
         if schema is None and value is NOTHING:
             return None
@@ -53,7 +53,7 @@ class JsonSchema:
 
 
 def _wanted(request: Mapping[str, Any], reference: Any) -> tuple[Any, Any]:
-    """The schema, None where there is none, and the value, `NOTHING` where any will do."""
+    """Return the schema, or None, and the value, or `NOTHING` if any will do."""
     value: Any = NOTHING
     schema = reference
     if isinstance(reference, Mapping) and reference.keys() & {"schema", "value"}:
@@ -98,7 +98,7 @@ def validator(schema: Any) -> Validator:
 
 
 def json_of(text: str, *, strict: bool = False) -> Any:
-    """The JSON value of a text: the whole, else its last code block, else its outermost braces."""
+    """Return the JSON value of a text: all of it, its last code block, or its outermost braces."""
     if strict:
         return _parsed(text)
     for piece in (text, *reversed(fenced(text)), *_braced(text)):

@@ -11,16 +11,16 @@ import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from collegium.experts.aggregation.quoting import DATA_RULE, quoted_texts
 from collegium.experts.marking.base import text_of
 
 Ask = Callable[[list[dict[str, Any]]], Awaitable[str]]
-"""From messages to the text of the judge's answer."""
+"""Maps messages to the text of the judge's answer."""
 Winner = Literal["first", "second", "tie"]
 MOST_CHARACTERS = 12_000
-"""Of the conversation and of both answers, each: about 6,000 tokens in all."""
+"""Characters of the conversation and of each answer: about 6,000 tokens in all."""
 COMPARE = (
     "You compare two assistants' answers to the last user message of a conversation. What counts "
     "is whether an answer is correct, then whether it does what was asked; length and style do "
@@ -41,19 +41,46 @@ VERDICT = re.compile(r"\b(1|2|tie)\b", re.IGNORECASE)
 GRADES = re.compile(r"(?<![\d.])(10|\d)(?:\.0)?(?:\s*/\s*10)?(?![\d.]*\d)")
 
 
+class Verdict(Protocol):
+    """Asks a judge for the mark of an answer."""
+
+    async def __call__(
+        self,
+        ask: Ask,
+        request: Mapping[str, Any],
+        answer: Mapping[str, Any],
+        *,
+        usual: Mapping[str, Any] | None,
+        reference: Any,
+    ) -> float | None:
+        """Return a mark from 0 (wrong) to 1 (correct); None if the judge gave no verdict.
+
+        `usual` is the incumbent's answer to the same request, None where it gave none.
+        """
+
+
+@dataclass(frozen=True)
+class JudgeMethod:
+    """A way to use a judge, registered as an entry point `judge.NAME`."""
+
+    verdict: Verdict
+    compares: bool
+    """Whether an answer is compared with the incumbent's, which so is worth 0.5 without asking."""
+
+
 @dataclass(frozen=True)
 class Preference:
-    """Which of two answers a judge prefers."""
+    """A judge's preference between two answers."""
 
     winner: Winner
     consistent: bool
-    """Whether both orders gave the same winner; where they did not, it is a tie."""
+    """Whether both orders gave the same winner; otherwise it is a tie."""
     said: tuple[Winner | None, Winner | None]
-    """What it said in each order; None where that was no verdict."""
+    """The verdict in each order; None if there was none."""
 
     @property
     def mark(self) -> float | None:
-        """What the first answer wins: 1, 0.5 or 0; None where the judge gave no verdict at all."""
+        """The first answer's mark: 1, 0.5 or 0; None without any verdict."""
         if self.said == (None, None):
             return None
         return {"first": 1.0, "tie": 0.5, "second": 0.0}[self.winner]
@@ -86,7 +113,7 @@ async def grade(
     *,
     most_characters: int = MOST_CHARACTERS,
 ) -> float | None:
-    """Ask a judge how good an answer is, from 0 to 1; None where it gives no grade."""
+    """Ask a judge to grade an answer from 0 to 1; None if it gives no grade."""
     rules = GRADE if reference is None else f"{GRADE} {WITH_REFERENCE}"
     parts = [_conversation(request, most_characters)]
     if reference is not None:
@@ -139,3 +166,31 @@ def _verdict(text: str, one: Winner, two: Winner) -> Winner | None:
         if len(found) == 1:
             return named[found.pop()]
     return None
+
+
+async def _pairwise(
+    ask: Ask,
+    request: Mapping[str, Any],
+    answer: Mapping[str, Any],
+    *,
+    usual: Mapping[str, Any] | None,
+    reference: Any,
+) -> float | None:
+    """Return 1 if the answer is better than the incumbent's, 0 if it is worse, 0.5 for a tie."""
+    return None if usual is None else (await compare(ask, request, answer, usual)).mark
+
+
+async def _graded(
+    ask: Ask,
+    request: Mapping[str, Any],
+    answer: Mapping[str, Any],
+    *,
+    usual: Mapping[str, Any] | None,
+    reference: Any,
+) -> float | None:
+    """Return the judge's grade, given the reference if there is one."""
+    return await grade(ask, request, answer, reference)
+
+
+PAIRWISE = JudgeMethod(_pairwise, compares=True)
+GRADED = JudgeMethod(_graded, compares=False)

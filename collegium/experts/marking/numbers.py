@@ -1,4 +1,4 @@
-"""Marks the number that an answer comes down to."""
+"""Checks the number that an answer states."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CLOSE = 1e-6
 
 @dataclass(frozen=True)
 class Quantity:
-    """A number and its unit, where one that we know stands beside it."""
+    """A number and its unit, if a known one follows."""
 
     value: float
     unit: str | None
@@ -50,7 +50,7 @@ class Number:
     def mark(
         self, request: Mapping[str, Any], answer: Mapping[str, Any], reference: Any
     ) -> float | None:
-        """1 or 0; None without a number to compare with."""
+        """Return 1 or 0; None without a number to compare with."""
         wanted = [each for r in accepted(reference) if (each := self._wanted(r)) is not None]
         if not wanted:
             return None
@@ -70,7 +70,7 @@ class Number:
 
 
 def number_of(text: str) -> Quantity | None:
-    """The number that a text comes down to; None where it has none."""
+    """Return the number that a text states; None if there is none."""
     for pattern in (BOXED, HASHES):
         if found := pattern.findall(text):
             return _only(str(found[-1]))
@@ -90,14 +90,14 @@ def quantity_of(value: Any) -> Quantity | None:
 
 
 def quantities(text: str) -> list[Quantity]:
-    """All numbers of a text, in its order."""
+    """Return all numbers of a text, in order."""
     plain = DIVISION.sub(_apart, _plain(text))
     found = (_quantity(match) for match in NUMBER.finditer(plain))
     return [each for each in found if each is not None]
 
 
 def _apart(division: re.Match[str]) -> str:
-    """What is left to calculate is no number: 3/4 is one, 60/10 is not."""
+    """Whether a fraction is left to calculate: 3/4 is a number, 60/10 is not."""
     whole, part = int(division[1][:15]), int(division[2][:15])
     return f"{division[1]} / {division[2]}" if part and whole % part == 0 else division[0]
 
@@ -109,7 +109,7 @@ def _only(text: str) -> Quantity | None:
 
 
 def _first(text: str) -> Quantity | None:
-    """The number that a statement comes down to: after its last equals sign, else its first.
+    """Return the number of a statement: after its last equals sign, or its first one.
 
     It has to come at once: "the solution is to add 3 and 4" states none.
     """

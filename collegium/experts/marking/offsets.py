@@ -1,4 +1,6 @@
-"""The line from a marker's marks to true ones, moved for each expert as far as the marks show."""
+"""A linear correction of a marker's marks, shifted for each expert as far as the marks support
+it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Marks the letter that an answer chooses in a multiple-choice question."""
+"""Checks the letter that an answer chooses in a multiple-choice question."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Option:
     def mark(
         self, request: Mapping[str, Any], answer: Mapping[str, Any], reference: Any
     ) -> float | None:
-        """1 or 0; None without a reference; an answer that chooses no or several letters is 0."""
+        """Return 1 or 0; None without a reference; choosing no or several letters is 0."""
         right = [_known(each) for each in accepted(reference)]
         letters = {letter for letter, _ in right if letter}
         if not letters:
@@ -41,7 +41,7 @@ class Option:
 
 
 def letter_of(text: str) -> str | None:
-    """The letter that a text chooses, None where it names none or several."""
+    """Return the letter that a text chooses; None if it names none or several."""
     point = stated(text) or text
     if match := WHOLE.fullmatch(point):
         return match.group(1).upper()

@@ -1,4 +1,4 @@
-"""Marks whether an answer matches a regular expression, within a time limit."""
+"""Checks whether an answer matches a regular expression, within a time limit."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Regex:
     def mark(
         self, request: Mapping[str, Any], answer: Mapping[str, Any], reference: Any
     ) -> float | None:
-        """1 or 0; None without a pattern, or where none could be tried in time."""
+        """Return 1 or 0; None without a pattern, or if matching timed out."""
         text = text_of(answer)
         tried = [self._tried(str(pattern), text) for pattern in accepted(reference)]
         if any(tried):
@@ -63,7 +63,7 @@ def searched(
     ignore_case: bool = False,
     timeout_s: float = TIMEOUT_S,
 ) -> bool:
-    """Whether a pattern is in a text; TooSlow where that can't be told in time."""
+    """Whether a pattern occurs in a text; raise TooSlow on timeout."""
     import regex  # has timeouts, which `re` lacks
 
     if len(pattern) > LONGEST_PATTERN or _repeats(pattern) > MOST_REPEATS:

@@ -1,4 +1,4 @@
-"""Marks a SQL query by running it beside the right one, on a copy of a database in memory."""
+"""Checks an SQL query by comparing its result with the reference query's, in memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from collegium.errors import SettingsError
 from collegium.experts.marking.base import accepted, fenced, text_of
-from collegium.experts.specialists.tasks.sandbox import (
+from collegium.experts.marking.sandbox import (
     BadQuery,
     Rows,
     database_of,
@@ -23,11 +23,11 @@ STATEMENT = re.compile(r"\b(?:select|with|values)\b.*", re.IGNORECASE | re.DOTAL
 ORDERED = re.compile(r"\border\s+by\b(?![^()]*\))", re.IGNORECASE)
 MOST_ROWS = 10_000
 MOST_OPERATIONS = 50_000_000
-"""Of SQLite's virtual machine, some seconds of work: counted, so that machines agree."""
+"""SQLite virtual machine operations, some seconds of work: counted, so that all machines agree."""
 
 
 class Sql:
-    """Compares what two queries find; the order counts where the right one sorts.
+    """Compares the results of two queries; order matters only if the reference sorts.
 
     The reference is a query, or {"query": …, "ddl": …} with the statements that make the database.
     `database` is the path of a SQLite file, `ddl` statements, for references without their own.
@@ -43,7 +43,7 @@ class Sql:
     def mark(
         self, request: Mapping[str, Any], answer: Mapping[str, Any], reference: Any
     ) -> float | None:
-        """1 or 0; None without a reference that runs on a database."""
+        """Return 1 or 0; None without a reference that runs on a database."""
         query = sql_of(text_of(answer))
         marks = [self._against(query, each) for each in accepted(reference)]
         known = [mark for mark in marks if mark is not None]
@@ -73,12 +73,12 @@ class Sql:
 
 
 def same_rows(found: Rows, wanted: Rows, *, ordered: bool) -> bool:
-    """Compare rows; their order counts only where it was asked for."""
+    """Compare rows; their order only matters if requested."""
     return found == wanted if ordered else Counter(found) == Counter(wanted)
 
 
 def sql_of(text: str) -> str:
-    """The query of an answer: its last code block, else from the first SELECT on."""
+    """Return the query of an answer: its last code block, or from the first SELECT on."""
     blocks = fenced(text)
     match = STATEMENT.search(blocks[-1] if blocks else text)
     return "" if match is None else match.group().strip().rstrip(";").strip()

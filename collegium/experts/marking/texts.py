@@ -1,4 +1,4 @@
-"""Marks a text by whether it is one of the accepted answers, whatever its form."""
+"""Checks whether an answer is one of the accepted texts, ignoring its form."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FORM = " \t\r\n\"'`*_.,;:!?()[]{}<>«»“”„\u2018\u2019"
 
 @dataclass(frozen=True)
 class Reference:
-    """Compares an answer, or what it states as its answer, with a text or a list of texts.
+    """Compares an answer, or the answer that it states, with one or several texts.
 
     Letter case, blanks, articles and enclosing punctuation don't count. `contains` also accepts a
     longer answer that has an accepted text in it, as whole words, but none of the `rivals`.
@@ -28,7 +28,7 @@ class Reference:
     def mark(
         self, request: Mapping[str, Any], answer: Mapping[str, Any], reference: Any
     ) -> float | None:
-        """1 or 0; None without a reference."""
+        """Return 1 or 0; None without a reference."""
         wanted = {normal(str(text)) for text in accepted(reference)} - {""}
         if not wanted:
             return None

@@ -1,4 +1,4 @@
-"""Marks which tools an answer calls, and with which arguments."""
+"""Checks which tools an answer calls, and with which arguments."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ToolCall:
     def mark(
         self, request: Mapping[str, Any], answer: Mapping[str, Any], reference: Any
     ) -> float | None:
-        """1 or 0; None without a usable reference."""
+        """Return 1 or 0; None without a usable reference."""
         wanted = [reference] if isinstance(reference, Mapping) else reference
         if not isinstance(wanted, list | tuple) or not all(map(_usable, wanted)):
             return None

@@ -1,4 +1,4 @@
-"""Names of units, so that "km", "kilometers" and "kilometre" are the same."""
+"""Names of units, so that "km", "kilometers" and "kilometre" are equal."""
 
 from __future__ import annotations
 
@@ -47,5 +47,5 @@ UNITS = {word: unit for unit, _, words in _LISTED for word in (unit, *words.spli
 
 
 def unit_of(word: str) -> str | None:
-    """The unit that a word after (or a sign before) a number means; None for other words."""
+    """Return the unit that a word or sign stands for; None for other words."""
     return UNITS.get(word.strip(" .,;:!?*\\").casefold())

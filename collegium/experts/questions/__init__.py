@@ -1,4 +1,4 @@
-"""General questions that a program marks: what is an expert good at?"""
+"""General questions, marked by programs, that measure an expert's skills."""
 
 from collegium.experts.questions.bank import KINDS, question
 from collegium.experts.questions.base import LEVELS, Question

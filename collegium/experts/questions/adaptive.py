@@ -1,4 +1,4 @@
-"""What to ask next: the kind and level of which an answer would tell the most."""
+"""Choose the next question: the kind and level whose answer is most informative."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Array = NDArray[np.float64]
 Cell = tuple[str, int]
 """A kind and a level."""
 EASE = {1: 1.5, 2: 0.0, 3: -1.5}
-"""By how much a level changes the log-odds of a right answer, until answers tell otherwise."""
+"""How much a level changes the log-odds of a correct answer, until answers show otherwise."""
 SPREAD = 1.5
 """Standard deviation of an expert's abilities by kind, in log-odds; one of all kinds has 2."""
 MOST_BELIEVED = 2.0
@@ -48,7 +48,7 @@ class Adaptive:
         self._same = np.array([[a == b for b in kinds] for a in kinds], dtype=np.float64)
         ease = np.array([EASE[level] for _, level in cells])
         self._chance = 1 / (1 + np.exp(-(_GRID + ease[:, None])))
-        """Of a right answer, by cell and ability, shape (c, 61)."""
+        """P(correct) by cell and ability, shape (c, 61)."""
         self._right, self._count = np.zeros(len(cells)), np.zeros(len(cells))
 
     def told(self, cell: Cell, mark: float) -> None:
@@ -87,7 +87,7 @@ class Adaptive:
         return mean * believed + self._right, (1 - mean) * believed + wrong
 
     def _expected(self) -> tuple[Array, Array]:
-        """What all other cells make one expect of each, and for how many marks that counts."""
+        """Return what all other cells predict of each cell, and how many marks that is worth."""
         right, wrong = self._right[:, None], (self._count - self._right)[:, None]
         told = right * np.log(self._chance) + wrong * np.log(1 - self._chance)
         of_kind = self._same @ told

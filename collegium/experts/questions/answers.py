@@ -1,18 +1,18 @@
-"""The answers to questions that were asked, on disk as soon as they are there."""
+"""Answers to questions, stored as soon as they arrive."""
 
 from __future__ import annotations
 
-import fcntl
+import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, Self
+from typing import Any
 from urllib.parse import quote
 
-from collegium.errors import SetupError
+from collegium.experts.line_log import LineLog
 from collegium.experts.questions.bank import EDITION
-from collegium.private_files import private_folder, private_opener
+from collegium.registry.expert import Expert
+from collegium.registry.presets import digest_of
 
 
 @dataclass(frozen=True)
@@ -28,52 +28,27 @@ class Answered:
     completion_tokens: int = 0
     cost_usd: float | None = None
     note: str = ""
-    """Why there is no answer: the expert refused the request, or it does not fit."""
+    """Why there is no answer: the expert refused the request, or it doesn't fit."""
 
 
-class AnswerLog:
+class AnswerLog(LineLog):
     """A JSONL file a line an answer, for one expert as it is now; a changed one is asked again.
 
     No answer that was paid for is lost, whenever the program ends.
     """
 
     def __init__(self, path: Path, fingerprint: str) -> None:
-        self.path = path
+        super().__init__(path)
         self.answers: dict[str, Answered] = {}
         self._stamp = {"edition": EDITION, "fingerprint": fingerprint}
-
-    def __enter__(self) -> Self:
-        private_folder(self.path.parent)
-        self._file: IO[bytes] = open(self.path, "a+b", opener=private_opener)
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as exc:
-            self._file.close()
-            raise SetupError(f"another run is writing to '{self.path}'") from exc
-        self._file.seek(0)
-        for line in self._file:
-            self._read(line)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._file.close()
 
     def add(self, answer: Answered) -> None:
         """Keep an answer."""
         self.answers[answer.question] = answer
-        self._file.write(json.dumps(self._stamp | asdict(answer)).encode() + b"\n")
-        self._file.flush()
+        self.append(self._stamp | asdict(answer))
 
-    def _read(self, line: bytes) -> None:
-        """Lines that are torn, or of another expert or edition, count for nothing."""
-        if not line.endswith(b"\n"):
-            self._file.truncate(self._file.tell() - len(line))
-            return
+    def read(self, line: bytes, where: str) -> None:
+        """Ignore lines of another expert or edition, and anything else."""
         try:
             row = json.loads(line)
             stamp = {key: row.pop(key) for key in self._stamp}
@@ -84,6 +59,23 @@ class AnswerLog:
             self.answers[answer.question] = answer
 
 
+def fingerprint(expert: Expert, *, weights: Path | None = None, max_tokens: int = 128) -> str:
+    """Name all that decides an expert's greedy answers, so that a changed expert is asked again.
+
+    An engine's address is left out: it has another port every time.
+    """
+    address = expert.base_url if expert.engine is None else None
+    parts = [expert.kind, expert.model, str(address), str(expert.adapter), str(max_tokens)]
+    if expert.preset is not None:
+        parts.append(digest_of(expert.preset))
+    digest = hashlib.sha256(json.dumps(parts).encode())
+    for path in sorted(weights.rglob("*")) if weights else ():
+        if path.is_file():
+            digest.update(path.relative_to(weights or path).as_posix().encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
 def profile_path(data_dir: Path, expert: str) -> Path:
-    """Where an expert's answers are kept."""
+    """Return the path of an expert's answers."""
     return data_dir / "profiles" / f"{quote(expert, safe='')}.jsonl"

@@ -1,4 +1,4 @@
-"""The bank of general questions: as many of each kind and level as are wanted, by number."""
+"""The bank of general questions: any number of each kind and level, by number."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ KINDS: Mapping[str, str] = {
     "retrieval": "a detail in a long text",
     "aggregation": "the right answer among several assistants' answers",
 }
-"""What each kind asks. Names of skills that the bundled router knows are names of kinds here."""
+"""The kinds and what they ask. Skills of the bundled router are kinds here."""
 
 
 def question(kind: str, level: int, number: int) -> Question:
-    """One question of the bank."""
+    """Return one question of the bank."""
     if kind not in KINDS or level not in LEVELS:
         raise BadRequest(
             f"there is no kind '{kind}' of level {level}; kinds: {', '.join(KINDS)}; levels: 1 to 3"

@@ -1,4 +1,4 @@
-"""What a question is: a request, how answers to it are marked, its kind and its level."""
+"""A question: a request, how its answers are marked, its kind and its level."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Question:
     kind: str
     level: int
     request: Mapping[str, Any]
-    """The body of a chat request without a model: messages, and tools where there are any."""
+    """The body of a chat request without a model: messages, and tools if there are any."""
     checker: str
     reference: Any
     options: Mapping[str, Any] = field(default_factory=dict)
-    """Of the checker."""
+    """Options of the checker."""
 
     def mark(self, answer: Mapping[str, Any]) -> float | None:
         """The checker's mark of an assistant's message."""
@@ -45,7 +45,7 @@ class Draft:
 
 
 Generator = Callable[[Random, int], Draft]
-"""From a source of random numbers and a level, 1 to 3, to a question."""
+"""Draws a question from a random number generator and a level, 1 to 3."""
 NUMBER_ONLY = "Reply with the number only."
 LETTERS = "ABCDEFGH"
 

@@ -1,4 +1,4 @@
-"""A file of own questions: JSON lines, marked by the same checkers as the bank's."""
+"""Custom questions from a file of JSON lines, marked by the same checkers as the bank's."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def _question(line: str, where: str, number: int) -> Question:
     try:
         row = json.loads(line)
     except (ValueError, RecursionError) as exc:
-        raise BadRequest(f"{where}: no JSON ({exc})") from exc
+        raise BadRequest(f"{where}: invalid JSON ({exc})") from exc
     if not isinstance(row, dict):
-        raise BadRequest(f"{where}: a question is a JSON object")
+        raise BadRequest(f"{where}: a question must be a JSON object")
     if unknown := sorted(row.keys() - set(FIELDS)):
-        raise BadRequest(f"{where}: unknown field {unknown[0]}; there is {', '.join(FIELDS)}")
+        raise BadRequest(f"{where}: unknown field {unknown[0]}; available: {', '.join(FIELDS)}")
     kind, level = row.get("kind", "own"), row.get("level", 2)
     if not isinstance(kind, str) or not kind or isinstance(level, bool) or level not in LEVELS:
-        raise BadRequest(f"{where}: `kind` is a text and `level` is 1, 2 or 3")
+        raise BadRequest(f"{where}: `kind` must be a string and `level` 1, 2 or 3")
     checker, options = _checker(row, where)
     name = str(row.get("id") or f"{kind}-{level}-line{number}")
     return Question(name, kind, level, _request(row, where), checker, row.get("reference"), options)
@@ -63,7 +63,7 @@ def _request(row: Mapping[str, Any], where: str) -> Mapping[str, Any]:
 def _checker(row: Mapping[str, Any], where: str) -> tuple[str, Mapping[str, Any]]:
     name, options = row.get("checker", "reference"), row.get("options", {})
     if not isinstance(name, str) or not isinstance(options, dict):
-        raise BadRequest(f"{where}: `checker` is a name and `options` an object")
+        raise BadRequest(f"{where}: `checker` must be a name and `options` an object")
     if refused := sorted(options.keys() & set(NOT_IN_FILES)):
         raise BadRequest(f"{where}: a file of questions can't set the option {refused[0]}")
     try:

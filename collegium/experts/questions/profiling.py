@@ -1,4 +1,4 @@
-"""Ask an expert questions within a budget, the most telling first, and mark its answers."""
+"""Ask an expert questions within a budget, the most informative first, and mark its answers."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Any
 
 from collegium.errors import CollegiumError, ExpertError, ExpertRejected
 from collegium.experts.clients.counting import prompt_tokens
+from collegium.experts.clients.usage import Tokens
+from collegium.experts.pricing import price_of
 from collegium.experts.questions.adaptive import Adaptive, Cell, Level
 from collegium.experts.questions.answers import Answered, AnswerLog
 from collegium.experts.questions.base import Question
@@ -18,19 +20,19 @@ from collegium.registry.expert import Expert
 
 MOST_TOKENS = 1024
 FEWEST_TOKENS = 64
-"""Of an answer: a question that leaves less of the context window does not fit."""
+"""Minimum tokens of an answer: a question that leaves less of the context window is skipped."""
 USUAL_TOKENS = 150
-"""Of an answer, for what is said beforehand."""
+"""Assumed tokens of an answer, for the estimate."""
 MARGIN = 1.3
-"""By how much the tokens of a prompt may be estimated too low."""
+"""How far the estimated tokens of a prompt may be too low."""
 CONCURRENCY = 4
 HOPELESS = 5
-"""So many questions without an answer in succession mean that the expert is gone."""
+"""After this many consecutive failures the expert is considered gone."""
 
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer and what it took."""
+    """An answer and its usage."""
 
     message: Mapping[str, Any]
     prompt_tokens: int
@@ -38,24 +40,24 @@ class Reply:
 
 
 Ask = Callable[[Mapping[str, Any]], Awaitable[Reply]]
-"""From a request without a model to the expert's answer."""
+"""Maps a request without a model to the expert's answer."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is asked, and what that will cost; dollars are None where the price is unknown."""
+    """The number of questions and their cost; dollars are None if the price is unknown."""
 
     questions: int
     prompt_tokens: int
     completion_tokens: int
     usual_usd: float | None
     budget_usd: float | None
-    """Nothing more is asked once the next question might cost more than what is left of this."""
+    """Asking stops once the next question might exceed what is left of this."""
 
 
 @dataclass(frozen=True)
 class Profile:
-    """What was found."""
+    """The result."""
 
     levels: Mapping[str, Level]
     answers: tuple[Answered, ...]
@@ -63,7 +65,7 @@ class Profile:
 
 
 def planned(expert: Expert, source: Source, questions: int, budget_usd: float | None) -> Plan:
-    """What asking will cost; the budget is twice that unless one is given."""
+    """Estimate the cost; the budget is twice that by default."""
     drawn = [q for cell in source.cells if (q := source.get(cell, 0)) is not None]
     prompt = round(questions * sum(prompt_tokens(q.request) for q in drawn) / max(len(drawn), 1))
     completion = questions * USUAL_TOKENS
@@ -74,14 +76,14 @@ def planned(expert: Expert, source: Source, questions: int, budget_usd: float | 
 
 
 def price(expert: Expert, prompt: float, completion: float) -> float | None:
-    """Dollars for so many tokens; None where a price is unknown."""
+    """Dollars for these tokens; None if a price is unknown."""
     if expert.input_price is None or expert.output_price is None:
         return None
-    return (prompt * expert.input_price + completion * expert.output_price) / 1e6
+    return price_of(expert, Tokens(round(prompt), round(completion)))
 
 
 class Profiler:
-    """One expert's round of questions; answers in the log are not asked for again."""
+    """One expert's round of questions; answers in the log are not requested again."""
 
     def __init__(
         self,
@@ -108,7 +110,7 @@ class Profiler:
     async def run(
         self, plan: Plan, told: Callable[[Answered], None] = lambda _answer: None
     ) -> Profile:
-        """Ask until the questions or the budget are used up; `told` sees each answer."""
+        """Ask until the questions or the budget are exhausted; `told` receives each answer."""
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(CONCURRENCY):
@@ -148,7 +150,7 @@ class Profiler:
         return price(self._expert, MARGIN * prompt_tokens(question.request), self._most) or 0.0
 
     async def _affordable(self, most: float, budget: float | None) -> bool:
-        """Whether the budget pays for a question, once those that are out have come back."""
+        """Whether the budget covers a question, once those in flight are settled."""
         async with self._settled:
             while budget is not None and self._spent + self._reserved + most > budget:
                 if self._reserved <= 1e-12:

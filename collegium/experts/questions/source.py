@@ -1,4 +1,4 @@
-"""Where questions come from: the bank, or a file."""
+"""Sources of questions: the bank, or a file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Source(Protocol):
     def cells(self) -> Sequence[Cell]: ...
 
     def get(self, cell: Cell, number: int) -> Question | None:
-        """None where there are no more."""
+        """Return the next question; None if there are no more."""
 
 
 class Bank:
@@ -26,11 +26,11 @@ class Bank:
 
     def __init__(self, kinds: Sequence[str] = ()) -> None:
         if unknown := [kind for kind in kinds if kind not in KINDS]:
-            raise BadRequest(f"there is no kind '{unknown[0]}'; there is {', '.join(KINDS)}")
+            raise BadRequest(f"there is no kind '{unknown[0]}'; available: {', '.join(KINDS)}")
         self.cells: Sequence[Cell] = [(k, level) for k in kinds or KINDS for level in LEVELS]
 
     def get(self, cell: Cell, number: int) -> Question | None:
-        """One of endlessly many."""
+        """Return one of infinitely many."""
         return question(*cell, number)
 
 
@@ -44,6 +44,6 @@ class Listed:
         self.cells: Sequence[Cell] = list(self._by_cell)
 
     def get(self, cell: Cell, number: int) -> Question | None:
-        """In the order in which they were given."""
+        """Return them in the given order."""
         listed = self._by_cell[cell]
         return listed[number] if number < len(listed) else None

@@ -1,1 +1,1 @@
-"""Which engines are loaded when more of them are wanted than fit."""
+"""Residency: which engines are loaded when not all of them fit."""

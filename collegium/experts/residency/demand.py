@@ -27,7 +27,7 @@ class Demand:
         self._total = 0.0
 
     def arrived(self, now: float, probabilities: Mapping[str, float]) -> None:
-        """One query came; `probabilities` says where the router would send it."""
+        """Note a query; `probabilities` are the router's for each engine."""
         self._forget(now)
         self._arrivals += 1.0
         for engine, probability in probabilities.items():

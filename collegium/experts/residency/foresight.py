@@ -1,4 +1,5 @@
-"""Our policy: swap when waiting has cost as much as the swap would, and prefetch into free room.
+"""The default policy: swap once waiting has cost as much as the swap would, prefetch into free
+memory.
 
 What a swap costs is the waiting that it brings, in seconds of all requests together:
 
@@ -33,7 +34,7 @@ class Foresight:
     patience_s: float = 600.0
 
     def decide(self, view: View) -> Change | None:
-        """The most urgent swap, else the one that pays most, else a prefetch into free room."""
+        """Return the most urgent swap, otherwise the most beneficial one, otherwise a prefetch."""
         absent = view.in_phase("absent")
         options = [o for e in absent if (o := _option(view, e, absent)) is not None]
         wanted = [o for o in options if o.load.waiting]
@@ -49,7 +50,7 @@ class Foresight:
         return max(likely, key=lambda o: (o.load.demand, o.load.name)).change if likely else None
 
     def _late(self, view: View, load: EngineView) -> bool:
-        """Whether somebody's patience or deadline ends if the load does not begin now."""
+        """Whether a deadline would be missed if the load didn't begin now."""
         ready = view.now + load.cost.load_s
         due = None if load.oldest is None else load.oldest + self.patience_s
         deadlines = [t for t in (due, load.deadline) if t is not None]
@@ -69,7 +70,7 @@ class _Option:
 
 
 def _option(view: View, load: EngineView, absent: Sequence[EngineView]) -> _Option | None:
-    """What loading an engine would evict and gain; None when nothing makes room for it."""
+    """Return what loading an engine would evict and gain; None if nothing makes room for it."""
     harms = {e.name: _harm(load, e, absent) for e in view.in_phase("resident")}
     order = sorted(view.in_phase("resident"), key=lambda e: (harms[e.name], e.last_used, e.name))
     evict = to_fit(view, load, order)

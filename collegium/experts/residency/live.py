@@ -1,15 +1,16 @@
-"""Supervised engines that come and go as the residency scheduler says."""
+"""Supervised engines that are loaded and unloaded as the residency scheduler decides."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
 from typing import Any
 
 from collegium.errors import ExpertUnavailable, SetupError
+from collegium.experts.residency.lru import EPSILON
 from collegium.experts.residency.scheduler import Request, Scheduler
 from collegium.experts.residency.view import EngineCost, Policy
 from collegium.experts.supervisor import Supervisor
@@ -19,21 +20,29 @@ LONGEST_LOAD_S = 600.0
 REST_S = 60.0
 """A broken engine must not push others out again and again."""
 CAUTION = 0.25
-"""Where a deadline is to be kept, a load may take longer than the last one by this part of it."""
+"""For deadlines: the relative margin by which a load may take longer than the last one."""
 
 
 class Residents:
-    """Engines under one budget of memory: `hold` one, and it is loaded and stays meanwhile."""
+    """Engines under a budget of memory: `hold` one, and it is loaded and stays meanwhile.
+
+    The budget is the machine's, or one for each of its cards.
+    """
 
     def __init__(
-        self, budget_gib: float, policy: Policy, *, longest_load_s: float = LONGEST_LOAD_S
+        self,
+        budget_gib: float | Mapping[int, float],
+        policy: Policy,
+        *,
+        longest_load_s: float = LONGEST_LOAD_S,
     ) -> None:
-        self.budget_gib = budget_gib
+        self._has_cards = isinstance(budget_gib, Mapping)
+        self._budget_gib = budget_gib if isinstance(budget_gib, Mapping) else {0: budget_gib}
         self.engines: dict[str, Supervisor] = {}
         self.costs: dict[str, EngineCost] = {}
         self.load_s: dict[str, float] = {}
         """What each engine's last load took."""
-        self._scheduler = Scheduler({}, budget_gib, policy)
+        self._scheduler = Scheduler({}, self._budget_gib, policy)
         self._longest_load_s = longest_load_s
         self._numbers = count()
         self._rests: dict[str, float] = {}
@@ -48,20 +57,41 @@ class Residents:
     def register(self, engine: Supervisor, cost: EngineCost) -> None:
         """Let an engine take turns; SetupError when it can never fit, or others no longer."""
         costs = {**self.costs, engine.name: cost}
-        for name, each in costs.items():
-            others = sum(c.asleep_gib for n, c in costs.items() if n != name)
-            if each.memory_gib + others > self.budget_gib:
-                asleep = f" beside {others:.1f} GiB of engines that sleep" if others else ""
-                raise SetupError(
-                    f"the engine '{name}' takes about {each.memory_gib:.1f} GiB{asleep}; "
-                    f"engine_memory_gib leaves {self.budget_gib:.1f} GiB for those that take turns"
-                )
+        for name in costs:
+            self._refuse_too_large(name, costs)
         self.engines[engine.name] = engine
         self.costs[engine.name] = cost
         self._scheduler.register(engine.name, cost)
 
+    def _refuse_too_large(self, name: str, costs: Mapping[str, EngineCost]) -> None:
+        """SetupError where an engine does not fit on a card, were all others asleep."""
+        cost = costs[name]
+        for card in cost.cards:
+            beside = (c for n, c in costs.items() if n != name and card in c.cards)
+            others = sum(c.asleep_gib for c in beside)
+            there = self._budget_gib.get(card, 0.0)
+            if cost.memory_gib + others > there + EPSILON:
+                asleep = f" beside {others:.1f} GiB of engines that sleep" if others else ""
+                leaves = f"card {card} has" if self._has_cards else "engine_memory_gib leaves"
+                raise SetupError(
+                    f"the engine '{name}' takes about {cost.memory_gib:.1f} GiB{asleep}; "
+                    f"{leaves} {there:.1f} GiB for those that take turns"
+                )
+
+    @property
+    def budget_gib(self) -> float:
+        """The memory for engines that take turns, of the card that has most of it."""
+        return max(self._budget_gib.values(), default=0.0)
+
+    def take(self, cards: Sequence[int], gib: float) -> None:
+        """Take memory of each of these cards, for an engine that stays; below 0: give it back."""
+        left = {card: self._budget_gib.get(card, 0.0) - gib for card in cards}
+        self._budget_gib = {**self._budget_gib, **left}
+        self._scheduler.take(cards, gib)
+        self._step()
+
     def dismiss(self, name: str) -> None:
-        """Forget an engine that its owner has stopped; who waits for it is told."""
+        """Forget an engine that its owner has stopped; waiting requests fail."""
         self._refuse(name, "it was removed")
         del self.engines[name], self.costs[name]
         self._scheduler.dismiss(name)
@@ -99,11 +129,11 @@ class Residents:
                 self._step()
 
     def wait_s(self, name: str, deadline: float | None = None) -> float:
-        """The forecast of how many seconds `hold` would wait now; 0 where the engine is loaded."""
+        """Forecast how many seconds `hold` would wait now; 0 if the engine is loaded."""
         return self._scheduler.wait_s(name, time.monotonic(), self._careful(name, deadline))
 
     def refusal(self, name: str) -> ExpertUnavailable | None:
-        """Why an engine is left alone now; None when it may be held."""
+        """Return why an engine can't be held now; None if it can."""
         if time.monotonic() >= self._rests.get(name, 0.0):
             return None
         why = "it could not be loaded a moment ago"
@@ -118,7 +148,7 @@ class Residents:
         return tuple(n for n in self.engines if self._scheduler.phase(n) == "resident")
 
     async def aclose(self) -> None:
-        """End every engine; who waits for one is told."""
+        """Stop every engine; waiting requests fail."""
         if self._looking is not None:
             self._looking.cancel()
         for task in self._tasks:
@@ -129,7 +159,7 @@ class Residents:
         await asyncio.gather(*(engine.stop() for engine in self.engines.values()))
 
     def _step(self) -> None:
-        """Carry out what the scheduler says now; look again soon while somebody waits."""
+        """Execute the scheduler's commands; check again soon while requests wait."""
         for command in self._scheduler.step(time.monotonic()):
             if command.what == "load":
                 self._spawn(self._load(command.engine))
@@ -179,7 +209,7 @@ class Residents:
         self._step()
 
     def _withdraw(self, request: Request) -> None:
-        """Its caller is gone: from the queue, or from the turn that it has just been given."""
+        """Withdraw a cancelled request from the queue, or return the turn that it has just got."""
         if self._waiting.pop(request.number, None) is not None:
             self._scheduler.left(request)
         elif request.engine in self.engines:
@@ -187,7 +217,7 @@ class Residents:
         self._step()
 
     def _refuse(self, name: str, why: str, detail: str = "") -> None:
-        """Tell all who wait for an engine that it does not come."""
+        """Fail all requests that wait for an engine."""
         for request, turn in list(self._waiting.values()):
             if request.engine == name:
                 del self._waiting[request.number]

@@ -1,8 +1,10 @@
-"""The baseline: load what has waited longest, evict what was used longest ago."""
+"""The baseline policy: load for the longest wait, evict the least recently used."""
 
 from __future__ import annotations
 
-from collegium.experts.residency.view import Change, EngineView, View
+from collections.abc import Mapping
+
+from collegium.experts.residency.view import Change, EngineCost, EngineView, View
 
 EPSILON = 1e-9
 
@@ -11,7 +13,7 @@ class Lru:
     """Least recently used, as a cache does it, on demand only."""
 
     def decide(self, view: View) -> Change | None:
-        """Load the engine of the request that has waited longest and has none."""
+        """Load the engine of the request that has waited longest without one."""
         wanted = [e for e in view.in_phase("absent") if e.oldest is not None]
         if not wanted:
             return None
@@ -23,11 +25,19 @@ class Lru:
 
 def to_fit(view: View, load: EngineView, order: list[EngineView]) -> tuple[str, ...] | None:
     """The first engines of the order that must go so that one fits; None when all are too few."""
-    room = view.budget_gib - view.used_gib()
-    gone = []
+    free, gone = view.free_gib(), []
     for engine in order:
-        if room + EPSILON >= load.cost.memory_gib:
+        lacking = cards_lacking(free, load.cost)
+        if not lacking:
             break
-        room += engine.cost.memory_gib
+        if lacking.isdisjoint(engine.cost.cards):
+            continue
+        for card in engine.cost.cards:
+            free[card] += engine.cost.memory_gib
         gone.append(engine.name)
-    return tuple(gone) if room + EPSILON >= load.cost.memory_gib else None
+    return None if cards_lacking(free, load.cost) else tuple(gone)
+
+
+def cards_lacking(free_gib: Mapping[int, float], cost: EngineCost) -> set[int]:
+    """The cards that have too little free memory for an engine."""
+    return {c for c in cost.cards if free_gib.get(c, 0.0) + EPSILON < cost.memory_gib}

@@ -1,4 +1,4 @@
-"""The scheduler of residency: requests in, commands out. No clock and no process of its own.
+"""The residency scheduler: requests in, commands out, without a clock or a task of its own.
 
 The live service and the simulator drive this same code: they tell what happened and when, and
 carry out what `step` returns.
@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from collegium.experts.residency.demand import Demand
-from collegium.experts.residency.lru import EPSILON
+from collegium.experts.residency.lru import cards_lacking
 from collegium.experts.residency.view import Change, EngineCost, EngineView, Phase, Policy, View
 from collegium.experts.residency.waiting import forecast_s
 
@@ -22,7 +22,7 @@ FRESH_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Somebody waits for an engine; `number` is the caller's, in the order of arrival."""
+    """A request that waits for an engine; `number` gives the order of arrival."""
 
     number: int
     engine: str
@@ -32,7 +32,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What is to be done now: begin a request on its engine, load an engine or unload one."""
+    """A command: begin a request on its engine, load an engine, or unload one."""
 
     what: Literal["start", "load", "unload"]
     engine: str
@@ -53,7 +53,7 @@ class _Engine:
 
     @property
     def next_cost(self) -> EngineCost:
-        """With what its next load takes: what is loaded now will have slept before that."""
+        """The cost of its next load: an engine that is loaded now will wake from sleep then."""
         wakes = self.asleep or self.phase != "absent"
         if self.cost.wake_s is None or not wakes:
             return self.cost
@@ -77,19 +77,23 @@ class _Engine:
 
 
 class Scheduler:
-    """Engines under one memory budget. `in_order` begins requests strictly as they arrived."""
+    """Engines under a memory budget, one for each card.
+
+    `in_order` begins requests strictly as they arrived.
+    """
 
     def __init__(
         self,
         engines: Mapping[str, EngineCost],
-        budget_gib: float,
+        budget_gib: float | Mapping[int, float],
         policy: Policy,
         *,
         demand: Demand | None = None,
         in_order: bool = False,
     ) -> None:
         self._engines: dict[str, _Engine] = {}
-        self._budget_gib = budget_gib
+        by_card = budget_gib if isinstance(budget_gib, Mapping) else {0: budget_gib}
+        self._budget_gib = dict(by_card)
         for name, cost in engines.items():
             self.register(name, cost)
         self._policy = policy
@@ -98,24 +102,32 @@ class Scheduler:
         self._change: Change | None = None
         self._deadlines = 0
         self._forecasts: dict[str, tuple[float, float]] = {}
-        """When the wait for each engine was forecast, and as what."""
+        """The forecast wait for each engine, and when it was made."""
         self.swaps = 0
         """Loads so far."""
 
     def register(self, name: str, cost: EngineCost) -> None:
-        """Know one more engine. What it keeps while it sleeps is nobody else's from now on."""
-        self._budget_gib -= cost.asleep_gib
+        """Add an engine. The memory that it keeps while sleeping is reserved from now on."""
+        self.take(cost.cards, cost.asleep_gib)
         awake = replace(cost, memory_gib=cost.memory_gib - cost.asleep_gib)
         self._engines[name] = _Engine(awake)
 
     def dismiss(self, name: str) -> None:
-        """Know an engine no more; nobody waits for it and it is not loaded."""
+        """Remove an engine that isn't loaded and for which nothing waits."""
         self._forecasts.pop(name, None)
         self.gone(name)
-        self._budget_gib += self._engines.pop(name).cost.asleep_gib
+        cost = self._engines.pop(name).cost
+        self.take(cost.cards, -cost.asleep_gib)
+
+    def take(self, cards: Sequence[int], gib: float) -> None:
+        """Take memory of each of these cards from those that take turns; below 0: give it back."""
+        for card in cards:
+            self._budget_gib[card] = self._budget_gib.get(card, 0.0) - gib
 
     def arrived(self, request: Request, probabilities: Mapping[str, float] | None = None) -> None:
-        """A request came for an engine; where the router would send others like it, if known."""
+        """Note a request for an engine, and the router's probabilities for similar ones, if
+        known.
+        """
         self._engines[request.engine].wait(request)
         self._deadlines += request.deadline is not None
         likely = {request.engine: 1.0} if probabilities is None else probabilities
@@ -135,7 +147,7 @@ class Scheduler:
     def loaded(
         self, engine: str, now: float, took_s: float | None = None, *, woke: bool = False
     ) -> None:
-        """A load has ended well; what it took is what the next one is expected to take."""
+        """Note that a load has succeeded; its duration is the forecast for the next one."""
         state = self._engines[engine]
         state.turn("resident", now)
         state.last_used = now
@@ -154,7 +166,7 @@ class Scheduler:
             self._change = None
 
     def step(self, now: float) -> list[Command]:
-        """What is to be done now."""
+        """Return the commands to execute now."""
         commands = self._starts(now)
         if self._change is None:
             self._change = self._policy.decide(self.view(now))
@@ -165,11 +177,11 @@ class Scheduler:
         return commands + self._unloads(now) + self._loads(now)
 
     def phase(self, engine: str) -> Phase:
-        """Where an engine is on its way in or out."""
+        """Return the phase of an engine between unloaded and loaded."""
         return self._engines[engine].phase
 
     def wait_s(self, engine: str, now: float, by: float | None = None) -> float:
-        """Seconds until an engine would be loaded for somebody who asks for it now, by a deadline.
+        """Return the seconds until an engine would be loaded for a new request with a deadline.
 
         A forecast: 0 where it is loaded. Until something changes it is made anew once a second.
         """
@@ -184,9 +196,9 @@ class Scheduler:
         return max(0.0, made + wait_s - now)
 
     def view(self, now: float) -> View:
-        """What the policy sees."""
+        """Return the policy's view."""
         engines = {name: self._seen(name, e, now) for name, e in self._engines.items()}
-        return View(now, self._budget_gib, engines, self._change)
+        return View(now, dict(self._budget_gib), engines, self._change)
 
     def _seen(self, name: str, engine: _Engine, now: float) -> EngineView:
         waiting = engine.waiting
@@ -237,8 +249,7 @@ class Scheduler:
         if self._change is None or self._engines[self._change.load].phase != "absent":
             return []
         engine = self._engines[self._change.load]
-        taken = sum(e.cost.memory_gib for e in self._engines.values() if e.phase != "absent")
-        if taken + engine.cost.memory_gib > self._budget_gib + EPSILON:
+        if cards_lacking(self.view(now).free_gib(), engine.cost):
             return []
         engine.turn("loading", now)
         self._forecasts.clear()

@@ -1,4 +1,4 @@
-"""What a residency policy sees, and what it may decide."""
+"""The input and output of a residency policy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Phase = Literal["absent", "loading", "resident", "leaving", "unloading"]
 
 @dataclass(frozen=True, slots=True)
 class EngineCost:
-    """What an engine takes of the device: GiB while it is loaded, seconds to come and to go."""
+    """An engine's cost on each of its cards: GiB while loaded, seconds to load and to unload."""
 
     memory_gib: float
     load_s: float
@@ -19,24 +19,26 @@ class EngineCost:
     at_once: int = 32
     """Requests that it answers together."""
     wake_s: float | None = None
-    """Seconds to wake it; None of an engine that is stopped and not put to sleep."""
+    """Seconds to wake it; None if it is stopped instead of put to sleep."""
     asleep_gib: float = 0.0
-    """What it keeps of the device while it sleeps."""
+    """GiB of each card that it keeps while sleeping."""
+    cards: tuple[int, ...] = (0,)
+    """The cards that it is loaded on; a machine without cards counts as one."""
 
 
 @dataclass(frozen=True, slots=True)
 class EngineView:
-    """One engine now. Times are seconds on the scheduler's clock."""
+    """The state of one engine. Times are seconds on the scheduler's clock."""
 
     name: str
     cost: EngineCost
     phase: Phase
     waiting: float
-    """Requests; where the time to come is forecast, also parts of them."""
+    """The number of waiting requests; fractional in forecasts."""
     waited_s: float
     """Waiting time of all waiting requests together."""
     oldest: float | None
-    """When the first of them arrived."""
+    """When the oldest of them arrived."""
     deadline: float | None
     """The nearest deadline of a waiting request."""
     running: int
@@ -49,17 +51,23 @@ class EngineView:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The device now."""
+    """The device, or the cards, now."""
 
     now: float
-    budget_gib: float
+    budget_gib: Mapping[int, float]
+    """The memory of each card for engines that take turns."""
     engines: Mapping[str, EngineView]
     change: Change | None = None
-    """What is being carried out."""
+    """The change in progress."""
 
-    def used_gib(self) -> float:
-        """Memory that is taken, also by engines on their way in or out."""
-        return sum(e.cost.memory_gib for e in self.engines.values() if e.phase != "absent")
+    def free_gib(self) -> dict[int, float]:
+        """What is free of each card; engines on their way in or out take theirs."""
+        free = dict(self.budget_gib)
+        for engine in self.engines.values():
+            if engine.phase != "absent":
+                for card in engine.cost.cards:
+                    free[card] = free.get(card, 0.0) - engine.cost.memory_gib
+        return free
 
     def in_phase(self, phase: Phase) -> list[EngineView]:
         """The engines in a phase, by name."""
@@ -68,7 +76,7 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Load one engine, after others have finished what they are at and gone."""
+    """Load one engine after others have finished and been unloaded."""
 
     load: str
     evict: tuple[str, ...] = ()
@@ -78,4 +86,4 @@ class Policy(Protocol):
     """Decides what to load next; asked whenever nothing is on its way in or out."""
 
     def decide(self, view: View) -> Change | None:
-        """Return the next change; None to leave all as it is."""
+        """Return the next change; None to keep everything as it is."""

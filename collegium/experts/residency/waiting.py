@@ -18,7 +18,7 @@ MOST_LOOKS = 200
 
 
 def forecast_s(view: View, policy: Policy, name: str, by: float | None = None) -> float:
-    """Seconds until an engine is loaded for somebody who asks for it now; 0 where it is.
+    """Return the seconds until an engine would be loaded for a new request; 0 if it is loaded.
 
     `by` is the asking one's own deadline, which a policy may heed.
     """
@@ -50,7 +50,7 @@ def _look_s(view: View) -> float:
 
 
 def _carried_out(view: View, change: Change) -> View:
-    """The device when an engine has come and those that make room for it have gone."""
+    """Return the state of the device after a change has been carried out."""
     coming = view.engines[change.load]
     if coming.phase == "loading":
         takes_s = max(0.0, coming.since + coming.cost.load_s - view.now)
@@ -83,7 +83,9 @@ def _later(view: View, seconds: float) -> View:
 
 
 def _waited(engine: EngineView, now: float, seconds: float) -> EngineView:
-    """Who is loaded has answered meanwhile; who is not was asked as often as is forecast."""
+    """Loaded engines have drained their queues by then; the others have received the forecast
+    requests.
+    """
     usual_s = 1 / engine.demand if engine.demand else math.inf
     if engine.phase == "resident":
         used = max(engine.last_used, now + seconds - usual_s)

@@ -1,4 +1,4 @@
-"""The sparse mixture in the pool: one more expert on an engine of its own."""
+"""The sparse mixture as another expert of the pool, on its own engine."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def mixture(context: int) -> Expert:
 
 
 def lacking_memory(meminfo: Path = Path("/proc/meminfo")) -> str | None:
-    """Say why the engine can't be started beside the first one; None when there is room."""
+    """Return why the engine can't run beside the first one; None if there is enough memory."""
     free = available_gib(meminfo)
     if free is None or free >= NEEDED_GIB:
         return None

@@ -17,7 +17,7 @@ ATTENTION = ("q_proj", "v_proj")
 
 @dataclass(frozen=True)
 class Change:
-    """What an adapter adds to one matrix: `up @ down`, scaled already.
+    """An adapter's change of one matrix: `up @ down`, already scaled.
 
     down (rank, in), up (out, rank), float32.
     """
@@ -41,7 +41,7 @@ class Adapter:
         self._weights = load_file(folder / "adapter_model.safetensors")
 
     def change(self, layer: int, projection: str) -> Change:
-        """What it adds to a projection of a layer."""
+        """Return its change of a layer's projection."""
         block = "self_attn" if projection in ATTENTION else "mlp"
         name = f"base_model.model.model.layers.{layer}.{block}.{projection}"
         down = self._weights[f"{name}.lora_A.weight"].float()

@@ -1,4 +1,4 @@
-"""The composed model's folder in the cache, made at the first start."""
+"""The composed model's folder in the cache, created at the first start."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def ensure_sparse_model(cache: Path, progress: Progress = silent) -> Path:
 
 
 def parts() -> str:
-    """Name what it is made of: another gate or adapter makes another model."""
+    """Return a digest of its parts: another gate or adapter is another model."""
     digest = sha256(str(COMPOSITION).encode())
     for path in (GATES, *(ADAPTERS / name / "adapter_model.safetensors" for name in SPECIALISTS)):
         digest.update(path.read_bytes())

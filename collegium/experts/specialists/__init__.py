@@ -1,4 +1,4 @@
-"""Specialists: LoRA adapters of the embedded base model, each taught one skill that is marked.
+"""Specialists: LoRA adapters of the embedded base model, each trained for one skill.
 
 The names and descriptions are here, for the service serves adapters without knowing their tasks:
 what a specialist is asked in training and measurement is in `tasks`.
@@ -19,4 +19,4 @@ SPECIALISTS: Mapping[str, str] = MappingProxyType(
         "sql": "Writes a SQLite query for a question about one or two tables",
     }
 )
-"""Each specialist and what it does, in one line."""
+"""Each specialist with a one-line description."""

@@ -1,4 +1,4 @@
-"""What happens between the two projections of an expert, by name."""
+"""The activations between the two projections of an expert, by name."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Compile the C++ kernels once a version of their source and of g++, which takes some seconds.
+"""Compile the C++ kernels once per version of their source and of g++; takes some seconds.
 
-`python -m collegium.kernels.moe` does it at set-up; else the first use does. Without a compiler
+`collegium build` does it at set-up; else the first use does. Without a compiler
 nothing breaks: what was built before is used, or the torch reference computes, slower (`isa.py`).
 """
 
@@ -12,7 +12,6 @@ import os
 import platform
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -39,11 +38,11 @@ FLAGS = {
 
 
 class CannotBuild(Exception):
-    """There is no compiler, or it failed; the text says which."""
+    """There is no compiler, or it failed; the message says which."""
 
 
 def library() -> Path:
-    """The shared library of the present source, compiled where this compiler has not done it yet.
+    """Return the shared library of the present source, compiling it if necessary.
 
     Where no compiler is there, or it fails, it is the last one that another compiler made.
     """
@@ -67,7 +66,9 @@ def library() -> Path:
 
 
 def cache_folder() -> Path:
-    """Where what is made once a machine is kept."""
+    """The folder for files that are built once per machine."""
+    if chosen := os.environ.get("COLLEGIUM_CACHE_DIR"):  # the setting `cache_dir`
+        return Path(chosen) / "kernels"
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return cache / "collegium" / "kernels"
 
@@ -87,7 +88,7 @@ def _identity(compiler: str) -> str:
 
 
 def _sources(compiler: str) -> list[Path]:
-    """The translation units that the compiler and this processor's family know."""
+    """Return the translation units that the compiler and this processor's family support."""
     x86 = platform.machine() in ("x86_64", "AMD64")
     found = [s for s in sorted(SOURCES.glob("*.cpp")) if x86 or s.stem not in FLAGS]
     if not x86 or _knows(compiler, AMX):
@@ -97,7 +98,7 @@ def _sources(compiler: str) -> list[Path]:
 
 
 def _knows(compiler: str, flags: list[str]) -> bool:
-    """Whether the compiler takes the flags; what else fails it will be told by the build."""
+    """Whether the compiler accepts the flags; other failures are left to the build."""
     tried = [compiler, *flags, "-x", "c++", "-fsyntax-only", "-"]
     words = subprocess.run(tried, input="", capture_output=True, text=True, check=False).stderr
     return not any(flag in words for flag in flags)
@@ -113,7 +114,9 @@ def _fingerprint() -> str:
 
 
 def _compile(compiler: str, made: Path) -> None:
-    """One process a translation unit, then link; the result appears whole or not at all."""
+    """Compile each translation unit in its own process, then link; the result appears
+    atomically.
+    """
     import torch
 
     home = Path(torch.__file__).parent
@@ -141,7 +144,7 @@ def _compile(compiler: str, made: Path) -> None:
 
 
 def _run(commands: Iterable[Sequence[str | Path]]) -> None:
-    """All at once; raise CannotBuild with the words of the first that fails."""
+    """Run all commands at once; raise CannotBuild with the output of the first that fails."""
     running = [
         subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         for command in commands
@@ -150,11 +153,3 @@ def _run(commands: Iterable[Sequence[str | Path]]) -> None:
     for process, said in zip(running, words, strict=True):
         if process.returncode:
             raise CannotBuild(f"the compiler failed: {said[-2000:]}")
-
-
-def main() -> None:
-    """Build, and say what came of it; never fail a set-up."""
-    try:
-        print(f"MoE kernels: {library()}")  # noqa: T201
-    except CannotBuild as exc:
-        print(f"MoE kernels are not built, torch computes instead: {exc}", file=sys.stderr)  # noqa: T201

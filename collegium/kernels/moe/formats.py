@@ -1,4 +1,4 @@
-"""How weights are stored: the formats, how floats are quantised to them and what codes mean.
+"""Storage formats of weights: quantisation of floats, and the values of codes.
 
 Codes are `(experts, rows, K)`, one number an element; scales multiply groups of K of a row:
 `(experts, rows, K / group)`. Every format keeps the scale's meaning of the checkpoints that use it:
@@ -24,7 +24,7 @@ FP4_VALUES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 
 
 class Format(StrEnum):
-    """What the packed weights are made of; activations are given in brackets."""
+    """The format of packed weights; activations are given in brackets."""
 
     FP32 = "fp32"  # (float32)
     BF16 = "bf16"  # (bfloat16)
@@ -49,7 +49,7 @@ class Codes:
     group: int
 
     def values(self) -> Tensor:
-        """The numbers that the codes stand for, float32 (experts, rows, K)."""
+        """The values of the codes, float32 (experts, rows, K)."""
         if self.format is Format.MXFP4:
             table = torch.tensor([*FP4_VALUES, *(-v for v in FP4_VALUES)])
             assert self.scales is not None

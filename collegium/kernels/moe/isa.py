@@ -1,4 +1,4 @@
-"""What computes: the best instruction set of this processor, or torch where nothing is built."""
+"""Select the instruction set of the kernels; torch if nothing is built."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class Isa(StrEnum):
 
     @property
     def number(self) -> int:
-        """As `csrc/ops.cpp` counts them."""
+        """The number in `csrc/ops.cpp`."""
         return list(Isa).index(self) - 1
 
 
 @cache
 def available() -> tuple[Isa, ...]:
-    """What can compute here, the fastest last; builds the kernels at the first call."""
+    """Return what can compute here, the fastest last; builds the kernels on the first call."""
     try:
         torch.ops.load_library(str(library()))  # type: ignore[no-untyped-call]
     except (CannotBuild, OSError) as exc:
@@ -46,7 +46,7 @@ def available() -> tuple[Isa, ...]:
 
 
 def chosen() -> Isa:
-    """The fastest, or the one that `COLLEGIUM_ISA` names; SetupError where that one can't run."""
+    """The fastest, or the one in `COLLEGIUM_ISA`; raise SetupError if that one can't run."""
     name = os.environ.get(VARIABLE)
     if not name:
         return available()[-1]

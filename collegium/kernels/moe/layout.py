@@ -1,4 +1,4 @@
-"""How codes lie in memory: panels of 64 columns that the kernels read once, from front to back.
+"""The memory layout of codes: panels of 64 columns that the kernels read sequentially.
 
 A panel holds 64 rows of the weight matrix (columns of the product) for all of K, K ascending, in
 the order in which dot-product instructions take it: pairs of bfloat16, quads of bytes. A gated

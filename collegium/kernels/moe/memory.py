@@ -1,4 +1,4 @@
-"""Where packed weights lie: in huge pages, which the processor walks through without a stop.
+"""Allocate packed weights in huge pages.
 
 On a virtual machine each 4 KiB page costs a walk of two page tables, and prefetching ends with the
 page. A token of the goals' layer takes 1.06 to 1.22 times as long from small pages in bf16, int8
@@ -18,7 +18,7 @@ HUGE = 2 << 20  # bytes of a huge page of x86 and of most ARM kernels
 
 
 def in_huge_pages(tensor: Tensor) -> Tensor:
-    """A contiguous copy in huge pages where the system gives them; a small tensor is only made so.
+    """Return a contiguous copy in huge pages if available; small tensors are only made contiguous.
 
     The tensor holds the mapping, which ends with it.
     """

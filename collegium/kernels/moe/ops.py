@@ -40,7 +40,7 @@ def fused_experts(
     isa: Isa | None = None,
     out: Tensor | None = None,
 ) -> Tensor:
-    """Each token's experts' outputs, weighted and summed: (tokens, hidden), `x`'s dtype.
+    """Compute each token's weighted sum of expert outputs: (tokens, hidden), with `x`'s dtype.
 
     `x` (tokens, hidden) bfloat16 or float32; `ids` int32 or int64 and `weights` float32, both
     (tokens, k). Id -1 skips a slot and saves its work; other ids outside the experts raise
@@ -80,7 +80,7 @@ def _run(
     *,
     add: bool = False,
 ) -> None:
-    """Call the C++ kernels; what they refuse is KernelMisuse."""
+    """Call the C++ kernels; raise KernelMisuse for what they refuse."""
     ids = ids.contiguous() if ids.dtype in INTEGERS else ids.int().contiguous()
     try:
         torch.ops.collegium_moe.forward(

@@ -1,4 +1,4 @@
-"""The experts of one layer, packed once for the kernels, and back again for the reference."""
+"""The experts of one layer, packed once for the kernels, and unpacked for the reference."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class PackedMatrix:
     group: int
 
     def operands(self, form: Format) -> tuple[Tensor | int | None, ...]:
-        """What the kernels take: also K with its padding, and the part that is summed at once."""
+        """The kernels' arguments, including padded K and the number of terms summed at once."""
         multiple = layout.padding(form, self.group)
         wide = -(-self.wide // multiple) * multiple
         return self.panels, self.scales, self.bias, wide, layout.block(form, self.group)
@@ -41,7 +41,7 @@ class PackedMatrix:
 
 @dataclass(frozen=True)
 class PackedExperts:
-    """What `fused_experts` computes with; `up` is gate and up together where it is gated."""
+    """The arguments of `fused_experts`; `up` contains gate and up if gated."""
 
     format: Format
     experts: int
@@ -104,7 +104,7 @@ def _format(name: Format | str) -> Format:
     try:
         return Format(name)
     except ValueError as exc:
-        raise KernelMisuse(f"no format '{name}'; there are {', '.join(Format)}") from exc
+        raise KernelMisuse(f"no format '{name}'; available: {', '.join(Format)}") from exc
 
 
 def _codes(weights: Tensor, scales: Tensor | None, form: Format, group: int) -> Codes:
@@ -122,7 +122,7 @@ def _codes(weights: Tensor, scales: Tensor | None, form: Format, group: int) -> 
 
 
 def _short_groups(codes: Codes) -> Codes:
-    """Halve the groups of int4, with their scales twice, until the kernels' buffer holds one."""
+    """Halve the groups of int4, duplicating their scales, until one fits the kernels' buffer."""
     scales, group = codes.scales, codes.group
     assert scales is not None
     while group > layout.WHOLE_BLOCK and group % (2 * STEP) == 0:
@@ -159,7 +159,7 @@ def _matrix(codes: Codes, bias: Tensor | None, *, gated: bool, interleaved: bool
 
 
 def unpacked(matrix: PackedMatrix, form: Format, expert: int, *, gated: bool) -> Tensor:
-    """One expert's weights as float32 (rows, K), gate before up: what the kernels compute with."""
+    """Return one expert's weights as float32 (rows, K), gate before up, as the kernels use them."""
     one = slice(expert, expert + 1)
     codes = layout.from_panels(matrix.panels[one], form, matrix.wide)
     scales = None
@@ -171,7 +171,7 @@ def unpacked(matrix: PackedMatrix, form: Format, expert: int, *, gated: bool) ->
 
 
 def unpacked_bias(matrix: PackedMatrix, expert: int, *, gated: bool) -> Tensor | None:
-    """One expert's bias, float32 (rows,), or none."""
+    """Return one expert's bias, float32 (rows,), or none."""
     if matrix.bias is None:
         return None
     flat = matrix.bias[expert : expert + 1].flatten(1)

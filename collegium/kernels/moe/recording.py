@@ -1,4 +1,4 @@
-"""Write an engine's token statistics to a file now and then, for who runs the engine."""
+"""Periodically write an engine's token statistics to a file for its operator."""
 
 from __future__ import annotations
 

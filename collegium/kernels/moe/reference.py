@@ -1,4 +1,4 @@
-"""The fused experts in plain torch: the truth that the kernels are compared with, and the fallback.
+"""The fused experts in plain torch: the reference for the kernels, and the fallback.
 
 Sums are torch's, so their last bits depend on the batch; only the kernels promise that they don't.
 """
@@ -15,7 +15,7 @@ from collegium.kernels.moe.packed import PackedExperts, PackedMatrix, unpacked, 
 
 
 def check_ids(ids: Tensor, experts: int) -> None:
-    """Raise KernelMisuse where an id is neither -1 nor an expert's."""
+    """Raise KernelMisuse if an id is neither -1 nor an expert's."""
     if ids.numel() and (int(ids.min()) < -1 or int(ids.max()) >= experts):
         raise KernelMisuse(f"expert ids must be -1 to {experts - 1}: found {ids.min()}…{ids.max()}")
 

@@ -1,4 +1,4 @@
-"""Top-k gating in torch: for each token, the experts that it goes to and their weights.
+"""Top-k gating in torch: each token's experts and their weights.
 
 Each row's result depends on that row only, and equal scores are settled by the lowest expert id, so
 neither the batch nor the order of its rows can change where a token goes.
@@ -26,7 +26,7 @@ class Scoring(StrEnum):
 
 @dataclass(frozen=True)
 class Gating:
-    """How a model routes; the defaults are OLMoE's.
+    """A model's gating; the defaults are OLMoE's.
 
     `scale` multiplies the weights at the end (`routed_scaling_factor`). Of `groups` equal groups
     of experts only the best `top_groups` count (0: no groups), a group being as good as its best
@@ -43,7 +43,7 @@ class Gating:
     top_p: float = 1.0
 
     def check(self, experts: int) -> None:
-        """Raise KernelMisuse where the numbers can't be."""
+        """Raise KernelMisuse for invalid numbers."""
         if not 1 <= self.k <= experts:
             raise KernelMisuse(f"k must be 1 to {experts}, the number of experts, not {self.k}")
         if not 0 < self.top_p <= 1:
@@ -89,7 +89,7 @@ def _best_groups(chosen_by: Tensor, gating: Gating, best: int) -> Tensor:
 
 
 def kept(weights: Tensor, top_p: float) -> Tensor:
-    """Which slots (tokens, k) stay: those before which less than `top_p` of the mass has come."""
+    """Return which slots (tokens, k) are kept: those before `top_p` of the mass is reached."""
     if top_p >= 1:
         return torch.ones_like(weights, dtype=torch.bool)
     before = weights.cumsum(-1) - weights

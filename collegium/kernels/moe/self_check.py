@@ -1,4 +1,4 @@
-"""A quick look at load time whether the kernels compute what plain torch computes here."""
+"""A quick check at load time that the kernels agree with plain torch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TOKENS, EXPERTS, HIDDEN, INTER, K = 5, 4, 96, 72, 2
 
 
 def problem(*, fallback: bool) -> str | None:
-    """What is wrong, in words; None when a small layer of each format comes out right.
+    """Return what is wrong; None if a small layer of each format is computed correctly.
 
     Without `fallback`, torch's reference computing instead of compiled kernels is wrong too.
     """

@@ -1,4 +1,4 @@
-"""What the token router did, added up per layer: aggregates only, never a request's own."""
+"""Statistics of the token router by layer: aggregates only, never a single request's."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class LayerStatistics:
             self.together += (member.T @ member).round().long()
 
     def entropy_bits(self) -> float:
-        """Entropy of the experts' shares of slots: log2(experts) where all are used alike."""
+        """Entropy of the experts' shares of slots: log2(experts) for uniform use."""
         shares = self.counts.double() / self.counts.sum().clamp_min(1)
         used = shares[shares > 0]
         return float(-(used * used.log2()).sum()) + 0.0

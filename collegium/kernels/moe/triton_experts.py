@@ -1,4 +1,4 @@
-"""Sparse layers on a GPU: two grouped matrix products in Triton with the same API as on a CPU.
+"""Sparse layers on a GPU: two grouped matrix products in Triton, with the CPU kernels' API.
 
 version 0  `reference.forward`, plain torch: the truth
 version 1  slots sorted by expert, a tile of slots and columns a program; gate, up and activation in
@@ -106,7 +106,7 @@ def fused_experts(
     tile: Tile | None = None,
     interpreted: bool = False,
 ) -> Tensor:
-    """Each token's experts' SwiGLU outputs, weighted and summed: (tokens, hidden), `x`'s dtype.
+    """Compute each token's weighted sum of SwiGLU experts: (tokens, hidden), with `x`'s dtype.
 
     x (tokens, H); w13 (E, 2I, H), gate rows before up rows; w2 (E, H, I); ids int32 and weights
     float32, both (tokens, k), id -1 skips a slot. Ids must be below E: on a GPU nobody checks.

@@ -1,4 +1,4 @@
-"""Which tile computes a layer on a GPU: from a table of what was measured there, else a default.
+"""Choose the tile for a layer on a GPU: from a table of measurements, or a default.
 
 A tile is the layer's own, whatever the batch: another one sums K in other steps, and a row's bits
 would depend on its neighbours. `collegium bench kernels --device cuda --autotune` measures the
@@ -22,7 +22,7 @@ from collegium.kernels.moe.build import cache_folder
 
 @dataclass(frozen=True)
 class Tile:
-    """What one program computes, and with how many warps and stages in flight."""
+    """The part that one program computes, with its warps and stages."""
 
     m: int
     n: int
@@ -33,7 +33,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class Layer:
-    """What a tile is chosen by: no batch."""
+    """The properties of a layer on which the tile depends; not the batch."""
 
     dtype: torch.dtype
     experts: int
@@ -42,7 +42,7 @@ class Layer:
 
     @property
     def key(self) -> str:
-        """Its name in a table: type, then experts x hidden x inner size."""
+        """The key in a table: type, then experts x hidden x inner size."""
         name = str(self.dtype).removeprefix("torch.")
         return f"{name} {self.experts}x{self.hidden}x{self.inter}"
 
@@ -56,11 +56,11 @@ CANDIDATES = (
     Tile(64, 128, 64, warps=8, stages=4), Tile(128, 64, 64, warps=8, stages=4),
     Tile(128, 128, 64, warps=8),
 )  # fmt: skip
-"""What is measured for half-width floats, on sm_90; from those that decode to those that fill."""
+"""Tiles to measure for half-width floats on sm_90, from decoding to prefill."""
 
 
 def default_tile(layer: Layer) -> Tile:
-    """By type and size, where nothing was measured."""
+    """Return the tile for a type and size without measurements."""
     if layer.dtype == torch.float32:
         return Tile(16, 32, 32, warps=4, stages=2)
     return TILES[0] if min(layer.hidden, layer.inter) <= 1024 else TILES[1]
@@ -101,7 +101,7 @@ class TileTables:
         try:
             return {key: Tile(**of) for key, of in json.loads(path.read_text())["tiles"].items()}
         except (ValueError, KeyError, TypeError, AttributeError) as exc:
-            raise SetupError(f"{path} is no table of tiles ({exc}); delete it") from exc
+            raise SetupError(f"{path} is not a table of tiles ({exc}); delete it") from exc
 
 
 TABLES = TileTables(cache_folder() / "tiles")

@@ -1,4 +1,4 @@
-"""Our experts in vLLM 0.32: classes that its oracles find before their own CPU classes.
+"""Our experts in vLLM 0.32: classes that its oracles find before vLLM's own CPU classes.
 
 vLLM has one oracle a weight scheme, which asks classes in turn whether they take a layer
 (`backend_to_kernel_cls`, looked up at each call). Weights come through vLLM's own loading;
@@ -45,7 +45,7 @@ FLOATS = {torch.bfloat16: Format.BF16, torch.float32: Format.FP32}
 
 
 class CollegiumExperts(CPUUnquantizedExperts):
-    """Experts in bfloat16 or float32, and what all our classes answer and do."""
+    """Experts in bfloat16 or float32, and the base of all our classes."""
 
     format: Format | None = None  # of the packed weights; None takes the weights' own type
     number: int
@@ -83,7 +83,7 @@ class CollegiumExperts(CPUUnquantizedExperts):
     def is_supported_config(
         cls: Any, moe_config: Any, weight_key: Any, activation_key: Any, activation_format: Any
     ) -> tuple[bool, str | None]:
-        """Whether a layer is one of ours, and why not."""
+        """Whether we support a layer, and why not."""
         ours: bool
         why_not: str | None
         if moe_config.in_dtype not in FLOATS:
@@ -109,7 +109,7 @@ class CollegiumExperts(CPUUnquantizedExperts):
         apply_router_weight_on_input: bool = False,
         **_named: Any,
     ) -> None:
-        """Compute the layer; vLLM has multiplied the inputs already where it is told to."""
+        """Compute the layer; vLLM may have multiplied the inputs already."""
         weights = torch.ones_like(topk_weights) if apply_router_weight_on_input else topk_weights
         name = ACTIVATIONS.get(activation, "swigluoai")
         torch.ops.collegium.moe_layer(output, hidden_states, topk_ids, weights, self.number, name)
@@ -165,7 +165,7 @@ class CollegiumMxfp4Experts(CollegiumExperts):
 
 
 def install() -> None:
-    """Put our classes before vLLM's in the oracles of the schemes that we compute."""
+    """Insert our classes before vLLM's in the oracles of the schemes that we support."""
     _prefer(unquantized, unquantized.UnquantizedMoeBackend.CPU, CollegiumExperts)
     _prefer(int8, int8.Int8MoeBackend.CPU, CollegiumInt8Experts)
     _prefer(int_wna16, int_wna16.WNA16MoEBackend.CPU, CollegiumInt4Experts)

@@ -1,4 +1,4 @@
-"""The torch ops through which vLLM's layers reach our kernels and policies, opaque to its tracing.
+"""The torch ops through which vLLM's layers call our kernels and policies, opaque to tracing.
 
 An op takes tensors and numbers, so each layer's packed weights and each router's policy have a
 number here. What happens inside is not traced: statistics are counted there. They are defined
@@ -29,7 +29,7 @@ COPY = -2
 
 @dataclass
 class Layer:
-    """One layer's experts, and its statistics if they are wanted."""
+    """One layer's experts, and its statistics if enabled."""
 
     packed: PackedExperts
     statistics: LayerStatistics | None = None
@@ -63,7 +63,7 @@ def add_layer(packed: PackedExperts, statistics: LayerStatistics | None = None) 
 
 
 def add_policy(rules: Rules, gating: Gating, experts: int) -> int:
-    """Remember a router's rules and return their number; KernelMisuse where they don't fit."""
+    """Store a router's rules and return their number; raise KernelMisuse if they don't fit."""
     policy_of(rules, gating, experts)
     _SEATS.append(Seat(rules, gating, experts))
     return len(_SEATS) - 1
@@ -100,7 +100,7 @@ _OPS.impl("moe_route", _shapes, "Meta")
 
 
 def serving() -> bool:
-    """Whether the tokens are somebody's: vLLM's runs to measure memory and warm up have none."""
+    """Whether tokens are being served, as opposed to vLLM's memory profiling and warm-up."""
     return is_forward_context_available() and get_forward_context().attn_metadata is not None
 
 

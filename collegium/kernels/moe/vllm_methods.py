@@ -1,4 +1,4 @@
-"""From a checkpoint's parameters in vLLM 0.32 to our packed experts, for each weight scheme.
+"""Pack a checkpoint's parameters in vLLM 0.32 for our kernels, for each weight scheme.
 
 vLLM's own method of a scheme declares the parameters and loads them. Where its oracle found one of
 our classes (`vllm_experts`), we take the method over for what comes after: pack what was loaded,
@@ -104,7 +104,7 @@ READERS: dict[str, Reader] = {
 
 
 class TakenOver(FusedMoEMethodBase):  # the base lets objects of its other classes become ours
-    """Put before a method of vLLM's in its class: our packing and computing after its loading."""
+    """A mixin placed before a vLLM method: packs and computes after its loading."""
 
     reader: ClassVar[Reader]
     experts_cls: type[CollegiumExperts]
@@ -156,7 +156,7 @@ class TakenOver(FusedMoEMethodBase):  # the base lets objects of its other class
 
 
 def counted(name: str, experts: int) -> LayerStatistics | None:
-    """The layer's statistics, if the operator wants them."""
+    """Return the layer's statistics, if enabled."""
     wanted = in_engine(get_current_vllm_config().additional_config)
     if wanted.statistics_file is None:
         return None
@@ -165,17 +165,17 @@ def counted(name: str, experts: int) -> LayerStatistics | None:
 
 @functools.cache
 def recorder(path: Path) -> Recorder:
-    """One recorder a file: a process may load its model more than once."""
+    """Return the recorder of a file: a process may load its model more than once."""
     return Recorder(path)
 
 
 def hollow(dtype: torch.dtype, *shape: int) -> torch.nn.Parameter:
-    """A parameter of this shape without memory: vLLM reads sizes from it, nothing else."""
+    """Return a parameter of this shape without memory: vLLM only reads its sizes."""
     return torch.nn.Parameter(torch.zeros(1, dtype=dtype).expand(shape), requires_grad=False)
 
 
 def take_over(method: Any, layer: Any) -> Any:
-    """Give a method of vLLM's our packing, if its oracle chose one of our classes."""
+    """Give a vLLM method our packing, if its oracle chose one of our classes."""
     ours = getattr(method, "experts_cls", None)
     if not (isinstance(ours, type) and issubclass(ours, CollegiumExperts)):
         return method

@@ -1,4 +1,4 @@
-"""vLLM 0.32's CPU router with its gaps closed, and with the policy that is declared.
+"""vLLM 0.32's CPU router with missing features added, and with the declared policy.
 
 Stock, a bias and a scaling factor without groups are ignored (ERNIE-4.5), sigmoid scores without
 groups fail an assertion (MiniMax-M2), and sqrt-softplus takes some numbers of experts only. All
@@ -49,7 +49,7 @@ class CompleteRouter(CPURouter):
 
     @property
     def gating(self) -> Gating:
-        """The model's own rule in our words."""
+        """Return the model's own gating rule."""
         groups = (self.num_expert_group, self.topk_group) if self.use_grouped_topk else (0, 0)
         return Gating(
             self.top_k,
@@ -83,7 +83,7 @@ class CompleteRouter(CPURouter):
 
 
 class CollegiumRunner(MoERunner):
-    """vLLM's sparse layer, which knows both the router and the layer's name."""
+    """vLLM's sparse layer, where both the router and the layer's name are known."""
 
     def __init__(self, *args: Any, router: Any, routed_experts: Any, **named: Any) -> None:
         super().__init__(*args, router=router, routed_experts=routed_experts, **named)
@@ -98,7 +98,9 @@ class CollegiumRunner(MoERunner):
 
 
 def install() -> None:
-    """Let vLLM make our routers and layers on CPUs; plugins are loaded more than once."""
+    """Register our routers and layers for CPUs; idempotent, since plugins are loaded more than
+    once.
+    """
     router_factory.CPURouter = CompleteRouter
     if op_registry_oot.get(MoERunner.__name__) is not CollegiumRunner:
         MoERunner.register_oot(CollegiumRunner)

@@ -1,1 +1,1 @@
-"""Applications: who sends requests, told by a tag or by what their requests have in common."""
+"""Applications: sources of requests, recognised by a tag or by similar requests."""

@@ -1,55 +1,72 @@
-"""Background jobs of chat front ends: titles, tags and the like, told by the user message.
+"""Background jobs of chat front ends and agents, recognised by their prompts: titles, summaries and
+others.
 
-The phrases are those of the default prompts of Open WebUI, LibreChat, LobeChat and Chatbox. Only
-the beginning of a message is read, and a phrase has to speak of the conversation: a person who asks
-for a title of an essay is no background job.
+The phrases (`background_jobs.toml`) are those of the default prompts of Open WebUI, LibreChat,
+LobeChat, NextChat, Chatbox, HuggingChat, Claude Code, Codex, opencode, Cline, Zed, Gemini CLI and
+LangChain. Only the beginning of a message is read, and a phrase has to speak of the conversation: a
+person who asks for a title of an essay is no background job.
 """
 
 from __future__ import annotations
 
 import re
+import tomllib
+from functools import cache, lru_cache
+from importlib.resources import files
+from typing import Any
 
 BEGINNING = 400
 """Characters that are read: the conversation that follows may quote anything."""
-
-_CHAT = r"(?:the |this |our )?(?:chat|conversation|dialogue|discussion)"
-_PHRASES = {
-    "title": (
-        r"(?:word|words|concise|short|brief)\b[^.\n]{0,60}\btitle\b[^.\n]{0,60}\b" + _CHAT,
-        r"\btitle\b[^.\n]{0,30}\b(?:for|of|summari[sz]ing) " + _CHAT,
-        r"give " + _CHAT + r" a (?:name|title)",
-        r"a concise title in the detected language",
-    ),
-    "tags": (r"\bgenerate [^.\n]{0,20}\btags\b[^.\n]{0,60}\b(?:chat|conversation)",),
-    "follow-ups": (
-        r"\bsuggest [^.\n]{0,40}\bfollow-?up (?:questions|prompts)[^.\n]{0,120}\b"
-        r"(?:the user|in this conversation|chat history)",
-    ),
-    "queries": (
-        r"necessity of generating search queries",
-        r"\bgenerate [^.\n]{0,40}\bsearch quer(?:y|ies)\b[^.\n]{0,80}\b(?:chat|conversation)",
-    ),
-    "image-prompt": (r"generate a detailed prompt for an? ?m? ?image generation task",),
-    "autocomplete": (r"you are an autocompletion system",),
-    "emoji": (r"reflect the speaker'?s likely facial expression",),
-    "merge-answers": (r"you have been provided with a set of responses from various models",),
-    "summary": (
-        r"\bsummari[sz]e " + _CHAT + r"\b[^.\n]{0,60}\b(?:integrating|so far|above|for later)",
-    ),
-}
-KINDS = tuple(_PHRASES)
-_PATTERN = re.compile(
-    "|".join(f"(?P<k{n}>{'|'.join(_PHRASES[kind])})" for n, kind in enumerate(KINDS)),
-    re.IGNORECASE,
+_CHAT = (
+    r"(?:the |this |our |a |following |the following )?(?:coding )?"
+    r"(?:chat|conversation|dialogue|discussion)"
+    r"(?! (?:window|room|app|page|box|bot|view|screen|table|component|element|class))"
 )
-_HINT = re.compile(r"title|tags|follow-?up|quer(?:y|ies)|autocompl|emoji|prompt|facial|responses|"
-                   r"summari|name", re.IGNORECASE)  # fmt: skip
+_CHATS = (
+    r"(?:\bchat|conversa|konversation|unterhaltung|gespräch|discussion|dialog|gesprek|rozmow|"
+    r"sohbet|диалог|чат|бесед|разговор|对话|会话|聊天|会話|対話|チャット|대화|채팅)"
+)
 
 
-def background_job(asked: str) -> str | None:
-    """The kind of background job that a user message asks for; None for everything else."""
-    beginning = asked[:BEGINNING]
-    if not _HINT.search(beginning):
-        return None
-    found = _PATTERN.search(beginning)
-    return None if found is None else KINDS[int(str(found.lastgroup)[1:])]
+@cache
+def kinds() -> tuple[str, ...]:
+    """The kinds of background jobs, in the order in which they are tried."""
+    return tuple(_told())
+
+
+def background_job(asked: str, system: str = "") -> str | None:
+    """The kind of background job that a user message or system prompt asks for; None otherwise."""
+    return _kind(asked[:BEGINNING]) or _kind(system[:BEGINNING])
+
+
+def asked_for(kind: str) -> str | None:
+    """Return the instruction of a background job without the conversation that it quotes.
+
+    None where the quoted text is what is asked: an answer is made of several.
+    """
+    asked: str | None = _told()[kind].get("asked")
+    return asked
+
+
+@lru_cache(maxsize=1024)
+def _kind(beginning: str) -> str | None:
+    lower = beginning.lower()
+    for kind, told in _told().items():
+        if any(hint in lower for hint in told["hints"]) and _pattern(kind).search(beginning):
+            return kind
+    return None
+
+
+@cache
+def _told() -> dict[str, Any]:
+    folder = files("collegium.router.applications")
+    return tomllib.loads(folder.joinpath("background_jobs.toml").read_text(encoding="utf-8"))
+
+
+@cache
+def _pattern(kind: str) -> re.Pattern[str]:
+    told = _told()[kind]
+    phrases = [phrase.replace("{chat}", _CHAT) for phrase in told["phrases"]]
+    if words := told.get("near_chat"):
+        phrases += [rf"(?:{words})[^\n]{{0,80}}{_CHATS}", rf"{_CHATS}[^\n]{{0,60}}(?:{words})"]
+    return re.compile("|".join(phrases), re.IGNORECASE)

@@ -28,9 +28,9 @@ from collegium.router.applications.signals import Signals
 WORDS = 3
 SIZE = 256
 READ = 4 * SIZE
-"""Of a request more is read than is kept of an application, for most of it may be pasted in."""
+"""More is read of a request than is stored of an application, since much of it may be pasted in."""
 MOST_CHARACTERS = 60_000
-"""Of a longer system prompt the first and the last half of so many are read."""
+"""Of a longer system prompt, the first and the last half of this many characters are read."""
 SHINGLE, ROLE, TOOL, SCHEMA = 0, 1, 2, 3
 
 _KIND = np.uint64(3)
@@ -61,7 +61,7 @@ _WITHOUT_BLANKS = re.compile(r"([\u2e80-\u9fff\uac00-\ud7af\u3040-\u30ff\uff00-\
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """The numbers of one request, sorted, by what they were made of."""
+    """The shingle hashes of one request, sorted, by their kinds."""
 
     shingles: Signature
     role: Signature
@@ -70,7 +70,7 @@ class Fingerprint:
 
     @property
     def signature(self) -> Signature:
-        """All numbers in one sorted array; `of_signature` takes it apart again."""
+        """All hashes in one sorted array; `of_signature` is the inverse."""
         kept = self.shingles[:SIZE]
         return np.sort(np.concatenate((kept, self.role, self.tools, self.schema)))
 
@@ -96,7 +96,7 @@ def of_signature(signature: Signature) -> Fingerprint:
 
 
 def role_of(system: str) -> str:
-    """The first sentence that says who the model is, else what it is to do.
+    """Return the first sentence that says who the model is, or otherwise what it should do.
 
     Sentences that everybody writes are passed over.
     """
@@ -109,7 +109,7 @@ def role_of(system: str) -> str:
 
 
 def similarity(one: Signature, other: Signature) -> float:
-    """The Jaccard similarity of two signatures, 0 to 1, estimated on what both could hold."""
+    """Return the estimated Jaccard similarity of two signatures, 0 to 1."""
     if not one.size or not other.size:
         return 0.0
     bound = min(_reach(one), _reach(other))
@@ -119,7 +119,7 @@ def similarity(one: Signature, other: Signature) -> float:
 
 
 def _reach(signature: Signature) -> int:
-    """The largest shingle that a sketch holds; a text without any holds all that it has."""
+    """Return the largest shingle hash that a sketch can hold; the maximum for a short text."""
     shingles = signature[signature & _KIND == SHINGLE]
     return int(shingles.max()) if shingles.size else 2**64 - 1
 

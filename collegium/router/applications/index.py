@@ -1,4 +1,4 @@
-"""Which known applications a request may be of: an inverted index of fingerprints' numbers."""
+"""An inverted index from shingle hashes to the applications that contain them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ INDEXED = 48
 LOOKED_UP = 64
 """Shingles of a request that are looked up."""
 CROWD = 16
-"""Applications that one number leads to; what more of them share tells none of them apart."""
+"""The maximum number of applications per hash; hashes shared by more are not distinctive."""
 CANDIDATES = 6
 WORTH_A_LOOK = 4
-"""Who shares less than such a part of what the first candidate shares is none."""
+"""Candidates sharing less than this fraction of the first candidate's hashes are dropped."""
 COMMON = 3
-"""Applications whose texts have a run of words: from so many on it is boilerplate."""
+"""Runs of words shared by at least this many applications are boilerplate."""
 _CELLS = 22
 
 
@@ -92,7 +92,7 @@ def _cells(shingles: Signature, salt: np.uint64) -> Signature:
 
 
 def _salt(tenant: str) -> np.uint64:
-    """What makes the numbers of tenants differ; they keep their kinds."""
+    """Return the salt that separates tenants' hashes and keeps their kinds."""
     if not tenant:
         return np.uint64(0)
     digest = blake2b(tenant.encode("utf-8", "replace"), digest_size=8).digest()

@@ -1,4 +1,4 @@
-"""One application that is known by its fingerprint, and whether a request is one of its own."""
+"""One known application, and whether a request belongs to it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SAME_ROLE = 0.8
 BESIDES = 8
 """Shingles that have to be shared beside the role: many an expert is a Python engineer."""
 WITHOUT_ROLE = 20
-"""Shingles that are shared where neither says who it is."""
+"""Shingles that must be shared if neither text states a role."""
 
 
 @dataclass(eq=False)
@@ -40,7 +40,7 @@ class Known:
     unsaved: int = 0
     """Requests since its count was last kept."""
     bound: int = field(init=False)
-    """The largest shingle that its sketch could hold."""
+    """The largest shingle hash that its sketch can hold."""
 
     def __post_init__(self) -> None:
         self.bound = int(self.shingles[-1]) if self.shingles.size >= SIZE // 2 else 2**64 - 1
@@ -78,7 +78,7 @@ class Known:
 
     @property
     def fingerprint(self) -> Fingerprint:
-        """What recurs in its requests."""
+        """The fingerprint of what recurs in its requests."""
         return Fingerprint(self.core, self.role, self.tools, self.schema)
 
     def snapshot(self) -> Application:
@@ -121,7 +121,7 @@ class Known:
 
 
 def belongs(known: Known, seen: Fingerprint, common: Signature) -> float:
-    """How surely a request is one of an application's, 0 where it is not.
+    """Return the confidence that a request belongs to an application; 0 if it doesn't.
 
     `common` are shingles of the request that belong to several applications: boilerplate.
     """
@@ -156,7 +156,7 @@ def _containment(known: Known, seen: Fingerprint, common: Signature) -> tuple[in
 
 
 def _needed(known: Known, seen: Fingerprint, shared: int) -> float:
-    """The containment that tells one application from two.
+    """Return the containment required for a match.
 
     The same role needs little beside it, for memory may be four fifths of a prompt; different
     roles need nearly all the rest to be the same, as where a user's name is part of the role.
@@ -190,7 +190,7 @@ def _alike(one: Signature, other: Signature) -> bool:
 
 
 def _places(where: Signature, what: Signature) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """Where each of `what` is in the sorted `where`, and which of them are there at all."""
+    """Return the positions of `what` in the sorted `where`, and which of them are present."""
     if not where.size:
         return np.zeros(what.size, dtype=np.intp), np.zeros(what.size, dtype=bool)
     at = np.minimum(np.searchsorted(where, what), where.size - 1)

@@ -28,18 +28,18 @@ def application_of(
 
 
 def text_of(signals: Signals) -> str:
-    """What people, and comparisons of meaning, see of an application."""
+    """Return the text of an application, for display and for comparisons of meaning."""
     tools = f"\nTools: {', '.join(signals.tools)}" if signals.tools else ""
     return (signals.system[:TEXT_LENGTH] + tools)[: 2 * TEXT_LENGTH].strip()
 
 
 def is_rare(application: Application) -> bool:
-    """Whether an application was seen once, and nobody decided anything about it."""
+    """Whether an application was seen only once and has no settings."""
     decided = application.name or application.policy or application.pinned
     return application.seen <= 1 and not decided and application.merged_into is None
 
 
 def key_of(signals: Signals, salt: str = "") -> str:
-    """The same on all replicas."""
+    """Return the same key on all replicas."""
     shown = "\0".join((salt, signals.tenant, signals.system, *signals.tools, signals.schema))
     return f"app-{blake2b(shown.encode('utf-8', 'replace'), digest_size=4).hexdigest()}"

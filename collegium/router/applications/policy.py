@@ -1,4 +1,4 @@
-"""What a person sets for an application's requests, and what that makes of a query."""
+"""The policy of an application, and its effect on a query."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from collegium.errors import NoFeasibleExpert
 from collegium.registry.expert import Expert
 from collegium.router.decision import Limits, Query
+from collegium.router.rules import NO_RULES, Rules
 
 ROUTED_BY_QUALITY = ("auto", "collegium/auto")
 """Models whose trade-off is the application's to say; other names say it themselves."""
@@ -25,6 +26,8 @@ class Policy:
     experts_allow: tuple[str, ...] | None = None
     experts_deny: tuple[str, ...] = ()
     required_tags: tuple[str, ...] = ()
+    require: Rules = NO_RULES
+    """Required labels of experts: location, licence, data classes."""
     max_cost_usd: float | None = None
     budget_usd: float | None = None
     budget_window_s: float | None = None
@@ -38,24 +41,30 @@ class Policy:
             for name, value in kept.items()
             if name in names
         }
-        return cls(**given)
+        return cls(**given | {"require": Rules.of(given.get("require"))})
 
     def permits(self, expert: Expert) -> bool:
         """Whether an application's requests may go to an expert."""
-        tags: Sequence[str] = getattr(expert, "tags", ())
-        return (
-            (self.experts_allow is None or expert.name in self.experts_allow)
-            and expert.name not in self.experts_deny
-            and set(self.required_tags) <= set(tags)
-        )
+        return self._names(expert) and not self.rules.broken_by(expert)
+
+    @property
+    def rules(self) -> Rules:
+        """Return the rules that experts must satisfy."""
+        return replace(self.require, tags=(*self.required_tags, *self.require.tags))
+
+    def _names(self, expert: Expert) -> bool:
+        """Whether the lists of names permit an expert."""
+        allow = self.experts_allow
+        return (allow is None or expert.name in allow) and expert.name not in self.experts_deny
 
     @property
     def restricts(self) -> bool:
         """Whether it excludes experts."""
-        return bool(self.experts_allow is not None or self.experts_deny or self.required_tags)
+        named = self.experts_allow is not None or bool(self.experts_deny)
+        return named or self.rules != NO_RULES
 
     def applied(self, query: Query, experts: Sequence[Expert]) -> Query:
-        """The query with the application's rules; NoFeasibleExpert where they leave nobody."""
+        """Apply the application's rules to a query; raise NoFeasibleExpert if no expert remains."""
         limits = query.limits
         tradeoff = limits.tradeoff
         if tradeoff is None and query.requested_model in ROUTED_BY_QUALITY:
@@ -67,24 +76,32 @@ class Policy:
         return replace(query, limits=limits)
 
     def _restricted(self, query: Query, limits: Limits, experts: Sequence[Expert]) -> Limits:
-        excluded = {e.name for e in experts if not self.permits(e)}
+        excluded = {e.name: self.rules.broken_by(e) for e in experts if not self.permits(e)}
         if query.requested_model in excluded:
             raise NoFeasibleExpert(
                 f"The policy of application '{query.application}' excludes the expert "
-                f"'{query.requested_model}'",
+                f"'{query.requested_model}'{_because(excluded[query.requested_model])}",
                 "model",
             )
-        denied = excluded.union(limits.experts_deny)
+        denied = {e.name for e in experts if not self._names(e)}.union(limits.experts_deny)
         asked = limits.experts_allow
         left = [
             e.name
             for e in experts
-            if e.enabled and e.name not in denied and (asked is None or e.name in asked)
+            if e.enabled
+            and e.name not in denied.union(excluded)
+            and (asked is None or e.name in asked)
         ]
         if experts and not left:
+            told = "; ".join(f"{name} {why}" for name, why in excluded.items() if why)
             raise NoFeasibleExpert(
-                f"The policy of application '{query.application}' leaves no expert that the "
-                "request may be sent to",
+                f"The policy of application '{query.application}' leaves no expert that this "
+                f"request may be sent to{f': {told}' if told else ''}",
                 "routing",
             )
-        return replace(limits, experts_deny=tuple(sorted(denied)))
+        require = limits.require.and_(self.rules)
+        return replace(limits, experts_deny=tuple(sorted(denied)), require=require)
+
+
+def _because(rule: str) -> str:
+    return f", as it {rule}" if rule else ""

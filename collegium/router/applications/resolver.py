@@ -1,5 +1,4 @@
-"""
-Which application a request is of.
+"""Find the application of a request.
 
 Pairs of requests in the second half of mixed traffic, means of four draws of 20 requests an
 application (`tests/router/applications/prompts.py`):
@@ -35,7 +34,7 @@ OTHER = "other"
 """The application of those that are too many to be kept apart."""
 MOST = 10_000
 SHARES = 10
-"""Each tenant but the operator has one of so many shares of the table."""
+"""Each tenant except the operator gets at most one of this many shares of the table."""
 SURE = 0.5
 """Containment of one application in another from which a request of both makes one of them."""
 
@@ -47,7 +46,7 @@ def _now() -> datetime:
 LEARNT = 16
 """Texts of a tagged application after which its signature is left as it is."""
 PLAIN = 0.8
-"""Containment from which nobody else is looked at."""
+"""Containment above which no other candidates are considered."""
 
 
 class Applications:
@@ -66,14 +65,14 @@ class Applications:
         }
         """Keys, longest unseen first. Tags are apart: anybody can make up any number of them."""
         self._held: Counter[tuple[bool, str]] = Counter()
-        """How many each tenant has, by tags and by fingerprints."""
+        """The number of applications of each tenant, by tags and by fingerprints."""
         self._index = Index()
         self._texts: OrderedDict[int, str] = OrderedDict()
         self._changed: set[str] = set()
         self._forgotten: list[str] = []
 
     def of(self, signals: Signals) -> str | None:
-        """The key of a request's application, which is new where none fits; counts the request."""
+        """The key of a request's application, creating one if none matches; count the request."""
         if signals.silent:
             return None
         name = signals.tag or (signals.background and f"background-{signals.background}")
@@ -85,16 +84,16 @@ class Applications:
         return self._final(known).key
 
     def known(self) -> tuple[Application, ...]:
-        """All applications, also those that were merged into others."""
+        """Return all applications, including those merged into others."""
         return tuple(known.snapshot() for known in self._known.values())
 
     def get(self, key: str) -> Application | None:
-        """One application, None where it is not known."""
+        """Return one application; None if it is unknown."""
         known = self._known.get(key)
         return None if known is None else known.snapshot()
 
     def final(self, key: str) -> str:
-        """The key of the application that one was merged into; its own where it was not."""
+        """Return the key of the application that one was merged into; its own if it wasn't."""
         known = self._known.get(key)
         return key if known is None else self._final(known).key
 
@@ -117,7 +116,7 @@ class Applications:
             )
 
     def changed(self) -> tuple[Application, ...]:
-        """What changed since the last call; `seen` counts the requests since then alone."""
+        """Return the changes since the last call; `seen` counts only the requests since then."""
         found = []
         for key in self._changed:
             if (known := self._known.get(key)) is not None:
@@ -127,7 +126,7 @@ class Applications:
         return tuple(found)
 
     def unsaved(self, applications: Iterable[Application]) -> None:
-        """What `changed` gave could not be kept: the next call gives it again."""
+        """Keep the last changes for the next call, since they could not be stored."""
         for application in applications:
             if (known := self._known.get(application.key)) is not None:
                 known.unsaved += application.seen
@@ -263,7 +262,7 @@ class Applications:
             recent.move_to_end(known.key)
 
     def _has_room(self, tenant: str, *, tagged: bool) -> bool:
-        """Where it is full, forget a twentieth: of those that were seen once, the oldest.
+        """Make room if the table is full: forget a twentieth, the oldest that were seen once.
 
         A tenant whose share is full makes room among its own, and not among the others'.
         """
@@ -276,7 +275,7 @@ class Applications:
         return self._forget(recent, islice(recent, self._most // 2 + 1), self._most // 20)
 
     def _forget(self, recent: OrderedDict[str, None], among: Iterable[str], count: int) -> bool:
-        """Forget so many that were seen once, the first ones; say whether there were any."""
+        """Forget the first of those that were seen once; return whether there were any."""
         rare = (self._known[key] for key in among if is_rare(self._known[key].application))
         forgotten = list(islice(rare, max(count, 1)))
         for known in forgotten:
@@ -302,7 +301,8 @@ class Applications:
 def applications_of(
     signals: Sequence[Signals],
 ) -> tuple[list[str | None], tuple[Application, ...]]:
-    """Each request's application as the live service would tell it, and all applications.
+    """Return each request's application as the live service would recognise it, and all
+    applications.
 
     The requests are seen twice: what the first of an application have in common is known only after
     some of them.

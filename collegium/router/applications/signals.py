@@ -1,4 +1,4 @@
-"""What a request shows of the application that sent it."""
+"""The signals of a request from which its application is recognised."""
 
 from __future__ import annotations
 
@@ -24,5 +24,5 @@ class Signals:
 
     @property
     def silent(self) -> bool:
-        """Whether nothing tells the application."""
+        """Whether there are no signals."""
         return not (self.tag or self.background or self.system or self.tools or self.schema)

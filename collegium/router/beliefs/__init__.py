@@ -1,1 +1,1 @@
-"""Beliefs: how likely each expert is right, by application and query, and how sure that is."""
+"""Beliefs: P(correct) of each expert by application and query, and its uncertainty."""

@@ -1,4 +1,4 @@
-"""How often each expert is right in each application, where applications learn from one another."""
+"""Each expert's rate in each application; applications share statistical strength."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROUNDS = 40
 OWN = 3.0
 """Marks of the overall rates that each group starts with."""
 FEATURES_COUNT = 5.0
-"""Queries of an application that tell its group by what they look like; more tell no more."""
+"""Queries per application used to assign it to a group; more add nothing."""
 LEAST, MOST = 0.005, 0.995
 NEW, LEAST_SPREAD = 1.4, 0.25
 """New applications differ more from those with marks than these do from each other."""
@@ -100,7 +100,7 @@ class ApplicationTable:
         return self._of(own, applications, np.tile(unknown, (len(applications), 1)))
 
     def _of(self, values: Array, applications: Indices, otherwise: Array) -> Array:
-        """Values (a, e) of applications that have marks, else those of `otherwise` (n, e)."""
+        """Values (a, e) of applications with marks, and of `otherwise` (n, e) for the rest."""
         found = otherwise.copy()
         rows = np.flatnonzero(applications >= 0)
         rows = rows[self.marks_[applications[rows]].sum(axis=1) > 0]
@@ -108,7 +108,7 @@ class ApplicationTable:
         return found
 
     def _members(self, group: Group, places: Array, queries: Array) -> Array:
-        """Each application's part in each group by marks and features, shape (a, k)."""
+        """Each application's membership in each group, by marks and features, shape (a, k)."""
         return _parts(
             _marks_say(self, group.rates, group.pull) + _place_says(group, places, queries)
         )
@@ -200,7 +200,9 @@ def _parts(says: Array) -> Array:
 
 
 def _between(table: Array, marks: Array, usual: float = 0.2) -> Array:
-    """How far applications' rates lie from the overall ones, shape (e,); `usual` where few tell."""
+    """Return the spread of applications' rates around the overall ones, shape (e,); `usual` without
+    data.
+    """
     known = marks.sum(axis=1) > 0
     if known.sum() < 3:
         return np.full(table.shape[1], usual)
@@ -209,7 +211,7 @@ def _between(table: Array, marks: Array, usual: float = 0.2) -> Array:
 
 
 def arrays_of(table: ApplicationTable) -> dict[str, NDArray[Any]]:
-    """All that was learnt, for a file."""
+    """Return everything learnt as arrays, for a file."""
     found: dict[str, NDArray[Any]] = {
         "rates": table.rates_,
         "right": table.right_,
@@ -229,7 +231,7 @@ def arrays_of(table: ApplicationTable) -> dict[str, NDArray[Any]]:
 
 
 def table_of(arrays: dict[str, NDArray[Any]]) -> ApplicationTable:
-    """The table that `arrays_of` wrote down; KeyError where an array is missing."""
+    """Return the table from the arrays of `arrays_of`; raise KeyError if one is missing."""
     table = ApplicationTable()
     table.rates_, table.right_ = arrays["rates"], arrays["right"]
     table.marks_, table.table_ = arrays["marks"], arrays["table"]

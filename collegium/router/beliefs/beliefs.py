@@ -25,16 +25,18 @@ from collegium.router.predictors.stack import (
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
 Progress = Callable[[float], None]
-"""Told the share of a fit that is done."""
+"""Receives the completed share of a fit."""
 FOLDS = 5
 FAMILIES = 8
 FEWEST = 150
 """Marked queries from which on predictors of the query join the application's rates."""
 SETTINGS = ("known", "anonymous", "new")
-"""What may be known of who asks: an application with marks, none, one without marks. Each has
-weights of its own, fitted to forecasts that were made as they are made in that setting."""
+"""What is known about the sender: an application with marks, none, or one without marks. Each has
+its own weights, fitted to forecasts made in that setting.
+"""
 LEAST, MOST = 0.01, 0.99
-"""No forecast is surer: 60 right of 60 answers show a rate of 0.992 (Krichevsky and Trofimov)."""
+"""Bounds of forecasts: 60 correct of 60 answers indicate a rate of 0.992 (Krichevsky and Trofimov).
+"""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Belief:
 
 
 class Beliefs:
-    """What marks say of every expert, for a query and the application that sent it.
+    """Forecasts of every expert for a query and the application that sent it.
 
     A stack (Wolpert 1992; Breiman, "Stacked regressions", 1996) of the rates by application and of
     predictors on the query's embedding. What a query's experts have in common (how hard it is) and
@@ -137,7 +139,7 @@ class Beliefs:
         applications: Sequence[str | None] | None = None,
         context: Sequence[Array | None] | None = None,
     ) -> Belief:
-        """What is believed of queries (n, d) from `applications` (n); no checks of the arrays.
+        """Forecast queries (n, d) from `applications` (n), without checking the arrays.
 
         `context` (n) has the embeddings of what their applications' requests have in common.
         """
@@ -160,7 +162,7 @@ class Beliefs:
         return Belief(np.clip(quality, LEAST, MOST), deviation, evidence)
 
     def number(self, application: str | None) -> int | None:
-        """The place of an application among `applications_`; None where it has no marks."""
+        """Return the index of an application in `applications_`; None if it has no marks."""
         return self._numbered().get(application)
 
     def _numbers(self, applications: Sequence[str | None]) -> Indices:
@@ -168,7 +170,7 @@ class Beliefs:
         return np.array([number.get(a, -1) for a in applications], dtype=np.intp)
 
     def _numbered(self) -> Mapping[str | None, int]:
-        """Each application's number: made once for the names that there are."""
+        """Each application's index."""
         known: tuple[Any, dict[str | None, int]] | None = getattr(self, "_number", None)
         if known is None or known[0] is not self.applications_:
             known = self.applications_, {name: i for i, name in enumerate(self.applications_)}
@@ -231,11 +233,11 @@ class Beliefs:
 
 @dataclass(frozen=True)
 class _Marks:
-    """What a fit learns from, one row a query."""
+    """The training data of a fit, one row per query."""
 
     X: Array
     scores: Array
-    """With guesses for those that are missing."""
+    """The scores, with missing ones imputed."""
     weight: Array
     numbers: Indices
     features: Array
@@ -269,7 +271,7 @@ def _fitted(
 
 
 def _labels(labels: Sequence[str] | None, applications: Sequence[str | None]) -> Any:
-    """What tells the queries' tasks: the tasks themselves, else who asked; None where neither."""
+    """Return the queries' tasks, or else their applications; None if neither is known."""
     if labels is not None and len(set(labels)) > 1:
         return np.asarray(labels, dtype=str)
     if all(a is None for a in applications) or len(set(applications)) < 2:

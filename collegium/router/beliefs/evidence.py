@@ -1,4 +1,4 @@
-"""How much the marks tell of a query: all of it among marked ones, nothing far from them."""
+"""The weight of the marks for a query: full among marked queries, none far from them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collegium.router.vectors import Floats
 Array = NDArray[np.float64]
 NEIGHBOURS = 5
 MOST_KEPT = 2_000
-"""Marked queries that stand for all: a query is compared with each, 1 µs for 2 of them."""
+"""Marked queries that are kept: each costs a query half a microsecond."""
 USUAL, FAR = 0.9, 1.5
 """Up to the quantile `USUAL` of the marked queries' own distances the marks count in full, and
 nothing `FAR` times as far beyond that as it is beyond their median."""
@@ -46,14 +46,14 @@ class Evidence:
         return self
 
     def weights(self, X: Array) -> Array:
-        """What the marks count for queries (n, d), shape (n,)."""
+        """Return the weight of the marks for queries (n, d), shape (n,)."""
         distance, nearest = self._near(X)
         usual_here = self.own_[nearest].mean(axis=1)
         everywhere, here = self.scale_
         return _falling(distance, everywhere, 1.0) * _falling(distance, here, usual_here)
 
     def distance(self, X: Array) -> Array:
-        """One less the mean cosine to the nearest marked queries, shape (n,)."""
+        """Return one minus the mean cosine to the nearest marked queries, shape (n,)."""
         return self._near(X)[0]
 
     def _near(self, X: Array) -> tuple[Array, NDArray[np.intp]]:
@@ -89,7 +89,7 @@ def _unit(X: Array) -> Floats:
 
 
 def _nearest(likeness: Floats) -> tuple[Array, NDArray[np.intp]]:
-    """One less the mean cosine to the nearest ones, shape (n,), and which those are (n, k)."""
+    """One minus the mean cosine to the nearest ones, shape (n,), and their indices (n, k)."""
     count = min(NEIGHBOURS, max(likeness.shape[1] - 1, 1))
     nearest = np.argpartition(-likeness, count - 1, axis=1)[:, :count]
     cosine = np.take_along_axis(likeness, nearest, axis=1).astype(np.float64)

@@ -1,4 +1,4 @@
-"""What tells applications apart beside their marks: how their queries and their prompts look."""
+"""Features of applications besides their marks: their queries and their prompts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Features:
     """Principal components of the query's embedding and of its application's context."""
 
     def fit(self, X: Array, context: Sequence[Array | None]) -> Self:
-        """Learn from embeddings (n, d) and contexts (n), None where there is none."""
+        """Learn from embeddings (n, d) and contexts (n); None for no context."""
         self.middle_, self.axes_ = _components(X, OF_QUERIES)
         known = np.array([each for each in context if each is not None])
         if not len(known):  # then contexts tell nothing

@@ -1,4 +1,4 @@
-"""Guess an expert's missing marks from what the others scored on the same prompts."""
+"""Impute an expert's missing marks from other experts' scores on the same prompts."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ Array = NDArray[np.float64]
 FEWEST = 10
 """Marks of an expert beside the others' from which on its other answers are guessed."""
 PENALTY = 8.0
-"""Of weights that differ from the others' mean, in marks; it leaves a weight a mark in 8."""
+"""Ridge penalty on weights that differ from the mean, in marks."""
 GUESSED = 0.3
-"""What a guess counts, of a mark."""
+"""The weight of an imputed mark."""
 
 
 def filled(scores: Array) -> tuple[Array, Array]:

@@ -1,4 +1,4 @@
-"""How much forecast quality may be given up so that a promised loss is kept, at given prices."""
+"""How much forecast quality may be given up, at given prices, so that the promised loss holds."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ MOST_EXPERTS = 64
 
 @dataclass(frozen=True)
 class Promise:
-    """What is given up for money, and what that does on marked prompts the forecasts did not see.
+    """A trade-off, and its effect on marked prompts that the forecasts did not use.
 
     Who is worth most answers, at `price` of P(correct) a dollar and with the best single expert
     ahead by `lead`. `loss` is the P(correct) that is expected to be lost against that one (`best`,
@@ -66,7 +66,7 @@ class Promise:
     best: int
     kept: bool
     floor: float = np.inf
-    """How far below `best` the forecast of who is chosen may be."""
+    """How far below `best` the chosen expert's forecast may be."""
 
 
 def promise(quality: Array, scores: Array, cost: Array, *, most_loss: float) -> Promise | None:
@@ -122,7 +122,7 @@ def best_single(scores: Array, cost: Array) -> int:
 
 
 def _strongest(quality: Array, cost: Array, best: int) -> tuple[Array, Array]:
-    """In a large pool those that are ever chosen: the others are never good enough."""
+    """Restrict a large pool to the experts that can be chosen: the others are never good enough."""
     if quality.shape[1] <= MOST_EXPERTS:
         return quality, cost
     gap = (quality.max(axis=1, keepdims=True) - quality).min(axis=0)
@@ -154,7 +154,7 @@ def _measured(
 def worths(
     quality: Array, cost: Array, best: int, *, lead: float, price: float, floor: float = np.inf
 ) -> Array:
-    """What each expert is worth to `choose` with this trade-off, shape (n, e).
+    """Return the worth of each expert at this trade-off, for `choose`, shape (n, e).
 
     Nothing, where it is forecast to be more than `floor` below the best single expert.
     """

@@ -1,4 +1,4 @@
-"""Beliefs as arrays and JSON, and back."""
+"""Save beliefs as arrays and JSON, and load them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def pack_beliefs(beliefs: Beliefs, arrays: Arrays) -> dict[str, Any]:
 
 
 def unpack_beliefs(tree: Any, arrays: Arrays) -> Beliefs:
-    """What was packed; LookupError, TypeError or ValueError where it does not fit together."""
+    """Load beliefs; raise LookupError, TypeError or ValueError if the parts don't fit together."""
     own = _under("beliefs.", arrays)
     beliefs = Beliefs()
     beliefs.applications_ = _names(tree["applications"])

@@ -1,1 +1,1 @@
-"""From replayed answers to a router: what to ask, what marks say, and what a switch would bring."""
+"""From replayed answers to a router: sampling, marks, fitting, and the expected improvement."""

@@ -1,4 +1,4 @@
-"""Marks by sources that err, corrected by those that people confirmed."""
+"""Correct noisy marks by those that people confirmed."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from collegium.experts.marking.error_rates import Confirmed, ErrorRates
-from collegium.registry.learning import Evidence, Mark, MarkSource
+from collegium.registry.learning.runs import Evidence, Mark, MarkSource
 
 NOISY: tuple[MarkSource, ...] = ("judge", "agreement")
 TRUE: tuple[MarkSource, ...] = ("confirmed", "checker")
 FEWEST_CONFIRMED = 20
-"""Fewer confirmed marks do not show whether a judge favours somebody."""
+"""With fewer confirmed marks, a judge's bias can't be detected."""
 Cell = tuple[str, int, str]
 
 

@@ -1,4 +1,4 @@
-"""Notice that an expert got worse: a test by betting on its marks beside what was forecast of them.
+"""Detect that an expert got worse, by betting on its marks against their forecasts.
 
 Waudby-Smith and Ramdas, "Estimating means of bounded random variables by betting" (JRSS B, 2023),
 and Shafer, "Testing by betting" (JRSS A, 2021): a gambler stakes a share of her money on each next
@@ -31,22 +31,23 @@ LEAST = 100
 LAG = 300
 """A stream's bias is measured on marks that are at least so old: a loss must not hide itself."""
 MARGIN, ERRORS = 0.015, 1.5
-"""A loss that nobody needs to hear of, and so many standard errors of the bias besides."""
+"""A negligible loss, and the number of standard errors of the bias added to it."""
 MEMORY = 2000
 """Marks that a bias remembers."""
 RECOVERED = 500.0
-"""The same for bets on recovery: too early an end of an alarm soon raises it again."""
+"""The same for bets on recovery: an alarm that ends too early would be raised again."""
 SHARED = 400
 """Shared prompts that are remembered, to compare experts on."""
 FEWEST_SHARED = 8
 COMMON = 0.5
-"""Where the others have lost this part of an expert's loss on the same prompts, the marks have
-changed, not the expert."""
+"""If the other experts lost this fraction of an expert's loss on the same prompts, the marks have
+changed, not the expert.
+"""
 
 
 @dataclass(frozen=True)
 class Marked:
-    """One mark of one answer in [0, 1], and what was forecast of it.
+    """One mark in [0, 1] of an answer, and its forecast.
 
     Marks of one `stream` (a source, and the router that forecast) may all be off by a constant.
     """
@@ -56,15 +57,15 @@ class Marked:
     forecast: float
     stream: str = ""
     prompt: str = ""
-    """The same for experts that were asked the same; "" where nobody else was."""
+    """Equal for experts that were asked the same; "" if no other was."""
     application: str | None = None
     rater: str = ""
-    """Who gave it; "" for a program."""
+    """Who gave the mark; "" for a program."""
 
 
 @dataclass(frozen=True)
 class Loss:
-    """An expert got worse by about so much, about so many of its marks ago."""
+    """A detected loss: its size, and the number of marks since it began."""
 
     expert: str
     points: float
@@ -74,12 +75,12 @@ class Loss:
     common: bool = False
     """Whether the other experts lost as much on the same prompts."""
     disputed_by: str | None = None
-    """The one rater who sees the loss, where the others do not."""
+    """The one rater who sees the loss while the others don't."""
 
 
 @dataclass(frozen=True)
 class Recovery:
-    """An expert whose loss was told is as good as before."""
+    """An expert with a detected loss is as good as before."""
 
     expert: str
     marks: int
@@ -87,7 +88,7 @@ class Recovery:
 
 @dataclass
 class _Bias:
-    """What a stream's residuals are on average while nothing changes."""
+    """The mean residual of a stream while nothing changes."""
 
     count: int = 0
     mean: float = 0.0
@@ -130,7 +131,7 @@ class _Step:
     rater: str
 
     def gains(self) -> Array:
-        """What each stake becomes: more than 1 where the mark is low. No mark takes all of it."""
+        """Return the factor of each stake: above 1 if the mark is low; never 0."""
         stakes = np.minimum(STAKES, SAFE / max(self.highest + self.slack, LEAST_RANGE))
         return np.asarray(1 - stakes * (self.excess + self.slack))
 
@@ -140,23 +141,23 @@ class _Expert:
     fortunes: Array = field(default_factory=lambda: np.zeros(len(STAKES)))
     steps: deque[_Step] = field(default_factory=lambda: deque(maxlen=2 * LAG))
     lost: float | None = None
-    """What an alarm told, until it has ended."""
+    """The detected loss, until the alarm ends."""
     recovery: Array = field(default_factory=lambda: np.zeros(len(STAKES)))
     since: int = 0
     """Marks since the alarm."""
 
 
 class DriftWatch:
-    """Watches all experts; a pure function of the marks that it is told, one after the other."""
+    """Watches all experts; depends only on the sequence of marks."""
 
     def __init__(self) -> None:
         self._experts: dict[str, _Expert] = defaultdict(_Expert)
         self._biases: dict[tuple[str, str], _Bias] = defaultdict(_Bias)
         self._shared: dict[str, dict[str, float]] = {}
-        """By prompt and expert: how far the latest mark is above its bias."""
+        """By prompt and expert: the latest mark's deviation from its bias."""
 
     def see(self, mark: Marked) -> Loss | Recovery | None:
-        """Take a mark, and say what it shows."""
+        """Process a mark; return what it reveals."""
         expert, bias = self._experts[mark.expert], self._biases[mark.expert, mark.stream]
         residual = mark.score - mark.forecast
         step = _step(mark, residual, bias) if bias.known else None
@@ -211,7 +212,7 @@ class DriftWatch:
         return Loss(name, points, len(steps), applications, common, lone)
 
     def _others_lost(self, name: str, steps: list[_Step]) -> float:
-        """What the other experts lost on the same prompts, on average; 0 where too few tell."""
+        """Return the other experts' mean loss on the same prompts; 0 without enough data."""
         prompts = {s.prompt for s in steps if s.prompt}
         others = [
             excess
@@ -222,7 +223,7 @@ class DriftWatch:
         return -float(np.mean(others)) if len(others) >= FEWEST_SHARED else 0.0
 
     def _recovering(self, name: str, expert: _Expert, step: _Step) -> Recovery | None:
-        """Bet against its being still worse by at least half of what it had lost."""
+        """Bet against the expert still being worse by at least half of its loss."""
         assert expert.lost is not None
         half = expert.lost / 2
         stakes = np.minimum(STAKES, SAFE / max(-step.lowest - half, SAFE))
@@ -248,7 +249,7 @@ def _step(mark: Marked, residual: float, bias: _Bias) -> _Step:
 
 
 def _lone_rater(steps: list[_Step], points: float) -> str | None:
-    """Who gave most of the marks, where those of all others show no such loss."""
+    """Return the rater of most marks if the others' marks show no such loss."""
     count = Counter(step.rater for step in steps)
     rater = count.most_common(1)[0][0]
     others = [step.excess for step in steps if step.rater != rater]
@@ -257,7 +258,7 @@ def _lone_rater(steps: list[_Step], points: float) -> str | None:
 
 
 def _since_change(steps: list[_Step]) -> list[_Step]:
-    """The latest steps, from where a loss most likely began: where betting would have paid most."""
+    """Return the steps since the most likely beginning of a loss."""
     gains = np.log([step.gains() for step in steps])
     from_each = gains[::-1].cumsum(axis=0)[::-1]
     return steps[int(from_each.max(axis=1).argmax()) :]

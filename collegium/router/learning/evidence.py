@@ -1,4 +1,4 @@
-"""Marks of several sources and runs as one table of outcomes, for the router to be fitted on."""
+"""Combine marks of several sources and runs into one table of outcomes for fitting."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from collegium.registry.learning import Evidence, LearningAnswer, LearningPrompt, MarkSource
+from collegium.registry.learning.runs import Evidence, LearningAnswer, LearningPrompt, MarkSource
 from collegium.router.applications.signals import Signals
 from collegium.router.training import Measured
 
@@ -21,9 +21,9 @@ RANK: Mapping[MarkSource, int] = {
     "judge": 4,
     "agreement": 5,
 }
-"""Of several marks of one answer the first of these sources counts: the others err more often."""
+"""The precedence of sources for several marks of one answer: later ones are less reliable."""
 UNSKILLED = "requests"
-"""The one skill of prompts that nobody sorted into tasks."""
+"""The single skill of prompts without tasks."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Table:
     prompt_tokens: Array
     cost_usd: Array
     texts: Mapping[tuple[int, int], str]
-    """What was answered, by row and column."""
+    """The answers, by row and column."""
 
     @property
     def applications(self) -> list[str | None]:
@@ -52,7 +52,7 @@ class Table:
         return [prompt.application for prompt in self.prompts]
 
     def of(self, fingerprints: Collection[str]) -> Table:
-        """The part that is of these experts: of others, nothing is to be said."""
+        """Return the part about these experts."""
         kept = [i for i, name in enumerate(self.fingerprints) if name in fingerprints]
         new = {old: i for i, old in enumerate(kept)}
         arrays = {name: getattr(self, name)[:, kept] for name in (*_TAKEN, "scores", "sources")}
@@ -87,7 +87,7 @@ class Table:
 
 
 def signals_of(prompt: LearningPrompt) -> Signals:
-    """What the prompt shows of its application."""
+    """Return the signals of the prompt's application."""
     known = dict(prompt.signals)
     return Signals(**{**known, "tools": tuple(known.get("tools", ()))})
 
@@ -146,7 +146,7 @@ def _taken(answer: LearningAnswer) -> dict[str, float]:
 def _rows(
     prompts: Sequence[LearningPrompt],
 ) -> tuple[list[LearningPrompt], dict[tuple[str, int], int]]:
-    """One row for each different request, and the row of each prompt."""
+    """Return one row per distinct request, and the row of each prompt."""
     row: dict[str, int] = {}
     kept: list[LearningPrompt] = []
     of_prompt = {}

@@ -1,11 +1,13 @@
-"""Which panels would pay, judged on answers that were replayed: nothing more is asked.
+"""Find panels that would pay, from replayed answers.
 
-Modes that choose among answers can be judged so; those that write a new one (`moa`, `synthesis`,
-`nominal_group`) can't, nor those that ask one expert again.
+Modes that choose among answers need no further calls. For those that write a new one (`moa`,
+`nominal_group`), a run asks the aggregator on request. Modes that ask one expert several times
+can't be evaluated this way.
 """
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +29,20 @@ Z = 1.96
 MOST_LOSS = 0.01
 
 
+SEAL = "panel "
+"""Begins what takes the place of an expert's fingerprint in answers of panels."""
+
+
+@dataclass(frozen=True)
+class PlayedPanel:
+    """A panel's marks and dollars of prompts (n), NaN where it has none."""
+
+    mode: str
+    members: tuple[str, ...]
+    scores: Array
+    usd: Array
+
+
 @dataclass(frozen=True)
 class Replays:
     """Marks and dollars of prompts (n) by experts (e), and what was answered, by row and column."""
@@ -36,6 +52,25 @@ class Replays:
     texts: Mapping[tuple[int, int], str]
     names: Sequence[str]
     applications: Sequence[str | None]
+    written: Sequence[PlayedPanel] = ()
+
+
+def panel_name(mode: str) -> str:
+    """The name that takes an expert's place in answers and marks of a panel."""
+    return f"collegium/{mode}"
+
+
+def panel_seal(mode: str, members: Sequence[str]) -> str:
+    """What takes the place of an expert's fingerprint in answers of a panel."""
+    return SEAL + json.dumps([mode, *members])
+
+
+def panel_of(seal: str) -> tuple[str, tuple[str, ...]] | None:
+    """The mode and the members of a panel's seal; None for an expert's fingerprint."""
+    if not seal.startswith(SEAL):
+        return None
+    mode, *members = json.loads(seal.removeprefix(SEAL))
+    return mode, tuple(members)
 
 
 def panels_that_pay(replays: Replays, best: int) -> list[dict[str, Any]]:
@@ -47,12 +82,15 @@ def panels_that_pay(replays: Replays, best: int) -> list[dict[str, Any]]:
     groups: dict[str | None, NDArray[np.intp]] = {"": np.arange(len(replays.scores))}
     for name in dict.fromkeys(replays.applications):
         groups[name] = np.flatnonzero([a == name for a in replays.applications])
+    tried = list(replays.written)
+    for mode, seats in _panels(replays, best):
+        names = tuple(replays.names[i] for i in seats)
+        tried.append(PlayedPanel(mode, names, *_played(mode, seats, replays, keys)))
     found = []
-    for mode, members in _panels(replays, best):
-        score, cost = _played(mode, members, replays, keys)
+    for panel in tried:
         for application, rows in groups.items():
-            row = _judged(mode, members, replays, best, (score[rows], cost[rows]), rows)
-            if row is not None:
+            row = _compared(panel, replays, best, rows)
+            if row is not None and _pays(row):
                 found.append({**row, "application": application or None})
     return sorted(found, key=lambda row: (-row["gain_points"], row["usd_per_1k"]))[:SHOWN]
 
@@ -85,7 +123,7 @@ def _panels(replays: Replays, best: int) -> list[tuple[str, tuple[int, ...]]]:
 def _played(
     mode: str, members: tuple[int, ...], replays: Replays, keys: NDArray[np.intp]
 ) -> tuple[Array, Array]:
-    """The panel's mark and dollars on each prompt (n), NaN where a member's are not known."""
+    """Return the panel's mark and dollars on each prompt (n), NaN if a member's are unknown."""
     count = len(replays.scores)
     score, cost = np.full(count, np.nan), np.full(count, np.nan)
     own = keys[:, members]
@@ -108,16 +146,33 @@ def _voted(keys: NDArray[np.intp]) -> int:
     return next(i for i, key in enumerate(keys.tolist()) if counts[key] == most)
 
 
-def _judged(
-    mode: str,
-    members: tuple[int, ...],
-    replays: Replays,
-    best: int,
-    played: tuple[Array, Array],
-    rows: NDArray[np.intp],
+def vain_panels(replays: Replays, best: int) -> list[str]:
+    """Say of each panel that was run why it is not among those that pay."""
+    found = []
+    for panel in replays.written:
+        name = f"Panel {panel.mode} of {', '.join(panel.members)}"
+        row = _compared(panel, replays, best, np.arange(len(panel.scores)))
+        if row is None:
+            tried = int((~np.isnan(panel.scores)).sum())
+            found.append(f"{name} was tried on {tried} prompts; {FEWEST} are needed to judge it.")
+        elif not _pays(row):
+            gain, margin = row["gain_points"], row["margin_points"]
+            price = f"${row['usd_per_1k']:.4f} per 1,000 prompts"
+            found.append(f"{name} does not pay: {gain:+.1f} ± {margin:.1f} points at {price}.")
+    return found
+
+
+def _pays(row: Mapping[str, Any]) -> bool:
+    """Whether a panel is surely better than the best single expert, or as good for less money."""
+    surely = row["gain_points"] > row["margin_points"]
+    return bool(surely or (row["saved"] > 0 and row["gain_points"] >= -100 * MOST_LOSS))
+
+
+def _compared(
+    panel: PlayedPanel, replays: Replays, best: int, rows: NDArray[np.intp]
 ) -> dict[str, Any] | None:
-    """The panel against the best single expert; None where it does not pay."""
-    score, cost = played
+    """Compare the panel with the best single expert; None if too few prompts have both."""
+    score, cost = panel.scores[rows], panel.usd[rows]
     difference = score - replays.scores[rows, best]
     known = ~np.isnan(difference)
     if known.sum() < FEWEST:
@@ -126,11 +181,9 @@ def _judged(
     error = float(difference[known].std() / np.sqrt(known.sum()))
     usual = max(float(replays.usd[rows, best][known].mean()), 1e-15)
     saved = 1 - float(cost[known].mean()) / usual
-    if gain - Z * error <= 0 and not (saved > 0 and gain >= -MOST_LOSS):
-        return None
     return {
-        "mode": mode,
-        "members": [replays.names[m] for m in members],
+        "mode": panel.mode,
+        "members": list(panel.members),
         "prompts": int(known.sum()),
         "quality": round(float(score[known].mean()), 4),
         "gain_points": round(100 * gain, 2),

@@ -1,4 +1,4 @@
-"""Spend replays where they decide something: drop experts that no trade-off would choose."""
+"""Save replays: drop experts that no trade-off would choose."""
 
 from __future__ import annotations
 
@@ -69,7 +69,9 @@ class Race:
         )
 
     def _chances(self, scores: Array, own: Array, cost: Array) -> Array:
-        """Each expert's greatest chance over all trade-offs to be the best choice, shape (e,)."""
+        """Return each expert's highest probability, over all trade-offs, to be the best choice,
+        shape (e,).
+        """
         mean, deviation = paired_levels(scores, own)
         random = np.random.default_rng(self.seed)
         draws = mean + deviation * random.standard_normal((DRAWS, len(mean)))

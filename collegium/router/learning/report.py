@@ -1,4 +1,4 @@
-"""What a switch to a fitted router would bring: savings, losses and how sure they are."""
+"""Report the expected effect of a fitted router: savings, losses and their uncertainty."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from collegium.router.beliefs.promise import (
     promise,
     worths,
 )
-from collegium.router.learning.panels import Replays, panels_that_pay
+from collegium.router.learning.panels import PlayedPanel, Replays, panels_that_pay, vain_panels
 from collegium.router.tradeoff import choices
 from collegium.router.virtual_models import VIRTUAL_MODELS, VirtualModel
 
 Array = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 RESAMPLES = 400
 PROMISING = ("balanced", "cheap")
 """Virtual models that promise a loss."""
@@ -51,11 +52,13 @@ class Held:
     applications: Sequence[str | None]
     texts: Sequence[str]
     answers: Mapping[tuple[int, int], str]
-    """What was answered, by row and column."""
+    """The answers, by row and column."""
     confirmed: bool
     """Whether the marks are a program's or a person's, or corrected by such."""
+    panels: Sequence[PlayedPanel] = ()
+    """Panels that the run asked for answers of their own."""
     contrast_sd: float = 0.0
-    """Of the difference of two experts' quality, how far a judge's favour is unknown."""
+    """Standard deviation of the difference between two experts' quality due to a judge's bias."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +75,9 @@ class Report:
     applications: list[dict[str, Any]]
     worst: list[dict[str, Any]]
     more: list[dict[str, float]]
-    """What more marks would narrow the margin to, and what they would cost."""
+    """The margin that more marks would give, and their cost."""
     ceiling: float
-    """The share of prompts that somebody answers right: no router can be right more often."""
+    """The share of prompts that any expert answers correctly: an upper bound for routing."""
     random_at_equal_cost: float
     confirmed: bool
     panels: list[dict[str, Any]]
@@ -87,9 +90,9 @@ def report(held: Held, *, usd_a_prompt: float) -> Report:
 
     `usd_a_prompt` is what replaying one more prompt costs.
     """
-    scores = _complete(held)
+    scores = completed(held)
     best = best_single(scores, held.cost)
-    curve = _Curve.of(held, scores, best)
+    curve = Curve.of(held, scores, best)
     policies = {
         "auto": _auto(held, scores, best, curve),
         **{
@@ -100,10 +103,14 @@ def report(held: Held, *, usd_a_prompt: float) -> Report:
     hindsight = curve.at_loss(0.01)
     told = policies["balanced"] if policies["balanced"]["saved"] else hindsight
     margin = told["margin_points"]
+    replays = Replays(
+        held.scores, held.usd, held.answers, held.names, held.applications, held.panels
+    )
+    means = scores.mean(axis=0), held.usd.mean(axis=0)
     return Report(
         prompts=len(scores),
         marks=int((~np.isnan(held.scores)).sum()),
-        experts=_experts(held, scores),
+        experts=expert_rows(held, scores),
         best_single=held.names[best],
         policies=policies,
         curve=curve.rows(),
@@ -112,37 +119,36 @@ def report(held: Held, *, usd_a_prompt: float) -> Report:
         worst=_worst(held, best, policies["cheap"].pop("chosen")),
         more=_more(len(scores), margin, usd_a_prompt),
         ceiling=round(float(scores.max(axis=1).mean()), 4),
-        random_at_equal_cost=_random(scores, held.usd, policies["balanced"]["usd_per_1k"]),
+        random_at_equal_cost=round(random_at(*means, policies["balanced"]["usd_per_1k"] / 1000), 4),
         confirmed=held.confirmed,
-        panels=panels_that_pay(
-            Replays(held.scores, held.usd, held.answers, held.names, held.applications), best
-        ),
-        warnings=_warnings(held, margin),
+        panels=panels_that_pay(replays, best),
+        warnings=[*_warnings(held, margin), *vain_panels(replays, best)],
     )
 
 
-def _complete(held: Held) -> Array:
-    """The marks, with the forecast where an expert was not asked: a race drops the weak ones."""
+def completed(held: Held) -> Array:
+    """Fill missing marks with forecasts: a race drops weak experts early."""
     return np.where(np.isnan(held.scores), held.quality, held.scores)
 
 
 @dataclass(frozen=True)
-class _Curve:
-    """What each trade-off does on each prompt; all arrays have shape (trade-offs, n)."""
+class Curve:
+    """The effect of each trade-off on each prompt; all arrays have shape (trade-offs, n)."""
 
     lost: Array
     spent: Array
     usual: Array
-    """What the best single expert costs (n)."""
+    """The cost of the best single expert (n)."""
     weights: Array
     """Bootstrap weights of the prompts, (resamples, n)."""
     contrast_sd: float
-    guessed: NDArray[np.bool_]
-    """Where a mark is missing and its forecast stands for it."""
+    guessed: Bools
+    """Where a forecast replaces a missing mark."""
 
     @classmethod
-    def of(cls, held: Held, scores: Array, best: int) -> _Curve:
-        chosen = np.stack([_chosen(held, best, given_up) for given_up in GRID])
+    def of(cls, held: Held, scores: Array, best: int, grid: Array = GRID) -> Curve:
+        """The curve of these trade-offs."""
+        chosen = np.stack([_chosen(held, best, given_up) for given_up in grid])
         asked = ~np.isnan(held.scores)
         each = np.arange(len(scores))
         random = np.random.default_rng(0)
@@ -154,19 +160,19 @@ class _Curve:
         return cls(lost, spent, held.usd[:, best], weights, held.contrast_sd, guessed)
 
     def described(self, at: NDArray[np.intp]) -> dict[str, Any]:
-        """Loss and saving where each prompt (n) is decided by the trade-off of that number."""
+        """Return loss and saving if each prompt (n) is decided by the trade-off with that index."""
         each = np.arange(len(at))
         guessed = self.guessed[at, each]
         return self.figures(self.lost[at, each], self.spent[at, each], guessed)
 
-    def figures(self, lost: Array, spent: Array, guessed: NDArray[np.bool_]) -> dict[str, Any]:
+    def figures(self, lost: Array, spent: Array, guessed: Bools) -> dict[str, Any]:
         """Mean loss in points, its margin, and the money saved with its interval."""
         saved = 1 - (self.weights @ spent) / np.maximum(self.weights @ self.usual, 1e-15)
         usual = float(self.usual.mean())
         free = usual <= 0  # then there is nothing to save
         return {
             "loss_points": round(100 * float(lost.mean()), 2),
-            "margin_points": round(100 * Z * self._sd(lost, guessed), 2),
+            "margin_points": round(100 * Z * self._sd(lost, guessed, spent != self.usual), 2),
             "unmeasured": round(float(guessed.mean()), 4),
             "saved": None if free else round(1 - float(spent.mean()) / usual, 4),
             "saved_interval": None
@@ -175,12 +181,10 @@ class _Curve:
             "usd_per_1k": round(1000 * float(spent.mean()), 6),
         }
 
-    def _sd(self, lost: Array, guessed: NDArray[np.bool_]) -> float:
-        """Of a mean loss: chance, a judge's favour for those whom other experts replace, and
-        forecasts in the place of marks.
-        """
+    def _sd(self, lost: Array, guessed: Bools, others: Bools) -> float:
+        """The standard deviation of a mean loss: sampling, a judge's bias, and imputed marks."""
         moved = float((lost != 0).mean())
-        chance = lost.std() / np.sqrt(len(lost))
+        chance = _chance(lost, others)
         unknown = np.hypot(moved * self.contrast_sd, float(guessed.mean()) * GUESSED_SD)
         return float(np.hypot(chance, unknown))
 
@@ -188,6 +192,8 @@ class _Curve:
         """The whole curve with bands, loss in points and saved as a share."""
         lost, spent = self.weights @ self.lost.T, self.weights @ self.spent.T
         saved = 1 - spent / np.maximum(self.weights @ self.usual, 1e-15)[:, None]
+        if self.usual.mean() <= 0:  # then there is nothing to save
+            saved = np.zeros_like(spent)
         found = []
         for i, given_up in enumerate(GRID):
             low, high = np.quantile(lost[:, i], (0.025, 0.975))
@@ -210,24 +216,24 @@ class _Curve:
 
 
 def _chosen(held: Held, best: int, given_up: float) -> NDArray[np.intp]:
-    """Who answers each prompt at one trade-off, as the service chooses."""
+    """Return the expert for each prompt at one trade-off, as the service would choose it."""
     usual = float(held.cost[:, best].mean())
     price = given_up / usual if usual > 0 else 0.0
     lead = LEAD / len(held.cost) ** 0.5
     return choices(worths(held.quality, held.cost, best, lead=lead, price=price), held.cost, 0.0)
 
 
-def _auto(held: Held, scores: Array, best: int, curve: _Curve) -> dict[str, Any]:
+def _auto(held: Held, scores: Array, best: int, curve: Curve) -> dict[str, Any]:
     """The best forecast, whatever it costs."""
     each, chosen = np.arange(len(scores)), choices(held.quality, held.cost, 0.0)
     lost = scores[each, best] - scores[each, chosen]
-    return curve.figures(lost, held.usd[each, chosen], _guessed(held, chosen, best))
+    return curve.figures(lost, held.usd[each, chosen], guessed(held, chosen, best))
 
 
 def _promised(
-    held: Held, scores: Array, best: int, model: VirtualModel, curve: _Curve
+    held: Held, scores: Array, best: int, model: VirtualModel, curve: Curve
 ) -> dict[str, Any]:
-    """What a virtual model would do on these prompts, by the promise that the service keeps.
+    """Return what a virtual model would do on these prompts.
 
     Its trade-off is one of sixty, found on the same prompts: that flatters it a little.
     """
@@ -236,20 +242,20 @@ def _promised(
     each = np.arange(len(scores))
     lost = scores[each, best] - scores[each, chosen]
     shares = {n: round(float((chosen == i).mean()), 4) for i, n in enumerate(held.names)}
-    figures = curve.figures(lost, held.usd[each, chosen], _guessed(held, chosen, best))
+    figures = curve.figures(lost, held.usd[each, chosen], guessed(held, chosen, best))
     kept = found is not None and found.kept
     told = {"shares": {n: s for n, s in shares.items() if s}, "promised": kept}
     return {**figures, **told, "chosen": chosen}
 
 
-def _guessed(held: Held, chosen: NDArray[np.intp], best: int) -> NDArray[np.bool_]:
-    """Where the chosen expert or the best single one has no mark (n)."""
+def guessed(held: Held, chosen: NDArray[np.intp], best: int) -> Bools:
+    """Where the chosen or the best single expert has no mark (n)."""
     missing = np.isnan(held.scores)
     return np.asarray(missing[np.arange(len(chosen)), chosen] | missing[:, best])
 
 
 def _served(held: Held, found: Promise | None, model: VirtualModel) -> NDArray[np.intp]:
-    """Who answers each prompt where a virtual model is asked for."""
+    """Return the expert for each prompt if a virtual model is requested."""
     if found is None:
         return choices(held.quality, held.cost, model.unmeasured)
     if not found.kept:
@@ -259,12 +265,12 @@ def _served(held: Held, found: Promise | None, model: VirtualModel) -> NDArray[n
 
 
 def _dollars(usd: Array) -> float | None:
-    """Dollars per thousand prompts; None where a price is unknown."""
+    """Return dollars per thousand prompts; None if a price is unknown."""
     mean = float(usd.mean())
     return None if mean >= UNKNOWN_USD else round(1000 * mean, 6)
 
 
-def _experts(held: Held, scores: Array) -> list[dict[str, Any]]:
+def expert_rows(held: Held, scores: Array) -> list[dict[str, Any]]:
     marked = (~np.isnan(held.scores)).sum(axis=0)
     return [
         {
@@ -287,7 +293,7 @@ def _applications(
         lost = scores[rows, best] - scores[rows, chosen[rows]]
         usual = float(held.usd[rows, best].mean())
         counts = np.bincount(chosen[rows], minlength=len(held.names))
-        guessed = _guessed(held, chosen, best)[rows]
+        missing = guessed(held, chosen, best)[rows]
         measured = ~np.isnan(held.scores[rows]).all(axis=0)
         level = np.where(measured, scores[rows].mean(axis=0), -1.0)
         found.append(
@@ -297,8 +303,8 @@ def _applications(
                 "best_expert": held.names[int(level.argmax())],
                 "mostly_sent_to": held.names[int(counts.argmax())],
                 "loss_points": round(100 * float(lost.mean()), 2),
-                "margin_points": round(100 * Z * _margin(lost, guessed), 2),
-                "unmeasured": round(float(guessed.mean()), 4),
+                "margin_points": round(100 * Z * _margin(lost, missing, chosen[rows] != best), 2),
+                "unmeasured": round(float(missing.mean()), 4),
                 "saved": round(1 - float(held.usd[rows, chosen[rows]].mean()) / usual, 4)
                 if usual > 0
                 else None,
@@ -307,8 +313,19 @@ def _applications(
     return sorted(found, key=lambda row: -row["prompts"])
 
 
-def _margin(lost: Array, guessed: NDArray[np.bool_]) -> float:
-    return float(np.hypot(lost.std() / np.sqrt(len(lost)), guessed.mean() * GUESSED_SD))
+def _margin(lost: Array, guessed: Bools, others: Bools) -> float:
+    return float(np.hypot(_chance(lost, others), guessed.mean() * GUESSED_SD))
+
+
+def _chance(lost: Array, others: Bools) -> float:
+    """Return the standard error of a mean loss (n,) where `others` (n,) than the best expert
+    answer.
+
+    One more answer is counted as lost there: that none was among a few proves little (the rule of
+    three).
+    """
+    count = len(lost)
+    return float(np.sqrt((lost.var() + others.any() / count) / count))
 
 
 def _worst(held: Held, best: int, chosen: NDArray[np.intp]) -> list[dict[str, Any]]:
@@ -342,16 +359,18 @@ def _more(count: int, margin: float, usd_a_prompt: float) -> list[dict[str, floa
     ]
 
 
-def _random(scores: Array, cost: Array, usd_per_1k: float) -> float:
-    """The quality of a random expert at the same cost: a mixture of two on the hull of means."""
-    points = sorted(zip(1000 * cost.mean(axis=0), scores.mean(axis=0), strict=True))
-    best = 0.0
-    for low, at_low in points:
-        for high, at_high in points:
-            if low <= usd_per_1k <= high:
-                part = 0.0 if high == low else (usd_per_1k - low) / (high - low)
-                best = max(best, at_low + part * (at_high - at_low))
-    return round(float(best), 4)
+def random_at(quality: Array, usd: Array, budget: float) -> float:
+    """The quality of a random expert at the same cost: the best mixture of two experts' means.
+
+    `quality` and `usd` are means by expert (e), `budget` what one answer costs.
+    """
+    budget = float(np.clip(budget, usd.min(), usd.max()))
+    low, high = np.meshgrid(np.arange(len(usd)), np.arange(len(usd)))
+    around = (usd[low] <= budget) & (budget <= usd[high])
+    apart = usd[high] - usd[low]
+    part = np.where(apart > 0, (budget - usd[low]) / np.where(apart > 0, apart, 1.0), 0.0)
+    mixed = quality[low] + part * (quality[high] - quality[low])
+    return float(mixed[around].max())
 
 
 def _warnings(held: Held, margin: float) -> list[str]:

@@ -1,4 +1,4 @@
-"""Which prompts to replay: a share of each application, and the rare ones not left out."""
+"""Choose the prompts to replay: a share of each application, including rare ones."""
 
 from __future__ import annotations
 

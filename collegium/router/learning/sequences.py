@@ -1,4 +1,4 @@
-"""Compare two rates at any time: confidence sequences, whose looks need not be counted.
+"""Compare two rates with confidence sequences, which stay valid however often they are checked.
 
 Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas, "Time-uniform central limit theory and asymptotic
 confidence sequences" (Annals of Statistics, 2024): intervals that hold at all times together, so
@@ -11,14 +11,14 @@ import math
 from dataclasses import dataclass
 
 FEWEST = 30
-"""Values before anything is said: the sequences are asymptotic."""
+"""The minimum number of values: the sequences are asymptotic."""
 TIGHTEST = 300
 """Values at which an interval is as tight as it can be for its time."""
 
 
 @dataclass(frozen=True)
 class Sums:
-    """So many values, their sum and the sum of their squares."""
+    """A count of values, their sum and the sum of their squares."""
 
     count: int = 0
     total: float = 0.0
@@ -26,23 +26,23 @@ class Sums:
 
     @classmethod
     def of_rate(cls, hits: int, count: int) -> Sums:
-        """Of values that are 0 or 1."""
+        """Return the sums of values that are 0 or 1."""
         return cls(count, float(hits), float(hits))
 
     @property
     def mean(self) -> float:
-        """Their mean."""
+        """The mean."""
         return self.total / self.count if self.count else 0.0
 
     @property
     def variance(self) -> float:
-        """Their variance, as if one more had been at the far end: no rate is known to be 0."""
+        """The variance as if one more value were at the far end, since no rate is known to be 0."""
         spread = max(self.squares / self.count - self.mean**2, 0.0)
         return spread + max(self.mean**2, 1e-12) / self.count if self.mean else 1 / self.count**2
 
 
 def half_width(sums: Sums, alpha: float) -> float:
-    """Half the width of the interval that holds the mean at all times with 1 - alpha."""
+    """Return half the width of the interval that contains the mean at all times with 1 - alpha."""
     if sums.count < FEWEST:
         return math.inf
     log = -2 * math.log(alpha)
@@ -53,5 +53,5 @@ def half_width(sums: Sums, alpha: float) -> float:
 
 
 def surely_above(one: Sums, other: Sums, alpha: float) -> float:
-    """By how much one mean is above another at least; negative where it need not be."""
+    """Return a lower bound of the difference of two means; it may be negative."""
     return one.mean - other.mean - half_width(one, alpha / 2) - half_width(other, alpha / 2)

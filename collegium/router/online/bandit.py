@@ -1,4 +1,6 @@
-"""The contextual bandit: forecasts, corrected by what was seen since, chosen with known odds."""
+"""The contextual bandit: forecasts corrected by recent ratings, and choices of known
+probability.
+"""
 
 from __future__ import annotations
 
@@ -20,35 +22,37 @@ HOPELESS = -1e6  # a reward that is never the best, and finite
 
 @dataclass(frozen=True)
 class BanditSettings:
-    """How fast it learns, how much it explores, how much it risks."""
+    """Learning rate, exploration and risk."""
 
     discount: float = 0.999
-    """What evidence keeps of its weight at each rating: 0.999 remembers about a thousand."""
+    """The weight that evidence keeps at each rating: 0.999 remembers about a thousand."""
     floor: float = 0.01
     """Share of decisions that are drawn uniformly: no propensity is below floor / experts."""
     noise: float = 0.45
     """Standard deviation of a rating round its expectation."""
     offset_sd: float = 0.1
-    """How far an expert's mean is expected to drift from its forecast."""
+    """The expected drift of an expert's mean from its forecast."""
     slope_sd: float = 0.03
     """The same for each principal component of the query."""
     width: float = 0.5
     """Scale of the beliefs that Thompson sampling draws from; 0 is greedy."""
     contamination: float = 0.05
-    """Share of the sources that may lie; what they could have done is ignored (see `trust`)."""
+    """The share of sources that may be malicious; the influence that they could have is ignored
+    (see `trust`).
+    """
     source_cap: float = 1.0
     """Ratings of one expert by one source that count within the memory."""
     alpha: float | None = None
-    """Reward per query that exploring may cost against the baseline; None explores freely."""
+    """Reward per query that exploration may cost against the baseline; None for no limit."""
     purse: float = 10.0
-    """What the purse holds at most (see `Purse`)."""
+    """The maximum exploration budget (see `Purse`)."""
     confidence: float = 2.0
     """Standard deviations of the purse's bounds."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One decision of the bandit, with all that its evaluation and learning need.
+    """One decision with everything that evaluation and learning need.
 
     `propensity` is the probability of `expert` under `probabilities` (e,). The forecasts are those
     that the decision was made with.
@@ -62,7 +66,7 @@ class Choice:
     quality: Array
     burden: Array
     paid_for: float | None
-    """The reward that the purse was charged for, None where it was not charged."""
+    """The reward that was charged to the exploration budget; None if none was."""
 
 
 class Bandit:
@@ -139,7 +143,7 @@ class Bandit:
         )
 
     def make_room(self, experts: int) -> None:
-        """Take in experts that joined, up to so many: they begin without evidence."""
+        """Append experts that joined, up to this many; they start without evidence."""
         new = experts - len(self.quality.moment)
         if new <= 0:
             return
@@ -161,7 +165,7 @@ class Bandit:
     ) -> Choice:
         """Take a rating in [0, 1], a burden, or both, into account, in any order and time.
 
-        Ratings of the empty source are the operator's own and are not capped. Returns the choice
+        Ratings of the empty source are the operator's, by key, and not capped. Returns the choice
         with the purse settled, to be kept if more may follow.
         """
         expert, z = choice.expert, choice.features
@@ -185,7 +189,7 @@ class Bandit:
         return reward, np.sqrt(self.quality.variance(z))
 
     def _prices(self, baseline: int, reward: Array, deviation: Array) -> tuple[Array, Array]:
-        """What each choice may cost against the baseline, and the reward that this counts on."""
+        """The possible cost of each choice against the baseline, and the reward assumed for it."""
         margin = self.settings.confidence * deviation + self.doubt
         promised = reward - margin
         return reward[baseline] + margin[baseline] - promised, promised

@@ -1,4 +1,4 @@
-"""Conservative exploration: a purse from which every risk is paid."""
+"""Conservative exploration: a budget that pays for every risk."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class Purse:
         self.level = 0.0
 
     def earn(self) -> None:
-        """One more query was answered."""
+        """Add the earnings of one query."""
         self.level = min(self.most, self.level + self.alpha)
 
     def affordable(self, prices: Array) -> NDArray[np.bool_]:
-        """Which choices it can pay now, shape (e,).
+        """Return which choices the budget can pay for, shape (e,).
 
         Those that risk nothing are free, but not in debt: their promise is a belief too.
         """
@@ -46,5 +46,5 @@ class Purse:
         self.level = min(self.most, self.level - price)
 
     def settle(self, expected: float, seen: float) -> None:
-        """Put what was seen of a choice in the place of what it was paid for."""
+        """Replace the charge for a choice by what was observed."""
         self.level = min(self.most, self.level + seen - expected)

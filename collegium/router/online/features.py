@@ -1,4 +1,4 @@
-"""The few numbers of an embedding that the bandit learns from."""
+"""The low-dimensional features of an embedding from which the bandit learns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Judge a policy by decisions that another policy made and logged.
+"""Evaluate a policy on decisions that another policy made and logged.
 
 All functions take arrays over the n logged decisions: the `reward` seen, the `propensity` with
 which the logging policy made the choice, and the `target` policy's probability of that choice.
@@ -27,7 +27,7 @@ class Estimate:
 
 
 def importance_sampling(reward: Array, propensity: Array, target: Array) -> Estimate:
-    """IPS (Horvitz and Thompson 1952): unbiased, and noisy where the policies differ."""
+    """IPS (Horvitz and Thompson 1952): unbiased, but noisy if the policies differ."""
     weights = _weights(propensity, target)
     return _estimate(weights * reward, weights)
 

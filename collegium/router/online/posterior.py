@@ -1,4 +1,4 @@
-"""What was learnt of each expert since the router was fitted, and how sure it is."""
+"""The posterior of each expert's deviation from its forecast since the router was fitted."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Residuals:
         self.coefficients = np.einsum("ekl,el->ek", self.covariance, self.moment)
 
     def make_room(self, experts: int) -> None:
-        """Append so many experts, of whom nothing was seen."""
+        """Append experts without evidence."""
         shape = self.precision.shape[1:]
         self.precision = np.concatenate([self.precision, np.zeros((experts, *shape))])
         self.moment = np.concatenate([self.moment, np.zeros((experts, shape[0]))])

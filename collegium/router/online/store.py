@@ -1,4 +1,4 @@
-"""A bandit's state as files: sufficient statistics in safetensors, a card in JSON. No pickles."""
+"""A bandit's state: sufficient statistics in safetensors, a card in JSON. No pickles."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,16 +17,14 @@ from collegium.router.online.features import Projection
 
 Array = NDArray[np.float64]
 FORMAT = "collegium-bandit-1"
-ARRAYS, CARD = "bandit.safetensors", "bandit.json"
 
 
-def save(bandit: Bandit, experts: Sequence[str], folder: Path) -> None:
-    """Write both files; the card names the experts and holds the arrays' hash."""
+def encoded(bandit: Bandit, experts: Sequence[str]) -> tuple[str, bytes]:
+    """The card, which names the experts and holds the arrays' hash, and the arrays."""
     from safetensors.numpy import save as to_bytes
 
     if len(experts) != len(bandit.quality.moment):
         raise ValueError(f"{len(experts)} names for {len(bandit.quality.moment)} experts")
-    folder.mkdir(parents=True, exist_ok=True)
     data = to_bytes({name: np.ascontiguousarray(a) for name, a in _arrays(bandit).items()})
     card = {
         "format": FORMAT,
@@ -35,30 +32,26 @@ def save(bandit: Bandit, experts: Sequence[str], folder: Path) -> None:
         "settings": asdict(bandit.settings),
         "arrays_sha256": hashlib.sha256(data).hexdigest(),
     }
-    for name, content in ((ARRAYS, data), (CARD, (json.dumps(card, indent=2) + "\n").encode())):
-        partial = folder / f"{name}.partial"
-        partial.write_bytes(content)
-        partial.replace(folder / name)
+    return json.dumps(card), data
 
 
-def load(folder: Path) -> tuple[Bandit, tuple[str, ...]]:
-    """Read a bandit and its experts' names; ArtifactRejected says what is wrong with it."""
+def decoded(text: str, data: bytes) -> tuple[Bandit, tuple[str, ...]]:
+    """A bandit and its experts' names; ArtifactRejected says what is wrong with it."""
     from safetensors import SafetensorError
     from safetensors.numpy import load as from_bytes
 
     try:
-        card = json.loads((folder / CARD).read_text())
-        data = (folder / ARRAYS).read_bytes()
-    except (OSError, ValueError) as exc:
-        raise ArtifactRejected(f"no readable bandit in {folder}: {exc}") from exc
+        card = json.loads(text)
+    except ValueError as exc:
+        raise ArtifactRejected(f"the bandit's card is not JSON: {exc}") from exc
     if not isinstance(card, dict) or card.get("format") != FORMAT:
-        raise ArtifactRejected(f"{folder / CARD} is not the card of a {FORMAT} bandit")
+        raise ArtifactRejected(f"the card is not that of a {FORMAT} bandit")
     if hashlib.sha256(data).hexdigest() != card.get("arrays_sha256"):
-        raise ArtifactRejected(f"{folder / ARRAYS} is damaged: it does not match its card")
+        raise ArtifactRejected("the bandit's arrays are damaged: they do not match its card")
     try:
         return _assembled(card, from_bytes(data))
     except (LookupError, TypeError, ValueError, SafetensorError) as exc:
-        raise ArtifactRejected(f"the bandit in {folder} is incomplete: {exc}") from exc
+        raise ArtifactRejected(f"the bandit is incomplete: {exc}") from exc
 
 
 def _arrays(bandit: Bandit) -> dict[str, Array]:

@@ -1,4 +1,4 @@
-"""Thompson sampling whose propensities are known: the chance of each expert to be the best."""
+"""Thompson sampling with exact propensities: each expert's probability of being the best."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bound what feedback can do: whoever sends it, and however much."""
+"""Limit the influence of feedback by source."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ BUCKETS = 1024
 
 
 class SourceCaps:
-    """How much of each expert's evidence each source (an API key, a session) gave of late.
+    """How much of each expert's recent evidence came from each source (an API key, an address).
 
     One source's ratings of one expert weigh at most `most` together within the discount's memory,
     so a flood from few sources is worth a few ratings. Sources are hashed into a fixed number of
     buckets: a plain array (buckets, e), whatever the number of sources; two sources that share a
-    bucket share its cap. `trusted` (e,) is the mass of ratings without a source: the operator's.
+    bucket share its cap. `trusted` (e,) is the mass of ratings without a source: those with the
+    operator's key.
     """
 
     def __init__(self, experts: int, *, most: float, discount: float) -> None:
@@ -27,7 +28,7 @@ class SourceCaps:
         self.trusted: Array = np.zeros(experts)
 
     def make_room(self, experts: int) -> None:
-        """Append so many experts, whom nobody rated."""
+        """Append experts without ratings."""
         self.mass = np.hstack([self.mass, np.zeros((BUCKETS, experts))])
         self.trusted = np.r_[self.trusted, np.zeros(experts)]
 
@@ -44,7 +45,7 @@ class SourceCaps:
         return weight
 
     def doubt(self, contamination: float) -> Array:
-        """How far false ratings may have moved each expert's mean, shape (e,).
+        """Return how far false ratings may have moved each expert's mean, shape (e,).
 
         If a share `contamination` of the sources lies, and all of those about this one expert,
         they hold up to that share of what all sources could give it: it is compared with what

@@ -1,1 +1,1 @@
-"""Who sits on a panel, how it answers, and whether one is worth its cost."""
+"""Panels: their members, their mode, and whether one is worth its cost."""

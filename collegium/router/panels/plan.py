@@ -1,20 +1,19 @@
-"""What is wanted of a panel, and the panel that was planned."""
+"""The requested panel, and the planned one."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 from collegium.experts.aggregation.base import Panel
-from collegium.experts.aggregation.options import ModeName, Options
+from collegium.experts.aggregation.options import Options
 from collegium.router.decision import Forecast
 
 
 @dataclass(frozen=True)
 class Wish:
-    """What the caller wants of a panel; None leaves it to the plan."""
+    """The caller's options of a panel; None leaves an option to the planner."""
 
-    mode: ModeName | Literal["auto"]
+    mode: str
     k: int | None = None
     quorum: int | None = None
     aggregator: str | None = None
@@ -28,7 +27,7 @@ class Wish:
     max_total_tokens: int | None = None
     seed: int = 0
     verbatim: bool = False
-    """The answer has to keep to tools or a schema, so nobody may write it anew."""
+    """The answer must respect tools or a schema, so it can't be rewritten."""
     options: Options = field(default_factory=Options)
 
 
@@ -36,7 +35,7 @@ class Wish:
 class Plan:
     """A panel that can be asked, and what is expected of it."""
 
-    mode: ModeName
+    mode: str
     panel: Panel
     forecast: Forecast
     options: Options

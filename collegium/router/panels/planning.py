@@ -1,4 +1,4 @@
-"""Plan a panel: members, aggregator, expected quality and cost, all within the caller's limits."""
+"""Plan a panel: members, aggregator, expected quality and cost, within the caller's limits."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from msgspec import structs
 
 from collegium.errors import BadRequest, ExpertBusy, NoFeasibleExpert
 from collegium.experts.aggregation.base import Member, Panel
-from collegium.experts.aggregation.catalogue import MODES
-from collegium.experts.aggregation.options import ModeName, Options
+from collegium.experts.aggregation.catalogue import mode_kind, usable_modes
+from collegium.experts.aggregation.options import Options
 from collegium.registry.expert import AGGREGATION, Expert
 from collegium.router.decision import Decision, Forecast, Limits
 from collegium.router.limits import mark
@@ -23,7 +23,7 @@ from collegium.router.panels.taking import aggregations, calls, panel_forecast
 from collegium.router.policy import cost, quality
 
 COST = "max_cost_usd:"
-"""How the note of a forecast begins that costs too much."""
+"""Prefix of the note on a forecast that exceeds the cost limit."""
 SAMPLING = 0.7
 """Temperature of samples of one expert, as in the self-consistency and Self-MoA papers."""
 
@@ -36,7 +36,7 @@ def plan(
     profiles: Profiles,
     prompt_tokens: int,
 ) -> Plan:
-    """Return the panel; raises NoFeasibleExpert where the limits leave none.
+    """Return the panel; raise NoFeasibleExpert if the limits allow none.
 
     `decision` is the router's on the same query: its forecasts are the candidates.
     """
@@ -47,7 +47,7 @@ def plan(
 
 
 def too_busy(at_rest: Plan, now: Decision, idle: Decision) -> ExpertBusy:
-    """The error where a panel keeps the limits only while its members have nothing else to do.
+    """Return the error if a panel only satisfies the limits without load.
 
     To come back when the one that has most to do has done it.
     """
@@ -76,9 +76,9 @@ class _Planner:
         self._profiles = profiles
         self._prompt_tokens = prompt_tokens
 
-    def named(self, mode: ModeName) -> Plan:
+    def named(self, mode: str) -> Plan:
         """The mode that was asked for, with as many members as fit."""
-        asked = self._wish.k or MODES[mode].seats
+        asked = self._wish.k or mode_kind(mode).seats
         fewest = asked if self._wish.k else min(2, asked)
         try:
             return self._largest(mode, asked, fewest)
@@ -91,7 +91,7 @@ class _Planner:
             raise _no_panel(mode, broken)
         return replace(found, reason=f"{found.reason} The limits leave the cheapest members.")
 
-    def _largest(self, mode: ModeName, asked: int, fewest: int) -> Plan:
+    def _largest(self, mode: str, asked: int, fewest: int) -> Plan:
         broken = ""
         for k in range(asked, fewest - 1, -1):
             found = self._plan(mode, k, self._wish.options, self._wish.cap)
@@ -102,7 +102,7 @@ class _Planner:
         raise _no_panel(mode, broken)
 
     def _of_the_cheapest(self, k: int) -> _Planner | None:
-        """A planner that knows the cheapest experts alone; None where that is not the question.
+        """Return a planner restricted to the cheapest experts; None if cost isn't the problem.
 
         Who breaks the limit on cost alone counts too: so a refusal names what the cheapest panel
         costs, and a request with just that limit is answered.
@@ -128,14 +128,15 @@ class _Planner:
         )
 
     def auto(self) -> Plan:
-        """The most worthwhile measured mode that fits; one expert where none is worth its cost."""
+        """Return the most worthwhile measured mode that fits, or a single expert if none is."""
         best = max((quality(f) for f in self._decision.forecasts if f.feasible), default=-1.0)
         at_price = price(self._limits.tradeoff or 0.0)
         measured = self._profiles.at(best if best >= 0 else None)
+        measured = tuple(p for p in measured if p.mode in usable_modes())
         for profile in sorted(measured, key=lambda p: -worth(p, at_price)):
             if worth(profile, at_price) <= 0:
                 break
-            if self._wish.verbatim and MODES[profile.mode].combines:
+            if self._wish.verbatim and mode_kind(profile.mode).combines:
                 continue
             if (found := self._measured(profile)) is not None:
                 return found
@@ -161,10 +162,10 @@ class _Planner:
         panel = Panel((member,), timeout_s=self._timeout_s(), seed=self._wish.seed)
         return Plan("single", panel, chosen, self._wish.options, reason, 1)
 
-    def _plan(self, mode: ModeName, k: int, options: Options, cap: float | None) -> Plan:
+    def _plan(self, mode: str, k: int, options: Options, cap: float | None) -> Plan:
         if mode == "single":
             return self._single(self._decision.reason)
-        described = MODES[mode]
+        described = mode_kind(mode)
         one = described.one_expert or self._wish.samples
         seats = self._samples(mode, k) if one else self._recruits(mode, k, cap)
         members = tuple(member for _, member in seats)
@@ -186,9 +187,9 @@ class _Planner:
         reason = f"{described.text}: {who}{by}."
         return Plan(mode, panel, forecast, options, reason, calls(mode, len(members), options))
 
-    def _recruits(self, mode: ModeName, k: int, cap: float | None) -> list[tuple[Forecast, Member]]:
+    def _recruits(self, mode: str, k: int, cap: float | None) -> list[tuple[Forecast, Member]]:
         """Different experts; a profile may have been measured with cheap ones only."""
-        candidates = self._decision.forecasts
+        candidates = self._known_able(k)
         if cap is not None:
             most = cap * cost(self._decision.forecast)
             candidates = tuple(f for f in candidates if cost(f) <= most)
@@ -203,8 +204,13 @@ class _Planner:
             found = tuple(sorted(found, key=lambda f: (cost(f), quality(f), f.expert)))
         return [(f, self._member(f)) for f in found]
 
-    def _samples(self, mode: ModeName, k: int) -> list[tuple[Forecast, Member]]:
-        """Of the expert that the router chose."""
+    def _known_able(self, k: int) -> tuple[Forecast, ...]:
+        """Return the candidates, without the uncertain ones if there are enough others."""
+        sure = [f for f in self._decision.forecasts if f.feasible and not f.note]
+        return tuple(sure) if len(sure) >= k else self._decision.forecasts
+
+    def _samples(self, mode: str, k: int) -> list[tuple[Forecast, Member]]:
+        """Return samples of the chosen expert."""
         chosen, wish = self._decision.forecast, self._wish
         varied = None if mode == "diverse_prompts" else SAMPLING
         temperature = wish.temperature if wish.temperature is not None else varied
@@ -218,14 +224,14 @@ class _Planner:
         return Member(expert, forecast.quality, self._wish.temperature)
 
     def _aggregator(self, one: str | None) -> Forecast:
-        """The one named, else the only member, else the best measured at it."""
+        """Return the requested aggregator, or the only member, or the best measured one."""
         name = self._wish.aggregator or one
         if name is not None and name not in self._experts:
             raise BadRequest(f"routing.panel.aggregator: there is no expert '{name}'", "routing")
         able = [f for f in self._decision.forecasts if f.feasible and name in (None, f.expert)]
         if not able:
             raise NoFeasibleExpert(f"'{name}' can't aggregate within the limits", "routing")
-        return max(able, key=self._aggregation)
+        return max([f for f in able if not f.note] or able, key=self._aggregation)
 
     def _aggregation(self, forecast: Forecast) -> tuple[float, bool, float, float, str]:
         """Measured level first; who was never measured is behind, generalists before others."""
@@ -233,7 +239,7 @@ class _Planner:
         level = expert.skills.get(AGGREGATION, -1.0)
         return level, expert.generalist, quality(forecast), -cost(forecast), forecast.expert
 
-    def _quorum(self, mode: ModeName, members: int) -> int:
+    def _quorum(self, mode: str, members: int) -> int:
         """Half of the members, unless the caller says otherwise."""
         usual = 1 if mode in ("first", "cascade") else (members + 1) // 2
         quorum = self._wish.quorum or usual
@@ -242,7 +248,7 @@ class _Planner:
         return quorum
 
     def _timeout_s(self, aggregator: Forecast | None = None) -> float | None:
-        """What the members may take: their own limit, or what the aggregator leaves of all."""
+        """Return the members' time limit: their own, or what the aggregator leaves."""
         limits = [self._wish.member_timeout_ms]
         if self._limits.max_latency_ms is not None:
             kept = 0.0 if aggregator is None else aggregator.latency_ms
@@ -251,7 +257,7 @@ class _Planner:
         return min(known) / 1000 if known else None
 
     def _broken(self, found: Plan) -> str:
-        """Which limit the whole panel breaks, in words; empty where it breaks none."""
+        """Return the limit that the whole panel violates, in words; empty if there is none."""
         wish, tokens = self._wish, found.forecast.output_tokens + found.calls * self._prompt_tokens
         if wish.max_calls is not None and found.calls > wish.max_calls:
             return f"max_calls: {found.calls} > {wish.max_calls}"
@@ -260,7 +266,7 @@ class _Planner:
         return mark([found.forecast], self._limits)[0].note
 
 
-def _no_panel(mode: ModeName, broken: str) -> NoFeasibleExpert:
+def _no_panel(mode: str, broken: str) -> NoFeasibleExpert:
     return NoFeasibleExpert(
         f"No panel for '{mode}' fits the limits: {broken}. Relax them, or ask for fewer "
         "members with routing.k",

@@ -1,5 +1,5 @@
-"""Measured profiles of modes: what each gained over one expert, and what it cost, by how sure the
-router was. `collegium eval panels --save` writes them; `aggregate: "auto"` chooses by them.
+"""Measured profiles of modes: gain and cost against one expert, by the router's confidence.
+`collegium eval panels --save` writes them; `aggregate: "auto"` uses them.
 """
 
 from __future__ import annotations
@@ -11,48 +11,47 @@ from pathlib import Path
 
 from collegium.errors import ArtifactRejected
 from collegium.experts.aggregation.confidence import Confidence
-from collegium.experts.aggregation.options import ModeName
 
 FILE = "panels.json"
 BOUNDS = (0.5, 0.7, 0.85, 0.95)
-"""Where the ranges of the best forecast end; the last one ends at 1."""
+"""Upper ends of the ranges of the best forecast; the last one ends at 1."""
 
 
 @dataclass(frozen=True)
 class Profile:
-    """One mode in one range of the best forecast, against the best single expert's answer."""
+    """One mode in one range of the best forecast, compared with the best single expert."""
 
-    mode: ModeName
+    mode: str
     k: int
     gain: float
-    """In P(right)."""
+    """Gain in P(correct)."""
     gain_low: float
     """The lower end of the gain's 95 % interval: what can be relied on."""
     cost: float
-    """As a multiple of the single answer's."""
+    """Cost as a multiple of the single answer's."""
     queries: int
     threshold: float | None = None
-    """Of cascades."""
+    """The threshold of a cascade."""
     cap: float | None = None
-    """Members cost at most this multiple of the single answer; None is no bound."""
+    """Members cost at most this multiple of the single answer; None for no limit."""
 
 
 @dataclass(frozen=True)
 class Profiles:
-    """What was measured of panels on one pool; empty where nothing was."""
+    """The measurements of panels on one pool; may be empty."""
 
     ranges: tuple[tuple[Profile, ...], ...] = ((),) * (len(BOUNDS) + 1)
     correlations: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    """Of two experts' outcomes, by name."""
+    """Correlations of two experts' outcomes, by name."""
     confidence: Confidence = field(default_factory=Confidence)
     made_by: str = ""
 
     def at(self, forecast: float | None) -> tuple[Profile, ...]:
-        """The modes measured on queries where the best expert's chance was about this."""
+        """Return the modes measured on queries with a similar best forecast."""
         return () if forecast is None else self.ranges[range_of(forecast)]
 
     def correlation(self, one: str, other: str) -> float:
-        """Of two experts' outcomes; 0 where they were not measured together."""
+        """Return the correlation of two experts' outcomes; 0 if it wasn't measured."""
         return self.correlations.get(one, {}).get(other, 0.0)
 
     def save(self, folder: Path) -> None:
@@ -62,7 +61,7 @@ class Profiles:
 
     @classmethod
     def load(cls, folder: Path) -> Profiles:
-        """Read them; where there is no file nothing was measured."""
+        """Load the profiles; empty if there is no file."""
         from pydantic import TypeAdapter, ValidationError
 
         try:
@@ -70,7 +69,10 @@ class Profiles:
         except FileNotFoundError:
             return cls()
         except ValidationError as exc:
-            raise ArtifactRejected(f"{folder / FILE} holds no profiles of panels: {exc}") from exc
+            first = exc.errors()[0]
+            where = "".join(f"{part}: " for part in first["loc"])
+            words = f"{folder / FILE} holds no profiles of panels: {where}{first['msg']}"
+            raise ArtifactRejected(words) from exc
         if len(read.ranges) != len(BOUNDS) + 1:
             raise ArtifactRejected(f"{folder / FILE} has {len(read.ranges)} ranges")
         return read

@@ -1,4 +1,4 @@
-"""Recruit a panel for skill and for diversity of errors.
+"""Choose the members of a panel for skill and for diverse errors.
 
 A second expert that is wrong where the first one is adds cost and nothing else. How often two are
 wrong together is measured: the correlation of their outcomes on recorded queries.
@@ -13,13 +13,13 @@ from collegium.router.decision import Forecast
 from collegium.router.policy import cost, quality
 
 Correlation = Callable[[str, str], float]
-"""Of two experts' outcomes, by name; 0 where nothing was measured together."""
+"""Returns the correlation of two experts' outcomes, by name; 0 if it wasn't measured."""
 DIVERSITY = 0.5
-"""The weight of being right where the others are wrong, against being right at all."""
+"""The weight of being correct where the others are wrong, relative to being correct at all."""
 
 
 def independent(one: str, other: str) -> float:
-    """What is assumed of experts that were never measured together."""
+    """Assume that experts without joint measurements are independent."""
     return 0.0
 
 
@@ -30,7 +30,7 @@ def recruit(
     correlation: Correlation = independent,
     diversity: float = DIVERSITY,
 ) -> tuple[Forecast, ...]:
-    """Return at most k feasible forecasts, the best first, each next one by what it adds.
+    """Return up to k feasible forecasts, greedily by what each one adds to the panel.
 
     Experts whose chance nobody knows come last, cheapest first.
     """

@@ -1,4 +1,4 @@
-"""What a whole panel is expected to achieve and to take, before anybody is asked."""
+"""Forecast a whole panel's quality, cost and time."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import itertools
 from collections.abc import Sequence
 
 from collegium.experts.aggregation.base import Member, Panel
+from collegium.experts.aggregation.catalogue import mode_kind
 from collegium.experts.aggregation.grouping import ALTERNATIVES, Ballots
-from collegium.experts.aggregation.options import ModeName, Options
+from collegium.experts.aggregation.options import Options
 from collegium.router.costs import price_usd, total_usd
 from collegium.router.decision import Forecast
 from collegium.router.policy import quality
 
-VOTES: tuple[ModeName, ...] = ("vote", "diverse_prompts", "cascade")
+VOTES: tuple[str, ...] = ("vote", "diverse_prompts", "cascade")
 SLUG = "collegium/"
 SHORT_CALL = 8
 """Tokens of a judge's or a verifier's word."""
@@ -20,14 +21,14 @@ MOST_VOTERS = 4  # each further one takes four times as long
 
 
 def panel_forecast(
-    mode: ModeName,
+    mode: str,
     members: Sequence[Forecast],
     panel: Panel,
     aggregator: Forecast | None,
     options: Options,
     prompt_tokens: int,
 ) -> Forecast:
-    """One forecast for all of a panel; of a cascade the dearest case, that everyone is asked."""
+    """Return one forecast for the panel; for a cascade, the most expensive case."""
     layers = options.layers if mode == "moa" else 1
     tokens = layers * sum(f.output_tokens for f in members)
     costs = [f.cost_usd for f in members] * layers
@@ -60,14 +61,14 @@ def panel_forecast(
 
 
 def _most(
-    mode: ModeName,
+    mode: str,
     members: Sequence[Forecast],
     panel: Panel,
     aggregator: Forecast | None,
     options: Options,
     prompt_tokens: int,
 ) -> float | None:
-    """What nearly every panel stays within; None where that of a member is unknown."""
+    """Return a bound for nearly every panel; None if a member's is unknown."""
     if any(f.most_usd is None for f in members):
         return None
     layers = options.layers if mode == "moa" else 1
@@ -92,25 +93,25 @@ def _most(
     return total
 
 
-def calls(mode: ModeName, members: int, options: Options) -> int:
-    """How many calls a mode makes at most."""
+def calls(mode: str, members: int, options: Options) -> int:
+    """Return the maximum number of calls of a mode."""
     asked = members * (options.layers if mode == "moa" else 1)
     if mode == "best_of_n" and options.by == "self":
         return 2 * asked
     return asked + aggregations(mode, members, options)
 
 
-def aggregations(mode: ModeName, members: int, options: Options) -> int:
-    """How many calls go to the aggregator: windows of a list, orders of a judge, or one."""
+def aggregations(mode: str, members: int, options: Options) -> int:
+    """Return the number of calls to the aggregator."""
     if mode == "best_of_n":
         return 2 if options.by == "judge" else 0
     if mode == "self_moa":
         rest = max(members - options.window, 0)
         return 1 + -(-rest // (options.window - 1))
-    return 1 if mode in ("moa", "nominal_group") else 0
+    return 1 if mode_kind(mode).combines else 0
 
 
-def _member_latency(mode: ModeName, members: Sequence[Forecast]) -> float:
+def _member_latency(mode: str, members: Sequence[Forecast]) -> float:
     times = [f.latency_ms for f in members]
     if mode == "first":
         return min(times)
@@ -118,9 +119,9 @@ def _member_latency(mode: ModeName, members: Sequence[Forecast]) -> float:
 
 
 def _quality(
-    mode: ModeName, members: Sequence[Forecast], panel: Panel, options: Options
+    mode: str, members: Sequence[Forecast], panel: Panel, options: Options
 ) -> float | None:
-    """Counted out for votes of different experts; else no more than the best member is promised."""
+    """Return the exact quality for votes of different experts, otherwise the best member's."""
     best = max(map(quality, members))
     different = len({f.expert for f in members}) == len(members)
     if mode in VOTES and different:
@@ -129,7 +130,7 @@ def _quality(
 
 
 def vote_quality(members: Sequence[Member], ballots: Ballots) -> float | None:
-    """P(the vote is right) of independent voters whose wrong answers scatter; None if unknown.
+    """Return P(vote is correct) for independent voters with scattered errors; None if unknown.
 
     All outcomes are counted out: answer 0 is right, the others are equally likely errors.
     """

@@ -27,7 +27,7 @@ PREDICTORS: Mapping[str, str] = MappingProxyType(
         "stack": "stack:Stack",
     }
 )
-"""Each predictor's module in this package, and its class there."""
+"""Each predictor's module in this package, and its class."""
 DEFAULT = "stack"
 
 
@@ -37,7 +37,7 @@ def predictor_class(name: str) -> type[Predictor]:
     Its module is imported here: a service needs one predictor, and some load much of scikit-learn.
     """
     if name not in PREDICTORS:
-        raise SetupError(f"no predictor is called {name!r}; there are {', '.join(PREDICTORS)}")
+        raise SetupError(f"unknown predictor {name!r}; available: {', '.join(PREDICTORS)}")
     found: type[Predictor] = resolve_name(f"{__name__}.{PREDICTORS[name]}")
     return found
 

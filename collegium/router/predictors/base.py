@@ -1,4 +1,4 @@
-"""What every predictor is: a scikit-learn estimator that forecasts who answers a query right."""
+"""The base of predictors: scikit-learn estimators that forecast P(correct) of each expert."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Predictor(RegressorMixin, BaseEstimator, ABC):
 
     @abstractmethod
     def _learn(self, X: Array, scores: Array, labels: Any, groups: Any) -> None:
-        """Learn from embeddings (n, d) and scores (n, e), NaN where unmeasured."""
+        """Learn from embeddings (n, d) and scores (n, e), NaN for missing ones."""
 
     @abstractmethod
     def _forecast(self, X: Array) -> Array:
@@ -70,7 +70,7 @@ class Predictor(RegressorMixin, BaseEstimator, ABC):
 
 
 def rates(scores: Array, *, prior: float = 1.0) -> Array:
-    """Each expert's smoothed share of right answers, shape (e,): 0.5 where nothing was measured."""
+    """Return each expert's smoothed rate, shape (e,); 0.5 without measurements."""
     seen = ~np.isnan(scores)
     right = np.where(seen, scores, 0.0).sum(axis=0)
     return np.asarray((right + 0.5 * prior) / (seen.sum(axis=0) + prior))
@@ -96,6 +96,6 @@ def sigmoid(x: Array) -> Array:
 
 
 def logit(p: Array, *, least: float = 1e-3) -> Array:
-    """The log-odds of probabilities, which are kept `least` away from 0 and 1."""
+    """Return log-odds of probabilities clipped to `least` away from 0 and 1."""
     p = np.clip(p, least, 1 - least)
     return np.asarray(np.log(p) - np.log1p(-p))

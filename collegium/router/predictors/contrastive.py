@@ -1,4 +1,6 @@
-"""Contrastive: queries are drawn toward the experts that answer them and away from the others."""
+"""Contrastive: queries are moved toward experts that answer them correctly, and away from
+others.
+"""
 
 from __future__ import annotations
 
@@ -92,7 +94,7 @@ class Contrastive(Predictor):
 
 
 def preferences(scores: Array, sharpness: float) -> Array:
-    """How much each expert is wanted for a query, shape (n, e): a softmax over measured outcomes.
+    """Return each expert's preference for a query, shape (n, e): a softmax over measured outcomes.
 
     Unmeasured cells stay NaN; a query on which all do alike wants nobody in particular.
     """

@@ -1,4 +1,4 @@
-"""A domain classifier and a table: which domain a query is of, and who is good at it."""
+"""A domain classifier, and a table of each expert's rate by domain."""
 
 from __future__ import annotations
 

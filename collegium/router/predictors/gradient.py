@@ -1,4 +1,4 @@
-"""Fitting by gradient: several arrays at once, with L-BFGS."""
+"""Gradient-based fitting of several arrays at once, with L-BFGS."""
 
 from __future__ import annotations
 

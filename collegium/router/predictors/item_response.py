@@ -1,4 +1,4 @@
-"""Item response: how hard a query is, what it asks for, and what each expert is able to do."""
+"""Item response theory: a query's difficulty and skills, and each expert's ability."""
 
 from __future__ import annotations
 

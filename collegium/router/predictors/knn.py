@@ -1,4 +1,4 @@
-"""k nearest neighbours: an expert is as good on a query as it was on those most like it."""
+"""k nearest neighbours: an expert is as good on a query as on the most similar ones."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def _nearest(cosines: Any, k: int) -> tuple[Any, Any]:
 
 
 def weighted_means(similar: Any, scores: Any, usual: Array, temperature: float) -> Array:
-    """Each expert's weighted mean over its measured neighbours.
+    """Return each expert's weighted mean over its measured neighbours.
 
     `similar` has shape (n, k), `scores` (n, k, e), the experts' `usual` rates (e,).
     """

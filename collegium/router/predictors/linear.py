@@ -1,4 +1,4 @@
-"""A ridge regression for all experts, with penalties that leave one query out best."""
+"""A ridge regression for all experts, with penalties chosen by leave-one-out error."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Linear(Predictor):
 
 
 def fit_ridges(X: Array, scores: Array, penalties: tuple[float, ...]) -> tuple[Array, Array]:
-    """Weights (e, d) and intercepts (e,), where scores (n, e) are NaN wherever unmeasured."""
+    """Return weights (e, d) and intercepts (e,); scores (n, e) are NaN where unmeasured."""
     coef, intercept = np.zeros((scores.shape[1], X.shape[1])), rates(scores)
     if 0 < np.isnan(scores).mean() <= FEW_HOLES:
         scores = filled(scores)

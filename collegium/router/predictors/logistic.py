@@ -1,4 +1,4 @@
-"""A logistic head an expert, Platt-scaled out of fold."""
+"""A logistic head per expert, Platt-scaled out of fold."""
 
 from __future__ import annotations
 

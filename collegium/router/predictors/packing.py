@@ -1,4 +1,4 @@
-"""An estimator as a tree of JSON values and a table of arrays, and back."""
+"""Convert an estimator to a tree of JSON values and a table of arrays, and back."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from collegium.router.predictors.base import Predictor
 
 Arrays = dict[str, NDArray[Any]]
 FindClass = Callable[[str], type[Predictor]]
-"""The predictor that a name in a file stands for; LookupError where it is none of ours."""
+"""Returns the predictor class of a name in a file; raises LookupError if it isn't ours."""
 EVERYBODY = ("single_output_", "n_features_in_")  # what each fitted predictor has
 
 
@@ -46,13 +46,13 @@ def _pack_all(values: Mapping[str, Any], arrays: Arrays) -> dict[str, Any]:
 
 
 def unpack(tree: Any, arrays: Arrays, class_of: FindClass) -> Any:
-    """What was packed; LookupError, TypeError or ValueError where the tree is not one of ours."""
+    """Unpack; raise LookupError, TypeError or ValueError for an invalid tree."""
     if not isinstance(tree, dict):
         return tree
     if "estimator" in tree:
         return _estimator(tree, arrays, class_of)
     if len(tree) != 1:
-        raise ValueError(f"{sorted(tree)} is no value")
+        raise ValueError(f"{sorted(tree)} is not a value")
     kind, content = next(iter(tree.items()))
     if kind == "array":
         return arrays[content]
@@ -61,7 +61,7 @@ def unpack(tree: Any, arrays: Arrays, class_of: FindClass) -> Any:
     if kind in ("list", "tuple"):
         items = [unpack(item, arrays, class_of) for item in content]
         return items if kind == "list" else tuple(items)
-    raise ValueError(f"{kind!r} is no kind of value")
+    raise ValueError(f"{kind!r} is not a kind of value")
 
 
 def _estimator(tree: Any, arrays: Arrays, class_of: FindClass) -> Predictor:
@@ -74,7 +74,7 @@ def _estimator(tree: Any, arrays: Arrays, class_of: FindClass) -> Predictor:
     expected = {*EVERYBODY, *kind.state}
     if set(tree["state"]) != expected:
         different = ", ".join(sorted(set(tree["state"]) ^ expected))
-        raise LookupError(f"{name} has not the attributes that it should: {different}")
+        raise LookupError(f"{name} has unexpected attributes: {different}")
     for key, value in tree["state"].items():
         setattr(predictor, key, unpack(value, arrays, class_of))
     return predictor

@@ -1,4 +1,4 @@
-"""Fitted predictors as files: arrays in safetensors, all else in a JSON card. No pickles."""
+"""Fitted predictors as files: arrays in safetensors, the rest in a JSON card. No pickles."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from collegium.router.predictors.packing import Arrays, pack, unpack
 FORMAT = "collegium-predictor-1"
 ARRAYS, CARD = "predictor.safetensors", "predictor.json"
 NAMES: Mapping[str, str] = {path.partition(":")[2]: name for name, path in PREDICTORS.items()}
-"""Our own predictors by their classes' names: nothing else can be saved or read."""
+"""The built-in predictors by class name: nothing else can be saved or loaded."""
 
 
 def save(
@@ -60,7 +60,7 @@ def packed(predictor: Predictor, arrays: Arrays) -> Any:
 
 
 def require_saveable(name: str) -> None:
-    """SetupError where no predictor is called so, or where a fitted one can't be saved."""
+    """Raise SetupError if the predictor is unknown or can't be saved once fitted."""
     _require_saveable(predictor_class(name))
 
 
@@ -93,10 +93,10 @@ def load(folder: Path) -> Predictor:
 
 
 def unpacked(tree: Any, arrays: Arrays) -> Predictor:
-    """The predictor that was packed, tried on one query; ValueError where it can't forecast."""
+    """Unpack a predictor and try it on one query; raise ValueError if it can't forecast."""
     predictor = unpack(tree, arrays, _class)
     if not isinstance(predictor, Predictor):
-        raise TypeError("the file holds no predictor")
+        raise TypeError("the file contains no predictor")
     with np.errstate(all="ignore"):
         forecast = predictor.predict(np.zeros((1, predictor.n_features_in_)))
     if not np.isfinite(forecast).all():
@@ -105,12 +105,12 @@ def unpacked(tree: Any, arrays: Arrays) -> Predictor:
 
 
 def _class(name: str) -> type[Predictor]:
-    """The class that a file names; LookupError where it is none that a file may name."""
+    """Return the class that a file names; raise LookupError if files may not name it."""
     if name in NAMES:
         kind = predictor_class(NAMES[name])
         if kind.saveable:
             return kind
-    raise LookupError(f"{name!r} is none of {_saveable()}")
+    raise LookupError(f"{name!r} is not one of {_saveable()}")
 
 
 def _saveable() -> str:

@@ -1,4 +1,4 @@
-"""Similarity-weighted ranking: a Bradley-Terry contest of the experts, held anew for each query."""
+"""Similarity-weighted ranking: a Bradley-Terry model of the experts, fitted for each query."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class SimilarityRanking(Predictor):
 
 
 def pair_wins(scores: Array) -> Array:
-    """Who beat whom on each query, shape (n, e * e): 1, a half for a tie, 0 where unmeasured."""
+    """Which expert beat which on each query, shape (n, e * e): 1, ½ for a tie, 0 if unmeasured."""
     difference = scores[:, :, None] - scores[:, None, :]
     won = np.where(np.isnan(difference), 0.0, (np.sign(difference) + 1) / 2)
     won[:, np.arange(scores.shape[1]), np.arange(scores.shape[1])] = 0.0

@@ -1,4 +1,4 @@
-"""Skills: the few that a query asks for, and the experts whose profiles are best at those."""
+"""Skills: the few that a query needs, and the experts with the best profiles in them."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ class Stack(Predictor):
     def _out_of_fold(
         self, bases: list[Predictor], X: Array, scores: Array, labels: Any, groups: Any
     ) -> Array:
-        """Each base's forecasts for queries whose group it did not see, shape (bases, n, e)."""
+        """Return each base's out-of-fold forecasts by group, shape (bases, n, e)."""
         forecasts = np.tile(self.rates_, (len(bases), len(X), 1))
         for kept, left in folds(len(X), groups, self.folds):
             for forecast, base in zip(forecasts, bases, strict=True):
@@ -94,7 +94,7 @@ class Stack(Predictor):
 
 
 def default_bases() -> list[Predictor]:
-    """What the default stacks."""
+    """Return the default bases of the stack."""
     return [DomainTable(), DomainTable("logistic"), Linear(), Kernel(), Clusters()]
 
 
@@ -126,7 +126,7 @@ def stack_weights(
 
 
 def routed(forecasts: Array, scores: Array) -> Array:
-    """Each query's outcome, shape (n,), where the highest forecast answers; NaN if unmeasured."""
+    """Each query's outcome, shape (n,), if the highest forecast answers; NaN if unmeasured."""
     return np.take_along_axis(scores, forecasts.argmax(axis=1)[:, None], axis=1)[:, 0]
 
 
@@ -137,7 +137,7 @@ def sure_gain(gains: Array) -> float:
 
 
 def contest(forecast: Array, seen: Array) -> Array:
-    """Each measured expert's part in the contest for a query, shape (n, e), rows of sum one."""
+    """Return each measured expert's share in a query's contest, shape (n, e), rows of sum one."""
     best = np.where(seen, forecast, -np.inf).max(axis=1, keepdims=True, initial=-1e9)
     parts = np.where(seen, np.exp(np.minimum((forecast - best) / CONTEST, 0.0)), 0.0)
     return np.asarray(parts / np.maximum(parts.sum(axis=1, keepdims=True), 1e-12))

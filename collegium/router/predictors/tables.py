@@ -1,4 +1,4 @@
-"""Tables of rates: how often each expert is right in each of a few groups of queries."""
+"""Tables of rates: each expert's rate in groups of queries."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ PRIORS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 
 
 def shrunk_table(members: Array, scores: Array, priors: tuple[float, ...] = PRIORS) -> Array:
-    """Each expert's rate in each group, shape (groups, e), pulled toward its overall rate.
+    """Return each expert's rate in each group, shape (groups, e), shrunk towards its overall rate.
 
     `members` (n, groups) holds each query's share in each group, `scores` (n, e) NaN where
     unmeasured. The pull is as strong as forecasts left-out queries best: that many queries of
@@ -28,7 +28,7 @@ def shrunk_table(members: Array, scores: Array, priors: tuple[float, ...] = PRIO
 def _left_out_error(
     members: Array, scores: Array, right: Array, total: Array, usual: Array, prior: float
 ) -> float:
-    """Squared error where each query's own outcome is taken out of its group with the most share.
+    """Return the leave-one-out squared error of each query in its main group.
 
     Only queries whose group is certain are left out exactly; the error serves to compare priors.
     """

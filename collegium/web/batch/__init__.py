@@ -1,1 +1,1 @@
-"""Batches: routed whole, grouped by who answers, checkpointed line by line."""
+"""Bulk jobs: routed as a whole, grouped by expert, checkpointed line by line."""

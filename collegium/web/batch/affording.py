@@ -1,4 +1,6 @@
-"""Pay for a line before it is asked: as it was planned, with a cheaper expert, or not at all."""
+"""Reserve the cost of a line before it is asked: as planned, with a cheaper expert, or not at
+all.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +8,10 @@ from dataclasses import replace
 from typing import Any
 
 from collegium.errors import BudgetExhausted, CollegiumError
-from collegium.router.costs import most_usd, price_usd
+from collegium.router.costs import dearest_usd, most_usd, price_usd
 from collegium.router.tokens import REASONING, prior_of
 from collegium.web.batch.budgeting import Budgeting
-from collegium.web.batch.ledger import Grant, Ledger
+from collegium.web.batch.ledger import GENEROUS, Grant, Ledger
 from collegium.web.batch.plan import waiting_for_engines
 from collegium.web.serving.decide import Decided
 from collegium.web.serving.parts import Parts
@@ -19,17 +21,21 @@ from collegium.web.serving.prepare import Prepared
 async def afforded(
     parts: Parts, ledger: Ledger, budgeting: Budgeting, line: int, decided: Decided
 ) -> Decided:
-    """Reserve a line's money and return it as it can be asked; BudgetExhausted where nothing is.
+    """Reserve a line's cost and return the line as it can be asked; raise BudgetExhausted if it
+    can't.
 
     `max_tokens` is cut where an answer could otherwise cost more than is reserved.
     """
-    try:
+
+    async def reserve(decided: Decided, most_usd: float | None) -> Grant:
         wish = budgeting.wish_usd(decided.decision.forecast)
-        grant = await ledger.reserve(line, _most_usd(parts, decided), wish)
+        return await ledger.reserve(line, most_usd, wish, _bound_usd(parts, decided))
+
+    try:
+        grant = await reserve(decided, _most_usd(parts, decided))
     except BudgetExhausted as exhausted:
         decided = await _cheaper(parts, ledger, decided, exhausted)
-        forecast = decided.decision.forecast
-        grant = await ledger.reserve(line, forecast.most_usd, budgeting.wish_usd(forecast))
+        grant = await reserve(decided, decided.decision.forecast.most_usd)
     return _within(parts, decided, grant) if grant.tight else decided
 
 
@@ -45,7 +51,23 @@ def _most_usd(parts: Parts, decided: Decided) -> float | None:
     _, most_prompt = parts.tokens.prompt(expert, prompt)
     each = parts.tokens.allowed(expert, query)
     allowed = None if each is None else each * query.choices
-    return most_usd(expert, most_prompt, most, allowed)
+    return most_usd(expert, most_prompt, most, allowed, query.service_tier)
+
+
+def _bound_usd(parts: Parts, decided: Decided) -> float | None:
+    """Return the most that an answer of limited length can cost; None if its length is unlimited.
+
+    The prompt's tokens are a forecast all the same, hence `GENEROUS` times their upper one.
+    """
+    if decided.by_panel:
+        return None
+    query, expert = decided.request.query, decided.panel.members[0].expert
+    allowed = parts.tokens.allowed(expert, query)
+    if allowed is None:
+        return None
+    _, prompt = parts.tokens.prompt(expert, query.prompt_tokens or 1)
+    tokens = allowed * query.choices
+    return dearest_usd(expert, round(GENEROUS * prompt), tokens, query.service_tier)
 
 
 async def _cheaper(
@@ -77,11 +99,14 @@ def _within(parts: Parts, decided: Decided, grant: Grant) -> Decided:
         limits = replace(query.limits, max_cost_usd=grant.usd)
         return replace(decided, request=replace(request, query=replace(query, limits=limits)))
     expert = decided.panel.members[0].expert
-    if not expert.output_price:
-        return decided
     _, prompt = parts.tokens.prompt(expert, query.prompt_tokens or 1)
-    reading = price_usd(expert, prompt, 0) or 0.0
-    tokens = int((grant.usd - reading) * 1_000_000 / expert.output_price) // query.choices
+    tier = query.service_tier
+    reading = price_usd(expert, prompt, 0, tier=tier) or 0.0
+    million = price_usd(expert, prompt, 1_000_000, tier=tier) or 0.0
+    writing = million - reading
+    if writing <= 0:
+        return decided
+    tokens = int((grant.usd - reading) * 1_000_000 / writing) // query.choices
     allowed = parts.tokens.allowed(expert, query) or tokens
     return replace(decided, request=_cut(request, max(min(tokens, allowed), 1), expert.model))
 

@@ -1,32 +1,45 @@
-"""Ask the lines of a job: grouped by who answers, each group at its full batch, with patience."""
+"""Ask the lines of a job, grouped by expert, each group at its engine's full batch size."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from collegium.errors import CollegiumError, ExpertTimeout, UnknownModel
+from collegium.errors import (
+    CollegiumError,
+    DatabaseUnavailable,
+    ExpertTimeout,
+    LeaseLost,
+    LimitReached,
+    UnknownModel,
+)
 from collegium.experts.bulk.crew import in_room, work_through
 from collegium.experts.bulk.lines import Line
 from collegium.experts.clients.events import Json
 from collegium.experts.dispatch.in_flight import place_of
+from collegium.experts.tracing import Span, within
+from collegium.registry.bulk.batches import BatchRecord
 from collegium.registry.expert import Expert
 from collegium.router.decision import Decision
 from collegium.web.batch.affording import afforded
 from collegium.web.batch.budgeting import Budgeting
 from collegium.web.batch.ledger import Ledger
-from collegium.web.batch.plan import prepared, request_of, waiting_for_engines
+from collegium.web.batch.plan import parsed_of, prepared, waiting_for_engines
 from collegium.web.errors import unexpected
-from collegium.web.protocols.chat_answer import WholeChat, whole_answer
 from collegium.web.protocols.chat_request import ChatRequest
+from collegium.web.protocols.protocol import Parsed, whole_answer
+from collegium.web.request_id import DECISION
 from collegium.web.serving.decide import Decided, members_of
+from collegium.web.serving.outcome import Outcome
 from collegium.web.serving.parts import Parts
 
 if TYPE_CHECKING:
@@ -38,8 +51,10 @@ Refused = Callable[[Line, CollegiumError], Awaitable[None]]
 Work = tuple[Line, Decision]
 TRIES = 8
 PANELS = "collegium/panels"
-"""The group of lines that several experts answer, wherever those are."""
+"""The group of lines that several experts answer."""
 LONGEST_WAIT_S = 30.0
+PAUSE_S = 5.0
+"""Seconds between two attempts of a line that waits for a budget or a limit of its owner."""
 
 
 class Asking:
@@ -52,17 +67,18 @@ class Asking:
         budgeting: Budgeting,
         answered: Answered,
         refused: Refused,
-        *,
-        owner: str = "",
+        job: BatchRecord,
     ) -> None:
         self._parts = parts
         self._ledger = ledger
         self._budgeting = budgeting
         self._answered = answered
         self._refused = refused
-        self._owner = owner
+        self._job = job
         self._experts: dict[str, Expert] = {}
         self._given_up: set[str] = set()
+        self._paused = False
+        """Whether a limit has made a line wait, which the log says once as a warning."""
 
     async def ask(self, work: Sequence[Work]) -> None:
         """Return when every line has its result, or the rest must be planned anew."""
@@ -86,7 +102,7 @@ class Asking:
         await asyncio.gather(*at_once)
 
     async def _in_turn(self, residents: Residents, groups: Mapping[str, Sequence[Work]]) -> None:
-        """As many engines as fit at once, in the order that ends first."""
+        """Order the groups so that as many engines as fit run at once and the job ends soonest."""
         from collegium.experts.bulk.order import Group, best_schedule
 
         sized = [
@@ -100,7 +116,7 @@ class Asking:
         await in_room(work, residents.budget_gib)
 
     def _seconds(self, place: str, work: Sequence[Work]) -> float:
-        """What a group's answers are forecast to take at the engine's full batch."""
+        """Return the forecast duration of a group's answers at the engine's full batch size."""
         return sum(d.forecast.latency_ms for _, d in work) / 1000 / self._at_once(place)
 
     def _at_once(self, place: str) -> int:
@@ -110,7 +126,9 @@ class Asking:
         return self._parts.settings.bulk_lines_at_once
 
     async def _group(self, place: str, work: Sequence[Work]) -> None:
-        """All lines of one place, one expert after the other: few adapters share a batch."""
+        """Group the lines by engine, and sort each group by expert so that few adapters share a
+        batch.
+        """
         engine, residents = self._parts.fleet.get(place), self._parts.fleet.residents
         if engine is not None and (residents is None or place not in residents):
             await engine.wait_ready()
@@ -118,17 +136,25 @@ class Asking:
         await work_through(by_expert, self._one, at_once=self._at_once(place))
 
     async def _one(self, item: Work) -> None:
-        line, decision = item
         if self._budgeting.is_behind:
             return
+        DECISION.set("")
+        with within(self._parts.telemetry.root("batch line", item[0])) as span:
+            span.add(self._job)
+            await self._to_its_end(item, span)
+
+    async def _to_its_end(self, item: Work, span: Span) -> None:
+        line, decision = item
         try:
             decided, body = await self._tried(line, decision)
-        except OSError:  # the disk: the whole job waits for it
+        except (DatabaseUnavailable, LeaseLost):  # the whole job waits, or goes on elsewhere
             raise
         except CollegiumError as exc:
             self._budgeting.failed(line.number)
+            span.fail(exc)
             await self._refused(line, exc)
-        except Exception:  # the outermost handler of a line: the others go on
+        except Exception as exc:  # the outermost handler of a line: the others go on
+            span.fail(exc)
             log.exception("line %d of a bulk job failed", line.number)
             await self._refused(line, unexpected())
         else:
@@ -136,25 +162,31 @@ class Asking:
             await self._answered(line, decided.decision.id, body)
 
     async def _tried(self, line: Line, decision: Decision) -> tuple[Decided, Json]:
-        """Ask, and ask again after a failure that may pass; nobody waits twice for a dead place.
+        """Ask, and retry after transient failures; a dead endpoint is waited for only once.
 
         Returns what was decided and the answer's body.
         """
-        request = request_of(line.body)
-        decided = await self._decided(request, decision)
+        parsed = parsed_of(line)
+        decided = await self._decided(parsed.chat, decision)
         place = PANELS if decision.policy == "panel" else place_of(self._experts[decision.expert])
+        tries = TRIES
         for attempt in count(1):
             payable = await afforded(
                 self._parts, self._ledger, self._budgeting, line.number, decided
             )
-            if attempt == 1 or payable.decision.expert != decided.decision.expert:
-                await self._parts.pipeline.record(payable)
+            payable = _as_new(payable, attempt)
             try:
-                body = await self._paid(line, request, payable)
+                body = await self._paid(line, parsed, payable)
+            except LimitReached as exc:  # the job pauses, until there is money or its time is over
+                tries += 1
+                told = log.info if self._paused else log.warning
+                told("the bulk job %s waits at line %d: %s", self._job.id, line.number, exc)
+                self._paused = True
+                await asyncio.sleep(min(exc.retry_after_s or PAUSE_S, PAUSE_S))
             except CollegiumError as exc:
                 if not may_pass(exc):
                     raise
-                if attempt == TRIES or place in self._given_up:
+                if attempt == tries or place in self._given_up:
                     self._given_up.add(place)
                     raise
                 await asyncio.sleep(min((exc.retry_after_s or 1) * attempt, LONGEST_WAIT_S))
@@ -163,26 +195,29 @@ class Asking:
                 return payable, body
         raise AssertionError("unreachable")
 
-    async def _paid(self, line: Line, request: ChatRequest, decided: Decided) -> Json:
+    async def _paid(self, line: Line, parsed: Parsed, decided: Decided) -> Json:
         """Ask once, and settle what was reserved on every way out."""
         cost: float | None = None
+        outcomes: list[Outcome] = []
         try:
-            answer = WholeChat(decided, request)
-            found = await whole_answer(answer, self._parts.pipeline.run(decided))
+            recorded = await self._parts.pipeline.record(decided)
+            events = self._parts.pipeline.run(recorded, outcomes.append)
+            found, outcome = await whole_answer(parsed.whole(decided), events)
             body: Json = msgspec.to_builtins(found)
-            cost = body["collegium"]["outcome"]["cost_usd"]
+            cost = outcome.shown["cost_usd"]
         except ExpertTimeout:  # what it wrote until then may be billed
             raise
         except CollegiumError:
-            cost = None if decided.by_panel else 0.0
+            cost = 0.0 if not outcomes else None if decided.by_panel else outcomes[0].spent_usd
             raise
         finally:
             await self._ledger.settle(line.number, cost)
         return body
 
     async def _decided(self, request: ChatRequest, decision: Decision) -> Decided:
-        """As it was decided. A panel is planned anew: only its cost was kept."""
-        parts, line = self._parts, prepared(request, self._owner)
+        """Return the line as it was decided. A panel is planned again: only its cost was stored."""
+        parts, line = self._parts, prepared(request, self._parts.callers.named(self._job.owner))
+        line = replace(line, in_dollars=self._budgeting.in_dollars)
         if decision.policy != "panel":
             return await parts.decider.as_decided(line, decision)
         await self._parts.router.wait()  # a job that goes on after a restart may come before it
@@ -198,6 +233,14 @@ class Asking:
             engine = self._parts.fleet.get(expert.engine or "")
             if engine is not None and (residents is None or expert.engine not in residents):
                 await engine.wait_ready()
+
+
+def _as_new(decided: Decided, attempt: int) -> Decided:
+    """A further attempt under an id of its own: the log keeps what each of them took."""
+    if attempt == 1:
+        return decided
+    decision = replace(decided.decision, id=f"dec_{secrets.token_hex(12)}")
+    return replace(decided, decision=decision)
 
 
 def may_pass(error: CollegiumError) -> bool:

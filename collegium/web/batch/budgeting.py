@@ -1,4 +1,4 @@
-"""Whether a bulk job's forecasts hold, and whether what is left still pays for the rest."""
+"""Check whether a bulk job's forecasts hold, and whether its budget covers the rest of it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from collegium.web.batch.ledger import Ledger
 
 FEWEST = 5
 SHARE = 0.1
-"""A job is planned anew at most once for so many lines and this share of them."""
+"""A job is planned again at most once per this many lines and this share of them."""
 MOST_PLANS = 8
-"""A job that does not get by with these ends its last lines for want of money."""
+"""A job that needs more plans than this fails its last lines for lack of budget."""
 SURPRISE, TESTED = 6.0, 10
-"""A job's texts may be unlike all before: until an expert has answered so many of its lines, so
-many times the mean is reserved for each."""
+"""A job's texts may be unlike any before: until an expert has answered TESTED lines, SURPRISE times
+the mean is reserved for each.
+"""
 TOLERANCE = 1.05
-"""How far the forecast of the rest may exceed what is left."""
+"""How far the forecast of the rest may exceed the remaining budget."""
 
 
 class Budgeting:
@@ -37,6 +38,11 @@ class Budgeting:
         self._by: Counter[str] = Counter()
         self._spent_before = ledger.spent
 
+    @property
+    def in_dollars(self) -> bool:
+        """Whether the job has a limit in dollars."""
+        return self._limits.budget_usd is not None
+
     def begin(self, decisions: Mapping[int, Decision]) -> None:
         """Take the plan of the lines that are left."""
         self.is_behind = False
@@ -47,7 +53,7 @@ class Budgeting:
         self._spent_before = self._ledger.spent
 
     def wish_usd(self, forecast: Forecast) -> float:
-        """What should be reserved for a line, where that can be had."""
+        """Return what should be reserved for a line if the budget allows it."""
         known = self._by[forecast.expert] >= TESTED
         return 0.0 if known else SURPRISE * (forecast.cost_usd or 0.0)
 

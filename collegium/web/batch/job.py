@@ -1,34 +1,32 @@
-"""One bulk job from its lines to its files. It may be killed at any moment and goes on from there.
+"""One bulk job from its lines to its files. Its process may be killed at any moment.
 
-What is on disk says what is done: `plan.jsonl` who answers, the journals `output.jsonl` and
-`errors.jsonl` which lines are finished. The database only tells people.
+The journal says what is done: its last plan who answers, its output and errors which lines are
+finished. The replica that claims the job next goes on from there.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from itertools import islice
-from pathlib import Path
-from typing import Any, Literal
+from tempfile import TemporaryFile
+from typing import IO, Any, Literal
 
-from collegium.errors import CollegiumError, NoFeasibleExpert
-from collegium.experts.bulk.journal import Journal
+from collegium.errors import CollegiumError, Forbidden, LeaseLost, NoFeasibleExpert, UnknownFile
 from collegium.experts.bulk.lines import BadLine, Line, read_lines
-from collegium.registry.batches import BatchRecord
-from collegium.registry.files import FileRecord
+from collegium.registry.bulk.batches import BatchRecord, BatchStatus
+from collegium.registry.bulk.files import FileRecord
+from collegium.registry.bulk.journal import BatchJournal
 from collegium.router.decision import Decision
 from collegium.web.batch import results
 from collegium.web.batch.asking import Asking
 from collegium.web.batch.budgeting import Budgeting
-from collegium.web.batch.inbox import INPUT
 from collegium.web.batch.job_routing import JobRouting
 from collegium.web.batch.ledger import Ledger
-from collegium.web.batch.plan import Plan, load_plan, make_plan, save_plan
+from collegium.web.batch.plan import Plan, decoded, encoded, make_plan
 from collegium.web.serving.parts import Parts
 
-PLAN, OUTPUT, ERRORS, LEDGER = "plan.jsonl", "output.jsonl", "errors.jsonl", "ledger.jsonl"
 MOST_LINES = 50_000
 WATCH_S = 0.5
 End = Literal["completed", "cancelled", "expired"]
@@ -38,14 +36,13 @@ OPEN = ("validating", "in_progress", "cancelling", "finalizing")
 class BulkJob:
     """Does what is left of a job and returns when it has ended."""
 
-    def __init__(self, parts: Parts, record: BatchRecord, folder: Path) -> None:
+    def __init__(self, parts: Parts, record: BatchRecord, worker: str) -> None:
         self._parts = parts
         self._record = record
-        self._folder = folder
-        self._output = Journal(folder / OUTPUT)
-        self._errors = Journal(folder / ERRORS)
+        self._worker = worker
+        self._journal = BatchJournal(parts.database, record.id, worker)
         self._limits = JobRouting.model_validate(dict(record.routing)).limits()
-        self._ledger = Ledger(self._limits.budget_usd, Journal(folder / LEDGER))
+        self._ledger = Ledger(self._limits.budget_usd, self._journal)
         self._budgeting = Budgeting(self._limits, self._ledger)
         self._finished: set[int] = set()
         self._total = 0
@@ -53,39 +50,46 @@ class BulkJob:
         self._failed = 0
 
     async def run(self) -> None:
-        """Validate, plan, ask, finish."""
+        """Validate, plan, ask, finish; LeaseLost where another replica takes the job over."""
         try:
-            await asyncio.to_thread(self._recover)
-            lines = await asyncio.to_thread(self._read)
+            await self._recover()
+            lines = await self._read()
             if (fault := _fault(lines)) is not None:
                 return await self._fail(*fault)
             self._total = len(lines)
             end = self._ended_already() or await self._until_ended(lines)
             await self._finish(end, lines)
-        except NoFeasibleExpert as exc:
+        except (NoFeasibleExpert, Forbidden, UnknownFile) as exc:
             await self._fail(exc.code, exc.public)
         finally:
-            await self._output.close()
-            await self._errors.close()
-            await self._ledger.close()
+            await self._journal.close()
 
-    def _recover(self) -> None:
-        self._ledger.recover()
-        for record in self._output.open():
+    async def _recover(self) -> None:
+        await self._ledger.recover()
+        async for data in self._journal.records("output"):
+            record = json.loads(data)
             self._finished.add(results.number_of(record))
             self._completed += 1
             if self._limits.budget_usd is None:  # else the ledger's own journal says more
                 self._ledger.spent += results.cost_of(record)
-        for record in self._errors.open():
-            self._finished.add(results.number_of(record))
+        async for data in self._journal.records("errors"):
+            self._finished.add(results.number_of(json.loads(data)))
             self._failed += 1
 
-    def _read(self) -> list[Line | BadLine]:
-        with (self._folder / INPUT).open("rb") as source:
-            return list(islice(read_lines(source, self._record.endpoint), MOST_LINES + 1))
+    async def _read(self) -> list[Line | BadLine]:
+        with TemporaryFile() as source:
+            async for chunk in self._parts.file_store.chunks(self._record.input_file_id):
+                await asyncio.to_thread(source.write, chunk)
+            source.seek(0)
+            return await asyncio.to_thread(self._lines, source)
+
+    def _lines(self, source: IO[bytes]) -> list[Line | BadLine]:
+        return list(islice(read_lines(source, self._record.endpoint), MOST_LINES + 1))
 
     def _ended_already(self) -> End | None:
-        """What was to happen when the job was last seen, before anything more is asked."""
+        """End the job if its end was already due when it was last seen, before anything else is
+        asked.
+        """
         if self._record.status == "cancelling":
             return "cancelled"
         if self._record.status == "finalizing":
@@ -93,7 +97,7 @@ class BulkJob:
         return "expired" if self._is_over() else None
 
     async def _until_ended(self, lines: Sequence[Line | BadLine]) -> End:
-        """Work until everything is done, somebody cancels, or the time is over."""
+        """Work until everything is done, the job is cancelled, or its time is over."""
         work = asyncio.create_task(self._work(lines), name=f"work on {self._record.id}")
         watch = asyncio.create_task(self._watch(), name=f"watch {self._record.id}")
         try:
@@ -116,7 +120,10 @@ class BulkJob:
         while True:
             if self._is_over():
                 return "expired"
-            if (await self._parts.batches.get(self._record.id)).status == "cancelling":
+            now = await self._parts.batches.get(self._record.id)
+            if now.worker != self._worker:
+                raise LeaseLost(f"another replica works on {self._record.id}")
+            if now.status == "cancelling":
                 return "cancelled"
             money = self._ledger.spent, self._ledger.reserved
             counts = (self._total, self._completed, self._failed, *money)
@@ -131,7 +138,7 @@ class BulkJob:
                 await self._failed_line(line.number, results.bad(self._record.id, line))
         requests = {line.number: line for line in lines if isinstance(line, Line)}
         decisions = await self._planned(list(requests.values()))
-        await self._parts.batches.become(self._record.id, "in_progress", out_of=("validating",))
+        await self._become("in_progress", out_of=("validating",))
         while left := {n: d for n, d in decisions.items() if n not in self._finished}:
             self._budgeting.begin(left)
             asking = Asking(
@@ -140,7 +147,7 @@ class BulkJob:
                 self._budgeting,
                 self._answered,
                 self._refused,
-                owner=self._record.owner,
+                self._record,
             )
             await asking.ask([(requests[n], d) for n, d in left.items()])
             if self._budgeting.is_behind:
@@ -160,34 +167,36 @@ class BulkJob:
             parts.fleet,
             lines,
             limits,
-            owner=self._record.owner,
+            caller=parts.callers.named(self._record.owner),
             or_cheapest=True,
         )
         whole = Plan({**decisions, **plan.decisions}, {})
-        await asyncio.to_thread(save_plan, whole, self._folder / PLAN)
+        await self._save(whole)
         return dict(whole.decisions)
 
     async def _planned(self, lines: Sequence[Line]) -> dict[int, Decision]:
-        path = self._folder / PLAN
-        known = await asyncio.to_thread(load_plan, path)
-        if known is not None:
-            return known
+        plans = [data async for data in self._journal.records("plan")]
+        if plans:
+            return await asyncio.to_thread(decoded, plans[-1])
         parts, router = self._parts, await self._parts.router.wait()
+        caller = parts.callers.named(self._record.owner)
         plan = await make_plan(
-            parts.pipeline, router, parts.fleet, lines, self._limits, owner=self._record.owner
+            parts.pipeline, router, parts.fleet, lines, self._limits, caller=caller
         )
         ids = {line.number: line for line in lines}
         for number, error in plan.refusals.items():
             if number not in self._finished:
                 await self._refused(ids[number], error)
-        await asyncio.to_thread(save_plan, plan, path)
+        await self._save(plan)
         return dict(plan.decisions)
+
+    async def _save(self, plan: Plan) -> None:
+        await self._journal.append("plan", await asyncio.to_thread(encoded, plan))
 
     async def _answered(self, line: Line, request_id: str, body: dict[str, Any]) -> None:
         batch = self._record.id
-        await self._output.append(
-            results.answered(batch, line.number, line.custom_id, request_id, body)
-        )
+        record = results.answered(batch, line.number, line.custom_id, request_id, body)
+        await self._journal.append("output", results.encoded(record), line=line.number)
         self._finished.add(line.number)
         self._completed += 1
 
@@ -196,48 +205,49 @@ class BulkJob:
         await self._failed_line(line.number, record)
 
     async def _failed_line(self, number: int, record: dict[str, Any]) -> None:
-        await self._errors.append(record)
+        await self._journal.append("errors", results.encoded(record), line=number)
         self._finished.add(number)
         self._failed += 1
 
     async def _finish(self, end: End, lines: Sequence[Line | BadLine]) -> None:
-        """Make files of the journals, then say so: done again after a kill, it does the same."""
-        batches, batch = self._parts.batches, self._record.id
+        """Make files of the journal, then end with them in one step."""
         if end == "expired":
             for line in lines:
                 if isinstance(line, Line) and line.number not in self._finished:
-                    late = results.expired(batch, line.number, line.custom_id)
+                    late = results.expired(self._record.id, line.number, line.custom_id)
                     await self._failed_line(line.number, late)
         if end == "completed":
-            await batches.become(batch, "finalizing", out_of=("validating", "in_progress"))
+            await self._become("finalizing", out_of=("validating", "in_progress"))
         await self._count()
-        files = {
-            "output_file_id": await self._publish(self._output, "output"),
-            "error_file_id": await self._publish(self._errors, "errors"),
-        }
-        await batches.become(batch, end, out_of=OPEN, **files)
-
-    async def _publish(self, journal: Journal, kind: str) -> str | None:
-        await journal.close()
-        if journal.path.stat().st_size == 0:
-            return None
-        digest = hashlib.sha256(f"{self._record.id} {kind}".encode()).hexdigest()
-        file_id = f"file-{digest[:24]}"
-        size = await asyncio.to_thread(self._parts.file_store.adopt, journal.path, file_id)
-        name = f"{self._record.id}_{kind}.jsonl"
-        await self._parts.files.put(
-            FileRecord(file_id, name, "batch_output", size, owner=self._record.owner)
+        output = await self._file("output") if self._completed else None
+        errors = await self._file("errors") if self._failed else None
+        await self._become(
+            end,
+            files=[file for file in (output, errors) if file is not None],
+            output_file_id=output and output.id,
+            error_file_id=errors and errors.id,
         )
-        return file_id
+
+    async def _file(self, kind: Literal["output", "errors"]) -> FileRecord:
+        """Write the lines to the file store; the file exists when the job ends with it."""
+        file_id, size = await self._parts.file_store.save(self._journal.records(kind))
+        name = f"{self._record.id}_{kind}.jsonl"
+        return FileRecord(file_id, name, "batch_output", size, owner=self._record.owner)
 
     async def _fail(self, code: str, message: str) -> None:
         error = {"code": code, "message": message, "line": None, "param": None}
-        batch = self._record.id
-        await self._parts.batches.become(batch, "failed", out_of=OPEN, errors=[error])
+        await self._become("failed", errors=[error])
+
+    async def _become(
+        self, status: BatchStatus, *, out_of: Sequence[str] = OPEN, **changes: Any
+    ) -> None:
+        batches = self._parts.batches
+        await batches.become(self._record.id, status, out_of=out_of, worker=self._worker, **changes)
 
     async def _count(self) -> None:
         await self._parts.batches.count(
             self._record.id,
+            self._worker,
             total=self._total,
             completed=self._completed,
             failed=self._failed,

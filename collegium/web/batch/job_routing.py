@@ -1,4 +1,4 @@
-"""What a caller sets for a bulk job as a whole."""
+"""Routing options of a bulk job as a whole."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class JobRouting(BaseModel):
-    """What holds for the job as a whole; each line may have its own `routing` beside it."""
+    """Options of the whole job; each line may have its own `routing` as well."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -1,15 +1,13 @@
-"""Who answers which line of a job: decided for all lines together, kept on disk, read again."""
+"""Who answers which line of a job: decided for all lines together, kept, read again."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
@@ -21,14 +19,18 @@ from collegium.experts.bulk.lines import Line
 from collegium.experts.dispatch.terms import Terms
 from collegium.experts.fleet import Fleet
 from collegium.registry.expert import Expert
+from collegium.registry.key import NOBODY, Caller
 from collegium.router.assignment import JobLimits, assign_job
 from collegium.router.decision import Decision, Forecast, Query
 from collegium.router.limits import STATE_PRICES
 from collegium.web.errors import LONGEST_MESSAGE
 from collegium.web.lean_route import MOST_ERRORS
 from collegium.web.protocols.chat_request import ChatRequest
+from collegium.web.protocols.endpoints import READERS
+from collegium.web.protocols.protocol import Parsed
 from collegium.web.serving.pipeline import Pipeline
 from collegium.web.serving.prepare import Prepared, prepare
+from collegium.web.wording import problems_in_words
 
 if TYPE_CHECKING:
     from collegium.router.router import Availability, Router
@@ -40,7 +42,7 @@ BY_PRICE, BY_QUALITY = 1e-6, 1e-9
 """Among experts that are good enough the cheaper one, among equally cheap ones the better one."""
 
 MOST_HEADROOM = 0.25
-"""Of a budget, kept free at most: for one dear line the others are not given up."""
+"""The largest share of a budget kept free: one expensive line is not worth giving up the others."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ async def make_plan(
     lines: Sequence[Line],
     limits: JobLimits,
     *,
-    owner: str = "",
+    caller: Caller = NOBODY,
     or_cheapest: bool = False,
 ) -> Plan:
     """Decide each line, then all lines together; NoFeasibleExpert when the job's limits bind, or
@@ -70,7 +72,8 @@ async def make_plan(
 
     async def decide(line: Line) -> None:
         try:
-            request = prepared(request_of(line.body), owner)
+            chat, in_dollars = parsed_of(line).chat, limits.budget_usd is not None
+            request = replace(prepared(chat, caller), in_dollars=in_dollars)
             found = await pipeline.decide(request, available)
             decided[line.number] = request.query, found.decision
         except CollegiumError as exc:
@@ -87,7 +90,9 @@ async def make_plan(
 
 
 def waiting_for_engines(fleet: Fleet) -> Availability:
-    """An engine of ours that is not ready will be; one that is not ours never comes."""
+    """Whether a line has to wait: local engines that are starting will be ready, others may never
+    be.
+    """
 
     def unavailable(expert: Expert) -> ExpertUnavailable | None:
         if expert.engine is None or expert.engine in fleet:
@@ -97,29 +102,29 @@ def waiting_for_engines(fleet: Fleet) -> Availability:
     return unavailable
 
 
-def prepared(request: ChatRequest, owner: str) -> Prepared:
-    """A line as if its job's owner had asked it; people who wait for their answers go first."""
-    terms = Terms(caller=owner or "bulk", priority="background")
-    return prepare(request, terms, tenant=owner)
+def prepared(request: ChatRequest, caller: Caller) -> Prepared:
+    """A line as if its job's owner had sent it, at lower priority than interactive requests."""
+    terms = Terms(caller=caller.owner or "bulk", priority="background")
+    return prepare(request, terms, caller=caller)
 
 
-def request_of(body: Mapping[str, Any]) -> ChatRequest:
-    """A line's body, checked; BadRequest where the API would refuse it."""
+def parsed_of(line: Line) -> Parsed:
+    """Return a line's body, validated; raise BadRequest if the API would refuse it."""
     try:
-        request = ChatRequest.model_validate(body)
+        parsed = READERS[line.endpoint](line.body)
     except ValidationError as exc:
         raise BadRequest(_problems(exc), "body") from exc
-    if request.stream:
+    if parsed.chat.stream:
         raise BadRequest("stream can't be used in a batch", "stream")
-    return request
+    return parsed
 
 
 def _problems(exc: ValidationError) -> str:
-    """What is wrong with a body, in words; many problems are only counted."""
+    """Describe what is wrong with a body; if there are many problems, the rest are only counted."""
     if exc.error_count() > MOST_ERRORS:
         return f"the body has {exc.error_count()} problems"
-    found = (f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg']}" for e in exc.errors())
-    return "; ".join(dict.fromkeys(found))[:LONGEST_MESSAGE]
+    found = problems_in_words(exc.errors(), ChatRequest)
+    return "; ".join(f"{where} {what}" for where, what in found.items())[:LONGEST_MESSAGE]
 
 
 def jointly(
@@ -129,7 +134,7 @@ def jointly(
     *,
     or_cheapest: bool = False,
 ) -> dict[int, Decision]:
-    """Move lines between experts so that the job's limits hold at the least loss of quality."""
+    """Reassign lines between experts so that the job's limits hold at the least loss of quality."""
     if not decisions or limits == JobLimits():
         return dict(decisions)
     names = sorted({f.expert for d in decisions.values() for f in d.forecasts})
@@ -163,7 +168,7 @@ def jointly(
 
 
 def _headroom(decisions: Mapping[int, Decision]) -> float:
-    """What the last lines may cost beyond the mean: they have to be paid for, too."""
+    """Return what the last lines may cost beyond the mean, so that they can be paid for, too."""
     chosen = [decision.forecast for decision in decisions.values()]
     return max(max((f.most_usd or 0.0) - (f.cost_usd or 0.0), 0.0) for f in chosen)
 
@@ -171,7 +176,7 @@ def _headroom(decisions: Mapping[int, Decision]) -> float:
 def _assigned(
     value: Array, cost: Array, names: list[str], limits: JobLimits, headroom: float
 ) -> NDArray[np.intp]:
-    """With the headroom kept free where the budget allows that."""
+    """Assign the lines, keeping the headroom free if the budget allows it."""
     if limits.budget_usd is not None:
         free = min(headroom, MOST_HEADROOM * limits.budget_usd)
         kept = replace(limits, budget_usd=limits.budget_usd - free)
@@ -183,12 +188,12 @@ def _assigned(
 def _worths(
     decision: Decision, tolerated: float, dearest: float
 ) -> Iterator[tuple[Forecast, float]]:
-    """What each expert that may answer is worth; a choice that is no matter of quality stays."""
+    """The value of each eligible expert; a choice that is not about quality stays as it is."""
     if decision.policy != "quality":
         chosen = decision.forecast
         yield chosen, chosen.quality or 0.0
         return
-    able = [f for f in decision.forecasts if f.feasible and f.quality is not None]
+    able = [f for f in decision.forecasts if f.feasible and f.quality is not None and not f.note]
     worth = _worth(able, decision.price)
     enough = max(worth.values()) - tolerated
     for forecast in able:
@@ -200,7 +205,7 @@ def _worths(
 
 
 def _worth(forecasts: Sequence[Forecast], dollar: float) -> dict[str, float]:
-    """P(correct) less what the answer costs; where money counts, an unknown cost is worst."""
+    """P(correct) less the cost of the answer; if cost matters, an unknown cost is the worst."""
     known = {
         f.expert: (f.quality or 0.0) - (dollar * f.cost_usd if dollar and f.cost_usd else 0.0)
         for f in forecasts
@@ -224,24 +229,19 @@ def _moved(decision: Decision, expert: str) -> Decision:
     )
 
 
-def save_plan(plan: Plan, path: Path) -> None:
-    """Write the decisions, whole or not at all; only the chosen expert's forecast is kept."""
-    draft = path.with_suffix(".draft")
-    with draft.open("wb") as file:
-        for number, decision in plan.decisions.items():
-            kept = {**vars(decision), "forecasts": [decision.forecast], "line": number}
-            file.write(msgspec.json.encode(kept) + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-    draft.rename(path)
+def encoded(plan: Plan) -> bytes:
+    """The decisions as lines of JSON; only the chosen expert's forecast is kept."""
+    kept = (
+        {**vars(decision), "forecasts": [decision.forecast], "line": number}
+        for number, decision in plan.decisions.items()
+    )
+    return b"\n".join(map(msgspec.json.encode, kept))
 
 
-def load_plan(path: Path) -> dict[int, Decision] | None:
-    """The decisions of an earlier process; None where it did not come so far."""
-    if not path.is_file():
-        return None
+def decoded(data: bytes) -> dict[int, Decision]:
+    """The decisions of a plan that was encoded, by line number."""
     found = {}
-    for text in path.read_text(encoding="utf-8").splitlines():
+    for text in data.splitlines():
         kept = json.loads(text)
         number = kept.pop("line")
         del kept["id"]  # a line that is asked anew is a decision of its own in the log

@@ -1,6 +1,8 @@
-"""The lines of a job's output and error files, in OpenAI's shape."""
+"""The lines of a job's output and error files, in OpenAI's format."""
 
 from __future__ import annotations
+
+import json
 
 from collegium.errors import CollegiumError
 from collegium.experts.bulk.lines import BadLine
@@ -25,13 +27,13 @@ def refused(batch_id: str, number: int, custom_id: str, error: CollegiumError) -
 
 
 def bad(batch_id: str, line: BadLine) -> Json:
-    """A line that is no request."""
+    """The result of a line that is not a valid request."""
     error = {"code": line.code, "message": line.message, "line": line.number}
     return _line(batch_id, line.number, line.custom_id, None, error)
 
 
 def expired(batch_id: str, number: int, custom_id: str) -> Json:
-    """A line whose turn did not come in time."""
+    """The result of a line that was not reached in time."""
     message = "This request could not be executed before the completion window expired."
     return _line(batch_id, number, custom_id, None, {"code": "batch_expired", "message": message})
 
@@ -41,13 +43,22 @@ def request_id(batch_id: str, number: int) -> str:
     return f"batch_req_{batch_id.removeprefix('batch_')}_{number}"
 
 
+def encoded(result: Json) -> bytes:
+    """The line of a file, in UTF-8; half a surrogate pair, which callers can send, is escaped."""
+    try:
+        text = json.dumps(result, ensure_ascii=False, separators=(",", ":"))
+        return f"{text}\n".encode()
+    except UnicodeEncodeError:
+        return f"{json.dumps(result, separators=(',', ':'))}\n".encode()
+
+
 def number_of(result: Json) -> int:
     """The line that a result belongs to."""
     return int(str(result["id"]).rpartition("_")[2])
 
 
 def cost_of(result: Json) -> float:
-    """What an answered line has cost; 0 where its price is not known."""
+    """Return the cost of an answered line; 0 if its price is unknown."""
     outcome = result["response"]["body"]["collegium"]["outcome"]
     return float(outcome["cost_usd"] or 0.0)
 

@@ -1,4 +1,4 @@
-"""Old files and ended jobs are deleted, a few at a time, while the service runs."""
+"""Delete old files and ended jobs, a few at a time, while the service runs."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import logging
 import time
 from datetime import timedelta
 
-from collegium.registry.batches import BatchRegistry
+from collegium.registry.bulk.batches import BatchRegistry
+from collegium.registry.bulk.file_store import FileStore
+from collegium.registry.bulk.files import FileRecord, FileRegistry
 from collegium.registry.clock import SteadyClock
-from collegium.registry.file_store import FileStore
-from collegium.registry.files import FileRecord, FileRegistry
 
 log = logging.getLogger(__name__)
 EVERY_S = 60.0
@@ -18,9 +18,9 @@ AT_ONCE = 200
 
 
 class Retention:
-    """By age and by size; without either, nothing is deleted but what said when it expires.
+    """Deletes by age and by size; with neither setting, only files with an expiry are deleted.
 
-    A job that is under way has its own copy of its lines, so its file may go.
+    The content of a file that an unfinished job reads stays until that job has ended.
     """
 
     def __init__(
@@ -46,6 +46,7 @@ class Retention:
         if time.monotonic() < self._next_s:
             return
         self._next_s = time.monotonic() + EVERY_S
+        await self._store.sweep()
         if self._days is not None:
             before = self._clock.now() - timedelta(days=self._days)
             while old := await self._files.oldest(AT_ONCE, before=before):
@@ -74,5 +75,5 @@ class Retention:
         log.info("%d files were deleted, as they are old", len(records))
 
     async def _delete(self, record: FileRecord) -> None:
-        self._store.remove(record.id)
         await self._files.forget(record.id)
+        await self._store.remove(record.id)

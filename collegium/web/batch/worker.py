@@ -1,20 +1,15 @@
-"""Does the open bulk jobs, each owner's oldest first, for as long as the service runs."""
+"""Runs open bulk jobs, each owner's oldest first, for as long as the service runs."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import logging
-import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+import secrets
 from datetime import UTC, datetime
-from pathlib import Path
 
-from collegium.errors import CollegiumError
-from collegium.registry.batches import BatchRecord
+from collegium.errors import CollegiumError, LeaseLost
+from collegium.registry.bulk.batches import BatchRecord
 from collegium.web.batch.retention import Retention
 from collegium.web.errors import unexpected
 from collegium.web.serving.parts import Parts
@@ -23,18 +18,23 @@ log = logging.getLogger(__name__)
 LOOK_S = 2.0
 MOST_OWNERS = 8
 AFTER_FAILURE_S = 10.0
+RENEW_S = 3.0
+"""Between two renewals of the leases, which last five times as long."""
+RETENTION, RETENTION_S = "retention of files", 120.0
+"""Files are deleted by one replica at a time: two that make room at once would make too much."""
 
 
 class BatchWorker:
-    """One job of each owner is worked on at a time, the oldest: two of one would take turns at the
-    engines, and so load them twice. Owners don't wait for each other's jobs.
+    """Runs one job per owner at a time, the oldest: two jobs of one owner would make engines take
+    turns and so load them twice. Owners don't wait for each other's jobs.
 
-    Of several processes on one data folder only one works, the one that holds the lock; the kernel
-    frees it even after kill -9. A job belongs to the machine that has its files.
+    Of several replicas the one that claims a job does it. When that one dies, its leases end and
+    another goes on.
     """
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._name = secrets.token_hex(8)
         settings = parts.settings
         gib = settings.keep_files_gib
         self._retention = Retention(
@@ -48,49 +48,73 @@ class BatchWorker:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._working: dict[str, str] = {}
         """The job that is worked on, by its owner."""
-        self._loop: asyncio.Task[None] | None = None
+        self._loops: tuple[asyncio.Task[None], ...] = ()
+        self._is_retaining, self._asks_at = False, 0.0
 
     def start(self) -> None:
         """Begin in the background."""
-        self._loop = asyncio.create_task(self._run(), name="bulk jobs")
+        work = asyncio.create_task(self._work(), name="bulk jobs")
+        self._loops = work, asyncio.create_task(self._renew(), name="leases of bulk jobs")
 
     async def close(self) -> None:
-        """Stop where it is: what is finished is on disk, the rest is asked again."""
-        tasks = [task for task in (self._loop, *self._tasks.values()) if task is not None]
+        """Stop where it is: what is finished is written, the rest is for who goes on."""
+        tasks = [*self._loops, *self._tasks.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self._is_retaining:
+            with contextlib.suppress(CollegiumError):
+                await self._parts.leases.release(RETENTION, self._name)
 
-    async def _run(self) -> None:
-        folder = self._parts.inbox.root
+    async def _renew(self) -> None:
         while True:
-            with _lock(folder / ".lock") as held:
-                if held:
-                    await self._work()
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(RENEW_S)
+            try:
+                if self._tasks:
+                    await self._parts.batches.renew(self._name, tuple(self._tasks))
+            except CollegiumError as exc:  # the database is away, for other replicas as well
+                log.warning("the leases of bulk jobs can't be renewed: %s", exc)
 
     async def _work(self) -> None:
         news = self._parts.inbox.news
         while True:
             news.clear()
             try:
-                self._look(await self._parts.batches.unfinished())
-                await self._retention.prune()
-            except (CollegiumError, OSError) as exc:  # the database or the disk is away
+                if not self._parts.draining.begun:
+                    await self._look(await self._parts.batches.unfinished())
+                if await self._retains():
+                    await self._retention.prune()
+            except CollegiumError as exc:  # the database is away
                 log.warning("bulk jobs wait: %s", exc)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(news.wait(), LOOK_S)
 
-    def _look(self, unfinished: tuple[BatchRecord, ...]) -> None:
-        """Begin with each owner's oldest job; what only has to end does so at once."""
-        self._clean({record.id for record in unfinished})
+    async def _retains(self) -> bool:
+        """Whether this replica deletes old files. It asks the database twice in a lease's time."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._asks_at:
+            hold = self._parts.leases.hold
+            self._is_retaining = await hold(RETENTION, self._name, RETENTION_S)
+            self._asks_at = now + RETENTION_S / 2
+        return self._is_retaining
+
+    async def _look(self, unfinished: tuple[BatchRecord, ...]) -> None:
+        """Claim each owner's oldest job, and jobs that only have to end."""
+        now = datetime.now(UTC)
+        leased = {record.id for record in unfinished if record.is_leased(now)}
+        busy = {record.owner for record in unfinished if record.id in leased}
         for record in unfinished:
-            if record.id in self._tasks or not (self._folder(record.id)).is_dir():
+            if record.id in self._tasks or record.id in leased:
                 continue
             ending = record.status == "cancelling" or record.expires_at <= self._parts.clock.now()
-            free = record.owner not in self._working and len(self._working) < MOST_OWNERS
-            if ending or free:
-                self._begin(record, working=not ending)
+            busy |= self._working.keys()
+            free = record.owner not in busy and len(self._working) < MOST_OWNERS
+            if not ending and not free:
+                continue
+            if not ending:
+                busy.add(record.owner)  # whoever claims it: the younger ones wait
+            if await self._parts.batches.claim(record.id, self._name):
+                self._begin(await self._parts.batches.get(record.id), working=not ending)
 
     def _begin(self, record: BatchRecord, *, working: bool) -> None:
         task = asyncio.create_task(self._do(record), name=record.id)
@@ -102,7 +126,9 @@ class BatchWorker:
         from collegium.web.batch.job import BulkJob  # a service without jobs need not load it
 
         try:
-            await BulkJob(self._parts, record, self._folder(record.id)).run()
+            await BulkJob(self._parts, record, self._name).run()
+        except LeaseLost as exc:
+            log.warning("bulk job %s goes on elsewhere: %s", record.id, exc)
         except (CollegiumError, OSError) as exc:  # a full disk, a database that is down
             log.error("bulk job %s waits %.0f s: %s", record.id, AFTER_FAILURE_S, exc)
             await asyncio.sleep(AFTER_FAILURE_S)
@@ -110,6 +136,8 @@ class BatchWorker:
             log.exception("bulk job %s failed", record.id)
             await self._give_up(record.id)
         finally:
+            with contextlib.suppress(CollegiumError):
+                await self._parts.batches.release(self._name, record.id)
             del self._tasks[record.id]
             if self._working.get(record.owner) == record.id:
                 del self._working[record.owner]
@@ -120,30 +148,6 @@ class BatchWorker:
         error = {"code": failure.code, "message": str(failure), "line": None, "param": None}
         out_of = ("validating", "in_progress", "cancelling", "finalizing")
         with contextlib.suppress(CollegiumError):
-            await self._parts.batches.become(batch_id, "failed", out_of=out_of, errors=[error])
-
-    def _clean(self, unfinished: set[str]) -> None:
-        """Delete the folders of jobs that have ended: their results are in the file store."""
-        for folder in self._parts.inbox.root.glob("batch_*"):
-            fresh = folder.stat().st_mtime > datetime.now(UTC).timestamp() - 60
-            if folder.name not in unfinished and folder.name not in self._tasks and not fresh:
-                shutil.rmtree(folder, ignore_errors=True)
-
-    def _folder(self, batch_id: str) -> Path:
-        return self._parts.inbox.folder(batch_id)
-
-
-@contextmanager
-def _lock(path: Path) -> Iterator[bool]:
-    """Try to take the lock; yields whether we have it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
-    finally:
-        os.close(descriptor)
+            await self._parts.batches.become(
+                batch_id, "failed", out_of=out_of, worker=self._name, errors=[error]
+            )

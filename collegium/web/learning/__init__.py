@@ -1,1 +1,1 @@
-"""Replay prompts to experts, mark the answers, fit a router, and report what it would bring."""
+"""Replay prompts to experts, mark the answers, fit a router, and report the gain to expect."""

@@ -1,4 +1,4 @@
-"""Ask one expert one prompt of a learning run, and what that cost."""
+"""Send one prompt of a learning run to one expert, and account for its cost."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from typing import Any
 
 from collegium.errors import BudgetExhausted, CollegiumError
 from collegium.experts.clients.counting import estimated_tokens, prompt_tokens
+from collegium.experts.clients.events import Usage
 from collegium.experts.clients.reply import Call
+from collegium.experts.clients.usage import Tokens
 from collegium.experts.dispatch.terms import Terms
 from collegium.experts.presets import LENGTHS, with_preset
+from collegium.experts.pricing import price_of
 from collegium.registry.expert import Expert
-from collegium.registry.learning import LearningAnswer, LearningPrompt
+from collegium.registry.learning.runs import LearningAnswer, LearningPrompt
 from collegium.router.costs import price_usd
 from collegium.router.forecasting import fingerprint
 from collegium.router.tokens import REASONING, prior_of
@@ -26,7 +29,7 @@ TERMS = Terms(caller="learning", priority="background")
 TRIES = 4
 LONGEST_WAIT_S = 20.0
 JUDGE = " judge"
-"""No expert has this name."""
+"""The judge's key in the ledger; no expert has this name."""
 VERDICT_TOKENS = 512
 """Room for a word, and for a judge that thinks before it."""
 
@@ -58,18 +61,18 @@ async def _once(
         answer = await reply.whole()
         waited_ms = reply.waits.total_ms or 0.0
     message = dict(answer.choices[0]["message"])
-    read, written = _used(call, message, answer.usage)
-    cost = price_usd(expert, read, written)
-    parts.metrics.called(expert.name, (read, written), cost)
-    parts.tokens.learn(expert.name, prompt.application, written)
+    taken = used(call, answer.usage, answer.text)
+    cost = price_of(expert, taken)
+    parts.metrics.called(expert.name, taken, cost)
+    parts.tokens.learn(expert.name, prompt.application, taken.output)
     return LearningAnswer(
         prompt.run_id,
         prompt.number,
         expert.name,
         fingerprint(expert),
         message,
-        prompt_tokens=read,
-        completion_tokens=written,
+        prompt_tokens=taken.input,
+        completion_tokens=taken.output,
         cost_usd=cost,
         latency_ms=1000 * (time.perf_counter() - started) - waited_ms,
     )
@@ -78,7 +81,7 @@ async def _once(
 def bounded(
     request: Mapping[str, Any], expert: Expert, most_tokens: int | None
 ) -> Mapping[str, Any]:
-    """The request with a length, where it sets none itself."""
+    """Return the request with a length limit, unless it has one."""
     if most_tokens is None or any(request.get(name) for name in LENGTHS):
         return request
     # Reasoning models of OpenAI refuse `max_tokens`, older servers the other name.
@@ -86,12 +89,11 @@ def bounded(
     return {**request, name: most_tokens}
 
 
-def _used(call: Call, message: Mapping[str, Any], usage: Any) -> tuple[int, int]:
-    """Tokens as the upstream told them, else about."""
+def used(call: Call, usage: Usage | None, text: str) -> Tokens:
+    """Return the tokens that the upstream reported, or an estimate."""
     if usage is not None and usage.prompt_tokens:
-        return usage.prompt_tokens, usage.completion_tokens
-    read = prompt_tokens(with_preset(call).body)
-    return read, estimated_tokens(str(message.get("content") or ""))
+        return usage.tokens
+    return Tokens(prompt_tokens(with_preset(call).body), estimated_tokens(text))
 
 
 def _refused(prompt: LearningPrompt, expert: Expert, exc: CollegiumError) -> LearningAnswer:
@@ -110,14 +112,14 @@ class JudgeCalls:
         self._count = 0
 
     async def __call__(self, messages: Sequence[dict[str, Any]]) -> str:
-        """The judge's words; CollegiumError where it can't be asked."""
+        """Return the judge's answer; raise CollegiumError if it can't be asked."""
         body = bounded({"messages": list(messages), "temperature": 0}, self._judge, VERDICT_TOKENS)
         call = Call(self._judge, body, role="judge")
         self._count += 1
         cell = self._count, JUDGE
         most = price_usd(self._judge, prompt_tokens(with_preset(call).body), VERDICT_TOKENS)
         if not await self._spending.reserve(cell, JUDGE, most or 0.0):
-            raise BudgetExhausted("the run's budget leaves nothing for the judge")
+            raise BudgetExhausted("the run's budget is spent, so the judge can't be asked")
         cost = None
         try:
             text, cost = await self._verdict(call)
@@ -128,7 +130,7 @@ class JudgeCalls:
     async def _verdict(self, call: Call) -> tuple[str, float | None]:
         async with self._parts.pool.ask(call, TERMS) as reply:
             answer = await reply.whole()
-        read, written = _used(call, answer.choices[0]["message"], answer.usage)
-        cost = price_usd(self._judge, read, written)
-        self._parts.metrics.called(self._judge.name, (read, written), cost)
+        taken = used(call, answer.usage, answer.text)
+        cost = price_of(self._judge, taken)
+        self._parts.metrics.called(self._judge.name, taken, cost)
         return answer.text, cost

@@ -1,4 +1,4 @@
-"""What asking an expert is forecast to cost, before anything is asked."""
+"""Forecasts of what asking an expert will cost."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ JUDGE_PROMPT, JUDGE_ANSWER = 250, 12
 
 @dataclass(frozen=True)
 class Price:
-    """Dollars of one answer: about, and what nearly every answer stays within; None: unknown."""
+    """The cost of one answer in dollars: the expected one, and an upper bound for nearly all; None
+    if unknown.
+    """
 
     usd: float | None
     most_usd: float | None
@@ -25,7 +27,7 @@ class Price:
 
 
 def price_of(tokens: Tokens, expert: Expert, query: Query) -> Price:
-    """What one answer of an expert costs."""
+    """Return the cost of one answer of an expert."""
     counted = query.prompt_tokens or 1
     prompt, most_prompt = tokens.prompt(expert, counted)
     mean, most = tokens.within(expert, query, counted, None)
@@ -36,7 +38,7 @@ def price_of(tokens: Tokens, expert: Expert, query: Query) -> Price:
 
 
 def judging_usd(judge: Expert, query: Query, answer_tokens: int) -> float | None:
-    """What comparing two answers in both orders costs."""
+    """Return the cost of comparing two answers in both orders."""
     read = 2 * ((query.prompt_tokens or 1) + 2 * answer_tokens + JUDGE_PROMPT)
     return price_usd(judge, read, 2 * JUDGE_ANSWER)
 

@@ -1,4 +1,4 @@
-"""Judge a version of the router by decisions that another one made, and that people rated."""
+"""Evaluate a version of the router on rated decisions that another version made."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from collegium.errors import CollegiumError, LearningRefused
-from collegium.registry.decisions import LoggedDecision
+from collegium.registry.decisions.log import LoggedDecision
 from collegium.registry.expert import Expert
 from collegium.router.decision import Decision, Limits, Query
+from collegium.router.eligibility import IF_NEEDED, NOT_ELIGIBLE
+from collegium.router.rules import Rules
 from collegium.router.virtual_models import VIRTUAL_MODELS
 from collegium.web.serving.parts import Parts
 
@@ -25,7 +27,7 @@ MOST = 2000
 FEWEST = 30.0
 """Effective decisions: fewer say nothing of a version."""
 SHOWN = 5000
-"""The latest decisions of which agreement in the shadow is told."""
+"""The number of latest decisions over which agreement in shadow mode is reported."""
 
 
 @dataclass(frozen=True)
@@ -43,23 +45,24 @@ class _Again:
     def reward(self) -> float:
         return float(np.mean(self.logged.scores))
 
-    def believed(self, expert: str) -> float:
-        """What the router that decided forecast of an expert, before it saw the rating."""
-        for forecast in self.logged.decision.forecasts:
-            if forecast["expert"] == expert and forecast["quality"] is not None:
-                return float(forecast["quality"]) + float(forecast.get("lowered") or 0.0)
-        return 0.5
+
+def believed(logged: LoggedDecision, expert: str) -> float | None:
+    """Return the deciding router's forecast for an expert, made before the rating was known."""
+    for forecast in logged.decision.forecasts:
+        if forecast["expert"] == expert and forecast["quality"] is not None:
+            return float(forecast["quality"]) + float(forecast.get("lowered") or 0.0)
+    return None
 
 
 async def evaluate_version(parts: Parts, version_id: str) -> Json:
-    """Estimate what a version's answers would be rated; LearningRefused where too few ratings
-    are of answers that it would have given too.
+    """Estimate the ratings that a version's answers would get; raise LearningRefused if too few
+    ratings are of answers that it would have chosen too.
     """
     from collegium.router.online.off_policy import doubly_robust, self_normalised
 
     files = await parts.router_versions.files(version_id)
     router = await asyncio.to_thread(parts.router_maker.from_files, *files, version_id)
-    rows = [entry for entry in await parts.log.rated(MOST) if _is_routed(entry)]
+    rows = [entry for entry in await parts.log.rated(MOST) if is_routed(entry)]
     again = await _decided_again(router, rows, await parts.catalogue.now())
     reward = np.array([row.reward for row in again])
     propensity = np.array([row.logged.decision.propensity for row in again])
@@ -71,8 +74,8 @@ async def evaluate_version(parts: Parts, version_id: str) -> Json:
             f"{FEWEST:.0f} are needed: gather more ratings (POST /v1/feedback), or let it decide "
             f"a share with `collegium router promote {version_id} --share 0.01`"
         )
-    logged = np.array([row.believed(row.logged.answered_by) for row in again])
-    wanted = np.array([row.believed(row.chosen.expert) for row in again])
+    logged = np.array([_believed(row, row.logged.answered_by) for row in again])
+    wanted = np.array([_believed(row, row.chosen.expert) for row in again])
     return {
         "object": "router_evaluation",
         "version": version_id,
@@ -88,7 +91,13 @@ async def evaluate_version(parts: Parts, version_id: str) -> Json:
     }
 
 
-def _is_routed(entry: LoggedDecision) -> bool:
+def _believed(row: _Again, expert: str) -> float:
+    found = believed(row.logged, expert)
+    return 0.5 if found is None else found
+
+
+def is_routed(entry: LoggedDecision) -> bool:
+    """Whether the router chose who answered, alone and by known odds."""
     decision, outcome = entry.decision, entry.outcome
     answered = outcome is not None and outcome.status == "ok" and not outcome.calls
     return answered and decision.requested_model in VIRTUAL_MODELS and decision.propensity > 0
@@ -99,7 +108,11 @@ async def _decided_again(
 ) -> list[_Again]:
     found = []
     for entry in rows:
-        there = {f["expert"] for f in entry.decision.forecasts}
+        there = {
+            f["expert"]
+            for f in entry.decision.forecasts
+            if not f["note"].startswith((NOT_ELIGIBLE, IF_NEEDED))
+        }
         able = [expert for expert in experts if expert.name in there]
         try:
             chosen = await router.decide(_query(entry), able, lambda expert: None)
@@ -113,11 +126,12 @@ async def _decided_again(
 def _query(entry: LoggedDecision) -> Query:
     decision, outcome = entry.decision, entry.outcome
     limits: Json = {k: tuple(v) if isinstance(v, list) else v for k, v in decision.limits.items()}
+    limits["require"] = Rules.of(limits.get("require"))
     return Query(
         decision.prompt or "",
         requested_model=decision.requested_model,
         limits=Limits(**limits),
-        prompt_tokens=None if outcome is None else outcome.prompt_tokens,
+        prompt_tokens=None if outcome is None else outcome.prompt_tokens or None,
         application=decision.application,
     )
 
@@ -143,7 +157,7 @@ def _money(again: Sequence[_Again]) -> Json:
 
 
 async def _in_shadow(parts: Parts, version_id: str) -> Json | None:
-    """How often it decided as the serving router did; None where it never ran in the shadow."""
+    """Return how often it agreed with the serving router; None if it never ran in shadow mode."""
     rows = [entry.decision for entry in await parts.log.recent(SHOWN)]
     shadows = [(r.shadow, r.expert) for r in rows if r.shadow and r.shadow["router"] == version_id]
     if not shadows:

@@ -1,4 +1,4 @@
-"""Fit a router to marks and report what it would bring, in a process of its own."""
+"""Fit a router to marks and report the improvement to expect, in a separate process."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from collegium.router.learning.evidence import Table
+
+if TYPE_CHECKING:
+    from collegium.router.learning.panels import PlayedPanel
 
 Indices = NDArray[np.intp]
 FEWEST = 24
@@ -32,7 +35,9 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Setting:
-    """What a fit needs beside the marks; `prices` are dollars a million tokens, by fingerprint."""
+    """The inputs of a fit besides the marks; `prices` are dollars per million tokens, by
+    fingerprint.
+    """
 
     encoder: str
     cache_dir: Path
@@ -41,17 +46,22 @@ class Setting:
     usd_a_prompt: float
     confirmed: bool
     sources: Mapping[str, Mapping[str, float | int | bool]]
-    """What is known of the sources of marks that err."""
+    """What is known about the reliability of the sources of marks."""
 
 
-async def fit_apart(table: Table, setting: Setting) -> Fitted:
-    """Fit in another process: this one answers requests meanwhile."""
+async def fit_apart(table: Table, panels: Table, setting: Setting) -> Fitted:
+    """Fit in another process, so that this one can answer requests meanwhile.
+
+    `panels` has the same rows, with the panels that were run instead of experts.
+    """
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as process:
-        return await asyncio.get_running_loop().run_in_executor(process, fit, table, setting)
+        return await asyncio.get_running_loop().run_in_executor(
+            process, fit, table, panels, setting
+        )
 
 
-def fit(table: Table, setting: Setting) -> Fitted:
+def fit(table: Table, panels: Table, setting: Setting) -> Fitted:
     """Fit a router to a table of marks; the report judges forecasts that saw none of the prompt."""
     from threadpoolctl import threadpool_limits
 
@@ -63,13 +73,13 @@ def fit(table: Table, setting: Setting) -> Fitted:
     encoder = SurfaceEncoder(make_encoder(setting.encoder, cache=setting.cache_dir, threads=1))
     with threadpool_limits(1):
         fitted = fit_router(table.measured(), encoder, quality=setting.predictor)
-    report = _report(table, fitted, setting)
+    report = _report(table, panels, fitted, setting)
     with tempfile.TemporaryDirectory() as name:
         save(fitted, folder := Path(name))
         return Fitted((folder / CARD).read_bytes(), (folder / ARRAYS).read_bytes(), report)
 
 
-def _report(table: Table, fitted: Any, setting: Setting) -> dict[str, Any]:
+def _report(table: Table, panels: Table, fitted: Any, setting: Setting) -> dict[str, Any]:
     from collegium.router.beliefs.promise import costs
     from collegium.router.learning.report import Held, report
 
@@ -88,6 +98,7 @@ def _report(table: Table, fitted: Any, setting: Setting) -> dict[str, Any]:
         applications=[table.applications[row] for row in rows],
         texts=[table.prompts[row].text for row in rows],
         answers=_answers(table, rows, order),
+        panels=_played(panels, rows),
         confirmed=setting.confirmed,
         contrast_sd=max(
             (float(told.get("contrast_sd", 0.0)) for told in setting.sources.values()), default=0.0
@@ -97,8 +108,20 @@ def _report(table: Table, fitted: Any, setting: Setting) -> dict[str, Any]:
     return {**found, "sources": {name: dict(told) for name, told in setting.sources.items()}}
 
 
+def _played(panels: Table, rows: Indices) -> list[PlayedPanel]:
+    """Return the panels that were run, on the prompts of the fit."""
+    from collegium.router.learning.panels import PlayedPanel, panel_of
+
+    found = []
+    for i, seal in enumerate(panels.fingerprints):
+        if (panel := panel_of(seal)) is not None:
+            scores, usd = panels.scores[rows, i], panels.cost_usd[rows, i]
+            found.append(PlayedPanel(*panel, scores, usd))
+    return found
+
+
 def _answers(table: Table, rows: Indices, order: Indices) -> dict[tuple[int, int], str]:
-    """What was answered, by the places of prompts and experts in the fit."""
+    """Return the answers by the indices of prompts and experts in the fit."""
     row = {int(r): i for i, r in enumerate(rows)}
     column = {int(c): i for i, c in enumerate(order)}
     return {
@@ -109,14 +132,14 @@ def _answers(table: Table, rows: Indices, order: Indices) -> dict[tuple[int, int
 
 
 def usd_a_prompt(table: Table) -> float:
-    """What the answers to one more prompt would cost, at the prices paid so far."""
+    """Return the cost of answering one more prompt, at the prices paid so far."""
     answered = ~np.isnan(table.cost_usd)
     count = max(int(answered.any(axis=1).sum()), 1)
     return float(np.where(answered, table.cost_usd, 0.0).sum()) / count
 
 
 def few(table: Table) -> str | None:
-    """Why there is too little to learn from; None where there is enough."""
+    """Return why there is too little to learn from; None if there is enough."""
     count = int(table.marked().sum())
     experts = int((~np.isnan(table.scores)).any(axis=0).sum())
     if count < FEWEST:

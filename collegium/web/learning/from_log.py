@@ -1,4 +1,4 @@
-"""The prompts of a learning run that the log has, with the answers that were given."""
+"""Take a learning run's prompts from the log, with the answers that were given."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from collegium.errors import BadRequest
 from collegium.experts.clients.events import Json
-from collegium.registry.decisions import DecisionLog, LoggedExchange
+from collegium.registry.decisions.log import DecisionLog, LoggedExchange
 from collegium.web.learning.lines import MOST_PROMPTS, Logged, Replayed, replayed
 from collegium.web.learning.spec import FromLog
 
@@ -19,7 +19,7 @@ PROFILE = "expert-profile"
 
 
 async def logged_prompts(decisions: DecisionLog, source: FromLog) -> list[Replayed]:
-    """Each different request of the log, the latest ones where there are very many.
+    """Return each distinct request of the log, the latest ones if there are too many.
 
     Where only prompts were recorded, a request is its last question, without the system prompt.
     """
@@ -38,7 +38,7 @@ async def logged_prompts(decisions: DecisionLog, source: FromLog) -> list[Replay
         after = page[-1].decision.id
     if not found:
         raise BadRequest(
-            "The log has no request to learn from: send some, with the setting `record` at "
+            "The log has no requests to learn from: send some with the setting `record` set to "
             "`prompts` or `full`",
             "from_log",
         )
@@ -46,9 +46,11 @@ async def logged_prompts(decisions: DecisionLog, source: FromLog) -> list[Replay
 
 
 def _prompt(entry: LoggedExchange) -> Replayed | None:
-    decision = entry.decision
+    decision, outcome = entry.decision, entry.outcome
     if decision.application == PROFILE:
         return None
+    if outcome is not None and outcome.cached_from is not None:
+        return None  # the same request is there with its answer
     asked: Mapping[str, Any] | None = entry.request
     if asked is None and decision.prompt:
         asked = {"messages": [{"role": "user", "content": decision.prompt}]}
@@ -76,12 +78,12 @@ def _answered_by(entry: LoggedExchange) -> str:
 
 
 def _answer(entry: LoggedExchange) -> Logged | None:
-    """The answer of one expert; a panel's is nobody's."""
-    outcome = entry.outcome
-    if entry.answer is None or outcome is None or outcome.status != "ok" or outcome.calls:
+    """Return the answer of one expert; a panel's answer belongs to none."""
+    outcome, message = entry.outcome, _message(entry.answer)
+    if message is None or outcome is None or outcome.status != "ok" or outcome.calls:
         return None
     return Logged(
-        _message(entry.answer),
+        message,
         outcome.prompt_tokens,
         outcome.completion_tokens,
         outcome.cost_usd,
@@ -89,6 +91,7 @@ def _answer(entry: LoggedExchange) -> Logged | None:
     )
 
 
-def _message(answer: Mapping[str, Any]) -> Json:
-    message = answer.get("message", answer)
-    return {"role": "assistant", **message}
+def _message(answer: Mapping[str, Any] | None) -> Json | None:
+    """The message of a recorded chat completion's first choice; None where it has none."""
+    choices = answer.get("choices") if answer else None
+    return {"role": "assistant", **choices[0]["message"]} if choices else None

@@ -1,4 +1,4 @@
-"""The prompts of a learning run: from a file of JSON lines, or from the log."""
+"""The prompts of a learning run, from a file of JSON lines or from the log."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from collegium.errors import BadRequest
 from collegium.experts.clients.counting import estimated_tokens
 from collegium.experts.dispatch.terms import ANY_TIME
+from collegium.registry.key import Caller
 from collegium.router.applications.signals import Signals
 from collegium.router.decision import Query
 from collegium.web.protocols.chat_request import ChatRequest
@@ -27,7 +28,7 @@ NOT_REPLAYED = ("model", "stream", "stream_options", "routing", "user", "metadat
 """Fields of a request that say nothing of what an expert answers."""
 
 ASKED = ("messages", "tools", "functions", "response_format")
-"""What makes two requests the same question."""
+"""The fields that make two requests the same question."""
 
 
 class PromptLine(BaseModel):
@@ -39,7 +40,7 @@ class PromptLine(BaseModel):
     messages: list[Json] | None = None
     request: Json | None = None
     body: Json | None = None
-    """As `request`, for lines of OpenAI's batches."""
+    """An alias of `request`, as lines of OpenAI's batches have it."""
     custom_id: str | None = None
     method: str | None = None
     url: str | None = None
@@ -52,34 +53,36 @@ class PromptLine(BaseModel):
 
 @dataclass(frozen=True)
 class Logged:
-    """An answer that is there already, and what it took where that is known."""
+    """An answer that already exists, with its usage if known."""
 
     message: Json
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     cost_usd: float | None = None
     latency_ms: float | None = None
+    by_run: bool = False
+    """Whether an earlier run requested it: such an answer is not part of the traffic."""
 
 
 @dataclass(frozen=True)
 class Replayed:
-    """One request to replay, checked."""
+    """One request to replay, validated."""
 
     query: Query
     body: Json
-    """What an expert is sent."""
+    """The body that experts are sent."""
     reference: Any = None
     checker: Json | None = None
     logged: Mapping[str, Logged] = field(default_factory=dict)
     """Answers that need not be paid for again, by expert."""
     ratings: Mapping[str, float] = field(default_factory=dict)
-    """What people said of these answers, from 0 to 1."""
+    """The ratings that people gave these answers, 0 to 1."""
     application: str | None = None
     decision_id: str | None = None
 
     @property
     def digest(self) -> str:
-        """The same question has the same digest in every run, whatever its length is limited to."""
+        """Identifies equal questions across runs, whatever their length limits."""
         asked = {name: self.body[name] for name in ASKED if name in self.body}
         text = json.dumps([asked, self.query.signals.tag], sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:32]
@@ -106,7 +109,9 @@ def read_prompts(source: Iterable[bytes]) -> list[Replayed]:
         shown = "; ".join(faults[:MOST_FAULTS]) + (f"; and {more} more" if more > 0 else "")
         raise BadRequest(f"The file of prompts can't be read: {shown}", "input_file_id")
     if not found:
-        raise BadRequest("The file holds no prompt: write one JSON object a line", "input_file_id")
+        raise BadRequest(
+            "The file contains no prompts: write one JSON object per line", "input_file_id"
+        )
     return _distinct(found)
 
 
@@ -128,7 +133,7 @@ def replayed(
     """
     body = {name: value for name, value in asked.items() if name not in NOT_REPLAYED}
     request = ChatRequest.model_validate(body)
-    prepared = prepare(request, ANY_TIME, application=application, tenant=tenant)
+    prepared = prepare(request, ANY_TIME, application=application, caller=Caller(tenant))
     return Replayed(
         prepared.query,
         prepared.body,
@@ -152,7 +157,7 @@ def _read(raw: bytes) -> Replayed:
     line = PromptLine.model_validate(fields, strict=True)
     given = [n for n in ("prompt", "messages", "request", "body") if getattr(line, n) is not None]
     if len({*given} - {"body", "request"}) > 1 or {"request", "body"} <= {*given}:
-        raise ValueError(f"{' and '.join(given)} are given: one of them is the question")
+        raise ValueError(f"{' and '.join(given)} are mutually exclusive: give one of them")
     asked: Json = line.request or line.body or {}
     if line.messages is not None:
         asked = {**asked, "messages": line.messages}
@@ -185,7 +190,7 @@ def _words(exc: Exception) -> str:
 
 
 def _distinct(prompts: Iterable[Replayed]) -> list[Replayed]:
-    """Each request once: the first of equals, for a repeated one teaches nothing more."""
+    """Keep the first of equal requests: repeated ones teach nothing new."""
 
     def once() -> Iterator[Replayed]:
         seen: set[str] = set()

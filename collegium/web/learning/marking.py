@@ -1,24 +1,32 @@
-"""Mark the answers to one prompt: by a program, by a judge, or by how far the experts agree."""
+"""Mark the answers to one prompt: by a program, by a judge, or by the experts' agreement."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import Awaitable, Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from collegium.errors import BadRequest, CollegiumError, SetupError
-from collegium.experts.marking import Checker, checker_of
+from collegium.experts.marking import Checker, checker_of, is_builtin
 from collegium.experts.marking.agreement import Agreement
-from collegium.experts.marking.judge import compare, grade
-from collegium.registry.learning import LearningAnswer, LearningPrompt, Mark, MarkSource
+from collegium.experts.marking.judge import JudgeMethod
+from collegium.extensions import extensions
+from collegium.registry.learning.runs import LearningAnswer, LearningPrompt, Mark, MarkSource
 from collegium.web.learning.asking import JudgeCalls
 from collegium.web.learning.spec import LearnSpec
+from collegium.web.serving.foreign import in_time
 
 log = logging.getLogger(__name__)
+TRIED: Mapping[str, Any] = {"role": "assistant", "content": "an answer"}
+MOST_FAULTS = 5
+CHECK_S = 60.0
+"""For all answers to one prompt."""
 UNKNOWN_RELIABILITY = 0.75
-"""Of a judge and of agreement, until somebody confirms some of their marks."""
+"""For a judge and for agreement, until people have confirmed some of their marks."""
 
 
 class Marker:
@@ -40,6 +48,7 @@ class Marker:
         self._judge = judge
         self._trusted = trusted
         self._checkers: dict[str, Checker] = {}
+        self._method: JudgeMethod = extensions().load("judge", spec.judge_method, of=JudgeMethod)
         self.agreement = Agreement(families)
 
     async def marks(self, prompt: LearningPrompt, answers: Sequence[LearningAnswer]) -> list[Mark]:
@@ -48,7 +57,7 @@ class Marker:
         failed = dict.fromkeys((a.expert for a in answers if a.answer is None), 0.0)
         described = prompt.checker or self._usual(prompt)
         if described is not None:
-            found = await asyncio.to_thread(self._checked, prompt, given, described)
+            found = await self._in_time(prompt, given, described)
             return self._all(prompt, found | failed, "checker", 1.0)
         if self._judge is not None:
             found = await self._judged(prompt, given, self._judge)
@@ -58,10 +67,23 @@ class Marker:
         return self._all(prompt, agreed | failed, "agreement", UNKNOWN_RELIABILITY)
 
     def _usual(self, prompt: LearningPrompt) -> Mapping[str, Any] | None:
-        """The run's checker, else equality with the reference where there is one."""
+        """Return the run's checker, or equality with the reference if there is one."""
         if self._spec.checker is not None:
             return self._spec.checker
         return None if prompt.reference is None else {"name": "reference"}
+
+    async def _in_time(
+        self,
+        prompt: LearningPrompt,
+        given: Mapping[str, Mapping[str, Any]],
+        described: Mapping[str, Any],
+    ) -> dict[str, float]:
+        """What the checker says; SetupError where it takes too long: others' code may hang."""
+        try:
+            return await in_time(partial(self._checked, prompt, given, described), CHECK_S)
+        except TimeoutError as exc:
+            name = described.get("name")
+            raise SetupError(f"The checker '{name}' gave no marks within {CHECK_S:g} s") from exc
 
     def _checked(
         self,
@@ -88,34 +110,42 @@ class Marker:
         given: Mapping[str, Mapping[str, Any]],
         judge: JudgeCalls,
     ) -> dict[str, float]:
-        """Each answer against the incumbent's, which so is worth a half; or each by itself."""
-        usual = given.get(self._incumbent)
+        """Judge each answer against the incumbent's, which counts as one half, or each on its
+        own.
+        """
+        usual, method = given.get(self._incumbent), self._method
 
         async def verdict(name: str, answer: Mapping[str, Any]) -> float | None:
-            if self._spec.judge_method == "grade":
-                return await self._asked(grade(judge, prompt.request, answer, prompt.reference))
-            if usual is None:
+            if method.compares and usual is None:
                 return None
-            if name == self._incumbent or _same(answer, usual):
+            if method.compares and (name == self._incumbent or _same(answer, usual)):
                 return 0.5
-            return await self._asked(preference(judge, prompt.request, answer, usual))
+            asked = method.verdict(
+                judge, prompt.request, answer, usual=usual, reference=prompt.reference
+            )
+            return await self._asked(asked)
 
         marks = await asyncio.gather(*(verdict(n, answer) for n, answer in given.items()))
         pairs = zip(given, marks, strict=True)
         return {name: mark for name, mark in pairs if mark is not None}
 
     def _exact(self, mark: Mark) -> Mark:
-        """The incumbent is compared with itself: its mark is no judgement."""
-        compared = self._spec.judge_method == "pairwise" and mark.expert == self._incumbent
+        """Skip the incumbent's comparison with itself, which is not a judgement."""
+        compared = self._method.compares and mark.expert == self._incumbent
         return replace(mark, reliability=1.0) if compared else mark
 
     async def _asked(self, judging: Awaitable[float | None]) -> float | None:
-        """A verdict; None where the judge can't be asked: the answer then has no mark."""
+        """A verdict; None if the judge can't be asked, which leaves the answer without a mark."""
         try:
             return await judging
         except CollegiumError as exc:
             log.warning("the judge gives no mark: %s", exc)
-            return None
+        except Exception as exc:
+            if extensions().is_builtin("judge", self._spec.judge_method):
+                raise
+            method = self._spec.judge_method
+            log.warning("the judge method '%s' failed: %r", method, exc)  # it may raise anything
+        return None
 
     def _all(
         self,
@@ -130,18 +160,32 @@ class Marker:
         ]
 
 
-async def preference(
-    judge: JudgeCalls,
-    request: Mapping[str, Any],
-    answer: Mapping[str, Any],
-    usual: Mapping[str, Any],
-) -> float | None:
-    """1 where the answer is better than the usual one, 0 where it is worse, 0.5 for a tie."""
-    return (await compare(judge, request, answer, usual)).mark
+def _same(one: Mapping[str, Any], other: Mapping[str, Any] | None) -> bool:
+    return bool(one.get("content")) and other is not None and one["content"] == other.get("content")
 
 
-def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    return bool(one.get("content")) and one.get("content") == other.get("content")
+def try_references(
+    spec: LearnSpec, prompts: Sequence[LearningPrompt], trusted: Collection[str] = ()
+) -> None:
+    """Raise BadRequest if a checker can't use a prompt's reference: its answers would get no marks.
+
+    Only our own checkers are called: what others need is theirs to say.
+    """
+    faults: list[str] = []
+    for prompt in prompts:
+        described = prompt.checker or spec.checker or {"name": "reference"}
+        name = str(described.get("name"))
+        if prompt.reference is None or not is_builtin(name):
+            continue
+        checker = make_checker(described, trusted)
+        if checker.mark(prompt.request, TRIED, prompt.reference) is None:
+            shown = json.dumps(prompt.reference, ensure_ascii=False)[:60]
+            faults.append(f"{shown} of {prompt.text[:40]!r}")
+        if len(faults) == MOST_FAULTS:
+            break
+    if faults:
+        words = "; ".join(faults)
+        raise BadRequest(f"References that their checker can't use: {words}", "reference")
 
 
 def make_checker(described: Mapping[str, Any], trusted: Collection[str] = ()) -> Checker:
@@ -152,8 +196,10 @@ def make_checker(described: Mapping[str, Any], trusted: Collection[str] = ()) ->
     options = {name: value for name, value in described.items() if name != "name"}
     name = described.get("name")
     if not isinstance(name, str):
-        raise BadRequest('A checker needs its name, as in {"name": "number"}', "checker")
+        raise BadRequest('A checker needs a name, as in {"name": "number"}', "checker")
     try:
         return checker_of(name, trusted=name in trusted, **options)
-    except SetupError as exc:  # such as a database that can't be read
-        raise BadRequest(f"The checker '{name}' can't be made of these options", "checker") from exc
+    except SetupError as exc:  # such as a database that can't be read, or a plugin that fails
+        log.warning("the checker '%s': %s", name, exc.whole)
+        words = f"The checker '{name}' can't be made of these options"
+        raise BadRequest(words if is_builtin(name) else str(exc), "checker") from exc

@@ -1,4 +1,8 @@
-"""Let versions of the router decide, and take that back."""
+"""Promote versions of the router, and roll them back.
+
+This process decides by the new version when a function returns; other replicas follow within two
+seconds.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +10,22 @@ import asyncio
 from collections.abc import Sequence
 
 from collegium.errors import LearningRefused
-from collegium.registry.router_versions import RouterVersion
+from collegium.registry.learning.router_versions import RouterVersion
 from collegium.web.serving.parts import Parts
 
 OWN = "the router of the folder or the package"
 STEPS = (0.01, 0.1, 1.0)
-"""Shares of the traffic by which an automatic promotion goes on."""
+"""The shares of the traffic through which an automatic promotion proceeds."""
 
 
 async def try_in_shadow(parts: Parts, version_id: str) -> RouterVersion:
     """Let a version decide beside the serving router."""
     version = await parts.router_versions.get(version_id)
     if version.status == "serving":
-        raise LearningRefused(f"{version_id} serves already")
+        raise LearningRefused(f"{version_id} is already serving")
     await _loads(parts, version_id)
     await parts.router_versions.become(version_id, "shadow")
+    await parts.router_follower.follow()
     return await parts.router_versions.get(version_id)
 
 
@@ -33,18 +38,19 @@ async def promote_version(
     unconfirmed: bool = False,
     automatic: bool = False,
 ) -> RouterVersion:
-    """Let a version decide a share of the traffic; LearningRefused where nothing supports it.
+    """Let a version decide a share of the traffic; raise LearningRefused if no evidence supports
+    it.
 
     All of the traffic of all applications makes it the serving version.
     """
     version = await parts.router_versions.get(version_id)
     if version.status == "serving":
-        raise LearningRefused(f"{version_id} serves already; `rollback` takes it back")
+        raise LearningRefused(f"{version_id} is already serving; undo that with `rollback`")
     for key in applications:
         await parts.recognition.get(key)  # 404 where nobody asks by that name
     if version.report is not None and not version.report.get("confirmed") and not unconfirmed:
         raise LearningRefused(
-            f"{version_id} was fitted on marks that nobody confirmed, so what it would lose is "
+            f"{version_id} was fitted on marks that nobody has confirmed, so what it would lose is "
             "unknown: confirm some with `collegium learn confirm`, or promote it with --unconfirmed"
         )
     await _loads(parts, version_id)
@@ -57,11 +63,13 @@ async def promote_version(
         applications=list(applications),
         automatic=automatic,
     )
+    await parts.router_follower.follow()
     return await parts.router_versions.get(version_id)
 
 
 async def roll_back(parts: Parts, reason: str = "") -> tuple[RouterVersion, str]:
-    """End what is tried, else what serves; return the version and what serves after it.
+    """End the trial in progress, or else retire the serving version; return the version and its
+    successor.
 
     What served before a serving version serves again: the latest one that retired for it, else
     the router of the folder or the package.
@@ -72,7 +80,7 @@ async def roll_back(parts: Parts, reason: str = "") -> tuple[RouterVersion, str]
     tried = by_status.get("canary") or by_status.get("shadow")
     gone = tried or by_status.get("serving")
     if gone is None:
-        raise LearningRefused("no version is tried or serves: there is nothing to take back")
+        raise LearningRefused("no version is on trial or serving, so there is nothing to roll back")
     await registry.become(gone.id, "rolled_back", detail=reason or "rolled back by an operator")
     serving = by_status.get("serving") if tried is not None else None
     if tried is None:
@@ -80,6 +88,7 @@ async def roll_back(parts: Parts, reason: str = "") -> tuple[RouterVersion, str]
         if before:
             serving = max(before, key=lambda v: v.changed_at)
             await registry.become(serving.id, "serving", detail="served before")
+    await parts.router_follower.follow()
     return await registry.get(gone.id), serving.id if serving else OWN
 
 

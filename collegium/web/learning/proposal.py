@@ -1,4 +1,4 @@
-"""Propose a learning run: which prompts, which experts, at what cost and with what margin."""
+"""Propose a learning run: its prompts, its experts, its cost and the expected margin of error."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from typing import Any
 
 from collegium.errors import BadRequest, NoFeasibleExpert
 from collegium.registry.expert import Expert
-from collegium.registry.learning import LearningAnswer, LearningPrompt, Mark, RunRecord
+from collegium.registry.learning.runs import LearningAnswer, LearningPrompt, Mark, RunRecord
 from collegium.router.applications.resolver import applications_of
 from collegium.router.decision import Query
+from collegium.router.eligibility import able
 from collegium.router.forecasting import fingerprint
 from collegium.router.learning.sampling import sample
-from collegium.router.virtual_models import eligible
 from collegium.web.learning.costs import judging_usd, price_of, total
 from collegium.web.learning.fitting import FEWEST
 from collegium.web.learning.lines import Replayed, signals_json
+from collegium.web.learning.panels import MOST as MOST_PLAYED
+from collegium.web.learning.panels import panel_usd, require_writing
 from collegium.web.learning.spec import LearnSpec
 from collegium.web.serving.parts import Parts
 
@@ -28,7 +30,7 @@ PAIRED_SD = 0.51
 median of pairs with the best single expert in four worlds of recorded answers (0.47 to 0.53). A
 router that often keeps to that expert has a smaller margin."""
 RATING_RELIABILITY = 0.85
-"""Of people's ratings. It is an assumption, and nothing weighs by it yet."""
+"""The reliability of people's ratings. An assumption; nothing is weighted by it yet."""
 RACED = 0.6
 """About the share of a full replay's cost that a race leaves; a live run asked 394 of 600."""
 
@@ -40,9 +42,9 @@ class Proposal:
     run: RunRecord
     prompts: tuple[LearningPrompt, ...]
     answers: tuple[LearningAnswer, ...] = ()
-    """Those that are there already and need not be paid for."""
+    """Existing answers, which need not be paid for."""
     marks: tuple[Mark, ...] = ()
-    """What people said of them."""
+    """The ratings that people gave them."""
 
 
 async def propose(parts: Parts, spec: LearnSpec, found: Sequence[Replayed], owner: str) -> Proposal:
@@ -50,6 +52,8 @@ async def propose(parts: Parts, spec: LearnSpec, found: Sequence[Replayed], owne
     experts = await parts.catalogue.now()
     pool = _pool(spec, experts)
     judge = _judge(spec, experts)
+    if spec.panels:
+        require_writing(spec.panels, pool)
     named = _with_applications(parts, found)
     by_name = spec.experts is not None
     asked = [
@@ -59,9 +63,13 @@ async def propose(parts: Parts, spec: LearnSpec, found: Sequence[Replayed], owne
     excluded = sum(not able for _, _, able in asked)
     asked = [(prompt, key, able) for prompt, key, able in asked if able]
     if not asked:
-        raise NoFeasibleExpert("The rules of the prompts' applications leave no expert to ask")
+        raise NoFeasibleExpert("The policies of the prompts' applications exclude every expert")
     order = sample([key for _, key, _ in asked], spec.prompts, seed=spec.seed)
     costs = [_costs(parts, asked[row][0], asked[row][2], judge) for row in order]
+    for row, each in list(zip(order, costs, strict=True))[: MOST_PLAYED if spec.panels else 0]:
+        each["panels"] = panel_usd(parts, asked[row][2], asked[row][0].query, spec.panels)
+        if judged := each.get("judge"):
+            each["judge"] = judged * (1 + len(spec.panels) / (len(asked[row][2]) - 1))
     most = [_most(parts, asked[row][0], asked[row][2]) for row in order]
     kept = _within_budget(costs, spec)
     chosen = [asked[row] for row in order[:kept]]
@@ -90,13 +98,13 @@ async def propose(parts: Parts, spec: LearnSpec, found: Sequence[Replayed], owne
 
 
 def _pool(spec: LearnSpec, experts: Sequence[Expert]) -> list[Expert]:
-    """The experts that may be asked at all: those named, else everybody who is enabled."""
+    """Return the experts that may be asked: those named, or all that are enabled."""
     if spec.experts is None:
         return [e for e in experts if e.enabled]
     known = {e.name: e for e in experts if e.enabled}
     if unknown := sorted(set(spec.experts) - known.keys()):
         raise BadRequest(
-            f"There is no enabled expert {', '.join(map(repr, unknown))}. There are: "
+            f"There is not an enabled expert {', '.join(map(repr, unknown))}. Available: "
             f"{', '.join(sorted(known))}",
             "experts",
         )
@@ -108,14 +116,14 @@ def _judge(spec: LearnSpec, experts: Sequence[Expert]) -> Expert | None:
         return None
     judge = next((e for e in experts if e.name == spec.judge and e.enabled), None)
     if judge is None:
-        raise BadRequest(f"The judge '{spec.judge}' is no enabled expert", "judge")
+        raise BadRequest(f"The judge '{spec.judge}' is not an enabled expert", "judge")
     return judge
 
 
 def _with_applications(
     parts: Parts, found: Sequence[Replayed]
 ) -> list[tuple[Replayed, str | None]]:
-    """Each prompt with its application: as the log has it, else as its signals tell it."""
+    """Add each prompt's application: as recorded in the log, or as recognised by its signals."""
     keys, _ = applications_of([prompt.query.signals for prompt in found])
     known = parts.recognition.applications
     return [
@@ -132,18 +140,13 @@ def permitted(
     *,
     named: bool,
 ) -> list[Expert]:
-    """Whom the application's rules and the prompt's length allow to be asked.
+    """Return the experts that the application's policy, the prompt's length and its needs permit.
 
     Where the experts were not `named`, demonstration experts are asked only if there are no others.
     """
     policy = parts.recognition.policy_of(application)
     allowed = [e for e in pool if policy is None or policy.permits(e)]
-    if named:
-        return [e for e in allowed if e.context_window > (query.prompt_tokens or 0)]
-    try:
-        return list(eligible(allowed, query)) if allowed else []
-    except NoFeasibleExpert:
-        return []
+    return able(allowed, query, demonstrations=named)
 
 
 def _costs(
@@ -166,7 +169,7 @@ def _most(parts: Parts, prompt: Replayed, able: Sequence[Expert]) -> float:
 
 
 def _within_budget(costs: Sequence[dict[str, float | None]], spec: LearnSpec) -> int:
-    """How many prompts the budget pays for; BadRequest where it pays for none."""
+    """Return how many prompts the budget covers; raise BadRequest if it covers none."""
     if spec.budget_usd is None:
         return len(costs)
     share = RACED if spec.race else 1.0
@@ -176,7 +179,7 @@ def _within_budget(costs: Sequence[dict[str, float | None]], spec: LearnSpec) ->
         if unknown:
             names = ", ".join(sorted(name for name, usd in each.items() if usd is None))
             raise BadRequest(
-                f"A budget needs known prices, and those of {names} are unknown: set them with "
+                f"A budget requires known prices, but those of {names} are unknown: set them with "
                 "`collegium expert update`, or choose other experts",
                 "budget_usd",
             )
@@ -217,6 +220,7 @@ def _estimate(
         "answers_reused": sum(
             n in p.logged for p, _, able in chosen for n in (e.name for e in able)
         ),
+        "incumbent": _incumbent([p for p, _, _ in chosen]),
         "applications": dict(Counter(key or "" for _, key, _ in chosen).most_common()),
         "usd": round(expected, 6),
         "most_usd": round(min(whole + sum(most), budget), 6),
@@ -225,6 +229,12 @@ def _estimate(
         "margin_points": round(196 * PAIRED_SD / max(len(chosen), 1) ** 0.5, 1),
     }
     return found if unknown else {**found, "unknown_prices": []}
+
+
+def _incumbent(prompts: Sequence[Replayed]) -> str | None:
+    """Return the expert that answers most of the prompts' traffic; None if they have no traffic."""
+    logged = Counter(n for p in prompts for n, answer in p.logged.items() if not answer.by_run)
+    return max(sorted(logged), key=lambda name: logged[name], default=None)
 
 
 def _prompt(run_id: str, number: int, prompt: Replayed, application: str | None) -> LearningPrompt:

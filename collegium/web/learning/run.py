@@ -1,4 +1,4 @@
-"""Do a learning run: ask in rounds, mark each round, and go on where an interrupted one stopped."""
+"""Execute a learning run: ask in rounds, mark each round, and resume after interruptions."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Coroutine, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,15 +15,19 @@ import numpy as np
 from collegium.experts.bulk.crew import work_through
 from collegium.experts.clients.counting import prompt_tokens
 from collegium.experts.dispatch.in_flight import place_of
+from collegium.experts.presets import LENGTHS
 from collegium.registry.expert import Expert
-from collegium.registry.learning import LearningAnswer, LearningPrompt, Mark, RunRecord
+from collegium.registry.learning.runs import LearningAnswer, LearningPrompt, Mark, RunRecord
 from collegium.router.decision import Query
 from collegium.router.learning.evidence import RANK, signals_of
 from collegium.router.learning.race import FIRST, ROUND, Race
+from collegium.router.needs import needs_of
 from collegium.router.priors import day_one_rank
 from collegium.web.learning.asking import JudgeCalls, asked
 from collegium.web.learning.costs import price_of
+from collegium.web.learning.fitting import FEWEST
 from collegium.web.learning.marking import Marker
+from collegium.web.learning.panels import MOST, SEATS, ReplayedPanel
 from collegium.web.learning.proposal import permitted
 from collegium.web.learning.spec import LearnSpec
 from collegium.web.learning.spending import Spending
@@ -43,7 +48,7 @@ class RunLost(Exception):
 
 
 class LearningRun:
-    """One run, from what is written of it. Answers are written as they come."""
+    """One run, resumed from what is stored of it. Answers are stored as they arrive."""
 
     def __init__(self, parts: Parts, record: RunRecord, worker: str) -> None:
         self._parts = parts
@@ -81,6 +86,7 @@ class LearningRun:
             if self._spending.exhausted:
                 break
         await self._agree(marker)
+        await self._try_panels(marker)
         await self._tell("fitting the router", at_once=True)
         return not self._spending.exhausted
 
@@ -107,15 +113,17 @@ class LearningRun:
         self._judge = None if judge is None else JudgeCalls(parts, judge, self._spending)
 
     def _best_known(self) -> str:
-        """Who is compared with: who answers most of the traffic now, else the best by prior."""
-        logged = [a.expert for by in self._answers.values() for a in by.values() if a.logged]
-        if logged:
-            return max(sorted(set(logged)), key=logged.count)
+        """The expert to compare with: the one that answers most traffic, or the best by prior."""
+        usual = self._record.estimate.get("incumbent")
+        if usual is not None:
+            return str(usual)
         ranked = day_one_rank(self._pool)
         return ranked[0].name if ranked else ""
 
     def _round(self) -> list[Work]:
-        """What is asked next: in each application the prompts of a round, of the survivors."""
+        """Return the next questions: for each application, one round of prompts for the surviving
+        experts.
+        """
         if self._spending.exhausted:
             return []
         groups: dict[str | None, list[LearningPrompt]] = defaultdict(list)
@@ -145,7 +153,7 @@ class LearningRun:
         ]
 
     def _survivors(self) -> dict[str | None, tuple[str, ...]]:
-        """Who is still asked in each application; everybody where nothing is raced."""
+        """Return the experts still in each application's race; all of them if there is no race."""
         if not self._spec.race:
             return {}
         names = [e.name for e in self._pool]
@@ -185,7 +193,8 @@ class LearningRun:
         await work_through(by_expert, self._one, at_once=min(at_once, len(by_expert)))
 
     async def _one(self, item: Work) -> None:
-        """Ask for one answer. With a budget an expert's first answer comes before its others.
+        """Request one answer. With a budget, an expert's first answer is requested before its
+        others.
 
         What it costs tells whether the forecasts can be trusted.
         """
@@ -229,7 +238,7 @@ class LearningRun:
         await work_through(waiting, one, at_once=MARKED_AT_ONCE)
 
     async def _agree(self, marker: Marker) -> None:
-        """Where agreement marks, mark again with what all prompts say of each expert."""
+        """Where marks come from agreement, mark again with all experts' answers to all prompts."""
         agreed = {m.number for m in self._marks.values() if m.source == "agreement"}
         if not agreed:
             return
@@ -241,8 +250,59 @@ class LearningRun:
         self._marked -= agreed
         await self._mark(marker)
 
+    async def _try_panels(self, marker: Marker) -> None:
+        """Let aggregators write from the answers of the three best experts, and mark that."""
+        members = self._best_three()
+        for mode in self._spec.panels if members else ():
+            panel = ReplayedPanel(self._parts, self._spending, mode, members, self._chances())
+            todo = [p for p in self._prompts if self._can_play(p, panel)][:MOST]
+            await work_through(todo, partial(self._play, panel, marker), at_once=MARKED_AT_ONCE)
+
+    def _best_three(self) -> tuple[Expert, ...]:
+        """Those with the best marks; none where fewer have some."""
+        level = self._levels()
+        best = sorted(level, key=lambda name: -level[name])[:SEATS]
+        found = {e.name: e for e in self._pool}
+        return tuple(found[name] for name in best) if len(best) == SEATS else ()
+
+    def _levels(self) -> dict[str, float]:
+        """The mean mark of each expert that has enough of them."""
+        scores: dict[str, list[float]] = defaultdict(list)
+        for (_, name), mark in self._marks.items():
+            scores[name].append(mark.score)
+        names = {e.name for e in self._pool}
+        return {n: sum(s) / len(s) for n, s in scores.items() if n in names and len(s) >= FEWEST}
+
+    def _chances(self) -> dict[str, float]:
+        """What an aggregator is told of the members: their marks, where a program gave them."""
+        checked = all(mark.source == "checker" for mark in self._marks.values())
+        return self._levels() if checked else {}
+
+    def _can_play(self, prompt: LearningPrompt, panel: ReplayedPanel) -> bool:
+        """Whether all members answered it, and the panel's answer has no mark yet."""
+        said = (self._answers[prompt.number].get(e.name) for e in panel.members)
+        unmarked = (prompt.number, panel.name) not in self._marks
+        return unmarked and all(a is not None and a.answer for a in said)
+
+    async def _play(self, panel: ReplayedPanel, marker: Marker, prompt: LearningPrompt) -> None:
+        answers = self._answers[prompt.number]
+        answer = answers.get(panel.name)  # of an interrupted run
+        if answer is None:
+            answer = await panel.answer(prompt, query_of(prompt), answers)
+            if answer is None:
+                return
+            await to_its_end(self._parts.learning_runs.answered(answer))
+            answers[panel.name] = answer
+        beside = [answers[n] for n in (self._incumbent,) if n in answers]
+        found = await marker.marks(prompt, [answer, *beside])
+        marks = [mark for mark in found if mark.expert == panel.name]
+        await to_its_end(self._parts.learning_runs.mark(marks))
+        for mark in marks:
+            self._keep(mark)
+        await self._tell(f"{panel.name} answers")
+
     def _keep(self, mark: Mark) -> None:
-        """Of several marks of an answer keep the one by the best source."""
+        """Of several marks of an answer, keep the one from the best source."""
         cell = mark.number, mark.expert
         before = self._marks.get(cell)
         if before is None or RANK[mark.source] <= RANK[before.source]:
@@ -254,7 +314,7 @@ class LearningRun:
         return prompt.number not in self._marked and len(self._answers[prompt.number]) > 1
 
     async def _tell(self, detail: str, *, at_once: bool = False) -> None:
-        """Write the progress and renew the lease; RunLost where the run is not ours any more."""
+        """Store the progress and renew the lease; raise RunLost if another worker holds the run."""
         now = time.monotonic()
         if not at_once and now < self._told + EVERY_S:
             return
@@ -271,7 +331,7 @@ class LearningRun:
 
 
 async def to_its_end(work: Coroutine[Any, Any, None]) -> None:
-    """Finish a write that has begun also where the service stops: what was paid for is kept."""
+    """Complete a write that has begun even if the service stops: the answer has been paid for."""
     task = asyncio.ensure_future(work)
     try:
         await asyncio.shield(task)
@@ -281,13 +341,15 @@ async def to_its_end(work: Coroutine[Any, Any, None]) -> None:
 
 
 def query_of(prompt: LearningPrompt) -> Query:
-    """What is known of a prompt before it is asked."""
+    """Return the query as the router sees it before anything is asked."""
     request = prompt.request
-    length = request.get("max_completion_tokens") or request.get("max_tokens")
+    given = [n for name in LENGTHS if isinstance(n := request.get(name), int)]
+    length = max(given, default=None)  # whichever of two an upstream reads
     return Query(
         prompt.text,
-        max_tokens=length if isinstance(length, int) else None,
+        max_tokens=length,
         prompt_tokens=prompt_tokens(request),
         signals=signals_of(prompt),
         application=prompt.application,
+        needs=needs_of(request),
     )

@@ -1,14 +1,16 @@
-"""Propose, start, cancel and fit learning runs, and confirm marks."""
+"""Propose, start, cancel and fit learning runs, and confirm their marks."""
 
 from __future__ import annotations
 
+import asyncio
 import random
 import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from collegium.errors import LearningRefused
-from collegium.registry.learning import (
+from collegium.registry.learning.router_versions import RouterVersion
+from collegium.registry.learning.runs import (
     ENDED,
     Evidence,
     LearningPrompt,
@@ -16,12 +18,14 @@ from collegium.registry.learning import (
     RunRecord,
     RunStatus,
 )
-from collegium.registry.router_versions import RouterVersion
 from collegium.router.forecasting import fingerprint
 from collegium.router.learning.corrected import NOISY, corrected
 from collegium.router.learning.evidence import table_of
+from collegium.router.learning.panels import panel_of
+from collegium.web.learning.earlier import with_earlier
 from collegium.web.learning.fitting import Setting, few, fit_apart, usd_a_prompt
 from collegium.web.learning.lines import Replayed
+from collegium.web.learning.marking import try_references
 from collegium.web.learning.proposal import propose
 from collegium.web.learning.spec import LearnSpec
 from collegium.web.serving.parts import Parts
@@ -33,7 +37,9 @@ async def propose_run(
     parts: Parts, spec: LearnSpec, found: Sequence[Replayed], owner: str
 ) -> RunRecord:
     """Write down a run with its estimate; nothing is asked yet."""
-    proposal = await propose(parts, spec, found, owner)
+    proposal = await propose(parts, spec, await with_earlier(parts, found), owner)
+    trusted = parts.settings.learn_checkers
+    await asyncio.to_thread(try_references, spec, proposal.prompts, trusted)
     await parts.learning_runs.propose(
         proposal.run, proposal.prompts, proposal.answers, proposal.marks
     )
@@ -41,7 +47,7 @@ async def propose_run(
 
 
 async def start_run(parts: Parts, run_id: str) -> RunRecord:
-    """Start a proposed run; LearningRefused where it has begun or ended."""
+    """Start a proposed run; raise LearningRefused if it has already started or ended."""
     runs = parts.learning_runs
     if not await runs.change(run_id, out_of=("proposed",), status="running"):
         found = await runs.get(run_id)
@@ -55,7 +61,7 @@ async def cancel_run(parts: Parts, run_id: str) -> RunRecord:
     changes = {"status": "cancelled", "finished_at": now, "detail": "cancelled"}
     if not await runs.change(run_id, out_of=("proposed", "running"), **changes):
         found = await runs.get(run_id)
-        raise LearningRefused(f"the learning run is {found.status} already")
+        raise LearningRefused(f"the learning run is already {found.status}")
     return await runs.get(run_id)
 
 
@@ -77,7 +83,8 @@ async def fit_run(parts: Parts, record: RunRecord, detail: str = "") -> None:
     ids = dict.fromkeys([*await runs.with_marks(), record.id])
     experts = {fingerprint(e): e for e in await parts.catalogue.now()}
     found = corrected(await runs.evidence(list(ids)))
-    table = table_of(found.evidence, {f: e.name for f, e in experts.items()}).of(experts)
+    whole = table_of(found.evidence, {f: e.name for f, e in experts.items()})
+    table, panels = whole.of(experts), whole.of({f for f in whole.fingerprints if panel_of(f)})
     if (why := few(table)) is not None:
         raise LearningRefused(f"{why}{f' ({detail})' if detail else ''}")
     setting = Setting(
@@ -89,7 +96,7 @@ async def fit_run(parts: Parts, record: RunRecord, detail: str = "") -> None:
         found.confirmed,
         found.sources,
     )
-    fitted = await fit_apart(table, setting)
+    fitted = await fit_apart(table, panels, setting)
     name = f"rtr_{secrets.token_hex(8)}"
     version = RouterVersion(name, record.owner, record.id, report=fitted.report)
     await parts.router_versions.add(version, fitted.card, fitted.arrays)
@@ -105,7 +112,7 @@ async def fit_run(parts: Parts, record: RunRecord, detail: str = "") -> None:
 
 
 def unconfirmed(evidence: Evidence, count: int, seed: int) -> list[tuple[LearningPrompt, Mark]]:
-    """A random sample of marks that a judge or agreement gave, and nobody confirmed yet."""
+    """Return a random sample of marks by a judge or agreement that nobody has confirmed yet."""
     confirmed = {(m.number, m.expert) for m in evidence.marks if m.source == "confirmed"}
     prompts = {prompt.number: prompt for prompt in evidence.prompts}
     unsure = [

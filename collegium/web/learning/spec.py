@@ -1,11 +1,13 @@
-"""What a learning run is asked to do."""
+"""The specification of a learning run."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from collegium.web.protocols.extension_name import NameOf
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -13,7 +15,7 @@ DEFAULT_PROMPTS = 400
 
 
 class FromLog(BaseModel):
-    """Which recorded requests to replay."""
+    """Selects the recorded requests to replay."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -29,13 +31,15 @@ class LearnSpec(BaseModel):
     input_file_id: Name | None = None
     from_log: FromLog | None = None
     prompts: Annotated[int, Field(ge=1, le=20_000)] = DEFAULT_PROMPTS
-    """At most so many are sampled."""
+    """The maximum number of sampled prompts."""
     experts: Annotated[list[Name], Field(min_length=1, max_length=200)] | None = None
     budget_usd: NonNegative | None = None
     checker: dict[str, Any] | None = None
     """`name` and options of the checker of prompts that name none themselves."""
     judge: Name | None = None
-    judge_method: Literal["pairwise", "grade"] = "pairwise"
+    judge_method: Annotated[str, NameOf("judge")] = "pairwise"
+    panels: Annotated[list[Annotated[str, NameOf("mode")]], Field(max_length=4)] = []
+    """Modes whose aggregator is asked on the replayed answers, to see whether they would pay."""
     race: bool = True
     """Whether experts that no trade-off would choose are no longer asked."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0

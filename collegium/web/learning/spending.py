@@ -1,4 +1,4 @@
-"""The money of a learning run: reserved before anything is asked, settled when it has come."""
+"""The budget of a learning run: reserved before each question, settled after its answer."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ class Spending:
         self._freed = asyncio.Event()
 
     async def reserve(self, cell: tuple[int, str], payee: str, most: float) -> bool:
-        """Reserve what an answer may cost, when there is room for it; False where there never is.
+        """Reserve the cost of an answer as soon as there is room for it; return False if there
+        never will be.
 
         `cell` tells answers apart, `payee` is who gives them.
         """

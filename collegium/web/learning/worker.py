@@ -1,4 +1,4 @@
-"""Works on the learning runs that were started, for as long as the service runs."""
+"""Executes started learning runs for as long as the service runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import secrets
 from datetime import UTC, datetime
 
 from collegium.errors import CollegiumError
-from collegium.registry.learning import RunRecord
+from collegium.registry.learning.runs import RunRecord
 from collegium.web.serving.parts import Parts
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class LearningWorker:
         self._loop = asyncio.create_task(self._work(), name="learning")
 
     async def close(self) -> None:
-        """Stop where it is."""
+        """Stop; the run resumes later."""
         if self._loop is not None:
             self._loop.cancel()
             await asyncio.gather(self._loop, return_exceptions=True)
@@ -74,7 +74,7 @@ class LearningWorker:
             await asyncio.gather(beat, return_exceptions=True)
 
     async def _beat(self, run_id: str) -> None:
-        """Hold the run while answers and fits take their time."""
+        """Renew the lease while answers and fits take their time."""
         while True:
             await asyncio.sleep(HEARTBEAT_S)
             with contextlib.suppress(CollegiumError):

@@ -1,1 +1,1 @@
-"""Protocols: what callers send, parsed, and what they get, encoded; nothing is decided here."""
+"""Protocols: parse requests and encode answers; nothing is decided here."""

@@ -1,12 +1,12 @@
-"""Encode an answer's events as OpenAI's chat completions: chunk by chunk, or whole."""
+"""Encode an answer's events as OpenAI's chat completions, in chunks or as a whole."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any
 
+from collegium.errors import CollegiumError
 from collegium.experts.aggregation.events import Event, PanelEvent, Said, Started
 from collegium.experts.clients.events import (
     Began,
@@ -19,13 +19,29 @@ from collegium.experts.clients.events import (
     ToolCall,
 )
 from collegium.experts.clients.reply import Fold
+from collegium.web.errors import error_body
 from collegium.web.protocols.chat_request import ChatRequest
+from collegium.web.protocols.sse import data_event
 from collegium.web.serving.decide import Decided
 from collegium.web.serving.outcome import Outcome, Settled
 from collegium.web.serving.shapes import decided_json, event_json, panel_json
 
-Events = AsyncGenerator[Event | Settled]
-"""What `Pipeline.run` yields."""
+DONE = b"data: [DONE]\n\n"
+
+
+@dataclass(frozen=True)
+class Chat:
+    """A chat completion request, as `Parsed`."""
+
+    chat: ChatRequest
+
+    def encoder(self, decided: Decided) -> ChatEncoder:
+        """Return the encoder of a streamed answer."""
+        return ChatEncoder(decided, self.chat)
+
+    def whole(self, decided: Decided) -> WholeChat:
+        """Return the encoder of a whole answer."""
+        return WholeChat(decided, self.chat)
 
 
 class ChatEncoder:
@@ -52,8 +68,19 @@ class ChatEncoder:
         self._last: Json | None = None
         """The choice that ends the answer, held back until the outcome is known."""
 
-    def chunks(self, event: Event | Settled) -> list[Json]:
-        """The chunks that tell of an event: often one, sometimes none."""
+    def encode(self, event: Event | Settled) -> list[bytes]:
+        """The chunks that tell of an event, as server-sent events."""
+        return [data_event(chunk) for chunk in self._chunks(event)]
+
+    def failed(self, error: CollegiumError) -> bytes:
+        """The error in the place of a chunk."""
+        return data_event(error_body(error))
+
+    def ended(self) -> bytes:
+        """OpenAI's last line."""
+        return DONE
+
+    def _chunks(self, event: Event | Settled) -> list[Json]:
         if isinstance(event, Piece):
             return [self._chunk(self._choice(event))]
         if isinstance(event, PanelEvent):
@@ -66,13 +93,15 @@ class ChatEncoder:
         return self._end(event.outcome) if isinstance(event, Settled) else []
 
     def _begin(self, event: Began) -> None:
-        """One expert answers: note its head, and who was asked before it in vain."""
+        """Note the head of the reply and the experts that were tried before in vain."""
         self.expert = event.expert
         head = {k: v for k, v in event.head.items() if v is not None}
         self._head |= head | {"model": event.expert}
         self._labels["expert"] = event.expert
         if event.tried:
             self._labels["tried"] = list(event.tried)
+        if event.dropped:
+            self._labels["dropped"] = list(event.dropped)
 
     def _of_panel(self, event: PanelEvent) -> list[Json]:
         if isinstance(event, Started):
@@ -133,16 +162,14 @@ class WholeChat:
         self._experts: dict[int, str] = {}
         self._fold = Fold()
 
-    def take(self, event: Event | Settled) -> Json | None:
-        """Add an event; the last one gives the answer."""
-        if isinstance(event, Settled):
-            return self._answer(event.outcome)
+    def take(self, event: Event) -> None:
+        """Add an event."""
         if isinstance(event, Started):
             self._experts[event.seat] = event.expert
         self._fold.take(event)
-        return None
 
-    def _answer(self, outcome: Outcome) -> Json:
+    def body(self, outcome: Outcome) -> Json:
+        """The chat completion."""
         answer, decided = self._fold.answer(), self._decided
         choices = list(answer.choices)
         if not self._logprobs:
@@ -166,15 +193,6 @@ class WholeChat:
         if self._decided.by_panel and outcome.chosen is not None:
             return self._experts.get(outcome.chosen.seat, outcome.answered_by)
         return outcome.answered_by
-
-
-async def whole_answer(answer: WholeChat, events: Events) -> Json:
-    """The chat completion, when all events have come."""
-    async with aclosing(events):
-        async for event in events:
-            if (body := answer.take(event)) is not None:
-                return body
-    raise AssertionError("the events ended without an outcome")
 
 
 def _delta(event: Piece) -> Json:

@@ -1,22 +1,35 @@
-"""What callers may send. Unknown fields of a chat request pass through to the expert."""
+"""The fields of a chat request. Unknown fields are passed on to the expert."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from collegium.errors import BadRequest
-from collegium.experts.aggregation.catalogue import MODES
+from collegium.experts.aggregation.catalogue import mode_names
 from collegium.experts.aggregation.options import (
     THRESHOLD,
     WINDOW,
-    ModeName,
     ScorerName,
     Weighting,
 )
+from collegium.experts.clients.native import Native
 from collegium.experts.dispatch.terms import Priority
 from collegium.router.decision import Limits
+from collegium.router.rules import NO_RULES, Rules
+from collegium.web.protocols.extension_name import NameOf
+from collegium.web.wording import json_kind
 
 Dollars = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 Milliseconds = Annotated[float, Field(ge=0, le=1e10, allow_inf_nan=False)]
@@ -26,13 +39,17 @@ Names = Annotated[list[str], Field(max_length=1000, fail_fast=True)]
 Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
 
 PREFIX = "collegium/"
-PANEL_MODELS: dict[str, ModeName] = {f"{PREFIX}{mode}": mode for mode in MODES if mode != "single"}
-"""Virtual models that are answered by a panel."""
-Aggregate = ModeName | Literal["auto"]
+Aggregate = Annotated[str, NameOf("mode", also=("auto",))]
 MOST_MEMBERS = 16
 
 
 LONGEST_APPLICATION = 128
+
+
+@cache
+def panel_models() -> Mapping[str, str]:
+    """Virtual models that are answered by a panel, and their modes."""
+    return {f"{PREFIX}{mode}": mode for mode in mode_names() if mode != "single"}
 
 
 def application_name(given: Any, where: str) -> str:
@@ -40,12 +57,30 @@ def application_name(given: Any, where: str) -> str:
     name = given.strip() if isinstance(given, str) else ""
     if not name or len(name) > LONGEST_APPLICATION or not name.isprintable():
         raise BadRequest(
-            f"{where} is a text of 1 to {LONGEST_APPLICATION} printable characters", where
+            f"{where} must be a string of 1 to {LONGEST_APPLICATION} printable characters", where
         )
     return name
 
 
-class PanelOptions(BaseModel):
+def default_for_null(cls: type[BaseModel], value: Any, field: ValidationInfo) -> Any:
+    """OpenAI's API takes null for the default, and many clients send it."""
+    if value is not None or field.field_name is None:
+        return value
+    return cls.model_fields[field.field_name].get_default(call_default_factory=True)
+
+
+class Options(BaseModel):
+    """Options that are all optional: one that is null was not set."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        return {k: v for k, v in given.items() if v is not None or k not in cls.model_fields}
+
+
+class PanelOptions(Options):
     """The field `routing.panel`."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -67,7 +102,20 @@ class PanelOptions(BaseModel):
     """Stream what members say, and give their answers in the body."""
 
 
-class Routing(BaseModel):
+class Require(Options):
+    """The field `routing.require`: the allowed values of each of the expert's labels."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    tags: Names = []
+    residency: Names | None = None
+    licence: Names | None = None
+    data_class: Names | None = None
+    local: bool = False
+    """Allow only experts that run here or at a private address."""
+
+
+class Routing(Options):
     """The field `routing`: the caller's limits and wishes."""
 
     model_config = ConfigDict(extra="forbid")
@@ -80,13 +128,24 @@ class Routing(BaseModel):
     wait_penalty: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
     experts_allow: Names | None = None
     experts_deny: Names = []
+    require: Require = Field(default_factory=Require)
     k: Annotated[int, Field(ge=1, le=MOST_MEMBERS)] | None = None
     aggregate: Aggregate = "single"
     panel: PanelOptions = Field(default_factory=PanelOptions)
     priority: Priority = "normal"
     failover: bool | None = None
-    """Whether another expert may answer when the chosen one can't: by default where we chose."""
+    """Whether another expert may answer if the chosen one can't; by default, if the router chose
+    it.
+    """
     hedge: bool = False
+    cache: bool | None = None
+    """Whether the response cache may be used: by default where the same request has one answer."""
+
+    @field_validator("require", mode="before")
+    @classmethod
+    def _local_by_itself(cls, value: Any) -> Any:
+        """Expand `"local"` to the object that it abbreviates; null is not a rule."""
+        return {"local": True} if value == "local" else {} if value is None else value
 
     def limits(self) -> Limits:
         """The limits as the router takes them."""
@@ -99,7 +158,13 @@ class Routing(BaseModel):
             wait_penalty=self.wait_penalty,
             experts_allow=None if self.experts_allow is None else tuple(self.experts_allow),
             experts_deny=tuple(self.experts_deny),
+            require=self.rules(),
         )
+
+    def rules(self) -> Rules:
+        """Return the rules that an expert must satisfy."""
+        given = "require" in self.model_fields_set
+        return Rules.of(self.require.model_dump()) if given else NO_RULES
 
 
 class Message(BaseModel):
@@ -111,7 +176,57 @@ class Message(BaseModel):
     content: str | Annotated[list[dict[str, Any]], Field(fail_fast=True)] | None = None
 
 
-class StreamOptions(BaseModel):
+PARTS = ("text", "image_url", "input_audio", "file", "refusal")
+"""Types of parts that have a field of the same name; other types are for the expert to read."""
+
+
+FIELDS_OF_PARTS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "image_url": (("url",), ("detail",)),
+    "input_audio": (("data",), ("format",)),
+    "file": ((), ("file_data", "file_id", "filename")),
+}
+"""Of parts that are objects, the texts that they have to have, and those that they may have."""
+
+
+def check_parts(parts: list[dict[str, Any]], where: str) -> None:
+    """Raise BadRequest if a part of a message's content lacks its own field."""
+    for place, part in enumerate(parts):
+        kind, at = part.get("type"), f"{where}[{place}]"
+        if kind is None and "text" in part:
+            kind = "text"
+        if not isinstance(kind, str):
+            wrong = "is missing" if kind is None else f"must be a string, not {json_kind(kind)}"
+            raise BadRequest(f"{at}.type {wrong}", f"{at}.type")
+        if kind in PARTS and part.get(kind) is None:
+            raise BadRequest(
+                f"{at}.{kind} is missing: parts of type '{kind}' require it", f"{at}.{kind}"
+            )
+        if kind in FIELDS_OF_PARTS:
+            _check_fields(part[kind], FIELDS_OF_PARTS[kind], f"{at}.{kind}")
+        if kind in ("text", "refusal") and not isinstance(part[kind], str):
+            wrong = f"must be a string, not {json_kind(part[kind])}"
+            raise BadRequest(f"{at}.{kind} {wrong}", f"{at}.{kind}")
+
+
+def _check_fields(given: Any, names: tuple[tuple[str, ...], tuple[str, ...]], where: str) -> None:
+    """Some servers take an address of an image in the place of its object."""
+    needed, possible = names
+    if isinstance(given, str) and needed == ("url",):
+        return
+    if not isinstance(given, dict):
+        raise BadRequest(f"{where} must be an object, not {json_kind(given)}", where)
+    for name in (*needed, *possible):
+        value = given.get(name)
+        if name in needed and value is None:
+            wrong = "must be a string, not null" if name in given else "is missing"
+        elif value is not None and not isinstance(value, str):
+            wrong = f"must be a string, not {json_kind(value)}"
+        else:
+            continue
+        raise BadRequest(f"{where}.{name} {wrong}", f"{where}.{name}")
+
+
+class StreamOptions(Options):
     """Options of a streamed answer."""
 
     model_config = ConfigDict(extra="allow")
@@ -124,6 +239,7 @@ class ChatRequest(BaseModel):
 
     model_config = ConfigDict(extra="allow", strict=True)
 
+    _left_out: tuple[str, ...] = PrivateAttr(default=())
     model: Annotated[str, Field(min_length=1)] = "auto"
     messages: Annotated[list[Message], Field(min_length=1, fail_fast=True)]
     stream: bool = False
@@ -139,16 +255,44 @@ class ChatRequest(BaseModel):
     tools: Annotated[list[dict[str, Any]], Field(fail_fast=True)] | None = None
     routing: Routing = Field(default_factory=Routing)
 
-    @field_validator("stream", mode="before")
-    @classmethod
-    def _null_is_false(cls, value: Any) -> Any:
-        """OpenAI's API takes null for the default, and some clients send it."""
-        return False if value is None else value
+    _nulls = field_validator("model", "stream", "routing", mode="before")(
+        classmethod(default_for_null)
+    )
+
+    @model_validator(mode="after")
+    def _parts_are_whole(self) -> ChatRequest:
+        for place, message in enumerate(self.messages):
+            if isinstance(message.content, list):
+                check_parts(message.content, f"messages[{place}].content")
+        return self
+
+    @model_validator(mode="after")
+    def _one_length(self) -> ChatRequest:
+        """Apply the smaller of two limits: upstreams differ in which of the two they read."""
+        given = [n for n in (self.max_tokens, self.max_completion_tokens) if n is not None]
+        if len(given) == 2 and given[0] != given[1]:
+            self.max_tokens = self.max_completion_tokens = min(given)
+        return self
 
     def upstream(self) -> dict[str, Any]:
-        """The body that the expert gets: all but what is ours."""
+        """The body that the expert receives: without our own fields and without nulls."""
         ours = {"model", "routing", "stream", "stream_options"}
-        return self.model_dump(exclude_unset=True, exclude=ours)
+        asked = self.model_dump(exclude_unset=True, exclude=ours)
+        return {name: value for name, value in asked.items() if value is not None}
+
+    def native(self) -> Native | None:
+        """The original request, if it came through another protocol or endpoint."""
+        return None
+
+    def spelling(self) -> Mapping[str, str]:
+        """Names of this chat's fields in the caller's protocol, if they differ."""
+        return {}
+
+    def left_out(self) -> tuple[str, ...]:
+        """Fields of the caller's request that are not passed on, because no expert supports
+        them.
+        """
+        return self._left_out
 
     def application(self) -> str | None:
         """The name that the caller gives its application, in OpenAI's `metadata`."""

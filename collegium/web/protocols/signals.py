@@ -1,4 +1,4 @@
-"""What a chat request shows of the application that sent it."""
+"""The signals of a chat request from which its application is recognised."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def signals_of(
 ) -> Signals:
     """The signals of a body, whose last user message is `text`."""
     messages: Sequence[Mapping[str, Any]] = asked["messages"]
-    system = [text_of(message) for message in messages if message["role"] in SYSTEM]
+    system = "\n".join(text_of(message) for message in messages if message["role"] in SYSTEM)
     return Signals(
         tag=tag,
-        system="\n".join(system),
+        system=system,
         tools=tuple(_tools(asked)),
         schema=_schema(asked.get("response_format")),
         tenant=tenant,
-        background=background_job(text),
+        background=background_job(text, system),
     )
 
 
@@ -43,7 +43,7 @@ def _list(value: Any) -> Sequence[Any]:
 
 
 def _schema(response_format: Any) -> str:
-    """The schema that the answer has to keep to, as JSON; any JSON at all is no schema."""
+    """Return the answer's schema as JSON; None if any JSON is allowed."""
     described = response_format.get("json_schema") if isinstance(response_format, dict) else None
     if not isinstance(described, dict):
         return ""

@@ -1,1 +1,1 @@
-"""Routes: one file a resource; a handler names the parts that it needs in its signature."""
+"""Routes: one file per resource; handlers declare the parts that they need in their signatures."""

@@ -1,4 +1,4 @@
-"""/v1/alarms: what the service noticed that its operator should know of."""
+"""/v1/alarms: problems that the service detected, for its operator."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from collegium.experts.clients.events import Json
-from collegium.registry.alarms import Alarm
+from collegium.registry.learning.alarms import Alarm
 from collegium.registry.tables import to_columns
 from collegium.web.auth import ADMIN
 from collegium.web.parts_of import PartsDep
@@ -38,7 +38,7 @@ async def alarms(
 
 @routes.post("/{alarm_id}/close")
 async def close(alarm_id: str, body: Closing, parts: PartsDep) -> Json:
-    """Close an alarm that was dealt with; forecasts are lowered for it no more."""
+    """Close an alarm, and restore the forecasts that it lowered."""
     return alarm_json(await parts.alarms.close(alarm_id, body.reason or "closed by an operator"))
 
 

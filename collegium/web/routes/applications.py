@@ -1,8 +1,9 @@
-"""/v1/applications: see who sends requests, name them, set their policies, merge and split them."""
+"""/v1/applications: list the sources of requests, name them, set policies, merge and split them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter
@@ -11,12 +12,15 @@ from pydantic import BaseModel, ConfigDict, Field
 from collegium.errors import BadRequest
 from collegium.experts.clients.events import Json
 from collegium.registry.application import Application
+from collegium.registry.budgets.counters import Level
+from collegium.registry.budgets.limits import NANO, Limit
 from collegium.router.applications.resolver import OTHER
-from collegium.router.pacing import Pacing, Window
 from collegium.web.auth import ADMIN
 from collegium.web.json_in import CheckedRoute
-from collegium.web.parts_of import CatalogueDep, PacingDep, RecognitionDep
-from collegium.web.protocols.chat_request import Dollars
+from collegium.web.parts_of import BudgetsDep, CatalogueDep, RecognitionDep
+from collegium.web.protocols.chat_request import Dollars, Require
+from collegium.web.serving.budgets import Budgets
+from collegium.web.serving.limits_in_force import span_of
 from collegium.web.serving.recognition import Recognition
 
 CENTURY_S = 100 * 365.25 * 86_400.0
@@ -35,13 +39,14 @@ class PolicyChanges(BaseModel):
     experts_allow: Annotated[list[Name], Field(min_length=1, max_length=MOST_NAMES)] | None = None
     experts_deny: Annotated[list[Name], Field(max_length=MOST_NAMES)] | None = None
     required_tags: Annotated[list[Name], Field(max_length=MOST_NAMES)] | None = None
+    require: Require | None = None
     max_cost_usd: Dollars | None = None
     budget_usd: Dollars | None = None
     budget_window_s: Annotated[float, Field(gt=0, le=CENTURY_S, allow_inf_nan=False)] | None = None
 
 
 class ApplicationChanges(BaseModel):
-    """What people decide about an application."""
+    """The fields of an application that operators may change."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -58,7 +63,7 @@ class Merge(BaseModel):
 
 
 class Split(BaseModel):
-    """Which application, merged into this one, shall be its own again."""
+    """Selects an application that was merged into this one and becomes separate again."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -67,16 +72,16 @@ class Split(BaseModel):
 
 @routes.get("/v1/applications")
 async def applications(recognition: RecognitionDep) -> Json:
-    """Every application with its requests and its share of them, those with most first."""
+    """List applications with their number and share of requests, the busiest first."""
     found = applications_json(await recognition.all())
     return {"object": "list", "data": list(found.values())}
 
 
 @routes.get("/v1/applications/{key:path}")
-async def application(key: str, recognition: RecognitionDep, pacing: PacingDep) -> Json:
-    """One application, with what it has spent of its budget."""
+async def application(key: str, recognition: RecognitionDep, budgets: BudgetsDep) -> Json:
+    """Return one application, with its spending."""
     await recognition.get(key)  # 404 where there is none
-    return await _shown(key, recognition, pacing)
+    return await _shown(key, recognition, budgets)
 
 
 @routes.patch("/v1/applications/{key:path}")
@@ -85,9 +90,9 @@ async def change(
     body: ApplicationChanges,
     recognition: RecognitionDep,
     catalogue: CatalogueDep,
-    pacing: PacingDep,
+    budgets: BudgetsDep,
 ) -> Json:
-    """Name an application, or change its policy; the next request knows it."""
+    """Change an application's name or policy; this applies from the next request on."""
     before = await recognition.get(key)
     changes: dict[str, Any] = {}
     if body.name is not None:
@@ -97,21 +102,21 @@ async def change(
         changes["policy"] = changed_policy(before, body.policy, known)
     if changes:
         await recognition.change(key, **changes)
-    return await _shown(key, recognition, pacing)
+    return await _shown(key, recognition, budgets)
 
 
 @routes.post("/v1/applications/{key:path}/merge")
-async def merge(key: str, body: Merge, recognition: RecognitionDep, pacing: PacingDep) -> Json:
-    """Count an application's requests for another one from now on."""
+async def merge(key: str, body: Merge, recognition: RecognitionDep, budgets: BudgetsDep) -> Json:
+    """Merge an application into another one."""
     await merged(key, body.into, recognition)
-    return await _shown(key, recognition, pacing)
+    return await _shown(key, recognition, budgets)
 
 
 @routes.post("/v1/applications/{key:path}/split")
-async def split(key: str, body: Split, recognition: RecognitionDep, pacing: PacingDep) -> Json:
-    """Undo a merge: of this application, or of one that was merged into it."""
+async def split(key: str, body: Split, recognition: RecognitionDep, budgets: BudgetsDep) -> Json:
+    """Undo a merge of this application, or of one that was merged into it."""
     own = await parted(key, body.fingerprint, recognition)
-    return await _shown(own, recognition, pacing)
+    return await _shown(own, recognition, budgets)
 
 
 def applications_json(among: Sequence[Application]) -> dict[str, Json]:
@@ -146,13 +151,13 @@ def _application_json(application: Application, members: list[Application], tota
 
 
 def changed_policy(before: Application, changes: PolicyChanges, experts: set[str]) -> Json:
-    """The policy with the changes made; BadRequest where it makes no sense."""
+    """Return the policy with the changes made; raise BadRequest if it is inconsistent."""
     given = changes.model_dump(exclude_unset=True)
     for field in ("experts_allow", "experts_deny"):
         if unknown := sorted(set(given.get(field) or ()) - experts):
             raise BadRequest(
                 f"policy.{field} names experts that are not registered: {', '.join(unknown)}. "
-                f"There are: {', '.join(sorted(experts))}",
+                f"Available: {', '.join(sorted(experts))}",
                 f"policy.{field}",
             )
     whole = {n: v for n, v in {**before.policy, **given}.items() if v is not None}
@@ -165,7 +170,9 @@ async def merged(key: str, into: str, recognition: Recognition) -> None:
     """Merge one application into another, or say why not."""
     one, other = await recognition.get(key), await recognition.get(into)
     if OTHER in (_bare(one), _bare(other)):
-        raise BadRequest(f"'{OTHER}' holds what is too rare to be told apart: it can't be merged")
+        raise BadRequest(
+            f"'{OTHER}' collects applications too rare to tell apart: it can't be merged"
+        )
     if one.tenant != other.tenant:
         raise BadRequest(f"'{key}' and '{into}' belong to different tenants", "into")
     final = _final(other, {a.key: a for a in await recognition.all()})
@@ -193,21 +200,24 @@ async def parted(key: str, fingerprint: str | None, recognition: Recognition) ->
     return fingerprint
 
 
-async def _shown(key: str, recognition: Recognition, pacing: Pacing) -> Json:
+async def _shown(key: str, recognition: Recognition, budgets: Budgets) -> Json:
     found = applications_json(await recognition.all())[key]
-    return {**found, "spending": spending_json(pacing.window(key))}
+    limit = None if found["merged_into"] else budgets.limits.policies().get(key)
+    if limit is None:
+        return {**found, "spending": None}
+    (level,) = await budgets.counts.levels([limit])
+    return {**found, "spending": spending_json(limit, level)}
 
 
-def spending_json(window: Window | None) -> Json | None:
-    """What is spent and left of a budget in the window that is open now."""
-    if window is None:
-        return None
+def spending_json(limit: Limit, level: Level) -> Json:
+    """Return the dollars spent and left of a budget in its open window."""
+    _, ends = span_of(limit, datetime.now(UTC))
     return {
-        "budget_usd": window.budget.usd,
-        "spent_usd": window.spent,
-        "reserved_usd": window.reserved,
-        "left_usd": window.left,
-        "window_ends": window.ends.isoformat(),
+        "budget_usd": limit.shown,
+        "spent_usd": (level.used - level.held) / NANO,
+        "reserved_usd": level.held / NANO,
+        "left_usd": max(limit.amount - level.used, 0) / NANO,
+        "window_ends": None if ends is None else ends.isoformat(),
     }
 
 

@@ -1,24 +1,24 @@
-"""/v1/batches: create, see, list and cancel bulk jobs, in OpenAI's shape."""
+"""/v1/batches: create, read, list and cancel bulk jobs, in OpenAI's format."""
 
 from __future__ import annotations
 
-import asyncio
 import re
 import secrets
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from collegium.errors import BadRequest, BatchEnded
 from collegium.experts.clients.events import Json
-from collegium.registry.batches import ENDED, BatchRecord
-from collegium.web.auth import TenantDep
-from collegium.web.batch.inbox import INPUT
+from collegium.registry.bulk.batches import BatchRecord
+from collegium.registry.tables import ENDED
+from collegium.web.auth import CallerDep, ScopeDep
 from collegium.web.batch.job_routing import JobRouting
 from collegium.web.json_in import CheckedRoute
-from collegium.web.parts_of import BatchesDep, CatalogueDep, FilesDep, FileStoreDep, InboxDep
+from collegium.web.parts_of import BatchesDep, CatalogueDep, FilesDep, InboxDep, PartsDep
+from collegium.web.protocols.endpoints import READERS
 from collegium.web.routes.files import page_json
 from collegium.web.serving.catalogue import Catalogue
 
@@ -35,12 +35,19 @@ class NewBatch(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     input_file_id: Annotated[str, Field(min_length=1, max_length=64)]
-    endpoint: Literal["/v1/chat/completions"]
+    endpoint: str
     completion_window: str = "24h"
     metadata: (
         dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]] | None
     ) = Field(None, max_length=16)
     routing: JobRouting = Field(default_factory=JobRouting)
+
+    @field_validator("endpoint")
+    @classmethod
+    def _is_known(cls, value: str) -> str:
+        if value not in READERS:
+            raise ValueError(f"bulk jobs support {', '.join(READERS)}")
+        return value
 
 
 @routes.post(PATH)
@@ -49,12 +56,16 @@ async def create(
     batches: BatchesDep,
     inbox: InboxDep,
     files: FilesDep,
-    store: FileStoreDep,
     catalogue: CatalogueDep,
-    tenant: TenantDep,
+    parts: PartsDep,
+    caller: CallerDep,
+    scope: ScopeDep,
 ) -> Json:
-    """Take a job; it is validated and done in the background."""
-    source = await files.get(body.input_file_id, tenant)
+    """Create a job, which is validated and run in the background."""
+    from collegium.web.serving.storage import require_room  # for who has such jobs
+
+    await require_room(parts, caller)
+    source = await files.get(body.input_file_id, scope)
     if source.purpose != "batch":
         message = f"file '{source.id}' has the purpose '{source.purpose}', not 'batch'"
         raise BadRequest(message, "input_file_id")
@@ -69,9 +80,8 @@ async def create(
         expires_at=now + timedelta(seconds=window_s(body.completion_window)),
         notes=body.metadata or {},
         routing=body.routing.model_dump(exclude_defaults=True),
-        owner=tenant,
+        owner=caller.owner,
     )
-    await asyncio.to_thread(store.lend, source.id, inbox.folder(record.id) / INPUT)
     await batches.add(record)
     inbox.news.set()
     return batch_json(record)
@@ -80,29 +90,29 @@ async def create(
 @routes.get(PATH)
 async def list_batches(
     batches: BatchesDep,
-    tenant: TenantDep,
+    scope: ScopeDep,
     after: str | None = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> Json:
-    """One page of the caller's jobs, newest first."""
-    page = await batches.list(tenant=tenant, after=after, limit=limit)
+    """Return one page of the caller's jobs, newest first."""
+    page = await batches.list(scope=scope, after=after, limit=limit)
     return page_json(page.map(batch_json))
 
 
 @routes.get(PATH + "/{batch_id}")
-async def batch(batch_id: str, batches: BatchesDep, tenant: TenantDep) -> Json:
-    """One job: how far it is, and where its results are."""
-    return batch_json(await batches.get(batch_id, tenant))
+async def batch(batch_id: str, batches: BatchesDep, scope: ScopeDep) -> Json:
+    """Return one job with its progress and the ids of its result files."""
+    return batch_json(await batches.get(batch_id, scope))
 
 
 @routes.post(PATH + "/{batch_id}/cancel")
-async def cancel(batch_id: str, batches: BatchesDep, inbox: InboxDep, tenant: TenantDep) -> Json:
-    """End a job early; what is answered by then is kept."""
-    await batches.get(batch_id, tenant)
+async def cancel(batch_id: str, batches: BatchesDep, inbox: InboxDep, scope: ScopeDep) -> Json:
+    """Cancel a job. Answers so far are kept."""
+    await batches.get(batch_id, scope)
     done = await batches.become(batch_id, "cancelling", out_of=("validating", "in_progress"))
     record = await batches.get(batch_id)
     if not done and record.status in ENDED:
-        raise BatchEnded(f"the batch is {record.status} already", "batch_id")
+        raise BatchEnded(f"the batch is already {record.status}", "batch_id")
     inbox.news.set()
     return batch_json(record)
 
@@ -112,8 +122,10 @@ def window_s(text: str) -> int:
     match = _WINDOW.fullmatch(text)
     seconds = int(match[1]) * _UNITS[match[2]] if match else 0
     if not 0 < seconds <= LONGEST_S:
+        given = text[:64]
         raise BadRequest(
-            f"completion_window must be a time such as '24h' or '30m', at most 14d, not {text!r}",
+            "completion_window must be a duration such as '24h' or '30m', at most 14d, "
+            f"not {given!r}",
             "completion_window",
         )
     return seconds

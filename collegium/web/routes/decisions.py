@@ -1,4 +1,4 @@
-"""/v1/decisions: see, list and delete what was recorded; callers their own."""
+"""/v1/decisions: read, list and delete recorded decisions; callers see their own."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pydantic import AwareDatetime, BeforeValidator
 
 from collegium.errors import BadRequest, Forbidden
 from collegium.experts.clients.events import Json
-from collegium.registry.decisions import LoggedDecision
-from collegium.registry.pages import Order
-from collegium.registry.selection import Selection
+from collegium.registry.decisions.log import LoggedDecision
+from collegium.registry.decisions.selection import Selection, State
+from collegium.registry.storage.pages import Order
 from collegium.web.auth import ScopeDep
 from collegium.web.lean_route import JsonResponse
 from collegium.web.parts_of import LogDep, RetentionDep
@@ -40,16 +40,24 @@ async def _selection(
     owner: Annotated[str | None, Query(max_length=64)] = None,
     application: Name = None,
     session: Name = None,
+    expert: Name = None,
+    status: State | None = None,
     since: Time = None,
     before: Time = None,
 ) -> Selection:
-    """What the query names; to a caller no others' decisions."""
-    if scope is not None and owner not in (None, scope):
-        raise Forbidden("This key sees its own decisions alone: leave `owner` out")
+    """Return the selection of the query; callers only get their own decisions."""
+    if scope is not None and owner is not None and owner not in scope:
+        raise Forbidden(
+            "This key can't see that owner's decisions: leave `owner` out, or name one of "
+            f"{', '.join(sorted(scope)) or 'its team'}"
+        )
     return Selection(
-        owner=owner if scope is None else scope,
+        owner=owner,
+        scope=scope,
         application=application,
         session=session,
+        expert=expert,
+        status=status,
         since=_utc(since, "since"),
         before=_utc(before, "before"),
     )
@@ -66,25 +74,25 @@ async def decisions(
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     order: Order = "desc",
 ) -> Response:
-    """One page of decisions with their outcomes and feedback, newest first."""
+    """Return one page of decisions with their outcomes and feedback, newest first."""
     page = await log.list(selection, after=after, limit=limit, order=order)
     return JsonResponse(page_json(page.map(_shown)))
 
 
 @routes.get(PATH + "/{decision_id}")
 async def decision(decision_id: str, log: LogDep, scope: ScopeDep) -> Response:
-    """One decision with its outcome and feedback, and its texts where they were kept."""
-    return JsonResponse(await log.whole(decision_id, owner=scope))
+    """Return one decision with its outcome and feedback, and its texts if they were recorded."""
+    return JsonResponse(await log.whole(decision_id, scope=scope))
 
 
 @routes.delete(PATH)
 async def delete_decisions(
     request: Request, retention: RetentionDep, selection: SelectionDep
 ) -> Json:
-    """Delete decisions with all that hangs on them; the query has to say which."""
+    """Delete decisions with everything that belongs to them; the query must select them."""
     named = set(request.query_params)
     if not named or not named <= FILTERS:  # a name that is misspelt must not widen what is deleted
-        raise BadRequest(f"Say which decisions by {', '.join(sorted(FILTERS))}, and nothing else")
+        raise BadRequest(f"Select decisions by {', '.join(sorted(FILTERS))}, and nothing else")
     return {"object": "decisions", "deleted": await retention.delete(selection)}
 
 
@@ -92,8 +100,8 @@ async def delete_decisions(
 async def delete_decision(
     decision_id: str, retention: RetentionDep, log: LogDep, scope: ScopeDep
 ) -> Json:
-    """Delete one decision with all that hangs on it."""
-    await log.get(decision_id, owner=scope)
+    """Delete one decision with everything that belongs to it."""
+    await log.get(decision_id, scope=scope)
     await retention.delete(Selection(decision_id=decision_id))
     return {"id": decision_id, "object": "decision", "deleted": True}
 
@@ -111,4 +119,4 @@ def _utc(moment: datetime | None, name: str) -> datetime | None:
     try:
         return moment and moment.astimezone(UTC)
     except OverflowError as exc:
-        raise BadRequest(f"{name} is no time that a calendar has", name) from exc
+        raise BadRequest(f"{name} is out of range", name) from exc

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from fastapi import APIRouter
 
@@ -11,29 +13,33 @@ from collegium.errors import BadRequest, EngineNotFound
 from collegium.experts.clients.events import Json
 from collegium.experts.fleet import DRAIN_S, Fleet
 from collegium.experts.supervisor import Supervisor
-from collegium.web.auth import ADMIN, TenantDep
-from collegium.web.parts_of import FleetDep
+from collegium.registry.expert import Expert
+from collegium.web.auth import ADMIN, CallerDep, sees_all
+from collegium.web.parts_of import FleetDep, PartsDep
 
 routes = APIRouter()
+STATUS = "/v1/experts/status"
 FOR_CALLERS = ("name", "state", "in_flight", "max_sequences")
+STATUS_FOR_CALLERS = ("name", "enabled", "state", "resident", "waiting", "in_flight", "breaker")
 
 
 @routes.get("/v1/engines")
-async def engines(fleet: FleetDep, tenant: TenantDep) -> Json:
-    """The engines that this process runs, and how they are; their files are the operator's."""
+async def engines(fleet: FleetDep, caller: CallerDep) -> Json:
+    """List this process's engines and their state; only operators see their files."""
     shown = [_engine(engine) for engine in fleet.values()]
-    if tenant:
+    if not sees_all(caller):
         shown = [{name: engine[name] for name in FOR_CALLERS} for engine in shown]
     return {"object": "list", "data": shown}
 
 
 @routes.post("/v1/engines/{name}/restart", dependencies=ADMIN)
 async def restart(name: str, fleet: FleetDep) -> Json:
-    """Let an engine finish what it has, then start it anew, also where it was given up."""
+    """Drain an engine and restart it, even after too many failed starts."""
     engine = fleet.get(name)
     if engine is None:
         raise EngineNotFound(f"this service runs no engine '{name}'; it runs {_names(fleet)}")
-    absent = engine.status.state == "stopped" and fleet.residents is not None
+    turns = fleet.residents is not None and name in fleet.residents
+    absent = turns and engine.status.state == "stopped"
     await engine.drain(DRAIN_S)
     if not absent:  # where engines take turns, one that is not loaded starts in its turn
         await engine.start()
@@ -42,21 +48,76 @@ async def restart(name: str, fleet: FleetDep) -> Json:
 
 @routes.get("/v1/engines/{name}/tokens", dependencies=ADMIN)
 async def tokens(name: str, fleet: FleetDep) -> Json:
-    """What the token routers of an engine's sparse model did, by layer, since it started."""
+    """Return token-routing statistics of an engine's sparse model, by layer."""
     engine = fleet.get(name)
     if engine is None:
         raise EngineNotFound(f"this service runs no engine '{name}'; it runs {_names(fleet)}")
     policy, file = engine.spec.token_policy, engine.spec.statistics_file
     if policy is None or not policy.statistics or file is None:
         raise BadRequest(
-            f"engine '{name}' counts nothing: register its expert with --token-statistics, or set "
-            "COLLEGIUM_SPARSE_TOKEN_POLICY='{\"statistics\": true}' for the mixture"
+            f"engine '{name}' collects no token statistics: register its expert with "
+            "--token-statistics, or, for the mixture, set "
+            "COLLEGIUM_SPARSE_TOKEN_POLICY='{\"statistics\": true}'"
         )
     try:
         counted = json.loads(await asyncio.to_thread(file.read_bytes))
     except FileNotFoundError:
         counted = {"layers": []}  # the engine has not loaded its model yet
     return {"engine": name, "token_policy": policy.model_dump(exclude_unset=True), **counted}
+
+
+@routes.get(STATUS)
+async def statuses(parts: PartsDep, caller: CallerDep) -> Json:
+    """Return the current state of each expert: its engine, queue and circuit breaker."""
+    dispatcher = parts.pool.dispatcher
+    live = _Live(
+        dispatcher.waiting(),
+        parts.speeds.in_flight.by_expert(),
+        dispatcher.circuits(),
+        parts.lowered.by_expert,
+        parts.fleet,
+    )
+    known = await parts.catalogue.now()
+    experts = [live.of(expert) for expert in known if caller.permits(expert.name)]
+    if not sees_all(caller):
+        experts = [{name: each[name] for name in STATUS_FOR_CALLERS} for each in experts]
+    return {"object": "list", "data": experts}
+
+
+@dataclass(frozen=True)
+class _Live:
+    """The live state of experts in this process, by name."""
+
+    waiting: Mapping[str, int]
+    in_flight: Mapping[str, int]
+    circuits: Mapping[str, str]
+    lowered: Mapping[str, float]
+    fleet: Fleet
+
+    def of(self, expert: Expert) -> Json:
+        engine = self.fleet.get(expert.engine or "")
+        residents = self.fleet.residents
+        turns = residents is not None and engine is not None and engine.name in residents
+        return {
+            "name": expert.name,
+            "enabled": expert.enabled,
+            "state": self._state(expert, engine),
+            "detail": None if engine is None else engine.status.detail,
+            "engine": expert.engine,
+            "resident": expert.engine in residents.resident if residents and turns else None,
+            "waiting": self.waiting.get(expert.name, 0),
+            "in_flight": self.in_flight.get(expert.name, 0),
+            "breaker": self.circuits.get(expert.name, "closed"),
+            "lowered": self.lowered.get(expert.name, 0.0),
+        }
+
+    def _state(self, expert: Expert, engine: Supervisor | None) -> str:
+        """Return the state of its engine; `remote` for remote experts, whose state is not known."""
+        if not expert.enabled:
+            return "disabled"
+        if engine is not None:
+            return engine.status.state
+        return "remote" if expert.engine is None else "absent"
 
 
 def _names(fleet: Fleet) -> str:

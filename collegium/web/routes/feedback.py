@@ -1,4 +1,4 @@
-"""POST /v1/feedback and /v1/feedback/bulk: what people think of answers."""
+"""POST /v1/feedback and /v1/feedback/bulk: ratings of answers."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from collegium.errors import BadRequest, CollegiumError
 from collegium.experts.clients.events import Json
-from collegium.registry.decisions import FeedbackRecord
-from collegium.web.auth import tenant_of
+from collegium.registry.decisions.log import FeedbackRecord
+from collegium.web.auth import caller_of
 from collegium.web.errors import error_body, invalid_body
 from collegium.web.json_in import CheckedRoute
 from collegium.web.parts_of import parts_of
@@ -23,7 +23,7 @@ AT_ONCE = 200
 """Lines between which other requests have their turn."""
 MOST_LINES = 10_000
 MOST_MARKS = 50 * MOST_LINES
-"""Commas or ends of lines that are read at all: a body of nothing else would take a second."""
+"""The maximum number of commas or line ends that are read: more would take over a second."""
 LINES = ("application/jsonl", "application/x-ndjson", "application/x-jsonlines")
 Key = Annotated[str | None, Header(alias="idempotency-key", min_length=1, max_length=255)]
 Line = Opinion | Json
@@ -36,8 +36,10 @@ async def _opinions(request: Request) -> Opinions:
 
 
 async def _sender(request: Request) -> Sender:
-    owner = tenant_of(request)
-    return Sender(owner, everything=not owner)
+    caller = await caller_of(request)
+    keyed = parts_of(request).settings.api_key is not None
+    source = caller.owner if keyed else f"address {caller.name}"
+    return Sender(caller.owner, source, everything=caller.role == "operator")
 
 
 OpinionsDep = Annotated[Opinions, Depends(_opinions)]
@@ -48,7 +50,7 @@ SenderDep = Annotated[Sender, Depends(_sender)]
 async def feedback(
     body: Opinion, opinions: OpinionsDep, sender: SenderDep, key: Key = None
 ) -> Json:
-    """Record what a person thought of an answer, and let it teach."""
+    """Record a rating of an answer, and learn from it."""
     (said,) = await opinions.take([(body, body.id or key)], sender)
     if isinstance(said, CollegiumError):
         raise said
@@ -57,7 +59,7 @@ async def feedback(
 
 @routes.post("/v1/feedback/bulk")
 async def bulk(request: Request, opinions: OpinionsDep, sender: SenderDep, key: Key = None) -> Json:
-    """Record many opinions, as a list or as lines of JSON; each is answered for itself."""
+    """Record many ratings, as a list or as JSON lines, each with its own result."""
     lines = await _lines(request)
     data: list[Json] = []
     for start in range(0, len(lines), AT_ONCE):
@@ -83,7 +85,7 @@ async def _lines(request: Request) -> Sequence[bytes]:
         try:
             found: Sequence[Any] = msgspec.json.decode(body, type=list[msgspec.Raw])
         except (msgspec.DecodeError, RecursionError) as exc:
-            raise BadRequest(f"The body is not a list of feedback in JSON: {exc}") from exc
+            raise BadRequest(f"The body is not a JSON list of feedback: {exc}") from exc
     elif kind in LINES:
         found = [line for line in body.splitlines() if line.strip()]
     else:
@@ -107,7 +109,7 @@ def _answered(opinion: Opinion, said: Said) -> Json:
 
 
 def _shown(opinion: Opinion, said: Sequence[FeedbackRecord]) -> Json:
-    """The record, or all of them where a whole session was rated."""
+    """Return the record, or all of them if a whole session was rated."""
     shown = [_record(each) for each in said]
     return {"object": "list", "data": shown} if opinion.scope == "session" else shown[0]
 

@@ -1,7 +1,8 @@
-"""/v1/files: upload, list, read and delete the files of bulk jobs, in OpenAI's shape."""
+"""/v1/files: upload, list, read and delete the files of bulk jobs, in OpenAI's format."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
@@ -14,12 +15,12 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 
 from collegium.errors import BadRequest
 from collegium.experts.clients.events import Json
-from collegium.registry.file_store import CHUNK
-from collegium.registry.files import FileRecord
-from collegium.registry.pages import Order, Page
-from collegium.web.auth import TenantDep
+from collegium.registry.bulk.file_store import CHUNK
+from collegium.registry.bulk.files import FileRecord
+from collegium.registry.storage.pages import Order, Page
+from collegium.web.auth import CallerDep, ScopeDep
 from collegium.web.body_limit import too_large
-from collegium.web.parts_of import FilesDep, FileStoreDep, SettingsDep
+from collegium.web.parts_of import FilesDep, FileStoreDep, PartsDep
 
 routes = APIRouter()
 PATH = "/v1/files"
@@ -27,19 +28,22 @@ PURPOSES = ("batch", "learning")
 FORM_ROOM = 1 << 16
 """Bytes of the form around the file."""
 LONGEST_NAME = 512
+LONGEST_TOLD = 64
+SECONDS = re.compile(r"[0-9]{1,9}")
 EXPIRY_S = range(3600, 2_592_001)  # one hour to thirty days, as OpenAI has it
 
 
 @routes.post(PATH)
 async def upload(
     request: Request,
-    files: FilesDep,
-    store: FileStoreDep,
-    settings: SettingsDep,
-    tenant: TenantDep,
+    parts: PartsDep,
+    caller: CallerDep,
 ) -> Json:
-    """Keep a file; it is written to disk as it comes."""
-    most = round(settings.max_file_mib * 2**20)
+    """Store a file."""
+    from collegium.web.serving.storage import put_within_limits, require_room  # for who uploads
+
+    store, most = parts.file_store, round(parts.settings.max_file_mib * 2**20)
+    await require_room(parts, caller)
     async with AsyncExitStack() as stack:
         form = await _form(request, most)
         stack.push_async_callback(form.close)
@@ -48,44 +52,49 @@ async def upload(
             raise BadRequest("Send the file as the form's field `file`", "file")
         purpose, expires_s = _purpose(form), _expiry(form)
         if file.size is not None and file.size > most:
-            raise too_large(most)
+            raise too_large(most, "max_file_mib")
+        await require_room(parts, caller, file.size or 0)
         file_id, size = await store.save(_chunks(file))
     now = datetime.now(UTC)
     expires = None if expires_s is None else now + timedelta(seconds=expires_s)
     name = (file.filename or "upload.jsonl")[:LONGEST_NAME]
-    record = FileRecord(file_id, name, purpose, size, now, expires, tenant)
-    await files.put(record)
+    record = FileRecord(file_id, name, purpose, size, now, expires, caller.owner)
+    try:
+        await put_within_limits(parts, caller, record)
+    except BaseException:
+        await store.remove(file_id)
+        raise
     return file_json(record)
 
 
 @routes.get(PATH)
 async def list_files(
     files: FilesDep,
-    tenant: TenantDep,
+    scope: ScopeDep,
     purpose: str | None = None,
     after: str | None = None,
     limit: Annotated[int, Query(ge=1, le=10_000)] = 10_000,
     order: Order = "desc",
 ) -> Json:
-    """One page of the caller's files."""
-    page = await files.list(tenant=tenant, purpose=purpose, after=after, limit=limit, order=order)
+    """Return one page of the caller's files."""
+    page = await files.list(scope=scope, purpose=purpose, after=after, limit=limit, order=order)
     return page_json(page.map(file_json))
 
 
 @routes.get(PATH + "/{file_id}")
-async def file(file_id: str, files: FilesDep, tenant: TenantDep) -> Json:
-    """What is known of one file."""
-    return file_json(await files.get(file_id, tenant))
+async def file(file_id: str, files: FilesDep, scope: ScopeDep) -> Json:
+    """Return the metadata of a file."""
+    return file_json(await files.get(file_id, scope))
 
 
 @routes.get(PATH + "/{file_id}/content")
 async def content(
-    file_id: str, files: FilesDep, store: FileStoreDep, tenant: TenantDep
+    file_id: str, files: FilesDep, store: FileStoreDep, scope: ScopeDep
 ) -> StreamingResponse:
     """The file's bytes."""
-    record = await files.get(file_id, tenant)
+    record = await files.get(file_id, scope)
     chunks = store.chunks(file_id)
-    first = await anext(chunks, b"")  # an error of the disk is still an HTTP error
+    first = await anext(chunks, b"")  # an error is still an HTTP error here
     headers = {"Content-Length": str(record.bytes)}
 
     async def body() -> AsyncIterator[bytes]:
@@ -97,11 +106,11 @@ async def content(
 
 
 @routes.delete(PATH + "/{file_id}")
-async def delete(file_id: str, files: FilesDep, store: FileStoreDep, tenant: TenantDep) -> Json:
+async def delete(file_id: str, files: FilesDep, store: FileStoreDep, scope: ScopeDep) -> Json:
     """Forget a file and its bytes."""
-    await files.get(file_id, tenant)
+    await files.get(file_id, scope)
     await files.forget(file_id)
-    store.remove(file_id)
+    await store.remove(file_id)
     return {"id": file_id, "object": "file", "deleted": True}
 
 
@@ -148,7 +157,7 @@ async def _counted(request: Request, most: int) -> Any:
     async for chunk in request.stream():
         seen += len(chunk)
         if seen > most:
-            raise too_large(most)
+            raise too_large(most, "max_file_mib")
         yield chunk
 
 
@@ -160,19 +169,21 @@ async def _chunks(file: UploadFile) -> AsyncIterator[bytes]:
 def _purpose(form: FormData) -> str:
     purpose = form.get("purpose")
     if purpose not in PURPOSES:
-        raise BadRequest(f"purpose must be 'batch' or 'learning', not {purpose!r}", "purpose")
+        given = str(purpose)[:LONGEST_TOLD]
+        raise BadRequest(f"purpose must be 'batch' or 'learning', not {given!r}", "purpose")
     return str(purpose)
 
 
 def _expiry(form: FormData) -> int | None:
-    """Seconds that the file is kept; None for ever."""
+    """Return how many seconds the file is kept; None for no expiry."""
     anchor, seconds = form.get("expires_after[anchor]"), form.get("expires_after[seconds]")
     if anchor is None and seconds is None:
         return None
     text = str(seconds)
-    if anchor != "created_at" or not text.isdecimal() or int(text) not in EXPIRY_S:
+    if anchor != "created_at" or not SECONDS.fullmatch(text) or int(text) not in EXPIRY_S:
         raise BadRequest(
-            f"expires_after must be created_at and {EXPIRY_S[0]} to {EXPIRY_S[-1]} seconds",
+            f"expires_after must have the anchor created_at and {EXPIRY_S[0]} to {EXPIRY_S[-1]} "
+            "seconds",
             "expires_after",
         )
     return int(text)

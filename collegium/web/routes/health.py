@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
+from prometheus_client.exposition import choose_encoder
 
 from collegium import __version__
 from collegium.redaction import redacted
-from collegium.registry.connections import registry_digest
+from collegium.registry.storage.connections import registry_digest
+from collegium.web.auth import ADMIN
 from collegium.web.parts_of import PartsDep
 from collegium.web.serving.service import Service
 
@@ -23,7 +25,7 @@ async def healthz(parts: PartsDep) -> dict[str, str]:
 
 @routes.get("/readyz")
 async def readyz(request: Request) -> JSONResponse:
-    """The service can answer, or what it waits for."""
+    """Report whether the service can answer, or what it is waiting for."""
     service: Service = request.app.state.service
     waiting = service.waits_for()
     if service.parts.draining.begun:
@@ -37,13 +39,10 @@ async def readyz(request: Request) -> JSONResponse:
     return JSONResponse({"status": status, "detail": redacted(waiting)}, 503, headers)
 
 
-@routes.get("/metrics")
-async def metrics(parts: PartsDep) -> Response:
-    """Counters for Prometheus."""
-    counters = parts.metrics
-    counters.in_flight(parts.speeds.in_flight)
-    counters.queues(parts.pool.dispatcher)
-    counters.database(parts.database.detours)
-    states = {name: engine.status.state for name, engine in parts.fleet.items()}
-    counters.engines({name: state == "ready" for name, state in states.items()})
-    return Response(counters.text(), media_type="text/plain; version=0.0.4")
+@routes.get("/metrics", response_class=PlainTextResponse, dependencies=ADMIN)
+async def metrics(request: Request) -> Response:
+    """Metrics for Prometheus; with exemplars in the OpenMetrics format, where that is accepted."""
+    service: Service = request.app.state.service
+    await service.measure()
+    encode, media_type = choose_encoder(request.headers.get("accept", ""))
+    return Response(encode(service.parts.metrics.registry), headers={"content-type": media_type})

@@ -9,20 +9,22 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from collegium.errors import BadRequest, LearningRefused
 from collegium.experts.clients.events import Json
-from collegium.registry.learning import LearningPrompt, Mark, RunRecord
+from collegium.registry.learning.runs import LearningPrompt, Mark, RunRecord
 from collegium.registry.tables import to_columns
-from collegium.web.auth import ADMIN, TenantDep
+from collegium.web.auth import ADMIN, OwnerDep
 from collegium.web.json_in import CheckedRoute
 from collegium.web.learning.spec import LearnSpec, Name
 from collegium.web.parts_of import PartsDep
 from collegium.web.serving.parts import Parts
 
 routes = APIRouter(prefix="/v1/learning", dependencies=ADMIN, route_class=CheckedRoute)
+MOST_MIB = 32
+"""The maximum size of a file of prompts, which is read as a whole."""
 HIDDEN = ("worker", "leased_until")
 
 
 class ConfirmedMark(BaseModel):
-    """What a person says of one answer."""
+    """A person's mark of one answer."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -40,8 +42,8 @@ class Confirmation(BaseModel):
 
 
 @routes.post("/runs", status_code=201)
-async def propose(body: LearnSpec, parts: PartsDep, owner: TenantDep) -> Json:
-    """Propose a run: what it would ask, what that costs, and the margin to expect. Asks nothing."""
+async def propose(body: LearnSpec, parts: PartsDep, owner: OwnerDep) -> Json:
+    """Propose a run: its questions, cost and expected margin of error. Nothing is asked yet."""
     from collegium.web.learning.from_log import logged_prompts
     from collegium.web.learning.lines import read_prompts
     from collegium.web.learning.marking import make_checker
@@ -70,13 +72,13 @@ async def runs(parts: PartsDep) -> Json:
 
 @routes.get("/runs/{run_id}")
 async def run(run_id: str, parts: PartsDep) -> Json:
-    """One run with its progress, and its report when it has ended."""
+    """Return one run with its progress, and its report once it has ended."""
     return run_json(await parts.learning_runs.get(run_id))
 
 
 @routes.post("/runs/{run_id}/start")
 async def start(run_id: str, parts: PartsDep) -> Json:
-    """Begin to ask: from here on a run costs money."""
+    """Start a run. From here on it costs money."""
     from collegium.web.learning.runs import start_run
 
     return run_json(await start_run(parts, run_id))
@@ -84,7 +86,7 @@ async def start(run_id: str, parts: PartsDep) -> Json:
 
 @routes.post("/runs/{run_id}/cancel")
 async def cancel(run_id: str, parts: PartsDep) -> Json:
-    """End a run early. What was answered is kept."""
+    """Cancel a run. Its answers are kept."""
     from collegium.web.learning.runs import cancel_run
 
     return run_json(await cancel_run(parts, run_id))
@@ -115,7 +117,7 @@ async def to_confirm(
     count: Annotated[int, Query(ge=1, le=1000)] = 60,
     seed: Annotated[int, Query(ge=0, lt=2**31)] = 0,
 ) -> Json:
-    """A random sample of answers whose marks nobody confirmed, with what they were compared with.
+    """Return a random sample of answers with unconfirmed marks, and what they were compared with.
 
     The marks are left out, so that they do not sway who confirms them.
     """
@@ -135,8 +137,8 @@ async def to_confirm(
 
 
 @routes.post("/runs/{run_id}/marks")
-async def confirm(run_id: str, body: Confirmation, parts: PartsDep, owner: TenantDep) -> Json:
-    """Keep marks that a person gave. `fit` takes them into account."""
+async def confirm(run_id: str, body: Confirmation, parts: PartsDep, owner: OwnerDep) -> Json:
+    """Store marks given by a person. `fit` uses them."""
     await parts.learning_runs.get(run_id)
     evidence = await parts.learning_runs.evidence([run_id])
     known = {(answer.number, answer.expert) for answer in evidence.answers}
@@ -172,8 +174,8 @@ def _to_confirm(prompt: LearningPrompt, mark: Mark, answer: Any) -> Json:
 async def _lines(parts: Parts, file_id: str) -> list[bytes]:
     """The lines of an uploaded file."""
     record = await parts.files.get(file_id)
-    if record.bytes > parts.settings.max_body_mib * 4 * 2**20:
-        most = parts.settings.max_body_mib * 4
-        raise BadRequest(f"The file is larger than {most:g} MiB; send a sample", "input_file_id")
+    if record.bytes > MOST_MIB * 2**20:
+        words = f"The file is larger than {MOST_MIB} MiB; send a sample"
+        raise BadRequest(words, "input_file_id")
     chunks = [chunk async for chunk in parts.file_store.chunks(file_id)]
     return b"".join(chunks).splitlines()

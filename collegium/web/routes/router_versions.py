@@ -1,4 +1,4 @@
-"""/v1/router/versions: the candidates, what each decides now, and how that is changed."""
+"""/v1/router/versions: the router's versions and the traffic that each decides."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from collegium.errors import BadRequest
 from collegium.experts.clients.events import Json
-from collegium.registry.router_versions import RouterVersion
+from collegium.registry.learning.router_versions import RouterVersion
 from collegium.registry.tables import to_columns
 from collegium.web.auth import ADMIN
 from collegium.web.json_in import CheckedRoute
@@ -21,17 +21,17 @@ routes = APIRouter(prefix="/v1/router", dependencies=ADMIN, route_class=CheckedR
 
 
 class Promotion(BaseModel):
-    """How much of the traffic a version shall decide."""
+    """The share of the traffic that a version should decide."""
 
     model_config = ConfigDict(extra="forbid")
 
     share: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = None
-    """Of the traffic; by default all of it."""
+    """Share of the traffic; all of it by default."""
     applications: Annotated[list[Name], Field(max_length=1000)] = []
     unconfirmed: bool = False
-    """Promote although nobody confirmed the marks that it was fitted on."""
+    """Promote although nobody has confirmed the marks that it was fitted on."""
     automatic: bool = False
-    """Begin with 1 %, go on to 10 % and to all of it as long as the guard metrics hold."""
+    """Start with 1 %, then continue to 10 % and to all traffic as long as the guards hold."""
 
 
 class Rollback(BaseModel):
@@ -44,7 +44,7 @@ class Rollback(BaseModel):
 
 @routes.get("/versions")
 async def versions(parts: PartsDep) -> Json:
-    """All versions, newest first, without their reports; and which router serves now."""
+    """Return all versions, newest first, without their reports, and the serving router."""
     found = await parts.router_versions.list()
     return {
         "object": "list",
@@ -55,19 +55,19 @@ async def versions(parts: PartsDep) -> Json:
 
 @routes.get("/versions/{version}")
 async def version(version: str, parts: PartsDep) -> Json:
-    """One version with the report that it was fitted with."""
+    """Return one version with its report."""
     return version_json(await parts.router_versions.get(version))
 
 
 @routes.post("/versions/{version}/shadow")
 async def shadow(version: str, parts: PartsDep) -> Json:
-    """Let a version decide beside the serving one, and note what it would have done."""
+    """Run a version in the shadow of the serving router, and record its choices."""
     return version_json(await try_in_shadow(parts, version))
 
 
 @routes.post("/versions/{version}/evaluate")
 async def evaluate(version: str, parts: PartsDep) -> Json:
-    """Judge a version on decisions that were made and rated, without letting it decide."""
+    """Evaluate a version on rated decisions."""
     from collegium.web.learning.evaluation import evaluate_version
 
     return await evaluate_version(parts, version)
@@ -75,9 +75,9 @@ async def evaluate(version: str, parts: PartsDep) -> Json:
 
 @routes.post("/versions/{version}/promote")
 async def promote(version: str, body: Promotion, parts: PartsDep) -> Json:
-    """Let a version decide a share of the traffic, or all of it."""
+    """Use a version for a share of the traffic, or all of it."""
     if body.automatic and body.share is not None:
-        raise BadRequest("`automatic` begins with 1 %: leave `share` out", "share")
+        raise BadRequest("`automatic` starts at 1 %: leave `share` out", "share")
     return version_json(
         await promote_version(
             parts,
@@ -92,9 +92,13 @@ async def promote(version: str, body: Promotion, parts: PartsDep) -> Json:
 
 @routes.post("/rollback")
 async def rollback(body: Rollback, parts: PartsDep) -> Json:
-    """Go back: end a trial, else return to what served before the serving version."""
+    """End a trial, or return to the previous router."""
     gone, now = await roll_back(parts, body.reason)
-    return {"object": "rollback", "rolled_back": version_json(gone), "serving": now}
+    return {
+        "object": "rollback",
+        "rolled_back": version_json(gone) | {"report": None},
+        "serving": now,
+    }
 
 
 def version_json(found: RouterVersion) -> Json:

@@ -1,1 +1,1 @@
-"""Serving: the one way that every request takes, and the parts it passes."""
+"""Serving: the common path of all requests, and the parts on it."""

@@ -1,4 +1,4 @@
-"""The record of administrative changes: who changed what, when, from where, with what result.
+"""The audit log of administrative changes: who changed what, when, from where, and the result.
 
 One JSON object a line in `logs/audit.jsonl` of the data folder; the newest 50 MB are kept.
 """
@@ -23,9 +23,11 @@ ADMINISTRATIVE = (
     "/v1/learning",
     "/v1/router",
     "/v1/alarms",
+    "/v1/keys",
+    "/v1/teams",
 )
 DELETING = ("/v1/decisions",)
-"""Where deletions alone are recorded: with a filter, one may delete everything."""
+"""Paths on which only deletions are logged, since a filter may select everything."""
 READING = ("GET", "HEAD", "OPTIONS")
 MOST_BYTES, KEPT_FILES = 10 * 2**20, 4
 LONGEST_BODY = 4096

@@ -1,4 +1,4 @@
-"""Work that goes on beside the requests, and ends with the service."""
+"""Background tasks, which end with the service."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ class Background:
 
     def __init__(self) -> None:
         self._tasks: dict[asyncio.Task[Any], bool] = {}
-        """Whether each has to come to its end."""
+        """For each task, whether it must be completed."""
 
     def spawn(self, work: Coroutine[Any, Any, Any], *, to_its_end: bool = True) -> None:
-        """Run something; where it need not come `to_its_end`, `close` cancels it."""
+        """Start a task; `close` cancels it unless it must run `to_its_end`."""
         task = asyncio.create_task(work)
         self._tasks[task] = to_its_end
         task.add_done_callback(self._ended)
 
     def cancel(self) -> None:
-        """Cancel what need not come to its end."""
+        """Cancel the tasks that need not be completed."""
         for task, to_its_end in self._tasks.items():
             if not to_its_end:
                 task.cancel()

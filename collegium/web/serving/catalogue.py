@@ -1,4 +1,4 @@
-"""The registered experts as they are now, and the engines and clients that follow them."""
+"""The registered experts, and the engines and clients that follow them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Catalogue:
         self._known: tuple[int, tuple[Expert, ...]] = (-1, ())
 
     async def now(self) -> tuple[Expert, ...]:
-        """All registered experts, also those that are disabled."""
+        """Return all registered experts, including disabled ones."""
         revision = await self._registry.revision()
         if revision != self._known[0]:
             self._known = (revision, await self._registry.list())
@@ -40,7 +40,7 @@ class Catalogue:
         return self._known[1]
 
     async def follow(self) -> None:
-        """Run the engines and keep the adapters that the registry knows, and no others."""
+        """Run exactly the engines and keep exactly the adapters that the registry lists."""
         async with self._following:
             await self._fleet.follow(await self._engines.list())
             await self._pool.follow(await self._registry.list())

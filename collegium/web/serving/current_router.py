@@ -1,4 +1,4 @@
-"""The routers that decide now: the one that serves, and one that is tried beside it."""
+"""The routers in use: the serving one, and one on trial."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Canary:
 
 
 class CurrentRouter:
-    """Holds the routers, or says why there is none.
+    """Holds the routers, or the reason why there is none.
 
     `base` comes from the settings' folder or the package; a promoted version takes its place.
     """
@@ -41,7 +41,7 @@ class CurrentRouter:
         self.failure: CollegiumError | None = None
         self.canary: Canary | None = None
         self.shadow: Router | None = None
-        """Decides beside the serving router, and nothing comes of it."""
+        """Decides in parallel with the serving router; its decisions are only recorded."""
         self._base = router
         self._promoted: Router | None = None
         self._draw = draw
@@ -65,7 +65,8 @@ class CurrentRouter:
             return serving
         at = self._draw()
         if session is not None:
-            at = zlib.crc32(f"{self.canary.router.version} {session}".encode()) / 2**32
+            name = f"{self.canary.router.version} {session}".encode(errors="surrogatepass")
+            at = zlib.crc32(name) / 2**32
         return self.canary.router if self.canary.takes(application, at) else serving
 
     def put(self, router: Router) -> None:
@@ -74,7 +75,7 @@ class CurrentRouter:
         self._settled.set()
 
     def promote(self, router: Router | None) -> None:
-        """Let a version decide in its place; None: none any more."""
+        """Let a version decide instead of the base router; None to end that."""
         self._promoted = router
 
     def fail(self, error: CollegiumError) -> None:
@@ -88,7 +89,7 @@ class CurrentRouter:
         return self.get()
 
     def waits_for(self) -> str | None:
-        """What it waits for, in words; None when there is a router."""
+        """Describe what the service waits for; None once there is a router."""
         if self.failure is not None:
             return str(self.failure)
         return self.progress if self._base is None and self._promoted is None else None

@@ -1,9 +1,9 @@
-"""Who answers a request: one expert, or a panel where one is asked for and pays."""
+"""Decide which expert answers a request, or which panel if one is requested and worth it."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import islice
@@ -13,24 +13,31 @@ from collegium.errors import NoFeasibleExpert
 from collegium.experts.aggregation.base import Member, Mode, Panel
 from collegium.experts.aggregation.catalogue import make_mode
 from collegium.experts.aggregation.single import Single
-from collegium.experts.dispatch.attempts import MOST_ATTEMPTS
+from collegium.experts.clients.endpoints import able
+from collegium.experts.dispatch.attempts import MOST_ASKED
 from collegium.experts.pool import Pool
+from collegium.registry.budgets.limits import Limit
 from collegium.registry.expert import Expert
 from collegium.router.decision import Decision, Query
-from collegium.router.limits import STATE_PRICES
-from collegium.router.pacing import Pacing
+from collegium.router.pacing import Budget, Pacing
 from collegium.router.panels.plan import Plan, Wish
 from collegium.router.panels.profiles import Profiles
-from collegium.web.protocols.chat_request import PANEL_MODELS
+from collegium.web.protocols.chat_request import panel_models
+from collegium.web.serving.aliases import Aliases
 from collegium.web.serving.catalogue import Catalogue
 from collegium.web.serving.current_router import CurrentRouter
+from collegium.web.serving.hold import Hold, unknown_price
+from collegium.web.serving.limits_in_force import LimitsInForce, names_of
 from collegium.web.serving.lowered import Lowered
-from collegium.web.serving.prepare import Prepared
+from collegium.web.serving.permissions import check_application, naming_rule, permitted
+from collegium.web.serving.prepare import Prepared, renamed
+from collegium.web.serving.priced_fields import by_tokens
 from collegium.web.serving.recognition import Recognition
 from collegium.web.serving.sessions import Sessions
 
 if TYPE_CHECKING:
     from collegium.router.router import Availability, Router
+    from collegium.web.serving.lookup import Lookup
 
 
 @dataclass(frozen=True)
@@ -42,7 +49,16 @@ class Decided:
     panel: Panel
     mode: Mode
     plan: Plan | None = None
-    """Of a panel that was asked for, also where one expert turned out to be enough."""
+    """The plan of a requested panel, even if one expert turned out to be enough."""
+    hold: Hold | None = None
+    """The reservation; None if no limit applies, and before the decision is recorded."""
+    lookup: Lookup | None = None
+    """What the response cache had; None without a cache, and before the decision is recorded."""
+
+    @property
+    def from_cache(self) -> bool:
+        """Whether the answer comes from the response cache, and no expert is asked."""
+        return self.lookup is not None and self.lookup.answer is not None
 
     @cached_property
     def by_panel(self) -> bool:
@@ -62,10 +78,16 @@ class Decider:
         profiles: Profiles,
         pacing: Pacing,
         recognition: Recognition,
+        limits: LimitsInForce,
         lowered: Lowered | None = None,
+        aliases: Aliases | None = None,
+        budget_fields: Collection[str] = (),
     ) -> None:
+        self._budget_fields = frozenset(budget_fields)
         self._lowered = lowered or Lowered()
+        self._aliases = aliases or Aliases()
         self._pacing = pacing
+        self._limits = limits
         self._catalogue = catalogue
         self._router = router
         self._pool = pool
@@ -74,35 +96,64 @@ class Decider:
         self._recognition = recognition
 
     async def decide(self, request: Prepared, unavailable: Availability | None = None) -> Decided:
-        """Raises as the router does, ExpertBusy where only the present load breaks the limits.
+        """Decide; raise the router's errors, or ExpertBusy if only the present load violates the
+        limits.
 
         `unavailable` says who can't answer: by default as the pool is now, and engines that take
         turns are waited for as it forecasts.
         """
         experts = await self._catalogue.now()
+        request = self._under_its_name(request, experts)
+        experts = permitted(request.caller, experts, request.query.requested_model)
+        with naming_rule(request.caller):
+            return await self._decide(request, experts, unavailable)
+
+    async def _decide(
+        self, request: Prepared, experts: Sequence[Expert], unavailable: Availability | None
+    ) -> Decided:
         query = self._recognition.recognised(request.query, experts)
+        check_application(request.caller, query.application)
         request = replace(request, query=query)
-        permitted = self._recognition.permitted(query, experts)
+        request = self._by_tokens(request)
+        known = self._recognition.permitted(query, experts)
+        known = able(known, query.requested_model, request.native)
         if request.wish is not None:
-            return await self._by_panel(request, request.wish, permitted, unavailable)
-        if request.session is not None:
-            known = await self._sessions.expert(request.owner, request.session)
-            query = replace(query, session_expert=known)
-            request = replace(request, query=query)
-        decision = await self._decision(query, permitted, unavailable, request)
+            return await self._by_panel(request, request.wish, known, unavailable)
+        query = await self._sessions.recalled(request)
+        request = replace(request, query=query)
+        decision = await self._decision(query, known, unavailable, request)
         return _alone(request, decision, experts, instead=_may_fail_over(request, decision))
 
+    def _by_tokens(self, request: Prepared) -> Prepared:
+        """The request without what may change its price, where a limit in dollars binds it."""
+        query = request.query
+        binds = request.in_dollars or query.limits.max_cost_usd is not None
+        if binds or self._budgets(request, query):
+            return by_tokens(request, self._budget_fields)
+        return request
+
+    def _under_its_name(self, request: Prepared, experts: Sequence[Expert]) -> Prepared:
+        """Return the request with its model's alias resolved."""
+        name = request.query.requested_model
+        meant = self._aliases.resolve(name, experts)
+        return request if meant == name else renamed(request, meant)
+
     async def as_decided(self, request: Prepared, decision: Decision) -> Decided:
-        """The expert of an earlier decision answers, and nobody else."""
-        return _alone(request, decision, await self._catalogue.now())
+        """Repeat an earlier decision, without alternatives."""
+        experts = await self._catalogue.now()
+        query = replace(request.query, application=decision.application)
+        native = self._by_tokens(replace(request, query=query)).native
+        request = replace(request, native=native)
+        return _alone(request, decision, permitted(request.caller, experts, decision.expert))
 
     async def in_shadow(self, decided: Decided) -> Decision | None:
-        """What the router that is tried in the shadow decides; None where there is none."""
+        """Return the decision of the router in shadow mode; None if there is none."""
         router, query = self._router.shadow, decided.request.query
         if router is None or decided.plan is not None:
             return None
-        experts = await self._catalogue.now()
-        query, able = self._priced(query, self._recognition.permitted(query, experts))
+        experts = permitted(decided.request.caller, await self._catalogue.now())
+        known = self._recognition.permitted(query, experts)
+        query, able = self._priced(query, known, decided.request)
         return await router.decide(query, able, self._pool.unavailable, self._pool.waits)
 
     async def _decision(
@@ -114,22 +165,35 @@ class Decider:
     ) -> Decision:
         waits = self._pool.waits if unavailable is None else None
         who_not = unavailable or partial(self._pool.unavailable, caller=request.terms.caller)
-        query, experts = self._priced(query, experts)
-        router = self._router.of(query.application, request.session)
+        if request.failover and query.requested_model:
+            who_not = _but(query.requested_model, who_not)
+        query, experts = self._priced(query, experts, request)
+        router = self._router.of(query.application, _together(request))
         decision = await router.decide(query, experts, who_not, waits)
-        if query.application is not None:
-            self._pacing.decided(query.application, decision.forecasts)
+        for budget in self._budgets(request, query):
+            self._pacing.decided(budget.id, decision.forecasts)
         return decision
 
-    def _priced(self, query: Query, experts: Sequence[Expert]) -> tuple[Query, Sequence[Expert]]:
-        """The query and experts with what the moment adds: open alarms and budgets."""
+    def _priced(
+        self, query: Query, experts: Sequence[Expert], request: Prepared
+    ) -> tuple[Query, Sequence[Expert]]:
+        """The query and experts with what the moment adds: alarms, refusals and budgets."""
         if self._lowered.by_expert:
             query = replace(query, lowered=self._lowered.by_expert)
-        if price := self._pacing.price(query.application):
-            query = replace(query, price=price)
-        if self._pacing.budget(query.application or "") is not None:
+        if lacking := self._pool.learned.lacking(experts, request.terms.caller):
+            query = replace(query, lacking=lacking)
+        if budgets := self._budgets(request, query):
+            for limit in budgets:
+                self._pacing.follow(limit.id, Budget(limit.shown, limit.window))
+            if price := max(self._pacing.price(limit.id) for limit in budgets):
+                query = replace(query, price=price)
             experts = _of_known_price(experts, query)
         return query, experts
+
+    def _budgets(self, request: Prepared, query: Query) -> list[Limit]:
+        """The limits of dollars that a request is under."""
+        limits = self._limits.of(names_of(request.caller, query.application))
+        return [limit for limit in limits if limit.metric == "usd"]
 
     async def _by_panel(
         self,
@@ -141,7 +205,7 @@ class Decider:
         """Let the router forecast every expert, then plan the panel."""
         query = request.query
         limits, name = query.limits, query.requested_model
-        routed = "auto" if name in PANEL_MODELS else name
+        routed = "auto" if name in panel_models() else name
         # The panel as a whole has to be good enough, not each of its members.
         alone = replace(query, limits=replace(limits, min_quality=None), requested_model=routed)
         try:
@@ -197,16 +261,23 @@ class Decider:
         return replace(wish, options=options)
 
 
+def _together(request: Prepared) -> str | None:
+    """The conversation whose requests one router decides."""
+    conversation = request.conversation
+    return conversation.key if conversation is not None and conversation.known else None
+
+
+def _but(named: str, who_not: Availability) -> Availability:
+    """Others may answer instead of an expert that was named: then it need not be available."""
+    return lambda expert: None if expert.name == named else who_not(expert)
+
+
 def _of_known_price(experts: Sequence[Expert], query: Query) -> list[Expert]:
     """The experts that a budget can account for: those of known price."""
     unknown = {e.name for e in experts if e.input_price is None or e.output_price is None}
     priced = [e for e in experts if e.name not in unknown]
     if query.requested_model in unknown or not priced:
-        raise NoFeasibleExpert(
-            f"The application '{query.application}' has a budget, and the price of "
-            f"'{query.requested_model}' is unknown{STATE_PRICES}",
-            "model",
-        )
+        raise unknown_price(query.requested_model)
     return priced
 
 
@@ -222,16 +293,17 @@ def _alone(
     wanted = (decision.expert, *instead)
     known = {expert.name: expert for expert in experts if expert.name in wanted}
     member = Member(known[decision.expert], instead=tuple(known[name] for name in instead))
-    return Decided(request, decision, Panel((member,), stream=request.stream), Single(), plan)
+    panel = Panel((member,), stream=request.stream, native=request.native)
+    return Decided(request, decision, panel, Single(), plan)
 
 
 def _may_fail_over(request: Prepared, decision: Decision) -> list[str]:
-    """Who may answer instead of the chosen expert, best first; nobody where that was named."""
+    """The experts that may answer instead of the chosen one, best first; none if it was named."""
     allowed = request.failover
     if not (decision.policy != "named" if allowed is None else allowed):
         return []
     others = (f.expert for f in decision.forecasts if f.feasible and f.expert != decision.expert)
-    return list(islice(others, MOST_ATTEMPTS - 1))
+    return list(islice(others, MOST_ASKED - 1))
 
 
 def _of_panel(decision: Decision, found: Plan, name: str) -> Decision:
@@ -247,6 +319,11 @@ def _of_panel(decision: Decision, found: Plan, name: str) -> Decision:
         id=f"dec_{secrets.token_hex(12)}",
         propensity=1.0,
     )
+
+
+def application_of(decided: Decided) -> str | None:
+    """The application that a decided request counts for."""
+    return decided.decision.application or decided.request.query.application
 
 
 def members_of(decided: Decided) -> list[Expert]:

@@ -1,4 +1,4 @@
-"""How the service ends: no new requests, time for the answers under way, then an end to those."""
+"""Graceful shutdown: refuse new requests, give running ones time, then end them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collegium.errors import ShuttingDown
 
 
 class Draining:
-    """Knows the tasks that answer."""
+    """Tracks the tasks that are answering."""
 
     def __init__(self) -> None:
         self.begun = False
@@ -19,12 +19,12 @@ class Draining:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def refusal(self) -> ShuttingDown | None:
-        """Why no new request is taken; None while they are."""
+        """Why new requests are refused; None while they are accepted."""
         return ShuttingDown("The service is about to end; ask again") if self.begun else None
 
     @contextmanager
     def answering(self) -> Iterator[None]:
-        """The present task answers meanwhile; ShuttingDown where that is ended."""
+        """Mark the current task as answering; raise ShuttingDown when it is ended."""
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
@@ -32,7 +32,9 @@ class Draining:
             yield
         except asyncio.CancelledError:
             if self.over and task.cancelling() and task.uncancel() == 0:
-                raise ShuttingDown("The service ended before the answer did; ask again") from None
+                raise ShuttingDown(
+                    "The service shut down before the answer was complete; retry"
+                ) from None
             raise
         finally:
             self._tasks.discard(task)

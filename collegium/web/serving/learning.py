@@ -1,43 +1,132 @@
-"""Online learning beside the service: what ratings teach, kept on disk from time to time."""
+"""Online learning beside the service: what ratings teach any replica, all of them know."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+import asyncio
+import logging
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collegium.router.online.learner import Learner
+import msgspec
 
-KEEP_EVERY = 20
-"""Ratings between two writes: as many may a crash lose."""
+from collegium.errors import ArtifactRejected, CollegiumError
+from collegium.registry.state import SharedState
+
+if TYPE_CHECKING:
+    from collegium.registry.online_state import Learnt, OnlineState
+    from collegium.router.online.learner import Learner, Trial
+
+log = logging.getLogger(__name__)
+EVERY_S = 2.0
+"""Between two looks: so soon does every replica decide by what another has learnt."""
+RATED_FOR_S = 86_400.0
+"""How long after its answer a decision's rating still teaches."""
 
 
 class Learning:
-    """The learner, from when the router is loaded; without one nothing is learnt."""
+    """The learner, from when the router is loaded; without one nothing is learnt.
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    A rating may reach any replica, so what it needs is in the shared state, and each rating
+    changes what was learnt in the database.
+    """
+
+    def __init__(self, learnt: OnlineState, trials: SharedState) -> None:
+        self._learnt = learnt
+        self._trials = trials
         self._learner: Learner | None = None
+        self._revision = 0
+        """Of what the learner has taken over; 0 is no rating."""
+        self._loop: asyncio.Task[None] | None = None
 
-    def open(self, make: Callable[[Path], Learner]) -> Learner:
-        """Begin to learn, from where the last process stopped."""
-        self._learner = make(self._folder)
-        return self._learner
+    def open(self, learner: Learner) -> Learner:
+        """Begin to learn; the next look takes over what was learnt before."""
+        self._learner, self._revision = learner, 0
+        return learner
 
-    def rate(self, decision_id: str, rating: float, source: str) -> None:
-        """Let a rating teach."""
-        learner = self._learner
-        learnt = learner is not None and learner.rate(decision_id, rating, source)
-        if learner is not None and learnt and learner.ratings % KEEP_EVERY == 0:
-            learner.save(self._folder)
+    @property
+    def is_on(self) -> bool:
+        """Whether ratings teach."""
+        return self._learner is not None
+
+    async def keep(self, decision_id: str) -> None:
+        """The chosen expert has answered: a rating of its answer teaches."""
+        trial = None if self._learner is None else self._learner.take(decision_id)
+        if trial is not None:
+            await self._keep(decision_id, trial)
 
     def forget(self, decision_id: str) -> None:
-        """Do not learn from a decision: somebody else than the chosen expert answered."""
+        """Do not learn from a decision: another than the chosen expert answered."""
         if self._learner is not None:
-            self._learner.forget(decision_id)
+            self._learner.take(decision_id)
 
-    def close(self) -> None:
-        """Write down what was learnt."""
-        if self._learner is not None and self._learner.ratings:
-            self._learner.save(self._folder)
+    async def rate(self, decision_id: str, rating: float, source: str) -> None:
+        """Let a rating in [0, 1] teach all replicas."""
+        learner = self._learner
+        trial = None if learner is None else await self._trial(learner, decision_id)
+        if learner is None or trial is None:
+            return
+        kept = trial
+
+        def step(learnt: Learnt) -> tuple[str, bytes]:
+            nonlocal kept
+            if learnt.revision != self._revision + 1:
+                self._take_over(learner, learnt)
+            kept = learner.learn(trial, rating, source)
+            return learner.state()
+
+        try:
+            self._revision = await self._learnt.change(step)
+        except CollegiumError:
+            self._revision = 0  # what was not written is not to be kept
+            raise
+        await self._keep(decision_id, kept)
+
+    async def look(self) -> None:
+        """Take over what was learnt elsewhere, where that is new."""
+        if self._learner is None or await self._learnt.revision() == self._revision:
+            return
+        learnt = await self._learnt.get()
+        self._take_over(self._learner, learnt)
+        self._revision = learnt.revision
+
+    def start(self) -> None:
+        """Follow what other replicas learn, in the background."""
+        self._loop = asyncio.create_task(self._follow(), name="learning from ratings")
+
+    async def close(self) -> None:
+        """Follow no more; what was learnt is written."""
+        if self._loop is not None:
+            self._loop.cancel()
+            await asyncio.gather(self._loop, return_exceptions=True)
+        await self._trials.close()
+
+    async def _follow(self) -> None:
+        while True:
+            await asyncio.sleep(EVERY_S)
+            try:
+                await self.look()
+            except CollegiumError as exc:  # the database is away
+                log.warning("nothing is learnt from other replicas for now: %s", exc)
+
+    def _take_over(self, learner: Learner, learnt: Learnt) -> None:
+        if not learnt.card:  # nobody has rated anything yet
+            return
+        try:
+            learner.take_over(learnt.card, learnt.arrays)
+        except ArtifactRejected as exc:
+            log.error("what was learnt from ratings can't be used, so it is learnt anew: %s", exc)
+
+    async def _trial(self, learner: Learner, decision_id: str) -> Trial | None:
+        if (trial := learner.take(decision_id)) is not None:
+            return trial
+        from collegium.router.online.learner import Trial
+
+        text = await self._trials.get(_key(decision_id))
+        return None if text is None else msgspec.json.decode(text, type=Trial)
+
+    async def _keep(self, decision_id: str, trial: Trial) -> None:
+        text = msgspec.json.encode(trial).decode()
+        await self._trials.put(_key(decision_id), text, RATED_FOR_S)
+
+
+def _key(decision_id: str) -> str:
+    return f"trial:{decision_id}"

@@ -1,14 +1,14 @@
-"""What open alarms take off the forecasts of experts, as every decision is told it."""
+"""Reductions of quality forecasts by open alarms, applied to every decision."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from collegium.registry.alarms import Alarm
+from collegium.registry.learning.alarms import Alarm
 
 
 class Lowered:
-    """By how much the forecasts of each expert are lowered now."""
+    """The current reduction of each expert's forecasts."""
 
     def __init__(self) -> None:
         self.by_expert: Mapping[str, float] = {}

@@ -1,4 +1,4 @@
-"""What people think of answers: checked, written, and handed to online learning."""
+"""Ratings of answers: checked, stored, and passed to online learning."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from collegium.errors import BadRequest, CollegiumError, UnknownDecision, UnknownPreferred
-from collegium.registry.decisions import (
+from collegium.registry.decisions.log import (
     DecisionLog,
     FeedbackRecord,
     LoggedDecision,
     Source,
     Verdict,
 )
-from collegium.registry.selection import Selection
+from collegium.registry.decisions.selection import Selection
+from collegium.registry.storage.pages import Scope
 from collegium.web.serving.catalogue import Catalogue
 from collegium.web.serving.learning import Learning
 from collegium.web.serving.recording import Recorder
@@ -28,7 +29,7 @@ MOST_OF_SESSION = 1000
 
 
 class Opinion(BaseModel):
-    """What a person thought of an answer, or of a conversation."""
+    """A rating of an answer or of a conversation."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -37,7 +38,7 @@ class Opinion(BaseModel):
     decision_id: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     session: Annotated[str, Field(min_length=1, max_length=128)] | None = None
     scope: Literal["latest", "session"] = "latest"
-    """Of a session: its latest answer, or all."""
+    """For a session: its latest answer, or all of them."""
     verdict: Verdict | None = None
     score: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
     source: Source | None = None
@@ -47,40 +48,43 @@ class Opinion(BaseModel):
 
     @property
     def kind(self) -> Source:
-        """Where it comes from, where that is not said."""
+        """Return the source of the rating if it isn't given."""
         silent = self.verdict is None and self.score is None
         return self.source or ("preferred" if self.preferred and silent else "rating")
 
     def check(self) -> None:
-        """Raise BadRequest where fields don't go together."""
+        """Raise BadRequest if fields contradict each other."""
         if (self.decision_id is None) == (self.session is None):
             raise BadRequest("Name either a decision_id or a session", "decision_id")
         if self.scope == "session" and self.session is None:
             raise BadRequest("scope 'session' needs a session", "scope")
         if self.verdict is not None and self.score is not None:
-            raise BadRequest("A verdict says the score by itself: leave one out", "score")
+            raise BadRequest("A verdict implies its score: give one of them", "score")
         if self.kind == "rating" and self.verdict is None and self.score is None:
             raise BadRequest("A rating needs a verdict or a score", "verdict")
         if self.kind == "preferred" and self.preferred is None:
-            raise BadRequest("Name the expert that is preferred", "preferred")
+            raise BadRequest("Name the preferred expert", "preferred")
 
 
 @dataclass(frozen=True)
 class Sender:
-    """Who says it: the owner of what it may rate, and of the rating."""
+    """The author of a rating."""
 
     owner: str
+    source: str
+    """What online learning caps its ratings by: the key, without keys the client's address; ""
+    for the setting `api_key`, whose ratings count in full."""
     everything: bool = False
     """Whether it may rate others' decisions, as the operator."""
 
     @property
-    def scope(self) -> str | None:
-        """Whose decisions it may rate; None: everybody's."""
-        return None if self.everything else self.owner
+    def scope(self) -> Scope:
+        """The owners whose decisions it may rate."""
+        return None if self.everything else frozenset({self.owner})
 
 
 Said = Sequence[FeedbackRecord] | CollegiumError
-"""What one opinion became."""
+"""The result of one rating."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,7 @@ class Opinions:
     ) -> list[Said]:
         """Write opinions, each with the key under which it counts once; the answers in order."""
         named = {o.decision_id for o, _ in opinions if o.decision_id is not None}
-        known = await self.log.get_all(named, owner=sender.scope)
+        known = await self.log.get_all(named, scope=sender.scope)
         ids = [None if key is None else _id(sender.owner, key) for _, key in opinions]
         before = await self.log.feedback_given([each for each in ids if each is not None])
         found: list[Said] = []
@@ -144,8 +148,8 @@ class Opinions:
         for record in reversed(records):  # the first one says that all are there
             await self.log.feedback(record)
             if record.score is not None:
-                # Only a key tells callers apart for sure: anybody can make up another session.
-                self.learning.rate(record.decision_id, record.score, sender.owner)
+                # Not capped by session: anybody can make up another one.
+                await self.learning.rate(record.decision_id, record.score, sender.source)
         return records
 
     async def _meant(
@@ -160,7 +164,7 @@ class Opinions:
         limit = MOST_OF_SESSION if opinion.scope == "session" else 1
         session = Selection(owner=sender.owner, session=opinion.session)
         if not (found := (await self.log.list(session, limit=limit)).items):
-            raise UnknownDecision(f"the session '{opinion.session}' has no decision", "session")
+            raise UnknownDecision(f"the session '{opinion.session}' has no decisions", "session")
         return found
 
     async def _check_preferred(self, name: str, decisions: Sequence[LoggedDecision]) -> None:
@@ -170,19 +174,19 @@ class Opinions:
             return
         raise UnknownPreferred(
             f"'{name}' took no part in the answer and is not registered: "
-            "`preferred` names an expert, as `GET /v1/models` lists them",
+            "`preferred` must name an expert that `GET /v1/models` lists",
             "preferred",
         )
 
 
 def _took_part(logged: LoggedDecision) -> set[str]:
-    """Whoever was asked for an answer."""
+    """Return the experts that were asked for an answer."""
     outcome = logged.outcome
     rows = [] if outcome is None else [*(outcome.tried or ()), *(outcome.calls or ())]
     return {logged.decision.expert, logged.answered_by, *(str(row["expert"]) for row in rows)}
 
 
 def _id(owner: str, key: str) -> str:
-    """The same for the same key of one owner, and nobody else's."""
+    """Return the same id for the same idempotency key of one owner."""
     digest = hashlib.sha256(f"{owner}\0{key}".encode("utf-8", "replace"))
     return f"fb_{digest.hexdigest()[:24]}"

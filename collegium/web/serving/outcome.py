@@ -1,32 +1,31 @@
-"""What answers take, counted call by call, and settled once on every way out."""
+"""The usage of answers, counted call by call and settled exactly once."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import AsyncGenerator
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from dataclasses import asdict, dataclass, replace
+from typing import Protocol
 
-from collegium.errors import BudgetSpent, CollegiumError
+from collegium.errors import CollegiumError
 from collegium.experts.aggregation.events import Chosen, Dropped, Event, PanelEvent, Replied
-from collegium.experts.clients.counting import prompt_tokens
-from collegium.experts.clients.events import Json, Usage
+from collegium.experts.clients.events import Began, Json, Usage
 from collegium.experts.clients.reply import Call, Reply
+from collegium.experts.clients.tokenizing import Tokenizers
+from collegium.experts.clients.usage import Tokens
 from collegium.experts.dispatch.attempts import Attempts
 from collegium.experts.dispatch.terms import Terms
 from collegium.experts.pool import Pool
-from collegium.experts.presets import with_preset
-from collegium.registry.decisions import OutcomeRecord
+from collegium.experts.pricing import total_usd
+from collegium.experts.tracing import CURRENT, Span
+from collegium.registry.decisions.log import OutcomeRecord
 from collegium.registry.expert import Expert
 from collegium.registry.tables import to_columns
-from collegium.router.costs import Speeds, price_usd, total_usd
-from collegium.router.pacing import Pacing
-from collegium.router.tokens import Tokens
-from collegium.web.serving.background import Background
+from collegium.router.costs import Speeds
+from collegium.web.serving.call_gate import CallGate
 from collegium.web.serving.call_record import CallRecord, Status, count
 from collegium.web.serving.decide import Decided
-from collegium.web.serving.learning import Learning
-from collegium.web.serving.metrics import Metrics
 from collegium.web.serving.recording import Exchange, Recorder
 from collegium.web.watching.upstream_models import UpstreamModels
 
@@ -34,8 +33,42 @@ OF_ONE = ("decision_id", "finished_at", "calls")
 OF_PANEL = (*OF_ONE, "expert", "tried")
 """Fields of the record that the API does not show."""
 
+SPANS = {
+    "member": "panel member",
+    "aggregator": "aggregate",
+    "judge": "judge",
+    "verifier": "verify",
+}
+"""Names of spans by the role of a panel's call."""
 KEPT = ("index", "message", "finish_reason")
 """Fields of a choice that are worth their room in the log."""
+
+
+class Books(Protocol):
+    """The interface of the accounts that an outcome needs."""
+
+    pool: Pool
+    upstreams: UpstreamModels
+    recorder: Recorder
+    speeds: Speeds
+    tokenizers: Tokenizers
+
+    def called(
+        self,
+        record: CallRecord,
+        tokens: Tokens,
+        attempts: Attempts,
+        load: int,
+        *,
+        service_tier: str | None = None,
+    ) -> None:
+        """Account for one call and for the load that it met."""
+
+    def failed(self, record: CallRecord, attempts: Attempts, caller: str) -> None:
+        """Account for the attempts that came to nothing on the way of a caller's call."""
+
+    def wrote(self, record: CallRecord, expert: Expert, decided: Decided) -> None:
+        """Learn how long an answer was."""
 
 
 @dataclass(frozen=True)
@@ -46,37 +79,49 @@ class Settled:
 
 
 class Outcome:
-    """One answer: its calls, who was chosen, and what it took as a whole."""
+    """One answer: its calls, the chosen expert, and the total usage."""
 
-    def __init__(self, accounts: Accounts, decided: Decided) -> None:
+    def __init__(self, accounts: Books, decided: Decided) -> None:
         self.decided = decided
         self.calls: list[CallRecord] = []
         self.chosen: Chosen | None = None
         self.texts: dict[int, str] = {}
         self.dropped: dict[int, str] = {}
+        self.left_out: set[str] = set()
+        """Parameters of the request that an expert does not take and did not get."""
         self.shown: Json = {}
-        """What the API tells of it, once it is settled."""
+        """The fields of the API's response, once settled."""
         self.attempts: Attempts | None = None
-        """Of the latest call."""
-        self.fold = accounts.recorder.fold()
-        """Of an answer that will be kept."""
+        """The attempts of the latest call."""
+        self.fold = accounts.recorder.fold() if decided.request.is_conversation else None
+        """Assembles an answer that will be recorded."""
+        self.span = CURRENT.get()
         self._accounts = accounts
         self._by_panel = decided.by_panel
         self._started = time.perf_counter()
         self._first_ms: float | None = None
+        self._adjusted: dict[str, None] = {}
         self._upstream: Usage | None = None
 
     @asynccontextmanager
     async def ask(self, call: Call) -> AsyncGenerator[Reply]:
         """Ask the pool, if the budget allows it, and count what the call takes."""
-        self._require_budget(call)
+        call = self._with_headers(call)
+        words = self._accounts.recorder.keeps_words
+        gate = CallGate(self.decided, self.calls, call.seat, words=words)
+        gate.require(call)
         accounts, record = self._accounts, CallRecord(call.seat, call.role, call.expert.name)
         self.calls.append(record)
-        self.attempts = attempts = Attempts(accounts.pool, call, self._terms())
         started, reply = time.perf_counter(), None
-        with accounts.speeds.in_flight.answering(call.expert) as load:
+        with (
+            self._seat(call) as span,
+            accounts.speeds.in_flight.answering(call.expert) as load,
+        ):
+            attempts = Attempts(accounts.pool, call, self._terms(), gate, span)
+            self.attempts = attempts
             try:
                 async with attempts as reply:
+                    reply.began = self.decided.request.told(gate.adjusted(reply.began))
                     yield reply
                 record.status = "ok"
             except CollegiumError as exc:
@@ -86,17 +131,39 @@ class Outcome:
                 record.expert = attempts.expert.name
                 record.latency_ms = 1000 * (time.perf_counter() - started)
                 if reply is not None:
+                    self._adjusted |= dict.fromkeys(reply.began.adjusted)
+                    self.left_out |= set(reply.began.dropped)
                     accounts.upstreams.saw(attempts.expert, reply.began.model)
                     if reply.first_at is not None:
                         record.ttft_ms = 1000 * (reply.first_at - started)
                 self._upstream = None if reply is None else reply.usage
-                count(record, call, reply, asked=attempts.waits.queued_s is not None)
-                accounts.called(record, attempts, load)
+                tokens = count(
+                    record,
+                    call,
+                    reply,
+                    expert=attempts.expert,
+                    asked=attempts.waits.queued_s is not None,
+                    tokenizers=accounts.tokenizers,
+                    unheard=attempts.unheard.get(attempts.expert.name, 0),
+                    most=attempts.most.get(attempts.expert.name),
+                )
+                tier = None if reply is None else reply.began.head.get("service_tier")
+                accounts.called(record, tokens, attempts, load, service_tier=tier)
+                accounts.failed(record, attempts, self.decided.request.terms.caller)
+                gate.ended(record)
                 if call.role == "member":  # a judge's word says nothing of an answer's length
                     accounts.wrote(record, attempts.expert, self.decided)
 
+    def replayed(self, event: Event) -> None:
+        """Note what a cached answer tells of the request and of its tokens."""
+        if isinstance(event, Began):
+            self.left_out |= set(event.dropped)
+            self._adjusted |= dict.fromkeys(event.adjusted)
+        elif isinstance(event, Usage):
+            self._upstream = event
+
     def saw(self, event: Event) -> None:
-        """Note who is chosen and what was said on a panel's way to its answer."""
+        """Note the events on a panel's way to its answer, and who is chosen."""
         if not isinstance(event, PanelEvent):
             if self._first_ms is None:
                 self._first_ms = self._elapsed_ms()
@@ -109,26 +176,43 @@ class Outcome:
 
     @property
     def answered_by(self) -> str:
-        """The name under which the answer is given: a panel's own, whoever speaks for it."""
+        """The name under which the answer is given: for a panel, the panel's."""
         if self._by_panel or not self.calls:
             return self.decided.decision.expert
         return self.calls[0].expert
 
     @property
     def usage(self) -> Json | None:
-        """Tokens in OpenAI's shape: as the upstream told them, or the sum of a panel's calls."""
-        if not self._by_panel:
-            return None if self._upstream is None else self._upstream.fields
-        prompt, completion = self._tokens()
-        total = prompt + completion
-        return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": total}
+        """Usage in OpenAI's format: as the upstream reported it, or the sum of a panel's calls."""
+        if self._by_panel:
+            return self.counted.usage()
+        return None if self._upstream is None else self._upstream.fields
+
+    @property
+    def counted(self) -> Tokens:
+        """All tokens that were paid for, including those that no upstream reported."""
+        calls = self.calls
+        return Tokens(
+            sum(call.prompt_tokens for call in calls),
+            sum(call.completion_tokens for call in calls),
+            sum(call.cached_tokens for call in calls),
+            sum(call.cache_write_tokens for call in calls),
+            reasoning=sum(call.reasoning_tokens for call in calls),
+        )
+
+    @property
+    def spent_usd(self) -> float | None:
+        """Dollars for all calls so far; None if a price is unknown."""
+        return total_usd(call.cost_usd for call in self.calls)
 
     def rows(self) -> list[Json]:
         """All calls, by seat."""
         return [asdict(call) for call in sorted(self.calls, key=lambda call: call.seat)]
 
     def exchange(self, status: Status) -> Exchange | None:
-        """What was asked and answered, where that is kept; a panel's answer with its members'."""
+        """The request and its answer if they are recorded; for a panel, with its members'
+        answers.
+        """
         if self.fold is None:
             return None
         if status != "ok":
@@ -148,24 +232,40 @@ class Outcome:
 
     def settle(self, status: Status, error: str | None) -> OutcomeRecord:
         """The record of what came of the decision."""
-        prompt, completion = self._tokens()
+        tokens = self.counted
         energy = [call.energy_j for call in self.calls if call.energy_j is not None]
         record = OutcomeRecord(
             decision_id=self.decided.decision.id,
             status=status,
             error=error,
-            prompt_tokens=prompt,
-            completion_tokens=completion,
-            cost_usd=total_usd(call.cost_usd for call in self.calls),
+            prompt_tokens=tokens.input,
+            completion_tokens=tokens.output,
+            cached_tokens=tokens.cached,
+            cache_write_tokens=tokens.cache_write,
+            reasoning_tokens=tokens.reasoning,
+            estimated=any(call.estimated for call in self.calls),
+            cost_usd=self.spent_usd,
+            attempts_usd=self._attempts_usd(),
             latency_ms=self._elapsed_ms(),
             ttft_ms=self._ttft_ms(),
             energy_j=sum(energy) if len(energy) == len(self.calls) else None,
+            **self._of_cache(),
             **(self._of_panel() if self._by_panel else self._of_one()),
         )
         self.shown = _shown(record, OF_PANEL if self._by_panel else OF_ONE)
+        if self._adjusted:
+            self.shown["adjusted"] = list(self._adjusted)
+        if self.left_out:
+            self.shown["dropped"] = sorted(self.left_out)
         if self._by_panel:
             self.shown["calls_latency_ms"] = sum(call.latency_ms for call in self.calls)
         return record
+
+    def _of_cache(self) -> Json:
+        lookup = self.decided.lookup
+        if lookup is None or (answer := lookup.answer) is None:
+            return {}
+        return {"cached_from": answer.decision_id, "saved_usd": answer.cost_usd}
 
     def _of_panel(self) -> Json:
         return {"calls": self.rows()}
@@ -190,123 +290,23 @@ class Outcome:
         expected_s = self.decided.decision.forecast.answer_ms / 1000
         return Terms(terms.caller, terms.priority, terms.deadline, expected_s, terms.hedge)
 
-    def _tokens(self) -> tuple[int, int]:
-        prompt = sum(call.prompt_tokens for call in self.calls)
-        return prompt, sum(call.completion_tokens for call in self.calls)
+    def _attempts_usd(self) -> float | None:
+        billed = [call.attempts_usd for call in self.calls if call.attempts_usd is not None]
+        return total_usd(billed) if billed else None
 
     def _elapsed_ms(self) -> float:
         return 1000 * (time.perf_counter() - self._started)
 
-    def _require_budget(self, call: Call) -> None:
-        """What a panel has spent and this prompt's price have to stay within the limit."""
-        most = self.decided.request.query.limits.max_cost_usd
-        if most is None or not self._by_panel:
-            return
-        spent = total_usd(call.cost_usd for call in self.calls)
-        further = price_usd(call.expert, prompt_tokens(with_preset(call).body), 0)
-        total = total_usd((spent, further))
-        if total is None or total > most:
-            told = "an unknown amount is" if spent is None else f"{spent:.6f} are"
-            raise BudgetSpent(
-                f"max_cost_usd {most:g} leaves no further call to "
-                f"'{call.expert.name}': {told} spent",
-                "routing.max_cost_usd",
-            )
+    def _seat(self, call: Call) -> AbstractContextManager[Span]:
+        """The span of one call of a panel; a single call needs none beside its attempts'."""
+        if not self._by_panel:
+            return nullcontext(self.span)
+        return self.span.child(SPANS[call.role], call)
 
-
-class Accounts:
-    """Where outcomes go: the log, the metrics, forecasts of speed and length, online learning."""
-
-    def __init__(
-        self,
-        pool: Pool,
-        recorder: Recorder,
-        metrics: Metrics,
-        speeds: Speeds,
-        tokens: Tokens,
-        pacing: Pacing,
-        learning: Learning,
-        background: Background,
-        upstreams: UpstreamModels,
-    ) -> None:
-        self.pool = pool
-        self.upstreams = upstreams
-        self.recorder = recorder
-        self.speeds = speeds
-        self._tokens = tokens
-        self._pacing = pacing
-        self._metrics = metrics
-        self._learning = learning
-        self._background = background
-
-    @contextmanager
-    def outcome(self, decided: Decided) -> Iterator[Outcome]:
-        """Account for one answer, however it ends. A budget is reserved and settled here."""
-        outcome = Outcome(self, decided)
-        application = _application(decided)
-        forecast = decided.decision.forecast.cost_usd or 0.0
-        self._pacing.reserve(application, forecast)
-        status: Status = "cancelled"
-        error: str | None = None
-        code: str | None = None
-        try:
-            yield outcome
-            status = "ok"
-        except CollegiumError as exc:
-            status, error, code = "error", exc.public, exc.code
-            raise
-        except Exception as exc:
-            status, error = "error", type(exc).__name__
-            code = error
-            raise
-        finally:
-            spent = sum(call.cost_usd or 0.0 for call in outcome.calls)
-            self._pacing.settle(application, forecast, spent)
-            self._settle(outcome, status, error, code)
-
-    def called(self, record: CallRecord, attempts: Attempts, load: int) -> None:
-        """Account for one call, which met so many others at its place."""
-        expert, loaded_ms = attempts.expert, 1000 * attempts.waits.loaded_s
-        own_ms = record.latency_ms - loaded_ms  # its own time, whoever was loaded before it
-        used = record.prompt_tokens, record.completion_tokens
-        record.cost_usd = price_usd(expert, *used)
-        record.energy_j = self.speeds.energy_j(expert, own_ms)
-        self._metrics.called(expert.name, used, record.cost_usd)
-        if record.status == "ok" and not record.estimated:
-            self.speeds.learn(
-                expert.name,
-                own_ms,
-                used[1],
-                prompt_tokens=used[0],
-                ttft_ms=None if record.ttft_ms is None else record.ttft_ms - loaded_ms,
-                load=load,
-            )
-
-    def wrote(self, record: CallRecord, expert: Expert, decided: Decided) -> None:
-        """Learn how long an answer was."""
-        if record.status == "ok" and not record.estimated:
-            query = decided.request.query
-            each = -(-record.completion_tokens // query.choices)
-            allowed = self._tokens.allowed(expert, query)
-            cut = allowed is not None and each >= allowed
-            self._tokens.learn(record.expert, _application(decided), each, cut=cut)
-            if query.prompt_tokens and not decided.by_panel:  # members also read each other
-                self._tokens.read(expert, query.prompt_tokens, record.prompt_tokens)
-
-    def _settle(
-        self, outcome: Outcome, status: Status, error: str | None, code: str | None
-    ) -> None:
-        """Write the record in the background, and count."""
-        record = outcome.settle(status, error)
-        self._background.spawn(self.recorder.outcome(record, code, outcome.exchange(status)))
-        name, chosen = outcome.answered_by, outcome.decided.decision
-        if name != chosen.expert:
-            self._learning.forget(chosen.id)
-        self._metrics.answered(name, status, record.latency_ms or 0.0, record.ttft_ms)
-
-
-def _application(decided: Decided) -> str | None:
-    return decided.decision.application or decided.request.query.application
+    def _with_headers(self, call: Call) -> Call:
+        """Return the call with the headers that upstreams receive."""
+        headers = self.decided.request.headers
+        return replace(call, headers=headers) if headers else call
 
 
 def _shown(record: OutcomeRecord, hidden: tuple[str, ...]) -> Json:

@@ -1,13 +1,13 @@
-"""Which application each request is of, its policy, and how what is known of them is kept."""
+"""Recognise each request's application, apply its policy, and store what is known of it."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from collegium.errors import CollegiumError
 from collegium.registry.application import Application
@@ -17,16 +17,27 @@ from collegium.router.applications.policy import Policy
 from collegium.router.applications.resolver import MOST, Applications
 from collegium.router.decision import Query
 from collegium.router.virtual_models import VIRTUAL_MODELS
-from collegium.web.protocols.chat_request import PANEL_MODELS
-from collegium.web.serving.budgets import Budgets
+from collegium.web.protocols.chat_request import panel_models
 
 log = logging.getLogger(__name__)
 EVERY_S = 10.0
-"""Between two writes of what was seen; as much may a crash lose, and replicas not know."""
+"""Seconds between two writes; a crash loses at most this much, and replicas lag by as much."""
 AT_ONCE = 200
-"""Applications that are taken over before requests come in between: 0.1 ms each."""
+"""Applications that are taken over between two requests: 0.1 ms each."""
 OVERLAP = timedelta(seconds=60)
 """Rows are read again if they changed so shortly before the last reading: clocks differ."""
+
+
+class FollowsPolicies(Protocol):
+    """Keeps the budgets of applications' policies."""
+
+    async def follow(
+        self,
+        policies: Mapping[str, Mapping[str, Any]],
+        regrouped: Iterable[str],
+        members: Callable[[str], Sequence[str]],
+    ) -> None:
+        """Take over policies by key; `members` are the applications that count for one."""
 
 
 async def _as_it_is(text: str) -> str:
@@ -41,7 +52,7 @@ class Recognition:
         registry: ApplicationRegistry,
         applications: Applications | None = None,
         *,
-        budgets: Budgets | None = None,
+        budgets: FollowsPolicies | None = None,
         keep_text: Callable[[str], Awaitable[str | None]] = _as_it_is,
     ) -> None:
         self.applications = Applications() if applications is None else applications
@@ -49,7 +60,7 @@ class Recognition:
         self._budgets = budgets
         self._keep_text = keep_text
         self._texts: dict[str, str] = {}
-        """As they may be kept: a text is written with the first count of its application."""
+        """Texts that may be stored: written with the first count of their application."""
         self._merged: dict[str, str] = {}
         self._policies: dict[str, Policy] = {}
         self._read_at: datetime | None = None
@@ -64,9 +75,11 @@ class Recognition:
         return query if policy is None else policy.applied(query, experts)
 
     def permitted(self, query: Query, experts: Sequence[Expert]) -> Sequence[Expert]:
-        """Whom the router may see: of a named expert's stand-ins only those that are permitted."""
+        """Return the experts that the router may see: of a named expert's stand-ins only permitted
+        ones.
+        """
         policy = self.policy_of(query.application)
-        routed = query.requested_model in VIRTUAL_MODELS or query.requested_model in PANEL_MODELS
+        routed = query.requested_model in VIRTUAL_MODELS or query.requested_model in panel_models()
         if policy is None or routed or not policy.restricts:
             return experts
         return [expert for expert in experts if policy.permits(expert)]
@@ -118,18 +131,18 @@ class Recognition:
         return changed
 
     async def all(self) -> tuple[Application, ...]:
-        """All applications with the requests of all replicas, those with most first."""
+        """Return all applications with the requests of all replicas, the most used first."""
         await self.synchronise()
         found = await self._registry.list(signatures=False)
         return tuple(sorted(found, key=lambda a: (-a.seen, a.key)))
 
     async def get(self, key: str) -> Application:
-        """One application; ApplicationNotFound where there is none."""
+        """Return one application; raise ApplicationNotFound if there is none."""
         await self.synchronise()
         return await self._registry.get(key)
 
     def policy_of(self, application: str | None) -> Policy | None:
-        """The rules of an application; None where nobody set any."""
+        """Return an application's policy; None if none is set."""
         return None if application is None else self._policies.get(application)
 
     async def _keep(self) -> None:
@@ -143,7 +156,7 @@ class Recognition:
         await self._registry.remove(forgotten)
 
     async def _kept_text(self, application: Application) -> str:
-        """The beginning of a system prompt, which may hold what a user said, as it may be kept."""
+        """Return the beginning of a system prompt, redacted: it may contain what a user wrote."""
         if not application.text:
             return ""
         if application.key not in self._texts:
@@ -181,9 +194,15 @@ class Recognition:
             before, now = self._merged.get(row.key), row.merged_into
             if before != now:
                 regrouped |= {final(key) for key in (row.key, before, now) if key} | {row.key}
-        await self._budgets.follow({row.key: row.policy for row in rows}, regrouped, final)
         for row in rows:
             if row.merged_into is None:
                 self._merged.pop(row.key, None)
             else:
                 self._merged[row.key] = row.merged_into
+        policies = {row.key: row.policy for row in rows}
+        await self._budgets.follow(policies, regrouped, self._counted_for)
+
+    def _counted_for(self, application: str) -> Sequence[str]:
+        """An application with those that were merged into it."""
+        final = self.applications.final
+        return (application, *(key for key in self._merged if final(key) == application))

@@ -1,24 +1,24 @@
-"""What is kept of requests: none of their texts, their queries, or all; each redacted first."""
+"""Recording of requests: no text, queries only, or everything; redacted first."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from collegium.errors import UnknownDecision
 from collegium.experts.clients.events import Json
 from collegium.experts.clients.reply import Fold
-from collegium.registry.connections import to_json
-from collegium.registry.decisions import (
+from collegium.registry.decisions.log import (
     DecisionLog,
     DecisionRecord,
     ExchangeRecord,
     OutcomeRecord,
 )
-from collegium.router.decision import Limits
+from collegium.registry.storage.connections import to_json
+from collegium.router.decision import Limits, Query
 from collegium.web.serving.decide import Decided
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ LONG = 10_000
 
 @dataclass(frozen=True)
 class Exchange:
-    """A request and its answer; None where there is no complete one."""
+    """A request and its answer; None if there is no complete answer."""
 
     decided: Decided
     answer: Json | None
@@ -41,7 +41,7 @@ class Exchange:
 
 @dataclass(frozen=True)
 class Recorder:
-    """Writes decisions, outcomes and exchanges as the settings want them kept."""
+    """Writes decisions, outcomes and exchanges as the settings require."""
 
     log: DecisionLog
     mode: Mode = "prompts"
@@ -52,29 +52,35 @@ class Recorder:
         """Whether any text is kept."""
         return self.mode != "off"
 
+    @property
+    def keeps_words(self) -> bool:
+        """Whether texts are kept as they are, and so may be in the log."""
+        return self.texts and self.redactor is None
+
     def fold(self) -> Fold | None:
-        """What puts an answer together that will be kept; None where it won't be."""
+        """Return what assembles an answer that will be recorded; None if it won't be."""
         return Fold() if self.mode == "full" else None
 
     async def text(self, text: str) -> str | None:
-        """A text as it may be kept; None where it may not."""
+        """Return the text as it may be stored; None if it may not."""
         if not self.texts:
             return None
         return text if self.redactor is None else await self.redactor.text(text)
 
     async def decision(self, decided: Decided) -> None:
         """Write a decision; when this returns, it outlives a crash."""
-        prompt = await self.text(decided.request.query.text)
+        request = decided.request
+        prompt = await self.text(request.query.text) if request.is_conversation else None
         await self.log.record(_decision(decided, prompt))
 
     async def outcome(
         self, record: OutcomeRecord, code: str | None, exchange: Exchange | None
     ) -> None:
-        """Write what came of a decision, and the exchange in the same commit. Nobody waits.
+        """Queue an outcome and its exchange for one commit, without waiting.
 
         `code` is the error's, which may be kept where its words may not: upstreams quote prompts.
         """
-        if self.texts and self.redactor is None:
+        if self.keeps_words:
             kept = record
         else:
             kept = await self._without_words(record, code)
@@ -137,10 +143,11 @@ class Recorder:
 
 def _decision(decided: Decided, prompt: str | None) -> DecisionRecord:
     """A decision as the registry keeps it, with as much of the query as may be kept."""
-    decision, query = decided.decision, decided.request.query
+    decision, query, hold = decided.decision, decided.request.query, decided.hold
+    held = None if hold is None or not hold.counters else hold.amounts
     return DecisionRecord(
         id=decision.id,
-        created_at=datetime.now(UTC),
+        created_at=datetime.now(UTC) if hold is None else hold.at,
         requested_model=decision.requested_model,
         expert=decision.expert,
         policy=decision.policy,
@@ -149,12 +156,21 @@ def _decision(decided: Decided, prompt: str | None) -> DecisionRecord:
         prompt=prompt,
         session=decided.request.session,
         forecasts=decision.forecasts,
-        limits={k: v for k, v in vars(query.limits).items() if v != NO_LIMITS[k]},
+        limits=_limits(query),
         propensity=decision.propensity,
         application=decision.application,
         router=decision.router,
         owner=decided.request.owner,
+        team=decided.request.team or None,
+        reserved_usd=None if held is None else held.usd,
+        reserved_tokens=None if held is None else held.tokens,
+        reserved_joules=None if held is None else held.joules,
     )
+
+
+def _limits(query: Query) -> Json:
+    given = {k: v for k, v in vars(query.limits).items() if v != NO_LIMITS[k]}
+    return given if "require" not in given else given | {"require": asdict(given["require"])}
 
 
 def _as_json(values: list[Json | None]) -> list[str | None]:

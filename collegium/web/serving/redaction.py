@@ -1,4 +1,4 @@
-"""The operator's own function that takes out of texts what must not be kept."""
+"""The operator's redaction function."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from collegium.errors import SettingsError
 
 log = logging.getLogger(__name__)
 PATIENCE_S = 5.0
-"""For one text, or all texts of one exchange; then they are dropped."""
+"""Seconds for one text, or for all texts of one exchange; then they are dropped."""
 THREADS = 4
 OURS = frozenset({"role", "type", "finish_reason"})
 """Fields whose values are words of the protocol, not of people."""
@@ -39,12 +39,12 @@ class Redactor:
         return cls(found)
 
     async def text(self, text: str) -> str | None:
-        """The text as it may be kept; None where the function failed."""
+        """Return the redacted text; None if the function failed."""
         found = await self.value(text)
         return found if isinstance(found, str) else None
 
     async def value(self, value: Any) -> Any:
-        """The value of JSON with its texts as they may be kept; None where the function failed."""
+        """Return a JSON value with its texts redacted; None if the function failed."""
         loop = asyncio.get_running_loop()
         work = loop.run_in_executor(self._threads, self._redacted, value)
         try:

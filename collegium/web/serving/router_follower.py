@@ -1,4 +1,4 @@
-"""Keeps the routers that decide as the folder and the registry have them, without a restart."""
+"""Keeps the routers in use in step with the folder and the registry, without a restart."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from collegium.errors import CollegiumError
-from collegium.registry.router_versions import RouterVersion
-from collegium.router.artifact import BUNDLED, CARD
-from collegium.web.serving.current_router import Canary
-from collegium.web.serving.parts import Parts
+from collegium.registry.learning.router_versions import RouterVersion, RouterVersions
+from collegium.router.artifact import CARD, folder_of
+from collegium.settings import Settings
+from collegium.web.serving.current_router import Canary, CurrentRouter
+from collegium.web.serving.recognition import Recognition
+from collegium.web.serving.router_maker import RouterMaker
 
 if TYPE_CHECKING:
     from collegium.router.router import Router
@@ -24,17 +26,29 @@ EVERY_S = 2.0
 class RouterFollower:
     """Loads the routers at the start, and follows what is promoted, rolled back or written."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
-        self._folder = parts.settings.router_dir
+    def __init__(
+        self,
+        settings: Settings,
+        versions: RouterVersions,
+        current: CurrentRouter,
+        maker: RouterMaker,
+        recognition: Recognition,
+    ) -> None:
+        self._settings = settings
+        self._versions = versions
+        self._current = current
+        self._maker = maker
+        self._recognition = recognition
+        self._folder = settings.router_dir
         self._stamp = self._stamped()
+        self._following = asyncio.Lock()
         self._revision: datetime | None = None
         self._loaded: dict[str, Router] = {}
         self._work: asyncio.Task[None] | None = None
 
     async def load(self) -> None:
         """Load the router of the folder or the package, and the versions that are active."""
-        if self._parts.router.waits_for() is not None:
+        if self._current.waits_for() is not None:
             await self._from_folder()
         await self.follow()
         self._work = asyncio.create_task(self._run(), name="routers")
@@ -46,12 +60,16 @@ class RouterFollower:
             await asyncio.gather(self._work, return_exceptions=True)
 
     async def follow(self) -> None:
-        """Take over the versions' present roles, where any changed."""
-        versions, current = self._parts.router_versions, self._parts.router
-        revision = await versions.revision()
-        if revision == self._revision:
-            return
-        roles = {version.status: version for version in await versions.list(active=True)}
+        """Apply the versions' present roles, if any has changed."""
+        async with self._following:
+            revision = await self._versions.revision()
+            if revision != self._revision:
+                await self._take_over()
+                self._revision = revision
+
+    async def _take_over(self) -> None:
+        current = self._current
+        roles = {version.status: version for version in await self._versions.list(active=True)}
         routers = {status: await self._version(v) for status, v in roles.items()}
         current.promote(routers.get("serving"))
         canary, trying = roles.get("canary"), routers.get("canary")
@@ -63,7 +81,6 @@ class RouterFollower:
         current.shadow = routers.get("shadow")
         kept = {version.id for version in roles.values()}
         self._loaded = {name: router for name, router in self._loaded.items() if name in kept}
-        self._revision = revision
 
     async def _run(self) -> None:
         while True:
@@ -78,29 +95,28 @@ class RouterFollower:
                 log.warning("the router stays as it was: %s", exc)
 
     async def _from_folder(self) -> None:
-        router = await asyncio.to_thread(self._parts.router_maker.from_folder)
-        self._parts.recognition.know(router.fitted.applications)
-        self._parts.router.put(router)
+        router = await asyncio.to_thread(self._maker.from_folder)
+        self._recognition.know(router.fitted.applications)
+        self._current.put(router)
 
     async def _version(self, version: RouterVersion) -> Router | None:
-        """A version's router; None where its files are damaged: what served before goes on."""
+        """A version's router; None if its files are damaged, so that the present one stays."""
         if version.id not in self._loaded:
             try:
-                files = await self._parts.router_versions.files(version.id)
-                maker = self._parts.router_maker
-                router = await asyncio.to_thread(maker.from_files, *files, version.id)
+                files = await self._versions.files(version.id)
+                router = await asyncio.to_thread(self._maker.from_files, *files, version.id)
             except CollegiumError as exc:
                 log.error("router version %s can't be used: %s", version.id, exc)
                 return None
-            self._parts.recognition.know(router.fitted.applications)
+            self._recognition.know(router.fitted.applications)
             self._loaded[version.id] = router
             log.info("router version %s is %s", version.id, version.status)
         return self._loaded[version.id]
 
     def _stamped(self) -> tuple[int, int]:
-        """What changes with the folder's card; nothing where there is none."""
+        """Return what changes with the folder's card; an empty value if there is none."""
         try:
-            found = ((self._folder or BUNDLED) / CARD).stat()
+            found = (folder_of(self._settings) / CARD).stat()
         except OSError:
             return 0, 0
         return found.st_mtime_ns, found.st_ino

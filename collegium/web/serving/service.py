@@ -1,4 +1,4 @@
-"""The running service: how its parts start and how they end."""
+"""The running service: startup and shutdown of its parts."""
 
 from __future__ import annotations
 
@@ -7,39 +7,52 @@ import gc
 import logging
 import time
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Protocol
 
 from collegium.errors import CollegiumError
 from collegium.experts.embedded import ensure_base_model
 from collegium.experts.roster import ENGINE, SPARSE_ENGINE, embedded_experts
-from collegium.web.batch.worker import BatchWorker
-from collegium.web.learning.worker import LearningWorker
 from collegium.web.serving.parts import Parts
-from collegium.web.serving.router_follower import RouterFollower
-from collegium.web.watching.watcher import Watcher
+
+if TYPE_CHECKING:
+    from collegium.web.watching.loop_watch import LoopWatch
 
 log = logging.getLogger(__name__)
 DATABASE_S = 2.0
 """A database that says nothing for so long is away."""
+MEASURED_S = 10.0
 REMEMBERED = 1000
 """The latest decisions that tell at the start how fast the experts are."""
 
 
+class Worker(Protocol):
+    """Works in the background while the service runs."""
+
+    def start(self) -> None:
+        """Start working."""
+
+    async def close(self) -> None:
+        """Stop."""
+
+
 class Service:
-    """One process. `open` returns soon; what takes long goes on in the background."""
+    """One process. `open` returns quickly; slow parts start in the background."""
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
-        self._worker = BatchWorker(parts)
-        self._routers = RouterFollower(parts)
-        self._learning = LearningWorker(parts)
+        self._workers: list[Worker] = []
+        self._measuring: asyncio.Task[None] | None = None
         self._asked_until = 0.0
+        self._loop_watch: LoopWatch | None = None
         self._away = False
-        self._watcher = Watcher(parts)
 
     async def open(self) -> None:
         """Bring the database up to date, then start the engine and load the router beside it."""
         parts, context = self.parts, self.parts.settings.engine_context
         await parts.database.migrate()
+        await self._move_local_state()
+        parts.telemetry.start()
+        await parts.callers.open()
         await parts.log.mark_interrupted(datetime.now(UTC) - self._others_may_answer())
         if parts.settings.embedded:
             await parts.registry.seed(ENGINE, embedded_experts(context))
@@ -48,34 +61,60 @@ class Service:
 
             await parts.registry.seed(SPARSE_ENGINE, [mixture(context)])
         await parts.recognition.open()
+        await parts.budgets.open()
         parts.retention.start()
+        parts.usage.start()
         parts.background.spawn(self._start(), to_its_end=False)
         parts.background.spawn(parts.catalogue.follow(), to_its_end=False)
-        self._worker.start()
-        self._learning.start()
-        self._watcher.start()
+        if parts.telemetry.on:
+            self._measuring = asyncio.create_task(self._measure_often(), name="measure")
+        self._workers = workers(parts)
+        for worker in self._workers:
+            worker.start()
+        from collegium.web.watching.loop_watch import LoopWatch  # once the service runs
+
+        self._loop_watch = LoopWatch()
+        self._loop_watch.start()
+
+    async def _move_local_state(self) -> None:
+        """Move what an earlier version left in the data folder into the database."""
+        folder = self.parts.settings.data_dir
+        if any((folder / name).is_dir() for name in ("files", "batches", "online")):
+            from collegium.registry import local_state
+
+            await local_state.move(folder, self.parts.database)
 
     async def close(self) -> None:
         """Start nothing more, stop the engines, finish what is being written, let go."""
         parts = self.parts
-        await self._worker.close()
-        await self._watcher.close()
-        await self._learning.close()
-        await self._routers.close()
+        if self._loop_watch is not None:
+            self._loop_watch.close()
+        for worker in self._workers:
+            await worker.close()
+        await parts.router_follower.close()
+        if self._measuring is not None:
+            self._measuring.cancel()
+            await asyncio.gather(self._measuring, return_exceptions=True)
         parts.background.cancel()
         await parts.fleet.stop()
         await parts.background.finish()
+        await parts.callers.close()
         await parts.recognition.close()
+        await parts.budgets.close()
         await parts.retention.close()
-        parts.learning.close()
+        await parts.usage.close()
+        await parts.learning.close()
         await parts.pool.aclose()
         await parts.state.close()
+        if parts.cache is not None:
+            await parts.cache.close()
         await parts.log.aclose()
         await parts.database.close()
         parts.audit.close()
+        await parts.telemetry.close()
 
     def _others_may_answer(self) -> timedelta:
-        """How long ago another process of this registry may have begun what it still answers."""
+        """Return how long ago another process may have started answers that are still running."""
         return timedelta(0) if self.parts.database.is_sqlite else timedelta(minutes=15)
 
     async def database_is_away(self) -> bool:
@@ -94,8 +133,30 @@ class Service:
             return True
         return False
 
+    async def measure(self) -> None:
+        """Bring the metrics up to date that nobody counts."""
+        parts = self.parts
+        parts.metrics.in_flight(parts.speeds.in_flight)
+        parts.metrics.queues(parts.pool.dispatcher)
+        parts.metrics.keys(parts.callers.states())
+        parts.metrics.database(parts.database.detours)
+        states = {name: engine.status.state for name, engine in parts.fleet.items()}
+        parts.metrics.engines({name: state == "ready" for name, state in states.items()})
+        if parts.cache is not None:
+            await parts.cache.measure()
+        try:
+            parts.metrics.budgets(await parts.budgets.shares())
+        except CollegiumError as exc:  # Redis is away
+            log.warning("the use of budgets is not measured for now: %s", exc)
+
+    async def _measure_often(self) -> None:
+        """For a collector, which is told in intervals; Prometheus asks."""
+        while True:
+            await asyncio.sleep(MEASURED_S)
+            await self.measure()
+
     def waits_for(self) -> str | None:
-        """Why the service can't answer now, in words; None when it can."""
+        """Describe why the service can't answer yet; None once it can."""
         if (waiting := self.parts.router.waits_for()) is not None:
             return waiting
         embedded = self.parts.fleet.get(ENGINE)  # others' failures are their own experts' alone
@@ -114,7 +175,7 @@ class Service:
         fleet, cache = self.parts.fleet, self.parts.settings.cache_dir
         if ENGINE in fleet:
             await asyncio.to_thread(ensure_base_model, cache, self._tell)
-            await fleet[ENGINE].start()
+            await fleet.keep(fleet[ENGINE])
         if SPARSE_ENGINE in fleet:
             self.parts.background.spawn(self._start_sparse_engine(), to_its_end=False)
 
@@ -149,7 +210,9 @@ class Service:
         parts.tokens.recall(lengths(past))
         if parts.router.waits_for() is not None:
             self._tell("loading the router")
-        await self._routers.load()
+        await self.parts.router_follower.load()
+        await self.parts.learning.look()
+        self.parts.learning.start()
         _spare_collector()
 
     def _tell(self, progress: str) -> None:
@@ -158,7 +221,7 @@ class Service:
 
 
 def _spare_collector() -> None:
-    """Let Python's collector of cycles pass over all that was loaded, and come by less often.
+    """Exempt everything loaded so far from Python's garbage collector, and run it less often.
 
     A request makes few cycles and thousands of values. In six pairs of runs with 16 connections on
     two busy cores this about halved the 99th percentile of latency (0.4 to 0.2 s in the quietest).
@@ -166,3 +229,12 @@ def _spare_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
+
+
+def workers(parts: Parts) -> list[Worker]:
+    """Return the workers, whose modules are needed only by a service that runs."""
+    from collegium.web.batch.worker import BatchWorker
+    from collegium.web.learning.worker import LearningWorker
+    from collegium.web.watching.watcher import Watcher
+
+    return [BatchWorker(parts), Watcher(parts), LearningWorker(parts)]

@@ -1,11 +1,11 @@
-"""Let a router that is tried in the shadow decide every routed request too, beside the answer."""
+"""Let a router in shadow mode decide every routed request, too."""
 
 from __future__ import annotations
 
 import logging
 
 from collegium.errors import CollegiumError
-from collegium.registry.decisions import DecisionLog
+from collegium.registry.decisions.log import DecisionLog
 from collegium.router.virtual_models import VIRTUAL_MODELS
 from collegium.web.serving.background import Background
 from collegium.web.serving.current_router import CurrentRouter
@@ -29,7 +29,7 @@ class Shadow:
         self._busy = 0
 
     def follow(self, decided: Decided) -> None:
-        """Decide a request once more in the background; nobody waits for it."""
+        """Decide a request once more in the background, without delaying the answer."""
         routed = decided.decision.requested_model in VIRTUAL_MODELS and decided.plan is None
         if self._router.shadow is not None and routed and self._busy < AT_ONCE:
             self._busy += 1

@@ -1,8 +1,11 @@
-"""Decisions, plans and panels in the shapes of the API and of the registry."""
+"""Decisions, plans and panels in the formats of the API and of the registry."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
+from decimal import Decimal
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from collegium.experts.aggregation.events import PanelEvent
@@ -12,9 +15,20 @@ from collegium.router.panels.plan import Plan
 from collegium.web.serving.decide import Decided
 from collegium.web.serving.outcome import Outcome
 
+if TYPE_CHECKING:
+    from collegium.web.serving.lookup import Lookup
+
+COST, FORECAST = "x-collegium-cost-usd", "x-collegium-cost-forecast-usd"
+ADJUSTED = "x-collegium-adjusted"
+"""The header that says what of a request was changed so that it fits its expert."""
+LONGEST = 1000
+"""Characters of a header that lists what a caller sent."""
+DROPPED = "x-collegium-dropped"
+"""Names the parameters of the request that the expert does not take and did not get."""
+
 
 def decided_json(decided: Decided) -> Json:
-    """A decision, and the panel's plan where one was asked for."""
+    """Return a decision, and the panel's plan if one was requested."""
     shown = decision_json(decided.decision)
     return shown if decided.plan is None else shown | {"panel": plan_json(decided.plan)}
 
@@ -27,13 +41,18 @@ def decision_json(decision: Decision) -> Json:
 def decision_headers(
     decision: Decision, expert: str | None = None, outcome: Json | None = None
 ) -> dict[str, str]:
-    """The headers that tell who answers (by default the chosen one), why, and what it costs.
+    """Return the headers that name the answering expert (by default the chosen one), the reason and
+    the cost.
 
-    That is forecast before there is an outcome, and not told where a price is unknown.
+    Before there is an outcome, as when streaming, what it costs is a forecast and called so. It is
+    not told where a price is unknown.
     """
     expert = expert or decision.expert
-    cost = decision.forecast.cost_usd if outcome is None else outcome["cost_usd"]
-    headers = {} if cost is None else {"x-collegium-cost-usd": f"{cost:.8f}"}
+    if outcome is None:
+        name, cost = FORECAST, decision.forecast.cost_usd
+    else:
+        name, cost = COST, outcome["cost_usd"]
+    headers = {} if cost is None else {name: in_digits(cost)}
     headers |= {
         "x-collegium-expert": expert,
         "x-collegium-policy": decision.policy,
@@ -43,14 +62,44 @@ def decision_headers(
         "X-Router-Route": decision.policy,
         "X-Router-Model": expert,
     }
+    if outcome is not None:
+        headers |= changed_headers(outcome.get("adjusted", ()), outcome.get("dropped", ()))
+    if decision.conversation:
+        headers["x-collegium-conversation"] = header_text(decision.conversation)
     if decision.application is not None:
         headers["x-collegium-application"] = header_text(decision.application)
     return headers
 
 
+def cache_headers(lookup: Lookup) -> dict[str, str]:
+    """The headers that tell what the response cache had: of a hit also its age, its cost, which is
+    nothing, and what it saves where that is known.
+    """
+    headers: dict[str, str] = {"x-collegium-cache": lookup.status}
+    if (answer := lookup.answer) is None:
+        return headers
+    if answer.cost_usd is not None:
+        headers["x-collegium-saved-usd"] = in_digits(answer.cost_usd)
+    return headers | {"Age": str(answer.age_s), COST: in_digits(0.0)}
+
+
+def in_digits(usd: float) -> str:
+    """Dollars as a decimal number of all their digits, at least eight of them after the point."""
+    whole, _, rest = f"{Decimal(repr(float(usd))):f}".partition(".")
+    return f"{whole}.{rest.ljust(8, '0')}"
+
+
+def changed_headers(adjusted: Sequence[str], dropped: Sequence[str]) -> dict[str, str]:
+    """The headers that say what of the request the expert did not get as it was sent."""
+    told = {ADJUSTED: adjusted, DROPPED: dropped}
+    return {name: header_text(", ".join(what)[:LONGEST]) for name, what in told.items() if what}
+
+
 def header_text(text: str) -> str:
-    """A text as a header can hold it: what is not ASCII is percent-encoded."""
-    return text if text.isascii() else quote(text, safe=" /:@+,;=")
+    """A text as a header value: characters other than printable ASCII are percent-encoded."""
+    if text.isascii() and text.isprintable():
+        return text
+    return quote(text, safe=" /:@+,;=", errors="replace")
 
 
 def plan_json(plan: Plan) -> Json:
@@ -66,7 +115,7 @@ def plan_json(plan: Plan) -> Json:
 
 
 def panel_json(outcome: Outcome, *, show: bool) -> Json:
-    """What became of a panel: each call, who was chosen and how, who was dropped."""
+    """Return a panel's result: each call, the choice and its reason, and dropped members."""
     calls = outcome.rows()
     for call in calls:
         call["dropped"] = outcome.dropped.get(call["seat"])
@@ -77,7 +126,7 @@ def panel_json(outcome: Outcome, *, show: bool) -> Json:
 
 
 def event_json(event: PanelEvent, *, show: bool) -> Json:
-    """An event as the API shows it; members' texts only to who wants them."""
+    """Return an event as the API shows it; members' texts only if requested."""
     told = {"event": type(event).__name__.lower(), **asdict(event)}
     if not show:
         told.pop("text", None)

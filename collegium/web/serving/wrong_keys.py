@@ -1,4 +1,4 @@
-"""Wrong keys, by the address that sends them: a few a minute, and the log tells of them."""
+"""Limits wrong keys per address and minute, and logs them."""
 
 from __future__ import annotations
 
@@ -15,26 +15,27 @@ MOST_ADDRESSES = 10_000
 
 
 class WrongKeys:
-    """Keys that were right before go on to work from every address: nobody locks out another."""
+    """Counts only wrong keys. A correct key is never refused, so nobody can lock out another
+    caller.
+
+    So this bounds what an address can write to the log and learn of keys that have ended. Guessing
+    is bounded by the keys' length: those that `collegium key` makes have 256 bits.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._right: set[str] = set()
         self._wrong: OrderedDict[str, tuple[int, float]] = OrderedDict()
-        """How many each address has sent, and when its minute ends."""
+        """The number of wrong keys of each address, and when its minute ends."""
 
     def check(self, caller: str | None, address: str) -> None:
-        """Count a key that is nobody's; TooManyWrongKeys where there are too many."""
-        if caller in self._right:
+        """Count a wrong key; raise TooManyWrongKeys if there are too many."""
+        if caller is not None:
             return
         count, ends = self._wrong.get(address, (0, 0.0))
         if (now := self._clock()) >= ends:
             count, ends = 0, now + WITHIN_S
         if count >= MOST:
-            raise TooManyWrongKeys("Too many wrong keys came from this address; try again later")
-        if caller is not None:
-            self._right.add(caller)
-            return
+            raise TooManyWrongKeys("Too many wrong keys from this address; try again later")
         self._note(address, count + 1, ends)
 
     def _note(self, address: str, count: int, ends: float) -> None:

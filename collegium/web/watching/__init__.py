@@ -1,1 +1,1 @@
-"""Watch the experts and the routers that are tried, and tell the operator what needs a person."""
+"""Monitor the experts and the routers on trial, and raise alarms for the operator."""

@@ -1,13 +1,13 @@
-"""Guard a router that is tried: roll it back where it is worse, go on where it is not."""
+"""Guard a router on trial: roll it back if it is worse, extend its share if it isn't."""
 
 from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
 
-from collegium.registry.alarms import Alarm
-from collegium.registry.guarding import Became, Guarding
-from collegium.registry.router_versions import RouterVersion
+from collegium.registry.learning.alarms import Alarm
+from collegium.registry.learning.guarding import Became, Guarding
+from collegium.registry.learning.router_versions import RouterVersion
 from collegium.router.learning.sequences import Sums, surely_above
 from collegium.web.learning.promotion import STEPS
 from collegium.web.serving.parts import Parts
@@ -15,9 +15,9 @@ from collegium.web.watching.sounding import sound
 
 log = logging.getLogger(__name__)
 ALPHA = 0.05
-"""How likely any guard rolls back a version that is not worse, however often they look."""
+"""The probability that any guard rolls back a version that is not worse, however often it looks."""
 STEP = 200
-"""Requests that a version decides at a share before it goes on to the next one by itself."""
+"""Requests that a version decides at one share before it moves on to the next."""
 MOST_DEARER = 0.25
 """The part by which a request may cost more on average."""
 
@@ -37,7 +37,7 @@ class Guard:
         return surely_above(self.tried, self.serving, ALPHA / GUARDS) > self.margin
 
     def words(self) -> str:
-        """What was seen."""
+        """Describe what was observed."""
         return f"{self.name}: {self.tried.mean:.4g} instead of {self.serving.mean:.4g}"
 
 
@@ -45,7 +45,7 @@ GUARDS = 4
 
 
 def guards(tried: Became, serving: Became) -> tuple[Guard, ...]:
-    """All guards of a version beside the one that serves."""
+    """Return all guards of a version against the serving one."""
     return (
         Guard("share of failed answers", _errors(tried), _errors(serving), 0.02),
         Guard("share of answers that people turned from", _turned(tried), _turned(serving), 0.03),
@@ -89,7 +89,7 @@ async def _roll_back(parts: Parts, canary: RouterVersion, words: str, tried: Bec
 
 
 async def _go_on(parts: Parts, canary: RouterVersion) -> None:
-    """To the next share, and at last to all of the traffic."""
+    """Move on to the next share, and finally to all traffic."""
     share = next(step for step in STEPS if step > canary.share)
     whole = share >= 1 and not canary.applications
     await parts.router_versions.become(
@@ -112,7 +112,7 @@ def _turned(found: Became) -> Sums:
 
 
 def _missing(found: Became) -> Sums:
-    """What is missing to a score of 1."""
+    """Return the distance to a score of 1."""
     count, total = found.scores, found.score
     return Sums(count, count - total, count - 2 * total + found.score_squares)
 

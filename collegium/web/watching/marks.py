@@ -1,4 +1,4 @@
-"""Marks as they come in, by people and by replays, and the alarms that they raise."""
+"""Process new marks by people and replays, and raise alarms."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
-from collegium.registry.alarms import Alarm
-from collegium.registry.watching import AT_ONCE, Rated, Replay
+from collegium.registry.learning.alarms import Alarm
+from collegium.registry.learning.watching import AT_ONCE, Rated, Replay
 from collegium.router.learning.drift import DriftWatch, Loss, Marked, Recovery
 from collegium.web.serving.parts import Parts
 from collegium.web.watching.sounding import sound
@@ -54,7 +54,7 @@ class MarkWatch:
                     self._drift.alarmed(expert, alarm.lowered)
 
     async def _new_marks(self) -> list[Marked]:
-        """All marks that were not read before, in the order in which they came."""
+        """Return all marks that have not been read yet, in order of arrival."""
         assert self._since is not None
         since, registry = self._since - OVERLAP, self._parts.watching
         rows: list[Rated | Replay] = [
@@ -109,7 +109,7 @@ def _mark(row: Rated | Replay) -> Marked | None:
 
 
 def _forecast(row: Rated) -> float | None:
-    """What was forecast of who answered, before an alarm lowered it."""
+    """Return the forecast for the expert that answered, before alarms lowered it."""
     for forecast in row.forecasts:
         if forecast["expert"] == row.expert and forecast["quality"] is not None:
             return float(forecast["quality"]) + float(forecast.get("lowered") or 0.0)

@@ -1,4 +1,4 @@
-"""Ask experts known prompts again, of which a program can say whether the answers are right."""
+"""Replay known prompts whose answers a program can check."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 
 from collegium.errors import CollegiumError
 from collegium.registry.expert import Expert
-from collegium.registry.learning import Evidence, LearningPrompt
-from collegium.registry.watching import Replay
+from collegium.registry.learning.runs import Evidence, LearningPrompt
+from collegium.registry.learning.watching import Replay
 from collegium.router.forecasting import fingerprint
 from collegium.web.learning.asking import asked
 from collegium.web.learning.costs import price_of
@@ -31,7 +31,7 @@ WINDOW = timedelta(hours=24)
 KEPT = timedelta(days=90)
 READ_EVERY_S = 600.0
 IDLE_S = 15.0
-"""Between two looks where nothing may be asked now."""
+"""Seconds between two checks while nothing may be asked."""
 
 
 @dataclass
@@ -55,7 +55,7 @@ class Replays:
         self._next = 0
 
     async def run(self) -> None:
-        """Replay for as long as nobody cancels it."""
+        """Replay until cancelled."""
         while True:
             try:
                 count = await self.once()
@@ -102,7 +102,7 @@ class Replays:
         return (sum(marks) + self._rates[weights]) / (len(marks) + 1)
 
     async def _able(self, known: Known) -> list[Expert]:
-        """Whose answers to the prompt were marked, and who may be asked it now."""
+        """Return the experts whose answers to the prompt were marked and that may be asked now."""
         experts = await self._parts.catalogue.now()
         marked = [e for e in experts if e.enabled and known.marks.get(fingerprint(e))]
         prompt = known.prompt

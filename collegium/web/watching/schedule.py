@@ -1,4 +1,4 @@
-"""Learn from the log from time to time, and let what is learnt decide where that is safe."""
+"""Learn from the log periodically, and promote the result if that is safe."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from collegium.errors import BadRequest, CollegiumError
-from collegium.registry.alarms import Alarm
-from collegium.registry.learning import ENDED, RunRecord
+from collegium.registry.learning.alarms import Alarm
+from collegium.registry.learning.runs import ENDED, RunRecord
 from collegium.router.virtual_models import VIRTUAL_MODELS
 from collegium.web.learning.from_log import logged_prompts
 from collegium.web.learning.promotion import promote_version
@@ -19,9 +19,9 @@ from collegium.web.watching.sounding import sound
 
 log = logging.getLogger(__name__)
 OWNER = "schedule"
-"""Whose the runs are that nobody asked for."""
+"""The owner of runs that the service starts itself."""
 AS_BEFORE = ("experts", "checker", "judge", "judge_method", "prompts", "race")
-"""What such a run takes over from the latest one that a person asked for."""
+"""Options that such a run copies from the latest run that a person started."""
 FEWEST = 50
 """Recorded requests before the first run."""
 LOOK = timedelta(seconds=10)
@@ -103,7 +103,7 @@ class Schedule:
 
 
 def objection(report: dict[str, Any] | Any, run_id: str, version_id: str) -> str | None:
-    """Why a person has to decide on a version, and what to do; None where its report is enough."""
+    """Return why a person has to decide on a version, and how; None if its report is sufficient."""
     if not report.get("confirmed"):
         return (
             "has marks that nobody confirmed, so what its router would lose is unknown: confirm "

@@ -1,25 +1,26 @@
-"""Which model each upstream says that it is: a name that changes may be another model."""
+"""Detect when an upstream reports another model: the same name may then stand for another model."""
 
 from __future__ import annotations
 
 import logging
 
 from collegium.errors import CollegiumError
-from collegium.registry.alarms import Alarm, AlarmRegistry
 from collegium.registry.expert import Expert
-from collegium.registry.watching import WatchRegistry
+from collegium.registry.learning.alarms import Alarm, AlarmRegistry
+from collegium.registry.learning.watching import WatchRegistry
 from collegium.router.forecasting import fingerprint
 from collegium.web.serving.background import Background
 from collegium.web.watching.sounding import sound
 
 log = logging.getLogger(__name__)
 LOWERED = 0.05
-"""What an expert's forecasts are lowered by until somebody looks: marks were another model's."""
+"""The reduction of an expert's forecasts until somebody looks: its marks belong to another model.
+"""
 LONGEST_NAME = 200
 
 
 class UpstreamModels:
-    """Compares what upstreams say with what they said before, in all replicas together."""
+    """Compares the models that upstreams report with earlier reports, across replicas."""
 
     def __init__(
         self, registry: WatchRegistry, alarms: AlarmRegistry, background: Background
@@ -30,13 +31,23 @@ class UpstreamModels:
         self._known: dict[str, tuple[Expert, str]] = {}
 
     def saw(self, expert: Expert, model: str | None) -> None:
-        """Take note of a model's name; costs nothing where it is the same as before."""
+        """Note a reported model; free of cost if it hasn't changed."""
         known = self._known.get(expert.name)
         if model is None or (known is not None and known[0] is expert and known[1] == model):
             return
         self._known[expert.name] = (expert, model)
         shown = "".join(c for c in model[:LONGEST_NAME] if c.isprintable())
         self._background.spawn(self._compare(expert, shown))
+
+    def gone(self, expert: Expert) -> None:
+        """Raise an alarm: the upstream has no such model any more."""
+        self._background.spawn(self._raise(_gone(expert)))
+
+    async def _raise(self, alarm: Alarm) -> None:
+        try:
+            await sound(self._alarms, alarm)
+        except CollegiumError as exc:
+            log.warning("no alarm can be raised for %s: %s", alarm.expert, exc)
 
     async def _compare(self, expert: Expert, model: str) -> None:
         weights = fingerprint(expert)
@@ -50,6 +61,16 @@ class UpstreamModels:
         except CollegiumError as exc:
             self._known.pop(expert.name, None)
             log.warning("the model of %s can't be compared: %s", expert.name, exc)
+
+
+def _gone(expert: Expert) -> Alarm:
+    return Alarm(
+        "model_gone",
+        f"the provider of {expert.name} has no model '{expert.model}' any more: register it anew "
+        "with another model, or remove it; then close this alarm",
+        expert=expert.name,
+        evidence={"model": expert.model},
+    )
 
 
 def _changed(expert: str, before: str, now: str) -> Alarm:

@@ -1,4 +1,4 @@
-"""Watches for as long as the service runs: every replica follows alarms, one of them leads."""
+"""Monitors as long as the service runs: every replica follows alarms, one of them leads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import SQLAlchemyError
 
 from collegium.errors import CollegiumError
-from collegium.registry.alarms import Alarm
+from collegium.registry.learning.alarms import Alarm
 from collegium.web.serving.parts import Parts
 from collegium.web.watching.guards import guard_canary
 from collegium.web.watching.marks import MarkWatch
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 EVERY_S = 2.0
 """Between two looks: so soon does every replica lower its forecasts."""
 REST = 10.0
-"""How much longer the leader rests between two looks than one takes: sums over a long log do."""
+"""Pause between two checks, as a multiple of their duration: sums over a long log take time."""
 LEASE, LEASE_S, RENEW_S = "watching", 20.0, 5.0
 
 
@@ -39,7 +39,7 @@ class Watcher:
         self._renewed = 0.0
         self._rested = 0.0
         self._marks: MarkWatch | None = None
-        """Of the leader alone."""
+        """Only on the leader."""
         self._schedule: Schedule | None = None
         self._replays: asyncio.Task[None] | None = None
         self._looking = asyncio.Lock()
@@ -81,7 +81,7 @@ class Watcher:
             await self._follow()
 
     async def _look_at_schedule(self) -> None:
-        """Learn on a schedule, where the settings want it."""
+        """Start learning runs on schedule, if the settings ask for it."""
         if self._parts.settings.learn_every is None:
             return
         if self._schedule is None:
@@ -112,7 +112,7 @@ class Watcher:
         self._parts.metrics.alarms(kinds, self._parts.lowered.by_expert)
 
     async def _leads(self) -> bool:
-        """Whether this replica holds the lease; one that lost it lets go of all that it knows."""
+        """Whether this replica holds the lease; one that lost it discards its state."""
         now = asyncio.get_running_loop().time()
         if self._marks is not None and now < self._renewed + RENEW_S:
             return True

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from collegium.errors import SetupError
+from collegium.evals.core.prices import Price
 from collegium.evals.formats import load_any
 from collegium.evals.formats.routerbench import prompt_text
-from collegium.evals.prices import Price
 from collegium.evals.routing.costs import cost_model
 
 
@@ -203,7 +203,7 @@ def test_absent_files_are_said_in_words(tmp_path: Path) -> None:
         (
             "gsm8k/gsm8k_responses.csv",
             "prompt,mixtral-8x7b-instruct-v0.1,gpt-4-1106-preview\na,True\n",
-            "line 2: not as wide as the header",
+            "line 2: expected 3 cells, as in line 1, found 2",
         ),
     ],
 )

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from collegium.errors import SetupError
-from collegium.evals.load.load_report import Objective, summarise
 from collegium.evals.load.replay import Sent, replay
+from collegium.evals.load.report import Objective, summarise
 from collegium.evals.load.trace import Arrival, prompt_of, read_trace
 
 AZURE = """TIMESTAMP,ContextTokens,GeneratedTokens
@@ -43,7 +43,7 @@ def test_both_formats_are_read_from_their_first_request_on(traces: Path) -> None
 
 def test_an_unknown_trace_is_told_which_there_are(traces: Path) -> None:
     """By name."""
-    with pytest.raises(SetupError, match="there is azure, mooncake"):
+    with pytest.raises(SetupError, match="available: azure, mooncake"):
         read_trace(traces, "azur", 1)
 
 

@@ -105,7 +105,7 @@ def test_names_mean_routers_or_whole_packages() -> None:
         "routellm/sw_ranking",
         "semantic-router",
     ]
-    with pytest.raises(SetupError, match=r"no peer is called 'nope'; there are llmrouter-lib"):
+    with pytest.raises(SetupError, match=r"unknown peer 'nope'; available: llmrouter-lib"):
         wanted(["routellm", "nope"])
 
 

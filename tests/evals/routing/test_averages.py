@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from collegium.evals.bootstrap import Bootstrap
+from collegium.evals.core.bootstrap import Bootstrap
 from collegium.evals.routing.averages import GROUP, MACRO, Averages, strata
 
 TASKS = ["a"] * 60 + ["b"] * 30 + ["c"] * 10

@@ -80,6 +80,23 @@ def test_without_a_name_all_sets_are_judged(command: Command) -> None:
     assert report["means"][0]["router"] == "linear"
 
 
+def test_robustness_is_measured_of_the_served_router(command: Command) -> None:
+    """In the tables and the JSON; not of others, nor where nobody asks for it."""
+    served = ("--router", "beliefs", "--robustness", "20")
+    shown = command(*served).stdout
+    assert "disturbed (collegium/balanced, 20 prompts)" in shown
+    assert "saving undisturbed %" in shown
+    report = json.loads(command(*served, "--json", "-").stdout)
+    assert report["robustness"]["sets"] == 2
+    for each in report["sets"]:
+        found = each["robustness"]
+        assert found["undisturbed"]["same"]["estimate"] == 1
+        assert {"same", "saving", "dearest", "accuracy", "kind"} == set(found["overall"])
+    for arguments in (("--robustness", "20"), ("--router", "beliefs", "--robustness", "0")):
+        report = json.loads(command("first", *arguments, "--json", "-").stdout)
+        assert report["robustness"] is report["sets"][0]["robustness"] is None
+
+
 def test_the_same_seed_gives_the_same_numbers(command: Command) -> None:
     """All but the clock."""
 
@@ -144,8 +161,8 @@ def test_a_pool_is_a_list_of_models(command: Command) -> None:
     ("arguments", "message"),
     [
         (("nowhere",), "no data set 'nowhere'"),
-        (("first", "--router", "crystal-ball"), "no router is called crystal-ball"),
-        (("first", "--encoder", "crystal-ball"), "no encoder is called 'crystal-ball'"),
+        (("first", "--router", "crystal-ball"), "unknown router crystal-ball"),
+        (("first", "--encoder", "crystal-ball"), "there is no encoder 'crystal-ball'"),
         (("first", "--leave-out", "domain"), "no label to leave a domain out by"),
         (("first", "--pool", "gpt"), "no outcomes of gpt"),
     ],
@@ -166,7 +183,7 @@ def test_a_set_after_json_is_not_overwritten(command: Command, tmp_path: Path) -
 
 def test_an_unknown_peer_is_refused_before_anything_is_judged(command: Command) -> None:
     """The message names those that there are."""
-    with pytest.raises(SetupError, match="no peer is called 'nope'; there are llmrouter-lib"):
+    with pytest.raises(SetupError, match="unknown peer 'nope'; available: llmrouter-lib"):
         command("first", "--peer", "nope")
 
 

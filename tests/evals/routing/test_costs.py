@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from collegium.evals.data import RoutingData
-from collegium.evals.prices import Price
+from collegium.evals.core.data import RoutingData
+from collegium.evals.core.prices import Price
 from collegium.evals.routing.costs import billions, cost_model
 
 DATA = RoutingData(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial import ConvexHull
 
-from collegium.evals.bootstrap import draw_counts
+from collegium.evals.core.bootstrap import draw_counts
 from collegium.evals.routing.curves import aiq, aiq_interval, hull
 
 

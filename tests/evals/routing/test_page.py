@@ -6,16 +6,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from collegium.evals.arrays import Floats
-from collegium.evals.provenance import provenance
+from collegium.evals.core.arrays import Floats
+from collegium.evals.core.provenance import provenance
 from collegium.evals.routing import text
 from collegium.evals.routing.evaluate import evaluate, mean_differences
 from collegium.evals.routing.lessons import Exam, Forecaster, Lesson, means
 from collegium.evals.routing.page import html_page
 from collegium.evals.routing.problem import build
 from collegium.evals.routing.routing_report import RoutingReport
+from tests.evals.core.page_reader import HOSTILE, Reader, check_alone
 from tests.evals.routing.worlds import vectors, world
-from tests.evals.test_report_page import HOSTILE, Reader
 
 
 def nearest(lesson: Lesson, exam: Exam) -> Floats:
@@ -63,12 +63,7 @@ def page(report: RoutingReport) -> str:
 
 def test_the_page_is_well_formed_and_alone(page: str) -> None:
     """Every element closes; no script, no address that leaves the page."""
-    reader = Reader(page)
-    assert reader.open == []
-    assert not {"script", "link", "iframe", "img", "object", "base"} & reader.tags
-    assert all(link.startswith("#") for link in reader.links)
-    assert not re.search(r"https?:|//\w|@import|url\((?!#)|\son\w+=", page)
-    assert len(reader.ids) == len(set(reader.ids))
+    check_alone(page)
 
 
 def test_the_page_has_its_figures(page: str) -> None:

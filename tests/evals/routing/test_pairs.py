@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from collegium.evals.arrays import Floats
-from collegium.evals.bootstrap import draw_counts
+from collegium.evals.core.arrays import Floats
+from collegium.evals.core.bootstrap import draw_counts
 from collegium.evals.routing.pairs import apgr, cpt, pair_curve, pair_numbers
 
 WEAK = np.array([0.0, 1.0, 0.0, 1.0])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from collegium.errors import PeerFailed
-from collegium.evals.provenance import provenance
+from collegium.evals.core.provenance import provenance
 from collegium.evals.routing import text
 from collegium.evals.routing.choosing import Choice
 from collegium.evals.routing.evaluate import Evaluated, evaluate, mean_differences
@@ -130,6 +130,6 @@ def test_tables_and_page_show_peers(found: Evaluated) -> None:
     assert [line[0] for line in means] == ["mean of 2 sets, less", "other/skill"]
     assert means[1][1].startswith("+0.00 [")
     page = html_page(report)
-    assert "Other projects' routers" in page or "Other projects&#x27; routers" in page
+    assert "Other projects' routers" in page or "Other projects&#39; routers" in page
     assert page.count("other/skill") > 4
     assert text.peer_differences(judge({}).report) == []

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from collegium.errors import SetupError
-from collegium.evals.data import RoutingData
+from collegium.evals.core.data import RoutingData
 from collegium.evals.routing.problem import (
     build,
     read_problem,

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from collegium.evals.arrays import Floats
-from collegium.evals.learning import recorded_set
+from collegium.evals.core.arrays import Floats
 from collegium.evals.routing.encoders import encoder as named_encoder
 from collegium.evals.routing.exam_results import Result, results
 from collegium.evals.routing.problem import Problem
 from collegium.evals.routing.saved import NAME, saved_forecaster, saved_forecasts, unseen_part
+from collegium.evals.training.learning import recorded_set
 from collegium.registry.expert import Expert
 from collegium.router.applications.resolver import Applications
 from collegium.router.artifact import FittedRouter, load, save
@@ -93,7 +93,7 @@ async def test_applications_without_marks_are_read_as_the_service_reads_them(
     prompts = [problem.prompts[row] for row in rows]
     X = np.asarray(encoder.encode(prompts), dtype=np.float64)
     signals = [problem.signals[row] for row in rows]
-    found = saved_forecasts(fitted, range(len(problem.models)), X, signals, encoder)
+    found = saved_forecasts(fitted, range(len(problem.models)), X, prompts, signals, encoder)
     np.testing.assert_allclose(found, forecasts, atol=1e-12)
 
 

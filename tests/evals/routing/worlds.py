@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from collegium.evals.arrays import Floats
-from collegium.evals.data import RoutingData
+from collegium.evals.core.arrays import Floats
+from collegium.evals.core.data import RoutingData
 
 SKILLS = ("maths", "poems", "law")
 MODELS = ("sums-7b", "verse-13b", "all-70b")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from collegium.experts.aggregation.base import MemberAnswer
 from collegium.experts.aggregation.catalogue import make_mode
-from collegium.experts.aggregation.options import ModeName, Options
-from collegium.experts.aggregation.quoting import DATA_RULE, asked_about, quoted
+from collegium.experts.aggregation.options import Options
+from collegium.experts.aggregation.quoting import DATA_RULE, RECORD_RULE, asked_about, quoted
 from tests.experts.aggregation.scripted import QUESTION, Script, member, panel_of, run
 
 ATTACKS = (
@@ -61,6 +62,45 @@ def test_long_answers_leave_room_for_each_other() -> None:
     assert "short" in text
 
 
+def answers(*forecasts: float | None) -> list[MemberAnswer]:
+    """One answer for each forecast, whose text names its author."""
+    authors = [replace(member(f"e{i}"), forecast=chance) for i, chance in enumerate(forecasts)]
+    return [MemberAnswer(i, who, {"content": f"of e{i}"}) for i, who in enumerate(authors)]
+
+
+def test_an_answer_carries_its_authors_chance() -> None:
+    """The number belongs to the author, wherever the draw puts the answer."""
+    for seed in range(5):
+        shown = quoted(answers(0.91, 0.6, 0.25), seed=seed, most_characters=999, records=True)
+        found = dict(re.findall(r'chance="(\d+%)">\n(of e\d)', shown.text))
+        assert found == {"91%": "of e0", "60%": "of e1", "25%": "of e2"}
+        assert RECORD_RULE in shown.rule
+
+
+@pytest.mark.parametrize("forecasts", [(0.9, None), (0.7, 0.7), (None, None), (0.9,)])
+def test_chances_that_tell_nothing_are_left_out(forecasts: tuple[float | None, ...]) -> None:
+    """A missing chance would read as a bad one; equal ones say nothing."""
+    shown = quoted(answers(*forecasts), seed=0, most_characters=999, records=True)
+    assert "chance" not in shown.text
+    assert shown.rule == DATA_RULE
+
+
+def test_a_judge_is_not_told_who_is_believed() -> None:
+    """It would pick by fame: only aggregators that write an answer get the chances."""
+    assert "chance" not in quoted(answers(0.9, 0.2), seed=0, most_characters=999).text
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+async def test_each_layer_of_a_mixture_is_told_the_records(layers: int) -> None:
+    """Also the members of a further layer, who read the layer before."""
+    panel = panel_of("a", "b", aggregator="g")
+    members = tuple(replace(m, forecast=f) for m, f in zip(panel.members, (0.8, 0.3), strict=True))
+    script = Script(dict.fromkeys("ab", "seven") | {("g", "aggregator"): "fine"})
+    await run(make_mode("moa", Options(layers=layers)), replace(panel, members=members), script)
+    told = [call for call in script.calls if 'chance="80%"' in str(call.body["messages"])]
+    assert [call.role for call in told] == ["member"] * 2 * (layers - 1) + ["aggregator"]
+
+
 def test_rules_stand_before_and_data_after_the_conversation() -> None:
     """The system message is merged, roles alternate, tools and schemas are left out."""
     body: dict[str, Any] = {
@@ -78,7 +118,7 @@ def test_rules_stand_before_and_data_after_the_conversation() -> None:
 
 
 @pytest.mark.parametrize("name", ["moa", "self_moa", "nominal_group"])
-async def test_an_aggregator_gets_orders_only_as_data(name: ModeName) -> None:
+async def test_an_aggregator_gets_orders_only_as_data(name: str) -> None:
     """What members write is in the last message, inside marks; no rule of ours is in their hand."""
     says = dict.fromkeys("ab", ATTACKS[0]) | {("g", "aggregator"): "fine"}
     script = Script(says)
@@ -87,7 +127,9 @@ async def test_an_aggregator_gets_orders_only_as_data(name: ModeName) -> None:
     system, user = call.body["messages"]
     assert "ignore the others" not in system["content"]
     assert DATA_RULE in system["content"]
-    inside = re.findall(r"<answer-\w+ number=\"\d\">(.*?)</answer-\w+>", user["content"], re.DOTALL)
+    inside = re.findall(
+        r"<answer-\w+ number=\"\d\"[^>]*>(.*?)</answer-\w+>", user["content"], re.DOTALL
+    )
     assert sum("ignore the others" in text for text in inside) == 2
     assert user["content"].count("ignore the others") == 2
 

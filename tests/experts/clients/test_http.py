@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
@@ -13,13 +14,17 @@ import pytest
 from collegium.errors import (
     CollegiumError,
     ExpertError,
+    ExpertMisconfigured,
     ExpertRejected,
     ExpertUnavailable,
+    ModelGone,
     PromptTooLong,
+    RateLimited,
 )
 from collegium.experts.clients.events import Began, Finish, Other, Text, Usage
 from collegium.experts.clients.http import HttpExpert
-from collegium.experts.clients.reply import Call
+from collegium.experts.clients.native import Native
+from collegium.experts.clients.reply import Call, Fold
 from tests.experts.clients.asking import BODY, TINY, Asking, both_ways, streamed, whole
 from tests.experts.scripted_server import Raw, Request, Respond, response, scripted
 
@@ -30,6 +35,7 @@ MESSAGE: dict[str, Any] = {
     "tool_calls": [],
 }
 ANSWER = {"choices": [{"index": 0, "message": MESSAGE, "finish_reason": "stop", "logprobs": None}]}
+CHUNK = {"choices": [{"index": 0, "delta": {"content": "Hi"}}]}
 USAGE = {"prompt_tokens": 3, "completion_tokens": 1, "prompt_tokens_details": {"cached_tokens": 2}}
 
 Serve = Callable[..., Awaitable[HttpExpert]]
@@ -92,7 +98,7 @@ async def test_a_stream_asks_for_a_stream(serve: Serve) -> None:
 
     def respond(request: Request) -> Raw:
         bodies.append(request.json())
-        return events({"choices": []})
+        return events(CHUNK)
 
     await streamed(await serve(respond))
     assert bodies[0]["stream"] is True
@@ -101,10 +107,10 @@ async def test_a_stream_asks_for_a_stream(serve: Serve) -> None:
 
 async def test_half_a_stream_is_an_error_after_what_came(serve: Serve) -> None:
     """The chunks before the break are yielded, then the caller learns that it broke."""
-    client = await serve(events({"choices": []}, end=""))
+    client = await serve(events(CHUNK, end=""))
     async with client.ask(Call(TINY, BODY, stream=True)) as reply:
         await reply.begin("tiny")
-        assert await anext(reply) == Began("tiny")
+        assert [await anext(reply), await anext(reply)] == [Began("tiny"), Text("Hi")]
         with pytest.raises(ExpertUnavailable, match="middle of the answer"):
             await anext(reply)
 
@@ -117,8 +123,8 @@ async def test_a_stream_without_an_answer_is_an_error(serve: Serve) -> None:
 
 async def test_an_end_without_a_line_end_is_an_end(serve: Serve) -> None:
     """The last line need not be closed."""
-    found = await streamed(await serve(events({"choices": []}, end="data: [DONE]")))
-    assert found == [Began("tiny")]
+    found = await streamed(await serve(events(CHUNK, end="data: [DONE]")))
+    assert found == [Began("tiny"), Text("Hi")]
 
 
 async def test_a_whole_answer_to_a_stream_is_taken_as_it_is(serve: Serve) -> None:
@@ -152,7 +158,8 @@ async def test_an_error_field_that_is_null_is_no_error(serve: Serve) -> None:
     """As some servers write it in every answer."""
     ok = {**ANSWER, "error": None}
     assert await whole(await serve(response(200, body=ok))) == ANSWER
-    assert await streamed(await serve(events({"choices": [], "error": None}))) == [Began("tiny")]
+    found = await streamed(await serve(events({**CHUNK, "error": None})))
+    assert found == [Began("tiny"), Text("Hi")]
 
 
 @both_ways
@@ -160,13 +167,13 @@ async def test_an_error_field_that_is_null_is_no_error(serve: Serve) -> None:
     ("status", "kind"),
     [
         (400, ExpertRejected),
-        (404, ExpertRejected),
-        (413, ExpertRejected),
+        (404, ModelGone),
+        (413, PromptTooLong),
         (422, ExpertRejected),
-        (429, ExpertRejected),
+        (429, RateLimited),
         (301, ExpertError),
-        (401, ExpertError),
-        (403, ExpertError),
+        (401, ExpertMisconfigured),
+        (403, ExpertMisconfigured),
         (500, ExpertError),
         (502, ExpertUnavailable),
         (503, ExpertUnavailable),
@@ -189,7 +196,8 @@ async def test_a_status_becomes_an_error_with_the_experts_words(
     if kind is ExpertRejected:
         assert info.value.http_status == status
     else:
-        assert info.value.http_status >= 500
+        assert info.value.http_status == {413: 400, 429: 429}.get(status, info.value.http_status)
+        assert (info.value.http_status < 500) == (status in (413, 429))
 
 
 @both_ways
@@ -228,7 +236,7 @@ async def test_an_error_without_our_shape_is_told_as_it_is(
 )
 async def test_a_whole_answer_that_is_none_is_an_error(serve: Serve, text: str) -> None:
     """No JSON, no object, or none with choices."""
-    with pytest.raises(ExpertError, match="answered"):
+    with pytest.raises(ExpertError, match=r"returned|answered"):
         await whole(await serve(response(200, text=text)))
 
 
@@ -249,7 +257,7 @@ async def test_a_whole_answer_that_is_none_is_an_error(serve: Serve, text: str) 
 )
 async def test_an_event_that_is_no_chunk_is_an_error(serve: Serve, data: str) -> None:
     """Nobody after us has to doubt a chunk's shape."""
-    with pytest.raises(ExpertError, match="answered"):
+    with pytest.raises(ExpertError, match="returned"):
         await streamed(await serve(events(data)))
 
 
@@ -267,7 +275,7 @@ async def test_what_can_not_be_read_is_no_beginning(serve: Serve) -> None:
     strange = {"choices": [{"index": 0, "delta": "text"}]}
     client = await serve(events(strange))
     async with client.ask(Call(TINY, BODY, stream=True)) as reply:
-        with pytest.raises(ExpertError, match="no chat's shape"):
+        with pytest.raises(ExpertError, match="something other than a chat completion"):
             await reply.begin("tiny")
 
 
@@ -315,7 +323,7 @@ async def test_an_event_without_data_is_none(serve: Serve) -> None:
 
 async def test_bytes_that_are_no_text_are_no_crash(serve: Serve) -> None:
     """Wrong bytes are an expert's fault, and named so."""
-    with pytest.raises(ExpertError, match="no JSON"):
+    with pytest.raises(ExpertError, match="invalid JSON"):
         await whole(await serve(response(raw=b"\xff\xfe\x00")))
 
 
@@ -353,7 +361,7 @@ async def test_the_models_of_an_endpoint(serve: Serve) -> None:
 @pytest.mark.parametrize("answer", [{"data": 5}, {"data": None}, {}, [], {"data": {"id": "a"}}])
 async def test_a_list_of_models_that_is_none_is_an_error(serve: Serve, answer: Any) -> None:
     """Many pages on the web answer GET /models with something."""
-    with pytest.raises(ExpertError, match="answered"):
+    with pytest.raises(ExpertError, match="returned"):
         await (await serve(response(200, body=answer))).models()
 
 
@@ -374,3 +382,85 @@ def test_an_address_that_is_none_is_our_error(url: str) -> None:
     """It may come from a registry that somebody wrote by hand."""
     with pytest.raises(ExpertUnavailable, match="expert 'tiny'"):
         HttpExpert("tiny", url, "tiny-1")
+
+
+# --- other endpoints, and what goes beside the body ---
+
+COMPLETES = replace(TINY, capabilities={"endpoints": ["completions", "embeddings"]})
+PROMPT = Native("completions", {"prompt": "Once", "echo": True})
+
+
+async def told(client: HttpExpert, call: Call) -> tuple[Any, dict[str, Any]]:
+    """The events of a call and its whole answer."""
+    async with client.ask(call) as reply:
+        await reply.begin("tiny")
+        found = [event async for event in reply]
+    return found, Fold(found).answer().body()
+
+
+async def test_a_completion_is_asked_for_where_the_expert_has_it(serve: Serve) -> None:
+    """The prompt as it came, at its endpoint; the trace goes with it."""
+    seen: list[Request] = []
+    logprobs = {"tokens": ["Once"], "token_logprobs": [None], "text_offset": [0]}
+
+    def respond(request: Request) -> Raw:
+        seen.append(request)
+        choice = {"index": 0, "text": "Once more", "logprobs": logprobs, "finish_reason": "stop"}
+        return response(body={"object": "text_completion", "choices": [choice], "usage": USAGE})
+
+    trace = {"traceparent": "00-1-2-3"}
+    client = await serve(respond)
+    _, body = await told(client, Call(COMPLETES, BODY, native=PROMPT, headers=trace))
+    assert (seen[0].path, seen[0].json()) == (
+        "/v1/completions",
+        {"prompt": "Once", "echo": True, "model": "tiny-1"},
+    )
+    assert seen[0].headers["traceparent"] == "00-1-2-3"
+    (choice,) = body["choices"]
+    assert (choice["message"]["content"], choice["finish_reason"]) == ("Once more", "stop")
+    assert choice["logprobs"] == logprobs
+    assert body["usage"] == USAGE
+
+
+async def test_a_completion_is_streamed(serve: Serve) -> None:
+    """Its pieces of text are a chat's, for whoever reads them."""
+    parts = [
+        {"choices": [{"index": 0, "text": text, "logprobs": None, "finish_reason": reason}]}
+        for text, reason in (("Once", None), (" more", None), ("", "length"))
+    ]
+    client = await serve(events(*parts, {"choices": [], "usage": USAGE}))
+    found, _ = await told(client, Call(COMPLETES, BODY, stream=True, native=PROMPT))
+    assert found[1:] == [Text("Once"), Text(" more"), Finish("length"), Usage(USAGE)]
+
+
+async def test_who_does_not_complete_is_asked_in_a_chat(serve: Serve) -> None:
+    """As nothing else is known of it."""
+    paths: list[str] = []
+
+    def respond(request: Request) -> Raw:
+        paths.append(request.path)
+        return response(body=ANSWER)
+
+    await told(await serve(respond), Call(TINY, BODY, native=PROMPT))
+    preset: dict[str, Any] = {"base": "tiny", "body": {}, "system": None, "template": None}
+    await told(await serve(respond), Call(replace(COMPLETES, preset=preset), BODY, native=PROMPT))
+    assert paths == ["/v1/chat/completions"] * 2
+
+
+async def test_embeddings_come_as_they_are(serve: Serve) -> None:
+    """In a field of the message."""
+    data = [{"object": "embedding", "index": 0, "embedding": [0.5, -0.5]}]
+    native = Native("embeddings", {"input": ["a"]})
+    client = await serve(response(body={"object": "list", "data": data, "usage": USAGE}))
+    _, body = await told(client, Call(COMPLETES, BODY, native=native))
+    assert body["choices"][0]["message"]["data"] == data
+    assert body["usage"] == USAGE
+
+
+@pytest.mark.parametrize("answer", [{"choices": [{"text": 5}]}, {"choices": "x"}, {"data": 5}, {}])
+async def test_what_is_no_completion_is_the_experts_failure(serve: Serve, answer: Any) -> None:
+    """Whatever it is."""
+    client = await serve(response(body=answer))
+    for native in (PROMPT, Native("embeddings", {"input": "a"})):
+        with pytest.raises(ExpertError):
+            await told(client, Call(COMPLETES, BODY, native=native))

@@ -13,12 +13,16 @@ from typing import Any
 import pytest
 
 from collegium.errors import (
+    CapabilityMissing,
     CollegiumError,
     ExpertError,
+    ExpertMisconfigured,
     ExpertRejected,
     ExpertTimeout,
     ExpertUnavailable,
+    ModelGone,
     PromptTooLong,
+    RateLimited,
 )
 from collegium.experts.clients.events import Json
 from collegium.experts.clients.litellm import LiteLLMExpert
@@ -94,11 +98,11 @@ async def test_a_stream_has_the_shape_of_openai(api: ApiServer) -> None:
     ("model", "kind"),
     [
         ("400", ExpertRejected),
-        ("404", ExpertRejected),
+        ("404", ModelGone),
         ("422", ExpertRejected),
-        ("429", ExpertRejected),
-        ("401", ExpertError),
-        ("403", ExpertError),
+        ("429", RateLimited),
+        ("401", ExpertMisconfigured),
+        ("403", ExpertMisconfigured),
         ("500", ExpertUnavailable),
         ("503", ExpertUnavailable),
         ("too-long", PromptTooLong),
@@ -169,6 +173,43 @@ async def test_a_caller_can_not_reach_into_litellm(ask: Asking, api: ApiServer, 
     with pytest.raises(ExpertRejected, match=f"takes no parameter {field}"):
         await ask(expert(api), asked)
     assert api.requests == []
+
+
+@both_ways
+async def test_what_litellm_does_not_pass_on_is_dropped_and_named(
+    ask: Asking, api: ApiServer
+) -> None:
+    """Where the answer does not depend on it."""
+    body = {**BODY, "store": True, "metadata": {"a": "b"}, "top_k": 5, "prompt_cache_key": "x"}
+    async with expert(api).ask(Call(HOSTED, body, stream=ask is streamed)) as reply:
+        await reply.begin("hosted")
+        assert reply.began.dropped == ("metadata", "prompt_cache_key", "store", "top_k")
+        await reply.whole()
+    ((_, _, sent),) = api.requests
+    assert not sent.keys() & {"store", "metadata", "top_k", "prompt_cache_key"}
+
+
+async def test_what_the_answer_depends_on_is_another_experts(api: ApiServer) -> None:
+    """It is not asked at all."""
+    with pytest.raises(CapabilityMissing, match="takes no parameter guided_json"):
+        await whole(expert(api), {**BODY, "guided_json": {"type": "object"}})
+    assert api.requests == []
+
+
+async def test_a_parameter_that_the_provider_lacks_is_missing(api: ApiServer) -> None:
+    """LiteLLM knows which provider takes what, and refuses by itself."""
+    client = LiteLLMExpert("hosted", "anthropic/claude-3-haiku", base_url=api.url, api_key="k")
+    with pytest.raises(CapabilityMissing) as info:
+        await whole(client, {**BODY, "logit_bias": {"1": 2}})
+    assert info.value.capability == info.value.param == "logit_bias"
+    assert api.requests == []
+
+
+@both_ways
+async def test_an_answer_has_a_size(ask: Asking, api: ApiServer) -> None:
+    """As with experts that are asked without LiteLLM."""
+    with pytest.raises(ExpertError, match="too large"):
+        await ask(expert(api, most_bytes=100))
 
 
 def test_nothing_but_the_provider_is_asked_and_nothing_is_printed(api: ApiServer) -> None:

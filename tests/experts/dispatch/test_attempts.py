@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
@@ -13,14 +14,13 @@ from collegium.errors import (
     ExpertRejected,
     ExpertTimeout,
     ExpertUnavailable,
-    PromptTooLong,
 )
 from collegium.experts.clients.events import Text
 from collegium.experts.clients.reply import Call
-from collegium.experts.dispatch.attempts import MOST_ATTEMPTS, Attempts
+from collegium.experts.dispatch.attempts import MOST_ATTEMPTS, Attempts, Gate
 from collegium.experts.dispatch.dispatcher import Dispatcher
 from collegium.experts.dispatch.pace import ENOUGH_TO_HEDGE
-from collegium.experts.dispatch.terms import Terms
+from collegium.experts.dispatch.terms import Lost, Terms
 from collegium.experts.pool import Pool
 from collegium.registry.expert import Expert
 from tests.experts.api_server import ApiServer
@@ -55,6 +55,13 @@ def call(*experts: Expert, stream: bool = False) -> Call:
 def streamed(pool: Pool, *experts: Expert, hedge: bool = False) -> Attempts:
     """The attempts of a streamed call."""
     return Attempts(pool, call(*experts, stream=True), Terms(hedge=hedge))
+
+
+def seeing(pool: Pool, *experts: Expert) -> Attempts:
+    """The attempts of a streamed call with an image."""
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}}
+    body = {"messages": [{"role": "user", "content": [image]}]}
+    return Attempts(pool, Call(experts[0], body, stream=True, instead=experts[1:]))
 
 
 async def text(attempts: Attempts, said: list[str] | None = None) -> str:
@@ -94,18 +101,31 @@ async def test_a_refused_connection_moves_on(pool: Pool, api: ApiServer) -> None
     assert attempts.tried[0].code == "expert_unavailable"
 
 
-@pytest.mark.parametrize(
-    ("model", "error"),
-    [("400", ExpertRejected), ("422", ExpertRejected), ("too-long", PromptTooLong)],
-)
-async def test_the_callers_own_fault_is_not_tried_elsewhere(
-    pool: Pool, api: ApiServer, model: str, error: type[Exception]
-) -> None:
-    """The next one would be asked in vain."""
-    attempts = streamed(pool, here(api, model), here(api, "tiny"))
-    with pytest.raises(error):
+@pytest.mark.parametrize("model", ["400", "404", "422", "too-long"])
+async def test_a_refusal_is_tried_elsewhere(pool: Pool, api: ApiServer, model: str) -> None:
+    """The next one may do what the first can't."""
+    assert await text(streamed(pool, here(api, model), here(api, "tiny"))) == "Hello"
+    assert len(api.requests) == 2
+
+
+async def test_what_two_refuse_alike_is_the_callers_fault(pool: Pool, api: ApiServer) -> None:
+    """Nobody else is asked; the error says who was."""
+    other = Expert("other", "openai", "400", base_url=api.url)
+    attempts = streamed(pool, here(api, "400"), other, here(api, "tiny"))
+    with pytest.raises(ExpertRejected, match="'400': refused with 400") as info:
         await text(attempts)
-    assert len(api.requests) == 1
+    assert len(api.requests) == 2
+    assert "also asked: 'other': expert_rejected" in info.value.public
+
+
+async def test_what_is_too_long_goes_to_the_largest_window(pool: Pool, api: ApiServer) -> None:
+    """Before the others in their order."""
+    small = Expert("small", "openai", "too-long", base_url=api.url, context_window=4096)
+    large = Expert("large", "openai", "tiny", base_url=api.url, context_window=32768)
+    attempts = streamed(pool, here(api, "too-long"), small, large)
+    assert await text(attempts) == "Hello"
+    assert attempts.expert is large
+    assert len(api.requests) == 2
 
 
 @pytest.mark.parametrize("model", ["half", "error-event"])
@@ -195,6 +215,79 @@ async def test_a_late_first_chunk_is_hedged(pool: Pool, api: ApiServer) -> None:
     assert not any(pool.dispatcher.busy().values())
 
 
+async def test_the_slower_of_two_is_paid_for(pool: Pool, api: ApiServer) -> None:
+    """It had read the prompt when it was hung up on."""
+    for _ in range(ENOUGH_TO_HEDGE):
+        pool.dispatcher.pace("slow").began(0.05)
+    attempts = streamed(pool, here(api, "slow"), here(api, "tiny"), hedge=True)
+    await text(attempts)
+    (lost,) = attempts.lost
+    assert lost.expert.name == "slow"
+    assert lost.prompt_tokens > 0
+
+
+async def test_refusals_cost_nothing(pool: Pool, api: ApiServer) -> None:
+    """Nor does who is not there."""
+    for expert in (here(api, "400"), here(api, "429"), here(api, "503"), nobody()):
+        attempts = streamed(pool, expert, here(api, "tiny"))
+        await text(attempts)
+        assert attempts.lost == []
+
+
+async def test_nobody_else_is_asked_after_the_deadline(api: ApiServer) -> None:
+    """The answer would come too late from anybody."""
+    terms = Terms(deadline=time.monotonic() + 0.4)
+    pool = Pool({}, timeout_s=10.0, first_token_timeout_s=0.5)
+    asked = call(here(api, "slow"), here(api, "tiny"), stream=True)
+    with pytest.raises(ExpertTimeout):
+        await text(Attempts(pool, asked, terms))
+    assert [body["model"] for _, _, body in api.requests] == ["slow"]
+    await pool.aclose()
+
+
+class Spent(Gate):
+    """Pays for one attempt."""
+
+    def affords(self, expert: Expert, lost: Sequence[Lost]) -> bool:
+        """Only the first."""
+        return not lost
+
+
+async def test_nobody_is_asked_who_can_not_be_paid(api: ApiServer) -> None:
+    """What was lost before counts."""
+    pool = Pool({}, timeout_s=10.0, first_token_timeout_s=0.3)
+    asked = call(here(api, "slow"), here(api, "tiny"), stream=True)
+    attempts = Attempts(pool, asked, gate=Spent())
+    with pytest.raises(ExpertTimeout):
+        await text(attempts)
+    assert len(api.requests) == len(attempts.lost) == 1
+    await pool.aclose()
+
+
+async def test_who_is_known_to_lack_it_as_well_is_not_asked(pool: Pool, api: ApiServer) -> None:
+    """A refusal for a missing capability goes on to who may have it."""
+    lacking = Expert("blind", "openai", "tiny", base_url=api.url, capabilities={"images": False})
+    attempts = seeing(pool, here(api, "no-images"), lacking, here(api, "tiny"))
+    assert await text(attempts) == "Hello"
+    assert attempts.expert.name == "tiny"
+
+
+async def test_many_refusals_are_no_reason_to_give_up(pool: Pool, api: ApiServer) -> None:
+    """As long as each says what it lacks; failures are another thing."""
+    blind = [Expert(f"{n}", "openai", "no-images", base_url=api.url) for n in range(6)]
+    attempts = seeing(pool, *blind, here(api, "tiny"))
+    assert await text(attempts) == "Hello"
+    assert {tried.code for tried in attempts.tried} == {"capability_missing"}
+
+
+async def test_who_is_left_alone_is_no_attempt(pool: Pool, api: ApiServer) -> None:
+    """Nobody was asked, so nothing was tried in vain."""
+    resting = [Expert(f"{n}", "openai", "x", base_url=f"{api.url}/{n}") for n in range(5)]
+    for expert in resting:
+        await pool.dispatcher._shared.rest(expert.name, 60.0)
+    assert await text(streamed(pool, *resting, here(api, "tiny"))) == "Hello"
+
+
 async def test_who_is_in_time_is_not_hedged(pool: Pool, api: ApiServer) -> None:
     """And before there are measurements nobody is."""
     attempts = streamed(pool, here(api, "tiny"), here(api, "other"), hedge=True)
@@ -226,3 +319,12 @@ async def test_closing_before_the_first_chunk_frees_the_slot(pool: Pool, api: Ap
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
     assert sum(pool.dispatcher.busy().values()) == 0
+
+
+async def test_who_thinks_long_has_begun(api: ApiServer) -> None:
+    """The time to the first token is that to the first chunk: models may think in silence."""
+    pool = Pool({}, timeout_s=10.0, first_token_timeout_s=0.3)
+    attempts = streamed(pool, here(api, "thinks"), here(api, "tiny"))
+    assert await text(attempts) == "lo"
+    assert attempts.expert.name == "thinks"
+    await pool.aclose()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import dataclass
 
 import pytest
 
-from collegium.errors import ExpertUnavailable
+from collegium.errors import ExpertUnavailable, RateLimited
 from collegium.experts.dispatch.breaker import Breakers, Circuit, Rules
 from collegium.registry.state import MemoryState
 
@@ -143,3 +144,43 @@ async def test_a_clock_that_jumps_makes_no_rest_longer(jump: float) -> None:
     await breakers.enter("sql", "sql")
     await breakers.succeeded("sql")
     assert breakers.states() == {"sql": "closed"}
+
+
+async def test_a_provider_that_asks_for_a_rest_is_left_alone_by_everybody() -> None:
+    """As long as it said, whatever other requests of the same moment come to."""
+    clock = Clock()
+    state = MemoryState(clock=clock)
+    one, other = Breakers(state, RULES, clock), Breakers(state, RULES, clock)
+    await one.rest("sql", 500.0)
+    await one.rest("sql", 17.0)
+    await one.succeeded("sql")
+    await one.failed("sql", "a caller")
+    for breakers in (one, other):
+        with pytest.raises(RateLimited) as info:
+            await breakers.enter("sql", "sql", "another caller")
+        assert info.value.retry_after_s == 500
+        assert isinstance(breakers.refusal("sql", "sql"), RateLimited)
+    clock.now += 499
+    assert one.refusal("sql", "sql") is not None
+    clock.now += 1
+    assert one.refusal("sql", "sql") is None
+    await other.enter("sql", "sql")
+
+
+async def test_a_rest_does_not_open_the_circuit() -> None:
+    """Haste is no failure."""
+    clock = Clock()
+    breakers = Breakers(None, RULES, clock)
+    await breakers.rest("sql", 5.0)
+    assert breakers.states() == {"sql": "closed"}
+    clock.now -= 100  # the clock was set back
+    assert breakers.refusal("sql", "sql") is None
+
+
+async def test_fields_of_newer_replicas_are_passed_over() -> None:
+    """Replicas are replaced one by one."""
+    state = MemoryState()
+    await state.put("breaker:sql", json.dumps({"failures": 1, "of_the_future": True}), 60.0)
+    breakers = Breakers(state, RULES)
+    await breakers.enter("sql", "sql")
+    assert breakers.circuit("sql").failures == 1

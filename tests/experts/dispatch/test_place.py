@@ -59,7 +59,7 @@ async def test_a_full_queue_refuses_at_once() -> None:
     place = await full(depth=2)
     waiting = [asyncio.create_task(place.enter("sql", Terms(), paced())) for _ in range(2)]
     await asyncio.sleep(0)
-    with pytest.raises(ExpertBusy, match="2 requests wait for it") as refusal:
+    with pytest.raises(ExpertBusy, match="2 requests are already waiting for it") as refusal:
         await place.enter("sql", Terms(), paced())
     assert refusal.value.retry_after_s == 3
     other = asyncio.create_task(place.enter("json", Terms(), paced()))
@@ -238,12 +238,12 @@ async def test_a_full_queue_is_full_for_who_filled_it() -> None:
     await place.enter("sql", Terms("greedy"), pace)
     greedy = [asyncio.create_task(place.enter("sql", Terms("greedy"), pace)) for _ in range(4)]
     await asyncio.sleep(0)
-    with pytest.raises(ExpertBusy, match="wait for it already"):
+    with pytest.raises(ExpertBusy, match="are already waiting for it"):
         await place.enter("sql", Terms("greedy"), pace)
     other = [asyncio.create_task(place.enter("sql", Terms("other"), pace)) for _ in range(2)]
     await asyncio.sleep(0)
     assert not any(task.done() for task in other)
-    with pytest.raises(ExpertBusy, match="wait for it already"):
+    with pytest.raises(ExpertBusy, match="are already waiting for it"):
         await place.enter("sql", Terms("other"), pace)
     for task in (*greedy, *other):
         task.cancel()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import time
 from collections.abc import Mapping
@@ -12,7 +13,10 @@ from typing import Any
 import pytest
 
 from collegium.errors import BadRequest, SettingsError
-from collegium.experts.marking import CHECKERS, checker_of
+from collegium.experts.marking import checker_of
+from collegium.extensions import Extensions, extensions
+
+CHECKERS = extensions().names("checker")
 
 
 def marked(
@@ -65,6 +69,33 @@ def test_a_function_of_the_operators_marks() -> None:
     ):
         with pytest.raises(SettingsError):
             checker_of(wrong, trusted=True)
+
+
+@pytest.mark.parametrize("code", ["raise RuntimeError('half done')", "import sys; sys.exit(3)"])
+def test_a_module_that_fails_to_import_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    """Also one that is a script, and would end the process."""
+    (tmp_path / "unfinished.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(SettingsError, match=r"no checker 'python:unfinished:f': (Run|SystemExit)"):
+        checker_of("python:unfinished:f", trusted=True)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: object(), "checker 'odd' has no method `mark`"),
+        (lambda: 1 / 0, "checker 'odd' can't be made: ZeroDivisionError: division by zero"),
+    ],
+)
+def test_a_plugin_that_makes_no_checker_is_named(
+    monkeypatch: pytest.MonkeyPatch, make: Any, words: str
+) -> None:
+    """Where it can be imported, but gives nothing that marks."""
+    monkeypatch.setattr(Extensions, "load", lambda *_: make)
+    with pytest.raises(SettingsError, match=re.escape(words)):
+        checker_of("odd")
 
 
 @pytest.mark.parametrize("returned", [7, "much", -0.1, float("nan")])

@@ -124,6 +124,36 @@ def test_a_marker_that_guesses_is_useless(sensitivity: float, specificity: float
     assert rates.corrected("a", 1.0) is None
 
 
+def compared(random: np.random.Generator, says: str) -> list[Confirmed]:
+    """Sixty answers, each compared with another expert's: two thirds are as good, the others worse.
+
+    The marker says what is true, always "tie", or anything.
+    """
+    true = random.choice([0.0, 0.5, 0.5], 60)
+    said = {"true": true, "tie": np.full(60, 0.5), "anything": random.choice([0.0, 0.5, 1.0], 60)}
+    return confirmed("a", true, said[says])
+
+
+def test_a_marker_that_finds_the_same_ties_is_useful() -> None:
+    """Ties are no errors, though they are half right and half wrong."""
+    for seed in range(20):
+        rates = ErrorRates(compared(np.random.default_rng(seed), "true"))
+        assert rates.pooled.useful
+        assert rates.pooled.youden > 0.6
+        tie, worse = rates.corrected("a", 0.5), rates.corrected("a", 0.0)
+        assert tie is not None
+        assert worse is not None
+        assert tie.contrast == pytest.approx(0.5, abs=0.15)
+        assert tie.contrast - worse.contrast > 0.45
+
+
+@pytest.mark.parametrize("says", ["tie", "anything"])
+def test_a_marker_that_says_tie_whatever_it_sees_is_useless(says: str) -> None:
+    """Though most of its marks are the true ones."""
+    found = [ErrorRates(compared(np.random.default_rng(s), says)).pooled.useful for s in range(20)]
+    assert sum(found) <= 1
+
+
 def test_without_confirmed_marks_nothing_is_promised() -> None:
     """A good judge has to be shown to be one: a handful of marks is not enough, sixty are."""
     assert ErrorRates([]).corrected("a", 1.0) is None

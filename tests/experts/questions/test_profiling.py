@@ -279,13 +279,13 @@ async def test_own_questions_are_asked_until_they_end(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "words"),
     [
-        ("{", "line 2: no JSON"),
+        ("{", "line 2: invalid JSON"),
         ([], "a JSON object"),
-        ({"prompt": "x", "answer": 3}, "unknown field answer; there is id, kind"),
-        ({"prompt": "x", "level": 4}, "`level` is 1, 2 or 3"),
+        ({"prompt": "x", "answer": 3}, "unknown field answer; available: id, kind"),
+        ({"prompt": "x", "level": 4}, "`level` 1, 2 or 3"),
         ({"prompt": "x", "request": {}}, "give `prompt`, or `request`"),
         ({"request": {"messages": []}}, "give `prompt`, or `request`"),
-        ({"prompt": "x", "checker": "magic"}, "line 2: there is no checker 'magic'"),
+        ({"prompt": "x", "checker": "magic"}, "line 2: There is no checker 'magic'"),
         ({"prompt": "x", "checker": "python:os:system"}, "operator"),
         ({"prompt": "x", "checker": "number", "options": {"x": 1}}, "checker 'number'"),
         ({"prompt": "x", "checker": "sql", "options": {"database": "/etc/x"}}, "database"),

@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from collegium.cli import cli
 from collegium.kernels.moe import build
 
 CODE = 'extern "C" __attribute__((visibility("default"))) int the_{}() {{ return 1; }}\n'
@@ -39,6 +41,7 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         (sources / f"{stem}.cpp").write_text(CODE.format(stem))
     monkeypatch.setattr(build, "SOURCES", sources)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("COLLEGIUM_CACHE_DIR", raising=False)
     monkeypatch.delenv("CXX", raising=False)
     return sources
 
@@ -112,3 +115,22 @@ def test_without_a_compiler_torch_computes() -> None:
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert ended.stdout.strip() == "torch"
     assert "no C++ compiler" in ended.stderr
+
+
+def test_the_command_builds_into_the_cache_that_is_set(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """And says what it lacks without failing a set-up."""
+    monkeypatch.setenv("COLLEGIUM_CACHE_DIR", str(tmp_path / "chosen"))
+    done = CliRunner().invoke(cli, ["build"])
+    assert done.exit_code == 0, done.output
+    assert str(build.library()) in done.output
+    assert build.library().parent == tmp_path / "chosen" / "kernels"
+    monkeypatch.setattr(build, "library", refuse)
+    done = CliRunner().invoke(cli, ["build"])
+    assert done.exit_code == 0
+    assert "PyTorch computes instead: no compiler" in done.output
+
+
+def refuse() -> Path:
+    raise build.CannotBuild("no compiler")

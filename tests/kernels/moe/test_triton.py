@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from collegium.errors import SetupError
-from collegium.kernels.moe.triton_ahead import Resources, compiled
 from collegium.kernels.moe.triton_experts import grouped
 from collegium.kernels.moe.triton_tiles import CANDIDATES, TILES, Layer, Tile, TileTables
+from tests.kernels.moe.triton_ahead import Resources, compiled
 
 ROOT = Path(__file__).resolve().parents[3]
 WIDE = Tile(64, 64, 64)
@@ -107,5 +107,5 @@ def test_a_broken_table_is_told_with_its_place(tmp_path: Path, text: str) -> Non
     """Not read as an empty one."""
     tables = TileTables(tmp_path)
     tables.path("a GPU").write_text(text)
-    with pytest.raises(SetupError, match=r"a-gpu\.json is no table of tiles.*delete it"):
+    with pytest.raises(SetupError, match=r"a-gpu\.json is not a table of tiles.*delete it"):
         tables.tile(Layer(torch.bfloat16, 1, 16, 16), "a GPU")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from collegium.registry.learning import Evidence, Mark, MarkSource
+from collegium.registry.learning.runs import Evidence, Mark, MarkSource
 from collegium.router.learning.corrected import FEWEST_CONFIRMED, corrected
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from collegium.errors import ArtifactRejected
 from collegium.router.online.bandit import Bandit, BanditSettings, Choice
 from collegium.router.online.features import fit_projection
-from collegium.router.online.store import ARRAYS, CARD, load, save
+from collegium.router.online.store import decoded, encoded
 
 Array = NDArray[np.float64]
 X = np.random.default_rng(0).normal(size=(200, 16))
@@ -120,30 +119,26 @@ def test_a_careful_bandit_leaves_a_degraded_baseline() -> None:
     assert np.mean([c.probabilities[0] for c in late]) < 0.5
 
 
-def test_its_state_survives_a_restart(tmp_path: Path) -> None:
-    """Saved and loaded, it decides and learns as if nothing had happened."""
+def test_its_state_survives_a_restart() -> None:
+    """Encoded and decoded, it decides and learns as if nothing had happened."""
     made = bandit(replace(QUICK, alpha=0.02))
     lived(made, np.array([0.1, 0.6, 0.5]), 160)
-    save(made, ["a", "b", "c"], tmp_path)
-    again, names = load(tmp_path)
+    again, names = decoded(*encoded(made, ["a", "b", "c"]))
     assert names == ("a", "b", "c")
     first, second = (lived(each, QUALITY, 50, seed=9) for each in (made, again))
     for one, other in zip(first, second, strict=True):
         np.testing.assert_allclose(one.probabilities, other.probabilities, rtol=1e-6)
 
 
-def test_damaged_and_foreign_files_are_refused(tmp_path: Path) -> None:
+def test_damaged_and_foreign_states_are_refused() -> None:
     """With the reason."""
-    save(bandit(), ["a", "b", "c"], tmp_path)
-    data = (tmp_path / ARRAYS).read_bytes()
-    (tmp_path / ARRAYS).write_bytes(data[:-1] + b"x")
+    card, arrays = encoded(bandit(), ["a", "b", "c"])
     with pytest.raises(ArtifactRejected, match="damaged"):
-        load(tmp_path)
-    (tmp_path / CARD).write_text('{"format": "other"}')
-    with pytest.raises(ArtifactRejected, match="not the card"):
-        load(tmp_path)
-    with pytest.raises(ArtifactRejected, match="no readable bandit"):
-        load(tmp_path / "nowhere")
+        decoded(card, arrays[:-1] + b"x")
+    with pytest.raises(ArtifactRejected, match="not that of a"):
+        decoded('{"format": "other"}', arrays)
+    with pytest.raises(ArtifactRejected, match="not JSON"):
+        decoded("", arrays)
 
 
 def test_decisions_are_quick() -> None:

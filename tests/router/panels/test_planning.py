@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from collegium.errors import ArtifactRejected, BadRequest, NoFeasibleExpert
-from collegium.experts.aggregation.catalogue import MODES
+from collegium.experts.aggregation.catalogue import mode_names
 from collegium.experts.aggregation.options import Options
 from collegium.registry.expert import AGGREGATION, Expert
 from collegium.router.decision import Decision, Forecast, Limits
@@ -52,7 +52,7 @@ def planned(
     **wish: Any,
 ) -> Plan:
     """A plan for the query."""
-    wanted = Wish(mode, **wish)  # type: ignore[arg-type]
+    wanted = Wish(mode, **wish)
     return plan(wanted, decision(), experts, limits or Limits(), profiles or Profiles(), 50)
 
 
@@ -74,7 +74,7 @@ def test_the_whole_costs_what_its_calls_cost() -> None:
     assert planned("first").forecast.latency_ms == 1000.0
 
 
-@pytest.mark.parametrize("mode", sorted(MODES))
+@pytest.mark.parametrize("mode", sorted(mode_names()))
 def test_calls_are_counted_as_they_are_made(mode: str) -> None:
     """A limit on calls refuses one less than the mode makes."""
     found = planned(mode, k=None if mode == "single" else 3)

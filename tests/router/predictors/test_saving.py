@@ -118,7 +118,7 @@ def test_a_pickle_is_refused(folder: Path) -> None:
 def test_a_class_that_is_not_ours_is_refused(folder: Path, name: str) -> None:
     """However well the hashes match."""
     rewrite(folder, lambda card: card["tree"].update(estimator=name))
-    with pytest.raises(ArtifactRejected, match="is none of"):
+    with pytest.raises(ArtifactRejected, match="is not one of"):
         load(folder)
 
 

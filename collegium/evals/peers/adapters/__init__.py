@@ -1,1 +1,1 @@
-"""What runs inside a peer's environment: hand our arrays to its code, and take its choices."""
+"""Adapters that run inside a peer's environment: pass it our arrays and return its choices."""

@@ -14,7 +14,7 @@ import torch
 import yaml
 from llmrouter import models
 
-from collegium.evals.arrays import Floats
+from collegium.evals.core.arrays import Floats
 from collegium.evals.peers.exchange import Task, serve
 from collegium.evals.routing.choosing import Choice
 

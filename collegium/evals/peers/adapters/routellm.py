@@ -19,7 +19,7 @@ from routellm.routers import routers
 from routellm.routers.matrix_factorization import model as factorisation
 from routellm.routers.matrix_factorization import train_matrix_factorization as training
 
-from collegium.evals.arrays import Floats
+from collegium.evals.core.arrays import Floats
 from collegium.evals.peers.exchange import Task, serve
 from collegium.evals.routing.choosing import Choice
 

@@ -1,1 +1,1 @@
-"""Generators of questions, one file a kind: `draw(random, level)`."""
+"""Question generators, one file per kind: `draw(random, level)`."""

@@ -1,4 +1,4 @@
-"""The right answer among several assistants' answers: who has this skill may combine a panel's.
+"""The correct answer among several assistants' answers: the skill of a panel's aggregator.
 
 Symbolic-MoE (arXiv 2503.05641) chooses its aggregator so: an expert that answers well need not be
 one that judges well.

@@ -1,4 +1,4 @@
-"""What a Python function returns for given arguments."""
+"""The result of a Python function for given arguments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Classification of messages: by mood, by what they are about, by given rules."""
+"""Classification of messages: by sentiment, by topic, by given rules."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def _rules(random: Random) -> Draft:
 
 
 def priority(plan: str, days: int, users: int, *, down: bool) -> str:
-    """What the rules say."""
+    """Return the priority that the rules assign."""
     if plan == "free":
         return "normal" if days > 7 else "low"
     if down and (users > 20 or plan == "premium"):

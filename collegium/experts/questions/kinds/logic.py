@@ -1,4 +1,4 @@
-"""Orders, conditions, and who tells the truth; each question has exactly one answer."""
+"""Orderings, conditions and truth-tellers; each question has exactly one answer."""
 
 from __future__ import annotations
 

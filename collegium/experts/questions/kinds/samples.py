@@ -1,4 +1,4 @@
-"""Small Python functions, whose source is shown and whose results are asked for."""
+"""Small Python functions whose source is shown and whose results are asked for."""
 # They are written as puzzles, so they do odd things on purpose.
 
 from __future__ import annotations

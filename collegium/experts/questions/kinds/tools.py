@@ -1,4 +1,4 @@
-"""Which tools to call with which arguments, or none."""
+"""Which tools to call with which arguments, if any."""
 
 from __future__ import annotations
 

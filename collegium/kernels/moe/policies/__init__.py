@@ -1,4 +1,4 @@
-"""Which experts a token goes to: rules over gate logits, and whether a rule looks at other rows."""
+"""Routing policies: rules over gate logits, each row-local or not."""
 
 from collegium.kernels.moe.policies.base import Policy, Routed, require_row_local
 from collegium.kernels.moe.policies.capacity import Capacity

@@ -1,4 +1,4 @@
-"""What a routing policy is, and who may use one that looks at other rows."""
+"""The routing policy interface, and a check of who may use policies that aren't row-local."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collegium.errors import PolicyRefused
 
 @dataclass(frozen=True)
 class Routed:
-    """Where tokens go: what `fused_experts` takes.
+    """Where tokens go: the arguments of `fused_experts`.
 
     ids int32 and weights float32, both (tokens, k), -1 for a slot that is skipped; `residual`
     float32 (tokens,) is how much of the input itself is added, or none.
@@ -38,7 +38,7 @@ class Policy(Protocol):
 
 
 def require_row_local(policy: Policy, *, single_tenant: bool) -> None:
-    """Raise PolicyRefused where rows of several tenants could change each other's answers."""
+    """Raise PolicyRefused if rows of several tenants could change each other's answers."""
     if not policy.row_local and not single_tenant:
         raise PolicyRefused(
             f"the routing policy {type(policy).__name__} lets one request change another's answer: "

@@ -1,4 +1,4 @@
-"""A limit on tokens per expert and batch: for engines with one tenant only."""
+"""A limit on tokens per expert and batch, for engines with a single tenant."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From declared rules and a model's own gating to a policy that routes."""
+"""Build a policy from declared rules and the model's own gating."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class ConstantNulls:
 
 
 def policy_of(rules: Rules, gating: Gating, experts: int, bias: Tensor | None = None) -> Policy:
-    """The policy of a layer with so many experts; KernelMisuse where the rules don't fit it."""
+    """The policy of a layer with this many experts; raise KernelMisuse if the rules don't fit."""
     _check(rules, gating, experts)
     null = rules.null_experts
     columns = 0 if null is None else null.count

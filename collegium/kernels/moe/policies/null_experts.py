@@ -1,4 +1,4 @@
-"""Experts without weights: slots that cost nothing, so that easy tokens use fewer experts."""
+"""Null experts: slots without weights, so that easy tokens use fewer experts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Only some experts are there, as after pruning; the others have substitutes or none."""
+"""Route to a subset of the experts, as after pruning; the others may have substitutes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The best k experts of each token, with all that models vary in it."""
+"""Top-k routing with the variations that models use."""
 
 from __future__ import annotations
 

@@ -29,6 +29,20 @@ export class Api {
     return response.ok ? (await response.json()).data : []
   }
 
+  // For pages that show a resource as it is.
+  async get(path) {
+    return (await this.#request(path, { cache: "no-store" })).json()
+  }
+
+  async send(method, path, body = {}) {
+    const response = await this.#request(path, {
+      method,
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(body),
+    })
+    return response.status === 204 ? null : response.json()
+  }
+
   async rate(decisionId, verdict, comment, preferred) {
     await this.#post("/v1/feedback", { decision_id: decisionId, verdict, comment, preferred })
   }

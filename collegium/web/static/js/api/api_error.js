@@ -7,6 +7,7 @@ export class ApiError extends Error {
     this.status = status
     this.code = code
     this.retryAfter = retryAfter
+    this.until = retryAfter === null ? null : Date.now() + retryAfter * 1000
   }
 
   static async from(response) {
@@ -43,7 +44,10 @@ async function problemIn(response) {
   }
 }
 
+// A number of seconds, or the time of day until when to wait.
 function seconds(header) {
   const number = Number.parseFloat(header ?? "")
-  return Number.isFinite(number) ? number : null
+  if (Number.isFinite(number) && /^[\d.]+$/.test(header.trim())) return number
+  const until = Date.parse(header ?? "")
+  return Number.isFinite(until) ? Math.max(0, (until - Date.now()) / 1000) : null
 }

@@ -1,17 +1,19 @@
 // The API key: remembered by the browser, asked for when the service refuses a request.
 
-import { forget, recall, remember } from "/static/js/lib/storage.js"
+import { lasting } from "/static/js/lib/storage.js"
 
 export class KeyRing {
   #ask
+  #memory
   #asking = null
 
-  constructor(ask) {
+  constructor(ask, memory = lasting) {
     this.#ask = ask
+    this.#memory = memory
   }
 
   get key() {
-    return recall("api_key")
+    return this.#memory.recall("api_key")
   }
 
   // Requests that fail together share one question.
@@ -22,9 +24,9 @@ export class KeyRing {
   }
 
   async #askFor(refused) {
-    if (refused) forget("api_key")
+    if (refused) this.#memory.forget("api_key")
     const key = await this.#ask({ refused: Boolean(refused) })
-    if (key) remember("api_key", key)
+    if (key) this.#memory.remember("api_key", key)
     return Boolean(key)
   }
 }

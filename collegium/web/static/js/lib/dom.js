@@ -9,14 +9,15 @@ export function element(tag, attributes = {}, ...children) {
   return node
 }
 
+export function svg(tag, attributes = {}, ...children) {
+  const node = document.createElementNS(SVG, tag)
+  for (const [name, value] of Object.entries(attributes)) set(node, name, value)
+  node.append(...present(children))
+  return node
+}
+
 export function icon(name) {
-  const svg = document.createElementNS(SVG, "svg")
-  const use = document.createElementNS(SVG, "use")
-  use.setAttribute("href", `/static/icons.svg#${name}`)
-  svg.setAttribute("class", "icon")
-  svg.setAttribute("aria-hidden", "true")
-  svg.append(use)
-  return svg
+  return svg("svg", { class: "icon", "aria-hidden": "true" }, svg("use", { href: `/static/icons.svg#${name}` }))
 }
 
 export function fill(node, ...children) {

@@ -15,11 +15,49 @@ export function money(dollars) {
   return `${significant(dollars * 100)} ¢`
 }
 
+// Sums of money, which may be nothing.
+export function dollars(sum) {
+  if (!known(sum)) return UNKNOWN
+  if (sum === 0) return "$0"
+  if (Math.abs(sum) < 0.01) return `$${significant(sum)}`
+  return `$${sum.toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 })}`
+}
+
+export function compact(number) {
+  return known(number) ? number.toLocaleString("en", { notation: "compact", maximumSignificantDigits: 3 }) : UNKNOWN
+}
+
+export function points(number) {
+  return known(number) ? `${number > 0 ? "+" : ""}${Number(number.toFixed(1))}` : UNKNOWN
+}
+
+export function margin(number) {
+  return known(number) ? `± ${Number(number.toFixed(1))}` : UNKNOWN
+}
+
+// A moment in the reader's time zone; `2026-11-29T10:00:00Z` or seconds since 1970.
+export function moment(given) {
+  if (given === null || given === undefined) return UNKNOWN
+  const date = new Date(typeof given === "number" ? given * 1000 : given)
+  return date.toLocaleString("en", { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hour12: false })
+}
+
+export function day(text) {
+  return new Date(`${text}T00:00:00Z`).toLocaleDateString("en", { month: "short", day: "numeric", timeZone: "UTC" })
+}
+
 export function duration(milliseconds) {
   if (!known(milliseconds)) return UNKNOWN
   if (milliseconds < 999.5) return `${Math.round(milliseconds)} ms`
   if (milliseconds < 59_950) return `${(milliseconds / 1000).toFixed(1)} s`
   return `${(milliseconds / 60_000).toFixed(1)} min`
+}
+
+export function remaining(seconds) {
+  if (seconds < 60) return `${seconds} s`
+  const minutes = Math.floor(seconds / 60)
+  if (minutes < 60) return `${minutes} min ${seconds % 60} s`
+  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`
 }
 
 // A wait of less is nothing that a person would ask about.

@@ -1,33 +1,45 @@
 // What the browser remembers; where storage is blocked or full, the page does until it is left.
 
-const unstored = new Map()
+class Memory {
+  #storage
+  #unstored = new Map()
 
-export function recall(name) {
-  if (unstored.has(name)) return unstored.get(name)
-  try {
-    return localStorage.getItem(key(name))
-  } catch {
-    return null
+  constructor(storage) {
+    this.#storage = storage
+  }
+
+  recall = name => {
+    if (this.#unstored.has(name)) return this.#unstored.get(name)
+    try {
+      return this.#storage().getItem(key(name))
+    } catch {
+      return null
+    }
+  }
+
+  remember = (name, value) => {
+    try {
+      this.#storage().setItem(key(name), value)
+      this.#unstored.delete(name)
+    } catch {
+      this.#unstored.set(name, value)
+    }
+  }
+
+  forget = name => {
+    this.#unstored.delete(name)
+    try {
+      this.#storage().removeItem(key(name))
+    } catch {
+      // Nothing was stored.
+    }
   }
 }
 
-export function remember(name, value) {
-  try {
-    localStorage.setItem(key(name), value)
-    unstored.delete(name)
-  } catch {
-    unstored.set(name, value)
-  }
-}
-
-export function forget(name) {
-  unstored.delete(name)
-  try {
-    localStorage.removeItem(key(name))
-  } catch {
-    // Nothing was stored.
-  }
-}
+// For ever, and until the tab is closed.
+export const lasting = new Memory(() => localStorage)
+export const passing = new Memory(() => sessionStorage)
+export const { recall, remember, forget } = lasting
 
 function key(name) {
   return `collegium.${name}`

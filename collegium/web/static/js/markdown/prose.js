@@ -1,46 +1,63 @@
 // Show growing Markdown: only the blocks that changed are built anew, so a selection survives.
 
 import { element } from "/static/js/lib/dom.js"
-import { blocksOf } from "/static/js/markdown/blocks.js"
-import { inlineNodes } from "/static/js/markdown/inline.js"
+import { blockNodes, growingBlock } from "/static/js/markdown/block_nodes.js"
+import { GrowingTokens } from "/static/js/markdown/growing_tokens.js"
+
+const SILENT = { say() {} }
 
 export class Prose {
+  #growing = new GrowingTokens()
   #shown = []
+  #page
+  #text = null
   element = element("div", { class: "prose" })
 
-  show(text) {
-    const blocks = blocksOf(text).map(block => ({ ...block, source: JSON.stringify(block) }))
-    const same = commonStart(this.#shown, blocks)
-    for (const stale of [...this.element.children].slice(same)) stale.remove()
-    this.element.append(...blocks.slice(same).map(nodeOf))
-    this.#shown = blocks
+  constructor({ announcer = SILENT } = {}) {
+    this.#page = { announcer }
+  }
+
+  show(text, { whole = true } = {}) {
+    if (text === this.#text?.text && whole === this.#text.whole) return
+    this.#text = { text, whole }
+    this.#reconcile(this.#growing.read(text, { whole }).filter(({ type }) => !["space", "def"].includes(type)))
+  }
+
+  #reconcile(tokens) {
+    const different = tokens.findIndex((token, index) => !sameToken(token, this.#shown[index]?.token))
+    const same = different < 0 ? tokens.length : different
+    const kept = this.#shown.slice(0, same)
+    if (different >= 0 && grows(this.#shown[same], tokens[same])) kept.push(this.#grown(this.#shown[same], tokens[same]))
+    for (const { nodes } of this.#shown.slice(kept.length)) for (const node of nodes) node.remove()
+    const added = tokens.slice(kept.length).map(token => this.#built(token))
+    this.element.append(...added.flatMap(({ nodes }) => nodes))
+    this.#shown = [...kept, ...added]
+  }
+
+  #grown(shown, token) {
+    shown.block.show(token)
+    return { ...shown, token }
+  }
+
+  #built(token) {
+    const block = growingBlock(token, this.#page)
+    return { token, block, nodes: block ? [block.element] : wrapped(blockNodes([token], this.#page)) }
   }
 }
 
-function commonStart(before, after) {
-  const different = after.findIndex((block, index) => block.source !== before[index]?.source)
-  return different < 0 ? after.length : different
+// Only elements can be taken away again.
+function wrapped(nodes) {
+  return nodes.every(node => typeof node !== "string") ? nodes : [element("p", { dir: "auto" }, ...nodes)]
 }
 
-function nodeOf(block) {
-  switch (block.kind) {
-    case "code":
-      return element("pre", { tabindex: "0", "aria-label": codeLabel(block) }, element("code", {}, block.text))
-    case "heading":
-      return element("p", {}, element("strong", {}, ...inlineNodes(block.text)))
-    case "bullets":
-      return element("ul", {}, ...block.items.map(item))
-    case "numbers":
-      return element("ol", { start: block.start }, ...block.items.map(item))
-    default:
-      return element("p", {}, ...inlineNodes(block.text))
-  }
+// Words of a link may depend on a definition that came later, so the tokens within count too.
+function sameToken(token, shown) {
+  if (token === shown) return true
+  return token.type === shown?.type && token.raw === shown.raw && JSON.stringify(token) === JSON.stringify(shown)
 }
 
-function item(text) {
-  return element("li", {}, ...inlineNodes(text))
-}
-
-function codeLabel({ language }) {
-  return language ? `Code in ${language}` : "Code"
+function grows(shown, { type, ordered, start, header }) {
+  if (!shown?.block || shown.token.type !== type) return false
+  const { token } = shown
+  return token.ordered === ordered && token.start === start && JSON.stringify(token.header) === JSON.stringify(header)
 }

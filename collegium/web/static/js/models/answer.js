@@ -14,7 +14,7 @@ export class Answer extends EventTarget {
 
   clear() {
     Object.assign(this, {
-      state: "waiting", text: "", decision: null, outcome: null, cut: false,
+      state: "waiting", text: "", reasoning: "", by: null, tried: [], decision: null, outcome: null, cut: false,
       error: null, willRetry: false, rating: null, panel: null, preferred: null,
     })
     this.#changed()
@@ -24,8 +24,9 @@ export class Answer extends EventTarget {
     return this.#controller.signal
   }
 
+  // Who answers, which another expert may do where the chosen one failed.
   get expert() {
-    return this.decision?.expert ?? null
+    return this.by ?? this.decision?.expert ?? null
   }
 
   get finished() {
@@ -38,10 +39,13 @@ export class Answer extends EventTarget {
 
   receive(chunk) {
     this.decision ??= chunk.collegium?.decision ?? null
+    this.by = chunk.collegium?.expert ?? this.by
+    this.tried = chunk.collegium?.tried ?? this.tried
     this.outcome = chunk.collegium?.outcome ?? this.outcome
     if (chunk.collegium?.panel) this.#hear(chunk.collegium.panel)
     const [choice] = chunk.choices ?? []
     this.text += choice?.delta?.content ?? ""
+    this.reasoning += choice?.delta?.reasoning_content ?? choice?.delta?.reasoning ?? ""
     this.cut ||= choice?.finish_reason === "length"
     this.state = "streaming"
     this.#changed()
@@ -55,6 +59,12 @@ export class Answer extends EventTarget {
 
   fail(error, { willRetry = false } = {}) {
     Object.assign(this, { state: "failed", error, willRetry })
+    this.#changed()
+  }
+
+  // As it was kept, or as a file tells it.
+  restore(fields) {
+    Object.assign(this, fields)
     this.#changed()
   }
 

@@ -1,12 +1,15 @@
-// One question and the answers it got; one of them carries the conversation on.
+// One question, what goes along with it, and the answers it got; one of them carries the conversation on.
+
+import { contentOf } from "/static/js/models/attachment.js"
 
 export class Exchange extends EventTarget {
   #answers = []
   #picked = null
 
-  constructor(question) {
+  constructor(question, attachments = []) {
     super()
     this.question = question
+    this.attachments = attachments
   }
 
   get answers() {
@@ -18,12 +21,13 @@ export class Exchange extends EventTarget {
     return usable.includes(this.#picked) ? this.#picked : usable[0] ?? null
   }
 
+  get message() {
+    return { role: "user", content: contentOf(this.question, this.attachments) }
+  }
+
   get messages() {
     if (!this.chosen) return []
-    return [
-      { role: "user", content: this.question },
-      { role: "assistant", content: this.chosen.text },
-    ]
+    return [this.message, { role: "assistant", content: this.chosen.text }]
   }
 
   add(answer) {

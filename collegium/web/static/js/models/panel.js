@@ -4,6 +4,13 @@ export class Panel {
   seats = []
   chosen = null
 
+  static from({ seats, chosen }) {
+    const panel = new Panel()
+    panel.seats = seats.map(seat => Object.assign(new Seat(seat.number), seat))
+    panel.chosen = chosen
+    return panel
+  }
+
   receive(told) {
     if (!told.event) return this.#close(told)
     if (told.event === "chosen") this.chosen = told

@@ -24,6 +24,14 @@ export class Roster extends EventTarget {
     return this.experts.find(expert => expert.name === name) ?? { name: plain(name), description: "", hue: null }
   }
 
+  // Whether an expert takes images, or one of those that a virtual model chooses among: yes, no or unknown.
+  takesImages(name) {
+    const named = this.experts.filter(expert => expert.name === name)
+    const answers = (named.length > 0 ? named : this.experts).map(({ images }) => images)
+    if (answers.includes(true)) return "yes"
+    return answers.length === 0 || answers.includes(null) ? "unknown" : "no"
+  }
+
   isPanel(name) {
     return this.virtual.some(model => model.name === name && model.panel)
   }
@@ -37,7 +45,15 @@ function entry({ id, collegium = {} }) {
     panel: Boolean(collegium.aggregate),
     generalist: collegium.generalist ?? false,
     description: collegium.description ?? "",
+    images: imagesIn(collegium),
   }
+}
+
+// What was found of an expert; null where nobody tried.
+function imagesIn({ capabilities }) {
+  if (typeof capabilities?.images === "boolean") return capabilities.images
+  const inputs = capabilities?.modalities?.input
+  return Array.isArray(inputs) ? inputs.includes("image") : null
 }
 
 function plain(name) {

@@ -1,6 +1,6 @@
 // Ask another expert the same question: a row of experts, each with its forecast for it.
 
-import { element, fill } from "/static/js/lib/dom.js"
+import { element, fill, visuallyHidden } from "/static/js/lib/dom.js"
 import { percent } from "/static/js/lib/format.js"
 import { elementId } from "/static/js/lib/ids.js"
 import { namePlate } from "/static/js/views/name_plate.js"
@@ -31,9 +31,9 @@ export class Alternatives {
   }
 
   #choice(expert, quality) {
-    const label = `Ask ${expert.name}, forecast ${percent(quality)}`
     const onclick = () => this.#ask(expert.name)
-    return element("button", { class: "button alternatives__choice", type: "button", title: expert.description, "aria-label": label, onclick },
-      namePlate(expert), element("span", { class: "alternatives__quality" }, percent(quality)))
+    return element("button", { class: "button alternatives__choice", type: "button", title: expert.description || null, onclick },
+      visuallyHidden("Ask "), namePlate(expert), visuallyHidden(" forecast "),
+      element("span", { class: "alternatives__quality" }, percent(quality)))
   }
 }

@@ -9,24 +9,28 @@ export class AnswerActions {
   #answer
   #exchange
   #api
+  #page
   #rating
   #alternatives
   #copy
   #bar
   #another = element("button", { class: "button button--quiet", type: "button", "aria-expanded": "false", onclick: () => this.#toggle() },
     icon("another"), "Ask another expert")
+  #again = element("button", { class: "button button--quiet", type: "button", title: "Ask again", onclick: () => this.#repeat() },
+    icon("retry"), "Ask again")
   #choose = element("button", { class: "button button--quiet button--choose", type: "button", onclick: () => this.#prefer() })
 
   constructor(answer, { exchange, page }) {
     this.#answer = answer
     this.#exchange = exchange
     this.#api = page.api
+    this.#page = page
     this.#rating = new Rating(answer, page)
-    this.#alternatives = new Alternatives(page.roster, name => this.#ask(page, name))
+    this.#alternatives = new Alternatives(page.roster, name => this.#ask(name))
     this.#another.setAttribute("aria-controls", this.#alternatives.element.id)
     this.#copy = copyButton(() => answer.text, page.announcer)
     this.#bar = element("div", { class: "answer__actions", role: "group", "aria-label": "This answer" },
-      this.#copy, ...this.#rating.buttons, this.#another, this.#choose)
+      this.#copy, ...this.#rating.buttons, this.#again, this.#another, this.#choose)
     this.elements = [this.#bar, this.#alternatives.element, this.#rating.element]
   }
 
@@ -34,6 +38,7 @@ export class AnswerActions {
     const { finished, usable } = this.#answer
     this.#bar.hidden = !finished
     this.#copy.hidden = !usable
+    this.#again.hidden = !usable // what failed has its own button
     this.#rating.show()
     this.#showChoice(usable && this.#exchange.answers.filter(answer => answer.usable).length > 1)
   }
@@ -49,10 +54,14 @@ export class AnswerActions {
     this.#another.setAttribute("aria-expanded", String(this.#alternatives.toggle(this.#answer)))
   }
 
-  #ask(page, name) {
+  #repeat() {
+    this.#page.ask(this.#exchange, this.#answer.requested)
+  }
+
+  #ask(name) {
     this.#toggle()
     this.#another.focus()
-    page.ask(this.#exchange, name)
+    this.#page.ask(this.#exchange, name)
     this.#tell(this.#answer, "ask_another")
   }
 

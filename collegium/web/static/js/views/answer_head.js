@@ -1,7 +1,7 @@
 // The top line of an answer: the expert, the bench of candidates, how long it took.
 
 import { element, fill, icon } from "/static/js/lib/dom.js"
-import { duration, money } from "/static/js/lib/format.js"
+import { duration, money, whole } from "/static/js/lib/format.js"
 import { bench } from "/static/js/views/bench.js"
 import { namePlate } from "/static/js/views/name_plate.js"
 
@@ -9,7 +9,7 @@ export class AnswerHead {
   #answer
   #roster
   #why
-  #shown = null
+  #shown = {}
   #who = element("div", { class: "answer__who" })
   #facts = element("p", { class: "answer__facts" })
   #button
@@ -24,17 +24,18 @@ export class AnswerHead {
   }
 
   show() {
-    const { decision, outcome } = this.#answer
-    if (this.#shown !== decision || !decision) this.#showExpert(decision)
-    fill(this.#facts, outcome ? `${duration(outcome.latency_ms)} · ${money(outcome.cost_usd)}` : "")
+    const { decision, outcome, expert } = this.#answer
+    const same = this.#shown.expert === expert && this.#shown.experts === this.#roster.experts
+    if (!expert || !same) this.#showExpert(expert, decision)
+    fill(this.#facts, outcome ? factsOf(outcome) : "")
   }
 
-  #showExpert(decision) {
-    this.#shown = decision
+  #showExpert(expert, decision) {
+    this.#shown = { expert, experts: this.#roster.experts }
     this.#button.hidden = !decision
-    fill(this.#who, decision ? namePlate(this.#roster.find(decision.expert)) : this.#expected())
+    fill(this.#who, expert ? namePlate(this.#roster.find(expert)) : this.#expected())
     if (decision) fill(this.#button, bench(decision, this.#roster), "Why?", icon("chevron"))
-    if (decision) this.#button.setAttribute("aria-label", `Why ${decision.expert}?`)
+    if (decision) this.#button.setAttribute("aria-label", `Why ${expert}?`)
   }
 
   #expected() {
@@ -48,6 +49,12 @@ export class AnswerHead {
   #toggle() {
     this.#button.setAttribute("aria-expanded", String(this.#why.toggle()))
   }
+}
+
+function factsOf({ latency_ms: latency, cost_usd: cost, completion_tokens: tokens }) {
+  const facts = [duration(latency), money(cost)]
+  if (tokens) facts.push(tokens === 1 ? "1 token" : `${whole(tokens)} tokens`)
+  return facts.join(" · ")
 }
 
 function considering(words) {

@@ -6,14 +6,16 @@ export class Composer {
   #send
   #stop
   #asker
+  #draft
   #submit
 
-  constructor({ form, asker, submit }) {
+  constructor({ form, asker, draft, submit }) {
     this.#form = form
     this.#input = form.querySelector("#question")
     this.#send = form.querySelector("#send")
     this.#stop = form.querySelector("#stop")
     this.#asker = asker
+    this.#draft = draft
     this.#submit = submit
     this.#listen()
     this.#show()
@@ -30,14 +32,15 @@ export class Composer {
     this.#stop.addEventListener("click", () => this.#stopAnswering())
     document.addEventListener("keydown", event => this.#stopByKeyboard(event))
     this.#asker.addEventListener("change", () => this.#show())
+    this.#draft.addEventListener("change", () => this.#show())
   }
 
   #sendQuestion(event) {
     event.preventDefault()
     const question = this.#input.value.trim()
-    if (!question || this.#asker.busy) return
+    if (!question && this.#draft.empty || this.#asker.busy) return
     this.#input.value = ""
-    this.#submit(question)
+    this.#submit(question, this.#draft.take())
     this.#show()
     this.focus()
   }
@@ -50,7 +53,7 @@ export class Composer {
   }
 
   #stopByKeyboard(event) {
-    if (event.key !== "Escape" || event.isComposing || document.querySelector("dialog[open]")) return
+    if (event.key !== "Escape" || event.isComposing || document.querySelector("dialog:modal")) return
     if (this.#asker.busy) this.#stopAnswering()
   }
 
@@ -63,7 +66,7 @@ export class Composer {
     const { busy } = this.#asker
     this.#stop.hidden = !busy
     this.#send.hidden = busy
-    this.#send.toggleAttribute("data-idle", this.#input.value.trim() === "")
+    this.#send.toggleAttribute("data-idle", this.#input.value.trim() === "" && this.#draft.empty)
     this.#grow()
   }
 

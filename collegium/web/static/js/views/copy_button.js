@@ -1,13 +1,13 @@
-// Copy an answer's text and say so.
+// Copy a text and say so.
 
 import { element, fill, icon, visuallyHidden } from "/static/js/lib/dom.js"
 import { copyText } from "/static/js/lib/clipboard.js"
 
 const SHOWN_MS = 1_600
 
-export function copyButton(textOf, announcer) {
-  const button = element("button", { class: "button button--quiet", type: "button", title: "Copy", onclick: copy },
-    icon("copy"), visuallyHidden("Copy"))
+export function copyButton(textOf, announcer, { label = "Copy" } = {}) {
+  const button = element("button", { class: "button button--quiet", type: "button", title: label, onclick: copy },
+    icon("copy"), visuallyHidden(label))
 
   async function copy() {
     try {
@@ -18,7 +18,7 @@ export function copyButton(textOf, announcer) {
     }
     announcer.say("Copied.")
     fill(button, icon("check"), visuallyHidden("Copied"))
-    setTimeout(() => fill(button, icon("copy"), visuallyHidden("Copy")), SHOWN_MS)
+    setTimeout(() => fill(button, icon("copy"), visuallyHidden(label)), SHOWN_MS)
   }
 
   return button

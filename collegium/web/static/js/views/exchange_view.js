@@ -2,6 +2,7 @@
 
 import { element } from "/static/js/lib/dom.js"
 import { AnswerView } from "/static/js/views/answer_view.js"
+import { QuestionView } from "/static/js/views/question_view.js"
 
 export class ExchangeView {
   #exchange
@@ -10,14 +11,18 @@ export class ExchangeView {
   #shownChoice = ""
   #answers = element("div", { class: "exchange__answers" })
 
-  constructor(exchange, page) {
+  constructor(exchange, { page, number }) {
     this.#exchange = exchange
     this.#page = page
-    this.element = element("section", { class: "exchange", "aria-label": "Question" },
-      element("h2", { class: "exchange__question" }, exchange.question), this.#answers)
+    this.element = element("section", { class: "exchange", "aria-label": `Question ${number}` },
+      new QuestionView(exchange, page).element, this.#answers)
     exchange.addEventListener("answers", () => this.#showAnswers())
     exchange.addEventListener("progress", () => this.#showChosen())
     this.#showAnswers()
+  }
+
+  show() {
+    for (const view of this.#views.values()) view.show()
   }
 
   #showAnswers() {

@@ -1,6 +1,6 @@
 // What was forecast for the expert that answered, beside what it took.
 
-import { element } from "/static/js/lib/dom.js"
+import { element, visuallyHidden } from "/static/js/lib/dom.js"
 import { duration, energy, long, money, whole } from "/static/js/lib/format.js"
 
 const WAITING = ["Of it waiting", "wait_ms", "waited_ms", duration]
@@ -12,13 +12,13 @@ const MEASURES = [
   ["Tokens", "output_tokens", "completion_tokens", whole],
 ]
 
-export function measuresTable(decision, outcome) {
-  const forecast = decision.forecasts.find(({ expert }) => expert === decision.expert) ?? {}
+export function measuresTable(decision, outcome, answered = decision.expert) {
+  const forecast = decision.forecasts.find(({ expert }) => expert === answered) ?? {}
   const waits = long(forecast.wait_ms) || long(outcome?.waited_ms)
   const measures = MEASURES.filter(measure => measure !== WAITING || waits)
   return element("table", { class: "measures" },
     element("caption", { class: "why__heading" }, "Forecast and fact"),
-    element("thead", {}, element("tr", {}, ...["", "Forecast", "Actual"].map(name => element("th", { scope: "col" }, name)))),
+    element("thead", {}, element("tr", {}, ...[visuallyHidden("Measure"), "Forecast", "Actual"].map(name => element("th", { scope: "col" }, name)))),
     element("tbody", {}, ...measures.map(measure => row(measure, forecast, outcome))))
 }
 

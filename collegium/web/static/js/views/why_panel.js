@@ -37,16 +37,19 @@ export class WhyPanel {
     return !this.element.hidden
   }
 
-  show({ decision, outcome }) {
-    if (this.#shown.decision === decision && this.#shown.outcome === outcome) return
-    this.#shown = { decision, outcome }
-    this.element.setAttribute("aria-label", `Why ${decision.expert}`)
+  show({ decision, outcome, expert, tried }) {
+    const now = { decision, outcome, expert, experts: this.#roster.experts }
+    if (Object.keys(now).every(name => this.#shown[name] === now[name])) return
+    this.#shown = now
+    this.element.setAttribute("aria-label", `Why ${expert}`)
     fill(this.element,
       element("p", { class: "why__reason" }, decision.reason),
+      tried.length > 0 && element("p", { class: "why__tried" }, `${tried.map(each => each.expert).join(", ")} did not answer, so ${expert} did: ${tried.at(-1).error}.`),
       facts(decision),
       element("div", { class: "why__tables" },
         candidatesTable(decision, this.#roster),
-        measuresTable(decision, outcome)),
+        measuresTable(decision, outcome, expert)),
+      excluded(decision),
       skills(decision.skills ?? {}),
       element("p", { class: "why__id" }, "Decision ", element("code", {}, decision.id)))
   }
@@ -59,6 +62,15 @@ function facts({ policy, confidence, application, ood_score: strangeness, overhe
     application && fact("Application", application),
     fact("Evidence", percent(strangeness === null ? null : 1 - strangeness)),
     fact("Routed in", duration(overhead)))
+}
+
+// Who could not be asked, and why.
+function excluded({ forecasts }) {
+  const noted = forecasts.filter(({ feasible, note }) => feasible === false && note)
+  if (noted.length === 0) return null
+  return element("div", { class: "why__excluded" },
+    element("h3", { class: "why__heading" }, "Not asked"),
+    element("ul", {}, ...noted.map(({ expert, note }) => element("li", {}, element("strong", {}, expert), ` ${note}`))))
 }
 
 function fact(name, value) {

@@ -25,9 +25,18 @@ test("an answer that is not the service's own is told by its status", async () =
   }
 })
 
-test("a date to come back at is not understood, and not mistaken for seconds", async () => {
-  const { retryAfter } = await from("", { status: 503, headers: { "retry-after": "Wed, 21 Oct 2026 07:28:00 GMT" } })
-  assert.equal(retryAfter, null)
+test("a date to come back at is so many seconds from now; what is neither is not understood", async () => {
+  const after = async header => (await from("", { status: 503, headers: { "retry-after": header } })).retryAfter
+  const seconds = await after(new Date(Date.now() + 60_000).toUTCString())
+  assert.ok(seconds > 50 && seconds <= 60, String(seconds))
+  assert.equal(await after("Wed, 21 Oct 2015 07:28:00 GMT"), 0)
+  assert.equal(await after("soon"), null)
+})
+
+test("an error knows until when the service wants to be left alone", async () => {
+  const error = await from("", { status: 429, headers: { "retry-after": "17" } })
+  assert.ok(error.until - Date.now() > 15_000 && error.until - Date.now() <= 17_000)
+  assert.equal(new ApiError("x").until, null)
 })
 
 test("only a service that is not ready is asked again", () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { afterEach, test } from "node:test"
 
-import { forget, recall, remember } from "/static/js/lib/storage.js"
+import { forget, passing, recall, remember } from "/static/js/lib/storage.js"
 import { FakeStorage, FullStorage, provide } from "../../storage.mjs"
 
 afterEach(() => forget("theme"))
@@ -54,4 +54,13 @@ test("once there is room again, the storage is what counts", () => {
   remember("theme", "light")
   storage.setItem("collegium.theme", "dark")
   assert.equal(recall("theme"), "dark")
+})
+
+test("what is for this tab alone is in another storage", () => {
+  const here = new FakeStorage()
+  Object.defineProperty(globalThis, "sessionStorage", { configurable: true, get: () => here })
+  passing.remember("key", "k")
+  assert.deepEqual([passing.recall("key"), recall("key"), here.items.size], ["k", null, 1])
+  passing.forget("key")
+  assert.equal(passing.recall("key"), null)
 })

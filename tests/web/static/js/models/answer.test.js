@@ -121,3 +121,19 @@ test("the answer of a member that a person prefers is the answer", () => {
   assert.equal(changes(made, () => made.prefer(seat)), 1)
   assert.deepEqual([made.text, made.preferred, made.usable], ["five", seat, true])
 })
+
+test("another expert may answer than the chosen one, and its thoughts are kept apart", () => {
+  const made = answer(
+    { collegium: { decision: { expert: "sql" }, expert: "general", tried: [{ expert: "sql", error: "busy" }] }, choices: [] },
+    { choices: [{ delta: { reasoning_content: "Hm" } }] },
+    { choices: [{ delta: { reasoning: "…" } }] },
+    words("Hello"),
+  )
+  assert.deepEqual([made.expert, made.tried[0].expert, made.reasoning, made.text], ["general", "sql", "Hm…", "Hello"])
+})
+
+test("an answer that was kept is shown as it was", () => {
+  const made = answer()
+  assert.equal(changes(made, () => made.restore({ text: "Hello", state: "done" })), 1)
+  assert.deepEqual([made.text, made.finished, made.usable], ["Hello", true, true])
+})

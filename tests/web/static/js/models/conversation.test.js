@@ -65,3 +65,46 @@ test("whoever shows it is told of each question", () => {
   const exchange = conversation.open("1 + 1?")
   assert.deepEqual(told, [exchange])
 })
+
+test("it is called by its first question until a person names it", () => {
+  const conversation = new Conversation()
+  assert.equal(conversation.title, "New conversation")
+  ask(conversation, "1 + 1?", "2")
+  assert.equal(conversation.title, "1 + 1?")
+  conversation.name("Sums")
+  assert.deepEqual([conversation.title, conversation.named], ["Sums", "Sums"])
+  conversation.name("")
+  assert.equal(conversation.title, "1 + 1?")
+})
+
+test("whoever keeps it is told of each change, but not of what belongs to another one", () => {
+  const conversation = new Conversation()
+  const exchange = conversation.open("1 + 1?")
+  let changes = 0
+  conversation.addEventListener("change", () => changes++)
+  const answer = new Answer("auto")
+  exchange.add(answer)
+  answer.receive(words("2"))
+  assert.equal(changes, 2)
+  conversation.clear()
+  answer.receive(words("!"))
+  assert.equal(changes, 2)
+})
+
+test("what goes along with a question is sent with it, later too", () => {
+  const conversation = new Conversation()
+  const attachments = [{ kind: "text", name: "a.txt", text: "hello" }]
+  const exchange = conversation.open("What?", attachments)
+  assert.deepEqual(conversation.messagesFor(exchange)[0].content.map(({ type }) => type), ["text", "text"])
+})
+
+test("it may become another one, and shows its questions", () => {
+  const conversation = new Conversation()
+  ask(conversation, "1 + 1?", "2")
+  const [exchange] = conversation.exchanges
+  const other = new Conversation()
+  const told = []
+  for (const name of ["clear", "open"]) other.addEventListener(name, () => told.push(name))
+  other.restore({ session: "s", created: 1, named: "Sums", exchanges: [exchange] })
+  assert.deepEqual([told, other.session, other.created, other.title], [["clear", "open"], "s", 1, "Sums"])
+})

@@ -71,3 +71,9 @@ test("events that this page does not know yet change nothing but the seat's bein
   assert.deepEqual([made.find(0).state, made.find(0).text], ["asked", ""])
   assert.equal(made.find(7), undefined)
 })
+
+test("a panel that was kept is heard on", () => {
+  const kept = Panel.from({ seats: [{ number: 3, expert: "sql", text: "a", state: "speaking" }], chosen: null })
+  kept.receive({ event: "said", seat: 3, text: "b" })
+  assert.deepEqual([kept.find(3).text, kept.seats.length], ["ab", 1])
+})

@@ -80,3 +80,16 @@ test("whoever shows it is told of each load; one that fails changes nothing", as
   await made.load()
   assert.deepEqual([told, made.experts, made.virtual], [2, [], []])
 })
+
+test("whether images are taken is what was found of the experts that may answer", async () => {
+  const expert = (id, capabilities) => ({ id, collegium: { capabilities } })
+  const taken = async (name, ...experts) => (await roster(experts)).takesImages(name)
+  const [sees, blind, odd] = [expert("sees", { images: true }), expert("blind", { images: false }), expert("odd", {})]
+  assert.equal(await taken("auto", blind, sees), "yes")
+  assert.equal(await taken("blind", blind, sees), "no")
+  assert.equal(await taken("auto", blind), "no")
+  assert.equal(await taken("auto", blind, odd), "unknown")
+  assert.equal(await taken("auto"), "unknown")
+  assert.equal(await taken("other", expert("other", { modalities: { input: ["text", "image"] } })), "yes")
+  assert.equal(await taken("other", expert("other", { modalities: { input: ["text"] } })), "no")
+})

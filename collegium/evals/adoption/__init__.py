@@ -1,1 +1,0 @@
-"""Worlds of recorded outcomes in which a router is adopted: from no marks to thousands."""

@@ -1,0 +1,1 @@
+"""Benchmarks of parts of Collegium on this machine."""

@@ -1,0 +1,1 @@
+"""`collegium bench gateway`: the gateway's speed, compared with others."""

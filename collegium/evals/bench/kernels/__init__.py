@@ -1,0 +1,1 @@
+"""`collegium bench kernels`: the speed of the experts' kernels, compared with others."""

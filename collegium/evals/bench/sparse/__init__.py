@@ -1,0 +1,1 @@
+"""`collegium bench sparse`: the speed of vLLM on sparse models."""

@@ -1,0 +1,1 @@
+"""The parts that all measurements share: arrays, routing sets, the bootstrap, pages."""

@@ -1,1 +1,0 @@
-"""Panels on recorded answers: what each mode gains, what it costs, and when it pays."""

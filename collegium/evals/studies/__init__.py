@@ -1,0 +1,1 @@
+"""Experiments on recorded outcomes, each a command of `collegium eval`."""

@@ -1,0 +1,1 @@
+"""`collegium eval newcomers`: how many marks a model that joins late needs."""

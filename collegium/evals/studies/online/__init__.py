@@ -1,0 +1,1 @@
+"""`collegium eval online`: online learning on a stream that drifts."""

@@ -1,0 +1,1 @@
+"""`collegium eval ood`: detection of out-of-scope queries."""

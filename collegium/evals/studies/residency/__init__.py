@@ -1,0 +1,1 @@
+"""`collegium eval residency`: which engines to keep loaded if few of them fit."""

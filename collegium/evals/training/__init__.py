@@ -1,0 +1,1 @@
+"""Training: routers on recorded outcomes, specialists, the sparse mixture."""

@@ -1,0 +1,1 @@
+"""Train the sparse mixture's gates, and make sparse models smaller."""

@@ -1,0 +1,76 @@
+"""Fit a request to its expert: reduce `max_tokens`, and drop options that it doesn't support.
+
+`max_tokens` is an upper bound, and so is an effort or the leave to call tools in parallel: an
+answer that is shorter, or without them, is within what was asked for. What changes is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from collegium.experts.clients.counting import prompt_tokens
+from collegium.experts.clients.events import Json
+from collegium.experts.clients.reply import Call
+from collegium.experts.presets import LENGTHS
+from collegium.registry.capabilities import knows_window, most_output, takes
+from collegium.registry.expert import Expert
+
+ROUGH = 1.5
+"""The factor by which a prompt may exceed its estimated tokens (`clients/counting.py`)."""
+WISHES: Mapping[str, str] = {
+    "reasoning_effort": "reasoning",
+    "reasoning": "reasoning",
+    "thinking": "reasoning",
+    "parallel_tool_calls": "parallel_tools",
+}
+"""Fields that an expert without the ability does as well without."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A call as its expert is asked, and what was changed of it: field by field, in words."""
+
+    call: Call
+    adjusted: tuple[str, ...] = ()
+
+
+def fitted(call: Call) -> Fitted:
+    """The call, with what its expert is known not to give taken out."""
+    body, expert = call.body, call.expert
+    dropped = [
+        name
+        for name, ability in WISHES.items()
+        if body.get(name) and takes(expert, ability) is False
+    ]
+    shorter = dict(_shorter(body, expert))
+    if not dropped and not shorter:
+        return Fitted(call)
+    changed: Json = {k: v for k, v in body.items() if k not in dropped} | shorter
+    told = [f"{name}={value}" for name, value in shorter.items()]
+    return Fitted(replace(call, body=changed), (*told, *(f"{name} dropped" for name in dropped)))
+
+
+def _shorter(body: Mapping[str, Any], expert: Expert) -> Iterator[tuple[str, int]]:
+    asked = {name: n for name in LENGTHS if isinstance(n := body.get(name), int)}
+    if not asked:
+        return
+    room = _room(body, expert, max(asked.values()))
+    for name, length in asked.items():
+        if room is not None and length > room:
+            yield name, room
+
+
+def _room(body: Mapping[str, Any], expert: Expert, wanted: int) -> int | None:
+    """Return the most tokens that an answer can have; None if no limit is known."""
+    most = most_output(expert)
+    if not knows_window(expert):
+        return most
+    window = expert.context_window
+    prompt = prompt_tokens(body, model=expert.model)
+    if prompt + wanted <= window:
+        return most
+    # Half of what is left where the estimate may be too low, and never nothing.
+    left = max(window - round(ROUGH * prompt), (window - prompt) // 2, 1)
+    return left if most is None else min(left, most)

@@ -1,0 +1,52 @@
+"""Download a model from the Hugging Face Hub: safetensors and its configuration, no code."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from collegium.errors import ProbeFailed
+from collegium.extras import require
+
+MODEL = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
+FILES = (
+    *("*.safetensors", "*.json", "*.jinja"),
+    *("tokenizer.model", "*.tiktoken", "merges.txt", "vocab.txt"),
+)
+"""What is fetched: neither Python files nor weights in pickles."""
+
+
+def download(
+    model: str, cache: Path, progress: Callable[[str], None], *, endpoint: str | None = None
+) -> Path:
+    """The model's folder under `cache`; files that are there are not fetched again.
+
+    ProbeFailed where there is no such model, it is gated, or the hub can't be reached. The hub's
+    token is read as its own tools do (HF_TOKEN, or the file of `hf auth login`).
+    """
+    if not MODEL.fullmatch(model):
+        raise ProbeFailed(f"'{model}' names no model on the hub: give it as ORG/NAME")
+    require("embedded", "--hf", modules=("transformers",))
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+
+    folder = cache / "models" / model.replace("/", "--")
+    progress(f"Downloading {model} to {folder}")
+    try:
+        snapshot_download(
+            model,
+            local_dir=folder,
+            allow_patterns=[*FILES],
+            endpoint=endpoint or os.environ.get("HF_ENDPOINT"),
+        )
+    except GatedRepoError as exc:
+        words = "accept its conditions on the hub, and set HF_TOKEN"
+        raise ProbeFailed(f"the model '{model}' is gated: {words}") from exc
+    except RepositoryNotFoundError as exc:
+        words = "the hub has no such model, or it is private (HF_TOKEN)"
+        raise ProbeFailed(f"'{model}': {words}") from exc
+    except (OSError, ValueError) as exc:  # the hub's other errors, and those of the network
+        raise ProbeFailed(f"'{model}' can't be downloaded: {exc}") from exc
+    return folder

@@ -1,0 +1,1 @@
+"""Imports: read other gateways' configurations into experts to register."""

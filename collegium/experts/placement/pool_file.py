@@ -1,0 +1,204 @@
+"""`pool.toml`: the models of a pool and what is asked of them, for `collegium pool plan`."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from collegium.errors import ProbeFailed, SettingsError
+from collegium.experts.checkpoint import BYTES, GIB, Checkpoint, read_checkpoint
+from collegium.experts.placement.plan import Card, Need
+
+MOST_CARDS = 64
+CARDS = re.compile(r"(\d{1,3})x(\d{1,4}(?:\.\d+)?)")
+SHAPE = ("parameters_b", "layers", "heads", "kv_heads", "head_dim")
+"""What describes a model that has no folder."""
+
+Name = Annotated[str, Field(min_length=1, max_length=64)]
+Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Amount = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
+Indices = Annotated[tuple[Annotated[int, Field(ge=0, lt=MOST_CARDS)], ...], Field(max_length=16)]
+
+
+class PlannedExpert(BaseModel):
+    """One `[[expert]]`: a model with an engine of its own."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Name
+    model_path: str | None = None
+    """The model's folder; its config.json and the sizes of its weights replace the shape below."""
+    parameters_b: Amount | None = None
+    active_parameters_b: Amount | None = None
+    """Of a sparse model: those that a token uses."""
+    weights_gib: Amount | None = None
+    """Default: the parameters in the number format of the weights."""
+    dtype: Literal["bfloat16", "float16", "float32", "fp8", "int8", "int4"] = "bfloat16"
+    layers: Annotated[int, Field(ge=1, le=1000)] | None = None
+    heads: Annotated[int, Field(ge=1, le=1024)] | None = None
+    kv_heads: Annotated[int, Field(ge=1, le=1024)] | None = None
+    head_dim: Annotated[int, Field(ge=1, le=4096)] | None = None
+    hidden: Count | None = None
+    intermediate: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+    context: Count = 8192
+    """Tokens that each request may fill of the KV cache."""
+    sequences: Annotated[int, Field(ge=1, le=4096)] = 32
+    """Requests at once."""
+    requests_per_minute: Annotated[float, Field(ge=0, le=1e5, allow_inf_nan=False)] = 0.0
+    always: bool = False
+    sleep_level: Literal[0, 1, 2] = 0
+    tensor_parallel: Annotated[int, Field(ge=1, le=MOST_CARDS)] | None = None
+    cards: Indices | None = None
+    now: Indices = ()
+
+    @model_validator(mode="after")
+    def _described(self) -> PlannedExpert:
+        missing = [name for name in SHAPE if getattr(self, name) is None]
+        if self.weights_gib is not None and "parameters_b" in missing:
+            missing.remove("parameters_b")
+        if self.model_path is None and missing:
+            raise ValueError(f"give model_path, or also {', '.join(missing)}")
+        for field in ("cards", "now"):
+            indices = getattr(self, field) or ()
+            if len(set(indices)) < len(indices):
+                raise ValueError(f"{field} names a card twice")
+        if self.cards == ():
+            raise ValueError("cards is empty: leave it out for any cards")
+        return self
+
+    def checkpoint(self, folder: Path) -> Checkpoint:
+        """Its shape; a relative `model_path` is relative to the file's folder."""
+        if self.model_path is not None:
+            return read_checkpoint(folder / self.model_path)
+        layers, heads, kv_heads, head_dim = (getattr(self, name) or 1 for name in SHAPE[1:])
+        stated = (self.parameters_b or 0.0) * 1e9 * BYTES[self.dtype] / GIB
+        return Checkpoint(
+            weights_gib=self.weights_gib or stated,
+            layers=layers,
+            heads=heads,
+            kv_heads=kv_heads,
+            head_dim=head_dim,
+            context=self.context,
+            dtype=self.dtype if self.dtype.endswith(("16", "32")) else "bfloat16",
+            hidden=self.hidden or heads * head_dim,
+            intermediate=self.intermediate,
+        )
+
+
+class PlannedLora(BaseModel):
+    """One `[[lora]]`: an adapter, which runs on its base's engine."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Name
+    base: Name
+    rank: Annotated[int, Field(ge=1, le=512)] = 16
+    requests_per_minute: Annotated[float, Field(ge=0, le=1e5, allow_inf_nan=False)] = 0.0
+
+
+class PlannedPool(BaseModel):
+    """All of the file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    expert: Annotated[tuple[PlannedExpert, ...], Field(min_length=1, max_length=100)]
+    lora: Annotated[tuple[PlannedLora, ...], Field(max_length=1000)] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> PlannedPool:
+        names = [e.name for e in self.expert] + [lora.name for lora in self.lora]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"these names are used twice: {', '.join(twice)}")
+        experts = {expert.name for expert in self.expert}
+        if lost := sorted({lora.base for lora in self.lora} - experts):
+            raise ValueError(f"no [[expert]] is called {', '.join(lost)}, which is a LoRA's base")
+        return self
+
+    def needs(self, folder: Path) -> list[Need]:
+        """What each engine needs, with its adapters; ProbeFailed for a bad folder of a model."""
+        return [self._need(expert, folder) for expert in self.expert]
+
+    def _need(self, expert: PlannedExpert, folder: Path) -> Need:
+        loras = [lora for lora in self.lora if lora.base == expert.name]
+        asked = expert.requests_per_minute + sum(lora.requests_per_minute for lora in loras)
+        active = 1.0
+        if expert.active_parameters_b and expert.parameters_b:
+            active = min(1.0, expert.active_parameters_b / expert.parameters_b)
+        return Need(
+            expert.name,
+            expert.checkpoint(folder),
+            sequences=expert.sequences,
+            context=expert.context,
+            requests_per_minute=asked,
+            active=active,
+            loras=len(loras),
+            lora_rank=max((lora.rank for lora in loras), default=0),
+            always=expert.always,
+            sleep_level=expert.sleep_level,
+            cards=expert.cards,
+            degree=expert.tensor_parallel,
+            now=expert.now,
+        )
+
+
+def read_pool(path: Path) -> PlannedPool:
+    """Read and check a file; SettingsError names the table and the field that is wrong."""
+    try:
+        data: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as exc:
+        raise SettingsError(f"{path} can't be read: {exc.strerror or exc}") from exc
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
+        raise SettingsError(f"{path} is not TOML: {exc}") from exc
+    try:
+        return PlannedPool.model_validate(data)
+    except ValidationError as exc:
+        raise SettingsError(f"{path}: {_first(exc, data)}") from exc
+
+
+def needs_of(pool: PlannedPool, folder: Path, cards: Sequence[Card]) -> list[Need]:
+    """What its engines need; SettingsError for a model's folder or a card that is not there."""
+    known = {card.index for card in cards}
+    for expert in pool.expert:
+        if lost := sorted({*(expert.cards or ()), *expert.now} - known):
+            there = ", ".join(map(str, sorted(known)))
+            words = ", ".join(map(str, lost))
+            raise SettingsError(f"expert '{expert.name}' names card {words}; there is {there}")
+    try:
+        return pool.needs(folder)
+    except ProbeFailed as exc:
+        raise SettingsError(str(exc)) from exc
+
+
+def parse_cards(text: str) -> list[Card]:
+    """Read `2x80` or `1x24,2x80`: numbers of cards and the GiB of each; else SettingsError."""
+    cards: list[Card] = []
+    for part in text.split(","):
+        match = CARDS.fullmatch(part.strip())
+        if match is None or not int(match[1]) or not float(match[2]):
+            raise SettingsError(
+                f"'{part.strip()}' is no number of GPUs and their GiB, such as 2x80"
+            )
+        first, count = len(cards), int(match[1])
+        if first + count > MOST_CARDS:
+            raise SettingsError(f"'{text}' is more than {MOST_CARDS} GPUs")
+        cards += [Card(first + i, float(match[2])) for i in range(count)]
+    return cards
+
+
+def _first(exc: ValidationError, data: dict[str, Any]) -> str:
+    """The first thing that is wrong: in which table, which field, and why."""
+    wrong = exc.errors()[0]
+    where = list(wrong["loc"])
+    words = wrong["msg"].removeprefix("Value error, ")
+    if len(where) >= 2 and isinstance(where[1], int):
+        table, number, *fields = where
+        row = data[str(table)][number]
+        name = row.get("name") if isinstance(row, dict) else None
+        which = f"'{name}'" if isinstance(name, str) else f"number {int(number) + 1}"
+        where = [f"{table} {which}", *fields]
+    return ": ".join([*(str(part) for part in where), words])

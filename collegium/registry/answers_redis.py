@@ -1,0 +1,144 @@
+"""Answers of the response cache in Redis, for all replicas: one script, and one round trip, a step.
+
+`values` holds the answers by key, `decisions` and `keys` lead from one to the other, `used` and
+`expires` sort the keys, and `bytes` is their sum. All go when the last answer's time is over.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from redis import asyncio as redis
+from redis.exceptions import RedisError
+
+from collegium.errors import StateUnavailable
+from collegium.registry.answers import OVERHEAD, Held
+
+CONNECTIONS = 16
+"""More requests wait for one of them: a step takes a fraction of a millisecond."""
+TIMEOUT_S = 0.5
+"""A cache that is slower than that is no use."""
+PARTS = ("values", "decisions", "keys", "used", "expires", "bytes")
+COMMON = f"""
+local values, decisions, keys, used, expires, bytes = unpack(KEYS)
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local function drop(key)
+  if redis.call('HEXISTS', values, key) == 0 then return 0 end
+  local size = redis.call('HSTRLEN', values, key)
+  redis.call('HDEL', values, key)
+  redis.call('HDEL', keys, redis.call('HGET', decisions, key) or '')
+  redis.call('HDEL', decisions, key)
+  redis.call('ZREM', used, key)
+  redis.call('ZREM', expires, key)
+  redis.call('DECRBY', bytes, size + {OVERHEAD})
+  return 1
+end
+"""
+"""By the server's clock: replicas' clocks differ."""
+GET = f"""{COMMON}
+local ends = redis.call('ZSCORE', expires, ARGV[1])
+if not ends or tonumber(ends) <= now then return false end
+redis.call('ZADD', used, 'XX', now, ARGV[1])
+return redis.call('HGET', values, ARGV[1])
+"""
+PUT = f"""{COMMON}
+local key, decision, value = ARGV[1], ARGV[2], ARGV[3]
+local ttl, most = tonumber(ARGV[4]), tonumber(ARGV[5])
+if redis.call('EXISTS', values) == 0 then redis.call('DEL', unpack(KEYS)) end
+drop(key)
+for _, old in ipairs(redis.call('ZRANGEBYSCORE', expires, '-inf', now)) do drop(old) end
+redis.call('HSET', values, key, value)
+redis.call('HSET', decisions, key, decision)
+redis.call('HSET', keys, decision, key)
+redis.call('ZADD', used, now, key)
+redis.call('ZADD', expires, now + ttl, key)
+local sum = redis.call('INCRBY', bytes, #value + {OVERHEAD})
+while sum > most do
+  drop(redis.call('ZRANGE', used, 0, 0)[1])
+  sum = tonumber(redis.call('GET', bytes))
+end
+for _, part in ipairs(KEYS) do redis.call('PEXPIRE', part, ttl) end
+return 1
+"""
+FORGET = f"""{COMMON}
+local count = 0
+for _, decision in ipairs(ARGV) do
+  local key = redis.call('HGET', keys, decision)
+  if key then count = count + drop(key) end
+end
+return count
+"""
+CLEAR = """
+local count = redis.call('HLEN', KEYS[1])
+redis.call('DEL', unpack(KEYS))
+return count
+"""
+
+
+class RedisAnswers:
+    """Answers that all replicas share. Keys have one hash tag, for scripts need one node."""
+
+    def __init__(
+        self, url: str, *, ttl_s: float, most_bytes: int, prefix: str = "collegium:"
+    ) -> None:
+        pool = redis.BlockingConnectionPool.from_url(  # the usual one refuses the 101st request
+            url,
+            max_connections=CONNECTIONS,
+            timeout=TIMEOUT_S,
+            socket_timeout=TIMEOUT_S,
+            socket_connect_timeout=TIMEOUT_S,
+        )
+        self._redis = redis.Redis.from_pool(pool)
+        self._limits = max(1, math.ceil(1000 * ttl_s)), most_bytes
+        self._parts = [f"{prefix}{{answers}}:{part}" for part in PARTS]
+        self._get = self._redis.register_script(GET)
+        self._put = self._redis.register_script(PUT)
+        self._forget = self._redis.register_script(FORGET)
+        self._clear = self._redis.register_script(CLEAR)
+
+    async def get(self, key: str) -> bytes | None:
+        """Return the value; None where there is none or its time is over."""
+        with _errors():
+            found: bytes | None = await self._get(keys=self._parts, args=[key])
+        return found
+
+    async def put(self, key: str, decision: str, value: bytes) -> None:
+        """Keep a value in the place of an earlier one of the same key."""
+        with _errors():
+            await self._put(keys=self._parts, args=[key, decision, value, *self._limits])
+
+    async def forget(self, decisions: Iterable[str]) -> int:
+        """Forget the values of some decisions; returns how many there were."""
+        with _errors():
+            return int(await self._forget(keys=self._parts, args=list(decisions)))
+
+    async def clear(self) -> int:
+        """Forget all values; returns how many there were."""
+        with _errors():
+            return int(await self._clear(keys=self._parts))
+
+    async def held(self) -> Held:
+        """Return how much is held."""
+        values, *_, size = self._parts
+        with _errors():
+            async with self._redis.pipeline(transaction=False) as pipe:
+                pipe.hlen(values)
+                pipe.get(size)
+                found: Any = await pipe.execute()
+        return Held(int(found[0]), int(found[1] or 0))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._redis.aclose()
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    try:
+        yield
+    except (RedisError, OSError) as exc:
+        raise StateUnavailable(f"Redis can't be reached, so nothing is cached: {exc}") from exc

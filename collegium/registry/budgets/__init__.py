@@ -1,0 +1,1 @@
+"""Budgets: limits, the counters that enforce them, and the usage that is reported."""

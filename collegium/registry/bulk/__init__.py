@@ -1,0 +1,1 @@
+"""Bulk jobs and their files."""

@@ -1,0 +1,1 @@
+"""The log of decisions: records, selection, retention and deletion."""

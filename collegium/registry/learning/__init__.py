@@ -1,0 +1,1 @@
+"""What learning keeps: runs, router versions, replays and alarms."""

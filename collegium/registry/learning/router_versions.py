@@ -1,0 +1,134 @@
+"""Versions of the router: candidates, what each one serves now, and their files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.orm import defer
+
+from collegium.errors import UnknownRouterVersion
+from collegium.registry.storage.database import Database
+from collegium.registry.tables import RouterVersionRow, from_row
+
+VersionStatus = Literal["candidate", "shadow", "canary", "serving", "retired", "rolled_back"]
+ACTIVE: tuple[VersionStatus, ...] = ("shadow", "canary", "serving")
+"""Versions that every replica loads."""
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class RouterVersion:
+    """One fitted router. As a canary it decides `share` of the traffic of `applications`; an empty
+    list means all applications.
+    """
+
+    id: str
+    owner: str
+    run_id: str | None = None
+    report: Mapping[str, Any] | None = None
+    status: VersionStatus = "candidate"
+    share: float = 0.0
+    applications: Sequence[str] = ()
+    automatic: bool = False
+    """Whether a canary moves on to larger shares automatically."""
+    served: bool = False
+    """Whether it ever decided all of the traffic."""
+    detail: str = ""
+    """The reason for its status, if a person did not choose it."""
+    created_at: datetime = field(default_factory=_now)
+    changed_at: datetime = field(default_factory=_now)
+
+
+class RouterVersions:
+    """The versions, in the database that all replicas share."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, version: RouterVersion, card: bytes, arrays: bytes) -> None:
+        """Write a new version with its two files."""
+        columns = {name: getattr(version, name) for name in RouterVersion.__slots__}
+        columns["applications"] = list(version.applications)
+        rows = insert(RouterVersionRow)
+        await self._database.write(rows, columns | {"card": card, "arrays": arrays})
+
+    async def list(self, *, active: bool = False) -> tuple[RouterVersion, ...]:
+        """Return all versions without their files, newest first, or the active ones alone."""
+        found = select(RouterVersionRow).options(
+            defer(RouterVersionRow.card), defer(RouterVersionRow.arrays)
+        )
+        if active:
+            found = found.where(RouterVersionRow.status.in_(ACTIVE))
+        newest = found.order_by(RouterVersionRow.created_at.desc(), RouterVersionRow.id.desc())
+        async with self._database.session() as session:
+            return tuple(from_row(RouterVersion, row) for row in await session.scalars(newest))
+
+    async def get(self, version_id: str) -> RouterVersion:
+        """Return one version without its files."""
+        for version in await self.list():
+            if version.id == version_id:
+                return version
+        raise UnknownRouterVersion(f"no router has the version '{version_id}'", "version")
+
+    async def files(self, version_id: str) -> tuple[bytes, bytes]:
+        """Return the card and the arrays of one version."""
+        columns = select(RouterVersionRow.card, RouterVersionRow.arrays)
+        async with self._database.session() as session:
+            found = (
+                await session.execute(columns.where(RouterVersionRow.id == version_id))
+            ).first()
+        if found is None:
+            raise UnknownRouterVersion(f"no router has the version '{version_id}'", "version")
+        return found[0], found[1]
+
+    async def become(
+        self,
+        version_id: str,
+        status: VersionStatus,
+        *,
+        share: float = 0.0,
+        applications: Sequence[str] = (),
+        automatic: bool = False,
+        detail: str = "",
+    ) -> None:
+        """Give a version a status. The one that had it retires: at most one serves, one is tried.
+
+        The canary and the shadow exclude each other, for both are compared with what serves.
+        """
+        before = {"serving": ("serving", "canary", "shadow")}.get(status, ("canary", "shadow"))
+        now = _now()
+        retires = RouterVersionRow.status.in_(before) & (RouterVersionRow.id != version_id)
+        if status not in ACTIVE:
+            retires &= False
+        changes: dict[str, Any] = {
+            "status": status,
+            "share": share,
+            "applications": list(applications),
+            "automatic": automatic,
+            "detail": detail,
+            "changed_at": now,
+        }
+        if status == "serving":
+            changes["served"] = True
+        async with self._database.transaction() as session:
+            gone = update(RouterVersionRow).where(retires)
+            await session.execute(gone.values(status="retired", share=0.0, changed_at=now))
+            this = update(RouterVersionRow).where(RouterVersionRow.id == version_id)
+            done: Any = await session.execute(this.values(**changes))
+            if not done.rowcount:
+                raise UnknownRouterVersion(f"no router has the version '{version_id}'", "version")
+
+    async def revision(self) -> datetime | None:
+        """Return when any version last changed: cheap enough to ask every second."""
+        async with self._database.session() as session:
+            latest: datetime | None = await session.scalar(
+                select(func.max(RouterVersionRow.changed_at))
+            )
+        return latest

@@ -1,0 +1,97 @@
+"""State that replicas share in Redis."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from redis import asyncio as redis
+from redis.exceptions import RedisError
+
+from collegium.errors import SettingsError, StateUnavailable
+from collegium.registry.state import Step
+
+CLAIM = """
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local holder, count, most, ttl = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local mine, others = 0, 0
+local entries = redis.call('HGETALL', KEYS[1])
+for i = 1, #entries, 2 do
+  local had, expires = entries[i + 1]:match('(%d+):(%d+)')
+  if tonumber(expires) <= now then redis.call('HDEL', KEYS[1], entries[i])
+  elseif entries[i] == holder then mine = tonumber(had)
+  else others = others + tonumber(had) end
+end
+if count > mine and others + count > most then return 0 end
+redis.call('HSET', KEYS[1], holder, count .. ':' .. (now + ttl))
+redis.call('PEXPIRE', KEYS[1], ttl)
+return 1
+"""
+"""Uses the server's clock, atomically: replicas' clocks differ."""
+
+
+class RedisState:
+    """State that all replicas see; keys bear a prefix, for the server may be shared."""
+
+    def __init__(self, url: str, *, prefix: str = "collegium:", timeout_s: float = 2.0) -> None:
+        self._prefix = prefix
+        try:
+            self._redis = redis.from_url(
+                url,
+                decode_responses=True,
+                socket_timeout=timeout_s,
+                socket_connect_timeout=timeout_s,
+            )
+        except ValueError:  # it may repeat the password
+            raise SettingsError("redis_url is not a URL such as redis://host:6379/0") from None
+        address = self._redis.connection_pool.connection_kwargs
+        self._where = address.get("path") or f"{address.get('host')}:{address.get('port', 6379)}"
+        self._claim = self._redis.register_script(CLAIM)
+
+    async def get(self, key: str) -> str | None:
+        """Return the text, or None if there is none or it has expired."""
+        with self._errors():
+            value = await self._redis.get(self._prefix + key)
+        return value.decode() if isinstance(value, bytes) else value
+
+    async def put(self, key: str, value: str, ttl_s: float) -> None:
+        """Store the text for this many seconds."""
+        milliseconds = max(1, math.ceil(ttl_s * 1000))
+        with self._errors():
+            await self._redis.set(self._prefix + key, value, px=milliseconds)
+
+    async def change(self, key: str, step: Step, ttl_s: float) -> str:
+        """Watch the key, and begin anew when another wrote it in between."""
+        milliseconds = max(1, math.ceil(ttl_s * 1000))
+
+        async def exchange(pipe: Any) -> str:
+            value = step(await pipe.get(self._prefix + key))
+            pipe.multi()
+            pipe.set(self._prefix + key, value, px=milliseconds)
+            return value
+
+        with self._errors():
+            changed: str = await self._redis.transaction(
+                exchange, self._prefix + key, value_from_callable=True
+            )
+        return changed
+
+    async def claim(self, key: str, holder: str, count: int, most: int, ttl_s: float) -> bool:
+        """Count in Lua, in one step."""
+        arguments: list[str | int] = [holder, count, most, max(1, math.ceil(ttl_s * 1000))]
+        with self._errors():
+            return bool(await self._claim(keys=[self._prefix + key], args=arguments))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._redis.aclose()
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (RedisError, OSError) as exc:
+            raise StateUnavailable(f"can't use Redis at {self._where}: {exc}") from exc

@@ -1,0 +1,71 @@
+"""Request ids, in answers, the log and upstream traces."""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+from contextvars import ContextVar
+from textwrap import indent
+from typing import Any
+
+from starlette.datastructures import Headers
+
+HEADER = "x-request-id"
+LONGEST = 128
+PRESENT: ContextVar[str] = ContextVar("request_id", default="")
+"""The id of the request that is being answered; "" outside of requests."""
+DECISION: ContextVar[str] = ContextVar("decision_id", default="")
+"""The id of the decision that it led to; "" before."""
+CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+TRACEPARENT = re.compile(
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
+)
+TRACESTATE = re.compile(r"[\x20-\x7e]{1,512}")
+"""Format of https://www.w3.org/TR/trace-context/, version 00."""
+
+
+def request_id(headers: Headers) -> str:
+    """Return the caller's id if it is well-formed, otherwise a new one."""
+    given = headers.get(HEADER, "")
+    if 0 < len(given) <= LONGEST and given.isascii() and given.isprintable():
+        return given
+    return new_id()
+
+
+def new_id() -> str:
+    """An id that no other request has."""
+    return f"req_{secrets.token_hex(12)}"
+
+
+def trace_of(headers: Headers) -> dict[str, str]:
+    """Return the caller's trace context, to pass on to upstreams; empty if it has none.
+
+    Nothing else of a caller's headers is passed on.
+    """
+    parent = headers.get("traceparent", "")
+    if not TRACEPARENT.fullmatch(parent):
+        return {}
+    state = ",".join(headers.getlist("tracestate"))
+    return {"traceparent": parent} | ({"tracestate": state} if TRACESTATE.fullmatch(state) else {})
+
+
+class WithRequest(logging.Formatter):
+    """Adds the request's id to each line of the log that a request is the reason of.
+
+    A message is one line, whatever an upstream or a caller wrote into it: nobody can write lines of
+    their own. Lines of a traceback are indented.
+    """
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """The message, with what would end its line or steer a terminal escaped."""
+        return CONTROLS.sub(lambda found: repr(found[0])[1:-1], super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:
+        """The traceback, each line of it indented."""
+        return indent(super().formatException(ei), "  ", lambda line: True)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The message, and the id in square brackets."""
+        line, present = super().format(record), PRESENT.get()
+        return f"{line} [{present}]" if present else line

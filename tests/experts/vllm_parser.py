@@ -1,0 +1,61 @@
+"""vLLM's own parser of command lines, as the installed build has it.
+
+`python tests/experts/vllm_parser.py options` prints every option; with `parse` it reads one JSON
+list of arguments a line, and prints for each what vLLM understood, or its refusal. No GPU is
+needed: nothing of the engine is started.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+
+def parser() -> Any:
+    """The parser of vLLM's server."""
+    from vllm.utils.argparse_utils import FlexibleArgumentParser
+
+    module = (
+        "common" if find_spec("vllm.entrypoints.common.cli_args") else "launchers"
+    )  # 0.33, 0.32
+    found = import_module(f"vllm.entrypoints.{module}.cli_args")
+    return found.make_arg_parser(FlexibleArgumentParser())
+
+
+def parsed(made: Any, arguments: list[str]) -> dict[str, Any]:
+    """What it understands of arguments; `error` where it refuses them."""
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return {name: _plain(value) for name, value in vars(made.parse_args(arguments)).items()}
+    except SystemExit:
+        return {"error": said.getvalue().strip().splitlines()[-1]}
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, bool | int | float | str | list | dict | None) else str(value)
+
+
+def main() -> None:
+    """Print options, or parse standard input."""
+    with contextlib.redirect_stdout(sys.stderr):  # vLLM prints while it is imported
+        made = parser()
+        from vllm.reasoning import ReasoningParserManager
+        from vllm.tool_parsers import ToolParserManager
+    if sys.argv[1] == "options":
+        options = [o[2:] for a in made._actions for o in a.option_strings if o.startswith("--")]
+        tools, reasoning = ToolParserManager.lazy_parsers, ReasoningParserManager.lazy_parsers
+        found: Any = {"options": options, "tools": [*tools], "reasoning": [*reasoning]}
+        sys.stdout.write(json.dumps(found))
+        return
+    for line in sys.stdin:
+        sys.stdout.write(json.dumps(parsed(made, json.loads(line))) + "\n")
+
+
+if __name__ == "__main__":
+    main()
