@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,16 @@ class ByPool(LoadScopeScheduling):
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByPool:
     """Who runs what with several workers (`make test`)."""
     return ByPool(config, log)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Name a failed test at once: a run that is stopped from outside never gets to its summary."""
+    if report.failed and "PYTEST_XDIST_WORKER" not in os.environ:
+        why = report.longreprtext.strip().splitlines()
+        sys.__stdout__.write(
+            f"\n{report.when} of {report.nodeid} failed after {report.duration:.0f} s: "
+            f"{why[-1] if why else 'no reason given'}\n"
+        )
 
 
 @pytest.fixture(scope="session")

@@ -83,7 +83,7 @@ class RunningService:
             input=said,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=500,
             check=False,
         )
 

@@ -1,4 +1,4 @@
-"""The chat page for everybody: keyboards, phones, dark rooms, screen readers, quiet networks."""
+"""The chat page for everybody: keyboards, dark rooms, screen readers, quiet networks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ pytestmark = [
     pytest.mark.timeout(600),  # the first test to need a service waits for its engine
 ]
 
-PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True}
 LIGHTNESS = """() => {
     const context = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true })
     context.fillStyle = getComputedStyle(document.documentElement).backgroundColor
@@ -93,29 +92,6 @@ async def test_a_screen_reader_hears_the_answer_once(chat: ChatPage) -> None:
 
 
 @pytest.mark.timeout(900)
-async def test_a_phone_shows_everything_without_sideways_scrolling(
-    service: Service, open_page: OpenPage
-) -> None:
-    """At 360 pixels nothing sticks out: not the panels, not two answers, not a long word."""
-    chat = await (await open_page(service, **PHONE)).open()
-    await expect_no_overflow(chat)
-    await chat.choose("sql")
-    await chat.ask("Unbreakable" * 30)
-    await expect_no_overflow(chat)
-    await chat.button("Why sql?").click()
-    await chat.button("Ask another expert").click()
-    await expect_no_overflow(chat)
-    await chat.page.get_by_role("button", name=re.compile("^Ask lists")).click()
-    second = await chat.finished(1)
-    await second.get_by_role("button", name="Poor answer").click()
-    await expect(second.get_by_label("Failed")).to_be_visible()
-    await expect_no_overflow(chat)
-
-    await expect(chat.question).to_be_in_viewport()
-    await expect(chat.page.locator(".pool")).to_be_visible()
-    await expect(chat.page.get_by_label("Answered by")).to_be_visible()
-
-
 async def test_the_theme_follows_the_system(service: Service, open_page: OpenPage) -> None:
     """A dark system gets the dark page, a light one the light page."""
     for scheme, dark in (("dark", True), ("light", False)):
@@ -147,8 +123,3 @@ async def test_a_conversation_is_quiet_and_stays_on_its_host(chat: ChatPage) -> 
     assert chat.console_errors == []
     home = urlsplit(chat.url).netloc
     assert {urlsplit(url).netloc for url in chat.requests} == {home}
-
-
-async def expect_no_overflow(chat: ChatPage) -> None:
-    """Nothing is wider than the window."""
-    assert await chat.page.evaluate("document.documentElement.scrollWidth") <= 360

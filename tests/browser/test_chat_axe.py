@@ -1,4 +1,4 @@
-"""The chat page as axe-core judges it, and by keyboard alone."""
+"""The chat page as axe-core judges it, by keyboard alone, and on a telephone."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ AXE = Path(__file__).parent / "vendor" / "axe-core" / "axe.min.js"
 RUN = """async () => (await axe.run()).violations.map(({ impact, id, nodes }) =>
     [impact, id, ...nodes.map(({ target }) => target.join(" "))])"""
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
+NARROW_PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True}
 KINDS: list[dict[str, Any]] = [
     {},
     {"color_scheme": "dark"},
@@ -177,3 +178,31 @@ async def test_words_that_stream_are_not_read_one_by_one(told_chat: ChatPage) ->
     await expect(chat.page.locator("#announcer")).to_contain_text("word word")
     heard = await said.json_value()
     assert len([words for words in heard if "word" in words]) == 1
+
+
+async def test_a_phone_shows_everything_without_sideways_scrolling(
+    told: RunningService, open_page: OpenPage
+) -> None:
+    """At 360 pixels nothing sticks out: not the panels, not two answers, not a long word."""
+    chat = await (await open_page(told, **NARROW_PHONE)).open()
+    await expect_no_overflow(chat)
+    await chat.choose("first")
+    await chat.ask(f"say\n{'Unbreakable' * 30}")
+    await expect_no_overflow(chat)
+    await chat.button("Why first?").click()
+    await chat.button("Ask another expert").click()
+    await expect_no_overflow(chat)
+    await chat.page.get_by_role("button", name=re.compile("^Ask second")).click()
+    second = await chat.finished(1)
+    await second.get_by_role("button", name="Poor answer").click()
+    await expect(second.get_by_label("Failed")).to_be_visible()
+    await expect_no_overflow(chat)
+
+    await expect(chat.question).to_be_in_viewport()
+    await expect(chat.page.locator(".pool")).to_be_visible()
+    await expect(chat.page.get_by_label("Answered by")).to_be_visible()
+
+
+async def expect_no_overflow(chat: ChatPage) -> None:
+    """Nothing is wider than the window."""
+    assert await chat.page.evaluate("document.documentElement.scrollWidth") <= 360

@@ -138,7 +138,7 @@ def test_accuracy_comes_with_an_interval() -> None:
 @pytest.mark.slow
 def test_the_mixture_is_judged_through_vllm() -> None:
     """The command loads the composed model into vLLM, which names most labels right."""
-    command = [sys.executable, "-m", "collegium", "eval", "sparse", "--questions", "4"]
+    command = [sys.executable, "-m", "collegium", "eval", "sparse", "--questions", "2"]
     told = [*command, "--split", "validation", "--json"]
     done = subprocess.run(told, capture_output=True, text=True, timeout=600, check=False)
 

@@ -17,7 +17,7 @@ def test_eval_pool_prints_the_headline_numbers(service: RunningService, tmp_path
     """A small run on the real pool: the router is far above the best single expert."""
     page = tmp_path / "pool.html"
     done = service.cli(
-        "eval", "pool", "--per-task", "8", "--no-chat", "--json", "--html", str(page)
+        "eval", "pool", "--per-task", "5", "--no-chat", "--json", "--html", str(page)
     )
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
@@ -29,7 +29,7 @@ def test_eval_pool_prints_the_headline_numbers(service: RunningService, tmp_path
 @pytest.mark.usefixtures("shared_data")
 def test_chat_prompts_go_to_the_generalist(service: RunningService) -> None:
     """At least 95 % of real chat prompts; the data set lies beside the project."""
-    done = service.cli("eval", "pool", "--per-task", "8", "--json")
+    done = service.cli("eval", "pool", "--per-task", "5", "--json")
     assert done.returncode == 0, done.stderr
     chat = json.loads(done.stdout)["chat"]
     assert chat["prompts"] == 805

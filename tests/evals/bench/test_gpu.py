@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from collegium.evals.bench import gpu
 from collegium.evals.bench.gpu import Bench, bench_gpu
 from collegium.experts.embedded import ensure_base_model
 from collegium.experts.vllm import EngineSpec, as_child
@@ -57,8 +58,11 @@ async def test_what_is_not_done_in_time_is_said(
 
 
 @pytest.mark.slow
-async def test_on_a_processor_the_real_engine_is_measured(tmp_path: Path) -> None:
-    """Speed and tool calls; there is no card whose memory could be told."""
+async def test_on_a_processor_the_real_engine_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Speed of short answers and tool calls; there is no card whose memory could be told."""
+    monkeypatch.setattr(gpu, "ANSWER", 16)
     from collegium.settings import load_settings
 
     path = ensure_base_model(load_settings().cache_dir)
@@ -69,4 +73,4 @@ async def test_on_a_processor_the_real_engine_is_measured(tmp_path: Path) -> Non
     )
     assert steps["tool_call"]["found"]["called"] == "weather"
     assert list(steps["tool_call"]["found"]["arguments"]) == ["city"]
-    assert steps["speed_32"]["found"]["tokens"] == 32 * 128
+    assert steps["speed_32"]["found"]["tokens"] == 32 * 16
