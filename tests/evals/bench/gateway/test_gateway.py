@@ -102,7 +102,7 @@ def test_a_real_run_decides_on_every_request(tmp_path: Path) -> None:
         encoders=["static"],
         with_peers=False,
         rounds=1,
-        seconds=0.5,
+        seconds=1.0,
         seed=0,
         cache=tmp_path,
         command="again",
