@@ -27,7 +27,6 @@ from collegium.registry.tables import (
 )
 
 log = logging.getLogger(__name__)
-JOURNALS = ("output", "errors", "ledger")
 
 
 async def move(data_dir: Path, database: Database) -> None:

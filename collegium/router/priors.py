@@ -27,8 +27,8 @@ MEASURED_SD = 0.12
 """The general questions are others than the benchmark's, and easier or harder for some."""
 FEWEST_KINDS = 8
 """The minimum number of general question kinds that make a profile representative."""
-UNKNOWN_MEAN, UNKNOWN_SD = 0.3, 0.25
-"""The prior if nothing is known: all models of the table are within 2 sd."""
+UNKNOWN_MEAN = 0.3
+"""The expected rate of a model about which nothing is known."""
 INPUT_WEIGHT = 3
 """Prompts have about three times the tokens of answers, in the cost that experts are sorted by."""
 

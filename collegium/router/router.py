@@ -112,10 +112,6 @@ class Router:
         """Correct decisions by what ratings teach."""
         self._learner = learner
 
-    async def read(self, query: Query) -> Reading:
-        """Return the forecasts for a query."""
-        return (await self._reader.read(query)).reading
-
     @property
     def encoder(self) -> Encoder:
         """The encoder of texts, without the features that only routing uses."""
@@ -149,9 +145,10 @@ class Router:
         unavailable: Availability,
         waits: Waits | None = None,
     ) -> Decision:
-        """The decision proper: no input or output, the same for the same arguments.
+        """Decide without input or output: the same arguments give the same decision.
 
-        Where nobody of those that are known to be able can answer, those that may be able do.
+        If no expert that is known to have the needed capabilities can answer, those whose
+        capabilities are unknown are tried.
         """
         query = unobtrusive(query)
         found = candidates(experts, query)

@@ -20,7 +20,6 @@ from collegium.settings import Settings
 from collegium.web.batch.inbox import Inbox
 from collegium.web.serving.budgets import Budgets
 from collegium.web.serving.catalogue import Catalogue
-from collegium.web.serving.learning import Learning
 from collegium.web.serving.parts import Parts
 from collegium.web.serving.recognition import Recognition
 
@@ -52,7 +51,6 @@ FilesDep = Annotated[FileRegistry, Depends(_part("files"))]
 FileStoreDep = Annotated[FileStore, Depends(_part("file_store"))]
 FleetDep = Annotated[Fleet, Depends(_part("fleet"))]
 InboxDep = Annotated[Inbox, Depends(_part("inbox"))]
-LearningDep = Annotated[Learning, Depends(_part("learning"))]
 LogDep = Annotated[DecisionLog, Depends(_part("log"))]
 BudgetsDep = Annotated[Budgets, Depends(_part("budgets"))]
 PartsDep = Annotated[Parts, Depends(_all_parts)]

@@ -140,17 +140,6 @@ class Plan:
         """An engine's placement; None where it has none."""
         return next((p for p in self.placements if p.engine == engine), None)
 
-    def sharing(self, engine: str) -> tuple[str, ...]:
-        """The engines that take turns with one, directly or through others, itself included."""
-        found, cards = {engine}, set[int]()
-        turns = [p for p in self.placements if not p.resident]
-        while True:
-            cards |= {c for p in turns if p.engine in found for c in p.cards}
-            more = {p.engine for p in turns if cards & set(p.cards)} - found
-            if not more:
-                return tuple(sorted(found))
-            found |= more
-
 
 def placement(need: Need, cards: Sequence[Card], *, resident: bool) -> Placement:
     """An engine on these cards, which are of one kind."""

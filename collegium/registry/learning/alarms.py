@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ from sqlalchemy import func, select, update
 from collegium.errors import UnknownAlarm
 from collegium.registry.storage.database import Database
 from collegium.registry.tables import AlarmRow, from_row, to_columns
+
+log = logging.getLogger(__name__)
 
 AlarmKind = Literal[
     "drift", "marks_changed", "model_changed", "model_gone", "canary", "needs_a_person"
@@ -49,12 +52,14 @@ class AlarmRegistry:
         self._database = database
 
     async def raise_(self, alarm: Alarm) -> bool:
-        """Write an alarm; False if one of the same kind, expert and router is already open."""
+        """Write and log an alarm; False if one of the same kind, expert and router is open."""
         key = f"{alarm.kind} {alarm.expert or ''} {alarm.router or ''}"
         new = self._database.insert(AlarmRow).on_conflict_do_nothing(index_elements=["open_as"])
         async with self._database.transaction() as session:
             done: Any = await session.execute(new.values(**to_columns(alarm), open_as=key))
-            return bool(done.rowcount)
+        if done.rowcount:
+            log.warning("alarm %s (%s): %s", alarm.id, alarm.kind, alarm.detail)
+        return bool(done.rowcount)
 
     async def close(self, alarm_id: str, reason: str) -> Alarm:
         """Close an alarm; a closed one stays as it is."""

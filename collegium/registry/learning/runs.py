@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import Select, delete, func, insert, or_, select, update
+from sqlalchemy import Select, delete, insert, or_, select, update
 
 from collegium.errors import UnknownLearningRun
 from collegium.registry.storage.database import Database
@@ -250,14 +250,6 @@ class LearningRegistry:
         of_runs = select(LearningRunRow.id).where(LearningRunRow.id.in_(marked))
         async with self._database.session() as session:
             return tuple(await session.scalars(of_runs.order_by(LearningRunRow.created_at)))
-
-    async def spent_since(self, since: datetime) -> float:
-        """Return the dollars that replays have cost since a time."""
-        total = select(func.sum(LearningAnswerRow.cost_usd)).where(
-            LearningAnswerRow.created_at >= since, LearningAnswerRow.logged.is_(False)
-        )
-        async with self._database.session() as session:
-            return float(await session.scalar(total) or 0.0)
 
     async def _runs(self, statement: Select[Any]) -> tuple[RunRecord, ...]:
         async with self._database.session() as session:

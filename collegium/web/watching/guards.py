@@ -11,7 +11,6 @@ from collegium.registry.learning.router_versions import RouterVersion
 from collegium.router.learning.sequences import Sums, surely_above
 from collegium.web.learning.promotion import STEPS
 from collegium.web.serving.parts import Parts
-from collegium.web.watching.sounding import sound
 
 log = logging.getLogger(__name__)
 ALPHA = 0.05
@@ -85,7 +84,7 @@ async def _roll_back(parts: Parts, canary: RouterVersion, words: str, tried: Bec
         router=canary.id,
         evidence={"breaches": words, "requests": tried.decisions, "share": canary.share},
     )
-    await sound(parts.alarms, alarm)
+    await parts.alarms.raise_(alarm)
 
 
 async def _go_on(parts: Parts, canary: RouterVersion) -> None:

@@ -11,7 +11,6 @@ from collegium.registry.learning.alarms import Alarm
 from collegium.registry.learning.watching import AT_ONCE, Rated, Replay
 from collegium.router.learning.drift import DriftWatch, Loss, Marked, Recovery
 from collegium.web.serving.parts import Parts
-from collegium.web.watching.sounding import sound
 
 HISTORY = timedelta(days=30)
 """Marks that a replica reads when it begins to watch: they tell what is usual."""
@@ -44,7 +43,7 @@ class MarkWatch:
                 if isinstance(found, Loss):
                     self._drift.restart(found.expert)
             elif isinstance(found, Loss):
-                await sound(self._parts.alarms, _alarm(found))
+                await self._parts.alarms.raise_(_alarm(found))
             elif isinstance(found, Recovery) and found.expert in drifts:
                 words = f"recovered, {found.marks} marks after the alarm"
                 await self._parts.alarms.close(drifts[found.expert].id, words)

@@ -15,7 +15,6 @@ from collegium.web.learning.promotion import promote_version
 from collegium.web.learning.runs import propose_run, start_run
 from collegium.web.learning.spec import FromLog, LearnSpec
 from collegium.web.serving.parts import Parts
-from collegium.web.watching.sounding import sound
 
 log = logging.getLogger(__name__)
 OWNER = "schedule"
@@ -71,7 +70,7 @@ class Schedule:
             if isinstance(exc, BadRequest) and exc.param == "from_log":
                 return log.info("too little is recorded to learn from: %s", exc)
             words = f"the scheduled learning run can't start: {exc}"
-            await sound(self._parts.alarms, Alarm("needs_a_person", words))
+            await self._parts.alarms.raise_(Alarm("needs_a_person", words))
 
     async def _see_to(self, run: RunRecord) -> None:
         """Promote what the run has fitted, or say what a person has to do; once."""
@@ -99,7 +98,7 @@ class Schedule:
             router=run.router,
             evidence={"run": run.id},
         )
-        await sound(self._parts.alarms, alarm)
+        await self._parts.alarms.raise_(alarm)
 
 
 def objection(report: dict[str, Any] | Any, run_id: str, version_id: str) -> str | None:

@@ -10,7 +10,6 @@ from collegium.registry.learning.alarms import Alarm, AlarmRegistry
 from collegium.registry.learning.watching import WatchRegistry
 from collegium.router.forecasting import fingerprint
 from collegium.web.serving.background import Background
-from collegium.web.watching.sounding import sound
 
 log = logging.getLogger(__name__)
 LOWERED = 0.05
@@ -45,7 +44,7 @@ class UpstreamModels:
 
     async def _raise(self, alarm: Alarm) -> None:
         try:
-            await sound(self._alarms, alarm)
+            await self._alarms.raise_(alarm)
         except CollegiumError as exc:
             log.warning("no alarm can be raised for %s: %s", alarm.expert, exc)
 
@@ -57,7 +56,7 @@ class UpstreamModels:
                 return
             await self._registry.said(expert.name, weights, model)
             if before is not None and before[0] == weights:  # else it was registered anew
-                await sound(self._alarms, _changed(expert.name, before[1], model))
+                await self._alarms.raise_(_changed(expert.name, before[1], model))
         except CollegiumError as exc:
             self._known.pop(expert.name, None)
             log.warning("the model of %s can't be compared: %s", expert.name, exc)

@@ -46,8 +46,7 @@ async def live(
     for row in problem.test_rows:
         signals = problem.signals[row]
         query = Query(problem.prompts[row], signals=signals, application=known.of(signals))
-        reading = await router.read(query)
-        decision = router.decide_on(query, experts, reading, lambda expert: None)
+        decision = await router.decide(query, experts, lambda expert: None)
         chosen.append(decision.expert)
         by_name = {each.expert: each.quality for each in decision.forecasts}
         forecasts.append([by_name[expert.name] for expert in experts])

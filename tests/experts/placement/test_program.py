@@ -56,8 +56,6 @@ def test_what_does_not_fit_together_takes_turns() -> None:
     busy = need("busy", 10.0, requests_per_minute=100.0)
     plan = solve([busy, need("b", 20.0), need("c", 20.0)], cards(45.0))
     assert {p.engine: p.resident for p in plan.placements} == {"busy": True, "b": False, "c": False}
-    assert plan.sharing("b") == ("b", "c")
-    assert plan.sharing("busy") == ("busy",)
 
 
 def test_a_sleeper_keeps_a_part_of_its_card() -> None:

@@ -140,17 +140,6 @@ async def test_answers_of_earlier_runs_are_found_by_digest(runs: LearningRegistr
     }
 
 
-async def test_spending_counts_replays_alone(runs: LearningRegistry) -> None:
-    """Answers from the log were paid for by traffic."""
-    await runs.propose(record("lrn_1"), [prompt("lrn_1", n, str(n)) for n in range(4)])
-    await runs.answered(answer("lrn_1", 0, "sql"))
-    await runs.answered(answer("lrn_1", 1, "sql", cost_usd=None))
-    await runs.answered(answer("lrn_1", 2, "sql", logged=True))
-    await runs.answered(answer("lrn_1", 3, "sql", created_at=EARLY))
-    assert await runs.spent_since(EARLY + timedelta(days=1)) == 0.5
-    assert await runs.spent_since(EARLY) == 1.0
-
-
 async def test_a_removed_run_leaves_nothing(runs: LearningRegistry) -> None:
     """Its texts, answers and marks go with it; removing it twice is an error."""
     await runs.propose(record("lrn_1"), [prompt("lrn_1", 0, "a")], [answer("lrn_1", 0, "sql")])
