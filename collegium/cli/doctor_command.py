@@ -18,6 +18,7 @@ from collegium.extras import EXTRAS
 
 GIB = 2**30
 DRIVER = Path("/proc/driver/nvidia/version")
+POOL = EXTRAS["embedded"]
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,8 @@ def _extras() -> list[Finding]:
         words = f"not installed ({', '.join(missing)}): {extra.serves}" if missing else "installed"
         needed = _is_needed(extra.name)
         check = f"[{extra.name}]"
-        found.append(Finding(check, not missing, words, extra.command, needed=needed))
+        or_else = "; or: collegium serve --no-embedded" if needed and extra is POOL else ""
+        found.append(Finding(check, not missing, words, extra.command + or_else, needed=needed))
     return found
 
 
@@ -248,7 +250,7 @@ def _extensions() -> Finding:
             found.load(kind, name, of=extension_types().get(kind))
         except CollegiumError as exc:
             faults.append(exc.whole)
-    counts = ", ".join(f"{len(found.names(kind))} {words}" for kind, words in KINDS.items())
+    counts = ", ".join(f"{kind}s: {len(found.names(kind))}" for kind in KINDS)
     if faults:
         mend = "mend or uninstall the distribution that is named; nothing else is affected"
         return Finding("extensions", False, "; ".join(faults), mend)

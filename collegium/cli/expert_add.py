@@ -239,8 +239,8 @@ def _tell(name: str, registered: dict[str, Any], *, profiled: bool, as_json: boo
     if as_json:
         return print_json(registered)
     probe = registered["probe"]
-    took = "" if probe["latency_ms"] is None else f" in {probe['latency_ms']:.0f} ms"
-    click.echo(f"Registered '{name}' ({registered['expert']['model']}): {probe['note']}{took}.")
+    took = "" if probe["latency_ms"] is None else f" after {probe['latency_ms']:.0f} ms"
+    click.echo(f"Registered '{name}' ({registered['expert']['model']}){took}: {probe['note']}.")
     if probe["answer"]:
         click.echo(f"It said: {probe['answer']!r}")
     for field, source in probe["looked_up"].items():
