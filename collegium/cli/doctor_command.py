@@ -250,11 +250,17 @@ def _extensions() -> Finding:
             found.load(kind, name, of=extension_types().get(kind))
         except CollegiumError as exc:
             faults.append(exc.whole)
-    counts = ", ".join(f"{kind}s: {len(found.names(kind))}" for kind in KINDS)
+    counts = ", ".join(f"{len(found.names(kind))} {_plural(KINDS[kind])}" for kind in KINDS)
     if faults:
         mend = "mend or uninstall the distribution that is named; nothing else is affected"
         return Finding("extensions", False, "; ".join(faults), mend)
     return Finding("extensions", True, "; ".join([counts, *plugins]))
+
+
+def _plural(words: str) -> str:
+    """The plural of `kind of expert` and the like."""
+    noun, of, rest = words.partition(" of ")
+    return f"{noun}s{of}{rest}"
 
 
 def extension_types() -> dict[str, type]:
