@@ -1,7 +1,7 @@
-"""Which options of vLLM an engine's `flags` may give, and why the others are refused.
+"""Which options of vLLM an engine's `flags` may set, and why the others are refused.
 
-Every option of vLLM 0.32 (the CPU build) and 0.33 (the CUDA build) stands in `engine_flags.toml`.
-An option that neither has is refused, so a newer vLLM adds nothing that nobody has looked at.
+`engine_flags.toml` lists every option of vLLM 0.32 (the CPU build) and 0.33 (the CUDA build). All
+others are refused, so that no option of a newer vLLM is passed on without review.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ def passed_options() -> frozenset[str]:
 
 
 def refused_flags(flags: Sequence[str]) -> dict[str, str]:
-    """Those that are not passed on, and why. A flag is one word: `--name` or `--name=value`."""
+    """Return the flags that are not passed on, and why. A flag is one word: `--name` or
+    `--name=value`."""
     return {flag: why for flag in flags if (why := _why_not(flag)) is not None}
 
 
@@ -51,11 +52,11 @@ def _why_not(flag: str) -> str | None:
 
 
 def option_name(flag: str) -> str:
-    """An option's name as vLLM's parser reads it: `--a_b.c=1` sets a part of `a-b`."""
+    """Return an option's name as vLLM parses it: `--a_b.c=1` sets a part of `a-b`."""
     return flag.removeprefix("--").partition("=")[0].partition(".")[0].replace("_", "-")
 
 
 def value_of(flags: Sequence[str], name: str) -> str | None:
-    """The last value that flags give an option; None where they don't name it."""
+    """Return the last value of an option in the flags; None if it is not set."""
     values = (flag.partition("=")[2] for flag in reversed(flags) if option_name(flag) == name)
     return next(values, None)

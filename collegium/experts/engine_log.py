@@ -1,4 +1,4 @@
-"""An engine's output: in a file as long as the disk accepts it, and its end in memory."""
+"""An engine's output, written to a file unless the disk is full, and its end kept in memory."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RAISED = re.compile(r"(?:\w+\.)*[A-Z]\w*(?:Error|Exception)(?:: .*)?")
 class EngineLog:
     """One process's output, read from a pipe so that a full disk never blocks the process.
 
-    Given the file itself, vLLM ended with status 1 while it started (measured on a full tmpfs).
+    When vLLM wrote to a file on a full tmpfs, it ended with status 1 during its start.
     """
 
     def __init__(self, path: Path) -> None:
@@ -32,7 +32,7 @@ class EngineLog:
         self._warned = False
 
     async def capture(self, output: asyncio.StreamReader) -> None:
-        """Read to the end of the output, which is the end of all that write to it."""
+        """Read until all processes that write to the output have ended."""
         with contextlib.ExitStack() as stack:
             file = self._opened(stack)
             while chunk := await output.read(CHUNK_BYTES):
@@ -45,7 +45,7 @@ class EngineLog:
         return last_error(self._tail.decode(errors="replace"))
 
     def _opened(self, stack: contextlib.ExitStack) -> IO[bytes] | None:
-        """The file, begun anew when it has grown large."""
+        """Open the file; rename it first if it has grown large."""
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             if self._path.exists() and self._path.stat().st_size > MOST_LOG_BYTES:

@@ -1,7 +1,7 @@
 """Fit a request to its expert: reduce `max_tokens`, and drop options that it doesn't support.
 
-`max_tokens` is an upper bound, and so is an effort or the leave to call tools in parallel: an
-answer that is shorter, or without them, is within what was asked for. What changes is said.
+`max_tokens` is an upper bound, and so are the effort and the permission to call tools in parallel:
+an answer that is shorter, or does without them, still satisfies the request. Changes are reported.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ WISHES: Mapping[str, str] = {
     "thinking": "reasoning",
     "parallel_tool_calls": "parallel_tools",
 }
-"""Fields that an expert without the ability does as well without."""
+"""Fields that can be left out for an expert without the capability."""
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """A call as its expert is asked, and what was changed of it: field by field, in words."""
+    """A call as it is sent to its expert, and what was changed, field by field in words."""
 
     call: Call
     adjusted: tuple[str, ...] = ()
 
 
 def fitted(call: Call) -> Fitted:
-    """The call, with what its expert is known not to give taken out."""
+    """Return the call without the options that its expert is known not to support."""
     body, expert = call.body, call.expert
     dropped = [
         name
@@ -63,7 +63,7 @@ def _shorter(body: Mapping[str, Any], expert: Expert) -> Iterator[tuple[str, int
 
 
 def _room(body: Mapping[str, Any], expert: Expert, wanted: int) -> int | None:
-    """Return the most tokens that an answer can have; None if no limit is known."""
+    """Return the maximum length of an answer, in tokens; None if no limit is known."""
     most = most_output(expert)
     if not knows_window(expert):
         return most

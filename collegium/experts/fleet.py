@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 DRAIN_S = 30.0
-"""How long the engine of a removed expert may finish its answers."""
+"""How long the engine of a removed expert may take to finish its answers."""
 
 
 class Fleet(Mapping[str, Supervisor]):
@@ -96,7 +96,7 @@ class Fleet(Mapping[str, Supervisor]):
         await supervisor.start()
 
     async def settled(self, name: str) -> Status:
-        """Wait until an engine is ready or has failed; if engines take turns, for its turn."""
+        """Wait until an engine is ready or has failed; if engines take turns, wait for its turn."""
         if self.residents is None or name not in self.residents:
             return await self._supervisors[name].wait_settled()
         try:
@@ -120,15 +120,15 @@ class Fleet(Mapping[str, Supervisor]):
                 self.placer.forget(name)
 
     async def replace(self, engine: Engine) -> None:
-        """Run a registered engine anew with other options, once it has finished what it has."""
+        """Restart a registered engine with other options, once it has finished its requests."""
         await self.end(engine.name, drain_s=DRAIN_S)
         await self.start(engine)
         self._registered[engine.name] = engine
 
     async def follow(self, engines: Iterable[Engine]) -> None:
-        """Run the registered engines whose model is on this machine; end what no longer is one.
+        """Run the registered engines whose model is on this machine; stop all others.
 
-        An engine that was started and is not registered yet is on trial, and left alone.
+        An engine that was started but is not registered yet is being probed, and is left alone.
         """
         wanted = {engine.name: engine for engine in engines if Path(engine.model_path).is_dir()}
         for name in [n for n, engine in self._registered.items() if wanted.get(n) != engine]:
@@ -153,7 +153,7 @@ class Fleet(Mapping[str, Supervisor]):
 
 
 def _stays(supervisor: Supervisor) -> bool:
-    """Return whether the engine has a part of its cards to itself."""
+    """Whether the engine has a share of its cards to itself."""
     placement = supervisor.spec.placement
     return placement is not None and placement.resident
 
@@ -171,7 +171,8 @@ def cost_of(spec: EngineSpec) -> EngineCost:
 
 
 def check(engine: Engine) -> None:
-    """Refuse what could not run: no model, weights in pickles, options that we don't pass on."""
+    """Refuse engines that could not run: no model, weights in pickles, options that are not
+    allowed."""
     folder = Path(engine.model_path)
     if not (folder / "config.json").is_file():
         raise ProbeFailed(f"'{folder}' is not a model folder: it has no config.json")

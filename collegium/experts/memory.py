@@ -8,17 +8,18 @@ from collegium.errors import ProbeFailed
 from collegium.experts.vllm import EngineSpec, whole_gib
 
 PROCESS_GIB = 2.5
-"""A vLLM process beside weights and cache: about 4 GB with 0.3 GB of weights and 1 GiB of cache."""
+"""Memory of a vLLM process besides weights and cache: in total, a process with 0.3 GB of weights
+and 1 GiB of cache takes about 4 GB."""
 ASLEEP_GIB = 1.0
-"""GiB of the device that a sleeping process keeps (its CUDA context): assumed, not measured."""
+"""GiB of device memory that a sleeping process keeps (its CUDA context); assumed, not measured."""
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 GIB = 2**30
 
 
 def engine_gib(spec: EngineSpec, *, file_gib: float | None = None) -> float:
-    """Return weights, cache and the overhead of every vLLM process, GiB; on GPUs, on each card.
+    """Return weights, cache and the overhead of a vLLM process, GiB; on GPUs, for each card.
 
-    `file_gib` is the size of weights that are not there yet, in two bytes a weight.
+    `file_gib` is the size of weights that are not on the disk yet, at two bytes per weight.
     """
     if spec.placement is not None:
         return spec.placement.gib
@@ -30,9 +31,9 @@ def engine_gib(spec: EngineSpec, *, file_gib: float | None = None) -> float:
 
 
 def weights_gib(folder: Path, dtype: str) -> float:
-    """The weights of a model's folder in the precision that they are loaded with.
+    """Return the size of a model's weights in the precision in which they are loaded.
 
-    Quantised ones are loaded as they are.
+    Quantised weights are loaded unchanged.
     """
     from collegium.experts.checkpoint import quantization_of, read_config, stored_dtype
 
@@ -48,7 +49,7 @@ def weights_gib(folder: Path, dtype: str) -> float:
 
 
 def has_room_for_weights(spec: EngineSpec) -> bool:
-    """Whether the host's memory can keep an engine's weights while it sleeps."""
+    """Whether the host has enough memory to keep an engine's weights while it sleeps."""
     free = available_gib()
     return free is None or free >= weights_gib(spec.model_path, spec.dtype)
 

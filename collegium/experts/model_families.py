@@ -1,9 +1,9 @@
-"""The parsers of tool calls and of reasoning that vLLM has for a model, by its family.
+"""vLLM's parsers of tool calls and of reasoning for a model, by its family.
 
 Sources: vLLM's `docs/features/tool_calling.md` and `docs/features/reasoning_outputs.md`, and the
-parsers that vLLM 0.32 and 0.33 register; a test compares the names with the installed build.
-A chat template that spells its calls out goes before the family: many models are fine-tuned to
-another family's format.
+parsers that vLLM 0.32 and 0.33 register; a test compares the names with the installed build. A chat
+template that shows the format of calls takes precedence over the family, because many models are
+fine-tuned to another family's format.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from collegium.errors import ProbeFailed
 from collegium.experts.checkpoint import language_part, read_config
 
 USUAL_TOOLS = "hermes"
-"""What most fine-tuned models write: JSON between <tool_call> and </tool_call>."""
+"""The format of most fine-tuned models: JSON between <tool_call> and </tool_call>."""
 
 
 @dataclass(frozen=True)
 class Parsers:
-    """Names that vLLM knows. None: tools as the chat template says, reasoning none."""
+    """Names of vLLM's parsers. None: for tools, the chat template decides; for reasoning, no
+    parser."""
 
     tools: str | None = None
     reasoning: str | None = None
@@ -64,8 +65,8 @@ FAMILIES = {
     "seed_oss": Parsers("seed_oss", "seed_oss"),
     "step3": Parsers("step3", "step3"),
 }
-"""By `model_type` of the checkpoint's config.json. Where it names no parser of tool calls, the chat
-template does: models of that architecture write different formats."""
+"""By `model_type` in the checkpoint's config.json. If an entry has no parser of tool calls, the
+chat template decides, because models of that architecture use different formats."""
 CALLS = (
     ("<function=", "qwen3_coder"),
     ("<tool_call>", "hermes"),
@@ -74,16 +75,16 @@ CALLS = (
     ("dictionary of argument name", "llama3_json"),
     ("<|tool|>", "phi4_mini_json"),
 )
-"""How a chat template spells a call, most telling first."""
+"""How chat templates write a call, the most distinctive first."""
 TEKKEN = "tekken.json"
 """The tokenizer of Mistral's own releases, which have no chat template."""
 THINKS = ("<think>", "</think>", "[THINK]", "<seed:think>", "enable_thinking")
-"""What a chat template of a model that reasons mentions."""
+"""A word that the chat templates of reasoning models contain."""
 ALWAYS_THINKS = frozenset({"gpt_oss"})
 
 
 def parsers_of(folder: Path) -> Parsers:
-    """The parsers for a model's folder; those of an unknown family by its chat template alone."""
+    """Return the parsers for a model's folder; of an unknown family, by its chat template."""
     try:
         config = read_config(folder)
     except ProbeFailed:
@@ -98,7 +99,7 @@ def parsers_of(folder: Path) -> Parsers:
 
 
 def chat_template(folder: Path) -> str:
-    """The model's chat templates, one after the other; empty where it has none."""
+    """Return the model's chat templates, concatenated; empty if it has none."""
     try:
         return (folder / "chat_template.jinja").read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):

@@ -1,7 +1,7 @@
 """Detect a stalled engine: while it has work, its token counters must change.
 
-vLLM's `/health` says that the API server lives. Its engine core is another process: frozen, it
-leaves `/health` well and every request without an answer.
+vLLM's `/health` only shows that the API server is alive. Its engine core is another process: if
+that freezes, `/health` stays well and no request is answered.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Progress:
         self._moved = clock()
 
     async def stalled(self, http: httpx.AsyncClient, *, busy: bool) -> bool:
-        """Whether it had work for all the patience and made nothing of it."""
+        """Whether it has had work for the whole patience without producing a token."""
         tokens = await _tokens(http) if busy else None
         now = self._clock()
         if not busy:

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 RESERVED = ("auto", "collegium")
 EMBEDS = ("embeddings", "rerank")
-"""Endpoints that are reason enough to register who answers no chats."""
+"""Endpoints for which an expert can be registered even if it answers no chats."""
 
 
 @dataclass(frozen=True)
@@ -92,9 +92,9 @@ class Registration:
     async def register(
         self, expert: Expert, *, context_stated: bool = True
     ) -> tuple[Expert, ProbeReport]:
-        """Check, probe and keep an expert; ExpertExists or ProbeFailed say why not.
+        """Check, probe and store an expert; raise ExpertExists or ProbeFailed if that fails.
 
-        Prices that are unknown, and the context window unless somebody stated it, are looked up.
+        Unknown prices are looked up, and so is the context window if it is not given.
         """
         check_name(expert.name)
         await self._refuse_duplicate(expert.name)
@@ -112,7 +112,7 @@ class Registration:
         expert, report = await self._examined(expert)
         report = replace(report, looked_up=looked_up)
         if not context_stated and CONTEXT not in looked_up:
-            words = f"its context window is assumed to be {expert.context_window} tokens (--context)"
+            words = f"its context window is assumed to be {expert.context_window} tokens"
             report = replace(report, note=f"{report.note}; {words}")
         await self._registry.register(expert)
         return expert, report
@@ -120,10 +120,10 @@ class Registration:
     async def register_preset(
         self, name: str, like: str, settings: Mapping[str, Any], **fields: Any
     ) -> tuple[Expert, ProbeReport]:
-        """Check, probe and keep another expert's model with a preset.
+        """Check, probe and store a preset of another expert's model.
 
-        It has a name, a price (its base's unless stated), a description, levels and tags of its
-        own; all else is its base's, also when that changes.
+        It has its own name, prices (by default its base's), description, levels and tags;
+        everything else is its base's, and follows changes of the base.
         """
         check_name(name)
         await self._refuse_duplicate(name)
@@ -138,9 +138,9 @@ class Registration:
     async def register_engine(
         self, expert: Expert, engine: Engine, *, context_stated: bool = True
     ) -> tuple[Expert, ProbeReport]:
-        """Start an engine for an expert of its own, probe that and keep both; or neither.
+        """Start an engine and probe its expert; store both, or neither if anything fails.
 
-        The context window, unless somebody stated it, is the checkpoint's where memory allows it.
+        The context window, if it is not given, is the checkpoint's as far as memory allows.
         """
         check_name(expert.name)
         await self._refuse_duplicate(expert.name)
@@ -174,7 +174,7 @@ class Registration:
         return expert, report
 
     async def remove(self, name: str, *, with_presets: bool = False) -> None:
-        """Forget an expert, and the engine that is its own; adapters on that keep it."""
+        """Remove an expert and its own engine; an engine that has adapters can't be removed."""
         expert, everybody = await self._registry.get(name), await self._registry.list()
         users = [e.origin for e in everybody if e.engine == expert.engine]
         own = expert.kind == "engine" and expert.engine == name and self._engines is not None
@@ -185,7 +185,7 @@ class Registration:
             await self._engines.remove(name)
 
     async def probe(self, expert: Expert) -> ProbeReport:
-        """Ask an expert to say hello; an engine that this process does not run is not asked."""
+        """Send an expert a greeting; an engine that this process does not run is not called."""
         if expert.engine is not None and expert.engine not in self._pool.engines:
             note = f"engine '{expert.engine}' is not running here; asked at the first request"
             return ProbeReport(expert.name, False, "", None, note, capabilities=shown(expert))
@@ -198,7 +198,7 @@ class Registration:
         return _report(expert, said, "answered its probe")
 
     async def probe_again(self, name: str) -> tuple[Expert, ProbeReport]:
-        """Probe a registered expert again; stated capabilities take precedence."""
+        """Probe a registered expert again; capabilities set by hand take precedence."""
         before = await self._registry.get(name)
         if before.preset is not None:
             return before, await self.probe(before)
@@ -215,7 +215,7 @@ class Registration:
         return asked, replace(report, looked_up=looked_up)
 
     async def _examined(self, expert: Expert) -> tuple[Expert, ProbeReport]:
-        """The expert with the results of its probe; raise ProbeFailed if it answers nothing."""
+        """Return the expert with the results of its probe; ProbeFailed if it answers nothing."""
         if expert.kind in RUN_HERE:
             return expert, await self.probe(expert)
         from collegium.experts.probing import examine, hello
@@ -255,7 +255,7 @@ class Registration:
         return context_of(spec.model_path, engine.cache_gib, spec.dtype, cards)
 
     async def _raise_rank(self, expert: Expert) -> None:
-        """Start an engine anew for adapters of a higher rank, where it is a registered one."""
+        """Restart a registered engine for adapters of a higher rank."""
         folder, supervisor = adapter_folder(expert), self._pool.engines.get(expert.engine or "")
         engine = None if supervisor is None else supervisor.spec.engine
         rank = USUAL_LORA_RANK if folder is None else _rank(folder)
@@ -291,7 +291,7 @@ class Registration:
 
 
 def _may_lack_chats(expert: Expert, why: CollegiumError) -> bool:
-    """Whether a failure is a refusal of all chats: one that is down or in haste has them."""
+    """Whether a failure means that the expert has no chats, rather than that it is down or busy."""
     refused = isinstance(why, ModelGone | ExpertRejected) and not isinstance(why, RateLimited)
     return refused and takes(expert, "chat") is not True
 

@@ -1,4 +1,4 @@
-"""The context window of a model that is run here: what it was made for, as far as memory allows."""
+"""The context window of a model that runs here: the checkpoint's own, as far as memory allows."""
 
 from __future__ import annotations
 
@@ -13,20 +13,19 @@ from collegium.experts.placement.plan import Card, Need
 from collegium.experts.vllm import whole_gib
 
 BLOCK = 16
-"""Tokens of a block of vLLM's KV cache: a window is a whole number of them."""
+"""Tokens per block of vLLM's KV cache; a window is a whole number of blocks."""
 SHORTEST = 2048
-"""The window of a model whose checkpoint does not tell one."""
+"""The window of a model whose checkpoint does not state one."""
 
 
 def context_of(
     folder: Path, cache_gib: float, dtype: str, cards: Sequence[Card] = ()
 ) -> int | None:
-    """The longest window, tokens, in this precision; None where the shape of the model is unknown.
+    """Return the longest window in this precision, in tokens; None if the model's shape is unknown.
 
-    ProbeFailed where not even one block fits.
-
-    On a processor one request may fill the cache, on GPUs what the weights leave of as many cards
-    as may share the model.
+    Raises ProbeFailed if not even one block fits. On a processor one request may fill the whole
+    cache; on GPUs it may fill the memory that the weights leave on as many cards as can share the
+    model.
     """
     try:
         shape = read_checkpoint(folder)
@@ -47,7 +46,7 @@ def _degrees(shape: Checkpoint, cards: Sequence[Card]) -> tuple[int, ...]:
 
 
 def _most(shape: Checkpoint, degree: int, cards: Sequence[Card]) -> int:
-    """Tokens that fit beside the weights on the roomiest cards."""
+    """Return the number of tokens that fit beside the weights on the cards with most memory."""
     roomy = sorted((card.usable_gib for card in cards), reverse=True)[degree - 1]
     empty = Need("", shape, sequences=0, context=0).gib_on(degree)
     return int((roomy - empty) * GIB / shape.kv_bytes(degree))

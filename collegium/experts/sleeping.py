@@ -1,11 +1,10 @@
 """Put vLLM engines to sleep and wake them: the process stays, the device's memory is released.
 
-Read in vLLM 0.32: `entrypoints/serve/dev/sleep` and `/rpc` have the calls, which only a server in
-development mode answers; `v1/worker/gpu_worker.py` does the work. Level 1 keeps the weights in the
-host's memory, level 2 nowhere: they are read again from disk, and adapters are gone. The CPU
-worker ignores both, and `ModelConfig` refuses `--enable-sleep-mode` on a CPU.
-
-What the engine says is not taken for granted: NVML tells what its processes still have.
+This follows vLLM 0.32: `entrypoints/serve/dev/sleep` and `/rpc` define the calls, which only a
+server in development mode answers; `v1/worker/gpu_worker.py` does the work. Level 1 keeps the
+weights in the host's memory. Level 2 does not: they are read from disk again, and adapters are
+lost. The CPU worker ignores both, and `ModelConfig` refuses `--enable-sleep-mode` on a CPU. The
+engine's answer is verified: NVML reports how much memory its processes still have.
 """
 
 from __future__ import annotations
@@ -23,14 +22,14 @@ from collegium.experts.vllm import EngineSpec
 log = logging.getLogger(__name__)
 
 MOST_ASLEEP_GIB = 2.0
-"""Of each card: one that keeps more has not given its memory back. Twice what is expected."""
+"""On each card; an engine that keeps more has not released its memory. Twice the estimate."""
 MOST_GROWN_GIB = 1.0
-"""Of each card, beyond its share of the plan: an engine that has grown by more leaks."""
+"""On each card, beyond its share in the plan; an engine that has grown by more leaks memory."""
 FREED_WITHIN_S = 5.0
-"""The driver frees memory a moment after the engine has answered."""
+"""The driver frees memory shortly after the engine has answered."""
 LOOK_S = 0.2
 SLEEP_TIMEOUT_S = 120.0
-"""Weights are copied to the host's memory, or read from disk."""
+"""Timeout: weights are copied to the host's memory, or read from disk."""
 
 
 async def put_to_sleep(base_url: str, secret: str, level: int) -> None:
@@ -52,9 +51,10 @@ async def wake(base_url: str, secret: str, level: int) -> None:
 
 
 async def has_freed(spec: EngineSpec, pid: int | None) -> bool:
-    """Whether an engine that sleeps has given its cards' memory back, as NVML tells it.
+    """Whether a sleeping engine has released its cards' memory, according to NVML.
 
-    True where it can't be told: no GPU, or a driver that tells no sizes (as in many containers).
+    True if that is unknown: without a GPU, or if the driver reports no sizes, as in many
+    containers.
     """
     deadline = time.monotonic() + FREED_WITHIN_S
     while (held := await asyncio.to_thread(_gib_a_card, spec, pid)) is not None:
@@ -68,7 +68,7 @@ async def has_freed(spec: EngineSpec, pid: int | None) -> bool:
 
 
 async def has_grown(spec: EngineSpec, pid: int | None) -> bool:
-    """Whether an engine that woke takes more than its share of its cards; False if not told."""
+    """Whether an engine that woke uses more than its share of its cards; False if unknown."""
     held = await asyncio.to_thread(_gib_a_card, spec, pid)
     if spec.placement is None or held is None or held <= spec.placement.gib + MOST_GROWN_GIB:
         return False

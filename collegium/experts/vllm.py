@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 MOST_LORA_SLOTS = 8  # adapters computed in one batch
 MOST_LORAS = 32  # adapters kept in memory
 USUAL_LORA_RANK = 8
-"""Every adapter is padded to the engine's rank, so a higher one makes all of them slower."""
+"""Every adapter is padded to the engine's rank, so a higher rank makes all of them slower."""
 LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
-"""Those that vLLM can have as `--max-lora-rank` (it also has 1)."""
+"""The values that vLLM accepts as `--max-lora-rank` (besides 1)."""
 FIRST_BFLOAT16 = (8, 0)
-"""The compute capability (Ampere) from which on a GPU multiplies bfloat16."""
+"""The lowest compute capability (Ampere) of GPUs that multiply bfloat16."""
 NEEDED = frozenset(
     (
         *("PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "CC", "CXX"),
@@ -47,7 +47,7 @@ SECRET = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 
 @dataclass(frozen=True)
 class EngineSpec:
-    """One vLLM server: an engine, and its parameters while it runs here."""
+    """One vLLM server: an engine and its parameters while it runs here."""
 
     engine: Engine
     served_name: str | None = None
@@ -56,13 +56,13 @@ class EngineSpec:
     host: str = "127.0.0.1"
     port: int = 0
     token_policy: TokenPolicy | None = None
-    """The engine's, parsed, as it may be had here."""
+    """The engine's token policy, parsed and checked."""
     statistics_file: Path | None = None
     """The file to which the engine writes its token routers' statistics, if enabled."""
     placement: Placement | None = None
-    """Its part of the cards, once it is planned."""
+    """Its share of the cards, once it is planned."""
     capability: tuple[int, int] | None = None
-    """The compute capability of its cards; None: it runs on the processor."""
+    """The compute capability of its cards; None if it runs on the processor."""
     secret: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
     """Callers must send this secret, so that other users of the machine can't use the engine."""
 
@@ -78,12 +78,12 @@ class EngineSpec:
 
     @property
     def max_sequences(self) -> int:
-        """Requests that it runs at once."""
+        """The number of requests that it runs at once."""
         return self.engine.max_sequences
 
     @property
     def dtype(self) -> str:
-        """The precision that its activations have, and weights that are not quantised."""
+        """The precision of its activations, and of weights that are not quantised."""
         if self.engine.dtype is not None:
             return self.engine.dtype
         if self.capability is None:
@@ -104,7 +104,8 @@ def command(spec: EngineSpec, port: int) -> list[str]:
 
 
 def as_child(program: list[str]) -> list[str]:
-    """The command line that runs a program (a path and its arguments) until we end."""
+    """Return the command line that runs a program (a path and its arguments) until this process
+    ends."""
     child = [sys.executable, "-m", "collegium.experts.child"]
     return [*child, "--parent", str(os.getpid()), *program]
 
@@ -146,10 +147,11 @@ def _options(spec: EngineSpec, port: int) -> list[str]:
 
 
 def _share_of_cards(spec: EngineSpec) -> dict[str, object]:
-    """Its part of each card. The KV cache is told in bytes, too.
+    """Return the options for its share of each card, including the size of the KV cache in bytes.
 
-    Else vLLM measures what is free while it starts, and counts what other engines on the card take
-    in the meantime as its own (`determine_available_memory` in `v1/worker/gpu_worker.py`).
+    Without the latter, vLLM measures the free memory while it starts, and counts memory that other
+    engines on the card take in the meantime as its own (`determine_available_memory` in
+    `v1/worker/gpu_worker.py`).
     """
     if spec.placement is None:
         return {}
@@ -161,7 +163,7 @@ def _share_of_cards(spec: EngineSpec) -> dict[str, object]:
 
 
 def is_eager(spec: EngineSpec) -> bool:
-    """Whether nothing is compiled: usual on a processor, where compiling takes minutes."""
+    """Whether nothing is compiled, as usual on a processor, where compilation takes minutes."""
     if "--no-enforce-eager" in spec.flags:
         return False
     return spec.capability is None or "--enforce-eager" in spec.flags
@@ -176,7 +178,7 @@ def lora_rank(engine: Engine) -> int:
 
 
 def with_lora_rank(engine: Engine, rank: int) -> Engine:
-    """The same engine for adapters of this rank, too: the lowest of vLLM's that suffices."""
+    """Return the engine with the lowest maximum rank of vLLM that allows adapters of this rank."""
     from collegium.experts.engine_flags import option_name
 
     enough = next(known for known in LORA_RANKS if known >= rank)
@@ -209,7 +211,7 @@ def _additional_config(spec: EngineSpec) -> str:
 
 
 def environment(spec: EngineSpec) -> dict[str, str]:
-    """The part of our environment that an engine needs, without keys, plus vLLM's switches."""
+    """Return the environment of an engine: ours without secrets, plus vLLM's own variables."""
     ours = {name: value for name, value in os.environ.items() if is_needed(name)}
     if spec.token_policy is not None:
         ours[MOE_SWITCH] = "force"  # or a policy would be ignored where our kernels don't run
@@ -244,7 +246,7 @@ def whole_gib(cache_gib: float) -> int:
 
 
 def is_taken(host: str, port: int) -> bool:
-    """Whether some program listens there already."""
+    """Whether a program already listens on the port."""
     with socket.socket() as probe:
         probe.settimeout(1.0)
         return probe.connect_ex((host, port)) == 0
@@ -261,7 +263,7 @@ def fastest_dtype(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
 
 
 def free_port(host: str) -> int:
-    """A port that was free a moment ago."""
+    """Return a port that was free a moment ago."""
     with socket.socket() as probe:
         probe.bind((host, 0))
         return int(probe.getsockname()[1])

@@ -12,41 +12,41 @@ from dataclasses import dataclass
 from typing import Protocol
 
 OVERHEAD = 512
-"""Bytes that an entry is counted with beside its value: keys, ids and the indexes."""
+"""Bytes added to the size of each value, for keys, ids and indexes."""
 
 
 @dataclass(frozen=True)
 class Held:
-    """How much a store holds now."""
+    """The current contents of a store."""
 
     entries: int
     bytes: int
 
 
 class AnswerStore(Protocol):
-    """Values by key, each forgotten `ttl_s` after it was put, or when there is no room for it.
+    """Values by key, which expire after `ttl_s` or are evicted when there is no room.
 
-    The least recently used values go first. Each belongs to one decision, with which it can be
-    forgotten. Every method raises StateUnavailable where the store can't be reached.
+    The least recently used values are evicted first. Each value belongs to one decision and can be
+    deleted with it. Every method raises StateUnavailable if the store can't be reached.
     """
 
     async def get(self, key: str) -> bytes | None:
-        """Return the value; None where there is none or its time is over."""
+        """Return the value; None if there is none or it has expired."""
 
     async def put(self, key: str, decision: str, value: bytes) -> None:
-        """Keep a value in the place of an earlier one of the same key."""
+        """Store a value, replacing an earlier one of the same key."""
 
     async def forget(self, decisions: Iterable[str]) -> int:
-        """Forget the values of some decisions; returns how many there were."""
+        """Delete the values of some decisions; return how many there were."""
 
     async def clear(self) -> int:
-        """Forget all values; returns how many there were."""
+        """Delete all values; return how many there were."""
 
     async def held(self) -> Held:
-        """Return how much is held, values included whose time is over since the last `put`."""
+        """Return the contents, including values that have expired since the last `put`."""
 
     async def close(self) -> None:
-        """Let go of connections."""
+        """Close connections."""
 
 
 @dataclass(frozen=True)
@@ -70,15 +70,15 @@ class MemoryAnswers:
         self._most_bytes = most_bytes
         self._clock = clock
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
-        """The least recently used one comes first."""
+        """Ordered by use; the least recently used value comes first."""
         self._by_age: OrderedDict[str, float] = OrderedDict()
-        """When each key's time is over; all have the same time, so the oldest comes first."""
+        """The expiry of each key; all have the same lifetime, so the oldest comes first."""
         self._keys: dict[str, str] = {}
-        """By decision."""
+        """Keys by decision."""
         self._bytes = 0
 
     async def get(self, key: str) -> bytes | None:
-        """Return the value; None where there is none or its time is over."""
+        """Return the value; None if there is none or it has expired."""
         self._expire()
         if (entry := self._entries.get(key)) is None:
             return None
@@ -86,7 +86,7 @@ class MemoryAnswers:
         return entry.value
 
     async def put(self, key: str, decision: str, value: bytes) -> None:
-        """Keep a value in the place of an earlier one of the same key."""
+        """Store a value, replacing an earlier one of the same key."""
         self._drop(key)
         self._expire()
         entry = _Entry(value, decision, self._clock() + self._ttl_s)
@@ -98,26 +98,26 @@ class MemoryAnswers:
             self._drop(next(iter(self._entries)))
 
     async def forget(self, decisions: Iterable[str]) -> int:
-        """Forget the values of some decisions; returns how many there were."""
+        """Delete the values of some decisions; return how many there were."""
         keys = [self._keys[each] for each in decisions if each in self._keys]
         for key in keys:
             self._drop(key)
         return len(keys)
 
     async def clear(self) -> int:
-        """Forget all values; returns how many there were."""
+        """Delete all values; return how many there were."""
         count = len(self._entries)
         for key in list(self._entries):
             self._drop(key)
         return count
 
     async def held(self) -> Held:
-        """Return how much is held."""
+        """Return the contents."""
         self._expire()
         return Held(len(self._entries), self._bytes)
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: there are no connections."""
 
     def _expire(self) -> None:
         now = self._clock()

@@ -1,7 +1,7 @@
-"""Answers of the response cache in Redis, for all replicas: one script, and one round trip, a step.
+"""Answers of the response cache in Redis, for all replicas: one script and one round trip per step.
 
-`values` holds the answers by key, `decisions` and `keys` lead from one to the other, `used` and
-`expires` sort the keys, and `bytes` is their sum. All go when the last answer's time is over.
+`values` holds the answers by key, `decisions` and `keys` map one to the other, `used` and `expires`
+sort the keys, and `bytes` is the total size. All of them expire with the last answer.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from collegium.errors import StateUnavailable
 from collegium.registry.answers import OVERHEAD, Held
 
 CONNECTIONS = 16
-"""More requests wait for one of them: a step takes a fraction of a millisecond."""
+"""Connections; further requests wait for one, because a step takes a fraction of a millisecond."""
 TIMEOUT_S = 0.5
-"""A cache that is slower than that is no use."""
+"""Timeout; a slower cache would be of no use."""
 PARTS = ("values", "decisions", "keys", "used", "expires", "bytes")
 COMMON = f"""
 local values, decisions, keys, used, expires, bytes = unpack(KEYS)
@@ -38,7 +38,7 @@ local function drop(key)
   return 1
 end
 """
-"""By the server's clock: replicas' clocks differ."""
+"""Uses the server's clock, because the clocks of replicas differ."""
 GET = f"""{COMMON}
 local ends = redis.call('ZSCORE', expires, ARGV[1])
 if not ends or tonumber(ends) <= now then return false end
@@ -80,7 +80,7 @@ return count
 
 
 class RedisAnswers:
-    """Answers that all replicas share. Keys have one hash tag, for scripts need one node."""
+    """Answers that all replicas share. Keys have one hash tag, because scripts need one node."""
 
     def __init__(
         self, url: str, *, ttl_s: float, most_bytes: int, prefix: str = "collegium:"
@@ -101,28 +101,28 @@ class RedisAnswers:
         self._clear = self._redis.register_script(CLEAR)
 
     async def get(self, key: str) -> bytes | None:
-        """Return the value; None where there is none or its time is over."""
+        """Return the value; None if there is none or it has expired."""
         with _errors():
             found: bytes | None = await self._get(keys=self._parts, args=[key])
         return found
 
     async def put(self, key: str, decision: str, value: bytes) -> None:
-        """Keep a value in the place of an earlier one of the same key."""
+        """Store a value, replacing an earlier one of the same key."""
         with _errors():
             await self._put(keys=self._parts, args=[key, decision, value, *self._limits])
 
     async def forget(self, decisions: Iterable[str]) -> int:
-        """Forget the values of some decisions; returns how many there were."""
+        """Delete the values of some decisions; return how many there were."""
         with _errors():
             return int(await self._forget(keys=self._parts, args=list(decisions)))
 
     async def clear(self) -> int:
-        """Forget all values; returns how many there were."""
+        """Delete all values; return how many there were."""
         with _errors():
             return int(await self._clear(keys=self._parts))
 
     async def held(self) -> Held:
-        """Return how much is held."""
+        """Return the contents."""
         values, *_, size = self._parts
         with _errors():
             async with self._redis.pipeline(transaction=False) as pipe:

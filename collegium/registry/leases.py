@@ -32,7 +32,7 @@ class Leases:
             return bool(done.rowcount)
 
     async def release(self, name: str, holder: str) -> None:
-        """Let go of a lease, for another replica to take it at once."""
+        """Release a lease, so that another replica can take it immediately."""
         mine = (LeaseRow.name == name) & (LeaseRow.holder == holder)
         over = update(LeaseRow).where(mine).values(until=datetime.now(UTC))
         async with self._database.transaction() as session:

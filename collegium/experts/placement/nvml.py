@@ -1,4 +1,4 @@
-"""The NVIDIA GPUs of this machine, asked of the driver through NVML (`nvidia-ml-py`)."""
+"""Query the NVIDIA GPUs of this machine through NVML (`nvidia-ml-py`)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ GIB = 2**30
 
 @dataclass(frozen=True)
 class Gpu:
-    """What NVML says of one GPU."""
+    """One GPU, as NVML describes it."""
 
     index: int
     name: str
@@ -26,7 +26,7 @@ class Gpu:
 
 
 def gpus(visible: str | None = None) -> tuple[Gpu, ...]:
-    """The GPUs that CUDA_VISIBLE_DEVICES leaves; none without nvidia-ml-py, driver or card."""
+    """Return the GPUs in CUDA_VISIBLE_DEVICES; none without nvidia-ml-py, a driver or a card."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES") if visible is None else visible
     with _nvml() as nvml:
         if nvml is None:
@@ -39,20 +39,20 @@ def gpus(visible: str | None = None) -> tuple[Gpu, ...]:
 
 
 def cards_here() -> list[Card]:
-    """The same as cards that a plan can use."""
+    """Return the GPUs as cards for a plan."""
     return [Card(gpu.index, gpu.memory_gib, gpu.name) for gpu in gpus()]
 
 
 def driver() -> str | None:
-    """The driver's version; None where NVML can't be asked."""
+    """Return the driver's version; None if NVML is not available."""
     with _nvml() as nvml:
         return None if nvml is None else _text(nvml.nvmlSystemGetDriverVersion())
 
 
 def used_gib(pids: set[int]) -> float | None:
-    """The memory that processes have on all GPUs; None where the driver does not tell it.
+    """Return the memory of these processes on all GPUs; None if the driver does not report it.
 
-    In a container the driver often knows other process ids than we do, or tells no sizes.
+    In a container the driver often reports other process ids than the service sees, or no sizes.
     """
     with _nvml() as nvml:
         if nvml is None:
@@ -73,7 +73,7 @@ def used_gib(pids: set[int]) -> float | None:
 
 @contextmanager
 def _nvml() -> Iterator[Any]:
-    """The library, ready to be asked; None where it, the driver or a card is missing."""
+    """Return the initialised library; None if it, the driver or a card is missing."""
     try:
         import pynvml
     except ImportError:
@@ -99,7 +99,8 @@ def _gpu(nvml: Any, index: int) -> Gpu:
 
 
 def _is_in(visible: str, gpu: Gpu) -> bool:
-    """Whether CUDA_VISIBLE_DEVICES leaves a GPU. Names (UUIDs, MIG) are not told apart: all are."""
+    """Whether CUDA_VISIBLE_DEVICES allows a GPU. If it contains UUIDs or MIG names, all are
+    allowed."""
     words = [word.strip() for word in visible.split(",") if word.strip()]
     if not all(word.isdigit() for word in words):
         return True

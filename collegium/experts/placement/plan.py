@@ -1,8 +1,9 @@
-"""Cards, what engines need of them, and the plan that says which engine goes where.
+"""Cards, the needs of engines, and the plan that assigns engines to cards.
 
-Memory is in GiB. An engine of tensor-parallel degree t takes the same amount on each of its t
-cards, which are of one kind. It is *resident* (always loaded) or *takes turns*: then the largest
-engine that takes turns on a card has to fit beside the resident ones, and no two of them at once.
+Memory is in GiB. An engine of tensor-parallel degree t takes the same amount of each of its t
+cards, which are of one kind. It is either *resident* (always loaded) or *takes turns*. Of the
+engines that take turns on a card only one is loaded at a time, and the largest of them has to fit
+beside the resident ones.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from collegium.experts.checkpoint import GIB, Checkpoint
 USABLE = 0.92
 """The part of a card's memory that engines may fill: vLLM's own default for one engine."""
 OVERHEAD_GIB = 2.5
-"""A card's share of an engine beside weights and KV cache: CUDA context, activations, CUDA graphs.
-Assumed: no GPU was there to measure it; `scripts/gpu-check` does."""
+"""Memory of an engine on each card besides weights and KV cache: CUDA context, activations, CUDA
+graphs. This is an assumption, made without a GPU; `scripts/gpu-check` measures it."""
 ASLEEP_GIB = 1.0
-"""What a sleeping engine keeps of each card (its CUDA context): assumed, like OVERHEAD_GIB."""
+"""Memory of a sleeping engine on each card (its CUDA context); assumed, like OVERHEAD_GIB."""
 
 
 @dataclass(frozen=True)
@@ -31,58 +32,58 @@ class Card:
 
     @property
     def usable_gib(self) -> float:
-        """What engines may fill of it."""
+        """The memory that engines may use."""
         return USABLE * self.memory_gib
 
 
 @dataclass(frozen=True)
 class Need:
-    """What one engine needs, whichever cards it gets."""
+    """The requirements of one engine, independent of its cards."""
 
     name: str
     checkpoint: Checkpoint
     sequences: int = 32
-    """Requests that it runs at once."""
+    """Number of requests that it runs at once."""
     context: int = 2048
-    """Tokens that each of them may fill of the KV cache."""
+    """Tokens of the KV cache that each request may use."""
     fill: float = 1.0
-    """The part of `sequences` times `context` that the KV cache has room for; one whole context at
-    least."""
+    """The share of `sequences` times `context` that fits into the KV cache; at least one whole
+    context."""
     kv_floor_gib: float = 0.0
-    """The KV cache is never smaller, all cards together."""
+    """Minimum size of the KV cache, over all cards."""
     requests_per_minute: float = 0.0
     active: float = 1.0
-    """The part of its weights that a token uses: below 1 for a sparse model."""
+    """The share of its weights that a token uses; below 1 for a sparse model."""
     loras: int = 0
     """Adapters computed in one batch."""
     lora_rank: int = 16
     always: bool = False
-    """It may not take turns."""
+    """Whether it has to stay loaded."""
     sleep_level: int = 0
     cards: tuple[int, ...] | None = None
-    """The cards it has to run on, in the same order; None: any."""
+    """The cards that it has to run on, in this order; None for any."""
     degree: int | None = None
-    """Its tensor-parallel degree; None: whatever is best."""
+    """Its tensor-parallel degree; None for the best one."""
     now: tuple[int, ...] = ()
     """The cards that it runs on now."""
     kept: bool = False
-    """It runs, and every plan has to place it."""
+    """Whether it is running, so that every plan has to place it."""
 
     def kv_gib_on(self, degree: int) -> float:
-        """Its KV cache on each of `degree` cards."""
+        """Return the size of its KV cache on each of `degree` cards."""
         tokens = self.context * max(1.0, self.sequences * self.fill)
         return max(tokens * self.checkpoint.kv_bytes(degree) / GIB, self.kv_floor_gib / degree)
 
     def gib_on(self, degree: int) -> float:
-        """What it takes of each of `degree` cards."""
+        """Return the memory that it needs on each of `degree` cards."""
         loras = self.loras * self.checkpoint.lora_bytes(self.lora_rank) / GIB
         shared = (self.checkpoint.weights_gib + loras) / degree
         return shared + self.kv_gib_on(degree) + OVERHEAD_GIB
 
     def degrees(self, most: int) -> tuple[int, ...]:
-        """The tensor-parallel degrees that it can have: they divide its attention heads.
+        """Return its possible tensor-parallel degrees, which divide its attention heads.
 
-        vLLM also wants the KV heads to be divided by the degree, or the degree by them.
+        vLLM also requires that the degree divides the KV heads, or that they divide the degree.
         """
         heads, kv = self.checkpoint.heads, self.checkpoint.kv_heads
         if self.cards is not None and self.degree in (None, len(self.cards)):
@@ -93,12 +94,12 @@ class Need:
         return tuple(t for t in split if kv % t == 0 or t % kv == 0)
 
     def work_on(self, degree: int) -> float:
-        """What it makes each of its cards compute, in GiB of weights a minute."""
+        """Return the work on each of its cards, in GiB of weights per minute."""
         return self.requests_per_minute * self.active * self.checkpoint.weights_gib / degree
 
     @property
     def weight(self) -> float:
-        """How much it counts: an engine that is rarely asked still counts as one."""
+        """Return its weight in the goals: at least 1, even if it has hardly any requests."""
         return 1.0 + self.requests_per_minute
 
 
@@ -109,11 +110,11 @@ class Placement:
     engine: str
     cards: tuple[int, ...]
     gib: float
-    """Of each of its cards."""
+    """Memory on each of its cards."""
     kv_gib: float
-    """The part of that which is its KV cache."""
+    """The part of `gib` that is its KV cache."""
     utilization: float
-    """`--gpu-memory-utilization`: `gib` as a part of a card."""
+    """`--gpu-memory-utilization`: `gib` as a share of a card."""
     resident: bool = True
 
     @property
@@ -124,25 +125,25 @@ class Placement:
 
 @dataclass(frozen=True)
 class Plan:
-    """All placements, what they leave and what did not fit."""
+    """All placements, the memory that is left, and the engines that did not fit."""
 
     placements: tuple[Placement, ...]
     left_gib: dict[int, float]
-    """Usable memory that no engine has, by card, while the largest that takes turns is loaded."""
+    """Free usable memory of each card while the largest engine that takes turns there is loaded."""
     unplaced: dict[str, str] = field(default_factory=dict)
     """Engines that did not fit, and why."""
     moved: tuple[str, ...] = ()
-    """Engines that run elsewhere now, and have to be started anew."""
+    """Engines that run on other cards now and have to be restarted."""
     optimal: bool = True
-    """Whether the solver proved that no plan is better, in the time that it had."""
+    """Whether the solver proved within its time limit that no plan is better."""
 
     def of(self, engine: str) -> Placement | None:
-        """An engine's placement; None where it has none."""
+        """Return an engine's placement; None if it has none."""
         return next((p for p in self.placements if p.engine == engine), None)
 
 
 def placement(need: Need, cards: Sequence[Card], *, resident: bool) -> Placement:
-    """An engine on these cards, which are of one kind."""
+    """Place an engine on these cards, which are of one kind."""
     gib = need.gib_on(len(cards))
     indices = tuple(card.index for card in cards)
     return Placement(
@@ -156,20 +157,20 @@ def placement(need: Need, cards: Sequence[Card], *, resident: bool) -> Placement
 
 
 def utilization_of(gib: float, card: Card) -> float:
-    """A part of a card, in whole hundredths of a per cent and never more than was asked for."""
+    """Return a share of a card, rounded down to a hundredth of a per cent."""
     return int(gib / card.memory_gib * 10_000) / 10_000
 
 
 def left_by(
     placements: Sequence[Placement], needs: Sequence[Need], cards: Sequence[Card]
 ) -> dict[int, float]:
-    """What is left of each card's usable memory."""
+    """Return the usable memory that is left on each card."""
     sleepers = {need.name for need in needs if need.sleep_level}
     return {card.index: card.usable_gib - taken(card, placements, sleepers) for card in cards}
 
 
 def taken(card: Card, placements: Sequence[Placement], sleepers: set[str]) -> float:
-    """What engines take of a card while the largest of those that take turns there is loaded."""
+    """Return the memory that engines use on a card while the largest that takes turns is loaded."""
     here = [p for p in placements if card.index in p.cards]
     resident = sum(p.gib for p in here if p.resident)
     turns = [p for p in here if not p.resident]
@@ -179,6 +180,6 @@ def taken(card: Card, placements: Sequence[Placement], sleepers: set[str]) -> fl
 
 
 def largest_b(usable_gib: Sequence[float]) -> float:
-    """About how many billions of 16-bit parameters fit on cards, with a GiB of KV cache on each."""
+    """Return roughly how many billion 16-bit parameters fit beside 1 GiB of KV cache per card."""
     left = min(usable_gib) - OVERHEAD_GIB - 1.0
     return max(0.0, left * len(usable_gib) * GIB / 2 / 1e9)

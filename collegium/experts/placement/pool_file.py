@@ -1,4 +1,4 @@
-"""`pool.toml`: the models of a pool and what is asked of them, for `collegium pool plan`."""
+"""`pool.toml`: the models of a pool and their load, for `collegium pool plan`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from collegium.experts.placement.plan import Card, Need
 MOST_CARDS = 64
 CARDS = re.compile(r"(\d{1,3})x(\d{1,4}(?:\.\d+)?)")
 SHAPE = ("parameters_b", "layers", "heads", "kv_heads", "head_dim")
-"""What describes a model that has no folder."""
+"""Fields that describe a model without a folder."""
 
 Name = Annotated[str, Field(min_length=1, max_length=64)]
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
@@ -32,12 +32,13 @@ class PlannedExpert(BaseModel):
 
     name: Name
     model_path: str | None = None
-    """The model's folder; its config.json and the sizes of its weights replace the shape below."""
+    """The model's folder; its config.json and its weights determine the shape instead of the fields
+    below."""
     parameters_b: Amount | None = None
     active_parameters_b: Amount | None = None
-    """Of a sparse model: those that a token uses."""
+    """The parameters of a sparse model that a token uses."""
     weights_gib: Amount | None = None
-    """Default: the parameters in the number format of the weights."""
+    """Default: the parameters times the size of their number format."""
     dtype: Literal["bfloat16", "float16", "float32", "fp8", "int8", "int4"] = "bfloat16"
     layers: Annotated[int, Field(ge=1, le=1000)] | None = None
     heads: Annotated[int, Field(ge=1, le=1024)] | None = None
@@ -46,9 +47,9 @@ class PlannedExpert(BaseModel):
     hidden: Count | None = None
     intermediate: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     context: Count = 8192
-    """Tokens that each request may fill of the KV cache."""
+    """Tokens of the KV cache that each request may use."""
     sequences: Annotated[int, Field(ge=1, le=4096)] = 32
-    """Requests at once."""
+    """Number of requests at once."""
     requests_per_minute: Annotated[float, Field(ge=0, le=1e5, allow_inf_nan=False)] = 0.0
     always: bool = False
     sleep_level: Literal[0, 1, 2] = 0
@@ -72,7 +73,7 @@ class PlannedExpert(BaseModel):
         return self
 
     def checkpoint(self, folder: Path) -> Checkpoint:
-        """Its shape; a relative `model_path` is relative to the file's folder."""
+        """Return its shape; a relative `model_path` is relative to the file's folder."""
         if self.model_path is not None:
             return read_checkpoint(folder / self.model_path)
         layers, heads, kv_heads, head_dim = (getattr(self, name) or 1 for name in SHAPE[1:])
@@ -102,7 +103,7 @@ class PlannedLora(BaseModel):
 
 
 class PlannedPool(BaseModel):
-    """All of the file."""
+    """The whole file."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -120,7 +121,7 @@ class PlannedPool(BaseModel):
         return self
 
     def needs(self, folder: Path) -> list[Need]:
-        """What each engine needs, with its adapters; ProbeFailed for a bad folder of a model."""
+        """Return each engine's needs with its adapters; ProbeFailed for an invalid model folder."""
         return [self._need(expert, folder) for expert in self.expert]
 
     def _need(self, expert: PlannedExpert, folder: Path) -> Need:
@@ -147,7 +148,7 @@ class PlannedPool(BaseModel):
 
 
 def read_pool(path: Path) -> PlannedPool:
-    """Read and check a file; SettingsError names the table and the field that is wrong."""
+    """Read and check a file; SettingsError names the table and the invalid field."""
     try:
         data: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as exc:
@@ -161,7 +162,7 @@ def read_pool(path: Path) -> PlannedPool:
 
 
 def needs_of(pool: PlannedPool, folder: Path, cards: Sequence[Card]) -> list[Need]:
-    """What its engines need; SettingsError for a model's folder or a card that is not there."""
+    """Return the needs of its engines; SettingsError for a missing model folder or card."""
     known = {card.index for card in cards}
     for expert in pool.expert:
         if lost := sorted({*(expert.cards or ()), *expert.now} - known):
@@ -175,7 +176,7 @@ def needs_of(pool: PlannedPool, folder: Path, cards: Sequence[Card]) -> list[Nee
 
 
 def parse_cards(text: str) -> list[Card]:
-    """Read `2x80` or `1x24,2x80`: numbers of cards and the GiB of each; else SettingsError."""
+    """Parse `2x80` or `1x24,2x80`: numbers of cards and the GiB of each; or raise SettingsError."""
     cards: list[Card] = []
     for part in text.split(","):
         match = CARDS.fullmatch(part.strip())
@@ -191,7 +192,7 @@ def parse_cards(text: str) -> list[Card]:
 
 
 def _first(exc: ValidationError, data: dict[str, Any]) -> str:
-    """The first thing that is wrong: in which table, which field, and why."""
+    """Describe the first error: its table, its field and the reason."""
     wrong = exc.errors()[0]
     where = list(wrong["loc"])
     words = wrong["msg"].removeprefix("Value error, ")

@@ -39,14 +39,14 @@ from collegium.experts.placement.plan import (
 )
 
 SLACK = 1e-6
-"""GiB, and relative to a goal: what is within it is equal to a solver in floating point."""
+"""In GiB, and relative to a goal: a floating-point solver treats closer values as equal."""
 MOST_SLACK = 0.1
-"""The least that an engine counts is 1, so no goal's slack may reach that."""
+"""An engine's weight is at least 1, so the slack of a goal has to stay below that."""
 LONGEST_S = 20.0
-"""For each goal. Ten engines on eight cards take a fraction of it; see docs/guides/gpus.md."""
+"""Time limit for each goal. Ten engines on eight cards take a fraction of it."""
 
 Terms = Mapping[int, float]
-"""A linear expression: what each variable is multiplied by."""
+"""A linear expression: the coefficient of each variable."""
 
 
 @dataclass(frozen=True)
@@ -62,17 +62,17 @@ class Way:
 
     @property
     def gib(self) -> float:
-        """Of each of its cards."""
+        """Memory on each of its cards."""
         return self.need.gib_on(self.degree)
 
     @property
     def asleep_gib(self) -> float:
-        """Of each of its cards, while others that take turns are loaded."""
+        """Memory on each of its cards while another engine that takes turns is loaded."""
         return ASLEEP_GIB if self.need.sleep_level and not self.resident else 0.0
 
 
 def solve(needs: Sequence[Need], cards: Sequence[Card], *, longest_s: float = LONGEST_S) -> Plan:
-    """The best plan; it names the engines that do not fit."""
+    """Return the best plan, which also names the engines that do not fit."""
     program = Program(needs, cards)
     values, optimal = program.solved(longest_s)
     placements = tuple(program.placements(values))
@@ -86,9 +86,9 @@ def solve(needs: Sequence[Need], cards: Sequence[Card], *, longest_s: float = LO
 
 
 def side_by_side(placements: Sequence[Placement], cards: Sequence[Card]) -> tuple[Placement, ...]:
-    """The same plan with cards of a kind exchanged, so that an engine's cards are neighbours.
+    """Exchange cards of a kind so that the cards of an engine are neighbours.
 
-    Neighbours are usually the best connected ones, and the solver does not tell equal cards apart.
+    Neighbours usually have the best connection, and the solver does not distinguish equal cards.
     """
     here = {
         card.index: sorted((-len(p.cards), p.engine) for p in placements if card.index in p.cards)
@@ -104,7 +104,7 @@ def side_by_side(placements: Sequence[Placement], cards: Sequence[Card]) -> tupl
 
 
 def why_not(need: Need, cards: Sequence[Card]) -> str:
-    """Why an engine has no place, in words."""
+    """Say in words why an engine has no place."""
     most = len(cards)
     ways = need.degrees(most)
     if not ways:
@@ -137,7 +137,7 @@ class Program:
         self._constrain()
 
     def solved(self, longest_s: float) -> tuple[np.ndarray, bool]:
-        """The best values of all variables, and whether they were proved to be."""
+        """Return the best values of all variables, and whether they are proven to be optimal."""
         values, optimal = np.zeros(self.size), True
         for goal in self._goals:
             if not goal:
@@ -149,7 +149,7 @@ class Program:
         return values, optimal
 
     def placements(self, values: np.ndarray) -> Iterator[Placement]:
-        """What the values say."""
+        """Convert the values to a plan."""
         by_index = {card.index: card for card in self.cards}
         for way in self.ways:
             if values[way.x] > 0.5:
@@ -208,7 +208,7 @@ class Program:
                 self._row({way.z[card.index]: needed, room: -1.0}, upper=0.0)
 
     def _constrain_move(self, need: Need) -> None:
-        """It stays only on exactly the cards that it has: so many of them, and each of these."""
+        """An engine stays if it has as many cards as before, and exactly these."""
         stays, same = (
             self.stays[need.name],
             [w for w in self._of(need) if w.degree == len(need.now)],
@@ -232,7 +232,8 @@ class Program:
         )
 
     def _minimise(self, goal: Terms, longest_s: float, last: np.ndarray) -> tuple[np.ndarray, bool]:
-        """Values that meet a goal best; the last ones where the time was too short for any."""
+        """Return the values that meet a goal best; the previous ones if the time limit was too
+        short."""
         costs = np.zeros(self.size)
         costs[list(goal)] = list(goal.values())
         found = milp(

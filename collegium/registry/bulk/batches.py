@@ -33,11 +33,11 @@ BatchStatus = Literal[
     "cancelled",
 ]
 LEASE = timedelta(seconds=15)
-"""Another replica takes over a job whose worker has not renewed its lease for so long."""
+"""Another replica takes over a job if its worker has not renewed the lease for this long."""
 
 
 def leased_until() -> datetime:
-    """When a lease ends that begins or is renewed now."""
+    """Return the end of a lease that begins or is renewed now."""
     return datetime.now(UTC) + LEASE
 
 
@@ -83,13 +83,13 @@ class BatchRecord:
 
 
 class BatchRegistry:
-    """The bulk jobs, and their changes of status, which only ever go forward."""
+    """The bulk jobs, and their changes of status, which are never reversed."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def add(self, record: BatchRecord) -> None:
-        """Write a new job; when this returns, it outlives a crash of the process."""
+        """Write a new job; once this returns, the job survives a crash of the process."""
         await self._database.write(insert(BatchRow), to_columns(record))
 
     async def get(self, batch_id: str, scope: Scope = None) -> BatchRecord:
@@ -110,7 +110,7 @@ class BatchRegistry:
         return rows.map(lambda row: from_row(BatchRecord, row))
 
     async def unfinished(self) -> tuple[BatchRecord, ...]:
-        """Return the jobs that still have something to do, oldest first."""
+        """Return the unfinished jobs, oldest first."""
         open_ones = select(BatchRow).where(BatchRow.status.not_in(ENDED))
         oldest = BatchRow.created_at, BatchRow.id
         async with self._database.session() as session:
@@ -118,25 +118,25 @@ class BatchRegistry:
             return tuple(from_row(BatchRecord, row) for row in rows)
 
     async def forget_ended(self, before: datetime) -> int:
-        """Delete the jobs that have ended and were made before then; say how many."""
+        """Delete the jobs that have ended and were created before a time; return how many."""
         old = BatchRow.status.in_(ENDED) & (BatchRow.created_at < before)
         async with self._database.transaction() as session:
             done: Any = await session.execute(delete(BatchRow).where(old))
             return int(done.rowcount)
 
     async def claim(self, batch_id: str, worker: str) -> bool:
-        """Take an unfinished job that no live worker holds; say whether that worked."""
+        """Take an unfinished job that no live worker holds; return whether this succeeded."""
         lapsed = or_(BatchRow.leased_until.is_(None), BatchRow.leased_until < datetime.now(UTC))
         free = (BatchRow.id == batch_id) & BatchRow.status.not_in(ENDED) & lapsed
         return await self._change(free, worker=worker, leased_until=leased_until())
 
     async def renew(self, worker: str, batch_ids: Collection[str]) -> None:
-        """Hold these of the worker's jobs for longer."""
+        """Extend the worker's leases on these jobs."""
         held = (BatchRow.worker == worker) & BatchRow.id.in_(batch_ids)
         await self._change(held, leased_until=leased_until())
 
     async def release(self, worker: str, batch_id: str) -> None:
-        """Let go of a job, if the worker holds it, for others to take it over at once."""
+        """Release a job that the worker holds, so that others can take it over immediately."""
         held = (BatchRow.worker == worker) & (BatchRow.id == batch_id)
         await self._change(held, worker=None, leased_until=None)
 
@@ -150,10 +150,11 @@ class BatchRegistry:
         files: Sequence[FileRecord] = (),
         **changes: Any,
     ) -> bool:
-        """Change the status, if it is one of `out_of` now; say whether it was.
+        """Change the status if it is one of `out_of`; return whether it was.
 
-        With a `worker`, only as long as that one holds the job. The moment of the change is kept
-        in the status's own column. With its end a job gets its files and loses its journal.
+        With a `worker`, the status is changed only if that worker holds the job. The time of the
+        change is stored in the column of the new status. When a job ends, it gets its files and its
+        journal is deleted.
         """
         changes = {"status": status, f"{status}_at": datetime.now(UTC)} | changes
         here = (BatchRow.id == batch_id) & BatchRow.status.in_(out_of)
@@ -178,7 +179,7 @@ class BatchRegistry:
         failed: int,
         money: Mapping[str, float | None] | None = None,
     ) -> None:
-        """Write down how far a job is and what it has spent, if the worker holds it."""
+        """Store a job's progress and spending, if the worker holds the job."""
         counts: dict[str, Any] = {"total": total, "completed": completed, "failed": failed}
         if money is not None:
             counts["money"] = dict(money)

@@ -13,13 +13,13 @@ from collegium.registry.storage.database import Database
 from collegium.registry.tables import ENDED, BatchRow, FileChunkRow, FileRow
 
 CHUNK = 1 << 20
-"""Bytes of a row: a write then takes milliseconds, and others have their turn between two."""
+"""Bytes per row: a write takes milliseconds, and other transactions run between two writes."""
 UNFINISHED = timedelta(hours=1)
 """An upload that has no record after this time was cut off."""
 
 
 class FileStore:
-    """Files are written in rows of about `CHUNK` bytes. A file counts once it has a record."""
+    """Stores files in rows of about `CHUNK` bytes. A file exists once it has a record."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -35,7 +35,7 @@ class FileStore:
         return file_id, size
 
     async def chunks(self, file_id: str) -> AsyncIterator[bytes]:
-        """Yield a file's bytes; UnknownFile where there are none."""
+        """Yield a file's bytes; UnknownFile if there are none."""
         number = 0
         while (data := await self._chunk(file_id, number)) is not None:
             yield data
@@ -68,12 +68,12 @@ class FileStore:
 
 
 def new_file_id() -> str:
-    """A fresh id."""
+    """Return a new id."""
     return f"file-{secrets.token_hex(12)}"
 
 
 async def _regular(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
-    """The same bytes in pieces of at least `CHUNK`, except the last; no bytes are one piece."""
+    """Yield the bytes in pieces of at least `CHUNK`, except the last; no bytes are one piece."""
     held, yielded = bytearray(), False
     async for data in chunks:
         held += data

@@ -36,7 +36,7 @@ class FileRegistry:
         self._clock = clock or SteadyClock()
 
     async def put(self, record: FileRecord) -> None:
-        """Write a file's record; its bytes are in the store by then."""
+        """Write a file's record, after its bytes have been stored."""
         await self._database.write(self._database.upsert(FileRow), to_columns(record))
 
     async def get(self, file_id: str, scope: Scope = None) -> FileRecord:
@@ -68,7 +68,7 @@ class FileRegistry:
         return rows.map(lambda row: from_row(FileRecord, row))
 
     async def expired(self) -> tuple[FileRecord, ...]:
-        """Return the files whose time is over, to be deleted."""
+        """Return the files that have expired."""
         over = FileRow.expires_at <= self._clock.now()
         async with self._database.session() as session:
             rows = await session.scalars(select(FileRow).where(over))
@@ -77,7 +77,7 @@ class FileRegistry:
     async def oldest(
         self, limit: int, *, before: datetime | None = None, owner: str | None = None
     ) -> tuple[FileRecord, ...]:
-        """Return the oldest files, of those that were made before then, or are an owner's."""
+        """Return the oldest files, of those created before a time, or of one owner."""
         statement = select(FileRow).order_by(FileRow.created_at, FileRow.id).limit(limit)
         if before is not None:
             statement = statement.where(FileRow.created_at < before)

@@ -1,4 +1,4 @@
-"""What is done of a bulk job, written record by record by the one worker that holds its lease."""
+"""The journal of a bulk job, written record by record by the worker that holds its lease."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from collegium.registry.tables import BatchRecordRow, BatchRow
 
 Kind = Literal["plan", "output", "errors", "ledger"]
 AT_ONCE = 200
-"""Records that are read together."""
+"""Number of records that are read together."""
 PATIENCE_S, RETRY_S = 10.0, 0.5
-"""How long a database may be away before the job gives up the answers that it waits to write."""
+"""How long the database may be unavailable before the job gives up unwritten answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class BatchJournal:
         await asyncio.shield(row.written)
 
     async def close(self) -> None:
-        """Finish what is being written."""
+        """Finish pending writes."""
         if self._writing is not None:
             await self._writing
 
@@ -83,7 +83,8 @@ class BatchJournal:
             self._writing = None
 
     async def _commit(self, rows: list[dict[str, Any]]) -> None:
-        """Write the rows, also beyond a short failure of the database; twice does no harm."""
+        """Write the rows, retrying through short failures of the database; a repeated write is
+        harmless."""
         deadline = asyncio.get_running_loop().time() + PATIENCE_S
         while True:
             try:

@@ -1,7 +1,7 @@
-"""What makes two requests the same for the response cache: all that can change the answer.
+"""The key of a request in the response cache: a hash of everything that can affect the answer.
 
-The order of a request's and a message's own fields means nothing and is not part of the key. Inside
-tools and schemas it is: models see them in that order.
+The order of fields in the request and in its messages has no meaning and is not part of the key.
+Inside tools and schemas it is, because models see them in that order.
 """
 
 from __future__ import annotations
@@ -22,33 +22,34 @@ from collegium.web.serving.limits_in_force import LimitsInForce, names_of
 from collegium.web.serving.prepare import Prepared
 
 LONG = 10_000
-"""Tokens of a prompt from which its key is computed beside the event loop."""
+"""Prompts of at least this many tokens are hashed outside the event loop."""
 LABELS = frozenset({
     "metadata", "prompt_cache_key", "prompt_cache_retention", "safety_identifier", "store",
 })  # fmt: skip
-"""Fields that label a request for its provider, and that no model reads."""
+"""Fields that label a request for its provider and that no model sees."""
 MADE_OF = ("name", "kind", "model", "engine", "base_url", "adapter", "version")
-"""Of an expert, what its answers depend on; its version counts every change of it."""
+"""The fields of an expert on which its answers depend; its version counts every change."""
 ASKED_IN_A_CHAT = ("openai", *RUN_HERE)
-"""Kinds of expert that are asked in a chat where they don't speak the caller's protocol."""
+"""Kinds of expert that are called by chat if they don't support the caller's protocol."""
 
 
 class Keys:
-    """Makes the keys of decided requests; `shared` keys are the same for all callers."""
+    """Computes the keys of decided requests; `shared` keys are the same for all callers."""
 
     def __init__(self, mode: Literal["caller", "shared"], limits: LimitsInForce) -> None:
         self._mode = mode
         self._limits = limits
 
     def may_be_kept(self, decided: Decided) -> bool:
-        """Whether the same request has the same answer: by its sampling, or since it says so."""
+        """Whether the request may be cached: its sampling is deterministic, or it asks for the
+        cache."""
         request = decided.request
         if decided.by_panel or request.cache is False or not request.is_conversation:
             return False
         return request.cache is True or is_deterministic(request, _expert(decided))
 
     async def of(self, decided: Decided) -> str:
-        """The key of a request at the expert that was chosen: 64 hexadecimal digits."""
+        """Return the key of a request for its chosen expert: 64 hexadecimal digits."""
         if (decided.request.query.prompt_tokens or 0) > LONG:
             return await asyncio.to_thread(self._of, decided)
         return self._of(decided)
@@ -62,13 +63,13 @@ class Keys:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def _cap(self, decided: Decided) -> int | None:
-        """The most tokens that the caller's limits allow an answer."""
+        """Return the maximum length of an answer under the caller's limits."""
         limits = self._limits.of(names_of(decided.request.caller, application_of(decided)))
         return min((x.amount for x in limits if x.metric == "max_tokens"), default=None)
 
 
 def is_deterministic(request: Prepared, expert: Expert) -> bool:
-    """Whether its sampling always ends at the same answer: temperature 0, or a seed."""
+    """Whether its sampling is deterministic: temperature 0, or a seed."""
     defaults = {} if expert.preset is None else expert.preset["body"]
     temperature, seed = (
         defaults.get(name) if (given := request.body.get(name)) is None else given
@@ -82,7 +83,7 @@ def _expert(decided: Decided) -> Expert:
 
 
 def _sent(request: Prepared, expert: Expert) -> list[Any]:
-    """What the expert reads. Where it is asked in a chat, all protocols have the same."""
+    """Return what the expert is sent; for calls by chat this is the same in all protocols."""
     native = request.native
     if native is None or not _may_speak(expert, native):
         return [_in_order(request.body)]
@@ -92,14 +93,14 @@ def _sent(request: Prepared, expert: Expert) -> list[Any]:
 
 
 def _may_speak(expert: Expert, native: Native) -> bool:
-    """Whether the expert may be sent the request as it came; its own events then depend on that."""
+    """Whether the expert may get the request unchanged; its events then depend on the protocol."""
     if expert.kind not in ASKED_IN_A_CHAT or native.protocol in ENDPOINTS:
         return True
     return bool(takes(expert, native.protocol))
 
 
 def _in_order(body: Mapping[str, Any]) -> Json:
-    """A body with its fields, and those of its messages, by name."""
+    """Sort the fields of a body and of its messages by name."""
     ordered = {name: body[name] for name in sorted(body) if name not in LABELS}
     messages = ordered.get("messages")
     if isinstance(messages, list):

@@ -1,7 +1,8 @@
-"""The response cache: an exact request that its expert has answered before is answered from memory.
+"""The response cache: a request that its expert has answered before is answered from memory.
 
-It is asked after the decision, so an answer is always one that this router would choose now, for
-this caller and within its limits. A hit costs the decision and no call.
+The cache is looked up after the decision, so the answer always comes from the expert that the
+router would choose now, for this caller and within the limits. A hit costs the decision but no
+call.
 """
 
 from __future__ import annotations
@@ -28,22 +29,22 @@ from collegium.web.serving.outcome import Outcome
 
 log = logging.getLogger(__name__)
 COMPLETE = frozenset({"stop", "length", "tool_calls", "function_call"})
-"""Why an answer ends that is whole and was not filtered."""
+"""Finish reasons of answers that are complete and were not filtered."""
 OF_ONE_ANSWER = ("id", "created")
-"""Fields of an answer's head that another answer must not repeat."""
+"""Fields of an answer that must be different in every answer."""
 MOST_BYTES = 2**20
-"""Of one answer; a larger one is not kept."""
+"""Maximum size of a cached answer."""
 MOST_EVENTS = 32_768
-"""Of one answer, likewise: its events are held in memory until it has ended."""
+"""Maximum number of events of a cached answer; they are held in memory until it has ended."""
 RETRY_S = 5.0
-"""For so long a store that can't be reached is not asked again."""
+"""How long a store that can't be reached is not tried again."""
 
 
 _DECODER = msgspec.msgpack.Decoder(StoredAnswer)
 
 
 class Replay:
-    """The mode of a hit: the events that were kept, and nobody is asked."""
+    """The mode of a hit: yields the cached events without calling an expert."""
 
     name = "single"
     verbatim = True
@@ -58,7 +59,7 @@ class Replay:
 
 
 class Copy:
-    """Collects the events of an answer, unless they are too many."""
+    """Collects the events of an answer, unless there are too many."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -70,7 +71,7 @@ class Copy:
 
 
 class ResponseCache:
-    """Finds answers for decided requests, and keeps those that may be given again."""
+    """Looks up answers for decided requests, and stores those that may be reused."""
 
     def __init__(
         self, store: AnswerStore, keys: Keys, metrics: Metrics, background: Background
@@ -82,7 +83,7 @@ class ResponseCache:
         self._lost_until = 0.0
 
     async def look_up(self, decided: Decided) -> Decided:
-        """The request with what the cache has for it; a hit is answered by a `Replay`."""
+        """Return the request with its cached answer, if any; a hit is answered by a `Replay`."""
         lookup = await self._lookup(decided)
         if lookup.answer is None:
             self._metrics.looked_up(lookup.status)
@@ -98,14 +99,14 @@ class ResponseCache:
         )
 
     def copy_of(self, decided: Decided) -> Copy | None:
-        """What collects the answer's events; None where the answer is not to be kept."""
+        """Return a collector of the answer's events; None if the answer is not to be cached."""
         lookup = decided.lookup
         if lookup is None or lookup.key is None or lookup.answer is not None:
             return None
         return Copy()
 
     def keep(self, decided: Decided, outcome: Outcome, copy: Copy) -> None:
-        """Keep a complete answer, in the background, if it may be given again."""
+        """Store a complete answer in the background, if it may be reused."""
         assert decided.lookup is not None
         assert decided.lookup.key is not None
         kept = storable(decided, outcome, copy.events)
@@ -114,19 +115,19 @@ class ResponseCache:
             self._background.spawn(self._put(decided.lookup.key, decided.decision.id, value))
 
     async def forget(self, decisions: Iterable[str]) -> None:
-        """Forget the answers to some decisions; StateUnavailable where that can't be done."""
+        """Delete the answers to some decisions; StateUnavailable if the store can't be reached."""
         await self._store.forget(decisions)
 
     async def clear(self) -> int:
-        """Forget all answers; returns how many there were."""
+        """Delete all answers; return how many there were."""
         return await self._store.clear()
 
     async def held(self) -> Held:
-        """How much is kept now."""
+        """Return the current size of the cache."""
         return await self._store.held()
 
     async def measure(self) -> None:
-        """Tell the metrics how much is kept; nothing where that is unknown."""
+        """Update the metrics of the cache's size, if it is known."""
         if not self._is_lost:
             try:
                 self._metrics.cache_holds(await self._store.held())
@@ -134,7 +135,7 @@ class ResponseCache:
                 self._lose(exc)
 
     async def close(self) -> None:
-        """Let go of connections."""
+        """Close connections."""
         await self._store.close()
 
     async def _lookup(self, decided: Decided) -> Lookup:
@@ -179,10 +180,10 @@ class ResponseCache:
 
 
 def storable(decided: Decided, outcome: Outcome, events: Sequence[Event]) -> list[Kept] | None:
-    """The events of an answer as they are kept; None where it may not be given again.
+    """Serialise the events of an answer for the cache; None if it may not be reused.
 
-    It has to be whole, the chosen expert's own, and neither refused nor filtered; nor may it depend
-    on the moment, as what the provider's own tools found does.
+    The answer has to be complete, from the chosen expert, and neither refused nor filtered. It must
+    not depend on the time, as results of the provider's own tools do.
     """
     if len(events) > MOST_EVENTS or outcome.answered_by != decided.decision.expert:
         return None
@@ -232,7 +233,7 @@ def _encoded(decided: Decided, outcome: Outcome, events: list[Kept]) -> bytes | 
 
 
 def _retold(events: Sequence[Kept], decided: Decided) -> list[Kept]:
-    """The events, of which the first one says what became of this request."""
+    """Yield the events; the first one contains this request's own decision."""
     first, *rest = events
     return [decided.request.told(first) if isinstance(first, Began) else first, *rest]
 

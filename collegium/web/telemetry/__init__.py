@@ -1,1 +1,1 @@
-"""Traces and metrics over OTLP, with OpenTelemetry; imported when a collector is named."""
+"""Traces and metrics over OTLP, with OpenTelemetry; imported only if a collector is configured."""

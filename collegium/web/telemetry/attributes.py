@@ -1,6 +1,7 @@
-"""The attributes of spans: OpenTelemetry's names for generative AI where it has one, else ours.
+"""The attributes of spans, under OpenTelemetry's names for generative AI where these exist.
 
-No attribute holds a prompt, an answer or an upstream's words. `docs/guides/telemetry.md` lists all.
+No attribute contains a prompt, an answer or an upstream's message. `docs/guides/telemetry.md` lists
+all attributes.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ from collegium.router.decision import Decision, Query
 Value = str | int | float | bool
 Attributes = Mapping[str, Value | None]
 OPERATIONS = {"completions": "text_completion", "embeddings": "embeddings", "rerank": "rerank"}
-"""By the endpoint that a request is for; all others are chats."""
+"""Names of operations by endpoint; all other requests are chats."""
 
 
 @singledispatch
 def attributes_of(what: object) -> Attributes:
-    """What a span tells of a value; TypeError for values that no span is of."""
+    """Return the attributes of a value; TypeError for values that spans do not describe."""
     raise TypeError(f"no span is of a {type(what).__name__}")
 
 
@@ -103,19 +104,19 @@ def _(job: BatchRecord) -> Attributes:
 
 
 def operation_of(call: Call) -> str:
-    """The name of what is done, as the conventions have it."""
+    """Return the operation's name in the conventions."""
     return "chat" if call.native is None else OPERATIONS.get(call.native.protocol, "chat")
 
 
 def provider_of(expert: Expert) -> str:
-    """The provider as far as it is known: `openai` is any address that speaks OpenAI's protocol."""
+    """Return the provider if it is known; `openai` is any address that speaks OpenAI's protocol."""
     if expert.kind == "litellm":
         return expert.model.partition("/")[0]
     return "vllm" if expert.engine is not None else expert.kind
 
 
 def error_type(error: BaseException) -> str | None:
-    """The code of an error; None of what was only cancelled."""
+    """Return an error's code; None if the step was only cancelled."""
     if isinstance(error, CollegiumError):
         return error.code
     if isinstance(error, asyncio.CancelledError | GeneratorExit):

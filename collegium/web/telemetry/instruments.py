@@ -1,4 +1,4 @@
-"""The metrics that OpenTelemetry's conventions for generative AI have of clients.
+"""The client metrics of OpenTelemetry's conventions for generative AI.
 
 https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-metrics/
 """
@@ -16,11 +16,11 @@ from collegium.web.telemetry.attributes import Value, operation_of, provider_of
 
 SECONDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 TOKENS = tuple(float(4**n) for n in range(14))
-"""The buckets that the conventions advise."""
+"""The buckets that the conventions recommend."""
 
 
 class Instruments:
-    """Histograms of what attempts took."""
+    """Histograms of the duration and tokens of attempts."""
 
     def __init__(self, meter: Meter) -> None:
         self._duration = meter.create_histogram(
@@ -49,7 +49,7 @@ class Instruments:
     def asked(
         self, call: Call, found: Mapping[str, Any], *, took_s: float, error: str | None
     ) -> None:
-        """Count one attempt that ended; `found` are the attributes of its reply."""
+        """Record an attempt that has ended; `found` are the attributes of its reply."""
         labels: dict[str, Value] = {
             "gen_ai.operation.name": operation_of(call),
             "gen_ai.provider.name": provider_of(call.expert),

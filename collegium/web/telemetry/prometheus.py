@@ -1,4 +1,4 @@
-"""Prometheus's metrics over OTLP: what is counted once is told in both ways, by the same names."""
+"""Export Prometheus's metrics over OTLP under the same names, so that each is counted only once."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from prometheus_client.samples import Sample
 SCOPE = InstrumentationScope("collegium.prometheus")
 CUMULATIVE = AggregationTemporality.CUMULATIVE
 BESIDE = ("sum", "count", "created")
-"""What a histogram of Prometheus has beside its buckets."""
+"""The samples of a Prometheus histogram besides its buckets."""
 Labels = tuple[tuple[str, str], ...]
 
 
 class WithPrometheus(MetricExporter):
-    """Exports a registry beside what is measured by OpenTelemetry's own instruments."""
+    """Exports a Prometheus registry together with OpenTelemetry's own instruments."""
 
     def __init__(self, exporter: MetricExporter, registry: CollectorRegistry) -> None:
         super().__init__(exporter._preferred_temporality, exporter._preferred_aggregation)
@@ -55,16 +55,16 @@ class WithPrometheus(MetricExporter):
         return self._exporter.export(data, timeout_millis, **kwargs)
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:
-        """Nothing is kept."""
+        """Do nothing: no data is buffered."""
         return self._exporter.force_flush(timeout_millis)
 
     def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:
-        """Stop."""
+        """Stop the exporter."""
         self._exporter.shutdown(timeout_millis, **kwargs)
 
 
 def metrics_of(families: Iterable[Family], since_ns: int, now_ns: int) -> Iterator[Metric]:
-    """Counters, gauges and histograms of Prometheus as OpenTelemetry has them."""
+    """Convert Prometheus's counters, gauges and histograms to OpenTelemetry's."""
     for family in families:
         if family.type == "counter":
             points = [
@@ -85,7 +85,7 @@ def metrics_of(families: Iterable[Family], since_ns: int, now_ns: int) -> Iterat
 
 
 def _histograms(samples: Iterable[Sample], since_ns: int, now_ns: int) -> list[HistogramDataPoint]:
-    """Prometheus counts what is at most as large as a bound, OpenTelemetry what is between two."""
+    """Convert cumulative buckets to OpenTelemetry's, which lie between two bounds."""
     found: dict[Labels, dict[str, float]] = defaultdict(dict)
     for sample in samples:
         labels = {name: value for name, value in sample.labels.items() if name != "le"}

@@ -12,13 +12,13 @@ from collegium.web.telemetry.telemetry import Telemetry
 
 
 class RequestSpans:
-    """ASGI middleware: a server span, below the caller's where `traceparent` names one."""
+    """ASGI middleware: a server span, as a child of the caller's if `traceparent` is sent."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Time what is under `/v1`; pages and probes are no part of the API."""
+        """Trace requests under `/v1`; pages and health checks are not part of the API."""
         if scope["type"] != "http" or not scope["path"].startswith(f"{API}/"):
             return await self._app(scope, receive, send)
         status = 500

@@ -1,4 +1,4 @@
-"""Spans that OpenTelemetry exports. What they tell is put together when the response was sent."""
+"""Spans that OpenTelemetry exports. Their attributes are computed after the response was sent."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ W3C = TraceContextTextMapPropagator()
 
 
 class Trace:
-    """What the spans of one request share.
+    """State that the spans of one request share.
 
-    Attributes and metrics take most of the time (85 of 135 µs a request), so they wait until the
-    root ends, which is after the response.
+    Attributes and metrics take most of the time (85 of 135 µs per request), so they are deferred
+    until the root span ends, after the response.
     """
 
     def __init__(self, tracer: trace.Tracer, instruments: Instruments) -> None:
@@ -35,14 +35,14 @@ class Trace:
         self._later: list[Callable[[], None]] | None = []
 
     def later(self, work: Callable[[], None]) -> None:
-        """Do something when the root ends, or now where it has ended."""
+        """Run a function when the root span ends, or now if it has ended."""
         if self._later is None:
             work()
         else:
             self._later.append(work)
 
     def end(self) -> None:
-        """The root ends."""
+        """End the root span and run what was deferred."""
         waiting, self._later = self._later or [], None
         for work in waiting:
             work()
@@ -60,30 +60,30 @@ class RecordedSpan(Span):
 
     @cached_property
     def trace_id(self) -> str:  # type: ignore[override]
-        """Of the trace that it belongs to; "" where that is not exported."""
+        """The id of its trace; "" if that is not exported."""
         context = self._span.get_span_context()
         return f"{context.trace_id:032x}" if context.trace_flags.sampled else ""
 
     @cached_property
     def context(self) -> Context:
-        """What children are started in."""
+        """The context in which child spans are started."""
         return trace.set_span_in_context(self._span, Context())
 
     def child(
         self, name: str, of: object = None, *, kind: SpanKind = SpanKind.INTERNAL
     ) -> RecordedSpan:
-        """A span below this one, which starts now."""
+        """Start a child span."""
         child = RecordedSpan(self.trace.tracer.start_span(name, self.context, kind), self.trace)
         if of is not None:
             child.add(of)
         return child
 
     def add(self, what: object) -> None:
-        """Add the attributes of a value, which must not change any more."""
+        """Add the attributes of a value, which must not change afterwards."""
         self._of.append(what)
 
     def rename(self, name: str) -> None:
-        """Give it the name that turned out to be right."""
+        """Rename the span."""
         self._span.update_name(name)
 
     def fail(self, error: BaseException) -> None:
@@ -99,18 +99,18 @@ class RecordedSpan(Span):
         self._error = code
 
     def end(self) -> None:
-        """End it."""
+        """End the span."""
         self.trace.later(partial(self._write, time.time_ns()))
         if self._is_root:
             self.trace.end()
 
     def asking(self, call: Call, number: int, ask: Asked) -> AbstractAsyncContextManager[Reply]:
-        """`ask(call)` in a span of its own, of which the upstream is told."""
+        """Call `ask(call)` in a span of its own, which is passed to the upstream."""
         span = self.child(f"attempt {number}", call, kind=SpanKind.CLIENT)
         return Attempt(span, call, ask)
 
     def headers(self) -> dict[str, str]:
-        """W3C trace context, in which an upstream's own spans are below this one."""
+        """The W3C trace context that makes an upstream's spans children of this one."""
         carrier: dict[str, str] = {}
         W3C.inject(carrier, self.context)
         return carrier
@@ -128,7 +128,7 @@ class RecordedSpan(Span):
 
 
 class Attempt:
-    """Asks with a span that ends when the reply is left, or could not be entered."""
+    """A call with a span that ends when the reply is left, or fails to begin."""
 
     def __init__(self, span: RecordedSpan, call: Call, ask: Asked) -> None:
         self._span = span
@@ -138,7 +138,7 @@ class Attempt:
         self._reply: Reply | None = None
 
     async def __aenter__(self) -> Reply:
-        """The reply that has begun."""
+        """Return the reply that has begun."""
         try:
             self._reply = await self._asked.__aenter__()
         except BaseException as exc:

@@ -1,6 +1,6 @@
-"""What exports traces and metrics, in threads of its own, to the collector that is named.
+"""Export traces and metrics to a collector, in separate threads.
 
-OpenTelemetry's standard variables name the collector; its own exporters read them.
+OpenTelemetry's standard variables configure the collector; its exporters read them.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from collegium.web.telemetry.spans import W3C, RecordedSpan, Trace
 
 NAME = "collegium"
 LAST_S = 3.0
-"""How long the service waits at its end for a collector that does not answer."""
+"""How long the service waits at shutdown for a collector that does not answer."""
 LONGEST_VALUE = 1024
-"""Characters of an attribute: the name of a model, for one, is the caller's."""
+"""Maximum length of an attribute, because callers choose some values, such as the model's name."""
 
 
 class Telemetry(Tracer):
-    """Makes spans, and exports them and the metrics."""
+    """Creates spans, and exports spans and metrics."""
 
     on = True
 
@@ -48,7 +48,7 @@ class Telemetry(Tracer):
         self._ends: list[Callable[[], object]] = []
 
     def start(self) -> None:
-        """Begin to export what the variables do not exclude."""
+        """Start exporting the signals that the variables do not exclude."""
         resource = Resource({"service.name": NAME, "service.version": __version__}).merge(
             OTELResourceDetector().detect()
         )
@@ -62,7 +62,7 @@ class Telemetry(Tracer):
         self._start = start
 
     def root(self, name: str, of: object = None) -> Span:
-        """The first span of a new trace."""
+        """Start the root span of a new trace."""
         if self._start is None:
             return NO_SPAN
         span = self._start(name, Context(), SpanKind.INTERNAL)
@@ -71,12 +71,12 @@ class Telemetry(Tracer):
         return span
 
     def server(self, name: str, headers: Mapping[str, str]) -> RecordedSpan:
-        """The span of a request, below the one that its W3C headers name."""
+        """Start the span of a request, as a child of the one in its W3C headers."""
         assert self._start is not None, "requests come when the service has started"
         return self._start(name, W3C.extract(headers, Context()), SpanKind.SERVER)
 
     async def close(self) -> None:
-        """Export what is left; a collector that does not answer is not waited for."""
+        """Export what is left, without waiting long for a collector that does not answer."""
         ending = threading.Thread(target=self._end, name="end of telemetry", daemon=True)
         ending.start()
         await asyncio.to_thread(ending.join, LAST_S)
