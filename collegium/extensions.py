@@ -66,7 +66,7 @@ class Extensions:
     def load(self, kind: Kind, name: str, *, of: type | None = None) -> Any:
         """Import an extension and return it.
 
-        BadRequest where there is none of this name; SetupError where two distributions offer it,
+        BadRequest if there is none of this name; SetupError if two distributions offer it,
         where it can't be imported, and where it is no instance of `of` (by default: a callable).
         """
         entry = self._entry(kind, name)
@@ -134,7 +134,7 @@ def distribution_of(entry: EntryPoint) -> str:
 
 
 def checked(found: Extensions) -> Extensions:
-    """The extensions; SetupError where Collegium's own are missing."""
+    """The extensions; SetupError if Collegium's own are missing."""
     if not any(is_ours(entry) for _, _, entry in found):
         raise SetupError(
             f"The installed metadata of Collegium lists no extensions: it is older than its code, "

@@ -12,7 +12,7 @@ _OPENING = frozenset(b"[{")
 
 
 def excess(data: bytes, most_values: int) -> str | None:
-    """What there is too much of, in words; None where the JSON is within its bounds."""
+    """What there is too much of, in words; None if the JSON is within its bounds."""
     if data.count(b"[") + data.count(b"{") <= MOST_DEPTH and data.count(b",") <= most_values:
         return None  # nearly always
     bare = _outside_strings(data, 2 * most_values)  # what strings hold is no value
@@ -22,7 +22,7 @@ def excess(data: bytes, most_values: int) -> str | None:
 
 
 def _outside_strings(data: bytes, most_strings: int) -> bytes | None:
-    """JSON without its strings; None where there are too many. 32 MiB take 0.1 s."""
+    """JSON without its strings; None if there are too many. 32 MiB take 0.1 s."""
     plain = data.replace(b"\\\\", b"").replace(b'\\"', b"")
     if plain.count(b'"') > 2 * most_strings:
         return None

@@ -33,7 +33,7 @@ class Checkpoint:
     """The number format of its activations and of its KV cache."""
     hidden: int = 0
     intermediate: int = 0
-    """Of a dense layer; 0 where it is unknown."""
+    """Of a dense layer; 0 if it is unknown."""
     latent: int = 0
     """Of multi-head latent attention: numbers a token and layer; they can't be split."""
     quantization: str | None = None
@@ -75,7 +75,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
 
 
 def read_config(folder: Path) -> Mapping[str, Any]:
-    """The object in a folder's `config.json`; ProbeFailed where there is none."""
+    """The object in a folder's `config.json`; ProbeFailed if there is none."""
     path = folder / "config.json"
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
@@ -123,14 +123,14 @@ def _number(text: Mapping[str, Any], usual: str, *others: str) -> int:
 
 
 def stored_dtype(config: Mapping[str, Any]) -> str:
-    """The number format that a configuration names; empty where it names none."""
+    """The number format that a configuration names; empty if it names none."""
     text = language_part(config)
     named = (part.get(key) for part in (config, text) for key in ("dtype", "torch_dtype"))
     return next((value.removeprefix("torch.") for value in named if isinstance(value, str)), "")
 
 
 def quantization_of(config: Mapping[str, Any]) -> str | None:
-    """The method by which a checkpoint is quantised; None where it is not."""
+    """The method by which a checkpoint is quantised; None if it is not."""
     for part in (config, language_part(config)):
         section = part.get("quantization_config") or part.get("compression_config")
         if isinstance(section, dict):

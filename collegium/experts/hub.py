@@ -23,7 +23,7 @@ def download(
 ) -> Path:
     """The model's folder under `cache`; files that are there are not fetched again.
 
-    ProbeFailed where there is no such model, it is gated, or the hub can't be reached. The hub's
+    ProbeFailed if there is no such model, it is gated, or the hub can't be reached. The hub's
     token is read as its own tools do (HF_TOKEN, or the file of `hf auth login`).
     """
     if not MODEL.fullmatch(model):

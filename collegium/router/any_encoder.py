@@ -46,7 +46,7 @@ class AnyEncoder:
     def __init__(self, model: str, cache: Path, threads: int | None = None) -> None:
         """Load the model in the folder `model`, or the one that the hub has under this name.
 
-        SetupError where it can't be found, fetched or loaded. `threads` of None takes all cores.
+        SetupError if it can't be found, fetched or loaded. `threads` of None takes all cores.
         """
         require("encoders", "a sentence-transformers model", modules=["sentence_transformers"])
         import torch

@@ -115,7 +115,7 @@ def bundled(encoder: str) -> Path:
 def folder_of(settings: Settings) -> Path:
     """Return the folder of the setting `router_dir`, or that of the bundled router.
 
-    ArtifactRejected where none ships for the encoder.
+    ArtifactRejected if none ships for the encoder.
     """
     if settings.router_dir is None and not extensions().is_builtin("encoder", settings.encoder):
         raise ArtifactRejected(

@@ -40,7 +40,7 @@ class JobAssignment:
     """Each line's expert (an index), and the shadow prices of the limits.
 
     `value` is the sum over lines, `bound` what no assignment can exceed; `budget_price` is value a
-    dollar, `capacity_prices` value a line, both 0 where the limit does not bind.
+    dollar, `capacity_prices` value a line, both 0 if the limit does not bind.
     """
 
     experts: NDArray[np.intp]

@@ -15,7 +15,7 @@ def make_encoder(name: str, *, cache: Path | None = None, threads: int | None = 
 
     What is made for it lies under `cache`, by default where the settings say; `threads` are those
     that it computes with, None takes all cores. Only the named encoder's module is imported.
-    SetupError where nothing has this name, or where it can't be loaded.
+    SetupError if nothing has this name, or where it can't be loaded.
     """
     folder = cache or load_settings().cache_dir
     if name in extensions().names("encoder"):

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 def ensure_graph(folder: Path, cache: Path) -> Path:
     """Return the folder under `cache` with the graph and tokenizer of the model in `folder`.
 
-    Made once, in a process of its own: PyTorch would stay in ours. SetupError where it fails.
+    Made once, in a process of its own: PyTorch would stay in ours. SetupError if it fails.
     """
     import openvino
 

@@ -46,7 +46,7 @@ def needs_of(body: Mapping[str, Any]) -> Needs:
 def wordless(messages: Sequence[Mapping[str, Any]]) -> str | None:
     """Return a placeholder for a last user message without text but with an image, audio or file.
 
-    None where it has text, or nothing at all: an older turn's text would be another question's.
+    None if it has text, or nothing at all: an older turn's text would be another question's.
     """
     last = next((m for m in reversed(messages) if m.get("role") == "user"), None)
     if last is None or text_of(last).strip():

@@ -172,7 +172,7 @@ def _metadata(annotation: Any) -> list[Any]:
 
 
 def _annotation(loc: Sequence[str | int], model: type[BaseModel] | None) -> Any:
-    """The type of the field at a place of a model; None where it is no field of one."""
+    """The type of the field at a place of a model; None if it is no field of one."""
     *outer, name = loc
     for step in outer:
         field = None if model is None else model.model_fields.get(str(step))

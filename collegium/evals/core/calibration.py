@@ -35,7 +35,7 @@ class Calibration:
 def calibration(forecasts: Floats, scores: Floats, *, bins: int = BINS) -> Calibration | None:
     """Compare forecasts with outcomes of any shape; cells with a NaN are ignored.
 
-    None where nothing was forecast.
+    None if nothing was forecast.
     """
     if forecasts.shape != scores.shape:
         raise ValueError(f"forecasts {forecasts.shape} and scores {scores.shape} differ in shape")

@@ -51,7 +51,7 @@ def read_long(
     """Read a row an outcome: models, the numbers by their names, and who gave the marks.
 
     Numbers have the shape (prompts, models), NaN where nothing stands; so have the sources, which
-    are None where no outcome names one.
+    are None if no outcome names one.
     """
     cells = _cells(path, rows)
     models = tuple(dict.fromkeys(model for _, model in cells))

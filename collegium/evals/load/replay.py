@@ -22,7 +22,7 @@ class Sent:
     """The result of one request; times in seconds, None if it didn't get that far."""
 
     status: int
-    """HTTP's; 0 where no answer came at all."""
+    """HTTP's; 0 if no answer came at all."""
     ttft_s: float | None = None
     tpot_s: float | None = None
     latency_s: float | None = None

@@ -34,7 +34,7 @@ class Worker:
         self._process: subprocess.Popen[str] | None = None
 
     def ask(self, folder: Path, peer: str, limit_s: float) -> None:
-        """Wait until the task in `folder` has its answer; PeerFailed where none comes."""
+        """Wait until the task in `folder` has its answer; PeerFailed if none comes."""
         process = self._started()
         try:
             assert process.stdin is not None
@@ -102,7 +102,7 @@ class Visitor:
     limit_s: float = LIMIT_S
 
     def __call__(self, lesson: Lesson, exam: Exam) -> Choice:
-        """Learn and choose in the peer's process; PeerFailed where that comes to no good end."""
+        """Learn and choose in the peer's process; PeerFailed if that comes to no good end."""
         task = Task(
             self.router, self.seed, lesson.prompts, lesson.X, lesson.y, exam.prompts, exam.X
         )

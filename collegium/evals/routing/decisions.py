@@ -52,7 +52,7 @@ class DecisionsReport:
 
 
 def decisions_report(log: Sequence[LoggedDecision]) -> DecisionsReport:
-    """Sum up a log; SetupError where nothing was decided yet."""
+    """Sum up a log; SetupError if nothing was decided yet."""
     if not log:
         raise SetupError("the registry has no recorded decisions yet: ask the service something")
     names = sorted({entry.decision.expert for entry in log})

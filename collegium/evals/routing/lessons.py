@@ -23,7 +23,7 @@ class Lesson:
     tasks: tuple[str, ...]
     families: Ints
     signals: tuple[Signals, ...] = ()
-    """What each prompt shows of its application; empty where the set tells none."""
+    """What each prompt shows of its application; empty if the set tells none."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Chooser(Protocol):
     """Learn, then choose a model for every prompt of the exam."""
 
     def __call__(self, lesson: Lesson, exam: Exam) -> Choice:
-        """Raise PeerFailed where no choice comes of it."""
+        """Raise PeerFailed if no choice comes of it."""
 
 
 @dataclass(frozen=True)

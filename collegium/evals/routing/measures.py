@@ -19,7 +19,7 @@ from collegium.evals.routing.spreading import spread
 
 COMPARED = (base.BEST_SINGLE, base.TASK_TABLE, base.TUNED_KNN)
 SAME_PRICE = 1.2
-"""Money decides nothing where the dearest model costs no more than so many times the cheapest."""
+"""Money decides nothing if the dearest model costs no more than so many times the cheapest."""
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ def pair_numbers(
 def pair_curve(lead: Floats, strong: Floats, weak: Floats) -> PairCurve | None:
     """Send prompts to the strong model in the order of its forecast lead.
 
-    Prompts of equal lead go together, so that their order by chance does not count. None where
+    Prompts of equal lead go together, so that their order by chance does not count. None if
     the strong model is no better than the weak one.
     """
     gain = strong - weak

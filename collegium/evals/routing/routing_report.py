@@ -96,7 +96,7 @@ class SetReport:
     """Prompts that are not judged, because a router learnt from their text."""
     contenders: tuple[Contender, ...]
     robustness: ServedRobustness | None = None
-    """Of the served router's decisions; None where that was not evaluated."""
+    """Of the served router's decisions; None if that was not evaluated."""
 
     def contender(self, name: str, kind: Kind) -> Contender:
         """Return one row; a router may be called like a baseline."""

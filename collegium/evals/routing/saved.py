@@ -92,7 +92,7 @@ def saved_forecasts(
 ) -> Floats:
     """P(correct) of the router's experts in these columns for prompts with embeddings (n, d).
 
-    `signals` (n) tell each request's application; they are empty where the set tells none.
+    `signals` (n) tell each request's application; they are empty if the set tells none.
     """
     quality = forecasts(fitted.beliefs, fitted.applications, X, prompts, signals, encoder)
     return np.asarray(quality[:, list(columns)])

@@ -37,7 +37,7 @@ class CellLog(LineLog):
         self.answers: dict[CellKey, Answer] = {}
 
     def read(self, line: bytes, where: str) -> None:
-        """Take note of an answer; SetupError where the line is none."""
+        """Take note of an answer; SetupError if the line is none."""
         key, answer = _parse(line, where)
         self.answers[key] = answer
 

@@ -111,7 +111,7 @@ def _csv_line(cells: Sequence[str]) -> str:
 
 
 def _cell(value: float) -> str:
-    """Write a number so that it reads back the same; nothing where nothing was measured."""
+    """Write a number so that it reads back the same; nothing if nothing was measured."""
     return "" if np.isnan(value) else repr(value).removesuffix(".0")
 
 

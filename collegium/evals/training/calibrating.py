@@ -189,7 +189,7 @@ def calibrated_card(calibrated: Curve, floor: Floor | None = None) -> dict[str, 
 
 
 def calibrated_on(calibrated: Sample) -> Curve:
-    """The curve of a sample; SetupError where it is too small to say anything."""
+    """The curve of a sample; SetupError if it is too small to say anything."""
     if len(calibrated.quality) < FEWEST:
         raise SetupError(f"at least {FEWEST} queries with forecasts are needed to calibrate")
     return curve(calibrated)

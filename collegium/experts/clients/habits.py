@@ -137,7 +137,7 @@ def may_be_left_out(name: str, value: Any) -> bool:
 def lacking(told: Told, body: Mapping[str, Any], capability: str) -> dict[str, Any]:
     """Return the capability that a refusal is about, and the fields of the request that need it.
 
-    It is empty where the words could mean anything: another expert may refuse the same.
+    It is empty if the words could mean anything: another expert may refuse the same.
     """
     if capability == "roles":
         roles = {m.get("role") for m in body["messages"]}

@@ -55,7 +55,7 @@ class Verdict(Protocol):
     ) -> float | None:
         """Return a mark from 0 (wrong) to 1 (correct); None if the judge gave no verdict.
 
-        `usual` is the incumbent's answer to the same request, None where it gave none.
+        `usual` is the incumbent's answer to the same request, None if it gave none.
         """
 
 

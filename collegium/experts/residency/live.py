@@ -64,7 +64,7 @@ class Residents:
         self._scheduler.register(engine.name, cost)
 
     def _refuse_too_large(self, name: str, costs: Mapping[str, EngineCost]) -> None:
-        """SetupError where an engine does not fit on a card, were all others asleep."""
+        """SetupError if an engine does not fit on a card, were all others asleep."""
         cost = costs[name]
         for card in cost.cards:
             beside = (c for n, c in costs.items() if n != name and card in c.cards)

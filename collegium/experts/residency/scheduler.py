@@ -183,7 +183,7 @@ class Scheduler:
     def wait_s(self, engine: str, now: float, by: float | None = None) -> float:
         """Return the seconds until an engine would be loaded for a new request with a deadline.
 
-        A forecast: 0 where it is loaded. Until something changes it is made anew once a second.
+        A forecast: 0 if it is loaded. Until something changes it is made anew once a second.
         """
         if self._engines[engine].phase == "resident":
             return 0.0

@@ -42,7 +42,7 @@ def background_job(asked: str, system: str = "") -> str | None:
 def asked_for(kind: str) -> str | None:
     """Return the instruction of a background job without the conversation that it quotes.
 
-    None where the quoted text is what is asked: an answer is made of several.
+    None if the quoted text is what is asked: an answer is made of several.
     """
     asked: str | None = _told()[kind].get("asked")
     return asked

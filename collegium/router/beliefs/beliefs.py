@@ -86,7 +86,7 @@ class Beliefs:
     ) -> Self:
         """Learn from embeddings (n, d) and scores (n, e) in [0, 1], NaN unmeasured.
 
-        `applications` (n) name who asked, None where that is not known; `context` has the
+        `applications` (n) name who asked, None if that is not known; `context` has the
         embedding (d,) of what an application's requests have in common; `labels` are the queries'
         tasks where somebody named them; `groups` stay together in cross-validation.
         """

@@ -73,7 +73,7 @@ def promise(quality: Array, scores: Array, cost: Array, *, most_loss: float) -> 
     """The greatest trade-off that is expected to lose at most `most_loss` to the best expert.
 
     All arrays have shape (n, experts); `quality` was forecast without the prompt's own `scores`
-    (NaN unmeasured), `cost` is what an answer is expected to cost. None where too little is known.
+    (NaN unmeasured), `cost` is what an answer is expected to cost. None if too little is known.
     """
     asked = ~np.isnan(scores).all(axis=1)
     if not asked.any():

@@ -80,7 +80,7 @@ class Learner:
     def take_over(self, card: str, arrays: bytes) -> None:
         """Go on from what another replica, or an earlier process, has learnt.
 
-        The budget for exploring stays this replica's own. ArtifactRejected where the state is
+        The budget for exploring stays this replica's own. ArtifactRejected if the state is
         damaged; that of a router with another encoder is passed over.
         """
         from collegium.router.online import store
@@ -111,7 +111,7 @@ class Learner:
         return _changed(decision, chosen, expected, choice.propensity)
 
     def take(self, decision_id: str) -> Trial | None:
-        """Hand over what a rating of the decision needs; None where the choice was not ours."""
+        """Hand over what a rating of the decision needs; None if the choice was not ours."""
         return self._trials.pop(decision_id, None)
 
     def learn(self, trial: Trial, rating: float, source: str) -> Trial:

@@ -101,7 +101,7 @@ async def _own(request: Request, parts: Parts, body: EmbeddingRequest) -> Respon
 async def _embedded(
     request: Request, parts: Parts, account: Account, texts: list[str], dimensions: int | None
 ) -> Embedded | None:
-    """The vectors, accounted for; None where the client left before they were made."""
+    """The vectors, accounted for; None if the client left before they were made."""
     try:
         embedded = await unless_client_leaves(request, parts.embedder.embed(texts))
         if embedded is None:

@@ -79,7 +79,7 @@ class Callers:
     def named(self, owner: str) -> Caller:
         """The caller of rows that are there already, such as a bulk job's.
 
-        Forbidden where its key was revoked or has expired; who is in no registry may do anything.
+        Forbidden if its key was revoked or has expired; who is in no registry may do anything.
         """
         caller, key = self._by_name.get(owner, (Caller(owner), None))
         if key is not None and (state := key.state(self._clock())) != "active":

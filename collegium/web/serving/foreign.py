@@ -12,7 +12,7 @@ Result = TypeVar("Result")
 
 
 async def in_time(work: Callable[[], Result], timeout_s: float) -> Result:
-    """What a function returns or raises; TimeoutError where it takes longer than `timeout_s`.
+    """What a function returns or raises; TimeoutError if it takes longer than `timeout_s`.
 
     Nobody can stop a thread: it goes on, but neither the threads that others share nor the end of
     the process wait for it.

@@ -32,7 +32,7 @@ class StoredAnswer(msgspec.Struct, frozen=True):
     at: float
     """When it was given, seconds since 1970."""
     cost_usd: float | None
-    """What it cost; None where the price is unknown."""
+    """What it cost; None if the price is unknown."""
     events: list[Kept]
 
     @property
@@ -47,6 +47,6 @@ class Lookup:
 
     status: Status
     key: str | None = None
-    """Under which the answer is kept; None where it is not to be."""
+    """Under which the answer is kept; None if it is not to be."""
     answer: StoredAnswer | None = None
     """Of a hit."""

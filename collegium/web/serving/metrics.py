@@ -273,7 +273,7 @@ def _exemplar(trace_id: str) -> dict[str, str] | None:
 
 
 def _best(decision: Decision) -> Forecast | None:
-    """The forecast of the best quality among those that could answer; None where none is known."""
+    """The forecast of the best quality among those that could answer; None if none is known."""
     known = [f for f in decision.forecasts if f.feasible and f.quality is not None]
     return max(known, key=lambda f: f.quality or 0.0, default=None)
 

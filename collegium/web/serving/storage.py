@@ -23,7 +23,7 @@ TO_FREE = (
 
 
 async def require_room(parts: Parts, caller: Caller, more: int = 1) -> None:
-    """Raise BudgetReached where so many bytes more are not allowed."""
+    """Raise BudgetReached if so many bytes more are not allowed."""
     for limit in _limits(parts, caller):
         used = await used_of(parts, limit)
         if used + more > limit.amount:

@@ -76,7 +76,7 @@ class LoopWatch:
 
 
 def plugin_of(frame: FrameType) -> str | None:
-    """The innermost extension of another distribution whose code is running; None where none is."""
+    """The innermost extension of another distribution whose code is running; None if none is."""
     packages = {
         entry.module.partition(".")[0]: f"the extension {entry.name} of {distribution_of(entry)}"
         for _, _, entry in extensions()

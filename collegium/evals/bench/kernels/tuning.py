@@ -46,7 +46,7 @@ def tuned(
 ) -> tuple[Layer, Mapping[Tile, float]]:
     """Each candidate's time, the geometric mean over the batches of its median over rounds.
 
-    Candidates that don't fit the device are left out; SetupError where none fits.
+    Candidates that don't fit the device are left out; SetupError if none fits.
     """
     device = batches[0].x.device.type
     w13, w2 = (matrix.to(device) for matrix in layer(shape))

@@ -186,7 +186,7 @@ class EngineProcess:
 def engine(
     model: Model, variant: Variant, workloads: Sequence[Workload]
 ) -> Iterator[EngineProcess]:
-    """One that is loaded, and ended afterwards; SetupError where it can't be."""
+    """One that is loaded, and ended afterwards; SetupError if it can't be."""
     context = max(w.prompt + w.answer for w in workloads)
     sequences = max(w.sequences for w in workloads)
     form = "dummy" if model.dummy else "safetensors"

@@ -17,7 +17,7 @@ class Effect:
     same: Interval
     """Share of decisions that stay the same."""
     saving: Interval | None
-    """Share of the best single model's money that is not spent under the disturbance; None where
+    """Share of the best single model's money that is not spent under the disturbance; None if
     that model costs nothing."""
     dearest: Interval
     """Share of decisions for the dearest model."""
@@ -54,7 +54,7 @@ class MeanRobustness:
 
 
 def mean_robustness(found: Sequence[ServedRobustness]) -> MeanRobustness | None:
-    """Average over sets; None where there are none."""
+    """Average over sets; None if there are none."""
     if not found:
         return None
     return MeanRobustness(

@@ -46,7 +46,7 @@ NEWCOMERS_TEXT = (
 def html_page(rows: Sequence[Row], same: bool | None) -> str:
     """Return the whole page.
 
-    `same` is whether a service decided as the evaluation did; None where nobody asked one.
+    `same` is whether a service decided as the evaluation did; None if nobody asked one.
     """
     worlds = _worlds(rows)
     cards = [_trade_offs(world, number) for number, world in enumerate(worlds)]

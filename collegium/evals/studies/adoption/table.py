@@ -18,7 +18,7 @@ PRICES = np.r_[0.0, np.geomspace(0.3, 3000, 150)]
 
 @dataclass(frozen=True)
 class Savings:
-    """The most money that a curve saves while it is accurate enough; nothing where it never is."""
+    """The most money that a curve saves while it is accurate enough; nothing if it never is."""
 
     saved: float
     accuracy: float

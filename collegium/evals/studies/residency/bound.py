@@ -23,7 +23,7 @@ STEP_PARTS = 4
 def least_wait_s(
     arrivals: Sequence[Arrival], *, fit: int, load_s: float, share: float = 0.95
 ) -> float:
-    """Seconds within which no plan can begin more than `share` of the requests: 0 where one can.
+    """Seconds within which no plan can begin more than `share` of the requests: 0 if one can.
 
     Engines are equal, `fit` of them are in memory at once (loading ones count), one is loaded at
     a time. The result is a multiple of a step, `load_s / STEP_PARTS`, and at most the true bound.
