@@ -106,7 +106,7 @@ class Registration:
             await self._raise_rank(expert)
         if context_stated:
             expert = replace(expert, capabilities=stated_window(expert.capabilities))
-        from collegium.experts.told import described
+        from collegium.experts.model_info import described
 
         expert, looked_up = await described(expert, self._pool, context_stated=context_stated)
         expert, report = await self._examined(expert)
@@ -159,9 +159,9 @@ class Registration:
             status = await self._fleet.settled(engine.name)
             if status.state != "ready":
                 raise ProbeFailed(f"the engine of '{expert.name}' does not start: {status.detail}")
-            from collegium.experts.told import by_files
+            from collegium.experts.model_info import from_files
 
-            told = by_files(Path(engine.model_path), flags_of(engine)).capabilities
+            told = from_files(Path(engine.model_path), flags_of(engine)).capabilities
             known = {**told, **({WINDOW: True} if looked_up else {})}
             expert = replace(expert, capabilities=found(expert.capabilities, known))
             report = replace(await self.probe(expert), looked_up=looked_up)
@@ -204,7 +204,7 @@ class Registration:
             return before, await self.probe(before)
         kept = by_hand(before.capabilities)
         stated = CONTEXT in kept.get(BY_HAND, ())
-        from collegium.experts.told import described
+        from collegium.experts.model_info import described
 
         asked = replace(before, capabilities=kept)
         asked, looked_up = await described(asked, self._pool, context_stated=stated)

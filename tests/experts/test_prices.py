@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from collegium.experts.model_info import with_listed
 from collegium.experts.prices import Listed, listed, price_list
 from collegium.experts.registration import Registration
-from collegium.experts.told import with_listed
 from collegium.registry.expert import Expert
 from tests.experts.api_server import ApiServer
 

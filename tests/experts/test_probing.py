@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from collegium.errors import ProbeFailed
+from collegium.experts.model_info import from_files, from_price_list, from_row
 from collegium.experts.registration import Registration
-from collegium.experts.told import by_files, by_list, by_row
 from collegium.experts.trials import trials
 from collegium.registry.capabilities import takes
 from collegium.registry.expert import Expert
@@ -157,25 +157,25 @@ async def test_who_only_embeds_can_be_registered(registration: Registration) -> 
 )
 def test_a_window_is_read_in_every_shape(row: dict[str, Any], window: int | None) -> None:
     """And nothing of odd ones."""
-    assert by_row(row).window == window
+    assert from_row(row).window == window
 
 
 def test_mistrals_list_tells_of_sight_and_tools() -> None:
     """As true or false."""
     row = {"capabilities": {"vision": False, "function_calling": True, "fine_tuning": True}}
-    assert by_row(row).capabilities == {"images": False, "tools": True}
+    assert from_row(row).capabilities == {"images": False, "tools": True}
 
 
 def test_litellms_list_tells_of_models_that_are_asked_where_it_means() -> None:
     """A model of the same name on one's own machine may be another."""
-    listed = by_list(Expert("a", "litellm", "openai/gpt-4o")).capabilities
+    listed = from_price_list(Expert("a", "litellm", "openai/gpt-4o")).capabilities
     assert listed["images"] is True
     assert listed["max_output_tokens"] == 16_384
     direct = Expert("a", "openai", "o3-mini", base_url="https://api.openai.com/v1")
-    assert by_list(direct).capabilities["images"] is False
-    assert by_list(direct).capabilities["reasoning"] is True
+    assert from_price_list(direct).capabilities["images"] is False
+    assert from_price_list(direct).capabilities["reasoning"] is True
     mine = replace(direct, base_url="http://127.0.0.1:8000/v1")
-    assert by_list(mine).capabilities == {}
+    assert from_price_list(mine).capabilities == {}
 
 
 @pytest.mark.parametrize(
@@ -192,10 +192,10 @@ def test_a_models_files_tell_whether_it_sees(
 ) -> None:
     """Of models that we run ourselves."""
     (tmp_path / "config.json").write_text(json.dumps(config))
-    assert by_files(tmp_path).capabilities.get("images") is images
-    assert by_files(tmp_path / "gone").capabilities == {}
+    assert from_files(tmp_path).capabilities.get("images") is images
+    assert from_files(tmp_path / "gone").capabilities == {}
     flags = ["--reasoning-parser=qwen3"]
-    assert by_files(tmp_path, flags).capabilities["reasoning"] is True
+    assert from_files(tmp_path, flags).capabilities["reasoning"] is True
 
 
 def test_trials_are_small() -> None:

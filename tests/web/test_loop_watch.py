@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from collegium.web.serving.foreign import in_time
+from collegium.web.serving.timed_thread import in_time
 from collegium.web.watching.loop_watch import LoopWatch
 from tests.distributions import environment, installed, plugin
 

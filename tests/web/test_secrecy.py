@@ -10,7 +10,7 @@ import pytest
 
 from collegium.errors import ExpertRejected, ExpertUnavailable
 from collegium.experts.clients.refusals import refused
-from collegium.experts.clients.told import Told
+from collegium.experts.clients.upstream_errors import ErrorDetails
 from collegium.redaction import redacted
 from tests.web.conftest import Serve, Web
 from tests.web.fakes import ADDRESS
@@ -109,14 +109,16 @@ def test_words_that_say_what_to_mend_stay() -> None:
     """Numbers, parameters and times are no places; other refusals are not told at all."""
     words = "top_k must be at most 4096 (got 99999) at 12:30, try temperature/top_p"
     assert redacted(words) == words
-    mendable = refused("sql", Told(400, words))
+    mendable = refused("sql", ErrorDetails(400, words))
     assert isinstance(mendable, ExpertRejected)
     assert words in mendable.public
     for status in (401, 402, 403, 404, 429, 500, 503):
-        assert words not in refused("sql", Told(status, words)).public
+        assert words not in refused("sql", ErrorDetails(status, words)).public
 
 
-QUOTED = Told(400, "this is no question: tell me of my illness", code="invalid_request_error")
+QUOTED = ErrorDetails(
+    400, "this is no question: tell me of my illness", code="invalid_request_error"
+)
 
 
 def softened(text: str) -> str:

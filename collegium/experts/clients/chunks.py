@@ -27,8 +27,8 @@ from collegium.experts.clients.openai_shape import (
 )
 from collegium.experts.clients.refusals import refused
 from collegium.experts.clients.reply import NOTHING
-from collegium.experts.clients.told import is_error, told_by, unquoted
 from collegium.experts.clients.tool_calls import ToolCalls
+from collegium.experts.clients.upstream_errors import details_of, is_error, unquoted
 
 BOM = b"\xef\xbb\xbf"
 FIELDS = (b"event:", b"id:", b"retry:", b":")
@@ -220,7 +220,7 @@ def in_band(
     expert: str, error: Any, data: bytes, asked: Mapping[str, Any] = NOTHING_ASKED
 ) -> CollegiumError:
     """The error that came in the place of an answer to what was `asked`."""
-    said = unquoted(told_by(0, error, shown(data)), asked)
+    said = unquoted(details_of(0, error, shown(data)), asked)
     if said.status < 400:
         said = replace(said, status=0)
     return refused(expert, said)

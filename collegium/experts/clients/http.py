@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from collegium.errors import CapabilityMissing, CollegiumError, ExpertError, ExpertUnavailable
+from collegium.experts.clients.adaptations import MOST_MENDED, Adaptations, Applied, lacking
 from collegium.experts.clients.chunks import (
     NOTHING_ASKED,
     Chunks,
@@ -29,12 +30,11 @@ from collegium.experts.clients.connection import (
 )
 from collegium.experts.clients.endpoints import CHAT, native_of
 from collegium.experts.clients.events import AnswerEvent, Json
-from collegium.experts.clients.habits import MOST_MENDED, Applied, Habits, lacking
 from collegium.experts.clients.native import Native
 from collegium.experts.clients.openai_shape import Listed, plain_text
 from collegium.experts.clients.refusals import refused, rule_of
 from collegium.experts.clients.reply import Call, Reply
-from collegium.experts.clients.told import Told, told, unquoted
+from collegium.experts.clients.upstream_errors import ErrorDetails, parse_error, unquoted
 
 if TYPE_CHECKING:
     from collegium.experts.clients.messages import MessagesWire
@@ -66,7 +66,7 @@ class HttpExpert:
             raise ExpertUnavailable(name, "its address is not the URL of an API", detail=base_url)
         self._errors = ExpertErrors(name)
         self._timeout_s = timeout_s
-        self._habits = Habits()
+        self._adaptations = Adaptations()
         self._http = Connection(
             base_url,
             api_key=api_key,
@@ -124,7 +124,7 @@ class HttpExpert:
             if response.is_success:
                 return response, applied
             with closing(response), self._errors:
-                said = told(response.status, await response.read(), response.reason)
+                said = parse_error(response.status, await response.read(), response.reason)
             said = unquoted(said, applied.body)
             error = self._refused(said, response, applied)
             if not left or native is not None or not self._teaches(error, said, applied):
@@ -135,17 +135,17 @@ class HttpExpert:
         """Return the body to send, adapted to what this upstream accepts."""
         if native is not None:
             return Applied(_wanted(native.body, stream=call.stream), ())
-        return self._habits.applied(call.expert, _wanted(call.body, stream=call.stream))
+        return self._adaptations.applied(call.expert, _wanted(call.body, stream=call.stream))
 
-    def _refused(self, said: Told, response: Response, applied: Applied) -> CollegiumError:
+    def _refused(self, said: ErrorDetails, response: Response, applied: Applied) -> CollegiumError:
         rule = rule_of(said)
         body = {"messages": (), **applied.body}  # other endpoints have none
         found = lacking(said, body, rule.capability) if rule.kind == "capability" else {}
         return refused(self.name, said, response.headers, **found)
 
-    def _teaches(self, error: CollegiumError, said: Told, applied: Applied) -> bool:
+    def _teaches(self, error: CollegiumError, said: ErrorDetails, applied: Applied) -> bool:
         """Whether the refusal says how to ask again."""
-        return isinstance(error, CapabilityMissing) and self._habits.learn(
+        return isinstance(error, CapabilityMissing) and self._adaptations.learn(
             error, said, applied.body
         )
 
@@ -260,7 +260,7 @@ class HttpExpert:
         self, response: Response, asked: Mapping[str, Any] = NOTHING_ASKED
     ) -> None:
         if not response.is_success:
-            said = told(response.status, await response.read(), response.reason)
+            said = parse_error(response.status, await response.read(), response.reason)
             raise refused(self.name, unquoted(said, asked), response.headers)
 
 

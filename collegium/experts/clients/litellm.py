@@ -17,22 +17,27 @@ from collegium.errors import (
     ExpertTimeout,
     ExpertUnavailable,
 )
+from collegium.experts.clients.adaptations import (
+    MOST_MENDED,
+    Adaptations,
+    Applied,
+    lacking,
+    may_be_left_out,
+)
 from collegium.experts.clients.chunks import Chunks, whole_events
 from collegium.experts.clients.connection import MOST_BYTES, as_json
 from collegium.experts.clients.endpoints import native_of
 from collegium.experts.clients.events import AnswerEvent, Json
-from collegium.experts.clients.habits import (
-    MOST_MENDED,
-    Applied,
-    Habits,
-    lacking,
-    may_be_left_out,
-)
 from collegium.experts.clients.native import Native
 from collegium.experts.clients.openai_shape import Listed
 from collegium.experts.clients.refusals import refused, rule_of
 from collegium.experts.clients.reply import Call, Reply
-from collegium.experts.clients.told import Told, told, told_by, unquoted
+from collegium.experts.clients.upstream_errors import (
+    ErrorDetails,
+    details_of,
+    parse_error,
+    unquoted,
+)
 from collegium.registry.capabilities import takes
 
 CHAT_PARAMETERS = frozenset({
@@ -84,7 +89,7 @@ class LiteLLMExpert:
     ) -> None:
         self.name = name
         self._most_bytes = most_bytes
-        self._habits = Habits()
+        self._adaptations = Adaptations()
         self._fixed = {
             "model": model,
             "api_base": base_url,
@@ -128,14 +133,14 @@ class LiteLLMExpert:
     ) -> tuple[Any, tuple[str, ...]]:
         """The answer; a request that is refused is put otherwise if it can."""
         for left in reversed(range(MOST_MENDED + 1)):
-            applied = self._habits.applied(call.expert, taken.body)
+            applied = self._adaptations.applied(call.expert, taken.body)
             asked = {**applied.body, **self._fixed, **_beside(call)}
             try:
                 with litellm_errors(self.name, litellm, applied.body):
                     answer = await litellm.acompletion(**asked)
             except CapabilityMissing as exc:
                 said = unquoted(_told(exc.__cause__ or exc), applied.body)
-                if not left or not self._habits.learn(exc, said, applied.body):
+                if not left or not self._adaptations.learn(exc, said, applied.body):
                     raise
             else:
                 return answer, tuple(sorted({*taken.dropped, *applied.dropped}))
@@ -235,16 +240,16 @@ def _refused(expert: str, exc: Exception, body: Mapping[str, Any]) -> CollegiumE
     return refused(expert, said, headers, **found)
 
 
-def _told(exc: BaseException) -> Told:
+def _told(exc: BaseException) -> ErrorDetails:
     """The provider's own words, which LiteLLM quotes, with the name that LiteLLM gives them."""
     status, words = int(getattr(exc, "status_code", None) or 0), str(exc)
     start = words.find("{")
-    quoted = told(status, words[start:].encode()) if start >= 0 else told_by(status, None)
+    quoted = parse_error(status, words[start:].encode()) if start >= 0 else details_of(status, None)
     code, kind = getattr(exc, "code", None), _CODES.get(type(exc).__name__, "")
     names = " ".join(str(name) for name in (quoted.code, code, kind) if name)
     said = quoted.message if start >= 0 and quoted.code else words
     message = said.splitlines()[0] if said else type(exc).__name__
-    return Told(status, message, names, str(getattr(exc, "param", None) or quoted.param))
+    return ErrorDetails(status, message, names, str(getattr(exc, "param", None) or quoted.param))
 
 
 _CODES = {

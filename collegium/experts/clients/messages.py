@@ -12,7 +12,7 @@ from collegium.experts.clients.events import Json
 from collegium.experts.clients.messages_shape import MessageReader
 from collegium.experts.clients.native import Native
 from collegium.experts.clients.reply import Call
-from collegium.experts.clients.told import is_error
+from collegium.experts.clients.upstream_errors import is_error
 from collegium.experts.clients.wire import Check, Wire
 from collegium.registry.capabilities import takes
 

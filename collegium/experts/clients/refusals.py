@@ -25,7 +25,7 @@ from collegium.errors import (
     RateLimited,
 )
 from collegium.experts.clients.retry_after import retry_after_s
-from collegium.experts.clients.told import Told
+from collegium.experts.clients.upstream_errors import ErrorDetails
 from collegium.redaction import redacted
 
 Kind = Literal[
@@ -164,7 +164,7 @@ _OF_KEYS = re.compile(
 )
 
 
-def rule_of(told: Told) -> Rule:
+def rule_of(told: ErrorDetails) -> Rule:
     """Return the first matching rule; one of kind "" if none matches."""
     text = told.text
     for rule, words in _COMPILED:
@@ -174,7 +174,7 @@ def rule_of(told: Told) -> Rule:
 
 
 def refused(
-    expert: str, told: Told, headers: Mapping[str, str] | None = None, **found: Any
+    expert: str, told: ErrorDetails, headers: Mapping[str, str] | None = None, **found: Any
 ) -> CollegiumError:
     """The error that an upstream's failure is; `found` says more of a missing capability."""
     rule, status, shown = rule_of(told), told.status, _shown(told)
@@ -192,7 +192,7 @@ def refused(
     return _failed(expert, rule.kind, told, headers or {})
 
 
-def _failed(expert: str, kind: Kind, told: Told, headers: Mapping[str, str]) -> ExpertError:
+def _failed(expert: str, kind: Kind, told: ErrorDetails, headers: Mapping[str, str]) -> ExpertError:
     """Return the rule for failures of the expert itself, or for rate limits."""
     message, answered = told.message, f"answered {told.status}" if told.status else ""
     rest_s = retry_after_s(headers, told.code, message)
@@ -232,7 +232,7 @@ def _client(status: int) -> int:
     return status if 400 <= status < 500 and status not in (401, 404, 407) else 400
 
 
-def _shown(told: Told) -> str:
+def _shown(told: ErrorDetails) -> str:
     """The upstream's words as callers may read them."""
     if not told.message or _OF_KEYS.search(told.message):
         return f"refused the request ({told.status})"

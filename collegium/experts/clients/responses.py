@@ -13,7 +13,7 @@ from collegium.experts.clients.events import Json
 from collegium.experts.clients.native import Native
 from collegium.experts.clients.reply import Call
 from collegium.experts.clients.responses_shape import ResponseReader
-from collegium.experts.clients.told import is_error
+from collegium.experts.clients.upstream_errors import is_error
 from collegium.experts.clients.wire import Wire
 from collegium.registry.capabilities import takes
 from collegium.registry.expert import Expert

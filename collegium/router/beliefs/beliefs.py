@@ -13,7 +13,7 @@ from sklearn.base import clone
 from collegium.router.beliefs.application_table import ApplicationTable
 from collegium.router.beliefs.evidence import Evidence
 from collegium.router.beliefs.features import Features
-from collegium.router.beliefs.filling import filled
+from collegium.router.beliefs.imputation import imputed
 from collegium.router.predictors.base import Predictor, folds, rates
 from collegium.router.predictors.stack import (
     default_bases,
@@ -94,7 +94,7 @@ class Beliefs:
         self.applications_ = tuple(sorted({a for a in applications if a is not None}))
         numbers = self._numbers(applications)
         self.features_ = Features().fit(X, [(context or {}).get(a or "") for a in applications])
-        guessed, weight = filled(scores)
+        guessed, weight = imputed(scores)
         marks = _Marks(
             X,
             guessed,

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from collegium.registry.decisions.log import LoggedDecision
 from collegium.registry.storage.pages import Scope
-from collegium.router.learning.lived import calibration, lived
+from collegium.router.learning.past_choices import against_best_single, calibration
 from collegium.router.learning.report import Held
 from collegium.web.learning.evaluation import believed, is_routed
 from collegium.web.serving.parts import Parts
@@ -58,13 +58,14 @@ def _compared(rows: Sequence[LoggedDecision]) -> Json:
     seen = _seen(rows)
     count = 0 if seen is None else len(seen.chosen)
     enough = count >= FEWEST
+    choices = against_best_single(seen.held, seen.chosen) if seen and enough else None
     return {
         "object": "comparison",
         "marks": len(rows),
         "compared": count,
         "needed": FEWEST,
         "enough": enough,
-        "comparison": asdict(lived(seen.held, seen.chosen)) if seen and enough else None,
+        "comparison": asdict(choices) if choices else None,
         "calibration": calibrated,
     }
 

@@ -18,7 +18,7 @@ from collegium.extensions import extensions
 from collegium.registry.learning.runs import LearningAnswer, LearningPrompt, Mark, MarkSource
 from collegium.web.learning.asking import JudgeCalls
 from collegium.web.learning.spec import LearnSpec
-from collegium.web.serving.foreign import in_time
+from collegium.web.serving.timed_thread import in_time
 
 log = logging.getLogger(__name__)
 TRIED: Mapping[str, Any] = {"role": "assistant", "content": "an answer"}

@@ -16,23 +16,23 @@ from collegium.web.auth import caller_of
 from collegium.web.errors import error_body, invalid_body
 from collegium.web.json_in import CheckedRoute
 from collegium.web.parts_of import parts_of
-from collegium.web.serving.opinions import Opinion, Opinions, Said, Sender
+from collegium.web.serving.feedback import Feedback, FeedbackService, Said, Sender
 
 routes = APIRouter(route_class=CheckedRoute)
 AT_ONCE = 200
-"""Lines between which other requests have their turn."""
+"""Lines that are handled before other requests have their turn."""
 MOST_LINES = 10_000
 MOST_MARKS = 50 * MOST_LINES
 """The maximum number of commas or line ends that are read: more would take over a second."""
 LINES = ("application/jsonl", "application/x-ndjson", "application/x-jsonlines")
 Key = Annotated[str | None, Header(alias="idempotency-key", min_length=1, max_length=255)]
-Line = Opinion | Json
-"""An opinion, or what is wrong with it."""
+Line = Feedback | Json
+"""A rating, or its error."""
 
 
-async def _opinions(request: Request) -> Opinions:
+async def _service(request: Request) -> FeedbackService:
     parts = parts_of(request)
-    return Opinions(parts.log, parts.recorder, parts.learning, parts.catalogue)
+    return FeedbackService(parts.log, parts.recorder, parts.learning, parts.catalogue)
 
 
 async def _sender(request: Request) -> Sender:
@@ -42,41 +42,41 @@ async def _sender(request: Request) -> Sender:
     return Sender(caller.owner, source, everything=caller.role == "operator")
 
 
-OpinionsDep = Annotated[Opinions, Depends(_opinions)]
+FeedbackDep = Annotated[FeedbackService, Depends(_service)]
 SenderDep = Annotated[Sender, Depends(_sender)]
 
 
 @routes.post("/v1/feedback")
 async def feedback(
-    body: Opinion, opinions: OpinionsDep, sender: SenderDep, key: Key = None
+    body: Feedback, service: FeedbackDep, sender: SenderDep, key: Key = None
 ) -> Json:
     """Record a rating of an answer, and learn from it."""
-    (said,) = await opinions.take([(body, body.id or key)], sender)
+    (said,) = await service.take([(body, body.id or key)], sender)
     if isinstance(said, CollegiumError):
         raise said
     return _shown(body, said)
 
 
 @routes.post("/v1/feedback/bulk")
-async def bulk(request: Request, opinions: OpinionsDep, sender: SenderDep, key: Key = None) -> Json:
+async def bulk(request: Request, service: FeedbackDep, sender: SenderDep, key: Key = None) -> Json:
     """Record many ratings, as a list or as JSON lines, each with its own result."""
     lines = await _lines(request)
     data: list[Json] = []
     for start in range(0, len(lines), AT_ONCE):
         read = [_read(line) for line in lines[start : start + AT_ONCE]]
-        good = [(place, line) for place, line in enumerate(read) if isinstance(line, Opinion)]
+        good = [(place, line) for place, line in enumerate(read) if isinstance(line, Feedback)]
         given = [(o, o.id or (key and f"{key}\n{start + place}")) for place, o in good]
-        said = iter(await opinions.take(given, sender))
+        said = iter(await service.take(given, sender))
         for place, line in enumerate(read):
             number = {"line": start + place + 1}
             data.append(
-                number | (_answered(line, next(said)) if isinstance(line, Opinion) else line)
+                number | (_answered(line, next(said)) if isinstance(line, Feedback) else line)
             )
     return {"object": "list", "data": data}
 
 
 async def _lines(request: Request) -> Sequence[bytes]:
-    """The raw opinions of a body, which is a list or lines of JSON."""
+    """Return the raw ratings of a body, which is a list or lines of JSON."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     body = await request.body()
     if max(body.count(each) for each in (b"\n", b"\r", b",")) > MOST_MARKS:
@@ -97,21 +97,21 @@ async def _lines(request: Request) -> Sequence[bytes]:
 
 def _read(line: bytes) -> Line:
     try:
-        return Opinion.model_validate_json(line)
+        return Feedback.model_validate_json(line)
     except ValidationError as exc:
         return {"status": 400, **invalid_body(exc.errors())}
 
 
-def _answered(opinion: Opinion, said: Said) -> Json:
+def _answered(feedback: Feedback, said: Said) -> Json:
     if isinstance(said, CollegiumError):
         return {"status": said.http_status, **error_body(said)}
-    return {"status": 200, **_shown(opinion, said)}
+    return {"status": 200, **_shown(feedback, said)}
 
 
-def _shown(opinion: Opinion, said: Sequence[FeedbackRecord]) -> Json:
+def _shown(feedback: Feedback, said: Sequence[FeedbackRecord]) -> Json:
     """Return the record, or all of them if a whole session was rated."""
     shown = [_record(each) for each in said]
-    return {"object": "list", "data": shown} if opinion.scope == "session" else shown[0]
+    return {"object": "list", "data": shown} if feedback.scope == "session" else shown[0]
 
 
 def _record(record: FeedbackRecord) -> Json:

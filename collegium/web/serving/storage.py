@@ -11,7 +11,7 @@ from collegium.errors import BudgetReached
 from collegium.registry.budgets.limits import Limit
 from collegium.registry.bulk.files import FileRecord
 from collegium.registry.key import Caller
-from collegium.registry.stored import stored_bytes
+from collegium.registry.stored_bytes import stored_bytes
 from collegium.web.serving.limits_in_force import Name
 from collegium.web.serving.parts import Parts
 

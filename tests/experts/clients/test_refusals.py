@@ -21,10 +21,10 @@ from collegium.errors import (
     PromptTooLong,
     RateLimited,
 )
+from collegium.experts.clients.adaptations import lacking
 from collegium.experts.clients.chunks import Chunks, in_band
-from collegium.experts.clients.habits import lacking
 from collegium.experts.clients.refusals import refused, rule_of
-from collegium.experts.clients.told import Told, told, unquoted
+from collegium.experts.clients.upstream_errors import ErrorDetails, parse_error, unquoted
 
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}}
 BODY = {
@@ -72,7 +72,7 @@ def plain(message: str, **fields: Any) -> Any:
 def error_of(status: int, body: Any) -> CollegiumError:
     """The error that a response becomes."""
     data = body.encode() if isinstance(body, str) else json.dumps(body).encode()
-    said = told(status, data, "reason")
+    said = parse_error(status, data, "reason")
     rule = rule_of(said)
     found = lacking(said, BODY, rule.capability) if rule.kind == "capability" else {}
     return refused("tiny", said, {}, **found)
@@ -373,7 +373,9 @@ def test_what_a_refusal_quotes_of_the_request_says_nothing_of_the_upstream(name:
         {"response_format": {"json_schema": {"schema": {"properties": {name: {}}}}}},
     ]
     for body in bodies:
-        said = unquoted(Told(400, f"Invalid value '{name}': it does not match the pattern"), body)
+        said = unquoted(
+            ErrorDetails(400, f"Invalid value '{name}': it does not match the pattern"), body
+        )
         assert rule_of(said).kind == "malformed"
         assert name in said.message
 
@@ -399,7 +401,9 @@ def test_what_protocols_fix_is_no_quotation() -> None:
     """An upstream that names the type of a part speaks of what it lacks."""
     image = {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}
     body = {"messages": [{"role": "user", "content": [image]}]}
-    said = unquoted(Told(400, "Invalid content type. image_url is not supported here"), body)
+    said = unquoted(
+        ErrorDetails(400, "Invalid content type. image_url is not supported here"), body
+    )
     assert rule_of(said).capability == "images"
 
 

@@ -28,13 +28,13 @@ MOST_OF_SESSION = 1000
 """The latest decisions of a session that one rating reaches."""
 
 
-class Opinion(BaseModel):
+class Feedback(BaseModel):
     """A rating of an answer or of a conversation."""
 
     model_config = ConfigDict(extra="forbid")
 
     id: Annotated[str, Field(min_length=1, max_length=255)] | None = None
-    """The sender's own: what is sent twice counts once."""
+    """The sender's own id: a rating that is sent twice counts once."""
     decision_id: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     session: Annotated[str, Field(min_length=1, max_length=128)] | None = None
     scope: Literal["latest", "session"] = "latest"
@@ -44,7 +44,7 @@ class Opinion(BaseModel):
     source: Source | None = None
     comment: Annotated[str, Field(max_length=2000)] | None = None
     preferred: Annotated[str, Field(min_length=1, max_length=200)] | None = None
-    """The expert whose answer was better than the one that was given."""
+    """The expert whose answer was better than the given one."""
 
     @property
     def kind(self) -> Source:
@@ -72,8 +72,8 @@ class Sender:
 
     owner: str
     source: str
-    """What online learning caps its ratings by: the key, without keys the client's address; ""
-    for the setting `api_key`, whose ratings count in full."""
+    """Online learning limits the influence of each source: the key, or without keys the client's
+    address. "" for the setting `api_key`, whose ratings count in full."""
     everything: bool = False
     """Whether it may rate others' decisions, as the operator."""
 
@@ -88,8 +88,8 @@ Said = Sequence[FeedbackRecord] | CollegiumError
 
 
 @dataclass(frozen=True)
-class Opinions:
-    """Takes opinions in, some hundreds at once."""
+class FeedbackService:
+    """Checks and stores ratings, a few hundred at once."""
 
     log: DecisionLog
     recorder: Recorder
@@ -97,20 +97,20 @@ class Opinions:
     catalogue: Catalogue
 
     async def take(
-        self, opinions: Sequence[tuple[Opinion, str | None]], sender: Sender
+        self, given: Sequence[tuple[Feedback, str | None]], sender: Sender
     ) -> list[Said]:
-        """Write opinions, each with the key under which it counts once; the answers in order."""
-        named = {o.decision_id for o, _ in opinions if o.decision_id is not None}
+        """Store ratings, each with its idempotency key; return the results in the same order."""
+        named = {each.decision_id for each, _ in given if each.decision_id is not None}
         known = await self.log.get_all(named, scope=sender.scope)
-        ids = [None if key is None else _id(sender.owner, key) for _, key in opinions]
+        ids = [None if key is None else _id(sender.owner, key) for _, key in given]
         before = await self.log.feedback_given([each for each in ids if each is not None])
         found: list[Said] = []
-        for (opinion, _), feedback_id in zip(opinions, ids, strict=True):
+        for (feedback, _), feedback_id in zip(given, ids, strict=True):
             if feedback_id is not None and feedback_id in before:
                 found.append((before[feedback_id],))
                 continue
             try:
-                said = await self._one(opinion, feedback_id, sender, known)
+                said = await self._one(feedback, feedback_id, sender, known)
             except BadRequest as exc:
                 found.append(exc)
             else:
@@ -121,25 +121,25 @@ class Opinions:
 
     async def _one(
         self,
-        opinion: Opinion,
+        feedback: Feedback,
         feedback_id: str | None,
         sender: Sender,
         known: Mapping[str, LoggedDecision],
     ) -> Sequence[FeedbackRecord]:
-        opinion.check()
-        decisions = await self._meant(opinion, sender, known)
-        if opinion.preferred is not None:
-            await self._check_preferred(opinion.preferred, decisions)
-        comment = opinion.comment and await self.recorder.text(opinion.comment)
+        feedback.check()
+        decisions = await self._meant(feedback, sender, known)
+        if feedback.preferred is not None:
+            await self._check_preferred(feedback.preferred, decisions)
+        comment = feedback.comment and await self.recorder.text(feedback.comment)
         first = FeedbackRecord(
             id=feedback_id or f"fb_{secrets.token_hex(12)}",
             decision_id=decisions[0].decision.id,
-            verdict=opinion.verdict,
+            verdict=feedback.verdict,
             comment=comment,
-            preferred=opinion.preferred,
+            preferred=feedback.preferred,
             owner=sender.owner,
-            source=opinion.kind,
-            score=opinion.score,
+            source=feedback.kind,
+            score=feedback.score,
         )
         records = [
             replace(first, id=first.id if place == 0 else f"{first.id}_{place}", decision_id=each)
@@ -153,18 +153,18 @@ class Opinions:
         return records
 
     async def _meant(
-        self, opinion: Opinion, sender: Sender, known: Mapping[str, LoggedDecision]
+        self, feedback: Feedback, sender: Sender, known: Mapping[str, LoggedDecision]
     ) -> Sequence[LoggedDecision]:
-        """The decisions that an opinion is of, the latest first."""
-        if opinion.decision_id is not None:
-            if opinion.decision_id not in known:
-                message = f"no decision has the id '{opinion.decision_id}'"
+        """The decisions that an feedback is of, the latest first."""
+        if feedback.decision_id is not None:
+            if feedback.decision_id not in known:
+                message = f"no decision has the id '{feedback.decision_id}'"
                 raise UnknownDecision(message, "decision_id")
-            return [known[opinion.decision_id]]
-        limit = MOST_OF_SESSION if opinion.scope == "session" else 1
-        session = Selection(owner=sender.owner, session=opinion.session)
+            return [known[feedback.decision_id]]
+        limit = MOST_OF_SESSION if feedback.scope == "session" else 1
+        session = Selection(owner=sender.owner, session=feedback.session)
         if not (found := (await self.log.list(session, limit=limit)).items):
-            raise UnknownDecision(f"the session '{opinion.session}' has no decisions", "session")
+            raise UnknownDecision(f"the session '{feedback.session}' has no decisions", "session")
         return found
 
     async def _check_preferred(self, name: str, decisions: Sequence[LoggedDecision]) -> None:

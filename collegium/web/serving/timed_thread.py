@@ -1,4 +1,4 @@
-"""Call what is not ours in a thread of its own, and wait for it no longer than it may take."""
+"""Run foreign code in a thread of its own, with a time limit."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Result = TypeVar("Result")
 
 
 async def in_time(work: Callable[[], Result], timeout_s: float) -> Result:
-    """What a function returns or raises; TimeoutError if it takes longer than `timeout_s`.
+    """Return or raise the function's result; TimeoutError if it takes longer than `timeout_s`.
 
-    Nobody can stop a thread: it goes on, but neither the threads that others share nor the end of
-    the process wait for it.
+    A thread can't be stopped. It goes on running, but blocks neither the shared thread pool nor the
+    end of the process.
     """
     loop = asyncio.get_running_loop()
     found: asyncio.Future[Result] = loop.create_future()

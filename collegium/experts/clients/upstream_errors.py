@@ -26,16 +26,16 @@ CHOSEN = ("properties", "$defs", "definitions", "metadata")
 
 
 @dataclass(frozen=True)
-class Told:
-    """An upstream's words for a failure."""
+class ErrorDetails:
+    """How an upstream describes a failure."""
 
     status: int
     """The HTTP status, or the one that an error in a stream names; 0 if there is none."""
     message: str
     code: str = ""
-    """Every name that the error has for itself, in lower case."""
+    """Every name or code in the error, in lower case."""
     param: str = ""
-    """The request's field that is to blame, as the upstream writes it."""
+    """The wrong field of the request, as the upstream writes it."""
     own: str | None = None
     """The message without its quotes from the request, if any were removed."""
 
@@ -50,17 +50,17 @@ class Told:
         return f"{self.code} {self.words}".lower()
 
 
-def told(status: int, data: bytes, otherwise: str = "") -> Told:
+def parse_error(status: int, data: bytes, otherwise: str = "") -> ErrorDetails:
     """Parse a response that is not a success."""
     text = data.decode(errors="replace")
     try:
         answer = parsed_json(data)
     except ValueError:
         answer = None
-    return told_by(status, answer, text[:300] or otherwise)
+    return details_of(status, answer, text[:300] or otherwise)
 
 
-def told_by(status: int, answer: Any, otherwise: str = "") -> Told:
+def details_of(status: int, answer: Any, otherwise: str = "") -> ErrorDetails:
     """Parse an error object of any vendor."""
     words: list[str] = []
     names: list[str] = []
@@ -75,14 +75,14 @@ def told_by(status: int, answer: Any, otherwise: str = "") -> Told:
     message = ": ".join(dict.fromkeys(words)) or otherwise
     code = " ".join(names).lower()
     found = status or next((int(n) for n in names if STATUS.fullmatch(n)), 0)
-    return Told(found, message[:LONGEST], code[:LONGEST], params[0] if params else "")
+    return ErrorDetails(found, message[:LONGEST], code[:LONGEST], params[0] if params else "")
 
 
-def unquoted(told: Told, body: Mapping[str, Any]) -> Told:
-    """The failure without the caller's words that it quotes, which say nothing of the upstream.
+def unquoted(told: ErrorDetails, body: Mapping[str, Any]) -> ErrorDetails:
+    """Remove the caller's own words that the error quotes, which say nothing about the upstream.
 
-    A tool may be called "You exceeded your current quota". Names that protocols fix, such as
-    types, stay.
+    A tool may be called "You exceeded your current quota". Names that protocols define, such as
+    types, are kept.
     """
     said = told.message
     for text in sorted(set(_callers_words(body)), key=len, reverse=True):
@@ -108,7 +108,7 @@ def _callers_words(body: Mapping[str, Any]) -> Iterator[str]:
 
 
 def is_error(answer: Mapping[str, Any]) -> bool:
-    """Whether what came in an answer's place is an error: some send them under status 200."""
+    """Whether a response is an error; some upstreams send errors with status 200."""
     return bool(answer.get("error")) or answer.get("object") == "error"
 
 

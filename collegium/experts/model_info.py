@@ -60,7 +60,7 @@ HEARING = ("audio_config", "audio_token_id", "audio_token_index")
 
 
 @dataclass(frozen=True)
-class Told:
+class ModelInfo:
     """The context window, None if unknown, and further information."""
 
     window: int | None = None
@@ -78,10 +78,10 @@ async def described(
     if expert.kind == "openai":
         expert, row = await found_on_endpoint(expert, pool.key_variables)
     expert, looked_up = with_listed(expert, context_stated=context_stated)
-    told, known = by_row(row), by_list(expert).capabilities
+    told, known = from_row(row), from_price_list(expert).capabilities
     engine = pool.engines.get(expert.engine or "")
     if engine is not None:
-        known = by_files(engine.spec.model_path, engine.spec.flags).capabilities
+        known = from_files(engine.spec.model_path, engine.spec.flags).capabilities
     if told.window is not None and not context_stated:
         expert = replace(expert, context_window=told.window)
         looked_up[CONTEXT] = "the endpoint's list of models"
@@ -143,7 +143,7 @@ async def _served(expert: Expert, key_variables: Sequence[str]) -> list[dict[str
         await endpoint.aclose()
 
 
-def by_row(row: Mapping[str, Any]) -> Told:
+def from_row(row: Mapping[str, Any]) -> ModelInfo:
     """Read a row of an endpoint's list of models, in any known format; odd types are ignored."""
     meta, provider = _object(row.get("meta")), _object(row.get("top_provider"))
     window = _tokens(row, WINDOWS) or _tokens(meta, ("n_ctx", "n_ctx_train"))
@@ -162,16 +162,16 @@ def by_row(row: Mapping[str, Any]) -> Told:
     }
     if most := _tokens(row, MOST_OUTPUTS) or _tokens(provider, MOST_OUTPUTS):
         known[MOST_OUTPUT] = most
-    return Told(window, known | ({WINDOW: True} if window else {}))
+    return ModelInfo(window, known | ({WINDOW: True} if window else {}))
 
 
-def by_list(expert: Expert) -> Told:
+def from_price_list(expert: Expert) -> ModelInfo:
     """Read LiteLLM's entry, if a model is served by the provider that the list means."""
     host = urlsplit(expert.base_url or "").hostname
     hosted = host in HOSTS or (expert.kind == "litellm" and host is None)
     known_there = entry_of(expert) if hosted else None
     if known_there is None:
-        return Told()
+        return ModelInfo()
     entry = known_there[1]
     known: dict[str, Any] = {
         ability: told
@@ -186,15 +186,15 @@ def by_list(expert: Expert) -> Told:
     known |= {PATHS[path]: True for path in _texts(paths) if path in PATHS}
     if most := _tokens(entry, ("max_output_tokens",)):
         known[MOST_OUTPUT] = most
-    return Told(None, known)
+    return ModelInfo(None, known)
 
 
-def by_files(folder: Path, flags: Sequence[str] = ()) -> Told:
+def from_files(folder: Path, flags: Sequence[str] = ()) -> ModelInfo:
     """Read the configuration of a model that we run, and its engine's options."""
     try:
         config = _object(json.loads((folder / "config.json").read_text(encoding="utf-8")))
     except (OSError, ValueError, RecursionError):
-        return Told()
+        return ModelInfo()
     sees, hears = (any(name in config for name in names) for names in (SIGHT, HEARING))
     known: dict[str, Any] = {"files": False, "audio_output": False}
     names = _texts(config.get("architectures"))
@@ -205,7 +205,7 @@ def by_files(folder: Path, flags: Sequence[str] = ()) -> Told:
     parser = value_of(flags, "reasoning-parser")
     if parser or (parser is None and parsers_of(folder).reasoning):
         known["reasoning"] = True
-    return Told(None, known)
+    return ModelInfo(None, known)
 
 
 def _tokens(row: Mapping[str, Any], names: Sequence[str]) -> int | None:

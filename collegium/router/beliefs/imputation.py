@@ -16,7 +16,7 @@ GUESSED = 0.3
 """The weight of an imputed mark."""
 
 
-def filled(scores: Array) -> tuple[Array, Array]:
+def imputed(scores: Array) -> tuple[Array, Array]:
     """The scores (n, e) with guesses for missing ones, and what each counts: 1, `GUESSED` or 0.
 
     A newcomer is first of all a mixture of the experts that are known: a ridge regression of its

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from collegium.router.beliefs.filling import FEWEST, GUESSED, filled
+from collegium.router.beliefs.imputation import FEWEST, GUESSED, imputed
 
 Array = NDArray[np.float64]
 PROMPTS = 1_000
@@ -32,7 +32,7 @@ def beside(scores: Array, marks: Array, count: int) -> Array:
 def test_a_copy_of_a_known_expert_is_found_from_fifty_marks(original: int) -> None:
     """Its other marks are guessed better than by its level, on any of them."""
     scores = known()
-    found, weight = filled(beside(scores, scores[:, original], 50))
+    found, weight = imputed(beside(scores, scores[:, original], 50))
     guesses, truth = found[50:, -1], scores[50:, original]
     level = scores[:50, original].mean()
     assert ((guesses - truth) ** 2).mean() < 0.6 * ((level - truth) ** 2).mean()
@@ -47,7 +47,7 @@ def test_a_mixture_of_known_experts_is_found() -> None:
     scores = known()
     half = np.random.default_rng(1).random(PROMPTS) < 0.5
     mixed = np.where(half, scores[:, 0], scores[:, 2])
-    found, _ = filled(beside(scores, mixed, 200))
+    found, _ = imputed(beside(scores, mixed, 200))
     error = ((found[200:, -1] - mixed[200:]) ** 2).mean()
     assert error < 0.95 * ((mixed[:200].mean() - mixed[200:]) ** 2).mean()
 
@@ -57,7 +57,7 @@ def test_of_an_expert_that_is_like_nobody_the_level_is_guessed(level: float) -> 
     """Its marks are chance: no prompt is expected to suit it."""
     rng = np.random.default_rng(3)
     noise = (rng.random(PROMPTS) < level).astype(np.float64)
-    found, _ = filled(beside(known(), noise, 300))
+    found, _ = imputed(beside(known(), noise, 300))
     guesses, marked = found[300:, -1], (noise[:300].sum() + 1) / 302
     assert guesses.mean() == pytest.approx(marked, abs=0.03)
     assert guesses.std() < 0.1
@@ -67,7 +67,7 @@ def test_of_an_expert_that_is_like_nobody_the_level_is_guessed(level: float) -> 
 def test_few_marks_tell_nothing(count: int, guessed: int) -> None:
     """Below that, nobody guesses."""
     scores = known()
-    found, weight = filled(beside(scores, scores[:, 0], count))
+    found, weight = imputed(beside(scores, scores[:, 0], count))
     assert (~np.isnan(found[:, -1])).sum() == max(guessed, count)
     np.testing.assert_array_equal(weight[:count, -1], 1.0)
     np.testing.assert_array_equal(weight[count:, -1], GUESSED if guessed else 0.0)
@@ -79,7 +79,7 @@ def test_what_was_marked_is_left_as_it_is() -> None:
     scores[::3, 1] = np.nan
     table = beside(scores, scores[:, 0], 100)
     before = table.copy()
-    found, weight = filled(table)
+    found, weight = imputed(table)
     np.testing.assert_array_equal(table, before)
     seen = ~np.isnan(table)
     np.testing.assert_array_equal(found[seen], table[seen])
@@ -94,7 +94,7 @@ def test_on_prompts_that_hardly_anybody_was_marked_on_nothing_is_guessed() -> No
     scores = known()
     scores[600:, :4] = np.nan
     table = beside(scores, scores[:, 0], 100)
-    found, weight = filled(table)
+    found, weight = imputed(table)
     assert np.isnan(found[600:, -1]).all()
     assert not weight[600:, -1].any()
     assert not np.isnan(found[:600, -1]).any()
@@ -104,6 +104,6 @@ def test_where_everybody_has_few_marks_nobody_is_guessed() -> None:
     """No one is known."""
     table = np.full((100, 3), np.nan)
     table[:30, 0], table[30:60, 1], table[60:90, 2] = 1.0, 0.0, 1.0
-    found, weight = filled(table)
+    found, weight = imputed(table)
     np.testing.assert_array_equal(found, table)
     np.testing.assert_array_equal(weight, ~np.isnan(table))

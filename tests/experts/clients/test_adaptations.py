@@ -8,29 +8,29 @@ from typing import Any
 import pytest
 
 from collegium.errors import CapabilityMissing
-from collegium.experts.clients.habits import (
-    Habits,
+from collegium.experts.clients.adaptations import (
+    Adaptations,
     may_be_left_out,
     refused_parameters,
 )
-from collegium.experts.clients.told import Told
+from collegium.experts.clients.upstream_errors import ErrorDetails
 from tests.experts.clients.asking import TINY
 
 USER = {"role": "user", "content": "Hi"}
 BODY = {"messages": [USER], "max_tokens": 8, "temperature": 0.5, "reasoning_effort": "high"}
 
 
-def learned(message: str, body: Any = BODY, code: str = "") -> Habits:
-    """Habits after one refusal that taught something."""
-    habits = Habits()
+def learned(message: str, body: Any = BODY, code: str = "") -> Adaptations:
+    """Adaptations after one refusal that taught something."""
+    adaptations = Adaptations()
     error = CapabilityMissing("tiny", message, capability="parameter")
-    assert habits.learn(error, Told(400, message, code), body)
-    return habits
+    assert adaptations.learn(error, ErrorDetails(400, message, code), body)
+    return adaptations
 
 
 def test_a_body_passes_as_it_is_until_something_is_refused() -> None:
     """The very same."""
-    assert Habits().applied(TINY, BODY).body is BODY
+    assert Adaptations().applied(TINY, BODY).body is BODY
 
 
 def test_a_parameter_is_left_out_from_then_on() -> None:
@@ -43,18 +43,20 @@ def test_a_parameter_is_left_out_from_then_on() -> None:
 def test_a_value_that_is_refused_says_nothing_of_other_values() -> None:
     """Such as an effort that a model does not have."""
     words = "Unsupported value: 'reasoning_effort' does not support 'high' with this model."
-    habits = learned(words, code="unsupported_value")
-    assert habits.applied(TINY, BODY).dropped == ("reasoning_effort",)
-    assert habits.applied(TINY, {**BODY, "reasoning_effort": "low"}).dropped == ()
+    adaptations = learned(words, code="unsupported_value")
+    assert adaptations.applied(TINY, BODY).dropped == ("reasoning_effort",)
+    assert adaptations.applied(TINY, {**BODY, "reasoning_effort": "low"}).dropped == ()
 
 
 def test_the_two_names_of_a_limit_are_not_swapped_for_ever() -> None:
     """An upstream that refuses both takes neither."""
-    habits = learned("'max_tokens' is not supported")
-    assert habits.applied(TINY, BODY).body["max_completion_tokens"] == 8
+    adaptations = learned("'max_tokens' is not supported")
+    assert adaptations.applied(TINY, BODY).body["max_completion_tokens"] == 8
     error = CapabilityMissing("tiny", "no", capability="max_tokens")
     body = {"messages": [USER], "max_completion_tokens": 8}
-    assert not habits.learn(error, Told(400, "'max_completion_tokens' is not supported"), body)
+    assert not adaptations.learn(
+        error, ErrorDetails(400, "'max_completion_tokens' is not supported"), body
+    )
 
 
 def test_a_limit_that_is_given_by_both_names_is_given_once() -> None:
@@ -68,7 +70,7 @@ def test_a_developer_is_a_system_where_it_is_known_beforehand() -> None:
     """By the expert's capabilities."""
     expert = replace(TINY, capabilities={"developer_role": False})
     body = {"messages": [{"role": "developer", "content": "Be brief."}, USER]}
-    applied = Habits().applied(expert, body)
+    applied = Adaptations().applied(expert, body)
     assert [m["role"] for m in applied.body["messages"]] == ["system", "user"]
     assert body["messages"][0]["role"] == "developer"
 
@@ -77,7 +79,9 @@ def test_images_stay_where_texts_are_put_together() -> None:
     """A refusal of parts teaches nothing where there are no texts to join."""
     image = {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "image_url"}]}
     error = CapabilityMissing("tiny", "no", capability="parts")
-    assert not Habits().learn(error, Told(400, "content must be a string"), {"messages": [image]})
+    assert not Adaptations().learn(
+        error, ErrorDetails(400, "content must be a string"), {"messages": [image]}
+    )
 
 
 @pytest.mark.parametrize(
@@ -126,4 +130,4 @@ def test_what_the_answer_depends_on_is_not_left_out(name: str, value: Any, left_
 def test_a_parameter_is_found_in_words(message: str, names: list[str]) -> None:
     """A word of English is a parameter only where it stands as a name."""
     body = {"messages": [USER], "user": "u", "n": 2, "top_k": 5}
-    assert refused_parameters(Told(400, message), body) == names
+    assert refused_parameters(ErrorDetails(400, message), body) == names

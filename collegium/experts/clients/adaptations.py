@@ -1,8 +1,8 @@
 """Parameters that an upstream has refused, and how requests are adapted to it.
 
-A refusal teaches: a limit goes by its other name, `developer` is `system`, and a parameter that
-does not change what the answer means is left out. Nothing is written down: after a restart one
-refused request teaches it anew.
+After a refusal, a limit is sent under its other name, `developer` becomes `system`, and a parameter
+that does not change the meaning of the answer is left out. Nothing is stored: after a restart, one
+refused request is needed to learn it again.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from collegium.errors import CapabilityMissing
-from collegium.experts.clients.told import Told
+from collegium.experts.clients.upstream_errors import ErrorDetails
 from collegium.registry.expert import Expert
 
 MOST_MENDED = 4
@@ -69,7 +69,7 @@ class Applied(NamedTuple):
     """Parameters that were left out."""
 
 
-class Habits:
+class Adaptations:
     """The known refusals of one upstream."""
 
     def __init__(self) -> None:
@@ -95,8 +95,8 @@ class Habits:
             sent["messages"] = [_as_text(m) for m in sent["messages"]]
         return Applied(sent, tuple(sorted(dropped)))
 
-    def learn(self, error: CapabilityMissing, told: Told, body: Mapping[str, Any]) -> bool:
-        """Take note of what an upstream refused; whether the request can be put otherwise now."""
+    def learn(self, error: CapabilityMissing, told: ErrorDetails, body: Mapping[str, Any]) -> bool:
+        """Remember what an upstream refused; return whether the request can be adapted now."""
         if error.capability == DEVELOPER and not self._no_developer:
             self._no_developer = True
             return True
@@ -105,7 +105,7 @@ class Habits:
             return self._no_parts
         return any([self._left_out(name, told, body) for name in refused_parameters(told, body)])
 
-    def _left_out(self, name: str, told: Told, body: Mapping[str, Any]) -> bool:
+    def _left_out(self, name: str, told: ErrorDetails, body: Mapping[str, Any]) -> bool:
         if name in LENGTHS:
             if LENGTHS[name] in self._refused:  # it takes neither
                 return False
@@ -123,7 +123,7 @@ class Habits:
         return list(dict.fromkeys(found + values))
 
     def _goes(self, name: str, value: Any) -> bool:
-        """A value that says something may matter although another did not."""
+        """Whether a value may be left out; another value of the same parameter may matter."""
         return name in LENGTHS or may_be_left_out(name, value)
 
 
@@ -134,7 +134,7 @@ def may_be_left_out(name: str, value: Any) -> bool:
     return name not in MEANT or value in NEUTRAL or (name == "n" and value == 1)
 
 
-def lacking(told: Told, body: Mapping[str, Any], capability: str) -> dict[str, Any]:
+def lacking(told: ErrorDetails, body: Mapping[str, Any], capability: str) -> dict[str, Any]:
     """Return the capability that a refusal is about, and the fields of the request that need it.
 
     It is empty if the words could mean anything: another expert may refuse the same.
@@ -162,7 +162,7 @@ def _of_parts(body: Mapping[str, Any], capability: str) -> str:
     return held[0] if held else "parts" if kinds else ""
 
 
-def refused_parameters(told: Told, body: Mapping[str, Any]) -> list[str]:
+def refused_parameters(told: ErrorDetails, body: Mapping[str, Any]) -> list[str]:
     """The request's parameters that an upstream's words are about."""
     param = told.param.removeprefix("body.").partition("[")[0].partition(".")[0]
     if param in body and param != "messages":

@@ -26,7 +26,7 @@ FEWEST_OF_A_BIN = 5
 
 
 @dataclass(frozen=True)
-class Lived:
+class PastChoices:
     """Figures of the choices that were made; `points` are hundredths of a mark."""
 
     best_single: str
@@ -40,7 +40,7 @@ class Lived:
     experts: list[dict[str, Any]]
 
 
-def lived(held: Held, chosen: NDArray[np.intp]) -> Lived:
+def against_best_single(held: Held, chosen: NDArray[np.intp]) -> PastChoices:
     """Compare who answered (n) with the best single expert and a random one at the same cost.
 
     Intervals are 95 %: chance by the bootstrap, and what forecasts in the place of missing marks
@@ -63,7 +63,7 @@ def lived(held: Held, chosen: NDArray[np.intp]) -> Lived:
     )  # fmt: skip
     missing = float(np.isnan(held.scores).mean())
     margin = Z * float(np.hypot(ahead.std(), GUESSED_SD * missing))
-    return Lived(
+    return PastChoices(
         best_single=held.names[best],
         best_single_quality=rows[best]["quality"],
         best_single_usd_per_1k=rows[best]["usd_per_1k"],
