@@ -26,7 +26,7 @@ KINDS: Mapping[Kind, str] = {
 }
 """Each kind of extension in words."""
 FOREIGN = (Exception, SystemExit)
-"""What somebody else's code may raise; a module that is a script ends the process on import."""
+"""Exceptions that foreign code may raise; a module that is a script exits when it is imported."""
 REINSTALL = "reinstall it: `pip install --no-deps --no-build-isolation -e .` in its folder"
 
 

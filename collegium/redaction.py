@@ -1,4 +1,4 @@
-"""Take out of a text what tells where things are and how to get in: addresses, paths and keys."""
+"""Remove addresses, paths and keys from a text."""
 
 from __future__ import annotations
 
@@ -17,5 +17,5 @@ _PLACES = re.compile(
 
 
 def redacted(text: str) -> str:
-    """The text, bounded, with an ellipsis where it named a place or a key."""
+    """Return the text, shortened, with an ellipsis in place of each address, path or key."""
     return _PLACES.sub("…", text[: 4 * LONGEST])[:LONGEST]

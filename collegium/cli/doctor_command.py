@@ -164,7 +164,7 @@ def _encoder() -> Finding:
 def _extras() -> list[Finding]:
     """Report which optional parts are installed, and what the others lack.
 
-    The CUDA build takes the place of another part, so it lacks nowhere but beside a GPU.
+    `embedded-cuda` replaces `embedded`, so it is only reported on a machine with a GPU.
     """
     found = []
     for extra in EXTRAS.values():

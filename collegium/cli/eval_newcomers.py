@@ -103,7 +103,7 @@ def _told(models: Iterable[int], name: str) -> Iterable[int]:
 
 
 def print_recoveries(found: Sequence[Recovery]) -> None:
-    """Print what came back."""
+    """Print the results."""
     print_table(HEAD, [_row(each) for each in found])
 
 

@@ -28,7 +28,7 @@ from collegium.settings import Settings
 CONCURRENCY = 16  # half of what the engine runs at once: it should not queue
 PANEL_CONCURRENCY = 8  # of three members each
 PANELS = "panels-2"
-"""Changes when panels answer otherwise than before: what was kept is then asked again."""
+"""Changed whenever panels answer differently: stored answers are then requested again."""
 
 
 @dataclass(frozen=True)

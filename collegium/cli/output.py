@@ -35,7 +35,7 @@ def command_line() -> str:
 
 
 def print_json(data: Any) -> None:
-    """Print one JSON document; what is not a number is null, for JSON has no NaN."""
+    """Print one JSON document; NaN and infinities become null, because JSON has neither."""
     try:
         text = json.dumps(data, indent=2, ensure_ascii=False, default=str, allow_nan=False)
     except ValueError:

@@ -16,9 +16,9 @@ it.
 
 
 class Learned:
-    """The abilities that experts turned out to lack for a caller, in memory.
+    """Capabilities that experts turned out to lack for a caller, in memory.
 
-    What one caller sends may be why it is refused: nobody else is kept from the expert for that.
+    The refusal may be due to what this caller sends, so the expert is still used for other callers.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:

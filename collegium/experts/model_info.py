@@ -72,7 +72,7 @@ async def described(
 ) -> tuple[Expert, dict[str, str]]:
     """Return the expert completed with free information, and the sources of the values.
 
-    Prices that are unknown, and the context window unless somebody stated it, are looked up.
+    Unknown prices are looked up, and so is the context window unless it is given.
     """
     row: Mapping[str, Any] = {}
     if expert.kind == "openai":

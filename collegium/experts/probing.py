@@ -91,9 +91,9 @@ async def hello(pool: Pool, expert: Expert) -> Probed:
 
 
 async def examine(pool: Pool, expert: Expert, probed: Probed) -> None:
-    """Ask what is not known yet, all at once; of engines that we run all is known.
+    """Send questions about all unknown capabilities at once; engines run here have none.
 
-    The questions go past the queue: their refusals say nothing of the expert's health.
+    The questions bypass the queue, because their refusals say nothing about the expert's health.
     """
     if expert.kind in RUN_HERE or expert.preset is not None:
         return

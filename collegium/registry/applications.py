@@ -60,7 +60,7 @@ class ApplicationRegistry:
         raise ApplicationNotFound(f"no application has the key '{key}'{hint}")
 
     async def keep(self, applications: Iterable[Application]) -> None:
-        """Add what was seen: `seen` is added to what is there, what people decided stays."""
+        """Merge observations: `seen` is added to the stored count; decisions of people are kept."""
         now = datetime.now(UTC)
         rows = [_columns(application, now) for application in applications]
         insert = self._database.insert(ApplicationRow)

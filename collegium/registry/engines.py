@@ -10,13 +10,13 @@ from collegium.registry.tables import EngineRow
 
 
 class EngineRegistry:
-    """Stores what is needed to run each engine."""
+    """Stores the description of each engine."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def register(self, engine: Engine) -> None:
-        """Keep what an engine needs, in place of what was kept before."""
+        """Store an engine, replacing an earlier one of the same name."""
         await self._database.write(self._database.upsert(EngineRow), dict(engine))
 
     async def list(self) -> tuple[Engine, ...]:

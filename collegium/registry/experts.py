@@ -64,7 +64,7 @@ class ExpertRegistry:
     async def update(self, name: str, /, **changes: Any) -> Expert:
         """Change an expert's fields and return its next version.
 
-        Of `prices` those that are given are changed, and forgotten where they are None.
+        Only the given `prices` are changed; None removes a price.
         """
         _check_names(changes)
         async with self._database.transaction() as session:

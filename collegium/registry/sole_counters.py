@@ -64,7 +64,7 @@ class SoleCounters:
         return await self._memory.reserve(hold, charges, want)
 
     async def settle(self, hold: str, amounts: Mapping[str, int], *, lapsed: bool = False) -> None:
-        """Put what a request took in the place of what it holds."""
+        """Replace what a request holds by what it used."""
         await self._memory.settle(hold, amounts, lapsed=lapsed)
 
     async def levels(self, counters: Sequence[str]) -> list[Level | None]:
@@ -87,7 +87,7 @@ class SoleCounters:
         await self._memory.seed(counter, used, number, expires_s)
 
     async def drop(self, counters: Sequence[str]) -> None:
-        """Have counters seeded anew."""
+        """Discard the counters, so that they are rebuilt from the log."""
         await self._memory.drop(counters)
 
     async def held(self) -> list[Held]:

@@ -48,7 +48,7 @@ class Panel:
     stream: bool = True
     """Whether the answer is streamed."""
     native: Native | None = None
-    """The request as it came, for one expert that speaks its protocol."""
+    """The original request, for a single expert that supports its protocol."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """First: the first complete answer wins, the others are cancelled.
 
-The one mode whose answer depends on who is fast: that is what it is for.
+This is the only mode whose answer depends on the speed of the experts, by design.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ class Line:
     custom_id: str
     body: Json
     endpoint: str = "/v1/chat/completions"
-    """The endpoint for which the body is meant."""
+    """The endpoint of the body."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def read_lines(source: Iterable[bytes], endpoint: str) -> Iterator[Line | BadLin
 
 
 def read_line(number: int, raw: bytes, endpoint: str) -> Line | BadLine:
-    """Read one line, or say what is wrong with it."""
+    """Parse one line, or describe its error."""
     if len(raw) > LONGEST_LINE:
         words = f"line {number} is longer than {LONGEST_LINE >> 20} MiB"
         return BadLine(number, None, "invalid_json_line", words)

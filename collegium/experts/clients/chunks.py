@@ -219,7 +219,7 @@ def is_stream(data: bytes) -> bool:
 def in_band(
     expert: str, error: Any, data: bytes, asked: Mapping[str, Any] = NOTHING_ASKED
 ) -> CollegiumError:
-    """The error that came in the place of an answer to what was `asked`."""
+    """Return the error that an upstream sent instead of an answer to what was `asked`."""
     said = unquoted(details_of(0, error, shown(data)), asked)
     if said.status < 400:
         said = replace(said, status=0)
@@ -245,7 +245,7 @@ def strange(expert: str, data: bytes, kind: str = "") -> ExpertError:
 
 
 def shown(data: bytes) -> str:
-    """The beginning of what came, for the operator."""
+    """Return the beginning of a response, for the operator."""
     return repr(data.decode(errors="replace")[:120])
 
 

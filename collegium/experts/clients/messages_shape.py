@@ -1,6 +1,6 @@
 """Read events from Anthropic's Messages API, streamed or whole.
 
-Each is passed on as it came (`Raw`), and said again in the events that every protocol has.
+Each event is passed on unchanged (`Raw`), and also as the events that all protocols share.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from collegium.experts.clients.events import Json
 
 @dataclass(frozen=True)
 class Native:
-    """A request as it came, for experts that speak its protocol: nothing of it is lost."""
+    """The original request, for experts that support its protocol, so that nothing is lost."""
 
     protocol: str
     """As in `Expert.capabilities`: a conversation protocol or an endpoint."""

@@ -1,6 +1,6 @@
 """Read events from OpenAI's chat completions, streamed or whole.
 
-Upstreams send what they like: a value of another type than the one expected is `Unshaped`.
+Upstreams do not always keep to the format: a value of an unexpected type is `Unshaped`.
 """
 
 from __future__ import annotations

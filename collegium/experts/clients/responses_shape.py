@@ -1,7 +1,7 @@
 """Read events from OpenAI's Responses API, streamed or whole.
 
-Each is passed on as it came (`Raw`), and said again in the events that every protocol has. A whole
-response is passed on as the event that would have ended its stream.
+Each event is passed on unchanged (`Raw`), and also as the events that all protocols share. A whole
+response is passed on as the last event of a stream.
 """
 
 from __future__ import annotations

@@ -24,8 +24,8 @@ class _Known:
 class ToolCalls:
     """Repairs the pieces of a streamed answer's tool calls.
 
-    Upstreams leave the index out, give all calls the same one, repeat id and name with every piece,
-    or have no ids; official clients add up what they get and crash without an index.
+    Some upstreams omit the index, give all calls the same one, repeat id and name with every piece,
+    or send no ids. Official clients concatenate what they get, and crash without an index.
     """
 
     def __init__(self) -> None:

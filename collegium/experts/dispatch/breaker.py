@@ -26,7 +26,7 @@ class Rules:
     first_rest_s: float = 5.0
     longest_rest_s: float = 60.0
     probe_s: float = 30.0
-    """A probe that says nothing for so long no longer keeps others from trying."""
+    """After this time without a result, a probe no longer keeps others from trying."""
 
     def rest_s(self, times: int) -> float:
         """Doubled each time that it opens again without an answer in between."""
@@ -168,7 +168,7 @@ class Breakers:
         await self._change(key, lambda circuit: circuit.failed(self._clock(), self._rules, caller))
 
     async def rest(self, key: str, rest_s: float) -> None:
-        """Leave the expert alone for so long, in all replicas."""
+        """Pause the expert for this long, in all replicas."""
         await self._change(key, lambda circuit: circuit.limited(self._clock(), rest_s), rest_s)
 
     async def let_go(self, key: str) -> None:

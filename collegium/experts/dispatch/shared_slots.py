@@ -21,7 +21,7 @@ POLL_S = 0.05
 class SharedSlots:
     """One replica's share of all places' slots, published through the shared state.
 
-    It always tells how many it has, never how many more: a state that was lost mends itself.
+    It always reports how many it holds, never a difference, so that a lost state repairs itself.
     """
 
     def __init__(self, state: SharedState, replica: str) -> None:

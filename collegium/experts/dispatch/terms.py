@@ -18,7 +18,7 @@ class Terms:
     caller: str = ""
     """Callers share an engine fairly; requests of one caller share that caller's part."""
     priority: Priority = "normal"
-    """`urgent` passes the caller's own other requests, `background` lets everybody pass."""
+    """`urgent` overtakes the caller's own other requests; `background` lets all others go first."""
     deadline: float | None = None
     """The moment (`time.monotonic`) by which the whole answer is wanted."""
     expected_s: float | None = None

@@ -21,7 +21,7 @@ Answers = Mapping[str, Mapping[str, Any]]
 """The messages of several experts to one prompt, by the expert's name."""
 ROUNDS = 20
 AT_FIRST = 0.7
-"""The reliability that everybody begins with: agreement has to count for the answer."""
+"""The initial reliability of every expert; agreement has to count in favour of an answer."""
 PSEUDO_MARKS = 2.0
 CORRELATION = 0.5
 """Correlation of errors within a family: n agreeing members count as n / (1 + (n - 1) / 2)."""

@@ -182,7 +182,7 @@ class Profiler:
         told(answer)
 
     def _marked(self, question: Question, known: Answered) -> Answered:
-        """A kept answer, marked anew: a better checker marks old answers too."""
+        """Mark a stored answer again, because a better checker applies to old answers too."""
         return known if known.note else replace(known, mark=question.mark(known.message))
 
     async def _asked(self, question: Question) -> Answered:

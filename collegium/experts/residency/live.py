@@ -84,7 +84,8 @@ class Residents:
         return max(self._budget_gib.values(), default=0.0)
 
     def take(self, cards: Sequence[int], gib: float) -> None:
-        """Take memory of each of these cards, for an engine that stays; below 0: give it back."""
+        """Take memory of each of these cards for an engine that stays; a negative amount returns
+        it."""
         left = {card: self._budget_gib.get(card, 0.0) - gib for card in cards}
         self._budget_gib = {**self._budget_gib, **left}
         self._scheduler.take(cards, gib)

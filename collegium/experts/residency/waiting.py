@@ -13,7 +13,7 @@ from dataclasses import replace
 from collegium.experts.residency.view import Change, EngineView, Policy, View
 
 LOOK_S = 10.0
-"""A policy that waits for its moment is asked again after so long; 5 and 15 s did alike."""
+"""Interval at which a policy that waits is asked again; 5 and 15 s gave the same results."""
 MOST_LOOKS = 200
 
 

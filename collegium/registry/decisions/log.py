@@ -94,9 +94,9 @@ class DecisionLog:
             ) from exc
 
     async def finish(self, record: OutcomeRecord) -> None:
-        """Write what came of a decision; a second outcome takes the first one's place.
+        """Write the outcome of a decision; a second outcome replaces the first one.
 
-        While the database is away it is kept in memory, and written when that is back.
+        While the database is unavailable, it is kept in memory and written later.
         """
         try:
             await self._write_outcome(record)
@@ -278,7 +278,7 @@ class DecisionLog:
             return int(done.rowcount)
 
     async def aclose(self) -> None:
-        """Write what is kept, if the database is there."""
+        """Write the outcomes kept in memory, if the database is available."""
         await self._unwritten.aclose()
 
     async def _write_outcome(self, record: OutcomeRecord) -> None:

@@ -30,7 +30,7 @@ LEAST_REST_S = 0.005
 
 
 class Retention:
-    """Deletes what is asked for at once, and in the background what is too old or too much."""
+    """Deletes on request, and in the background what is too old or exceeds the maximum size."""
 
     def __init__(
         self,

@@ -87,7 +87,7 @@ class Unwritten(Generic[Record]):
         self._dropped = 0
 
     async def _written(self) -> bool:
-        """Write what is kept; return False if the database is still unavailable."""
+        """Write the rows kept in memory; return False if the database is still unavailable."""
         for record in list(self._kept.values()):
             try:
                 await self._write(record)

@@ -27,7 +27,7 @@ MarkSource = Literal["checker", "confirmed", "judge", "agreement", "rating", "pr
 AT_ONCE = 500
 """Prompts that are looked up together."""
 LEASE = timedelta(seconds=30)
-"""A run whose worker has not renewed its lease for so long is taken over."""
+"""A run is taken over if its worker has not renewed its lease for this long."""
 
 
 def _now() -> datetime:
