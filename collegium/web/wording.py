@@ -70,7 +70,7 @@ MOST_FIELDS = 20
 def problems_in_words(
     problems: Sequence[Mapping[str, Any]], model: type[BaseModel] | None = None
 ) -> dict[str, str]:
-    """Return what is wrong with each field, by its path in the caller's request."""
+    """Describe the error of each field, by its path in the request."""
     found: dict[str, list[Mapping[str, Any]]] = {}
     for problem in problems:
         found.setdefault(_path(_without_tags(problem)), []).append(problem)
@@ -149,12 +149,12 @@ def _given(problem: Mapping[str, Any]) -> str:
 
 
 def _is_broken(number: float) -> bool:
-    """Whether it has a fraction; 1e400, which is infinite, was meant to have none."""
+    """Whether a number has a fraction; 1e400, which is parsed as infinite, has none."""
     return not (number.is_integer() or isinf(number))
 
 
 def _range(annotation: Any) -> str:
-    """The bounds of a number, in words; "" where it has none."""
+    """Return the bounds of a number in words; "" if it has none."""
     found = [
         f"{words} {getattr(bound, name)}"
         for bound in _metadata(annotation)
@@ -182,7 +182,7 @@ def _annotation(loc: Sequence[str | int], model: type[BaseModel] | None) -> Any:
 
 
 def _suggestion(loc: Sequence[str | int], model: type[BaseModel] | None) -> str:
-    """The field that was meant, or all that there are."""
+    """Return the most similar field, or all fields."""
     fields = _fields(loc[:-1], model)
     if not fields:
         return ""

@@ -119,7 +119,7 @@ async def to_confirm(
 ) -> Json:
     """Return a random sample of answers with unconfirmed marks, and what they were compared with.
 
-    The marks are left out, so that they do not sway who confirms them.
+    The marks are left out, so that they do not influence the person who confirms them.
     """
     from collegium.web.learning.runs import unconfirmed
 

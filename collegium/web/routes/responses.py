@@ -105,7 +105,7 @@ def stored_in(parts: Parts) -> StoredResponses:
 
 
 async def read(request: Request, body: ResponsesRequest, stored: StoredResponses) -> Responses:
-    """The request as a chat, with what is kept of its conversation."""
+    """Return the request as a chat, with the stored part of its conversation."""
     from collegium.web.protocols.responses import items
     from collegium.web.protocols.responses.parsed import Before, Reading, references
 

@@ -78,8 +78,9 @@ async def usage(
 
 @routes.get("/comparison")
 async def comparison(parts: PartsDep, scope: ScopeDep) -> Json:
-    """Quality and dollars of the latest routed answers beside the best single expert's and beside
-    random choice at equal cost, by the marks that people gave; and how well forecasts are met.
+    """Compare the latest routed and rated answers with the best single expert and random choice.
+
+    The comparison includes quality, dollars and the calibration of the forecasts.
     """
     from collegium.web.learning.comparison import compared
 

@@ -39,7 +39,7 @@ EVERY_S = 2.0
 
 
 class Budgets:
-    """Lets requests pass that their limits allow, and keeps what is left."""
+    """Admits the requests that their limits allow, and counts what is left."""
 
     def __init__(
         self,

@@ -27,7 +27,7 @@ def _now() -> datetime:
 class Callers:
     """Looks up the caller of a key: one SHA-256 and one lookup, without reading the database.
 
-    Nothing is compared with a secret byte by byte, so the time taken tells nothing of one.
+    No secret is compared byte by byte, so the time taken reveals nothing about it.
     """
 
     def __init__(
@@ -77,9 +77,10 @@ class Callers:
         return f"The API key '{key.name}' was rotated: send the new one ({until:%Y-%m-%d %H:%M})"
 
     def named(self, owner: str) -> Caller:
-        """The caller of rows that are there already, such as a bulk job's.
+        """Return the caller of existing rows, such as a bulk job's.
 
-        Forbidden if its key was revoked or has expired; who is in no registry may do anything.
+        Forbidden if its key was revoked or has expired; a caller that is in no registry has all
+        rights.
         """
         caller, key = self._by_name.get(owner, (Caller(owner), None))
         if key is not None and (state := key.state(self._clock())) != "active":

@@ -79,7 +79,7 @@ class CurrentRouter:
         self._promoted = router
 
     def fail(self, error: CollegiumError) -> None:
-        """Tell everybody who asks for the router why the service could not start."""
+        """Report to every request why the service could not start."""
         self.failure = error
         self._settled.set()
 

@@ -67,7 +67,7 @@ class Decided:
 
 
 class Decider:
-    """Asks the router, with what is known of the conversation and of who can be asked now."""
+    """Asks the router, given the conversation and the experts that are available now."""
 
     def __init__(
         self,
@@ -327,7 +327,7 @@ def application_of(decided: Decided) -> str | None:
 
 
 def members_of(decided: Decided) -> list[Expert]:
-    """Everybody who is asked, the aggregator included."""
+    """Return all experts of a panel, the aggregator included."""
     aggregator = decided.panel.aggregator
     seats = [*decided.panel.members, *([aggregator] if aggregator else [])]
     return [member.expert for member in seats]

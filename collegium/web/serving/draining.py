@@ -40,7 +40,7 @@ class Draining:
             self._tasks.discard(task)
 
     async def drain(self, patience_s: float) -> None:
-        """Take no more, wait for the answers for so long, then end those that are left."""
+        """Refuse new requests, wait for answers in progress for this long, then cancel the rest."""
         self.begun = True
         deadline = asyncio.get_running_loop().time() + patience_s
         while self._tasks and asyncio.get_running_loop().time() < deadline:

@@ -1,4 +1,4 @@
-"""Online learning beside the service: what ratings teach any replica, all of them know."""
+"""Online learning while serving; all replicas share what is learnt."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ RATED_FOR_S = 86_400.0
 
 
 class Learning:
-    """The learner, from when the router is loaded; without one nothing is learnt.
+    """The learner, once the router is loaded; without one nothing is learnt.
 
-    A rating may reach any replica, so what it needs is in the shared state, and each rating
-    changes what was learnt in the database.
+    A rating may reach any replica, so the data that it needs is in the shared state, and each
+    rating changes the learnt state in the database.
     """
 
     def __init__(self, learnt: OnlineState, trials: SharedState) -> None:
@@ -38,7 +38,7 @@ class Learning:
         self._loop: asyncio.Task[None] | None = None
 
     def open(self, learner: Learner) -> Learner:
-        """Begin to learn; the next look takes over what was learnt before."""
+        """Start learning; the next poll loads what was learnt before."""
         self._learner, self._revision = learner, 0
         return learner
 
@@ -81,7 +81,7 @@ class Learning:
         await self._keep(decision_id, kept)
 
     async def look(self) -> None:
-        """Take over what was learnt elsewhere, where that is new."""
+        """Load what other replicas have learnt, if it is new."""
         if self._learner is None or await self._learnt.revision() == self._revision:
             return
         learnt = await self._learnt.get()
@@ -93,7 +93,7 @@ class Learning:
         self._loop = asyncio.create_task(self._follow(), name="learning from ratings")
 
     async def close(self) -> None:
-        """Follow no more; what was learnt is written."""
+        """Stop polling; what was learnt is already stored."""
         if self._loop is not None:
             self._loop.cancel()
             await asyncio.gather(self._loop, return_exceptions=True)

@@ -231,7 +231,7 @@ class Metrics:
             self._in_flight.labels(expert).set(answers)
 
     def queues(self, dispatcher: Dispatcher) -> None:
-        """Note who waits, who is asked and who is left alone now."""
+        """Update the gauges of queues, answers in progress and paused experts."""
         for expert, waiting in dispatcher.waiting().items():
             self._waiting.labels(expert).set(waiting)
         for place, busy in dispatcher.busy().items():

@@ -155,7 +155,7 @@ class Outcome:
                     accounts.wrote(record, attempts.expert, self.decided)
 
     def replayed(self, event: Event) -> None:
-        """Note what a cached answer tells of the request and of its tokens."""
+        """Record a cached answer's dropped parameters and tokens."""
         if isinstance(event, Began):
             self.left_out |= set(event.dropped)
             self._adjusted |= dict.fromkeys(event.adjusted)
@@ -163,7 +163,7 @@ class Outcome:
             self._upstream = event
 
     def saw(self, event: Event) -> None:
-        """Note the events on a panel's way to its answer, and who is chosen."""
+        """Record the events of a panel, and the chosen member."""
         if not isinstance(event, PanelEvent):
             if self._first_ms is None:
                 self._first_ms = self._elapsed_ms()
@@ -231,7 +231,7 @@ class Outcome:
         return Exchange(self.decided, answer)
 
     def settle(self, status: Status, error: str | None) -> OutcomeRecord:
-        """The record of what came of the decision."""
+        """Return the record of the outcome."""
         tokens = self.counted
         energy = [call.energy_j for call in self.calls if call.energy_j is not None]
         record = OutcomeRecord(
@@ -298,7 +298,7 @@ class Outcome:
         return 1000 * (time.perf_counter() - self._started)
 
     def _seat(self, call: Call) -> AbstractContextManager[Span]:
-        """The span of one call of a panel; a single call needs none beside its attempts'."""
+        """Return the span of one call of a panel; a single call has only its attempts' spans."""
         if not self._by_panel:
             return nullcontext(self.span)
         return self.span.child(SPANS[call.role], call)

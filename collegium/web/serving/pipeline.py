@@ -68,7 +68,7 @@ class Pipeline:
             return await self.record(await self._cheaper(request, reached))
 
     async def _cheaper(self, request: Prepared, reached: BudgetReached) -> Decided:
-        """Decide anew within what is left."""
+        """Decide again within what is left of the budget."""
         own, left = request.query.limits.max_cost_usd, reached.left_usd
         model = request.query.requested_model
         if not left or not (model in VIRTUAL_MODELS or model in panel_models()):

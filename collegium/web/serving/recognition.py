@@ -45,7 +45,7 @@ async def _as_it_is(text: str) -> str:
 
 
 class Recognition:
-    """The applications in memory, beside those in the registry, which other replicas change too."""
+    """The applications in memory, synchronised with the registry, which all replicas change."""
 
     def __init__(
         self,
@@ -106,7 +106,7 @@ class Recognition:
                 log.warning("applications are not kept for now: %s", exc)
 
     async def synchronise(self) -> None:
-        """Write what was seen since the last time, and read what others changed."""
+        """Write what was seen since the last time, and read the changes of other replicas."""
         async with self._writing:
             await self._keep()
             await self._follow()

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 Mode = Literal["off", "prompts", "full"]
 NO_LIMITS = vars(Limits())
 LONG = 10_000
-"""Tokens of a prompt from which it is written as JSON beside the event loop."""
+"""Prompts of at least this many tokens are serialised outside the event loop."""
 
 
 @dataclass(frozen=True)

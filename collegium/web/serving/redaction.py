@@ -20,7 +20,7 @@ OURS = frozenset({"role", "type", "finish_reason"})
 
 
 class Redactor:
-    """Calls the function beside the event loop, for it may take long."""
+    """Calls the function outside the event loop, because it may take long."""
 
     def __init__(self, redact: Callable[[str], str]) -> None:
         self._redact = redact
@@ -28,7 +28,7 @@ class Redactor:
 
     @classmethod
     def of(cls, entry_point: str) -> Redactor:
-        """Load `module:function`; SettingsError says what is wrong with it."""
+        """Load `module:function`; SettingsError describes what is wrong with it."""
         module, _, name = entry_point.partition(":")
         try:
             found = getattr(importlib.import_module(module), name)

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 EVERY_S = 2.0
-"""Between two looks: so soon do all replicas decide by a version that was promoted."""
+"""Polling interval; all replicas use a promoted version within this time."""
 
 
 class RouterFollower:
-    """Loads the routers at the start, and follows what is promoted, rolled back or written."""
+    """Loads the routers at the start, and follows promotions, rollbacks and new files."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class RouterFollower:
         self._work = asyncio.create_task(self._run(), name="routers")
 
     async def close(self) -> None:
-        """Follow nothing more."""
+        """Stop polling."""
         if self._work is not None:
             self._work.cancel()
             await asyncio.gather(self._work, return_exceptions=True)

@@ -53,7 +53,7 @@ class Sessions:
         self._caches = caches or PromptCaches()
 
     async def recalled(self, request: Prepared) -> Query:
-        """The query with what is known of the conversation that it belongs to."""
+        """Return the query with what is known about its conversation."""
         conversation = request.conversation
         if conversation is None or not conversation.known:
             return request.query
@@ -77,7 +77,8 @@ class Sessions:
         await self._put(request, kept)
 
     async def answered(self, request: Prepared, expert: str, usage: Json | None) -> None:
-        """Remember who answered and what it has read, and learn what its cache contained."""
+        """Remember which expert answered and what it has read, and learn how much its cache
+        contained."""
         if request.conversation is None or not request.conversation.kept:
             return
         known, messages = await self._kept(request), request.body["messages"]

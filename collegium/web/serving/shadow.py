@@ -17,7 +17,7 @@ AT_ONCE = 16
 
 
 class Shadow:
-    """Writes beside each decision what the other router would have decided."""
+    """Records with each decision what the other router would have decided."""
 
     def __init__(
         self, router: CurrentRouter, decider: Decider, decisions: DecisionLog, work: Background

@@ -41,11 +41,10 @@ def decision_json(decision: Decision) -> Json:
 def decision_headers(
     decision: Decision, expert: str | None = None, outcome: Json | None = None
 ) -> dict[str, str]:
-    """Return the headers that name the answering expert (by default the chosen one), the reason and
-    the cost.
+    """Return the headers with the answering expert (by default the chosen one), reason and cost.
 
-    Before there is an outcome, as when streaming, what it costs is a forecast and called so. It is
-    not told where a price is unknown.
+    Before there is an outcome, as when streaming, the cost is a forecast and named as such. It is
+    omitted if a price is unknown.
     """
     expert = expert or decision.expert
     if outcome is None:
@@ -72,9 +71,8 @@ def decision_headers(
 
 
 def cache_headers(lookup: Lookup) -> dict[str, str]:
-    """The headers that tell what the response cache had: of a hit also its age, its cost, which is
-    nothing, and what it saves where that is known.
-    """
+    """Return the headers of the response cache; for a hit also its age, its cost (0) and its
+    saving."""
     headers: dict[str, str] = {"x-collegium-cache": lookup.status}
     if (answer := lookup.answer) is None:
         return headers

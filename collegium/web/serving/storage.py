@@ -1,6 +1,6 @@
-"""What keys and teams may store: files, the results of bulk jobs among them, and kept responses.
+"""Limits on what keys and teams store: files, results of bulk jobs, and kept responses.
 
-It is counted from the rows each time, so what is deleted is free at once.
+Bytes are counted from the rows each time, so deletion frees space at once.
 """
 
 from __future__ import annotations

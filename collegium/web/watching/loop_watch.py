@@ -1,7 +1,7 @@
-"""Notice that something blocks the event loop, so that nobody is answered, and log where.
+"""Detect that something blocks the event loop, and log where.
 
-The loop notes the time four times a second; a thread reads the note, and where that is old it looks
-what the loop's thread is doing.
+The loop records the time four times a second. A thread reads it, and if it is old, inspects what
+the thread of the loop is doing.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from collegium.router.learning.drift import DriftWatch, Loss, Marked, Recovery
 from collegium.web.serving.parts import Parts
 
 HISTORY = timedelta(days=30)
-"""Marks that a replica reads when it begins to watch: they tell what is usual."""
+"""History of marks that a replica reads at the start, to learn what is usual."""
 OVERLAP = timedelta(seconds=30)
 """Rows are read again if they are so young: clocks differ, and transactions take their time."""
 REMEMBERED = 100_000

@@ -68,7 +68,7 @@ class Replays:
             await asyncio.sleep(60 * count / MOST_A_MINUTE if count else IDLE_S)
 
     async def once(self) -> int:
-        """Ask one prompt of everybody whose marks on it are known; say how many that were."""
+        """Send a prompt to all experts that have marks on it; return how many there were."""
         await self._read()
         if not self._known:
             return 0

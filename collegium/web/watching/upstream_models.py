@@ -13,8 +13,7 @@ from collegium.web.serving.background import Background
 
 log = logging.getLogger(__name__)
 LOWERED = 0.05
-"""The reduction of an expert's forecasts until somebody looks: its marks belong to another model.
-"""
+"""The reduction of forecasts until a person looks: the marks belong to another model."""
 LONGEST_NAME = 200
 
 
