@@ -115,8 +115,8 @@ def _versus(rival: Forecast, chosen: Forecast) -> str:
     if rival.feasible and rival.cost_usd is not None and cost(rival) <= cost(chosen):
         return f"; {chance} is only forecast to be better"
     if rival.feasible:
-        dearer = "would be dearer" if rival.cost_usd is not None else "has no known price"
-        return f"; {chance} {dearer}"
+        more = "would be more expensive" if rival.cost_usd is not None else "has no known price"
+        return f"; {chance} {more}"
     if rival.note == NOT_AVAILABLE:
         return f"; {chance} is {NOT_AVAILABLE}"
     return f"; {chance} is outside the limits: {rival.note}"

@@ -60,13 +60,13 @@ def test_it_says_what_the_query_was_taken_for(
 def test_nobody_is_ahead_of_an_equal_that_is_dearer() -> None:
     """Among equals the price decides."""
     told = words(CHEAP, structs.replace(BEST, quality=CHEAP.quality))
-    assert told.endswith("cheap is 80% likely to be right; best (80%) would be dearer.")
+    assert told.endswith("cheap is 80% likely to be right; best (80%) would be more expensive.")
 
 
 @pytest.mark.parametrize(
     ("rival", "end"),
     [
-        (BEST, "; best (90%) would be dearer."),
+        (BEST, "; best (90%) would be more expensive."),
         (structs.replace(BEST, cost_usd=None), "; best (90%) has no known price."),
         (structs.replace(BEST, feasible=False, note="not available now"),
          "; best (90%) is not available now."),

@@ -231,7 +231,9 @@ async def test_a_cheaper_choice_says_who_would_be_dearer(desk: Desk) -> None:
     decision = await desk.ask("sql tables", experts=PRICED, tradeoff=10.0)
     reason = decision.reason
     assert decision.tolerated == 1.0
-    assert re.search(r"general is \d+% likely to be right; sql \(\d+%\) would be dearer\.", reason)
+    assert re.search(
+        r"general is \d+% likely to be right; sql \(\d+%\) would be more expensive\.", reason
+    )
 
 
 async def test_a_short_answer_is_forecast_to_be_short(desk: Desk) -> None:
