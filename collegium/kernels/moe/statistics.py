@@ -54,7 +54,7 @@ class LayerStatistics:
         real = torch.ones_like(ids[:, 0], dtype=torch.bool) if real is None else real
         there = (ids >= 0) & real[:, None]
         slots = torch.where(there, ids, self.experts).long()
-        member = torch.zeros(len(ids), self.experts + 1, device=ids.device)
+        member = ids.new_zeros(len(ids), self.experts + 1, dtype=torch.float32)
         member = member.scatter_(1, slots, 1.0)[:, :-1]
         pairs = (member.T @ member).round().long()
         skipped = (real[:, None] & (ids < 0)).sum()

@@ -74,7 +74,7 @@ def _vector(
 ) -> Tensor | None:
     if not values:
         return None
-    vector = torch.zeros(experts, device=device)
+    vector = torch.zeros(experts, dtype=torch.float32, device=device)
     for expert, value in values.items():
         vector[expert] = value
     return vector

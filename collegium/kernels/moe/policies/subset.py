@@ -51,7 +51,7 @@ class Subset:
         key = (logits.shape[-1], logits.device)
         if key not in self._made:
             experts = logits.shape[-1]
-            closed = torch.full((experts,), -torch.inf, device="cpu")
+            closed = torch.full((experts,), -torch.inf, dtype=torch.float32, device="cpu")
             closed[[*self.kept, *self.substitutes]] = 0.0
             numbers = torch.full((experts,), -1, device="cpu")
             places = {kept: at if self.compact else kept for at, kept in enumerate(self.kept)}
