@@ -39,6 +39,10 @@ class FakeCard:
     name: str = "NVIDIA H100 80GB HBM3"
     capability: tuple[int, int] = (9, 0)
     processes: dict[int, float | None] = field(default_factory=dict)
+    mig: bool | None = None
+    """Whether it is divided; None for a model that can't be."""
+    lost: bool = False
+    """Whether it has fallen off the bus."""
 
 
 class FakeNvml:
@@ -62,8 +66,10 @@ class FakeNvml:
         self.users -= 1
 
     def nvmlSystemGetDriverVersion(self) -> str:
-        """The driver's version."""
+        """The driver's version; an empty one can't be told."""
         self._require_user()
+        if not self.driver:
+            raise NVMLError("Unknown Error")
         return self.driver
 
     def nvmlDeviceGetCount(self) -> int:
@@ -74,7 +80,19 @@ class FakeNvml:
     def nvmlDeviceGetHandleByIndex(self, index: int) -> FakeCard:
         """A card."""
         self._require_user()
+        if self.cards[index].lost:
+            raise NVMLError("GPU is lost")
         return self.cards[index]
+
+    def nvmlDeviceGetUUID(self, card: FakeCard) -> str:
+        """Its UUID, which here begins with its index."""
+        return f"GPU-{next(i for i, c in enumerate(self.cards) if c is card)}f1c"
+
+    def nvmlDeviceGetMigMode(self, card: FakeCard) -> tuple[int, int]:
+        """Whether it is divided, now and after the next reset."""
+        if card.mig is None:
+            raise NVMLError("Not Supported")
+        return int(card.mig), int(card.mig)
 
     def nvmlDeviceGetName(self, card: FakeCard) -> str:
         """Its name."""

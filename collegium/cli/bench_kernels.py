@@ -83,6 +83,8 @@ def kernels(
         others=Others(zentorch, without),
     )
     report = bench_kernels(plan, command=again)
+    if device == "cuda":
+        _record(report)
     if as_json:
         print_json(asdict(report))
     else:
@@ -99,6 +101,15 @@ def _autotune(shapes: tuple[str, ...], machine: Machine, again: str) -> None:
     wanted = [shape for shape in SHAPES if shape.name in shapes]
     path = autotune(wanted, machine.seconds, machine.name, TABLES, again)
     click.echo(f"The tiles are in {path}", err=True)
+
+
+def _record(report: KernelBench) -> None:
+    from collegium.evals.bench.kernels.tuning import record
+    from collegium.kernels.moe.triton_tiles import TABLES
+
+    path = record(report, TABLES)
+    words = "vLLM's kernel did not run: COLLEGIUM_MOE=auto keeps it" if path is None else str(path)
+    click.echo(f"Compared with vLLM's: {words}", err=True)
 
 
 def _show(report: KernelBench) -> None:

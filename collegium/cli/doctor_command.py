@@ -120,7 +120,8 @@ def _gpus() -> Finding:
     if not found and not DRIVER.exists():
         return Finding("gpus", True, "no NVIDIA GPU; engines run on the processor", needed=False)
     if not found:
-        words = "NVIDIA's driver runs, but no GPU can be read (nvidia-ml-py)"
+        words = "NVIDIA's driver runs, but no whole GPU is seen (nvidia-ml-py is missing, "
+        words += "CUDA_VISIBLE_DEVICES hides them, or they are divided by MIG)"
         return Finding("gpus", False, words, mend, needed=False)
     placer = placer_here(load_settings().engine_python)
     cards = ", ".join(f"{g.name} ({g.memory_gib:.0f} GiB, {g.free_gib:.0f} free)" for g in found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Callable
@@ -48,5 +49,29 @@ def download(
         words = "the hub has no such model, or it is private (HF_TOKEN)"
         raise ProbeFailed(f"'{model}': {words}") from exc
     except (OSError, ValueError) as exc:  # the hub's other errors, and those of the network
-        raise ProbeFailed(f"'{model}' can't be downloaded: {exc}") from exc
+        words = "without a network, copy its folder to this machine and give --model-path"
+        raise ProbeFailed(f"'{model}' can't be downloaded: {exc} ({words})") from exc
+    _require_weights(folder, model)
     return folder
+
+
+def _require_weights(folder: Path, model: str) -> None:
+    """Raise ProbeFailed unless all weights are there: offline, the hub's client returns a folder
+    whose download was interrupted as if it were whole.
+    """
+    there = {file.name for file in folder.glob("*.safetensors")}
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        try:
+            shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        except (ValueError, KeyError, TypeError, AttributeError) as exc:
+            raise ProbeFailed(f"'{index}' can't be read ({exc!r}); delete it") from exc
+        if missing := sorted(shards - there):
+            words = f"{len(missing)} of {len(shards)} files are missing, such as {missing[0]}"
+            raise ProbeFailed(
+                f"'{model}' is incomplete in {folder}: {words}; repeat when the hub can be reached"
+            )
+    if not there:
+        raise ProbeFailed(
+            f"'{model}' has no weights in safetensors in {folder}: pickles and GGUF are not loaded"
+        )

@@ -339,11 +339,16 @@ def checked_adapter(expert: Expert) -> Expert:
 
 
 def _rank(folder: Path) -> int:
+    """The highest rank of an adapter's modules."""
     try:
         config = json.loads((folder / "adapter_config.json").read_text())
         if config["peft_type"] != "LORA":
             raise ProbeFailed(f"the adapter is of type {config['peft_type']}, not LORA")
-        return int(config["r"])
-    except (OSError, ValueError, KeyError, TypeError, OverflowError) as exc:
+        if config.get("use_dora"):
+            raise ProbeFailed("the adapter is DoRA, which vLLM does not compute: merge it first")
+        return max(
+            int(rank) for rank in (config["r"], *(config.get("rank_pattern") or {}).values())
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as exc:
         problem = f"{type(exc).__name__}: {exc}"
         raise ProbeFailed(f"'{folder}' has no usable adapter_config.json: {problem}") from exc

@@ -13,12 +13,18 @@ log = logging.getLogger(__name__)
 SWITCH = "COLLEGIUM_LORA"  # off leaves vLLM's own LoRA
 MOE_SWITCH = "COLLEGIUM_MOE"  # off, auto, force
 TESTED = "0.32."
+TESTED_ON_GPUS = ("0.32.", "0.33.")  # their selection of kernels; no kernel was run on a GPU
 Switch = Literal["off", "auto", "force"]
 GROUPED_LORA = "collegium.kernels.lora.GroupedLora"
 
 
 def register() -> None:
     """Let vLLM's CPU platform compute grouped LoRA, and sparse layers with our kernels."""
+    from vllm.platforms import current_platform
+
+    if current_platform.is_cuda():
+        _register_gpu()
+        return
     _register_lora()
     _register_moe()
 
@@ -53,6 +59,21 @@ def _register_moe() -> None:
     vllm_router.install()
 
 
+def _register_gpu() -> None:
+    """Install the Triton experts, which are checked when a model's layers are built."""
+    wanted = moe_switch()
+    if wanted == "off":
+        return
+    if not _is_tested("sparse layers", TESTED_ON_GPUS):
+        if wanted == "force":
+            known = " or ".join(f"{version}x" for version in TESTED_ON_GPUS)
+            raise SetupError(f"{MOE_SWITCH}=force, but vLLM is not {known}")
+        return
+    from collegium.kernels.moe import vllm_gpu
+
+    vllm_gpu.install()
+
+
 def moe_switch() -> Switch:
     """Return the value of the environment variable."""
     value = os.environ.get(MOE_SWITCH, "auto")
@@ -62,12 +83,13 @@ def moe_switch() -> Switch:
     raise SetupError(f"{MOE_SWITCH} must be off, auto or force, not '{value}'")
 
 
-def _is_tested(part: str) -> bool:
+def _is_tested(part: str, versions: tuple[str, ...] = (TESTED,)) -> bool:
     import vllm
 
-    if vllm.__version__.startswith(TESTED):
+    if vllm.__version__.startswith(versions):
         return True
-    log.warning("Collegium's %s needs vLLM %sx, not %s: off", part, TESTED, vllm.__version__)
+    known = " or ".join(f"{version}x" for version in versions)
+    log.warning("Collegium's %s needs vLLM %s, not %s: off", part, known, vllm.__version__)
     return False
 
 

@@ -107,3 +107,24 @@ def test_a_hub_that_does_not_answer_is_told(tmp_path: Path) -> None:
     """The network may be closed."""
     with pytest.raises(ProbeFailed, match="can't be downloaded"):
         download("acme/tiny", tmp_path, lambda _: None, endpoint="http://127.0.0.1:9")
+
+
+def test_an_interrupted_download_is_no_model(tmp_path: Path) -> None:
+    """Without the hub its client returns the folder as it is."""
+    folder = tmp_path / "models" / "acme--tiny"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    closed = "http://127.0.0.1:9"
+    with pytest.raises(ProbeFailed, match="has no weights in safetensors"):
+        download("acme/tiny", tmp_path, lambda _: None, endpoint=closed)
+    shards = {"a": "model-1.safetensors", "b": "model-2.safetensors"}
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": shards}))
+    (folder / "model-1.safetensors").touch()
+    with pytest.raises(ProbeFailed, match=r"1 of 2 files are missing, such as model-2"):
+        download("acme/tiny", tmp_path, lambda _: None, endpoint=closed)
+    (folder / "model-2.safetensors").touch()
+    assert download("acme/tiny", tmp_path, lambda _: None, endpoint=closed) == folder
+    index.write_text("[]")
+    with pytest.raises(ProbeFailed, match=r"index\.json.* can't be read"):
+        download("acme/tiny", tmp_path, lambda _: None, endpoint=closed)

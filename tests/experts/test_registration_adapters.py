@@ -79,6 +79,9 @@ async def test_pickled_weights_are_never_loaded(
         ('{"peft_type": "LORA", "r": Infinity}', "no usable adapter_config.json"),
         ({"peft_type": "IA3", "r": 4}, "of type IA3, not LORA"),
         ({"peft_type": "LORA", "r": USUAL_LORA_RANK + 1}, f"takes 1 to {USUAL_LORA_RANK}"),
+        ({"peft_type": "LORA", "r": 4, "rank_pattern": {"q_proj": 64}}, "has rank 64"),
+        ({"peft_type": "LORA", "r": 4, "rank_pattern": [64]}, "no usable adapter_config.json"),
+        ({"peft_type": "LORA", "r": 4, "use_dora": True}, "is DoRA, which vLLM does not compute"),
         ({"peft_type": "LORA", "r": 0}, "has rank 0"),
     ],
 )

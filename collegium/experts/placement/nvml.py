@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from typing import Any
 
 from collegium.experts.placement.plan import Card
 
+log = logging.getLogger(__name__)
 GIB = 2**30
 
 
@@ -26,16 +28,25 @@ class Gpu:
 
 
 def gpus(visible: str | None = None) -> tuple[Gpu, ...]:
-    """Return the GPUs in CUDA_VISIBLE_DEVICES; none without nvidia-ml-py, a driver or a card."""
+    """The GPUs that CUDA_VISIBLE_DEVICES leaves; none without nvidia-ml-py, driver or card.
+
+    Left out, with a warning, are GPUs that can't be read and those that are divided (MIG): engines
+    are placed on whole cards.
+    """
     visible = os.environ.get("CUDA_VISIBLE_DEVICES") if visible is None else visible
     with _nvml() as nvml:
         if nvml is None:
             return ()
         try:
-            found = tuple(_gpu(nvml, i) for i in range(nvml.nvmlDeviceGetCount()))
+            count = nvml.nvmlDeviceGetCount()
         except nvml.NVMLError:
             return ()
-    return found if visible is None else tuple(gpu for gpu in found if _is_in(visible, gpu))
+        found = [_readable(nvml, index) for index in range(count)]
+    known = {uuid: gpu for uuid, gpu in (each for each in found if each is not None)}
+    if visible is None:
+        return tuple(known.values())
+    wanted = _named(visible)
+    return tuple(gpu for uuid, gpu in known.items() if _is_in(wanted, gpu.index, uuid))
 
 
 def cards_here() -> list[Card]:
@@ -46,7 +57,10 @@ def cards_here() -> list[Card]:
 def driver() -> str | None:
     """Return the driver's version; None if NVML is not available."""
     with _nvml() as nvml:
-        return None if nvml is None else _text(nvml.nvmlSystemGetDriverVersion())
+        try:
+            return None if nvml is None else _text(nvml.nvmlSystemGetDriverVersion())
+        except nvml.NVMLError:
+            return None
 
 
 def used_gib(pids: set[int]) -> float | None:
@@ -90,21 +104,48 @@ def _nvml() -> Iterator[Any]:
         pynvml.nvmlShutdown()
 
 
-def _gpu(nvml: Any, index: int) -> Gpu:
-    handle = nvml.nvmlDeviceGetHandleByIndex(index)
+def _readable(nvml: Any, index: int) -> tuple[str, Gpu] | None:
+    """A GPU by its UUID; None where it is none that engines could be placed on."""
+    try:
+        handle = nvml.nvmlDeviceGetHandleByIndex(index)
+        if _is_divided(nvml, handle):
+            log.warning(
+                "GPU %d is divided (MIG) and left out: engines are placed on whole cards; "
+                "`nvidia-smi -i %d -mig 0` makes it one", index, index,
+            )  # fmt: skip
+            return None
+        return _text(nvml.nvmlDeviceGetUUID(handle)), _gpu(nvml, index, handle)
+    except nvml.NVMLError as exc:
+        log.warning("GPU %d can't be read and is left out: %s", index, exc)
+        return None
+
+
+def _is_divided(nvml: Any, handle: Any) -> bool:
+    try:
+        current, _pending = nvml.nvmlDeviceGetMigMode(handle)
+    except nvml.NVMLError:  # a model without MIG
+        return False
+    return bool(current)
+
+
+def _gpu(nvml: Any, index: int, handle: Any) -> Gpu:
     memory = nvml.nvmlDeviceGetMemoryInfo(handle)
     major, minor = nvml.nvmlDeviceGetCudaComputeCapability(handle)
     name = _text(nvml.nvmlDeviceGetName(handle))
     return Gpu(index, name, memory.total / GIB, memory.free / GIB, (major, minor))
 
 
-def _is_in(visible: str, gpu: Gpu) -> bool:
-    """Whether CUDA_VISIBLE_DEVICES allows a GPU. If it contains UUIDs or MIG names, all are
-    allowed."""
+def _named(visible: str) -> list[str]:
+    """The words of CUDA_VISIBLE_DEVICES that count for CUDA: those before one that is -1."""
     words = [word.strip() for word in visible.split(",") if word.strip()]
-    if not all(word.isdigit() for word in words):
-        return True
-    return str(gpu.index) in words
+    return words[: words.index("-1")] if "-1" in words else words
+
+
+def _is_in(wanted: list[str], index: int, uuid: str) -> bool:
+    """Whether a GPU is named by its index, or by its UUID or the beginning of that."""
+    return any(
+        word == str(index) or (word.startswith("GPU-") and uuid.startswith(word)) for word in wanted
+    )
 
 
 def _text(value: Any) -> str:

@@ -9,6 +9,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from collegium.kernels.moe.statistics import LayerStatistics
 
 EVERY_S = 1.0
@@ -26,9 +28,11 @@ class Recorder:
         self._writing = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="token statistics", daemon=True)
 
-    def layer(self, number: int, experts: int) -> LayerStatistics:
+    def layer(
+        self, number: int, experts: int, device: torch.device | str = "cpu"
+    ) -> LayerStatistics:
         """The sums of one layer, zero at first; the file begins anew."""
-        self._layers[number] = LayerStatistics(experts)
+        self._layers[number] = LayerStatistics(experts, device)
         self._written = -1
         if not self._thread.is_alive():
             self._thread.start()

@@ -3,40 +3,70 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 
-@dataclass
 class LayerStatistics:
-    """One layer's sums: `counts` and `mass` (experts,), `together` (experts, experts)."""
+    """One layer's sums: `counts` and `mass` (experts,), `together` (experts, experts).
 
-    experts: int
+    On a GPU they are added up there, without waiting for it, so that a CUDA graph can record it;
+    every batch copies them to host memory, which is what is read here.
+    """
 
-    def __post_init__(self) -> None:
-        self._lock = threading.Lock()  # a report is of whole batches
-        self.tokens = 0
-        self.skipped = 0
-        self.counts = torch.zeros(self.experts, dtype=torch.int64)
-        self.mass = torch.zeros(self.experts, dtype=torch.float64)
-        self.together = torch.zeros(self.experts, self.experts, dtype=torch.int64)
+    def __init__(self, experts: int, device: torch.device | str = "cpu") -> None:
+        self.experts = experts
+        self._lock = threading.Lock()  # on a processor a report is of whole batches
+        # Tokens and skipped slots; by expert and for skipped slots, counts and mass; pairs.
+        size = 2 + 2 * (experts + 1) + experts**2
+        self._sums = torch.zeros(size, dtype=torch.int64, device=device)
+        self._seen = self._sums
+        if self._sums.is_cuda:
+            self._seen = torch.zeros(size, dtype=torch.int64, device="cpu", pin_memory=True)
 
-    def observe(self, ids: Tensor, weights: Tensor) -> None:
-        """Add one batch: ids and weights (tokens, k), id -1 for a skipped slot."""
-        there = ids >= 0
-        chosen = ids[there].long()
-        member = torch.zeros(len(ids), self.experts + 1, dtype=torch.float32)
-        member.scatter_(1, torch.where(there, ids, self.experts).long(), 1.0)
-        member = member[:, : self.experts]
+    @property
+    def tokens(self) -> int:
+        """Tokens so far."""
+        return int(self._seen[0])
+
+    @property
+    def counts(self) -> Tensor:
+        """Slots by expert."""
+        return self._parts(self._seen)[1][:-1]
+
+    @property
+    def mass(self) -> Tensor:
+        """Weight by expert."""
+        return self._parts(self._seen)[2][:-1]
+
+    @property
+    def together(self) -> Tensor:
+        """Tokens by pair of experts."""
+        return self._parts(self._seen)[3]
+
+    def observe(self, ids: Tensor, weights: Tensor, real: Tensor | None = None) -> None:
+        """Add one batch: ids and weights (tokens, k), id -1 for a skipped slot.
+
+        `real` (tokens,) tells tokens from the padding of a CUDA graph.
+        """
+        real = torch.ones_like(ids[:, 0], dtype=torch.bool) if real is None else real
+        there = (ids >= 0) & real[:, None]
+        slots = torch.where(there, ids, self.experts).long()
+        member = ids.new_zeros(len(ids), self.experts + 1, dtype=torch.float32)
+        member = member.scatter_(1, slots, 1.0)[:, :-1]
+        pairs = (member.T @ member).round().long()
+        skipped = (real[:, None] & (ids < 0)).sum()
+        flat = slots.flatten()
         with self._lock:
-            self.tokens += len(ids)
-            self.skipped += int((~there).sum())
-            self.counts += torch.bincount(chosen, minlength=self.experts)
-            self.mass.index_add_(0, chosen, weights[there].double())
-            self.together += (member.T @ member).round().long()
+            totals, counts, mass, together = self._parts(self._sums)
+            totals += torch.stack((real.sum(), skipped))
+            counts.scatter_add_(0, flat, torch.ones_like(flat))
+            mass.scatter_add_(0, flat, weights.flatten().double())
+            together += pairs
+            if self._seen is not self._sums:
+                self._seen.copy_(self._sums, non_blocking=True)
 
     def entropy_bits(self) -> float:
         """Entropy of the experts' shares of slots: log2(experts) for uniform use."""
@@ -49,9 +79,15 @@ class LayerStatistics:
         with self._lock:
             return {
                 "tokens": self.tokens,
-                "skipped_slots": self.skipped,
+                "skipped_slots": int(self._seen[1]),
                 "counts": self.counts.tolist(),
                 "mass": [round(mass, 4) for mass in self.mass.tolist()],
                 "entropy_bits": round(self.entropy_bits(), 4),
                 "co_activation": self.together.tolist(),
             }
+
+    def _parts(self, sums: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        wide = self.experts + 1
+        totals, counts, mass, pairs = torch.split(sums, [2, wide, wide, self.experts**2])
+        square = pairs.view(self.experts, self.experts)
+        return totals, counts, mass.view(torch.float64), square

@@ -2,7 +2,7 @@
 
 version 0  `reference.forward`, plain torch: the truth
 version 1  slots sorted by expert, a tile of slots and columns a program; gate, up and activation in
-           one pass, weights in the second one's epilogue, slots summed in their order
+           one pass, weights in the second one's epilogue, slots summed in their order by a third
 
 The tile depends on the layer alone, never on the batch, and K is summed in one order: a row's
 result does not depend on its neighbours. Weights are bfloat16, float16 or float32.
@@ -20,6 +20,9 @@ from torch import Tensor
 
 from collegium.errors import KernelMisuse
 from collegium.kernels.moe.triton_tiles import TABLES, Layer, Tile
+
+COLUMNS = 512
+"""That one program sums over a token's slots."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,38 @@ def grouped_product(  # type: ignore[no-untyped-def]
     tl.store(target, first.to(out.dtype.element_ty), mask=there[:, None] & inside[None, :])
 
 
+@triton.jit  # type: ignore[untyped-decorator]
+def combined_slots(  # type: ignore[no-untyped-def]
+    slots,
+    ids,
+    residual,
+    x,
+    out,
+    H,
+    experts,
+    k: tl.constexpr,
+    RESIDUAL: tl.constexpr,
+    BH: tl.constexpr,
+):
+    """out[token] = the sum of its slots in their order, plus residual[token] * x[token].
+
+    slots (tokens * k, H) float32, ids (tokens, k); those of no expert have never been written.
+    """
+    token = tl.program_id(0).to(tl.int64)
+    columns = tl.program_id(1) * BH + tl.arange(0, BH)
+    inside = columns < H
+    total = tl.zeros((BH,), dtype=tl.float32)
+    for place in range(k):
+        slot = token * k + place
+        expert = tl.load(ids + slot)
+        wide = tl.where((expert >= 0) & (expert < experts), H, 0)
+        total += tl.load(slots + slot * H + columns, mask=columns < wide, other=0.0)
+    if RESIDUAL:
+        own = tl.load(x + token * H + columns, mask=inside, other=0.0).to(tl.float32)
+        total += tl.load(residual + token) * own
+    tl.store(out + token * H + columns, total.to(out.dtype.element_ty), mask=inside)
+
+
 def fused_experts(
     x: Tensor,
     w13: Tensor,
@@ -103,14 +138,18 @@ def fused_experts(
     ids: Tensor,
     weights: Tensor,
     *,
+    residual: Tensor | None = None,
+    out: Tensor | None = None,
     tile: Tile | None = None,
     interpreted: bool = False,
 ) -> Tensor:
     """Compute each token's weighted sum of SwiGLU experts: (tokens, hidden), with `x`'s dtype.
 
-    x (tokens, H); w13 (E, 2I, H), gate rows before up rows; w2 (E, H, I); ids int32 and weights
-    float32, both (tokens, k), id -1 skips a slot. Ids must be below E: on a GPU nobody checks.
-    `tile` is the device's table's for the layer, or its default.
+    x (tokens, H); w13 (E, 2I, H), gate rows before up rows; w2 (E, H, I); ids integers and weights
+    float32, both (tokens, k). An id outside the experts skips its slot. `residual` (tokens,) adds
+    that much of `x` itself. `out`, (tokens, H) and contiguous, is written to where it is given.
+    `tile` is the device's table's for the layer, or its default. Nothing waits for the GPU, so that
+    a CUDA graph can record it.
     """
     tokens, k = ids.shape
     experts, double, hidden = w13.shape
@@ -119,12 +158,15 @@ def fused_experts(
         raise KernelMisuse(
             f"x {tuple(x.shape)}, w13 {tuple(w13.shape)} and w2 {tuple(w2.shape)} don't fit"
         )
+    x = x.contiguous()
+    out = torch.empty_like(x) if out is None else out
+    if not tokens:
+        return out
     if tile is None:
-        name = torch.cuda.get_device_name(x.device) if x.is_cuda else x.device.type
-        tile = TABLES.tile(Layer(x.dtype, experts, hidden, inter), name)
+        tile = TABLES.tile(Layer(x.dtype, experts, hidden, inter), device_name(x))
     grouping = grouped(ids, experts, tile.m)
     inner = x.new_empty(tokens * k, inter)
-    slots = torch.zeros(tokens * k, hidden, dtype=torch.float32, device=x.device)
+    slots = x.new_empty(tokens * k, hidden, dtype=torch.float32)
     flat = weights.float().reshape(-1).contiguous()
     launch: dict[str, Any] = {
         "tile": tile,
@@ -132,13 +174,20 @@ def fused_experts(
         "total": tokens * k,
         "upcast": interpreted,
     }
-    _product(x.contiguous(), w13, inner, flat, divide=k, gated=True, **launch)
+    _product(x, w13, inner, flat, divide=k, gated=True, **launch)
     _product(inner, w2, slots, flat, divide=1, gated=False, **launch)
-    out = slots.view(tokens, k, hidden)
-    summed = out[:, 0]
-    for place in range(1, k):  # in order, whatever k: torch's own sum may split it
-        summed = summed + out[:, place]
-    return summed.to(x.dtype)
+    combine: Any = combined_slots
+    combine[(tokens, triton.cdiv(hidden, COLUMNS))](
+        slots, ids.contiguous(), slots if residual is None else residual.float().contiguous(),
+        x, out, hidden, experts,
+        k=k, RESIDUAL=residual is not None, BH=COLUMNS, num_warps=4, enable_fp_fusion=True,
+    )  # fmt: skip
+    return out
+
+
+def device_name(x: Tensor) -> str:
+    """The name under which measurements of a tensor's device are kept."""
+    return torch.cuda.get_device_name(x.device) if x.is_cuda else x.device.type
 
 
 def _product(
@@ -166,11 +215,11 @@ def _product(
 
 
 def grouped(ids: Tensor, experts: int, rows: int) -> Grouping:
-    """Sort slots by expert and pad each expert's to tiles of `rows`; -1 is left out."""
+    """Sort slots by expert and pad each expert's to tiles of `rows`; ids of none are left out."""
     flat = ids.reshape(-1).long()
     total = len(flat)
-    blocks = triton.cdiv(total, rows) + experts
-    owner = torch.where(flat >= 0, flat, experts)
+    blocks = min(total, triton.cdiv(total, rows) + experts)  # each has a slot at least
+    owner = torch.where((flat >= 0) & (flat < experts), flat, experts)
     order = torch.argsort(owner, stable=True)
     owner = owner[order]
     # Not bincount, which waits for the GPU to tell the largest id: nothing here may (CUDA graphs).

@@ -2,7 +2,7 @@
 
 A tile is the layer's own, whatever the batch: another one sums K in other steps, and a row's bits
 would depend on its neighbours. `collegium bench kernels --device cuda --autotune` measures the
-candidates and writes the device's table into the cache.
+candidates and writes the device's table into the cache, and how fast ours is beside vLLM's kernel.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -66,40 +66,79 @@ def default_tile(layer: Layer) -> Tile:
     return TILES[0] if min(layer.hidden, layer.inter) <= 1024 else TILES[1]
 
 
+@dataclass(frozen=True)
+class Table:
+    """What was measured on a device, by the layers' keys."""
+
+    tiles: Mapping[str, Tile] = field(default_factory=dict)
+    over_vllm: Mapping[str, float] = field(default_factory=dict)
+    """vLLM's time over ours, at the batch size where that is least."""
+    origin: Mapping[str, Any] = field(default_factory=dict)
+
+
 class TileTables:
     """The tables of a folder, one file a device; each is read once."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._read: dict[str, Mapping[str, Tile]] = {}
+        self._read: dict[str, Table] = {}
 
     def tile(self, layer: Layer, device: str) -> Tile:
         """The measured tile of a layer on a device, or the default one."""
-        if device not in self._read:
-            self._read[device] = self._tiles(device)
-        return self._read[device].get(layer.key) or default_tile(layer)
+        return self.table(device).tiles.get(layer.key) or default_tile(layer)
+
+    def over_vllm(self, layer: Layer, device: str) -> float | None:
+        """How many times as fast as vLLM's kernel ours is at least; None if never measured."""
+        return self.table(device).over_vllm.get(layer.key)
 
     def write(self, device: str, tiles: Mapping[Layer, Tile], origin: Mapping[str, Any]) -> Path:
-        """Add to a device's table what was measured; `origin` says how."""
-        path, merged = self.path(device), {**self._tiles(device)}
-        merged |= {layer.key: tile for layer, tile in tiles.items()}
-        table = {key: asdict(tile) for key, tile in sorted(merged.items())}
-        content = {"device": device, "tiles": table, "origin": dict(origin)}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(content, indent=2) + "\n")
-        self._read.pop(device, None)
-        return path
+        """Add measured tiles to a device's table; `origin` says how they were measured.
+
+        What was measured of these layers with other tiles is forgotten.
+        """
+        known, new = self._table(device), {layer.key: tile for layer, tile in tiles.items()}
+        kept = {key: ratio for key, ratio in known.over_vllm.items() if key not in new}
+        return self._write(device, Table({**known.tiles, **new}, kept, origin))
+
+    def write_over_vllm(self, device: str, ratios: Mapping[Layer, float]) -> Path:
+        """Add to a device's table how fast ours is beside vLLM's kernel."""
+        known, new = self._table(device), {layer.key: ratio for layer, ratio in ratios.items()}
+        return self._write(device, replace(known, over_vllm={**known.over_vllm, **new}))
 
     def path(self, device: str) -> Path:
         """The file of a device's table."""
         return self._folder / (re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-") + ".json")
 
-    def _tiles(self, device: str) -> Mapping[str, Tile]:
+    def table(self, device: str) -> Table:
+        """What is known of a device."""
+        if device not in self._read:
+            self._read[device] = self._table(device)
+        return self._read[device]
+
+    def _write(self, device: str, table: Table) -> Path:
+        path = self.path(device)
+        content = {
+            "device": device,
+            "tiles": {key: asdict(tile) for key, tile in sorted(table.tiles.items())},
+            "over_vllm": dict(sorted(table.over_vllm.items())),
+            "origin": dict(table.origin),
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content, indent=2) + "\n")
+        self._read.pop(device, None)
+        return path
+
+    def _table(self, device: str) -> Table:
         path = self.path(device)
         if not path.is_file():
-            return {}
+            return Table()
         try:
-            return {key: Tile(**of) for key, of in json.loads(path.read_text())["tiles"].items()}
+            content = json.loads(path.read_text())
+            return Table(
+                {key: Tile(**of) for key, of in content["tiles"].items()},
+                {key: float(ratio) for key, ratio in content.get("over_vllm", {}).items()},
+                content.get("origin", {}),
+            )
         except (ValueError, KeyError, TypeError, AttributeError) as exc:
             raise SetupError(f"{path} is not a table of tiles ({exc}); delete it") from exc
 

@@ -8,20 +8,25 @@ without `torch.library.custom_op`, whose wrappers made a call on a tiny layer ta
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+from vllm.config import get_current_vllm_config
 from vllm.forward_context import get_forward_context, is_forward_context_available
+from vllm.model_executor.models.utils import extract_layer_index
 
 from collegium.kernels.moe.ops import fused_experts
 from collegium.kernels.moe.packed import PackedExperts
 from collegium.kernels.moe.policies.base import Policy, Routed
 from collegium.kernels.moe.policies.declared import policy_of
+from collegium.kernels.moe.recording import Recorder
 from collegium.kernels.moe.routing import Gating
 from collegium.kernels.moe.statistics import LayerStatistics
-from collegium.kernels.token_policy import Rules
+from collegium.kernels.token_policy import Rules, in_engine
 
 COPY = -2
 """The id of a slot that adds its weight of the token itself; between the two ops only."""
@@ -84,7 +89,7 @@ def moe_route(logits: Tensor, bias: Tensor | None, seat: int, k: int) -> tuple[T
     """Weights float32 and ids int32, both (tokens, k), by a declared policy."""
     known = _SEATS[seat]
     if known.policy is None:
-        known.policy = policy_of(known.rules, known.gating, known.experts, bias)
+        known.policy = policy_of(known.rules, known.gating, known.experts, bias, logits.device)
     return with_copies(known.policy.route(logits.float()))
 
 
@@ -104,6 +109,21 @@ def serving() -> bool:
     return is_forward_context_available() and get_forward_context().attn_metadata is not None
 
 
+def counted(name: str, experts: int, device: torch.device | str = "cpu") -> LayerStatistics | None:
+    """Return a layer's statistics, if enabled."""
+    wanted = in_engine(get_current_vllm_config().additional_config)
+    if wanted.statistics_file is None:
+        return None
+    recorder = recorder_of(wanted.statistics_file)
+    return recorder.layer(extract_layer_index(name), experts, device)
+
+
+@functools.cache
+def recorder_of(path: Path) -> Recorder:
+    """Return the recorder of a file: a process may load its model more than once."""
+    return Recorder(path)
+
+
 def with_copies(routed: Routed) -> tuple[Tensor, Tensor]:
     """Weights and ids in which the first skipped slot of a row carries its residual."""
     if routed.residual is None:
@@ -117,11 +137,14 @@ def with_copies(routed: Routed) -> tuple[Tensor, Tensor]:
 
 
 def without_copies(ids: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Ids, weights and residual as `fused_experts` takes them."""
+    """Ids, weights and residual as `fused_experts` takes them.
+
+    On a GPU without asking whether there are copies, which would wait for it.
+    """
     if not _SEATS:  # a policy's router alone makes copies
         return ids, weights, None
     copied = ids == COPY
-    if not bool(copied.any()):
+    if not (ids.is_cuda or bool(copied.any())):
         return ids, weights, None
     residual = torch.where(copied, weights, 0.0).sum(-1)
     return torch.where(copied, -1, ids), torch.where(copied, 0.0, weights), residual

@@ -9,28 +9,22 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 import vllm.model_executor.layers.fused_moe.modular_kernel as mk
 from torch import Tensor
-from vllm.config import get_current_vllm_config
 from vllm.model_executor.layers.fused_moe.all2all_utils import maybe_make_prepare_finalize
 from vllm.model_executor.layers.fused_moe.config import FUSED_MOE_UNQUANTIZED_CONFIG
 from vllm.model_executor.layers.fused_moe.fused_moe_method_base import FusedMoEMethodBase
 from vllm.model_executor.layers.fused_moe.routed_experts import RoutedExperts
-from vllm.model_executor.models.utils import extract_layer_index
 
 from collegium.errors import SetupError
 from collegium.kernels.moe.activations import SWIGLU_ALPHA, SWIGLU_LIMIT
 from collegium.kernels.moe.formats import FP8_BLOCK
 from collegium.kernels.moe.packed import PackedExperts, pack
-from collegium.kernels.moe.recording import Recorder
-from collegium.kernels.moe.statistics import LayerStatistics
 from collegium.kernels.moe.vllm_experts import FLOATS, CollegiumExperts
-from collegium.kernels.moe.vllm_layers import add_layer
-from collegium.kernels.token_policy import in_engine
+from collegium.kernels.moe.vllm_layers import add_layer, counted
 
 # What a reader finds for one projection ("w13" or "w2"): codes, and scales if they have any.
 Read = tuple[Tensor, Tensor | None]
@@ -153,20 +147,6 @@ class TakenOver(FusedMoEMethodBase):  # the base lets objects of its other class
             apply_router_weight_on_input=layer.apply_router_weight_on_input,
             shared_experts=shared_experts, shared_experts_input=shared_experts_input,
         )  # fmt: skip
-
-
-def counted(name: str, experts: int) -> LayerStatistics | None:
-    """Return the layer's statistics, if enabled."""
-    wanted = in_engine(get_current_vllm_config().additional_config)
-    if wanted.statistics_file is None:
-        return None
-    return recorder(wanted.statistics_file).layer(extract_layer_index(name), experts)
-
-
-@functools.cache
-def recorder(path: Path) -> Recorder:
-    """Return the recorder of a file: a process may load its model more than once."""
-    return Recorder(path)
 
 
 def hollow(dtype: torch.dtype, *shape: int) -> torch.nn.Parameter:

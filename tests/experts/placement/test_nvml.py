@@ -31,15 +31,37 @@ def test_without_package_driver_or_card_there_is_none(
 
 
 @pytest.mark.parametrize(
-    ("visible", "indices"), [("1", [1]), ("0,2", [0, 2]), ("", []), ("GPU-4f1c", [0, 1, 2])]
-)
+    ("visible", "indices"),
+    [
+        ("1", [1]), ("0,2", [0, 2]), ("", []), ("-1", []), ("0,-1,2", [0]), ("7", []),
+        ("GPU-2f1c", [2]), ("GPU-1", [1]), ("MIG-4f1c", []),
+    ],
+)  # fmt: skip
 def test_only_visible_cards_count(
     monkeypatch: pytest.MonkeyPatch, visible: str, indices: list[int]
 ) -> None:
-    """By CUDA_VISIBLE_DEVICES, where it gives numbers."""
+    """By CUDA_VISIBLE_DEVICES: numbers, UUIDs or their beginnings, and all before -1."""
     install(monkeypatch, FakeNvml(FakeCard(), FakeCard(), FakeCard()))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert [gpu.index for gpu in nvml.gpus()] == indices
+
+
+def test_a_divided_or_lost_card_is_left_out_and_named(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The others keep their numbers; a driver that tells no version is no error."""
+    fake = FakeNvml(FakeCard(mig=True), FakeCard(lost=True), FakeCard(mig=False))
+    install(monkeypatch, fake)
+    assert [gpu.index for gpu in nvml.gpus()] == [2]
+    assert "GPU 0 is divided (MIG) and left out" in caplog.text
+    assert "GPU 1 can't be read and is left out: GPU is lost" in caplog.text
+
+
+def test_a_driver_that_tells_no_version_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is shown as unknown."""
+    fake = FakeNvml(FakeCard(), driver="")
+    install(monkeypatch, fake)
+    assert nvml.driver() is None
 
 
 def test_the_memory_of_processes_is_summed_over_cards(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ import torch
 from collegium.errors import SetupError
 from collegium.kernels.moe.triton_experts import grouped
 from collegium.kernels.moe.triton_tiles import CANDIDATES, TILES, Layer, Tile, TileTables
-from tests.kernels.moe.triton_ahead import Resources, compiled
+from tests.kernels.moe.triton_ahead import Resources, combined, compiled
 
 ROOT = Path(__file__).resolve().parents[3]
 WIDE = Tile(64, 64, 64)
@@ -56,6 +56,13 @@ def test_every_tile_compiles_within_the_limits(tile: Tile, capability: int) -> N
         assert not compiled(tile, capability, gated=gated).problems(capability, tile)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("capability", [80, 90])
+def test_the_sum_over_slots_compiles(capability: int) -> None:
+    """It has no tile to choose."""
+    assert not combined(capability).problems(capability, TILES[0])
+
+
 def test_what_does_not_fit_is_told() -> None:
     """The gate sees spills, too much memory and missing instructions."""
     bad = Resources(shared=300_000, registers=256, spilled=8, wgmma=False)
@@ -70,7 +77,7 @@ def test_slots_are_grouped_by_expert_in_whole_tiles() -> None:
     grouping = grouped(torch.tensor([[2, 0], [-1, 2], [2, 1]]), experts=4, rows=2)
     tiles = grouping.slots.view(-1, 2).tolist()
 
-    assert grouping.experts.tolist() == [0, 1, 2, 2, -1, -1, -1]
+    assert grouping.experts.tolist() == [0, 1, 2, 2, -1, -1]
     assert tiles[:4] == [[1, 6], [5, 6], [0, 3], [4, 6]]
     assert all(tile == [6, 6] for tile in tiles[4:])
 
@@ -100,6 +107,19 @@ def test_measured_tiles_are_kept_by_device(tmp_path: Path) -> None:
         assert tables.tile(first, "NVIDIA A100") == TILES[0]
     assert path.name == "nvidia-h100-80gb-hbm3.json"
     assert json.loads(path.read_text())["origin"] == {"command": "test"}
+
+
+def test_how_fast_ours_is_is_kept_until_the_tile_changes(tmp_path: Path) -> None:
+    """Beside the tiles, and by layer."""
+    layer, other = (Layer(torch.bfloat16, 64, 2048, inter) for inter in (1024, 768))
+    tables = TileTables(tmp_path)
+    assert tables.over_vllm(layer, "H100") is None
+    tables.write_over_vllm("H100", {layer: 1.25, other: 0.5})
+    tables.write("H100", {other: CANDIDATES[5]}, {})
+
+    assert TileTables(tmp_path).over_vllm(layer, "H100") == 1.25
+    assert tables.over_vllm(other, "H100") is None
+    assert tables.tile(other, "H100") == CANDIDATES[5]
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"tiles": {"a": {"m": 1}}}'])

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from collegium.errors import SetupError
-from collegium.kernels.moe.triton_experts import grouped_product
+from collegium.kernels.moe.triton_experts import COLUMNS, combined_slots, grouped_product
 from collegium.kernels.moe.triton_tiles import Tile
 
 SHARED_KIB = {80: 163, 90: 227}
@@ -77,6 +77,24 @@ def compiled(tile: Tile, capability: int, *, gated: bool, dtype: str = "bf16") -
     return Resources(
         kernel.metadata.shared, usage["REG"], usage["LOCAL"], "wgmma" in kernel.asm["ptx"]
     )
+
+
+def combined(capability: int, dtype: str = "bf16") -> Resources:
+    """Compile the sum over slots, with a residual."""
+    import triton
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
+    types = ("*fp32", "*i32", "*fp32", f"*{dtype}", f"*{dtype}", "i32", "i32")
+    names = ("slots", "ids", "residual", "x", "out", "H", "experts")
+    constants = {"k": 8, "RESIDUAL": True, "BH": COLUMNS}
+    signature = dict(zip(names, types, strict=True)) | dict.fromkeys(constants, "constexpr")
+    aligned: dict[Any, Any] = {(i,): [["tt.divisibility", 16]] for i in range(6)}
+    source = ASTSource(combined_slots, signature=signature, constexprs=constants, attrs=aligned)
+    options = {"num_warps": 4, "enable_fp_fusion": True}
+    kernel: Any = triton.compile(source, GPUTarget("cuda", capability, 32), options)
+    usage = resource_usage(kernel.asm["cubin"])
+    return Resources(kernel.metadata.shared, usage["REG"], usage["LOCAL"], wgmma=False)
 
 
 def resource_usage(cubin: bytes) -> dict[str, int]:

@@ -104,7 +104,17 @@ class Cuda:
         self._flush = torch.empty(256 * MIB, dtype=torch.uint8, device="cuda")
 
     def contenders(self, shape: Shape, form: Format, others: Others) -> Iterator[tuple[str, Run]]:
-        """Ours in Triton, vLLM's Triton kernel and torch's grouped product."""
+        """Ours in Triton, vLLM's Triton kernel and torch's grouped product.
+
+        SetupError where ours fails its check: times of wrong results would mean nothing.
+        """
+        from collegium.kernels.moe.triton_check import problem
+        from collegium.kernels.moe.triton_tiles import Layer
+
+        layer = Layer(torch.bfloat16, shape.experts, shape.hidden, shape.inter)
+        wrong = problem(layer, torch.device("cuda"))
+        if wrong is not None:
+            raise SetupError(f"our Triton kernels fail their check on this GPU: {wrong}")
         return kernel_cuda.contenders(shape, others, "cuda")
 
     def placed(self, given: Batch) -> Batch:

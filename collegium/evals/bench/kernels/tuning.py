@@ -13,7 +13,8 @@ import torch
 
 from collegium.errors import SetupError
 from collegium.evals.bench.kernels.cuda import tiled
-from collegium.evals.bench.kernels.layers import Batch, Shape, batch, layer
+from collegium.evals.bench.kernels.layers import SHAPES, Batch, Shape, batch, layer
+from collegium.evals.bench.kernels.run import KernelBench
 from collegium.evals.core.provenance import provenance
 from collegium.kernels.moe.triton_tiles import CANDIDATES, Layer, Tile, TileTables
 
@@ -35,6 +36,24 @@ def autotune(
         measured[size.key] = {str(tile): 1000 * taken for tile, taken in found.items()}
     origin = asdict(provenance(command, 0, {"rounds": ROUNDS})) | {"milliseconds": measured}
     return tables.write(name, best, origin)
+
+
+def record(report: KernelBench, tables: TileTables) -> Path | None:
+    """Keep how fast ours is beside vLLM's kernel where that was least, for `COLLEGIUM_MOE=auto`.
+
+    Where it was written; None without a comparison in bfloat16.
+    """
+    ratios = {}
+    for shape in SHAPES:
+        told = [
+            timing.ratio
+            for timing in report.timings
+            if (timing.shape, timing.format, timing.contender) == (shape.name, "bf16", "vllm")
+        ]
+        if told:
+            layer = Layer(torch.bfloat16, shape.experts, shape.hidden, shape.inter)
+            ratios[layer] = min(told)
+    return tables.write_over_vllm(report.processor, ratios) if ratios else None
 
 
 def tuned(

@@ -32,19 +32,29 @@ class ConstantNulls:
 
     def route(self, logits: Tensor) -> Routed:
         """Choose among the experts and the columns."""
-        columns = torch.full((len(logits), self.count), self.logit)
-        return self.inner.route(torch.cat((logits.float(), columns), -1))
+        logits = logits.float()
+        columns = logits.new_full((len(logits), self.count), self.logit)
+        return self.inner.route(torch.cat((logits, columns), -1))
 
 
-def policy_of(rules: Rules, gating: Gating, experts: int, bias: Tensor | None = None) -> Policy:
-    """The policy of a layer with this many experts; raise KernelMisuse if the rules don't fit."""
+def policy_of(
+    rules: Rules,
+    gating: Gating,
+    experts: int,
+    bias: Tensor | None = None,
+    device: torch.device | None = None,
+) -> Policy:
+    """The policy of a layer with this many experts, for logits on a device.
+
+    Raises KernelMisuse if the rules don't fit.
+    """
     _check(rules, gating, experts)
     null = rules.null_experts
     columns = 0 if null is None else null.count
     top_k = TopK(
         replace(gating, top_p=rules.top_p),
         _wider(bias, columns),
-        _wider(_vector(rules.steering, experts), columns),
+        _wider(_vector(rules.steering, experts, device), columns),
     )
     policy: Policy = top_k
     if rules.kept is not None:
@@ -59,18 +69,21 @@ def policy_of(rules: Rules, gating: Gating, experts: int, bias: Tensor | None = 
     return policy
 
 
-def _vector(values: Mapping[int, float], experts: int) -> Tensor | None:
+def _vector(
+    values: Mapping[int, float], experts: int, device: torch.device | None
+) -> Tensor | None:
     if not values:
         return None
-    vector = torch.zeros(experts)
-    vector[list(values)] = torch.tensor(list(values.values()))
+    vector = torch.zeros(experts, dtype=torch.float32, device=device)
+    for expert, value in values.items():
+        vector[expert] = value
     return vector
 
 
 def _wider(vector: Tensor | None, columns: int) -> Tensor | None:
     if vector is None or not columns:
         return vector
-    return torch.cat((vector.float(), torch.zeros(columns)))
+    return torch.cat((vector.float(), vector.new_zeros(columns, dtype=torch.float32)))
 
 
 def _check(rules: Rules, gating: Gating, experts: int) -> None:

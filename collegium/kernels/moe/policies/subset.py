@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -35,20 +36,30 @@ class Subset:
 
     def route(self, logits: Tensor) -> Routed:
         """Choose, then put substitutes in the place of who is absent."""
-        experts = logits.shape[-1]
-        closed = torch.full((experts,), -torch.inf)
-        closed[[*self.kept, *self.substitutes]] = 0.0
+        closed, numbers = self._tables(logits)
         steering = closed if self.inner.steering is None else self.inner.steering + closed
         routed = replace(self.inner, steering=steering).route(logits.float() + closed)
         # Where fewer are open than slots, the rest got experts that are not there.
-        numbers = self._numbers(experts)
         ids = torch.where(routed.ids < 0, -1, numbers[routed.ids.clamp(min=0).long()])
         weights = torch.where(ids < 0, 0.0, routed.weights)
         return Routed(ids.int(), weights, routed.residual)
 
-    def _numbers(self, experts: int) -> Tensor:
-        places = {kept: place if self.compact else kept for place, kept in enumerate(self.kept)}
-        numbers = torch.full((experts,), -1)
-        for expert in (*self.kept, *self.substitutes):
-            numbers[expert] = places[self.substitutes.get(expert, expert)]
-        return numbers
+    def _tables(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """By expert, -inf where it is closed, and who computes; made once and kept where they are
+        used, because a CUDA graph can't record a copy from the host's pageable memory.
+        """
+        key = (logits.shape[-1], logits.device)
+        if key not in self._made:
+            experts = logits.shape[-1]
+            closed = torch.full((experts,), -torch.inf, dtype=torch.float32, device="cpu")
+            closed[[*self.kept, *self.substitutes]] = 0.0
+            numbers = torch.full((experts,), -1, device="cpu")
+            places = {kept: at if self.compact else kept for at, kept in enumerate(self.kept)}
+            for expert in (*self.kept, *self.substitutes):
+                numbers[expert] = places[self.substitutes.get(expert, expert)]
+            self._made[key] = closed.to(logits.device), numbers.to(logits.device)
+        return self._made[key]
+
+    @cached_property
+    def _made(self) -> dict[tuple[int, torch.device], tuple[Tensor, Tensor]]:
+        return {}

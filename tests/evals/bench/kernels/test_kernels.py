@@ -6,7 +6,9 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -19,9 +21,12 @@ from collegium.evals.bench.kernels import run as bench_kernels
 from collegium.evals.bench.kernels.contenders import HALF, OURS, SGL_METHODS, Others, contenders
 from collegium.evals.bench.kernels.layers import SHAPES, Shape, batch
 from collegium.evals.bench.kernels.machines import Cpu, Cuda, Sizes
-from collegium.evals.bench.kernels.run import Plan
+from collegium.evals.bench.kernels.run import KernelBench, Plan
+from collegium.evals.bench.kernels.timings import Timing
+from collegium.evals.bench.kernels.tuning import record
+from collegium.evals.core.provenance import provenance
 from collegium.kernels.moe.formats import Format
-from collegium.kernels.moe.triton_tiles import TILES
+from collegium.kernels.moe.triton_tiles import TILES, Layer, TileTables
 
 ROOT = Path(__file__).resolve().parents[4]
 SMALL = Shape("small", 8, 256, 128, 2)
@@ -111,6 +116,22 @@ def test_without_a_gpu_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(done.exception, SetupError)
     done = CliRunner().invoke(command.kernels, ["--autotune"])
     assert "--autotune is for --device cuda" in done.output
+
+
+def test_the_least_lead_over_vllm_is_kept(tmp_path: Path) -> None:
+    """By layer; nothing where vLLM's kernel did not run."""
+    fields: dict[str, Any] = {"format": "bf16", "milliseconds": 1.0, "spread": (1.0, 1.0),
+                              "gflops": 1.0, "gigabytes_s": 1.0}  # fmt: skip
+    timings = [
+        Timing(shape="olmoe", tokens=tokens, contender=who, ratio=ratio, **fields)
+        for tokens, who, ratio in ((1, "vllm", 1.5), (16, "vllm", 1.1), (1, OURS, 1.0))
+    ]
+    made = provenance("test", 0, {})
+    report = KernelBench("cuda", "H100", "triton", 1, tuple(timings), (), (), made)
+    tables = TileTables(tmp_path)
+    assert record(report, tables) == tables.path("H100")
+    assert tables.over_vllm(Layer(torch.bfloat16, 64, 2048, 1024), "H100") == 1.1
+    assert record(replace(report, timings=tuple(timings[2:])), tables) is None
 
 
 def test_the_gpus_contenders_compute_the_same_in_the_interpreter() -> None:
