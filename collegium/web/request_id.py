@@ -61,7 +61,7 @@ class WithRequest(logging.Formatter):
         return _escaped(super().formatMessage(record))
 
     def formatException(self, ei: Any) -> str:
-        """The traceback, each line of it indented and escaped: it quotes the exception's message."""
+        """The traceback, each line of it indented and escaped: it quotes what went wrong."""
         lines = super().formatException(ei).split("\n")
         return "\n".join(f"  {_escaped(line)}" for line in lines)
 
