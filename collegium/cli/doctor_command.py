@@ -234,7 +234,7 @@ def _replicas() -> Finding:
 
 def _extensions() -> Finding:
     """Import everything that is registered; name each plugin that fails, and why."""
-    from collegium.extensions import KINDS, distribution_of, extensions, is_ours
+    from collegium.extensions import KINDS, PLURALS, distribution_of, extensions, is_ours
 
     try:
         found = extensions()
@@ -248,7 +248,8 @@ def _extensions() -> Finding:
             found.load(kind, name, of=extension_types().get(kind))
         except CollegiumError as exc:
             faults.append(exc.whole)
-    counts = ", ".join(f"{len(found.names(kind))} {words}" for kind, words in KINDS.items())
+    numbers = {kind: len(found.names(kind)) for kind in KINDS}
+    counts = ", ".join(f"{n} {KINDS[k] if n == 1 else PLURALS[k]}" for k, n in numbers.items())
     if faults:
         mend = "mend or uninstall the distribution that is named; nothing else is affected"
         return Finding("extensions", False, "; ".join(faults), mend)
