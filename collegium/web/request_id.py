@@ -10,6 +10,8 @@ from typing import Any
 
 from starlette.datastructures import Headers
 
+from collegium.plain_text import one_line
+
 HEADER = "x-request-id"
 LONGEST = 128
 PRESENT: ContextVar[str] = ContextVar("request_id", default="")
@@ -17,8 +19,6 @@ PRESENT: ContextVar[str] = ContextVar("request_id", default="")
 DECISION: ContextVar[str] = ContextVar("decision_id", default="")
 """The id of the decision that it led to; "" before."""
 WELL_FORMED = re.compile(rf"[!-~]{{1,{LONGEST}}}")
-CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-"""Characters that end a line, steer a terminal or change the direction of the text."""
 TRACEPARENT = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
 )
@@ -58,18 +58,14 @@ class WithRequest(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         """The message, on one line."""
-        return _escaped(super().formatMessage(record))
+        return one_line(super().formatMessage(record))
 
     def formatException(self, ei: Any) -> str:
         """The traceback, each line of it indented and escaped: it quotes what went wrong."""
         lines = super().formatException(ei).split("\n")
-        return "\n".join(f"  {_escaped(line)}" for line in lines)
+        return "\n".join(f"  {one_line(line)}" for line in lines)
 
     def format(self, record: logging.LogRecord) -> str:
         """The message, and the id in square brackets."""
         line, present = super().format(record), PRESENT.get()
         return f"{line} [{present}]" if present else line
-
-
-def _escaped(line: str) -> str:
-    return CONTROLS.sub(lambda found: repr(found[0])[1:-1], line)

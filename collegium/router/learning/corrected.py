@@ -64,8 +64,8 @@ def corrected(evidence: Evidence) -> Corrections:
             "contrast_sd": round(rates.contrast_sd, 4),
         }
     supported = 2 * unchecked < len(marks)
-    fixed = replace(evidence, marks=tuple(marks))
-    return Corrections(fixed, supported, told, _measured(evidence, true))
+    better = replace(evidence, marks=tuple(marks))
+    return Corrections(better, supported, told, _measured(evidence, true))
 
 
 def _measured(evidence: Evidence, true: Mapping[Cell, float]) -> Mapping[str, Measured]:
