@@ -10,7 +10,7 @@ import click
 from collegium import __version__
 from collegium.errors import CollegiumError, ExtraMissing
 from collegium.extras import extra_of
-from collegium.plain_text import lines
+from collegium.redaction import lines
 
 COMMANDS = {
     "alarms": "List and close alarms.",

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import click
 
 from collegium.cli.output import json_option, print_json, print_table
-from collegium.plain_text import one_line
+from collegium.redaction import one_line
 
 PATH = "/v1/applications"
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from collegium.plain_text import json_safe, one_line
+from collegium.redaction import json_safe, one_line
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from starlette.datastructures import Headers
 
-from collegium.plain_text import one_line
+from collegium.redaction import one_line
 
 HEADER = "x-request-id"
 LONGEST = 128

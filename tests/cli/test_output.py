@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from collegium.cli.output import command_line, print_json, print_table, warn
-from collegium.plain_text import lines
+from collegium.redaction import lines
 
 
 def test_what_is_not_a_number_is_null(capsys: pytest.CaptureFixture[str]) -> None:

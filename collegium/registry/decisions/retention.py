@@ -14,7 +14,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from collegium.errors import CollegiumError
 from collegium.registry.decisions.deletion import UNSEEN, Deletion, Doomed
 from collegium.registry.decisions.selection import Selection
-from collegium.registry.learning.forgetting import forget_prompts
 from collegium.registry.storage.database import Database
 from collegium.registry.tables import ExchangeRow, ResponseRow
 
@@ -56,6 +55,8 @@ class Retention:
 
         Between two chunks it rests so many times as long as one took.
         """
+        from collegium.registry.learning.forgetting import forget_prompts
+
         deleted = 0
         while doomed := await self._oldest_decisions(selection):
             async with self._turn:

@@ -11,7 +11,6 @@ from typing import Any, Literal
 from sqlalchemy import Select, delete, func, insert, or_, select, update
 
 from collegium.errors import UnknownLearningRun
-from collegium.registry.learning.forgetting import unquote
 from collegium.registry.storage.database import Database
 from collegium.registry.tables import (
     LearningAnswerRow,
@@ -157,6 +156,8 @@ class LearningRegistry:
         A router of its that is or was in use stays, for a rollback; reports quote its prompts no
         longer.
         """
+        from collegium.registry.learning.forgetting import unquote
+
         texts = select(LearningPromptRow.text).where(LearningPromptRow.run_id == run_id)
         unused = (RouterVersionRow.run_id == run_id) & (RouterVersionRow.status == "candidate")
         async with self._database.transaction() as session:
