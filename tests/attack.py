@@ -111,7 +111,13 @@ async def fuzzed(service: RunningService, found: Findings, until: float) -> None
         ]
         address = f"{service.url}/openapi.json"
         process = await asyncio.create_subprocess_exec(
-            program, "run", address, *words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            program,
+            "run",
+            address,
+            *words,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd=tempfile.gettempdir(),  # it leaves files there
         )
         try:
             out, _ = await asyncio.wait_for(process.communicate(), left)
