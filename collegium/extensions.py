@@ -25,6 +25,13 @@ KINDS: Mapping[Kind, str] = {
     "judge": "judge method",
 }
 """Each kind of extension in words."""
+PLURALS: Mapping[Kind, str] = {
+    "expert": "kinds of experts",
+    "mode": "modes of panels",
+    "encoder": "encoders",
+    "checker": "checkers",
+    "judge": "judge methods",
+}
 FOREIGN = (Exception, SystemExit)
 """Exceptions that foreign code may raise; a module that is a script exits when it is imported."""
 REINSTALL = "reinstall it: `pip install --no-deps --no-build-isolation -e .` in its folder"

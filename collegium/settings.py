@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -380,12 +381,24 @@ def load_settings(**overrides: object) -> Settings:
     try:
         return Settings(**overrides)  # type: ignore[arg-type]
     except ValidationError as exc:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in exc.errors())
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {_said(e)}" for e in exc.errors())
         raise SettingsError(f"wrong settings: {problems} (see docs/settings.md)") from exc
     except SourceError as exc:  # of a variable that is no JSON, which a list or an object has to be
         raise SettingsError(f'{_variable_of(exc)} must be JSON, such as ["a", "b"]') from exc
     except ValueError as exc:  # tomllib.TOMLDecodeError
         raise SettingsError(f"{config_file()}: {exc}") from exc
+
+
+def _said(error: ErrorDetails) -> str:
+    """What is wrong with a value; pydantic counts the items of a secret, and permits inputs."""
+    bounds = error.get("ctx", {})
+    if error["type"] == "extra_forbidden":
+        return "there is no such setting"
+    if error["type"] == "too_short" and isinstance(error["input"], str | SecretStr):
+        return (
+            f"needs at least {bounds['min_length']} characters, and has {bounds['actual_length']}"
+        )
+    return error["msg"]
 
 
 def _variable_of(error: SourceError) -> str:

@@ -60,7 +60,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByPool:
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Name a failed test at once: a run that is stopped from outside never gets to its summary."""
-    if report.failed and "PYTEST_XDIST_WORKER" not in os.environ:
+    if report.failed and sys.__stdout__ and "PYTEST_XDIST_WORKER" not in os.environ:
         why = report.longreprtext.strip().splitlines()
         sys.__stdout__.write(
             f"\n{report.when} of {report.nodeid} failed after {report.duration:.0f} s: "

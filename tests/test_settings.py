@@ -74,7 +74,7 @@ def test_an_unknown_variable_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
 def test_an_unknown_name_in_the_file_is_refused(tmp_path: Path) -> None:
     """Nor in the file."""
     (tmp_path / "collegium.toml").write_text("prot = 9000\n")
-    with pytest.raises(SettingsError, match="prot: Extra inputs are not permitted"):
+    with pytest.raises(SettingsError, match="prot: there is no such setting"):
         load_settings()
 
 
@@ -83,7 +83,7 @@ def test_an_unknown_name_in_the_file_is_refused(tmp_path: Path) -> None:
     [
         ("COLLEGIUM_PORT", "eight", "port: .*valid integer"),
         ("COLLEGIUM_PORT", "70000", "port: .*65535"),
-        ("COLLEGIUM_API_KEY", "short", "api_key: .*at least 8"),
+        ("COLLEGIUM_API_KEY", "short", "api_key: needs at least 8 characters, and has 5"),
         ("COLLEGIUM_API_KEY", "", "api_key: .*at least 8"),
         ("COLLEGIUM_EMBEDDED", "perhaps", "embedded: .*valid boolean"),
         ("COLLEGIUM_ENGINE_CONTEXT", "100000", "engine_context: .*8192"),

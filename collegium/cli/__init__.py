@@ -10,6 +10,7 @@ import click
 from collegium import __version__
 from collegium.errors import CollegiumError, ExtraMissing
 from collegium.extras import extra_of
+from collegium.redaction import lines
 
 COMMANDS = {
     "alarms": "List and close alarms.",
@@ -83,5 +84,5 @@ def main() -> None:
 
 
 def _fail(message: str) -> None:
-    click.echo(f"collegium: {message}", err=True)
+    click.echo(f"collegium: {lines(message)}", err=True)
     sys.exit(1)

@@ -10,6 +10,7 @@ from urllib.parse import quote
 import click
 
 from collegium.cli.output import json_option, print_json, print_table
+from collegium.redaction import one_line
 
 PATH = "/v1/applications"
 
@@ -148,4 +149,5 @@ def _print(application: dict[str, Any], as_json: bool) -> None:
         return print_json(application)
     for field, value in application.items():
         shown = json.dumps(value) if isinstance(value, dict | list) and value else value
-        click.echo(f"{field:12}  {shown if shown not in (None, '', {}, []) else '-'}")
+        known = "-" if shown in (None, "", {}, []) else one_line(str(shown))
+        click.echo(f"{field:12}  {known}")

@@ -237,7 +237,7 @@ def _replicas() -> Finding:
 
 def _extensions() -> Finding:
     """Import everything that is registered; name each plugin that fails, and why."""
-    from collegium.extensions import KINDS, distribution_of, extensions, is_ours
+    from collegium.extensions import KINDS, PLURALS, distribution_of, extensions, is_ours
 
     try:
         found = extensions()
@@ -251,17 +251,12 @@ def _extensions() -> Finding:
             found.load(kind, name, of=extension_types().get(kind))
         except CollegiumError as exc:
             faults.append(exc.whole)
-    counts = ", ".join(f"{len(found.names(kind))} {_plural(KINDS[kind])}" for kind in KINDS)
+    numbers = {kind: len(found.names(kind)) for kind in KINDS}
+    counts = ", ".join(f"{n} {KINDS[k] if n == 1 else PLURALS[k]}" for k, n in numbers.items())
     if faults:
         mend = "mend or uninstall the distribution that is named; nothing else is affected"
         return Finding("extensions", False, "; ".join(faults), mend)
     return Finding("extensions", True, "; ".join([counts, *plugins]))
-
-
-def _plural(words: str) -> str:
-    """The plural of `kind of expert` and the like."""
-    noun, of, rest = words.partition(" of ")
-    return f"{noun}s{of}{rest}"
 
 
 def extension_types() -> dict[str, type]:

@@ -123,8 +123,8 @@ async def profile_expert(name: str, source: Source, budget: Budget, *, confirmed
 def _confirm(expert: Expert, plan: Plan, *, confirmed: bool) -> None:
     """Show the cost, and abort unless it is confirmed."""
     tokens = (
-        f"{plan.questions} questions to '{expert.name}', about {plan.prompt_tokens:,} tokens of "
-        f"prompts and {plan.completion_tokens:,} of answers"
+        f"{plan.questions} question{'s' if plan.questions != 1 else ''} to '{expert.name}', about "
+        f"{plan.prompt_tokens:,} tokens of prompts and {plan.completion_tokens:,} of answers"
     )
     if plan.usual_usd is None:
         cost = "its price is unknown, so the cost is too"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from collegium.cli.learn_report import headline, money, points
+from collegium.cli.learn_report import headline, measured, money, points
 from collegium.evals.core.pages import Card, Page, Part, Table
 
 CURVE = Path(__file__).with_name("learn_curve.svg")
@@ -80,9 +80,10 @@ def _policies(report: Any) -> Table:
 
 def _experts(report: Any) -> Table:
     rows = [
-        [e["expert"], str(e["marks"]), f"{e['quality']:.3f}", money(e)] for e in report["experts"]
+        [e["expert"], str(e["marks"]), f"{e['quality']:.3f}", measured(e), money(e)]
+        for e in report["experts"]
     ]
-    return Table(["Expert", "Marks", "Quality", "$ per 1,000"], rows)
+    return Table(["Expert", "Marks", "Quality", "Measured, 95 %", "$ per 1,000"], rows)
 
 
 def _applications(report: Any) -> Table:

@@ -43,9 +43,10 @@ def show_report(run: Any) -> None:
     print_table(("POLICY", "SAVED", "95 %", "AGAINST BEST", "$/1K"), policies)
     click.echo()
     experts = [
-        (e["expert"], e["marks"], f"{e['quality']:.3f}", money(e)) for e in report["experts"]
+        (e["expert"], e["marks"], f"{e['quality']:.3f}", measured(e), money(e))
+        for e in report["experts"]
     ]
-    print_table(("EXPERT", "MARKS", "QUALITY", "$/1K"), experts)
+    print_table(("EXPERT", "MARKS", "QUALITY", "MEASURED, 95 %", "$/1K"), experts)
     click.echo()
     rows = [
         (a["application"] or "(none)", a["prompts"], a["mostly_sent_to"], a["best_expert"],
@@ -132,6 +133,12 @@ def points(row: Any) -> str:
     """Points of quality against the best single expert, with the margin."""
     gained = round(-row["loss_points"], 1) or 0.0  # not -0.0
     return f"{gained:+.1f} ± {row['margin_points']:.1f}"
+
+
+def measured(expert: Any) -> str:
+    """The interval of an expert's quality by a judge's and confirmed marks; "-" without them."""
+    found = expert.get("measured")
+    return "-" if not found else f"{found['quality']:.3f} [{found['low']:.3f}, {found['high']:.3f}]"
 
 
 def money(row: Any) -> str:

@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from collegium.redaction import json_safe, one_line
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -41,12 +43,12 @@ def print_json(data: Any) -> None:
     except ValueError:
         known = json.loads(json.dumps(data, default=str), parse_constant=lambda _: None)
         text = json.dumps(known, indent=2, ensure_ascii=False)
-    click.echo(text)
+    click.echo(json_safe(text))
 
 
 def warn(text: str) -> None:
     """Print a warning to standard error."""
-    click.echo(f"Warning: {text}", err=True)
+    click.echo(f"Warning: {one_line(text)}", err=True)
 
 
 def warn_dropped(data: str, count: int) -> None:
@@ -56,8 +58,10 @@ def warn_dropped(data: str, count: int) -> None:
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]], *, err: bool = False) -> None:
-    """Print columns that are as wide as their widest cell."""
-    table = [list(map(str, header)), *(list(map(str, row)) for row in rows)]
+    """Print columns that are as wide as their widest cell; what callers wrote can't steer the
+    terminal.
+    """
+    table = [[one_line(str(cell)) for cell in row] for row in (header, *rows)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for row in table:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))

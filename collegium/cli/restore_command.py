@@ -16,4 +16,4 @@ def command(archive: Path) -> None:
 
     settings = load_settings()
     found = archives.read(archive, settings.data_dir)
-    click.echo(f"{settings.data_dir} has {', '.join(found) or 'nothing'}")
+    click.echo(f"Restored to {settings.data_dir}: {', '.join(found) or 'nothing'}")

@@ -8,7 +8,7 @@ from math import fsum
 
 from collegium.experts.clients.usage import Tokens
 from collegium.registry.expert import Expert
-from collegium.registry.prices import NAME, REQUEST, SERVICE_TIERS
+from collegium.registry.prices import FASTER, NAME, REQUEST, SERVICE_TIERS
 
 DIGITS = 15
 """Decimal places of dollar sums: a multiple of a token's price, so sums show no binary fractions.
@@ -25,6 +25,16 @@ def price_of(expert: Expert, tokens: Tokens, service_tier: str | None = None) ->
         return dollars(((tokens.input, expert.input_price), (tokens.output, expert.output_price)))
     rates = _Rates(expert, tokens.input, service_tier)
     return dollars((*_read(rates, tokens), *_written(rates, tokens)), rates.request)
+
+
+def tier_is_priced(expert: Expert, service_tier: str | None) -> bool:
+    """Whether the expert's prices say what a call on this service tier costs at most.
+
+    A tier without prices of its own has the usual ones, which are too low for the faster one.
+    """
+    if service_tier != FASTER or not (expert.input_price or expert.output_price or expert.prices):
+        return True
+    return any(name.endswith(f"_{FASTER}") for name in expert.prices)
 
 
 def dollars(parts: Iterable[tuple[int, float | None]], request: float = 0.0) -> float | None:

@@ -195,7 +195,7 @@ class Registration:
             said = await hello(self._pool, expert)
         except CollegiumError as exc:
             raise ProbeFailed(f"'{expert.name}' did not answer its probe: {exc.whole}") from exc
-        return _report(expert, said, "answered its probe")
+        return _report(expert, said, "answered the probe")
 
     async def probe_again(self, name: str) -> tuple[Expert, ProbeReport]:
         """Probe a registered expert again; capabilities set by hand take precedence."""
@@ -243,7 +243,7 @@ class Registration:
         told = {"chat": False, **served}
         expert = replace(expert, capabilities=found(expert.capabilities, told))
         names = " and ".join(name for name, there in served.items() if there)
-        note = f"answers no chats; serves {names}"
+        note = f"does not answer chats, but serves {names}"
         return expert, ProbeReport(expert.name, True, "", None, note, capabilities=shown(expert))
 
     def _window(self, engine: Engine) -> int | None:

@@ -22,7 +22,9 @@ REQUEST = "request"
 """Dollars for each call, whatever it reads and writes."""
 TIERED = ("input", "output", *KINDS)
 """Prices that may differ above a number of input tokens, or by the provider's service tier."""
-SERVICE_TIERS = ("flex", "priority")
+FASTER = "priority"
+"""The service tier that costs more than the usual one."""
+SERVICE_TIERS = ("flex", FASTER)
 NAME = re.compile(
     rf"(?P<kind>{'|'.join(TIERED)})(_above_(?P<above>\d{{1,7}})(?P<thousand>k?))?"
     rf"(_(?P<tier>{'|'.join(SERVICE_TIERS)}))?"

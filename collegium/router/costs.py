@@ -7,7 +7,13 @@ from collections.abc import Mapping, Sequence
 
 from collegium.experts.clients.usage import Tokens as TokenCounts
 from collegium.experts.dispatch.in_flight import InFlight
-from collegium.experts.pricing import DIGITS, plainly_priced, price_of, total_usd
+from collegium.experts.pricing import (
+    DIGITS,
+    plainly_priced,
+    price_of,
+    tier_is_priced,
+    total_usd,
+)
 from collegium.registry.expert import Expert
 from collegium.router.latency import LatencyModel, Timing, fit_latency
 
@@ -63,7 +69,11 @@ def most_usd(
 
 
 def dearest_usd(expert: Expert, prompt: int, written: int, tier: str | None = None) -> float | None:
-    """Return the dollars if all output may be reasoning and reasoning costs more."""
+    """Return the dollars if all output may be reasoning and reasoning costs more; None if the price
+    of what is asked for is unknown.
+    """
+    if not tier_is_priced(expert, tier):
+        return None
     usd = price_usd(expert, prompt, written, tier=tier)
     if usd is None or "reasoning" not in expert.prices:
         return usd

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 SWEEP_S = 1.0
 AT_ONCE = struct.pack("ii", 1, 0)
+TOO_LARGE = "The request's head is too large"
+FIELD = len(": \r\n")
+CHUNK = len("1\r\n\r\n")
 LEAST_RATE = 4096
 """The minimum transfer rate of a body, bytes per second, after an initial grace period."""
 
@@ -66,6 +69,10 @@ class LimitedProtocol(HttpToolsProtocol):
         """When the wait for a request's headers began; None while a request is being handled."""
         self._in_head = False
         self._head_bytes = 0
+        """Bytes received while the head was incomplete, or the length of its fields."""
+        self._framing_bytes = 0
+        """Bytes received for a body that are not in it: chunk sizes, and fields behind it."""
+        self._refused = False
         self._body_since: float | None = None
         self._body_bytes = 0
         self._stalled_since: float | None = None
@@ -78,12 +85,17 @@ class LimitedProtocol(HttpToolsProtocol):
             self.refuse(503, "All connections are taken; try again later", retry_after_s=1)
 
     def data_received(self, data: bytes) -> None:
-        """Count the bytes received before the headers are complete."""
+        """Count the bytes that are in no body: those of a head, and of a body's chunks."""
+        was_in_body, before = self._body_since is not None, self._body_bytes
         super().data_received(data)
-        if self._in_head and not self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if self._in_head:
             self._head_bytes += len(data)
-            if self._head_bytes > self._limits.header_bytes:
-                self.refuse(431, "The request's head is too large")
+        elif was_in_body and self._body_since is not None:
+            self._framing_bytes += len(data) - (self._body_bytes - before)
+        if self._head_is_too_large():
+            self.refuse(431, TOO_LARGE)
 
     def on_message_begin(self) -> None:
         """A head has begun, maybe while the request before it is worked on."""
@@ -93,18 +105,25 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The headers are complete; the body follows."""
         self._head_since, self._in_head = None, False
-        self._body_since, self._body_bytes = self.loop.time(), 0
-        super().on_headers_complete()
+        self._head_bytes = len(self.url) + sum(len(n) + len(v) + FIELD for n, v in self.headers)
+        self._body_since, self._body_bytes, self._framing_bytes = self.loop.time(), 0, 0
+        if self._head_is_too_large():  # it may have come in one piece
+            self._refused = True
+            self.refuse(431, TOO_LARGE)
+        else:
+            super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """Count it."""
         self._body_bytes += len(body)
-        super().on_body(body)
+        if not self._refused:
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         """The body is complete."""
         self._body_since = None
-        super().on_message_complete()
+        if not self._refused:
+            super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """The next request may follow."""
@@ -154,6 +173,11 @@ class LimitedProtocol(HttpToolsProtocol):
         """Answer malformed HTTP in the same format as every other error."""
         self.transport.write(_response("", 400, "This is not a valid HTTP request", None))
         self.transport.close()
+
+    def _head_is_too_large(self) -> bool:
+        """Whether the head is, or what is sent around a body: more than for chunks of a byte."""
+        most = self._limits.header_bytes
+        return self._head_bytes > most or self._framing_bytes > most + CHUNK * self._body_bytes
 
     def _body_is_overdue(self, now: float) -> bool:
         """Whether the client is too slow; not while we have paused reading ourselves."""

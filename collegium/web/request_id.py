@@ -6,10 +6,11 @@ import logging
 import re
 import secrets
 from contextvars import ContextVar
-from textwrap import indent
 from typing import Any
 
 from starlette.datastructures import Headers
+
+from collegium.redaction import one_line
 
 HEADER = "x-request-id"
 LONGEST = 128
@@ -17,7 +18,7 @@ PRESENT: ContextVar[str] = ContextVar("request_id", default="")
 """The id of the request that is being answered; "" outside of requests."""
 DECISION: ContextVar[str] = ContextVar("decision_id", default="")
 """The id of the decision that it led to; "" before."""
-CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+WELL_FORMED = re.compile(rf"[!-~]{{1,{LONGEST}}}")
 TRACEPARENT = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
 )
@@ -28,9 +29,7 @@ TRACESTATE = re.compile(r"[\x20-\x7e]{1,512}")
 def request_id(headers: Headers) -> str:
     """Return the caller's id if it is well-formed, otherwise a new one."""
     given = headers.get(HEADER, "")
-    if 0 < len(given) <= LONGEST and given.isascii() and given.isprintable():
-        return given
-    return new_id()
+    return given if WELL_FORMED.fullmatch(given) else new_id()
 
 
 def new_id() -> str:
@@ -58,12 +57,13 @@ class WithRequest(logging.Formatter):
     """
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        """The message, with what would end its line or steer a terminal escaped."""
-        return CONTROLS.sub(lambda found: repr(found[0])[1:-1], super().formatMessage(record))
+        """The message, on one line."""
+        return one_line(super().formatMessage(record))
 
     def formatException(self, ei: Any) -> str:
-        """The traceback, each line of it indented."""
-        return indent(super().formatException(ei), "  ", lambda line: True)
+        """The traceback, each line of it indented and escaped: it quotes what went wrong."""
+        lines = super().formatException(ei).split("\n")
+        return "\n".join(f"  {one_line(line)}" for line in lines)
 
     def format(self, record: logging.LogRecord) -> str:
         """The message, and the id in square brackets."""

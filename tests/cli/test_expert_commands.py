@@ -194,6 +194,19 @@ def test_the_cost_of_a_profile_is_stated_before_anything_is_asked() -> None:
     assert "at most $0.0200" in CliRunner().invoke(command, limited, input="n\n").stderr
 
 
+@pytest.mark.usefixtures("registry")
+def test_a_file_of_questions_costs_what_it_has(tmp_path: Path) -> None:
+    """Not sixty, if there are two."""
+    lines = [
+        {"prompt": f"What is {n} + 1?", "reference": str(n + 1), "kind": "sums"} for n in (1, 2)
+    ]
+    (tmp_path / "own.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    words = ["profile", "qwen", "--file", str(tmp_path / "own.jsonl")]
+    assert "2 questions to 'qwen'" in CliRunner().invoke(command, words, input="n\n").stderr
+    few = CliRunner().invoke(command, [*words, "--questions", "1"], input="n\n")
+    assert "1 question to 'qwen'" in few.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

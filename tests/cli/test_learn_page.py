@@ -8,6 +8,7 @@ from collegium.cli.learn_page import write_page
 from tests.evals.core.page_reader import HOSTILE, Reader, check_alone
 
 WORTH = {"saved": 0.4, "loss_points": -0.5, "margin_points": 0.8, "usd_per_1k": 1.25}
+MEASURED = {"quality": 0.684, "low": 0.61, "high": 0.758, "judged_quality": 0.9}
 STEP = {"loss_low": -1.3, "loss_high": 0.3}
 REPORT = {
     "confirmed": False,
@@ -16,7 +17,9 @@ REPORT = {
     "warnings": [f"few marks of {HOSTILE}"],
     "policies": {"balanced": WORTH},
     "curve": [{**WORTH, **STEP}, {**WORTH, **STEP, "saved": 0.1}],
-    "experts": [{"expert": HOSTILE, "marks": 60, "quality": 0.71, "usd_per_1k": None}],
+    "experts": [
+        {"expert": HOSTILE, "marks": 60, "quality": 0.71, "usd_per_1k": None, "measured": MEASURED}
+    ],
     "applications": [
         {**WORTH, "application": "", "mostly_sent_to": HOSTILE, "best_expert": "b", "prompts": 300}
     ],
@@ -33,7 +36,14 @@ def test_the_page_holds_the_report_and_escapes_it(tmp_path: Path) -> None:
     reader = Reader(page)
     words = " ".join(reader.texts)
     assert words.count(HOSTILE) >= 5
-    for shown in ("Learning run lrn_1", "+0.5 ± 0.8", "$1.2500", "0.710", "unknown", "(none)"):
+    for shown in (
+        "Learning run lrn_1",
+        "+0.5 ± 0.8",
+        "$1.2500",
+        "0.710",
+        "0.684 [0.610, 0.758]",
+        "(none)",
+    ):
         assert shown in words
     assert "No panel of these experts beats the best single one." in words
     assert {"polyline", "polygon", "circle"} <= reader.tags

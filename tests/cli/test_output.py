@@ -9,7 +9,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from collegium.cli.output import command_line, print_json
+from collegium.cli.output import command_line, print_json, print_table, warn
+from collegium.redaction import lines
 
 
 def test_what_is_not_a_number_is_null(capsys: pytest.CaptureFixture[str]) -> None:
@@ -45,3 +46,21 @@ def test_a_command_is_told_as_it_was_called(given: str, told: str) -> None:
     group = click.Group("collegium", {"measure": measure})
     done = CliRunner().invoke(group, ["measure", *shlex.split(given)])
     assert done.output == f"collegium measure {told}\n"
+
+
+HOSTILE = "a\x1b[2J\x9b31m\u202eb\r\nc"
+ESCAPED = r"a\x1b[2J\x9b31m\u202eb\r\nc"
+
+
+def test_what_callers_wrote_does_not_steer_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nor turns round the direction of the text; JSON says the same in its own escapes."""
+    print_table(["TEXT", "N"], [[HOSTILE, 1]])
+    warn(HOSTILE)
+    shown = capsys.readouterr()
+    assert shown.out.splitlines()[1] == f"{ESCAPED}  1"
+    assert shown.err == f"Warning: {ESCAPED}\n"
+    print_json({"text": HOSTILE, "rows": ["é", 1]})
+    text = capsys.readouterr().out
+    assert json.loads(text) == {"text": HOSTILE, "rows": ["é", 1]}
+    assert not set("\x1b\x9b\u202e\r") & set(text)
+    assert lines("a\tb\nc\x1b") == "a\tb\nc" + r"\x1b"

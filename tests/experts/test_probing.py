@@ -134,7 +134,7 @@ async def test_who_only_embeds_can_be_registered(registration: Registration) -> 
     """It is asked for no chats."""
     async with able_server("no_chat", "embeddings") as server:
         expert, report = await registration.register(at(server.url))
-    assert report.note == "answers no chats; serves embeddings"
+    assert report.note == "does not answer chats, but serves embeddings"
     served = [takes(expert, name) for name in ("chat", "embeddings", "rerank")]
     assert served == [False, True, False]
     async with able_server("no_chat") as server:

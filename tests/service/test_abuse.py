@@ -56,6 +56,11 @@ class Attack:
         limits = httpx.Limits(max_connections=200)
         self._http = httpx.AsyncClient(base_url=service.url, timeout=60, limits=limits)
 
+    @property
+    def _headers(self) -> dict[str, str]:
+        """Those of the next request."""
+        return dict(HEADERS)
+
     async def run(self) -> None:
         """All kinds at once."""
         kinds = [(self.large, 2), (self.broken, 4), (self.slow, 30), (self.answers, 2)]
@@ -76,11 +81,11 @@ class Attack:
         """A body near the limit, or above it."""
         size = random.choice((5_000_000, 25_000_000, 40_000_000))
         body = json.dumps(asked("word " * (size // 5), wants=1)).encode()
-        return (await self._http.post(CHAT, content=body, headers=HEADERS)).status_code
+        return (await self._http.post(CHAT, content=body, headers=self._headers)).status_code
 
     async def broken(self) -> int:
         """A body that is no request."""
-        body, headers = random.choice(BROKEN), dict(HEADERS)
+        body, headers = random.choice(BROKEN), self._headers
         if body == BROKEN[-1]:
             headers["content-encoding"] = "deflate"
         return (await self._http.post(CHAT, content=body, headers=headers)).status_code
@@ -91,7 +96,7 @@ class Attack:
         _reader, writer = await asyncio.open_connection(host.host, host.port)
         try:
             body = json.dumps(asked("hello", wants=200_000, stream=True)).encode()
-            said = "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items())
+            said = "".join(f"{name}: {value}\r\n" for name, value in self._headers.items())
             said += f"host: localhost\r\ncontent-length: {len(body)}\r\n"
             writer.write(f"POST {CHAT} HTTP/1.1\r\n{said}\r\n".encode())
             if random.random() < 0.5:
@@ -112,13 +117,13 @@ class Attack:
     async def answers(self) -> int:
         """An answer of megabytes, whole."""
         body = asked("hello", wants=random.choice((500_000, 4_000_000)))
-        return (await self._http.post(CHAT, json=body, headers=HEADERS)).status_code
+        return (await self._http.post(CHAT, json=body, headers=self._headers)).status_code
 
     async def streams(self) -> str:
         """A stream that is left in the middle, or read to its end."""
         leaves = random.random() < 0.5
         body = asked("hello", wants=300, every_s=0.002, stream=True)
-        async with self._http.stream("POST", CHAT, json=body, headers=HEADERS) as answer:
+        async with self._http.stream("POST", CHAT, json=body, headers=self._headers) as answer:
             async for _ in answer.aiter_bytes():
                 if leaves:
                     return "left"

@@ -64,7 +64,8 @@ def test_vllm_agrees_with_transformers(http: httpx.Client) -> None:
     cases["smollm2"] = [p for prompts in cases.values() for p in prompts[:1]]
     assert sum(map(len, cases.values())) >= 20
     worst, differences = 0.0, []
-    base_model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32).eval()
+    base_model: Any = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    base_model.eval()
     adapted: Any = None
     for expert, prompts in cases.items():
         if expert in TASKS and adapted is None:

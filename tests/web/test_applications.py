@@ -6,6 +6,7 @@ import random
 from typing import Any
 
 import httpx
+import pytest
 
 from collegium.experts.bulk.lines import Line
 from collegium.registry.application import Application
@@ -273,3 +274,27 @@ def test_metrics_have_a_bounded_number_of_series() -> None:
     assert len(named) == MOST_APPLICATIONS + 1
     assert named["other"] == 31
     assert named["late"] == 4
+
+
+async def test_a_policy_may_be_set_before_traffic(web: Web) -> None:
+    """It rules the first request with the tag; a refused one makes no application."""
+    path = "/v1/applications/support-chat"
+    wrong = await web.http.patch(path, json={"policy": {"experts_deny": ["nobody"]}})
+    assert wrong.status_code == 400
+    assert (await web.http.get(path)).status_code == 404
+    made = await web.http.patch(path, json={"policy": {"experts_deny": ["sql"]}})
+    assert made.status_code == 200, made.text
+    assert (made.json()["requests"], made.json()["tagged"]) == (0, True)
+    answer = await asked(web, metadata={"application": "support-chat"})
+    assert answer.json()["model"] != "sql"
+    assert application_of(answer) == "support-chat"
+    assert (await web.http.get(path)).json()["requests"] == 1
+
+
+@pytest.mark.parametrize("key", ["app-1f2e3d4c", "shop:app-1f2e3d4c", "x" * 300])
+async def test_keys_that_are_no_tags_have_to_be_known(web: Web, key: str) -> None:
+    """So does an application that is only given a name."""
+    path = f"/v1/applications/{key}"
+    assert (await web.http.patch(path, json={"policy": {"tradeoff": 5}})).status_code == 404
+    unnamed = await web.http.patch("/v1/applications/chat", json={"name": "Chat"})
+    assert unnamed.status_code == 404

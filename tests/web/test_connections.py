@@ -128,6 +128,40 @@ async def test_an_endless_head_is_refused(port: int) -> None:
     assert answer.startswith(b"HTTP/1.1 431") or answer == b"reset"
 
 
+@pytest.mark.parametrize("head", ["x-a: {}", "x-a: {}\r\ncontent-length: 5", "cookie: a={}"])
+async def test_a_large_head_in_one_piece_is_refused(port: int, head: str) -> None:
+    """Also with its end and a body; one just within the limit is taken."""
+    end = b"connection: close\r\n\r\nhello"
+    answer = await said(port, HEAD + head.format("a" * 10_100).encode() + b"\r\n" + end)
+    assert answer.startswith(b"HTTP/1.1 431")
+    assert answer.count(b"HTTP/1.1") == 1
+    answer = await said(port, HEAD + head.format("a" * 9_800).encode() + b"\r\n" + end)
+    assert answer.startswith(b"HTTP/1.1 200")
+
+
+async def test_a_long_address_is_part_of_the_head(port: int) -> None:
+    """However short the fields are."""
+    answer = await said(port, b"GET /?" + b"a" * 10_100 + b" HTTP/1.1\r\nhost: x\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 431")
+
+
+@pytest.mark.parametrize("piece", [b"a" * 5000, b"x-a: b\r\n" * 700], ids=["one", "many"])
+async def test_endless_fields_behind_a_body_are_refused(port: int, piece: bytes) -> None:
+    """As those before it."""
+    head = HEAD.replace(b"GET", b"POST") + b"transfer-encoding: chunked\r\n\r\n"
+    answer = await said(port, head, b"5\r\nhello\r\n0\r\nx-a: ", *[piece] * 5, every_s=0.01)
+    assert answer.startswith(b"HTTP/1.1 431") or answer == b"reset"
+
+
+async def test_chunks_may_be_small(port: int) -> None:
+    """Of a byte each."""
+    head = HEAD.replace(b"GET", b"POST") + b"transfer-encoding: chunked\r\nconnection: close\r\n"
+    pieces = [b"1\r\nx\r\n" * 1000] * 10
+    answer = await said(port, head + b"\r\n", *pieces, b"0\r\n\r\n", every_s=0.01)
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert answer.count(b"x") >= 10_000
+
+
 async def test_a_head_and_a_large_body_may_come_together(port: int) -> None:
     """In one piece of what the network brings."""
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:

@@ -335,3 +335,12 @@ async def test_a_year_is_no_time_to_delete_since(web: Web) -> None:
     answer = await web.http.delete("/v1/decisions", params={"since": "2026"})
     assert answer.status_code == 400
     assert len((await web.http.get("/v1/decisions")).json()["data"]) == 1
+
+
+async def test_the_list_of_runs_is_limited_and_refuses_unknown_parameters(web: Web) -> None:
+    """A filter that is ignored would show what was not asked for."""
+    path = "/v1/learning/runs"
+    assert (await web.http.get(path, params={"limit": 1})).json()["data"] == []
+    assert (await web.http.get(path, params={"limit": 0})).status_code in (400, 422)
+    refused = await web.http.get(path, params={"application": "shop"})
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "application")

@@ -98,7 +98,20 @@ async def test_the_forecast_is_of_the_tier_that_is_asked_for(web: Web) -> None:
     assert (await web.chat("sql 1", **limit)).status_code == 200
     refused = await web.chat("sql 1", service_tier="priority", **limit)
     assert refused.json()["error"]["code"] == "no_feasible_expert"
-    assert (await web.chat("sql 1", service_tier=["priority"], **limit)).status_code == 200
+    await web.http.patch("/v1/experts/sql", json={"prices": None})
+    refused = await web.chat("sql 1", service_tier="priority", **limit)
+    assert "max_cost_usd: unknown" in refused.json()["error"]["message"]
+    assert (await web.chat("sql 1", service_tier="flex", **limit)).status_code == 200
+
+
+async def test_a_dearer_tier_without_prices_costs_an_unknown_amount(web: Web) -> None:
+    """The usual price would be too low."""
+    web.experts["sql"].chunks = [
+        {"service_tier": "priority", **delta({"role": "assistant", "content": "hello"}, "stop")},
+        {"choices": [], "usage": {"prompt_tokens": 100, "completion_tokens": 10}},
+    ]
+    last = chunks((await web.chat("sql 1", model="sql", stream=True)).text)[-1]
+    assert last["collegium"]["outcome"]["cost_usd"] is None
 
 
 async def test_a_panels_cost_is_that_of_its_calls(priced: Web) -> None:

@@ -22,6 +22,8 @@ PRICED: list[tuple[str, dict[str, Any]]] = [
     ("provider", {"provider": {"order": ["dear"]}}),
     ("speed", {"speed": "fast"}),
     ("tools[0].type", {"tools": [SEARCH]}),
+    ("service_tier", {"service_tier": "PRIORITY"}),
+    ("service_tier", {"service_tier": ["priority"]}),
 ]
 
 
@@ -55,6 +57,18 @@ async def test_a_field_that_may_change_the_price_is_refused(
     assert (answer.status_code, error["param"]) == (400, param)
     assert "budget_fields" in error["message"]
     assert asked == []
+
+
+async def test_a_budget_does_not_pay_for_a_tier_of_unknown_price(web: Web) -> None:
+    """Once its price is stated, it is reserved."""
+    await limit(web, "usd", 1.0)
+    refused = await ask(web, service_tier="priority")
+    assert refused.status_code in (402, 422), refused.text
+    assert web.experts["sql"].asked == []
+    prices = {"prices": {"input_priority": 2.0, "output_priority": 4.0}}
+    await web.http.patch("/v1/experts/sql", json=prices, headers=bearer(ADMIN))
+    answer = await ask(web, service_tier="priority")
+    assert answer.status_code == 200, answer.text
 
 
 async def test_usual_fields_pass(web: Web) -> None:

@@ -28,13 +28,13 @@ def logged(message: str) -> str:
     return WithRequest("%(message)s").format(record)
 
 
-@pytest.mark.parametrize("given", ["abc", "a b", "x" * LONGEST])
+@pytest.mark.parametrize("given", ["abc", "a/b:c=1", "x" * LONGEST])
 def test_a_well_formed_id_is_kept(given: str) -> None:
     """Callers find their own id in the log."""
     assert request_id(Headers({"x-request-id": given})) == given
 
 
-@pytest.mark.parametrize("given", ["", "x" * (LONGEST + 1), "a\tb", "ä"])
+@pytest.mark.parametrize("given", ["", "x" * (LONGEST + 1), "a\tb", "a b", " ", "a\n", "ä"])
 def test_any_other_id_is_replaced(given: str) -> None:
     """A new one is unique."""
     headers = Headers({"x-request-id": given})
@@ -80,15 +80,16 @@ def test_lines_of_a_request_have_its_id(present: str) -> None:
 def test_a_message_is_one_line() -> None:
     """Nobody can forge a line of the log, or control a terminal."""
     assert logged("a\nb\r\x1b[31m\x85\u2028c") == r"a\nb\r\x1b[31m\x85\u2028c"
+    assert logged("a\u202eb\u2066c") == r"a\u202eb\u2066c"
 
 
 def test_tracebacks_are_indented() -> None:
     """So a line of the log that isn't indented begins an entry."""
     try:
-        raise ValueError("broke\nover two lines")
+        raise ValueError("broke\nover \x1b[2J\r\u2028two lines")
     except ValueError:
         record = logging.LogRecord("a", logging.ERROR, __file__, 1, "x", None, sys.exc_info())
     first, *others = WithRequest("%(message)s").format(record).splitlines()
     assert first == "x"
-    assert others[-1] == "  over two lines"
+    assert others[-1] == r"  over \x1b[2J\r\u2028two lines"
     assert all(line.startswith("  ") for line in others)

@@ -90,8 +90,10 @@ class Response:
         """The lines that have come and that nobody has read; does not wait for more."""
         try:
             data = self._rest + self._response.content.read_nowait()
-        except (aiohttp.ClientError, OSError, RuntimeError):  # it broke off, or is being read
+        except RuntimeError:  # it is being read
             data = self._rest
+        except (aiohttp.ClientError, OSError):  # it broke off
+            data = self._rest + self._buffered()
         self._rest = b""
         return _newlines(data).split(b"\n")
 
@@ -100,11 +102,19 @@ class Response:
             raise TimeoutError
 
     async def _more(self) -> bytes:
-        data = await self._response.content.readany()
+        try:
+            data = await self._response.content.readany()
+        except (aiohttp.ClientError, OSError):
+            if not (data := self._buffered()):
+                raise  # at the latest when it is called again
         self._left -= len(data)
         if self._left < 0:
             raise TooLarge("the answer is too large")
         return data
+
+    def _buffered(self) -> bytes:
+        """What had come before the connection broke, which aiohttp itself would discard."""
+        return self._response.content._read_nowait(-1)
 
     @property
     def kind(self) -> str:

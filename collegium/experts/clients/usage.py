@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from math import ceil
 from typing import Any
 
 from msgspec import Struct
@@ -135,9 +136,9 @@ def _details(usage: Mapping[str, Any], names: tuple[str, ...]) -> Mapping[str, A
 
 
 def _first(usage: Mapping[str, Any], names: tuple[str, ...]) -> int:
-    """Return the first positive count under one of these names; 0 if there is none."""
+    """Return the first positive count under one of these names, rounded up; 0 if there is none."""
     for name in names:
         value = usage.get(name)
         if isinstance(value, int | float) and value is not True and 0 < value <= MOST_TOKENS:
-            return int(value)
+            return ceil(value)
     return 0

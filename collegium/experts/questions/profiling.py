@@ -66,6 +66,8 @@ class Profile:
 
 def planned(expert: Expert, source: Source, questions: int, budget_usd: float | None) -> Plan:
     """Estimate the cost; the budget is twice that by default."""
+    if source.count is not None:
+        questions = min(questions, source.count)
     drawn = [q for cell in source.cells if (q := source.get(cell, 0)) is not None]
     prompt = round(questions * sum(prompt_tokens(q.request) for q in drawn) / max(len(drawn), 1))
     completion = questions * USUAL_TOKENS

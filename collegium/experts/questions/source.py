@@ -17,12 +17,18 @@ class Source(Protocol):
     @property
     def cells(self) -> Sequence[Cell]: ...
 
+    @property
+    def count(self) -> int | None:
+        """The number of questions; None if they never end."""
+
     def get(self, cell: Cell, number: int) -> Question | None:
         """Return the next question; None if there are no more."""
 
 
 class Bank:
     """The bank's questions, of all kinds or of some."""
+
+    count = None
 
     def __init__(self, kinds: Sequence[str] = ()) -> None:
         if unknown := [kind for kind in kinds if kind not in KINDS]:
@@ -38,6 +44,7 @@ class Listed:
     """Given questions."""
 
     def __init__(self, questions: Sequence[Question]) -> None:
+        self.count: int | None = len(questions)
         self._by_cell: dict[Cell, list[Question]] = {}
         for each in questions:
             self._by_cell.setdefault((each.kind, each.level), []).append(each)

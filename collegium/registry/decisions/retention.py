@@ -50,12 +50,17 @@ class Retention:
         self._work: asyncio.Task[None] | None = None
 
     async def delete(self, selection: Selection, *, rest: float = 1.0) -> int:
-        """Delete decisions with outcomes, feedback and exchanges; returns how many there were.
+        """Delete decisions with outcomes, feedback, exchanges and what learning runs took of them;
+        returns how many there were.
 
         Between two chunks it rests so many times as long as one took.
         """
+        from collegium.registry.learning.forgetting import forget_prompts
+
         deleted = 0
         while doomed := await self._oldest_decisions(selection):
+            async with self._turn:
+                await forget_prompts(self._database, [each.id for each in doomed])
             for start in range(0, len(doomed), CHUNK):
                 began = time.perf_counter()
                 chunk = doomed[start : start + CHUNK]

@@ -17,6 +17,7 @@ from collegium.registry.tables import (
     LearningPromptRow,
     LearningRunRow,
     MarkRow,
+    RouterVersionRow,
     from_row,
     to_columns,
 )
@@ -150,12 +151,23 @@ class LearningRegistry:
         return from_row(RunRecord, row)
 
     async def remove(self, run_id: str) -> None:
-        """Delete a run with all of its texts, answers and marks."""
+        """Delete a run with its texts, answers, marks and candidate router.
+
+        A router of its that is or was in use stays, for a rollback; reports quote its prompts no
+        longer.
+        """
+        from collegium.registry.learning.forgetting import unquote
+
+        texts = select(LearningPromptRow.text).where(LearningPromptRow.run_id == run_id)
+        unused = (RouterVersionRow.run_id == run_id) & (RouterVersionRow.status == "candidate")
         async with self._database.transaction() as session:
+            quoted = set(await session.scalars(texts))
             gone = delete(LearningRunRow).where(LearningRunRow.id == run_id)
             done: Any = await session.execute(gone)
             if not done.rowcount:
                 raise UnknownLearningRun(f"no learning run has the id '{run_id}'", "run_id")
+            await session.execute(delete(RouterVersionRow).where(unused))
+            await unquote(session, quoted)
 
     async def list(self, limit: int = 50) -> tuple[RunRecord, ...]:
         """Return the latest runs, newest first."""

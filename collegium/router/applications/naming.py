@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from hashlib import blake2b
 
 from collegium.registry.application import TEXT_LENGTH, Application
 from collegium.router.applications.signals import Signals
+
+LONGEST_TAG = 128
+MADE = re.compile(r"app-[0-9a-f]{8}")
+"""Keys of applications that are recognised by their prompts."""
 
 
 def qualified(name: str, tenant: str) -> str:
@@ -25,6 +30,18 @@ def application_of(
         first_seen=now,
         last_seen=now,
     )
+
+
+def is_tag(key: str) -> bool:
+    """Whether a key may be that of a tag: it is not one of those that are made of fingerprints."""
+    name = key.rpartition(":")[2]
+    return 0 < len(key) <= 2 * LONGEST_TAG and key.isprintable() and not MADE.fullmatch(name)
+
+
+def tagged(key: str) -> Application:
+    """An application of which no request is known yet."""
+    tenant, colon, _ = key.partition(":")
+    return Application(key=key, tenant=tenant if colon else "", tagged=True, variants=0)
 
 
 def text_of(signals: Signals) -> str:

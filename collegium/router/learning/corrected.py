@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from collegium.experts.marking.error_rates import Confirmed, ErrorRates
 from collegium.registry.learning.runs import Evidence, Mark, MarkSource
+from collegium.router.learning.prediction_powered import Marked, Measured, measured
 
 NOISY: tuple[MarkSource, ...] = ("judge", "agreement")
 TRUE: tuple[MarkSource, ...] = ("confirmed", "checker")
@@ -22,6 +23,8 @@ class Corrections:
     evidence: Evidence
     confirmed: bool
     sources: Mapping[str, Mapping[str, float | int | bool]]
+    measured: Mapping[str, Measured]
+    """Each expert's quality by a judge's marks and confirmed ones, by the expert's fingerprint."""
 
 
 def corrected(evidence: Evidence) -> Corrections:
@@ -61,7 +64,18 @@ def corrected(evidence: Evidence) -> Corrections:
             "contrast_sd": round(rates.contrast_sd, 4),
         }
     supported = 2 * unchecked < len(marks)
-    return Corrections(replace(evidence, marks=tuple(marks)), supported, told)
+    better = replace(evidence, marks=tuple(marks))
+    return Corrections(better, supported, told, _measured(evidence, true))
+
+
+def _measured(evidence: Evidence, true: Mapping[Cell, float]) -> Mapping[str, Measured]:
+    """Measure each expert by a judge's marks; what agreement finds is no independent mark."""
+    asked = {(a.run_id, a.number, a.expert): a.fingerprint for a in evidence.answers}
+    return measured(
+        Marked(asked[cell], mark.score, true.get(cell))
+        for mark in evidence.marks
+        if mark.source == "judge" and mark.reliability < 1 and (cell := _cell(mark)) in asked
+    )
 
 
 def _cell(mark: Mark) -> Cell:

@@ -107,6 +107,8 @@ def table_of(evidence: Evidence, names: Mapping[str, str] | None = None) -> Tabl
     texts: dict[tuple[int, int], str] = {}
     cell: dict[tuple[str, int, str], tuple[int, int]] = {}
     for answer in evidence.answers:
+        if (answer.run_id, answer.number) not in of_prompt:
+            continue  # its prompt was deleted meanwhile
         at = of_prompt[answer.run_id, answer.number], column[answer.fingerprint]
         cell[answer.run_id, answer.number, answer.expert] = at
         if answer.answer is not None:

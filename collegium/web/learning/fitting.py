@@ -7,7 +7,7 @@ import multiprocessing
 import tempfile
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from collegium.router.learning.evidence import Table
 
 if TYPE_CHECKING:
     from collegium.router.learning.panels import PlayedPanel
+    from collegium.router.learning.prediction_powered import Measured
 
 Indices = NDArray[np.intp]
 FEWEST = 24
@@ -47,6 +48,8 @@ class Setting:
     confirmed: bool
     sources: Mapping[str, Mapping[str, float | int | bool]]
     """What is known about the reliability of the sources of marks."""
+    measured: Mapping[str, Measured] = field(default_factory=dict)
+    """Each expert's quality with its interval, by fingerprint."""
 
 
 async def fit_apart(table: Table, panels: Table, setting: Setting) -> Fitted:
@@ -105,6 +108,9 @@ def _report(table: Table, panels: Table, fitted: Any, setting: Setting) -> dict[
         ),
     )
     found = asdict(report(held, usd_a_prompt=setting.usd_a_prompt))
+    for row, name in zip(found["experts"], fitted.fingerprints, strict=True):
+        known = setting.measured.get(name)
+        row["measured"] = None if known is None else asdict(known)
     return {**found, "sources": {name: dict(told) for name, told in setting.sources.items()}}
 
 

@@ -95,6 +95,7 @@ async def fit_run(parts: Parts, record: RunRecord, detail: str = "") -> None:
         usd_a_prompt(table),
         found.confirmed,
         found.sources,
+        found.measured,
     )
     fitted = await fit_apart(table, panels, setting)
     name = f"rtr_{secrets.token_hex(8)}"
@@ -121,6 +122,7 @@ def unconfirmed(evidence: Evidence, count: int, seed: int) -> list[tuple[Learnin
         if mark.source in NOISY
         and mark.reliability < 1
         and (mark.number, mark.expert) not in confirmed
+        and mark.number in prompts
     ]
     chosen = random.Random(seed).sample(unsure, min(count, len(unsure)))
     return [(prompts[mark.number], mark) for mark in chosen]

@@ -9,11 +9,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
-from collegium.errors import BadRequest
+from collegium.errors import ApplicationNotFound, BadRequest
 from collegium.experts.clients.events import Json
 from collegium.registry.application import Application
 from collegium.registry.budgets.counters import Level
 from collegium.registry.budgets.limits import NANO, Limit
+from collegium.router.applications.naming import is_tag, tagged
 from collegium.router.applications.resolver import OTHER
 from collegium.web.auth import ADMIN
 from collegium.web.json_in import CheckedRoute
@@ -92,14 +93,24 @@ async def change(
     catalogue: CatalogueDep,
     budgets: BudgetsDep,
 ) -> Json:
-    """Change an application's name or policy; this applies from the next request on."""
-    before = await recognition.get(key)
+    """Change an application's name or policy; this applies from the next request on.
+
+    A policy may be set before the first request has the application's tag.
+    """
+    try:
+        before, known = await recognition.get(key), True
+    except ApplicationNotFound:
+        if body.policy is None or not is_tag(key):
+            raise
+        before, known = tagged(key), False
     changes: dict[str, Any] = {}
     if body.name is not None:
         changes["name"] = body.name.strip()
     if body.policy is not None:
-        known = {expert.name for expert in await catalogue.now()}
-        changes["policy"] = changed_policy(before, body.policy, known)
+        experts = {expert.name for expert in await catalogue.now()}
+        changes["policy"] = changed_policy(before, body.policy, experts)
+    if not known:
+        await recognition.declare(before)
     if changes:
         await recognition.change(key, **changes)
     return await _shown(key, recognition, budgets)

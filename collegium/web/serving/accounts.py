@@ -11,7 +11,7 @@ from collegium.experts.clients.tokenizing import Tokenizers
 from collegium.experts.clients.usage import Tokens
 from collegium.experts.dispatch.attempts import Attempts
 from collegium.experts.pool import Pool
-from collegium.experts.pricing import price_of, total_usd
+from collegium.experts.pricing import price_of, tier_is_priced, total_usd
 from collegium.registry.capabilities import YES_OR_NO
 from collegium.registry.decisions.log import OutcomeRecord
 from collegium.registry.expert import Expert
@@ -101,7 +101,8 @@ class Accounts:
         """Account for one call and for the load that it met."""
         expert, loaded_ms = attempts.expert, 1000 * attempts.waits.loaded_s
         own_ms = record.latency_ms - loaded_ms  # its own time, whoever was loaded before it
-        record.cost_usd = price_of(expert, tokens, service_tier)
+        known = tier_is_priced(expert, service_tier)
+        record.cost_usd = price_of(expert, tokens, service_tier) if known else None
         record.energy_j = self.speeds.energy_j(expert, own_ms)
         self._metrics.called(expert.name, tokens, record.cost_usd, estimated=record.estimated)
         if record.status == "ok" and not record.estimated:

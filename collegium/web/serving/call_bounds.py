@@ -14,7 +14,7 @@ from collegium.experts.clients.native import Native
 from collegium.experts.clients.reply import Call
 from collegium.experts.clients.usage import Tokens as TokenCounts
 from collegium.experts.presets import LENGTHS, with_preset
-from collegium.experts.pricing import price_of
+from collegium.experts.pricing import price_of, tier_is_priced
 from collegium.registry.budgets.counters import MILLION
 from collegium.registry.budgets.limits import MILLI, NANO
 from collegium.registry.expert import Expert
@@ -150,6 +150,8 @@ def _native(native: Native | None, tokens: int, model: str) -> Native | None:
 
 def _reading(expert: Expert, read: int, tier: str | None) -> int | None:
     """Nano-dollars for a prompt whose tokens may all be of the dearest kind."""
+    if not tier_is_priced(expert, tier):
+        return None
     kinds = READ if expert.prices else PLAIN
     costs = [price_of(expert, TokenCounts(read, 0, **dict.fromkeys(k, read)), tier) for k in kinds]
     known = [cost for cost in costs if cost is not None]

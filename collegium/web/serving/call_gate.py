@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from msgspec.structs import replace
@@ -17,9 +18,9 @@ from collegium.experts.pricing import total_usd
 from collegium.registry.budgets.ledger import Amounts
 from collegium.registry.budgets.limits import MILLI, NANO
 from collegium.registry.expert import Expert
-from collegium.router.costs import price_usd
+from collegium.router.costs import DEFAULT_MS_PER_TOKEN, price_usd
 from collegium.web.serving.call_bounds import most_written
-from collegium.web.serving.call_record import CallRecord
+from collegium.web.serving.call_record import NOTICED_S, CallRecord
 from collegium.web.serving.decide import Decided
 from collegium.web.serving.hold import NOTHING
 
@@ -72,18 +73,28 @@ class CallGate(Gate):
         return await self._admission.admit(call, spent)
 
     def unheard(self, call: Call) -> int:
-        """Return the output that a provider completes and bills although nobody waits, as for whole
-        answers.
+        """Return the output that a provider bills of an answer that is left before it begins: all
+        of a whole answer, and what it writes of a stream until it notices.
 
-        Engines that run here stop when nobody waits, and streams are counted as they come.
+        Engines that run here stop at once.
         """
-        if self._admission is None or call.stream or call.expert.engine is not None:
+        if self._admission is None or call.expert.engine is not None:
             return 0
-        return most_written(call)
+        most = most_written(call)
+        return min(most, self._until_noticed(call.expert)) if call.stream else most
 
     def most(self, call: Call) -> int | None:
         """Tokens of all choices together, by the call's `max_tokens`."""
         return most_written(call) or None
+
+    def _until_noticed(self, expert: Expert) -> int:
+        """Tokens that the expert writes until it notices that its stream was left."""
+        decision = self._decided.decision
+        for forecast in decision.forecasts:
+            if forecast.expert == expert.name and forecast.latency_ms:
+                pace = forecast.output_tokens / forecast.latency_ms
+                return math.ceil(1000 * NOTICED_S * max(pace, 1 / DEFAULT_MS_PER_TOKEN))
+        return math.ceil(1000 * NOTICED_S / DEFAULT_MS_PER_TOKEN)
 
     def failed(self, expert: Expert) -> None:
         """Report a failed attempt; its loss is accounted for with the next one."""

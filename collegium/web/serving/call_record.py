@@ -21,7 +21,7 @@ NEARLY = 0.25
 """The pieces of a stream count as its tokens if they are at least this share of the estimate by
 text.
 """
-NOTICED_S = 0.25
+NOTICED_S = 0.5
 """How long an upstream may write until it notices that its stream was left. We close the connection
 at once (0.3 ms on one machine); the rest is the way there, and what the upstream has under way."""
 NO_TOKENS = Tokens()

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from collegium.errors import BadRequest
+from collegium.registry.prices import SERVICE_TIERS
 from collegium.web.serving.prepare import Prepared
 
 PROMPT = frozenset({
@@ -43,6 +44,9 @@ ABOUT = frozenset({
 })  # fmt: skip
 """Of the request or its caller: `usage` asks OpenRouter to tell what it bills."""
 BY_TOKENS = PROMPT | SAMPLING | ABOUT
+TIER = "service_tier"
+TIERS = frozenset({"auto", "default", "standard", "standard_only", *SERVICE_TIERS})
+"""Service tiers whose price is that of the usual one, or known by an expert's prices."""
 OF_CALLERS = (
     *("function", "custom", "local_shell", "shell", "apply_patch", "namespace", "bash_"),
     *("text_editor_", "computer_", "memory_"),
@@ -70,6 +74,9 @@ def _check(body: Mapping[str, Any], further: Collection[str]) -> None:
     for name in sorted(body.keys() - BY_TOKENS):
         if body[name] is not None and name not in further:
             raise _refused(name, name)
+    tier = body.get(TIER)
+    if tier is not None and TIER not in further and not (isinstance(tier, str) and tier in TIERS):
+        raise _refused(TIER, TIER)
     for place, tool in enumerate(_tools(body)):
         if not _is_known(tool, further):
             raise _refused(f"tools[{place}].type", str(tool["type"])[:64])

@@ -130,6 +130,10 @@ class Recognition:
         await self._take((changed,))
         return changed
 
+    async def declare(self, application: Application) -> None:
+        """Store an application before its first request."""
+        await self._registry.keep((application,))
+
     async def all(self) -> tuple[Application, ...]:
         """Return all applications with the requests of all replicas, the most used first."""
         await self.synchronise()

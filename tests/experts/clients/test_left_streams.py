@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from collegium.errors import ExpertError
 from collegium.experts.clients.events import Text
 from collegium.experts.clients.http import HttpExpert
 from collegium.experts.clients.native import Native
@@ -142,3 +143,38 @@ async def test_what_is_in_flight_goes_by_the_pace_and_is_bounded() -> None:
     assert in_flight(reply, 100, 90) == 0
     reply.first_at = time.perf_counter()
     assert in_flight(reply, 100, None) == 100
+
+
+async def test_what_came_before_a_stream_broke_is_read() -> None:
+    """It is billed; aiohttp would discard what nobody had read by then."""
+    pieces = [said(f"{number} ") for number in range(5)]
+    async with broken(pieces) as url:
+        client = HttpExpert("tiny", url, "tiny")
+        async with client.ask(CHAT) as reply:
+            await reply.begin("tiny")
+            await asyncio.sleep(0.2)  # the rest comes, and the end of the connection
+            with pytest.raises(ExpertError):
+                await reply.whole()
+        await client.aclose()
+    assert (reply.tokens, reply.text) == (5, "0 1 2 3 4 ")
+
+
+@asynccontextmanager
+async def broken(pieces: Sequence[Any]) -> AsyncIterator[str]:
+    """An upstream that writes pieces in chunks, and closes its connection before the last one."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).lower()
+        await reader.readexactly(int(head.split(b"content-length: ")[1].split(b"\r\n")[0]))
+        kind = b"content-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+        writer.write(b"HTTP/1.1 200 OK\r\n" + kind)
+        for piece in pieces:
+            event = f"data: {json.dumps(piece)}\n\n".encode()
+            writer.write(b"%x\r\n%s\r\n" % (len(event), event))
+            await writer.drain()
+            await asyncio.sleep(0.02)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"

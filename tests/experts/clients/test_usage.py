@@ -186,6 +186,12 @@ def test_what_is_no_count_counts_for_nothing(told: dict[str, Any]) -> None:
     assert tokens_of(told) == Tokens()
 
 
+def test_parts_of_tokens_are_rounded_up() -> None:
+    """Nobody has a part of one, and none is billed for nothing."""
+    told = {"prompt_tokens": 7.2, "completion_tokens": 0.5}
+    assert tokens_of(told) == Tokens(8, 1)
+
+
 def test_more_in_the_cache_than_was_read_is_not_believed() -> None:
     """A mistake of the upstream's costs nobody money."""
     told = {"prompt_tokens": 10, "prompt_tokens_details": {"cached_tokens": 90}}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -11,6 +11,10 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from collegium.errors import UnknownLearningRun
+from collegium.registry.decisions.log import DecisionLog, DecisionRecord
+from collegium.registry.decisions.retention import Retention
+from collegium.registry.decisions.selection import Selection
+from collegium.registry.learning.router_versions import RouterVersion, RouterVersions
 from collegium.registry.learning.runs import (
     LEASE,
     LearningAnswer,
@@ -148,3 +152,40 @@ async def test_a_removed_run_leaves_nothing(runs: LearningRegistry) -> None:
     assert (found.prompts, found.answers, found.marks) == ((), (), ())
     with pytest.raises(UnknownLearningRun):
         await runs.remove("lrn_1")
+
+
+async def test_a_deleted_decision_takes_its_prompts_along(
+    runs: LearningRegistry, make_decision: Callable[..., DecisionRecord]
+) -> None:
+    """With answers, marks and quotes in any run's report; other prompts stay."""
+    database = runs._database
+    versions = RouterVersions(database)
+    await DecisionLog(database).record(make_decision("dec_1"))
+    secret = replace(prompt("lrn_1", 0, "a"), text="a secret", decision_id="dec_1")
+    prompts = [secret, prompt("lrn_1", 1, "b")]
+    marks = [Mark("lrn_1", n, "x", "checker", 1.0, 1.0, "ada") for n in (0, 1)]
+    await runs.propose(record("lrn_1"), prompts, [answer("lrn_1", n, "x") for n in (0, 1)], marks)
+    quotes = {"worst": [{"prompt": "a secret"}, {"prompt": "text"}], "marks": 2}
+    await runs.propose(record("lrn_2", report=quotes), [])
+    await versions.add(RouterVersion("rtr_1", "ada", "lrn_2", report=quotes), b"", b"")
+    assert await Retention(database).delete(Selection(decision_id="dec_1")) == 1
+    left = await runs.evidence(["lrn_1"])
+    assert [p.number for p in left.prompts] == [1]
+    assert [a.number for a in left.answers] == [m.number for m in left.marks] == [1]
+    others = {"worst": [{"prompt": "text"}], "marks": 2}
+    assert (await runs.get("lrn_2")).report == others
+    assert (await versions.get("rtr_1")).report == others
+
+
+async def test_a_deleted_run_takes_its_candidate_along(runs: LearningRegistry) -> None:
+    """A router that was in use stays for a rollback, and quotes the run's prompts no longer."""
+    versions = RouterVersions(runs._database)
+    await runs.propose(record("lrn_1"), [prompt("lrn_1", 0, "a")])
+    quotes = {"worst": [{"prompt": "text"}]}
+    for name, run in (("rtr_new", "lrn_1"), ("rtr_used", "lrn_1"), ("rtr_other", "lrn_2")):
+        await versions.add(RouterVersion(name, "ada", run, report=quotes), b"", b"")
+    await versions.become("rtr_used", "serving")
+    await runs.remove("lrn_1")
+    left = {version.id: version for version in await versions.list()}
+    assert left.keys() == {"rtr_used", "rtr_other"}
+    assert all(version.report == {"worst": []} for version in left.values())
