@@ -6,10 +6,10 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import httpx
 
@@ -84,6 +84,8 @@ class Supervisor:
         self.status = Status("stopped", "not started", "")
         self.in_flight = 0
         """Requests that it was given and has not ended."""
+        self.wanted = 0
+        """The same, and those that wait for their turn."""
         self._draining = False
         self._resting = False
         self._start_timeout_s = start_timeout_s
@@ -92,12 +94,32 @@ class Supervisor:
         self._usual_start_s = USUAL_START_S
         self._since = time.monotonic()
         self._changed = asyncio.Condition()
+        self._watchers: list[Callable[[Status], Awaitable[None]]] = []
         self._task: asyncio.Task[None] | None = None
 
     @property
     def name(self) -> str:
         """The engine's name in the registry."""
         return self.spec.name
+
+    @property
+    def slots(self) -> int:
+        """Requests that it can run at once now."""
+        return self.spec.max_sequences
+
+    @property
+    def most_slots(self) -> int:
+        """Requests that it can run at once when it has grown as far as it may."""
+        return self.slots
+
+    @property
+    def replicas(self) -> tuple[Supervisor, ...]:
+        """The processes that answer for it: this one, unless it has several."""
+        return (self,)
+
+    def watch(self, watcher: Callable[[Status], Awaitable[None]]) -> None:
+        """Call a function with each new status."""
+        self._watchers.append(watcher)
 
     async def start(self) -> None:
         """Start or resume supervision; wake the engine if it sleeps."""
@@ -171,14 +193,32 @@ class Supervisor:
             await asyncio.sleep(DRAIN_POLL_S)
         await self.stop()
 
+    def seat(self, expert: str, body: Mapping[str, Any] | None = None) -> Supervisor:
+        """Return the replica that is to answer a request; raise ExpertUnavailable if none can."""
+        self.require_ready(expert)
+        return self
+
+    def has_another(self) -> bool:
+        """Whether a request that failed before it was answered may go to another replica."""
+        return False
+
     @contextlib.contextmanager
-    def asked(self) -> Iterator[None]:
-        """Count a request: an engine that has some must make tokens."""
+    def asked(self, seat: Supervisor | None = None) -> Iterator[None]:
+        """Count a request at a seat: an engine that has some must make tokens."""
         self.in_flight += 1
         try:
             yield
         finally:
             self.in_flight -= 1
+
+    @contextlib.asynccontextmanager
+    async def awaited(self) -> AsyncIterator[None]:
+        """Count a request from when it is queued to its end."""
+        self.wanted += 1
+        try:
+            yield
+        finally:
+            self.wanted -= 1
 
     async def wait_settled(self) -> Status:
         """Return when it is ready, or failed to become so."""
@@ -280,3 +320,5 @@ class Supervisor:
         async with self._changed:
             self.status = status
             self._changed.notify_all()
+        for watcher in self._watchers:
+            await watcher(status)
