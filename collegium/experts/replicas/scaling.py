@@ -37,12 +37,12 @@ class Scaling:
         bounds = self.bounds
         needed = min(max(math.ceil(requests / self._slots), bounds.least), bounds.most)
         self._seen.append((now, needed))
-        while len(self._seen) > 1 and self._seen[1][0] <= now - bounds.idle_s:
+        while len(self._seen) > 1 and self._seen[1][0] <= now - max(bounds.idle_s, UP_AFTER_S):
             self._seen.popleft()
         lately = min(self._since(now - UP_AFTER_S))
         if lately > running:
             return lately
-        return min(running, max(needed for _, needed in self._seen))
+        return min(running, max(self._since(now - bounds.idle_s)))
 
     def _since(self, moment: float) -> list[int]:
         """What was needed from a moment on; what held when it came counts, too."""

@@ -31,8 +31,9 @@ def test_it_shrinks_to_the_most_that_was_needed_lately() -> None:
     scaling = Scaling(BOUNDS, slots=8)
     assert scaling.wanted(0.0, 32, 4) == 4
     assert scaling.wanted(30.0, 10, 4) == 4
-    assert scaling.wanted(60.0, 0, 4) == 2
-    assert scaling.wanted(119.0, 0, 2) == 1
+    assert scaling.wanted(60.0, 0, 4) == 4
+    assert scaling.wanted(90.0, 0, 4) == 2
+    assert scaling.wanted(120.0, 0, 2) == 1
 
 
 def test_the_least_always_stay() -> None:
