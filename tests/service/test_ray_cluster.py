@@ -29,7 +29,11 @@ from tests.running_service import RunningService, running_service
 from tests.service.bulk import ended, line, results, sdk_of, submitted, until_answered
 from tests.service.upstreams import until
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    # Of Ray's, which leaves it to the collector to close what its processes write to.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 NAME = "tiny"
 
 

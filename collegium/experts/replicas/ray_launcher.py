@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -38,6 +39,7 @@ class RayCluster:
             await asyncio.to_thread(self._connect)
 
     def _connect(self) -> None:
+        os.environ.setdefault("RAY_DISABLE_FAILURE_SIGNAL_HANDLER", "1")  # SIGTERM is ours
         import ray  # in this thread: in the main one it would replace our handler of SIGTERM
 
         if ray.is_initialized():
