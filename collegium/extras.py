@@ -61,6 +61,11 @@ EXTRAS = {
             ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http"),
             "exporting traces and metrics to a collector",
         ),
+        Extra(
+            "ray",
+            ("ray", "pandas", "pyarrow"),
+            "engines on the nodes of a Ray cluster (`serve --ray`), and bulk jobs on Ray Data",
+        ),
         Extra("evals", ("matplotlib",), "the figures of `collegium eval` and `collegium bench`"),
     )
 }

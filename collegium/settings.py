@@ -118,6 +118,24 @@ class Settings(BaseSettings):
         "fit, the engines of registered models are loaded on demand. Default: all engines stay "
         "loaded.",
     )
+    ray_address: str | None = Field(
+        None,
+        min_length=1,
+        description="Ray cluster whose nodes run the engines: `HOST:PORT` of its head, or `auto` "
+        "for the one that this machine belongs to. Default: engines run on this machine.",
+    )
+    ray_min_replicas: int = Field(
+        1, ge=1, description="Replicas of each engine that are always there, on a Ray cluster."
+    )
+    ray_max_replicas: int = Field(
+        1, ge=1, le=1024, description="Replicas that an engine may grow to if requests wait."
+    )
+    ray_idle_s: float = Field(
+        300.0, gt=0, description="End a replica that was not needed for this long."
+    )
+    ray_engine_cpus: float = Field(
+        1.0, ge=0, description="CPUs that Ray reserves for each replica on its node."
+    )
     wait_penalty: float = Field(
         0.02,
         ge=0,
@@ -340,6 +358,20 @@ class Settings(BaseSettings):
     def _learning_has_a_budget(self) -> Settings:
         if self.learn_every is not None and self.learn_budget_usd is None:
             raise ValueError("learn_every needs learn_budget_usd: what each run may cost")
+        return self
+
+    @model_validator(mode="after")
+    def _replicas_are_in_order(self) -> Settings:
+        if self.ray_min_replicas > self.ray_max_replicas:
+            raise ValueError(
+                f"ray_min_replicas={self.ray_min_replicas} is more than "
+                f"ray_max_replicas={self.ray_max_replicas}"
+            )
+        if self.ray_address is not None and self.ray_address.startswith("ray://"):
+            raise ValueError(
+                "ray_address: Ray Client (ray://) is not supported; make this machine a node of "
+                "the cluster, with `ray start --address=HEAD:6379 --num-cpus=0`, and use `auto`"
+            )
         return self
 
     @model_validator(mode="after")

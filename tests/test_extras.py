@@ -132,6 +132,15 @@ def test_the_embedded_pool_is_refused_before_anything_starts(remove: Remove) -> 
     configured_fleet(load_settings(embedded=False))
 
 
+def test_a_ray_cluster_is_refused_before_anything_starts(remove: Remove) -> None:
+    """With the command that installs Ray."""
+    from collegium.experts.configured import configured_fleet
+
+    remove("pyarrow")
+    with pytest.raises(ExtraMissing, match=r"pyarrow.*collegium\[ray\]"):
+        configured_fleet(load_settings(embedded=False, ray_address="auto"))
+
+
 def test_an_expert_of_litellm_without_it_is_unavailable(remove: Remove) -> None:
     """The others answer; the operator reads why."""
     from collegium.errors import ExpertUnavailable

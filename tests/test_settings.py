@@ -168,6 +168,19 @@ def test_a_bulk_job_can_not_have_more_than_there_is(monkeypatch: pytest.MonkeyPa
         load_settings()
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"ray_address": "ray://head:10001"}, "ray start --address=HEAD:6379"),
+        ({"ray_min_replicas": 2}, "ray_min_replicas=2 is more than ray_max_replicas=1"),
+    ],
+)
+def test_a_ray_cluster_that_can_not_be_used_is_refused(given: dict[str, Any], told: str) -> None:
+    """With what to do instead."""
+    with pytest.raises(SettingsError, match=told):
+        load_settings(**given)
+
+
 KNOWN: dict[str, Any] = {
     "host": "0.0.0.0",
     "port": 9000,

@@ -63,6 +63,44 @@ def submit(
         click.echo(f"Follow it with `collegium batch status {batch['id']} --wait`.", err=True)
 
 
+@command.command(
+    epilog="Example: collegium batch large s3://data/questions.jsonl s3://data/answers --ray auto"
+)
+@click.argument("source")
+@click.argument("folder")
+@click.option("--ray", required=True, metavar="ADDRESS", help="HOST:PORT of the head, or auto.")
+@click.option("--service", metavar="URL", help="The service, as the nodes reach it.")
+@click.option("--tasks", type=click.IntRange(1), default=4, help="Pieces at once.")
+@click.option("--at-once", type=click.IntRange(1), default=32, help="Lines at once of a piece.")
+@click.option("--shard-lines", type=click.IntRange(1), default=64, help="Lines of a piece.")
+@click.option("--range-mib", type=click.FloatRange(0.001), default=4.0, help="Planned together.")
+@json_option
+def large(
+    source: str,
+    folder: str,
+    ray: str,
+    service: str | None,
+    tasks: int,
+    at_once: int,
+    shard_lines: int,
+    range_mib: float,
+    as_json: bool,
+) -> None:
+    """Answer a file of any size on a Ray cluster; run it again to go on.
+
+    SOURCE and FOLDER are paths or URLs that all nodes reach, such as s3://… and gs://…. Every line
+    is routed before the first one is asked. Answers are in FOLDER/output, refused lines in
+    FOLDER/errors.
+    """
+    from collegium.cli.large_batch import answered
+
+    cut = {"range_bytes": max(1, round(range_mib * 2**20)), "shard_lines": shard_lines}
+    counts = answered(source, folder, ray, service, tasks=tasks, at_once=at_once, **cut)
+    if as_json:
+        return print_json(counts)
+    click.echo(f"{counts['answered']} lines answered, {counts['failed']} failed: {folder}")
+
+
 @command.command(epilog="Example: collegium batch status batch_0f3a --wait")
 @click.argument("batch", required=False)
 @click.option("--wait", is_flag=True, help="Wait for the job to end.")

@@ -22,11 +22,17 @@ if TYPE_CHECKING:
 @click.option(
     "--embedded/--no-embedded", default=None, help="Start the embedded pool on vLLM, or not."
 )
-def command(host: str | None, port: int | None, embedded: bool | None) -> None:
+@click.option(
+    "--ray",
+    metavar="ADDRESS",
+    help="Run the engines on a Ray cluster: HOST:PORT of its head, or auto (setting "
+    "`ray_address`).",
+)
+def command(host: str | None, port: int | None, embedded: bool | None, ray: str | None) -> None:
     """Start the service and its engines; print the address when it is ready."""
     from collegium.settings import load_settings
 
-    given = {"host": host, "port": port, "embedded": embedded}
+    given = {"host": host, "port": port, "embedded": embedded, "ray_address": ray}
     settings = load_settings(**{k: v for k, v in given.items() if v is not None})
     import uvloop
 

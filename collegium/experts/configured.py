@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -39,13 +39,17 @@ def configured_fleet(settings: Settings) -> Fleet:
         _require_embedded(settings)
     specs = [embedded_spec(settings)] if settings.embedded else []
     placer = _placer(settings)
-    if placer is None:
+    if settings.ray_address is not None:
+        residents = None
+    elif placer is None:
         residents = _residents(settings, sum(engine_gib(s, file_gib=BASE_GIB) for s in specs))
     else:
         residents = _in_turn(settings, placer.budget_gib)
     if settings.embedded and settings.sparse:
         specs.append(sparse_spec(settings))
     supervised = partial(supervise, settings)
+    if settings.ray_address is not None:
+        supervised = _supervised_on_ray(settings, settings.ray_address)
     return Fleet(
         supervised,
         settings.engine_python,
@@ -120,6 +124,30 @@ def supervise(settings: Settings, spec: EngineSpec) -> Supervisor:
     )
 
 
+def _supervised_on_ray(settings: Settings, address: str) -> Callable[[EngineSpec], Supervisor]:
+    """Return what makes the supervisors of engines whose replicas run on a Ray cluster."""
+    require("ray", f"the Ray cluster '{address}'")
+    from collegium.experts.replicas.ray_launcher import RayCluster, RayLauncher
+    from collegium.experts.replicas.replicated import Replicated
+    from collegium.experts.replicas.scaling import Bounds
+
+    launcher = RayLauncher(RayCluster(address), cpus=settings.ray_engine_cpus)
+    bounds = Bounds(settings.ray_min_replicas, settings.ray_max_replicas, settings.ray_idle_s)
+
+    def one(spec: EngineSpec, log: Path) -> Supervisor:
+        patience = Patience(stall_s=settings.engine_stall_s)
+        timeout_s = settings.engine_start_timeout_s
+        return Supervisor(
+            spec, log, launcher=launcher, start_timeout_s=timeout_s, patience=patience
+        )
+
+    def all_of(spec: EngineSpec) -> Supervisor:
+        log = settings.data_dir / "logs" / f"{spec.name}.log"
+        return Replicated(spec, log, one, bounds=bounds)
+
+    return all_of
+
+
 def _residents(settings: Settings, always_gib: float) -> Residents | None:
     """Engines that take turns in the memory that those leave that always run."""
     if settings.engine_memory_gib is None:
@@ -133,7 +161,11 @@ def _residents(settings: Settings, always_gib: float) -> Residents | None:
 
 
 def _placer(settings: Settings) -> Placer | None:
-    """Who gives engines their GPUs; None where there are none."""
+    """Who gives engines their GPUs; None where there are none, and where Ray does."""
+    if settings.ray_address is not None:
+        if settings.engine_memory_gib is not None:
+            log.warning("engine_memory_gib is not used: Ray places engines by its nodes' memory")
+        return None
     from collegium.experts.placement.live import placer_here  # asks the driver
 
     placer = placer_here(settings.engine_python)

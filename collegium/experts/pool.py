@@ -13,8 +13,10 @@ from contextlib import (
     asynccontextmanager,
     nullcontext,
 )
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 from msgspec import structs
 
@@ -29,7 +31,7 @@ from collegium.experts.dispatch.terms import ANY_TIME, Terms
 from collegium.experts.fitting import fitted
 from collegium.experts.learned import Learned
 from collegium.experts.presets import with_preset
-from collegium.experts.supervisor import Supervisor
+from collegium.experts.supervisor import Status, Supervisor
 from collegium.registry.expert import Expert
 
 if TYPE_CHECKING:
@@ -71,6 +73,7 @@ class Pool:
         self._first_token_timeout_s = first_token_timeout_s or timeout_s
         self._remote_concurrency = remote_concurrency
         self._remote: dict[str, tuple[Expert, Spot]] = {}
+        self._watched: WeakSet[Supervisor] = WeakSet()
 
     @asynccontextmanager
     async def ask(
@@ -83,7 +86,9 @@ class Pool:
         """
         expert, waits = call.expert, waits or Waits()
         client, fit = self._clients.of(expert), fitted(with_preset(call))
+        engine = self.engines.get(expert.engine or "")
         async with (
+            nullcontext() if engine is None else engine.awaited(),
             self._loaded(expert, terms, waits),
             self.dispatcher.turn(expert, spot := self.spot(expert), terms, waits) as turn,
             _Begun(call, client.ask(fit.call), self._first_token_timeout_s) as reply,
@@ -156,8 +161,16 @@ class Pool:
             return known[1]
         engine = engine_of(expert, self.engines)
         engine.require_ready(expert.name)
+        if engine not in self._watched:
+            self._watched.add(engine)
+            engine.watch(partial(self._resize, engine))
         circuit = f"{expert.origin} on {engine.name} {engine.incarnation}"
-        return Spot(engine.name, engine.spec.max_sequences, circuit, shared=False)
+        return Spot(engine.name, engine.slots, circuit, shared=False)
+
+    def has_another(self, expert: Expert) -> bool:
+        """Whether a call that failed before its answer began may go to another replica."""
+        engine = self.engines.get(expert.engine or "")
+        return engine is not None and engine.has_another()
 
     async def follow(self, experts: Sequence[Expert]) -> None:
         """Let go of experts that are gone."""
@@ -168,6 +181,10 @@ class Pool:
         """Close every client."""
         await self._clients.aclose()
         await self.dispatcher.aclose()
+
+    async def _resize(self, engine: Supervisor, _: Status) -> None:
+        """Let those that wait have the slots of a new replica."""
+        self.dispatcher.resize(engine.name, engine.slots)
 
     def _wait_s(self, expert: Expert, within_s: float | None) -> float:
         if self._residents is None or not self._takes_turns(expert):

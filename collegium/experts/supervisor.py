@@ -6,25 +6,23 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import httpx
 
-from collegium.errors import ExpertUnavailable
+from collegium.errors import ExpertUnavailable, SetupError
 from collegium.experts import vllm
-from collegium.experts.engine_log import EngineLog
 from collegium.experts.memory import has_room_for_weights
-from collegium.experts.process import LAST_WORDS_S, end, healthy, launch
+from collegium.experts.process import Command, EngineProcess, Launcher, LocalLauncher, healthy
 from collegium.experts.progress import Progress
-from collegium.experts.vllm import EngineSpec, environment, free_port, is_taken
+from collegium.experts.vllm import EngineSpec
 
 log = logging.getLogger(__name__)
 
 State = Literal["starting", "ready", "failed", "stopped", "asleep"]
-Command = Callable[[EngineSpec, int], list[str]]
 
 USUAL_START_S = 40.0  # eager mode, 2 cores (measured 25 to 45 s)
 USUAL_WAKE_S = 3.0  # assumed: no GPU was there to measure it
@@ -62,6 +60,8 @@ class Status:
     detail: str
     base_url: str
     pid: int | None = None
+    node: str = ""
+    """The machine that the engine runs on; empty for this one."""
 
 
 class Supervisor:
@@ -74,6 +74,7 @@ class Supervisor:
         *,
         start_timeout_s: float = 300.0,
         command: Command = vllm.command,
+        launcher: Launcher | None = None,
         patience: Patience | None = None,
     ) -> None:
         self.spec = spec
@@ -83,20 +84,42 @@ class Supervisor:
         self.status = Status("stopped", "not started", "")
         self.in_flight = 0
         """Requests that it was given and has not ended."""
+        self.wanted = 0
+        """The same, and those that wait for their turn."""
         self._draining = False
         self._resting = False
         self._start_timeout_s = start_timeout_s
-        self._command = command
+        self._launcher = launcher or LocalLauncher(command)
         self._patience = patience or Patience()
         self._usual_start_s = USUAL_START_S
         self._since = time.monotonic()
         self._changed = asyncio.Condition()
+        self._watchers: list[Callable[[Status], Awaitable[None]]] = []
         self._task: asyncio.Task[None] | None = None
 
     @property
     def name(self) -> str:
         """The engine's name in the registry."""
         return self.spec.name
+
+    @property
+    def slots(self) -> int:
+        """Requests that it can run at once now."""
+        return self.spec.max_sequences
+
+    @property
+    def most_slots(self) -> int:
+        """Requests that it can run at once when it has grown as far as it may."""
+        return self.slots
+
+    @property
+    def replicas(self) -> tuple[Supervisor, ...]:
+        """The processes that answer for it: this one, unless it has several."""
+        return (self,)
+
+    def watch(self, watcher: Callable[[Status], Awaitable[None]]) -> None:
+        """Call a function with each new status."""
+        self._watchers.append(watcher)
 
     async def start(self) -> None:
         """Start or resume supervision; wake the engine if it sleeps."""
@@ -170,14 +193,32 @@ class Supervisor:
             await asyncio.sleep(DRAIN_POLL_S)
         await self.stop()
 
+    def seat(self, expert: str, body: Mapping[str, Any] | None = None) -> Supervisor:
+        """Return the replica that is to answer a request; raise ExpertUnavailable if none can."""
+        self.require_ready(expert)
+        return self
+
+    def has_another(self) -> bool:
+        """Whether a request that failed before it was answered may go to another replica."""
+        return False
+
     @contextlib.contextmanager
-    def asked(self) -> Iterator[None]:
-        """Count a request: an engine that has some must make tokens."""
+    def asked(self, seat: Supervisor | None = None) -> Iterator[None]:
+        """Count a request at a seat: an engine that has some must make tokens."""
         self.in_flight += 1
         try:
             yield
         finally:
             self.in_flight -= 1
+
+    @contextlib.asynccontextmanager
+    async def awaited(self) -> AsyncIterator[None]:
+        """Count a request from when it is queued to its end."""
+        self.wanted += 1
+        try:
+            yield
+        finally:
+            self.wanted -= 1
 
     async def wait_settled(self) -> Status:
         """Return when it is ready, or failed to become so."""
@@ -225,60 +266,51 @@ class Supervisor:
 
     async def _live_once(self) -> tuple[str, bool]:
         """Run the process to its end; return why it ended and whether it ever was ready."""
-        host, port = self.spec.host, self.spec.port
-        if port and is_taken(host, port):
-            return f"port {port} is taken by another program", False
+        if self._launcher.waits:
+            await self._become(Status("starting", self._launcher.waits, ""))
         try:
-            port = port or free_port(host)
-            process = await launch(self._command(self.spec, port), environment(self.spec))
-        except OSError as exc:
-            return f"the engine can't be started: {exc}", False
-        said = EngineLog(self.log)
-        assert process.stdout is not None
-        capture = asyncio.create_task(said.capture(process.stdout), name=f"log {self.name}")
+            process = await self._launcher.launch(self.spec, self.log)
+        except SetupError as exc:
+            return str(exc), False
         try:
             self.incarnation += 1
-            base_url = f"http://{host}:{port}"
-            await self._become(Status("starting", "loading the model", base_url, process.pid))
-            # Our own machine: never by way of the proxy that the environment may name.
+            base_url, node = process.base_url, process.node
+            loading = Status("starting", "loading the model", base_url, process.pid, node)
+            await self._become(loading)
+            # Our own machine or cluster: never by way of the proxy that the environment may name.
             timeout = self._patience.health_timeout_s
             async with httpx.AsyncClient(
                 base_url=base_url, timeout=timeout, trust_env=False
             ) as http:
                 why = await self._until_ready(process, http)
                 if why is not None:
-                    await asyncio.wait({capture}, timeout=LAST_WORDS_S)
-                    return f"{why} ({said.last_error() or f'see {self.log}'})", False
+                    said = await process.last_error() or f"see {self.log}"
+                    return f"{why} ({said})", False
                 self._usual_start_s = time.monotonic() - self._since
-                await self._become(Status("ready", "ready", base_url, process.pid))
+                await self._become(replace(loading, state="ready", detail="ready"))
                 why = await self._until_dead(process, http)
                 await self._become(Status("failed", why, ""))  # at once: to end it may take long
                 return why, True
         finally:
-            await asyncio.shield(end(process, capture, self._patience.stop_grace_s))
+            await asyncio.shield(process.end(self._patience.stop_grace_s))
 
-    async def _until_ready(
-        self, process: asyncio.subprocess.Process, http: httpx.AsyncClient
-    ) -> str | None:
+    async def _until_ready(self, process: EngineProcess, http: httpx.AsyncClient) -> str | None:
         """Wait for readiness; return None, or why it will not be reached."""
         deadline = time.monotonic() + self._start_timeout_s
         while time.monotonic() < deadline:
-            if process.returncode is not None:
-                return f"the engine ended with status {process.returncode} while starting"
+            if process.ended is not None:
+                return f"{process.ended} while starting"
             if await healthy(http):
                 return None
             await asyncio.sleep(self._patience.poll_s)
         return f"the engine was not ready within {self._start_timeout_s:.0f} s"
 
-    async def _until_dead(
-        self, process: asyncio.subprocess.Process, http: httpx.AsyncClient
-    ) -> str:
+    async def _until_dead(self, process: EngineProcess, http: httpx.AsyncClient) -> str:
         """Watch a ready process; return why it can no longer be used."""
         strikes, progress = 0, Progress(self._patience.stall_s)
         while strikes < self._patience.strikes:
             with contextlib.suppress(TimeoutError):
-                status = await asyncio.wait_for(process.wait(), self._patience.health_every_s)
-                return f"the engine ended with status {status}"
+                return await asyncio.wait_for(process.wait(), self._patience.health_every_s)
             strikes = 0 if await healthy(http) else strikes + 1
             if await progress.stalled(http, busy=self.in_flight > 0):
                 return f"the engine made no token for {self._patience.stall_s:.0f} s"
@@ -288,3 +320,5 @@ class Supervisor:
         async with self._changed:
             self.status = status
             self._changed.notify_all()
+        for watcher in self._watchers:
+            await watcher(status)

@@ -21,9 +21,9 @@ from collegium.errors import CollegiumError
 from collegium.experts.memory import weights_gib
 from collegium.experts.placement.live import Placer, placer_here
 from collegium.experts.placement.nvml import driver, gpus, used_gib
-from collegium.experts.process import group_of
+from collegium.experts.process import Command, group_of
 from collegium.experts.sleeping import put_to_sleep, wake
-from collegium.experts.supervisor import Command, Supervisor
+from collegium.experts.supervisor import Supervisor
 from collegium.experts.vllm import EngineSpec, command
 from collegium.registry.engine import Engine
 

@@ -163,9 +163,10 @@ class Connection:
         return await self._asked("GET", path, None)
 
     async def aclose(self) -> None:
-        """Close all connections."""
-        if self._session is not None:
-            await self._session.close()
+        """Close all connections; a request that is sent later opens new ones."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
 
     async def _asked(
         self, method: str, path: str, data: bytes | None, headers: Mapping[str, str] | None = None

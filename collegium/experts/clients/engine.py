@@ -6,7 +6,9 @@ import asyncio
 import hashlib
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, closing
+from functools import partial
 from pathlib import Path
+from weakref import WeakSet
 
 from collegium.errors import ExpertUnavailable
 from collegium.experts.clients.connection import Connection, ExpertErrors
@@ -14,7 +16,7 @@ from collegium.experts.clients.events import Json
 from collegium.experts.clients.http import HttpExpert
 from collegium.experts.clients.native import Native
 from collegium.experts.clients.reply import Call, Reply
-from collegium.experts.supervisor import Supervisor
+from collegium.experts.supervisor import Status, Supervisor
 
 LOAD_TIMEOUT_S = 60.0
 
@@ -86,24 +88,46 @@ class EngineConnection:
 
 
 class EngineLink:
-    """The way to a supervised engine, across its restarts."""
+    """The way to a supervised engine and its replicas, across their restarts."""
 
     def __init__(self, engine: Supervisor, timeout_s: float) -> None:
         self.engine = engine
         self._timeout_s = timeout_s
-        self._connections: list[EngineConnection] = []
+        self._connections: dict[Supervisor, EngineConnection] = {}
+        self._former: list[EngineConnection] = []
+        self._watched: WeakSet[Supervisor] = WeakSet()
 
-    def connection(self, expert: str) -> EngineConnection:
+    def connection(self, expert: str, seat: Supervisor) -> EngineConnection:
         """The connection to the process that runs now; raises ExpertUnavailable when none does."""
-        base_url = self.engine.require_ready(expert)
-        incarnation = self.engine.incarnation
-        if not self._connections or self._connections[-1].incarnation != incarnation:
-            self._connections.append(EngineConnection(self.engine, base_url, self._timeout_s))
-        return self._connections[-1]
+        base_url = seat.require_ready(expert)
+        known = self._connections.get(seat)
+        if known is not None and known.incarnation == seat.incarnation:
+            return known
+        if known is not None:
+            self._former.append(known)
+        if seat not in self._watched:
+            self._watched.add(seat)
+            seat.watch(partial(self._follow, seat))
+        self._connections[seat] = EngineConnection(seat, base_url, self._timeout_s)
+        return self._connections[seat]
+
+    async def unload_adapter(self, served: str) -> None:
+        """Let all processes forget an adapter whose expert is gone."""
+        for seat, connection in self._connections.items():
+            if seat.status.state == "ready" and connection.incarnation == seat.incarnation:
+                await connection.unload_adapter(served)
+
+    async def _follow(self, seat: Supervisor, status: Status) -> None:
+        """Break off what a lost machine was answering: nobody there closes its connections."""
+        connection = self._connections.get(seat)
+        if connection is not None and status.state in ("failed", "stopped"):
+            await connection.aclose()
+        if connection is not None and status.state == "stopped":
+            del self._connections[seat]
 
     async def aclose(self) -> None:
-        """Close the connections to the present process and to earlier ones."""
-        for connection in self._connections:
+        """Close the connections to the present processes and to earlier ones."""
+        for connection in [*self._former, *self._connections.values()]:
             await connection.aclose()
 
 
@@ -123,27 +147,26 @@ class EngineExpert:
 
     @asynccontextmanager
     async def ask(self, call: Call) -> AsyncGenerator[Reply]:
-        """Ask the process that runs now; leaving early makes it abort the generation."""
-        http = await self._http()
-        with self._link.engine.asked():
-            async with http.ask(call) as reply:
+        """Ask a process that runs now; leaving early makes it abort the generation."""
+        seat = self.engine.seat(self.name, call.body)
+        with self.engine.asked(seat):
+            async with (await self._http(seat)).ask(call) as reply:
                 yield reply
 
     async def count_tokens(self, native: Native) -> int:
         """Count a prompt's tokens with the engine's tokenizer; raise ExpertError if that fails."""
-        return await (await self._http()).count_tokens(native)
+        return await (await self._http(self.engine.seat(self.name))).count_tokens(native)
 
     async def retire(self) -> None:
-        """Unload the adapter if it is loaded."""
-        if self._adapter is not None and self._link.engine.status.state == "ready":
-            connection = self._link.connection(self.name)
-            await connection.unload_adapter(served_name(self.name, self._adapter))
+        """Unload the adapter wherever it is loaded."""
+        if self._adapter is not None:
+            await self._link.unload_adapter(served_name(self.name, self._adapter))
 
     async def aclose(self) -> None:
         """The link owns the connections."""
 
-    async def _http(self) -> HttpExpert:
-        connection = self._link.connection(self.name)
+    async def _http(self, seat: Supervisor) -> HttpExpert:
+        connection = self._link.connection(self.name, seat)
         if self._adapter is None:
             return connection.expert(self.name, self._model)
         served = await connection.load_adapter(self.name, self._adapter)

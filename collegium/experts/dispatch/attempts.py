@@ -19,6 +19,7 @@ from collegium.errors import (
     ContentRefused,
     ExpertError,
     ExpertTimeout,
+    ExpertUnavailable,
     LimitReached,
     NoFeasibleExpert,
     PromptTooLong,
@@ -54,6 +55,8 @@ class Asked(Protocol):
     ) -> AbstractAsyncContextManager[Reply]: ...
 
     def spot(self, expert: Expert) -> Spot: ...
+
+    def has_another(self, expert: Expert) -> bool: ...
 
 
 NOT_ADMITTED = (LimitReached, NoFeasibleExpert)
@@ -169,6 +172,9 @@ class Attempts:
             return []
         if isinstance(exc, PromptTooLong):
             left = sorted(left, key=lambda expert: -expert.context_window)
+        failed = self.failures[-1].expert if self.failures else self.expert
+        if isinstance(exc, ExpertUnavailable) and self._pool.has_another(failed):
+            left = [failed, *left]
         if isinstance(exc, CapabilityMissing):
             left = [e for e in left if e.capabilities.get(exc.capability) is not False]
         return [expert for expert in left if self._gate.affords(expert, self.lost)]

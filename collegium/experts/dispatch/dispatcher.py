@@ -119,6 +119,11 @@ class Dispatcher:
         place = self._place(spot)
         return place.busy < place.slots
 
+    def resize(self, name: str, slots: int) -> None:
+        """A place has more slots or fewer."""
+        if (place := self._places.get(name)) is not None:
+            place.resize(slots)
+
     def waiting(self) -> Mapping[str, int]:
         """Return the number of queued requests of each expert."""
         return {name: n for place in self._places.values() for name, n in place.waiting.items()}

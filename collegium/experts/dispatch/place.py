@@ -74,6 +74,11 @@ class Place:
             del self._held[caller]
         self._call()
 
+    def resize(self, slots: int) -> None:
+        """Have so many slots from now on."""
+        self.slots = slots
+        self._call()
+
     def wait_s(self, terms: Terms, pace: Pace) -> float:
         """Return how long a new request would wait, seconds; 0 while nothing has been measured."""
         if self.busy < self.slots:

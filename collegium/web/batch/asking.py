@@ -122,7 +122,9 @@ class Asking:
     def _at_once(self, place: str) -> int:
         engine = self._parts.fleet.get(place)
         if engine is not None:
-            return engine.spec.max_sequences
+            # Those that wait make an engine with replicas grow; the queue must hold them.
+            waiting = min(engine.most_slots - engine.slots, self._parts.settings.queue_depth // 2)
+            return max(engine.slots, engine.spec.max_sequences) + waiting
         return self._parts.settings.bulk_lines_at_once
 
     async def _group(self, place: str, work: Sequence[Work]) -> None:

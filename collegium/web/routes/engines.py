@@ -135,4 +135,17 @@ def _engine(engine: Supervisor) -> Json:
         "starts": engine.incarnation,
         "in_flight": engine.in_flight,
         "max_sequences": spec.max_sequences,
+        "replicas": [_replica(replica) for replica in engine.replicas],
+    }
+
+
+def _replica(engine: Supervisor) -> Json:
+    """One of the processes that answer for an engine; `node` is empty for this machine."""
+    status = engine.status
+    return {
+        "state": status.state,
+        "detail": status.detail,
+        "node": status.node,
+        "starts": engine.incarnation,
+        "in_flight": engine.in_flight,
     }
