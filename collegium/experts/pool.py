@@ -56,8 +56,10 @@ class Pool:
         residents: Residents | None = None,
         key_variables: Sequence[str] = USUAL,
         most_bytes: int = MOST_BYTES,
+        engines_are_shared: bool = False,
     ) -> None:
         self.engines = engines
+        self._engines_are_shared = engines_are_shared
         self.dispatcher = dispatcher or Dispatcher(patience_s=timeout_s)
         self.key_variables = key_variables
         """Patterns of the environment variables that may hold endpoints' keys."""
@@ -157,7 +159,8 @@ class Pool:
         engine = engine_of(expert, self.engines)
         engine.require_ready(expert.name)
         circuit = f"{expert.origin} on {engine.name} {engine.incarnation}"
-        return Spot(engine.name, engine.spec.max_sequences, circuit, shared=False)
+        shared = self._engines_are_shared
+        return Spot(engine.name, engine.spec.max_sequences, circuit, shared=shared)
 
     async def follow(self, experts: Sequence[Expert]) -> None:
         """Let go of experts that are gone."""
