@@ -48,6 +48,13 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address that the service listens on.")
     port: Port = Field(8000, description="Port that the service listens on.")
+    workers: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Processes that answer requests on this machine. Above 1, another one owns "
+        "the engines, learning and bulk jobs.",
+    )
     log_format: Literal["text", "json"] = Field(
         "text",
         description="Format of the log on standard error: lines of text, or one JSON object per "
@@ -387,6 +394,11 @@ class Settings(BaseSettings):
     def bulk_lines_at_once(self) -> int:
         """The lines of a bulk job that one remote endpoint gets at once."""
         return self.remote_bulk_concurrency or max(1, self.remote_concurrency // 2)
+
+    @property
+    def processes(self) -> int:
+        """The processes of this service on this machine: with several workers, also their owner."""
+        return 1 if self.workers == 1 else self.workers + 1
 
     @property
     def registry_url(self) -> str:

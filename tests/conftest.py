@@ -33,8 +33,10 @@ WITHOUT_ENGINE = (
     *("tests/service/test_bulk_crashes.py", "tests/service/test_bulk_jobs.py"),
     *("tests/service/test_dispatch.py", "tests/service/test_key_replicas.py"),
     *("tests/service/test_online_learning.py", "tests/service/test_panel_evaluation.py"),
-    *("tests/service/test_panels.py", "tests/service/test_servers_that_die.py"),
+    *("tests/service/test_panels.py", "tests/service/test_ray_cluster.py"),
+    "tests/service/test_servers_that_die.py",
     *("tests/service/test_waiting_turns.py", "tests/service/test_wheel.py"),
+    "tests/service/test_workers.py",
 )
 """Their services have experts that need no engine, or are processes that only look like one."""
 

@@ -15,6 +15,14 @@ if TYPE_CHECKING:
     from collegium.evals.bench.gateway.run import GatewayBench, Speed, Spread
 
 
+def numbers(_context: click.Context, option: click.Parameter, text: str) -> tuple[int, ...]:
+    """Whole numbers from 1 on, between commas."""
+    found = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and int(part) > 0 for part in found):
+        raise click.BadParameter(f"'{text}' is not a list of whole numbers such as 1,2")
+    return tuple(dict.fromkeys(map(int, found)))
+
+
 @click.command(epilog="Example: collegium bench gateway --quick")
 @click.option(
     "--encoder",
@@ -36,6 +44,18 @@ if TYPE_CHECKING:
     multiple=True,
     help="Also Collegium with this: a key of the registry, a budget of it, telemetry. Repeatable.",
 )
+@click.option(
+    "--workers",
+    default="1",
+    callback=numbers,
+    help="Numbers of workers that the service is measured with, as `1,2`. Default: 1.",
+)
+@click.option(
+    "--connections",
+    default="16",
+    callback=numbers,
+    help="Numbers of connections, as `16,64`. Default: 16.",
+)
 @click.option("--rounds", type=click.IntRange(1, 100), default=3, help="Rounds over all gateways.")
 @click.option("--seconds", type=click.FloatRange(1, 600), default=5.0, help="Seconds per run.")
 @click.option("--quick", is_flag=True, help="One round of two seconds, static encoder, no peers.")
@@ -51,6 +71,8 @@ def gateway(
     peers: bool,
     beside: Path | None,
     options: tuple[Option, ...],
+    workers: tuple[int, ...],
+    connections: tuple[int, ...],
     rounds: int,
     seconds: float,
     quick: bool,
@@ -61,7 +83,8 @@ def gateway(
     """Load-test the service with an instant upstream and a routing decision per request.
 
     Needs nginx and wrk. The other gateways are installed once, in separate environments in the
-    cache folder. Each gateway runs one process, with 16 connections, whole answers and streams.
+    cache folder and run one process each; so does the service, unless --workers says otherwise.
+    Processor times per request show what a machine with more cores would do.
     """
     from collegium.evals.bench.gateway.run import bench_gateway
     from collegium.settings import load_settings
@@ -81,6 +104,8 @@ def gateway(
         command=command_line(),
         beside=beside,
         options=options,
+        workers=workers,
+        connections=connections,
     )
     if as_json:
         print_json(asdict(report))
@@ -105,13 +130,18 @@ def _soak(requests: int, encoder: str, seed: int, *, as_json: bool) -> None:
 
 def _show(report: GatewayBench) -> None:
     latencies = ("OVERHEAD P50", "P99", "PACED P50", "P99")
-    costs = ("PROCESSOR", "MEMORY", "FAILED")
+    costs = ("PROCESSOR", "UPSTREAM'S", "WRK'S", "MEMORY", "FAILED")
     rows = [
         (mode, name, *_cells(speed))
         for mode, found in report.modes.items()
         for name, speed in found.items()
     ]
     print_table(("MODE", "GATEWAY", "REQUESTS/S", "ROUNDS", *latencies, *costs), rows)
+    for mode, found in report.modes.items():
+        for name, speed in found.items():
+            for other, times in speed.times.items():
+                spread = f"{times.median:.2f} times (from {times.low:.2f} to {times.high:.2f})"
+                click.echo(f"{mode}: {name} answers {spread} as many as {other}")
     for name, why in report.left_out.items():
         click.echo(f"Left out: {name}: {why}", err=True)
 
@@ -125,7 +155,9 @@ def _cells(speed: Speed) -> tuple[str, ...]:
         _ms(speed.busy_p99_ms),
         _ms(speed.paced_p50_ms),
         _ms(speed.paced_p99_ms),
-        f"{speed.processor_ms:.2f} ms",
+        _ms(speed.processor_ms),
+        _ms(speed.upstream_ms),
+        _ms(speed.wrk_ms),
         f"{speed.memory_mib:.0f} MiB",
         f"{speed.failed}",
     )

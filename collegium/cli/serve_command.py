@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,16 +23,21 @@ if TYPE_CHECKING:
     "--embedded/--no-embedded", default=None, help="Start the embedded pool on vLLM, or not."
 )
 @click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    help="Processes that answer requests (setting `workers`).",
+)
+@click.option(
     "--ray",
+    "ray_address",
     metavar="ADDRESS",
     help="Run the engines on a Ray cluster: HOST:PORT of its head, or auto (setting "
     "`ray_address`).",
 )
-def command(host: str | None, port: int | None, embedded: bool | None, ray: str | None) -> None:
+def command(**given: Any) -> None:
     """Start the service and its engines; print the address when it is ready."""
     from collegium.settings import load_settings
 
-    given = {"host": host, "port": port, "embedded": embedded, "ray_address": ray}
     settings = load_settings(**{k: v for k, v in given.items() if v is not None})
     import uvloop
 
@@ -52,15 +57,23 @@ async def _serve(settings: Settings) -> None:
     listener = serving.listen(settings.host, settings.port)
     host, port = listener.getsockname()[:2]
     serving.warn_of_extensions()
-    app = create_app(settings)
-    parts = app.state.parts
-    await parts.database.migrate()  # a wrong address fails here, in one line
-    server = serving.make_server(app, settings)
+    if settings.workers > 1:
+        from collegium.cli.owner import Owner
+
+        owner = Owner(settings, listener)
+        service, server = owner.service, serving.make_server(owner.app, settings)
+        served = owner.serve(server)
+    else:
+        app = create_app(settings)
+        service, server = app.state.service, serving.make_server(app, settings)
+        drain_s = settings.drain_timeout_s
+        served = serving.serve(server, [listener], service.parts.draining, drain_s)
+    await service.parts.database.migrate()  # a wrong address fails here, in one line
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
     quiet = settings.log_format == "json"  # what is read by programs has no display
-    shown = asyncio.create_task(_show_progress(app.state.service, server, url, quiet=quiet))
+    shown = asyncio.create_task(_show_progress(service, server, url, quiet=quiet))
     try:
-        await serving.serve(server, listener, parts.draining, settings.drain_timeout_s)
+        await served
     finally:
         shown.cancel()
 

@@ -10,6 +10,7 @@ import math
 import os
 import resource
 import socket
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 from collegium.errors import SettingsError, SetupError
@@ -17,7 +18,7 @@ from collegium.extensions import extensions
 
 if TYPE_CHECKING:
     import uvicorn
-    from fastapi import FastAPI
+    from starlette.types import ASGIApp
 
     from collegium.settings import Settings
     from collegium.web.serving.draining import Draining
@@ -46,7 +47,7 @@ def give_back_large_blocks() -> None:
             ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE)
 
 
-def make_server(app: FastAPI, settings: Settings) -> uvicorn.Server:
+def make_server(app: ASGIApp, settings: Settings) -> uvicorn.Server:
     """The server, which does not listen yet."""
     import uvicorn
 
@@ -73,17 +74,22 @@ def make_server(app: FastAPI, settings: Settings) -> uvicorn.Server:
 
 
 async def serve(
-    server: uvicorn.Server, listener: socket.socket, draining: Draining, drain_s: float
+    server: uvicorn.Server,
+    listeners: list[socket.socket],
+    draining: Draining,
+    drain_s: float,
+    *,
+    at_signal: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve until a signal arrives and the answers in progress have ended."""
     from collegium.web.limited_protocol import sweep
 
     beside = [
         asyncio.create_task(sweep(server), name="sweep connections"),
-        asyncio.create_task(_drained(server, draining, drain_s), name="drain"),
+        asyncio.create_task(_drained(server, draining, drain_s, at_signal), name="drain"),
     ]
     try:
-        await server.serve(sockets=[listener])
+        await server.serve(sockets=listeners)
     finally:
         for task in beside:
             task.cancel()
@@ -154,7 +160,10 @@ def connections(wanted: int) -> int:
     return min(wanted, room)
 
 
-async def _drained(server: uvicorn.Server, draining: Draining, drain_s: float) -> None:
+async def _drained(
+    server: uvicorn.Server, draining: Draining, drain_s: float, at_signal: Callable[[], None]
+) -> None:
     while not server.should_exit:
         await asyncio.sleep(0.1)
+    at_signal()
     await draining.drain(drain_s)

@@ -47,7 +47,7 @@ def configured_fleet(settings: Settings) -> Fleet:
         residents = _in_turn(settings, placer.budget_gib)
     if settings.embedded and settings.sparse:
         specs.append(sparse_spec(settings))
-    supervised = partial(supervise, settings)
+    supervised: Callable[[EngineSpec], Supervisor] = partial(supervise, settings)
     if settings.ray_address is not None:
         supervised = _supervised_on_ray(settings, settings.ray_address)
     return Fleet(

@@ -58,8 +58,10 @@ class Pool:
         residents: Residents | None = None,
         key_variables: Sequence[str] = USUAL,
         most_bytes: int = MOST_BYTES,
+        engines_are_shared: bool = False,
     ) -> None:
         self.engines = engines
+        self._engines_are_shared = engines_are_shared
         self.dispatcher = dispatcher or Dispatcher(patience_s=timeout_s)
         self.key_variables = key_variables
         """Patterns of the environment variables that may hold endpoints' keys."""
@@ -165,7 +167,7 @@ class Pool:
             self._watched.add(engine)
             engine.watch(partial(self._resize, engine))
         circuit = f"{expert.origin} on {engine.name} {engine.incarnation}"
-        return Spot(engine.name, engine.slots, circuit, shared=False)
+        return Spot(engine.name, engine.slots, circuit, shared=self._engines_are_shared)
 
     def has_another(self, expert: Expert) -> bool:
         """Whether a call that failed before its answer began may go to another replica."""

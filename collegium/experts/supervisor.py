@@ -86,6 +86,8 @@ class Supervisor:
         """Requests that it was given and has not ended."""
         self.wanted = 0
         """The same, and those that wait for their turn."""
+        self.asked_elsewhere = 0
+        """The same of other processes, which tell how many they have."""
         self._draining = False
         self._resting = False
         self._start_timeout_s = start_timeout_s
@@ -120,6 +122,16 @@ class Supervisor:
     def watch(self, watcher: Callable[[Status], Awaitable[None]]) -> None:
         """Call a function with each new status."""
         self._watchers.append(watcher)
+
+    @property
+    def draining(self) -> bool:
+        """Whether it takes no new requests."""
+        return self._draining
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it has requests, of any process."""
+        return self.in_flight + self.asked_elsewhere > 0
 
     async def start(self) -> None:
         """Start or resume supervision; wake the engine if it sleeps."""
@@ -189,7 +201,7 @@ class Supervisor:
         """Take no new requests, let those end that it has, for so long at most, then stop."""
         self._draining = True
         deadline = time.monotonic() + patience_s
-        while self.in_flight and time.monotonic() < deadline:
+        while self.is_busy and time.monotonic() < deadline:
             await asyncio.sleep(DRAIN_POLL_S)
         await self.stop()
 
@@ -312,7 +324,7 @@ class Supervisor:
             with contextlib.suppress(TimeoutError):
                 return await asyncio.wait_for(process.wait(), self._patience.health_every_s)
             strikes = 0 if await healthy(http) else strikes + 1
-            if await progress.stalled(http, busy=self.in_flight > 0):
+            if await progress.stalled(http, busy=self.is_busy):
                 return f"the engine made no token for {self._patience.stall_s:.0f} s"
         return "the engine stopped answering"
 

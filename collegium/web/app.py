@@ -52,8 +52,17 @@ PAGE_POLICY = (
 )
 
 
-def create_app(settings: Settings | None = None, parts: Parts | None = None) -> FastAPI:
-    """Make the application from settings, or of given parts; they start and end with it."""
+def create_app(
+    settings: Settings | None = None,
+    parts: Parts | None = None,
+    *,
+    service: Service | None = None,
+    forward_to: str | None = None,
+) -> FastAPI:
+    """Make the application from settings, or of given parts; they start and end with it.
+
+    A worker forwards to the owner's socket what it does not answer itself.
+    """
     parts = parts or build(settings or load_settings())
     # FastAPI's own pages for /docs load scripts from other sites.
     app = FastAPI(
@@ -64,7 +73,7 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
         redoc_url=None,
         redirect_slashes=False,  # Front puts paths right: clients lose a body on the way
     )
-    app.state.parts, app.state.service = parts, Service(parts)
+    app.state.parts, app.state.service = parts, service or Service(parts)
     errors.install(app)
     for module in (
         chat, responses, messages, completions, embeddings, models, experts, applications, engines,
@@ -91,6 +100,10 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
         from collegium.web.telemetry.request_spans import RequestSpans  # with a collector
 
         app.add_middleware(RequestSpans)
+    if forward_to is not None:
+        from collegium.web.workers.forwarding import Forward  # one of several workers
+
+        app.add_middleware(Forward, socket=forward_to)
     app.add_middleware(Front, routes=app.routes)
     return app
 

@@ -241,7 +241,7 @@ async def served(web: Web, drain_s: float) -> AsyncIterator[tuple[str, Callable[
     def end() -> None:
         server.should_exit = True
 
-    task = asyncio.create_task(serving.serve(server, listener, web.parts.draining, drain_s))
+    task = asyncio.create_task(serving.serve(server, [listener], web.parts.draining, drain_s))
     await until(lambda: server.started)
     try:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}", end

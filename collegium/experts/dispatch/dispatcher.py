@@ -34,7 +34,7 @@ class Spot:
     slots: int
     circuit: str
     shared: bool
-    """Whether other replicas use it, too: true for endpoints, false for our own engines."""
+    """Whether other processes use it, too: endpoints, and engines that several workers ask."""
 
 
 class Turn:

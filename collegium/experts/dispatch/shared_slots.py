@@ -32,6 +32,8 @@ class SharedSlots:
         self._turns: dict[str, asyncio.Lock] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._renewal: asyncio.Task[None] | None = None
+        self._untold: set[str] = set()
+        """Places whose count will be told, so that several requests that end are told once."""
 
     @asynccontextmanager
     async def held(
@@ -60,6 +62,9 @@ class SharedSlots:
     def give(self, place: str) -> None:
         """Release a slot, and tell the others soon."""
         self._held[place] -= 1
+        if place in self._untold:
+            return
+        self._untold.add(place)
         task = asyncio.create_task(self._tell(place))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -73,6 +78,7 @@ class SharedSlots:
 
     async def _claim(self, place: str, more: int) -> bool:
         async with self._turns.setdefault(place, asyncio.Lock()):  # counts arrive in their order
+            self._untold.discard(place)
             count, most = self._held[place] + more, self._most[place]
             self._held[place] = count  # counted already, should the caller be cancelled meanwhile
             taken = False

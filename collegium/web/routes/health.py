@@ -17,10 +17,12 @@ routes = APIRouter()
 
 
 @routes.get("/healthz")
-async def healthz(parts: PartsDep) -> dict[str, str]:
+async def healthz(request: Request, parts: PartsDep) -> dict[str, str]:
     """The process lives. `registry` lets a command-line user see that this is the same registry."""
+    service: Service = request.app.state.service
     digest = registry_digest(parts.database.where)
-    return {"status": "ok", "service": "collegium", "version": __version__, "registry": digest}
+    told = {"status": "ok", "service": "collegium", "version": __version__, "registry": digest}
+    return told if service.crew is None else told | {"workers": service.crew.ready()}
 
 
 @routes.get("/readyz")
@@ -43,6 +45,6 @@ async def readyz(request: Request) -> JSONResponse:
 async def metrics(request: Request) -> Response:
     """Metrics for Prometheus; with exemplars in the OpenMetrics format, where that is accepted."""
     service: Service = request.app.state.service
-    await service.measure()
+    registry = await service.metrics()
     encode, media_type = choose_encoder(request.headers.get("accept", ""))
-    return Response(encode(service.parts.metrics.registry), headers={"content-type": media_type})
+    return Response(encode(registry), headers={"content-type": media_type})

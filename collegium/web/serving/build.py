@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from collegium.experts.clients.factory import Clients
@@ -13,7 +14,6 @@ from collegium.experts.registration import Registration
 from collegium.experts.tracing import Tracer
 from collegium.extras import require
 from collegium.registry.applications import ApplicationRegistry
-from collegium.registry.budgets.counters import Counters, MemoryCounters
 from collegium.registry.budgets.ledger import BudgetLedger
 from collegium.registry.budgets.limits import BudgetRegistry
 from collegium.registry.budgets.usage import Usage
@@ -32,7 +32,6 @@ from collegium.registry.learning.router_versions import RouterVersions
 from collegium.registry.learning.runs import LearningRegistry
 from collegium.registry.learning.watching import WatchRegistry
 from collegium.registry.leases import Leases
-from collegium.registry.state import MemoryState, SharedState, SturdyState
 from collegium.registry.storage.database import Database
 from collegium.router.artifact import folder_of
 from collegium.router.costs import Speeds
@@ -67,39 +66,48 @@ from collegium.web.serving.router_follower import RouterFollower
 from collegium.web.serving.router_maker import RouterMaker
 from collegium.web.serving.sessions import Sessions
 from collegium.web.serving.shadow import Shadow
+from collegium.web.serving.shared import Shared, open_shared
 from collegium.web.serving.wrong_keys import WrongKeys
 from collegium.web.watching.upstream_models import UpstreamModels
 
 if TYPE_CHECKING:
-    from collegium.registry.answers import AnswerStore
     from collegium.router.router import Router
     from collegium.web.serving.redaction import Redactor
     from collegium.web.serving.response_cache import ResponseCache
 
 
+Share = Callable[[Settings, Database], Shared]
+
+
 def build(
-    settings: Settings, *, clients: Clients | None = None, router: Router | None = None
+    settings: Settings,
+    *,
+    clients: Clients | None = None,
+    router: Router | None = None,
+    share: Share = open_shared,
+    fleet: Fleet | None = None,
 ) -> Parts:
     """Return all parts. `clients` reach the experts, by default over the network; a given `router`
-    is used as it is.
+    is used as it is. Several processes of one machine give what they `share`, and its `fleet`.
     """
     database, background = Database(settings.registry_url), Background()
+    shared = share(settings, database)
     registry, engines = ExpertRegistry(database), EngineRegistry(database)
     keys = KeyRegistry(database)
     callers = Callers(settings, keys)
     log, metrics, clock = DecisionLog(database), Metrics(), SteadyClock()
     recorder = Recorder(log, settings.record, redactor_of(settings))
     speeds, tokens = Speeds(settings.device_watts), Tokens()
-    state = open_state(settings)
-    fleet = configured_fleet(settings)
-    pool = make_pool(settings, fleet, state, clients)
+    state = shared.state
+    fleet = configured_fleet(settings) if fleet is None else fleet
+    pool = make_pool(settings, fleet, shared, clients)
     catalogue = Catalogue(registry, engines, fleet, pool, background)
     current, sessions = CurrentRouter(router), Sessions(state, settings.session_ttl_s)
-    learning = make_learning(settings, database)
+    learning = make_learning(shared, database)
     profiles = Profiles.load(folder_of(settings))
     pacing = Pacing({})
     limits = LimitsInForce()
-    counts = BudgetCounts(open_counters(settings, database), BudgetLedger(database), log)
+    counts = BudgetCounts(shared.counters, BudgetLedger(database), log)
     bounds = CallBounds(tokens, speeds)
     budget_registry = BudgetRegistry(database)
     budgets = Budgets(budget_registry, counts, limits, pacing, bounds, settings.budget_least_tokens)
@@ -129,7 +137,7 @@ def build(
         pool, recorder, metrics, speeds, tokens, pacing, budgets, learning, background, upstreams
     )
     shadow = Shadow(current, decider, log, background)
-    cache = open_cache(settings, limits, metrics, background)
+    cache = open_cache(settings, shared, limits, metrics, background)
     pipeline = Pipeline(decider, recorder, sessions, accounts, metrics, shadow, budgets, cache)
     return Parts(
         settings=settings,
@@ -151,6 +159,7 @@ def build(
         responses=ResponseRegistry(database),
         recent_responses=RecentResponses(log.get_all),
         inbox=Inbox(),
+        shared=shared,
         state=state,
         metrics=metrics,
         speeds=speeds,
@@ -177,7 +186,7 @@ def build(
         decider=decider,
         pipeline=pipeline,
         background=background,
-        wrong_keys=WrongKeys(),
+        wrong_keys=WrongKeys.of_one(settings.processes),
         keys=keys,
         callers=callers,
         audit=Audit(settings.data_dir / "logs" / "audit.jsonl"),
@@ -187,58 +196,28 @@ def build(
     )
 
 
-def make_learning(settings: Settings, database: Database) -> Learning:
+def make_learning(shared: Shared, database: Database) -> Learning:
     """Return what learns from ratings."""
     from collegium.registry.online_state import OnlineState  # importing the app need not load it
 
-    return Learning(OnlineState(database), open_state(settings))
-
-
-def open_state(settings: Settings) -> SharedState:
-    """Return state in Redis if a URL is given, otherwise in this process."""
-    if settings.redis_url is None:
-        return MemoryState()
-    from collegium.registry.redis_state import RedisState  # takes 0.2 s to import
-
-    return SturdyState(RedisState(settings.redis_url.get_secret_value()))
+    return Learning(OnlineState(database), shared.trials)
 
 
 def open_cache(
-    settings: Settings, limits: LimitsInForce, metrics: Metrics, background: Background
+    settings: Settings,
+    shared: Shared,
+    limits: LimitsInForce,
+    metrics: Metrics,
+    background: Background,
 ) -> ResponseCache | None:
-    """The response cache, in Redis where a URL names one; None where it is off."""
+    """The response cache; None where it is off."""
     mode = settings.response_cache
-    if mode == "off":
+    if mode == "off" or shared.answers is None:
         return None
     from collegium.web.serving.cache_key import Keys  # for services that cache
     from collegium.web.serving.response_cache import ResponseCache
 
-    return ResponseCache(open_answers(settings), Keys(mode, limits), metrics, background)
-
-
-def open_answers(settings: Settings) -> AnswerStore:
-    """Where the response cache keeps its answers."""
-    ttl_s, most = settings.response_cache_ttl_s, round(settings.response_cache_max_mib * 2**20)
-    if settings.redis_url is None:
-        from collegium.registry.answers import MemoryAnswers
-
-        return MemoryAnswers(ttl_s=ttl_s, most_bytes=most)
-    from collegium.registry.answers_redis import RedisAnswers
-
-    return RedisAnswers(settings.redis_url.get_secret_value(), ttl_s=ttl_s, most_bytes=most)
-
-
-def open_counters(settings: Settings, database: Database) -> Counters:
-    """Counters in Redis where a URL names one, else in this process."""
-    if settings.redis_url is None and database.is_sqlite:
-        return MemoryCounters()
-    if settings.redis_url is None:
-        from collegium.registry.sole_counters import SoleCounters  # where there may be replicas
-
-        return SoleCounters(Leases(database))
-    from collegium.registry.budgets.redis import RedisCounters  # where replicas share them
-
-    return RedisCounters(settings.redis_url.get_secret_value())
+    return ResponseCache(shared.answers, Keys(mode, limits), metrics, background)
 
 
 def redactor_of(settings: Settings) -> Redactor | None:
@@ -262,19 +241,20 @@ def telemetry_of(metrics: Metrics) -> Tracer:
 
 
 def make_pool(
-    settings: Settings, fleet: Fleet, state: SharedState, clients: Clients | None = None
+    settings: Settings, fleet: Fleet, shared: Shared, clients: Clients | None = None
 ) -> Pool:
-    """Return the pool; replicas with shared state also share the load and state of endpoints."""
+    """Return the pool; several processes share the load and the state of endpoints."""
     timeout_s = settings.request_timeout_s
-    shared = state if settings.redis_url else None
+    state = shared.state if shared.several else None
     return Pool(
         fleet,
         timeout_s=timeout_s,
         first_token_timeout_s=settings.first_token_timeout_s,
         remote_concurrency=settings.remote_concurrency,
         clients=clients,
-        dispatcher=Dispatcher(shared, depth=settings.queue_depth, patience_s=timeout_s),
+        dispatcher=Dispatcher(state, depth=settings.queue_depth, patience_s=timeout_s),
         residents=fleet.residents,
         key_variables=settings.api_key_variables,
         most_bytes=round(settings.max_answer_mib * 2**20),
+        engines_are_shared=shared.engines,
     )

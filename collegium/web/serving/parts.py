@@ -50,6 +50,7 @@ from collegium.web.serving.recognition import Recognition
 from collegium.web.serving.recording import Recorder
 from collegium.web.serving.router_follower import RouterFollower
 from collegium.web.serving.router_maker import RouterMaker
+from collegium.web.serving.shared import Shared
 from collegium.web.serving.wrong_keys import WrongKeys
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class Parts:
     responses: ResponseRegistry
     recent_responses: RecentResponses
     inbox: Inbox
+    shared: Shared
     state: SharedState
     metrics: Metrics
     speeds: Speeds

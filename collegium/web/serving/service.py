@@ -15,6 +15,8 @@ from collegium.experts.roster import ENGINE, SPARSE_ENGINE, embedded_experts
 from collegium.web.serving.parts import Parts
 
 if TYPE_CHECKING:
+    from prometheus_client.registry import Collector
+
     from collegium.web.watching.loop_watch import LoopWatch
 
 log = logging.getLogger(__name__)
@@ -35,11 +37,36 @@ class Worker(Protocol):
         """Stop."""
 
 
-class Service:
-    """One process. `open` returns quickly; slow parts start in the background."""
+class Workers(Protocol):
+    """Further processes that answer requests."""
 
-    def __init__(self, parts: Parts) -> None:
+    async def open(self) -> None:
+        """Start them."""
+
+    def waits_for(self) -> str | None:
+        """What is to happen until one of them answers."""
+
+    def ready(self) -> str:
+        """How many of them answer."""
+
+    async def metrics(self) -> Collector:
+        """The metrics of all processes together."""
+
+    async def close(self) -> None:
+        """End them."""
+
+
+class Service:
+    """One process. `open` returns quickly; slow parts start in the background.
+
+    A worker of several does not own the engines, learning and what else may be done once only; the
+    process that does has a `crew`.
+    """
+
+    def __init__(self, parts: Parts, *, owns: bool = True, crew: Workers | None = None) -> None:
         self.parts = parts
+        self.crew = crew
+        self._owns = owns
         self._workers: list[Worker] = []
         self._measuring: asyncio.Task[None] | None = None
         self._asked_until = 0.0
@@ -48,33 +75,41 @@ class Service:
 
     async def open(self) -> None:
         """Bring the database up to date, then start the engine and load the router beside it."""
-        parts, context = self.parts, self.parts.settings.engine_context
-        await parts.database.migrate()
-        await self._move_local_state()
+        parts = self.parts
+        if self._owns:
+            await parts.database.migrate()
+            await self._move_local_state()
+            await parts.log.mark_interrupted(datetime.now(UTC) - self._others_may_answer())
+            await self._seed()
+            parts.retention.start()
+            parts.usage.start()
         parts.telemetry.start()
         await parts.callers.open()
-        await parts.log.mark_interrupted(datetime.now(UTC) - self._others_may_answer())
+        await parts.recognition.open()
+        await parts.budgets.open()
+        parts.background.spawn(self._start(), to_its_end=False)
+        parts.background.spawn(parts.catalogue.follow(), to_its_end=False)
+        if parts.telemetry.on:
+            self._measuring = asyncio.create_task(self._measure_often(), name="measure")
+        self._workers = workers(parts, owns=self._owns)
+        for worker in self._workers:
+            worker.start()
+        if self.crew is not None:
+            await self.crew.open()
+        from collegium.web.watching.loop_watch import LoopWatch  # once the service runs
+
+        self._loop_watch = LoopWatch()
+        self._loop_watch.start()
+
+    async def _seed(self) -> None:
+        """Register the embedded experts, unless they are registered."""
+        parts, context = self.parts, self.parts.settings.engine_context
         if parts.settings.embedded:
             await parts.registry.seed(ENGINE, embedded_experts(context))
         if SPARSE_ENGINE in parts.fleet:
             from collegium.experts.sparse.engine import mixture
 
             await parts.registry.seed(SPARSE_ENGINE, [mixture(context)])
-        await parts.recognition.open()
-        await parts.budgets.open()
-        parts.retention.start()
-        parts.usage.start()
-        parts.background.spawn(self._start(), to_its_end=False)
-        parts.background.spawn(parts.catalogue.follow(), to_its_end=False)
-        if parts.telemetry.on:
-            self._measuring = asyncio.create_task(self._measure_often(), name="measure")
-        self._workers = workers(parts)
-        for worker in self._workers:
-            worker.start()
-        from collegium.web.watching.loop_watch import LoopWatch  # once the service runs
-
-        self._loop_watch = LoopWatch()
-        self._loop_watch.start()
 
     async def _move_local_state(self) -> None:
         """Move what an earlier version left in the data folder into the database."""
@@ -87,6 +122,8 @@ class Service:
     async def close(self) -> None:
         """Start nothing more, stop the engines, finish what is being written, let go."""
         parts = self.parts
+        if self.crew is not None:
+            await self.crew.close()
         if self._loop_watch is not None:
             self._loop_watch.close()
         for worker in self._workers:
@@ -149,6 +186,11 @@ class Service:
         except CollegiumError as exc:  # Redis is away
             log.warning("the use of budgets is not measured for now: %s", exc)
 
+    async def metrics(self) -> Collector:
+        """The metrics of the whole service, up to date."""
+        await self.measure()
+        return self.parts.metrics.registry if self.crew is None else await self.crew.metrics()
+
     async def _measure_often(self) -> None:
         """For a collector, which is told in intervals; Prometheus asks."""
         while True:
@@ -161,12 +203,15 @@ class Service:
             return waiting
         embedded = self.parts.fleet.get(ENGINE)  # others' failures are their own experts' alone
         if embedded is None or embedded.status.state == "ready":
-            return None
+            return None if self.crew is None else self.crew.waits_for()
         return f"engine {ENGINE}: {embedded.status.detail}"
 
     async def _start(self) -> None:
         try:
-            await asyncio.gather(self._start_engine(), self._load_router())
+            if self._owns:
+                await asyncio.gather(self._start_engine(), self._load_router())
+            else:
+                await self._load_router()
         except CollegiumError as exc:
             self.parts.router.fail(exc)
             log.error("the service can't start: %s", exc)
@@ -231,10 +276,13 @@ def _spare_collector() -> None:
     gc.set_threshold(20_000, 20, 50)
 
 
-def workers(parts: Parts) -> list[Worker]:
+def workers(parts: Parts, *, owns: bool = True) -> list[Worker]:
     """Return the workers, whose modules are needed only by a service that runs."""
+    from collegium.web.watching.watcher import Watcher
+
+    if not owns:
+        return [Watcher(parts, may_lead=False)]
     from collegium.web.batch.worker import BatchWorker
     from collegium.web.learning.worker import LearningWorker
-    from collegium.web.watching.watcher import Watcher
 
     return [BatchWorker(parts), Watcher(parts), LearningWorker(parts)]

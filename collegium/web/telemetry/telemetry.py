@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import uuid
 from collections.abc import Callable, Mapping
 
 from opentelemetry.context import Context
@@ -49,9 +50,13 @@ class Telemetry(Tracer):
 
     def start(self) -> None:
         """Start exporting the signals that the variables do not exclude."""
-        resource = Resource({"service.name": NAME, "service.version": __version__}).merge(
-            OTELResourceDetector().detect()
-        )
+        resource = Resource(
+            {
+                "service.name": NAME,
+                "service.version": __version__,
+                "service.instance.id": str(uuid.uuid4()),  # workers count for themselves
+            }
+        ).merge(OTELResourceDetector().detect())
         tracer = self._tracers(resource).get_tracer(NAME, __version__)
         instruments = Instruments(self._meters(resource).get_meter(NAME, __version__))
 

@@ -31,8 +31,9 @@ LEASE, LEASE_S, RENEW_S = "watching", 20.0, 5.0
 class Watcher:
     """Follows the open alarms, and as the leader raises them."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, *, may_lead: bool = True) -> None:
         self._parts = parts
+        self._may_lead = may_lead
         self._name = secrets.token_hex(8)
         self._revision: datetime | None = None
         self._open: tuple[Alarm, ...] = ()
@@ -65,7 +66,7 @@ class Watcher:
         async with self._looking:
             await self._follow()
             now = asyncio.get_running_loop().time
-            if not await self._leads() or now() < self._rested:
+            if not self._may_lead or not await self._leads() or now() < self._rested:
                 return
             began = now()
             if self._marks is None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from collegium.errors import SetupError
 
 CONNECTIONS = 16
-PACE_MS = 160
-"""Mean pause of a connection in a paced run: 16 of them ask at most 100 times a second."""
+PACED_PER_SECOND = 100
+"""Requests that all connections of a paced run make together, at most."""
 GRACE_S = 30.0
 
 # Each request's prompt ends in a number that no other one has, so that no cache can answer.
@@ -53,6 +54,13 @@ class Load:
     p50_ms: float
     p99_ms: float
     failed: int
+    processor_ms: float = 0.0
+    """Of wrk, a request."""
+
+
+def pace_ms(connections: int) -> int:
+    """The mean pause of each connection in a paced run."""
+    return round(1000 * connections / PACED_PER_SECOND)
 
 
 def script(
@@ -88,6 +96,7 @@ def _lua_string(text: str) -> str:
 def wrk(url: str, lua: Path, seconds: float, connections: int = CONNECTIONS) -> Load:
     """Load `url` for so long; SetupError where wrk fails."""
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--timeout", "10s"]
+    before = _processor_s()
     done = subprocess.run(
         [*command, "-s", str(lua), url],
         capture_output=True,
@@ -97,7 +106,15 @@ def wrk(url: str, lua: Path, seconds: float, connections: int = CONNECTIONS) -> 
     )
     if done.returncode != 0:
         raise SetupError(f"wrk failed: {(done.stderr or done.stdout).strip()[-300:]}")
-    return parsed(done.stdout)
+    found = parsed(done.stdout)
+    spent_s = _processor_s() - before
+    return replace(found, processor_ms=1000 * spent_s / max(1, found.requests))
+
+
+def _processor_s() -> float:
+    """Seconds of the processor that ended children of this process have used."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def parsed(output: str) -> Load:

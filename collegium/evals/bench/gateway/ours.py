@@ -40,8 +40,9 @@ def served(
     seed: int,
     checkout: Path | None = None,
     options: Collection[Option] = (),
+    workers: int = 1,
 ) -> Iterator[Gateway]:
-    """`collegium serve` with one process, SQLite on disk and everything recorded, as by default.
+    """`collegium serve`, SQLite on disk and everything recorded, as by default.
 
     The code of `checkout` is served, where one is given, else this one. `options`: a key of the
     registry asks, a budget of it is counted, traces and metrics go to the upstream as a collector.
@@ -57,20 +58,28 @@ def served(
         "COLLEGIUM_ENCODER": encoder,
         "COLLEGIUM_API_KEY": key,
     }
+    if workers > 1:  # earlier versions do not know the setting
+        environment["COLLEGIUM_WORKERS"] = str(workers)
     if checkout is not None:
         environment["PYTHONPATH"] = str(checkout)
     if "telemetry" in options:
         environment["OTEL_EXPORTER_OTLP_ENDPOINT"] = target.removesuffix("/v1")
     command = [sys.executable, "-m", "collegium", "serve", "--no-embedded", "--port", str(port)]
-    name = label(encoder, checkout, options)
+    name = label(encoder, checkout, options, workers)
     with running(name, command, folder, port, "/readyz", environment) as pid:
         yield Gateway(name, f"http://{HOST}:{port}/v1", "auto", pid, callers_key)
 
 
-def label(encoder: str, checkout: Path | None = None, options: Collection[Option] = ()) -> str:
+def label(
+    encoder: str,
+    checkout: Path | None = None,
+    options: Collection[Option] = (),
+    workers: int = 1,
+) -> str:
     """The name of our service in a report."""
     code = "collegium" if checkout is None else checkout.name
-    return ", ".join([code, encoder, *(f"with {option}" for option in options)])
+    several = [f"{workers} workers"] if workers > 1 else []
+    return ", ".join([code, encoder, *several, *(f"with {option}" for option in options)])
 
 
 def _save_router(folder: Path, encoder: Encoder, pool: list[Expert], seed: int) -> None:

@@ -15,14 +15,20 @@ from collegium.evals.bench.gateway.process import HOST, Gateway, running
 from collegium.evals.bench.gateway.servers import MODEL
 from collegium.experts.vllm import free_port
 
-LITELLM = "litellm[proxy]==1.106.2"
+LITELLM = "litellm[proxy]==1.110.2"
 VLLM_ROUTER = "vllm-router==0.1.17"
 INSTALL_TIMEOUT_S = 900
 
 
 @contextmanager
-def litellm(folder: Path, target: str, *, cache: Path, key: str) -> Iterator[Gateway]:
-    """LiteLLM's proxy with one worker, no database and no logging; it routes by model's name."""
+def litellm(
+    folder: Path, target: str, *, cache: Path, key: str, granian: bool = False
+) -> Iterator[Gateway]:
+    """LiteLLM's proxy with one worker, no database and no logging; it routes by model's name.
+
+    Its router is a Rust library since 1.110; with `granian` its HTTP server is in Rust, too. A
+    gateway all of Rust is not on PyPI.
+    """
     home = environment(LITELLM, cache)
     folder.mkdir(parents=True, exist_ok=True)
     upstream = {"model": f"openai/{MODEL}", "api_base": target, "api_key": "none"}
@@ -33,13 +39,15 @@ def litellm(folder: Path, target: str, *, cache: Path, key: str) -> Iterator[Gat
     port = free_port(HOST)
     command = [f"{home}/bin/litellm", "--config", str(config), "--host", HOST]
     command += ["--port", str(port), "--num_workers", "1"]
+    command += ["--run_granian"] if granian else []
+    name = "litellm, granian" if granian else "litellm"
     settings = {
         "LITELLM_MASTER_KEY": key,
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # else it fetches prices from the internet
         "LITELLM_LOG": "ERROR",  # else it logs every request
     }
-    with running("litellm", command, folder, port, "/health/liveliness", settings) as pid:
-        yield Gateway("litellm", f"http://{HOST}:{port}/v1", MODEL, pid)
+    with running(name, command, folder, port, "/health/liveliness", settings) as pid:
+        yield Gateway(name, f"http://{HOST}:{port}/v1", MODEL, pid)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from collegium.evals.bench.gateway.load import Load, parsed, script
 from collegium.evals.bench.gateway.ours import Option, label
 from collegium.evals.bench.gateway.process import Gateway, program
 from collegium.evals.bench.gateway.run import (
+    Round,
     Spread,
     bench_gateway,
     check,
@@ -49,9 +50,17 @@ def test_output_without_the_line_is_an_error() -> None:
 
 def test_the_overhead_is_taken_within_each_round() -> None:
     """Both got slower in the second round; the difference did not."""
-    direct = [(load(1000, 1, 2), load(100, 0.5, 1)), (load(500, 11, 12), load(100, 5.5, 6))]
-    found = [(load(10, 4, 9), load(100, 1.5, 3)), (load(30, 14, 29), load(100, 6.5, 8))]
-    made = speed(found, direct, processor_ms=1.0, memory=2.0, decisions={})
+    direct = [
+        Round(load(1000, 1, 2), load(100, 0.5, 1), 0.1, 0.1),
+        Round(load(500, 11, 12), load(100, 5.5, 6), 0.1, 0.1),
+    ]
+    found = [
+        Round(load(10, 4, 9), load(100, 1.5, 3), 1.0, 0.2),
+        Round(load(30, 14, 29), load(100, 6.5, 8), 3.0, 0.2),
+    ]
+    made = speed(found, direct, memory=2.0, decisions={})
+    assert made.processor_ms == Spread(2, 1, 3)
+    assert made.upstream_ms == Spread(0.2, 0.2, 0.2)
     assert made.per_second == Spread(20, 10, 30)
     assert made.busy_p50_ms == Spread(3, 3, 3)
     assert made.busy_p99_ms == Spread(12, 7, 17)
@@ -107,18 +116,23 @@ def test_a_real_run_decides_on_every_request(tmp_path: Path) -> None:
         cache=tmp_path,
         command="again",
         options=OPTIONS,
+        workers=(1, 2),
+        connections=(16,),
         progress=False,
     )
     assert found.left_out == {}
-    assert set(found.modes) == {"whole", "stream"}
+    assert set(found.modes) == {"whole, 16 connections", "stream, 16 connections"}
+    two = label("static", workers=2)
     for gateways in found.modes.values():
-        for name in (label("static"), label("static", options=OPTIONS)):
+        assert set(gateways[two].times) == {label("static")}
+        for name in (label("static"), two, label("static", options=OPTIONS)):
             ours = gateways[name]
             assert ours.failed == 0
             assert 0 < ours.requests <= sum(ours.decisions.values())
             assert 0 < ours.per_second.median < gateways["upstream"].per_second.median
             assert ours.paced_p50_ms.median > 0
-            assert ours.processor_ms > 0
+            assert ours.processor_ms.median > 0
+            assert ours.wrk_ms.median > 0
     assert found.provenance.command == "again"
 
 
