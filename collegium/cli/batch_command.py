@@ -63,9 +63,7 @@ def submit(
         click.echo(f"Follow it with `collegium batch status {batch['id']} --wait`.", err=True)
 
 
-@command.command(
-    epilog="Example: collegium batch large s3://data/questions.jsonl s3://data/answers --ray auto"
-)
+@command.command(epilog="Example: collegium batch large questions.jsonl answers --ray auto")
 @click.argument("source")
 @click.argument("folder")
 @click.option("--ray", required=True, metavar="ADDRESS", help="HOST:PORT of the head, or auto.")

@@ -132,9 +132,14 @@ def bench_gateway(
         for mode in MODES:
             run = _Run(Path(name) / mode, mode == "stream", rounds, seconds, seed, key, bar)
             for count, found in run.measured(starts, left_out, connections).items():
-                modes[f"{mode}, {count} connections"] = found
+                modes[_named(mode, count)] = found
     counts = {"rounds": rounds, "seconds": round(seconds)}
     return GatewayBench(modes, left_out, provenance(command, seed, counts))
+
+
+def _named(mode: str, connections: int) -> str:
+    """`whole` or `stream`; the number of connections is named where it is not the usual one."""
+    return mode if connections == CONNECTIONS else f"{mode}, {connections} connections"
 
 
 @dataclass(frozen=True)

@@ -121,7 +121,7 @@ def test_a_real_run_decides_on_every_request(tmp_path: Path) -> None:
         progress=False,
     )
     assert found.left_out == {}
-    assert set(found.modes) == {"whole, 16 connections", "stream, 16 connections"}
+    assert set(found.modes) == {"whole", "stream"}
     two = label("static", workers=2)
     for gateways in found.modes.values():
         assert set(gateways[two].times) == {label("static")}
