@@ -63,10 +63,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByPool:
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Name a failed test at once: a run that is stopped from outside never gets to its summary."""
     if report.failed and sys.__stdout__ and "PYTEST_XDIST_WORKER" not in os.environ:
-        why = report.longreprtext.strip().splitlines()
+        crash = getattr(report.longrepr, "reprcrash", None)
+        why = "" if crash is None else crash.message.partition("\n")[0]
         sys.__stdout__.write(
-            f"\n{report.when} of {report.nodeid} failed after {report.duration:.0f} s: "
-            f"{why[-1] if why else 'no reason given'}\n"
+            f"\n{report.when} of {report.nodeid} failed after {report.duration:.0f} s: {why}\n"
         )
 
 
