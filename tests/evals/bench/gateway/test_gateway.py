@@ -130,7 +130,6 @@ def test_a_real_run_decides_on_every_request(tmp_path: Path) -> None:
             assert ours.failed == 0
             assert 0 < ours.requests <= sum(ours.decisions.values())
             assert 0 < ours.per_second.median < gateways["upstream"].per_second.median
-            assert ours.paced_p50_ms.median > 0
             assert ours.processor_ms.median > 0
             assert ours.wrk_ms.median > 0
     assert found.provenance.command == "again"
