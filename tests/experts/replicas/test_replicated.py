@@ -116,10 +116,9 @@ async def test_without_a_replica_it_says_what_is_the_matter(tmp_path: Path) -> N
         with pytest.raises(ExpertUnavailable, match="'stub' is starting"):
             engine.seat("sql")
         (tmp_path / "never").unlink()
-        await engine.wait_ready()
+        await until(lambda: len(ready(engine)) == 2)
         (tmp_path / "crash").touch()
         for replica in engine.replicas:
-            await replica.wait_ready()
             os.kill(replica.status.pid or 0, signal.SIGKILL)
         await until(lambda: engine.status.state == "failed")
         assert (await engine.wait_settled()).state == "failed"
