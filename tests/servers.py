@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -158,11 +160,16 @@ def find_program(name: str, *, package: str, folders: str = "") -> Path:
 
 
 def free_port() -> int:
-    """Return a loopback port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a loopback port that nobody listens on.
+
+    Below those that the system gives to clients: one of these may be taken before it is used.
+    """
+    anybody = random.SystemRandom()  # workers of pytest-xdist share a seed
+    while True:
+        port = anybody.randrange(20_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def _ordinary_user() -> str | None:

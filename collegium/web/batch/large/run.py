@@ -59,9 +59,9 @@ def _each(
 
     blocks = min(len(pieces), MOST_BLOCKS)
     rows = ray.data.range(len(pieces), override_num_blocks=blocks)
-    done = rows.map(one, num_cpus=0.5, concurrency=tasks)
+    done = rows.map(one, num_cpus=0.5, compute=ray.data.TaskPoolStrategy(size=tasks))
     try:
-        yield from done.iter_rows(prefetch_batches=0)
+        yield from done.iter_rows()
     except ray.exceptions.RayTaskError as exc:
         raise _told(exc) from exc
 
