@@ -43,6 +43,7 @@ def said(service: RunningService, prompt: str) -> str:
     return str(answer.json()["choices"][0]["message"]["content"])
 
 
+@pytest.mark.timeout(1000)  # a processor without AVX-512 writes a token or two a second
 def test_the_pool_is_ready_before_the_mixture(both: RunningService) -> None:
     """Until its engine is there the mixture says so; then it does a specialist's work."""
     began = time.monotonic()
@@ -57,9 +58,9 @@ def test_the_pool_is_ready_before_the_mixture(both: RunningService) -> None:
         assert time.monotonic() < deadline, answer.text
         time.sleep(1)
     task = TASKS["labels"]
-    questions = task.examples("test", 8)
+    questions = task.examples("test", 4)
     right = [task.check(q, said(both, q.prompt)) for q in questions]
-    assert sum(right) >= 4
+    assert sum(right) >= 2
 
 
 def test_the_mixtures_token_routing_is_counted(both: RunningService) -> None:
