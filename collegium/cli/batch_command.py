@@ -84,7 +84,7 @@ def large(
     range_mib: float,
     as_json: bool,
 ) -> None:
-    """Answer a file of any size on a Ray cluster; run it again to go on.
+    """Answer a file of any size on a Ray cluster (experimental); run it again to go on.
 
     SOURCE and FOLDER are paths or URLs that all nodes reach, such as s3://… and gs://…. Every line
     is routed before the first one is asked. Answers are in FOLDER/output, refused lines in

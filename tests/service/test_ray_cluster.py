@@ -1,7 +1,7 @@
 """A service whose engines run on a real Ray cluster of several raylets, of which one is lost.
 
 It takes five minutes of two cores and is not part of `make test` yet:
-`COLLEGIUM_TEST_RAY=1 pytest tests/service/test_ray_cluster.py`.
+`TEST_ON_RAY=1 pytest tests/service/test_ray_cluster.py`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from tests.service.upstreams import until
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(
-        "COLLEGIUM_TEST_RAY" not in os.environ, reason="NOT TESTED: COLLEGIUM_TEST_RAY is not set"
+        "TEST_ON_RAY" not in os.environ, reason="NOT TESTED: TEST_ON_RAY is not set"
     ),
     # Of Ray's, which leaves it to the collector to close what its processes write to.
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
