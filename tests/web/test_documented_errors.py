@@ -115,6 +115,11 @@ async def ask_too_often(web: Web) -> httpx.Response:
     return await limited(web, "requests", 0)
 
 
+async def set_a_limit(web: Web) -> httpx.Response:
+    limit = {"scope": "application", "name": "desk", "metric": "requests", "window": "day"}
+    return await web.http.put("/v1/budgets", json={**limit, "amount": 10})
+
+
 async def limited(web: Web, metric: str, amount: float) -> httpx.Response:
     limit = {"scope": "application", "name": "desk", "metric": metric, "window": "day"}
     set_ = await web.http.put("/v1/budgets", json={**limit, "amount": amount})
@@ -189,6 +194,7 @@ ERRORS: dict[str, Case] = {
     "TeamNotFound": Case(get("/v1/teams/nobody")),
     "TeamConflict": Case(make_a_team_twice),
     "ProbeFailed": Case(post("/v1/experts", {**NEW, "name": "a b"})),
+    "StateUnavailable": Case(set_a_limit, {"redis_url": "redis://127.0.0.1:1/0"}),
     "ShuttingDown": Case(ask_while_it_ends),
     "ArtifactRejected": Case(not_started, {**NOT_LOADED, "router_dir": Path("/nowhere")}),
     "ExpertError": Case(raised_by("sql", errors.ExpertError("sql", "broke"))),

@@ -23,8 +23,6 @@ Item = TypeVar("Item")
 class ServiceAway(CollegiumError):
     """The service has not answered for too long."""
 
-    code = "service_away"
-
 
 @dataclass(frozen=True)
 class Service:
