@@ -98,7 +98,7 @@ def said(lines: list[str]) -> tuple[str, dict[str, Any] | None, bool]:
     return text, next((e["error"] for e in parsed if "error" in e), None), "[DONE]" in events
 
 
-def until(true: Any, timeout_s: float = 20) -> None:
+def until(true: Any, timeout_s: float = 60) -> None:
     """Wait for something that happens soon."""
     deadline = time.monotonic() + timeout_s
     while not true():

@@ -63,7 +63,7 @@ class Web:
         return {name: float(value) for name, _, value in pairs}
 
 
-async def until(true: Callable[[], object], *, timeout_s: float = 20.0) -> None:
+async def until(true: Callable[[], object], *, timeout_s: float = 90.0) -> None:
     """Return when something is so that other tasks bring about; it may have to be awaited."""
     async with asyncio.timeout(timeout_s):
         while not ((await found) if inspect.isawaitable(found := true()) else found):
