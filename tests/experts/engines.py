@@ -26,7 +26,7 @@ IMPATIENT = Patience(
     most_failures=100,
     stall_s=0.5,
 )
-SOON_S = 90.0
+SOON_S = 90.0  # on a machine with other work to do
 
 
 class WatchedSupervisor(Supervisor):
