@@ -33,7 +33,7 @@ def counting() -> Iterator[Upstream]:
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory, counting: Upstream) -> Iterator[Any]:
+def crew(tmp_path_factory: pytest.TempPathFactory, counting: Upstream) -> Iterator[Any]:
     """Two workers."""
     settings = {
         "COLLEGIUM_WORKERS": "2",
@@ -103,12 +103,12 @@ def answers(service: RunningService, expert: str) -> float:
 
 
 def test_what_one_worker_is_told_the_other_knows_at_once(
-    service: RunningService, counting: Upstream
+    crew: RunningService, counting: Upstream
 ) -> None:
     """A new expert, a new key and a budget count when the request that made them is answered."""
     new = {"name": "late", "kind": "openai", "model": "counting", "base_url": counting.url}
     limit = {"scope": "key", "name": "eve", "metric": "requests", "window": "hour", "amount": 1}
-    with connected(service) as (one, other):
+    with connected(crew) as (one, other):
         assert one.post("/v1/experts", json=new).status_code == 201
         assert chat(other, "by the other worker", "late").json()["model"] == "late"
         key = one.post("/v1/keys", json={"name": "eve"}).json()["key"]
@@ -117,13 +117,13 @@ def test_what_one_worker_is_told_the_other_knows_at_once(
         assert [chat(other, "first").status_code, chat(other, "second").status_code] == [200, 429]
 
 
-def test_metrics_and_health_are_the_whole_services(service: RunningService) -> None:
+def test_metrics_and_health_are_the_whole_services(crew: RunningService) -> None:
     """Whichever worker is asked, and both count."""
-    before = answers(service, "counting")
-    with connected(service) as (one, other):
+    before = answers(crew, "counting")
+    with connected(crew) as (one, other):
         for http in (one, other, other):
             assert chat(http, "to be counted").status_code == 200
-        assert {answers(service, "counting") for _ in range(4)} == {before + 3}
+        assert {answers(crew, "counting") for _ in range(4)} == {before + 3}
         assert one.get("/healthz").json()["workers"] == "2 of 2"
 
 
@@ -150,27 +150,27 @@ def budget_of(service: RunningService, key: str) -> Any:
 
 
 def test_no_budget_is_overspent_and_no_slot_is_had_twice(
-    service: RunningService, counting: Upstream
+    crew: RunningService, counting: Upstream
 ) -> None:
     """200 requests at once through both workers, of which the budget pays a part."""
     httpx.post(f"http://127.0.0.1:{counting.port}/reset")
     amount = 150 * 8e-6  # each answer is billed for eight tokens
     limit = {"scope": "key", "name": "ada", "metric": "usd", "window": "total", "amount": amount}
-    assert operator(service, "PUT", "/v1/budgets", limit).status_code == 200
-    found = Counter(asyncio.run(storm(service, 200, ADA, max_tokens=64, first_s=0.02)))
+    assert operator(crew, "PUT", "/v1/budgets", limit).status_code == 200
+    found = Counter(asyncio.run(storm(crew, 200, ADA, max_tokens=64, first_s=0.02)))
     assert set(found) <= {200, 429}, found
     assert found[429] > 0
-    until(lambda: budget_of(service, "ada")["reserved"] == 0)
-    used = budget_of(service, "ada")["used"]
+    until(lambda: budget_of(crew, "ada")["reserved"] == 0)
+    used = budget_of(crew, "ada")["used"]
     assert used == pytest.approx(found[200] * 8e-6)
     assert used <= amount
     assert counting.stats()["most"] <= SLOTS
 
 
-def test_a_bulk_job_is_done_once(service: RunningService, counting: Upstream) -> None:
+def test_a_bulk_job_is_done_once(crew: RunningService, counting: Upstream) -> None:
     """By the owner, whoever was given it."""
     httpx.post(f"http://127.0.0.1:{counting.port}/reset")
-    sdk = sdk_of(service).with_options(api_key=ADMIN)
+    sdk = sdk_of(crew).with_options(api_key=ADMIN)
     batch = submitted(sdk, [line(f"row-{n}", f"row {n}", "counting") for n in range(20)])
     done = ended(sdk, batch)
     assert len(results(sdk, done.output_file_id)) == 20
@@ -178,16 +178,16 @@ def test_a_bulk_job_is_done_once(service: RunningService, counting: Upstream) ->
     assert {asked[f"row {n}"] for n in range(20)} == {1}
 
 
-def test_the_others_serve_on_when_a_worker_is_killed(service: RunningService) -> None:
+def test_the_others_serve_on_when_a_worker_is_killed(crew: RunningService) -> None:
     """New connections never fail, the killed one is replaced, and no counter falls."""
-    before = answers(service, "counting")
-    victim = workers(service)[0].pid
+    before = answers(crew, "counting")
+    victim = workers(crew)[0].pid
     answered, failed = 0, []
-    while answered < 50 or len(workers(service)) < 2:
+    while answered < 50 or len(workers(crew)) < 2:
         if answered == 20:
             time.sleep(1.5)  # what was counted until now is told
             psutil.Process(victim).kill()
-        with httpx.Client(base_url=service.url, timeout=60) as http:
+        with httpx.Client(base_url=crew.url, timeout=60) as http:
             http.headers["authorization"] = f"Bearer {ADMIN}"
             try:
                 if (answer := chat(http, f"during it {answered}")).status_code != 200:
@@ -196,10 +196,10 @@ def test_the_others_serve_on_when_a_worker_is_killed(service: RunningService) ->
                 failed.append(repr(exc))
         answered += 1
     assert len(failed) <= 1, failed
-    healthz = f"{service.url}/healthz"
+    healthz = f"{crew.url}/healthz"
     until(lambda: httpx.get(healthz, timeout=60).json()["workers"] == "2 of 2", 100)
-    assert victim not in {worker.pid for worker in workers(service)}
-    assert answers(service, "counting") >= before + 20
+    assert victim not in {worker.pid for worker in workers(crew)}
+    assert answers(crew, "counting") >= before + 20
 
 
 def test_the_end_takes_all_processes_away(tmp_path: Path, counting: Upstream) -> None:
