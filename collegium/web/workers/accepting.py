@@ -1,9 +1,8 @@
 """Takes connections from a listener that several processes share, so that each has its part.
 
-The kernel offers a connection to all that wait for one, and whoever is first takes all of a burst:
-of 16 connections one of two processes often had all. Each with a queue of its own (SO_REUSEPORT)
-would lose what is in the queue of a process that is killed
-([decision 0023](../../../docs/decisions/0023-workers.md)).
+The kernel offers a new connection to every waiting process, and the first one takes a whole burst:
+of 16 connections, one of two processes often had all. A queue for each process (SO_REUSEPORT) would
+lose the queued connections of a process that is killed (docs/decisions/0023-workers.md).
 """
 
 from __future__ import annotations
@@ -35,15 +34,15 @@ class Board:
             self._memory = mmap.mmap(file.fileno(), size)
 
     def note(self, number: int, connections: int) -> None:
-        """Say how many a worker has."""
+        """Store the number of connections of a worker."""
         SLOT.pack_into(self._memory, SLOT.size * (number - 1), connections)
 
     def leave(self, number: int) -> None:
-        """A worker takes none any more."""
+        """Mark a worker as accepting no more connections."""
         self.note(number, ABSENT)
 
     def fewest(self) -> int:
-        """The number of connections of the worker that has fewest."""
+        """Return the lowest number of connections that any worker has."""
         counts = [int(count) for (count,) in SLOT.iter_unpack(self._memory)]
         return min(counts)
 
@@ -70,19 +69,19 @@ class Accepting:
         self._open = False
 
     def start(self) -> None:
-        """Accept from now on."""
+        """Start accepting connections."""
         self._open = True
         self._listener.setblocking(False)
         self.note()
         self._loop.add_reader(self._listener.fileno(), self._offered)
 
     def note(self) -> None:
-        """Tell the others how many connections there are here."""
+        """Publish the number of connections of this process."""
         if self._open:
             self._board.note(self._number, self._connections() + len(self._opening))
 
     def close(self) -> None:
-        """Accept no more."""
+        """Stop accepting connections."""
         self._open = False
         self._board.leave(self._number)
         if self._later is not None:

@@ -1,4 +1,4 @@
-"""The owner's workers: started, heard, started again when one dies, ended."""
+"""Starts, follows, restarts and ends the workers of a service."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class Crew:
         self._tasks.append(asyncio.create_task(self._count_often(), name="metrics of workers"))
 
     def waits_for(self) -> str | None:
-        """What is to happen until requests are answered; None once a worker is ready."""
+        """Describe why no request can be answered yet; None once workers are ready."""
         ready = sum(worker.ready for worker in self._workers)
         self._complete = self._complete or ready == len(self._workers)
         if self._complete and ready:
@@ -106,7 +106,7 @@ class Crew:
         return f"{ready} of {len(self._workers)} workers are ready"
 
     def ready(self) -> str:
-        """How many workers answer."""
+        """Return how many of the workers are ready, such as `1 of 2`."""
         return f"{sum(worker.ready for worker in self._workers)} of {len(self._workers)}"
 
     async def metrics(self) -> Together:
@@ -133,7 +133,7 @@ class Crew:
             _signal(worker, signal.SIGTERM)
 
     async def close(self) -> None:
-        """Return when all workers have ended; who does not in time is killed."""
+        """Wait until all workers have ended, and kill those that do not end in time."""
         self.terminate()
         if not self._tasks:  # it never began
             return self._temporary.cleanup()
@@ -200,13 +200,13 @@ class Crew:
         return _Caller(self).link
 
     def hello(self, number: int, link: Link) -> Worker:
-        """A worker has called."""
+        """Register the connection of a worker that has just started."""
         worker = self._workers[number - 1]
         worker.link, worker.counted = link, []
         return worker
 
     def member(self) -> str:
-        """A name that no earlier life of a worker had."""
+        """Return a name that no earlier process of a worker had."""
         self._lives += 1
         return f"worker-{self._lives}"
 

@@ -26,8 +26,8 @@ def litellm(
 ) -> Iterator[Gateway]:
     """LiteLLM's proxy with one worker, no database and no logging; it routes by model's name.
 
-    Its router is a Rust library since 1.110; with `granian` its HTTP server is in Rust, too. A
-    gateway all of Rust is not on PyPI.
+    Its router is a Rust library since 1.110; with `granian` its HTTP server is in Rust, too. No
+    gateway written in Rust alone was found on PyPI on 2026-11-30.
     """
     home = environment(LITELLM, cache)
     folder.mkdir(parents=True, exist_ok=True)
