@@ -14,6 +14,7 @@ from collegium.registry.decisions.log import DecisionLog, DecisionRecord
 from collegium.registry.engines import EngineRegistry
 from collegium.registry.expert import Expert
 from collegium.registry.experts import ExpertRegistry
+from collegium.registry.storage import connections
 from collegium.registry.storage.database import Database
 from tests.servers import PostgresServer, RedisServer, postgres_server, redis_server
 
@@ -41,6 +42,12 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite+aiosqlite:///{tmp_path / 'data' / 'collegium.sqlite3'}"
     server: PostgresServer = request.getfixturevalue("postgres")
     return server.empty_database()
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine that gives PostgreSQL no time for half a minute fails no test of ours."""
+    monkeypatch.setattr(connections, "COMMAND_TIMEOUT_S", 300.0)
 
 
 @pytest.fixture

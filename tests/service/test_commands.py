@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,25 +14,33 @@ from tests.running_service import RunningService
 pytestmark = pytest.mark.slow
 
 
-def test_eval_pool_prints_the_headline_numbers(service: RunningService, tmp_path: Path) -> None:
-    """A small run on the real pool: the router is far above the best single expert."""
-    page = tmp_path / "pool.html"
+@pytest.fixture(scope="module")
+def pool_report(
+    service: RunningService, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Any, str]:
+    """The JSON and the page of a small run on the real pool, with chat where its prompts are."""
+    page = tmp_path_factory.mktemp("report") / "pool.html"
+    data = os.environ.get("COLLEGIUM_DATA")
+    chat = ("--data", data) if data else ("--no-chat",)
     done = service.cli(
-        "eval", "pool", "--per-task", "5", "--no-chat", "--json", "--html", str(page)
+        "eval", "pool", "--per-task", "5", *chat, "--json", "--html", str(page)
     )
     assert done.returncode == 0, done.stderr
-    report = json.loads(done.stdout)
+    return json.loads(done.stdout), page.read_text()
+
+
+def test_eval_pool_prints_the_headline_numbers(pool_report: tuple[Any, str]) -> None:
+    """The router is far above the best single expert."""
+    report, page = pool_report
     assert report["best_single"] < report["router"] <= report["oracle"]
     assert report["gap_closed"]["estimate"] > 0.5
-    assert "<svg" in page.read_text()
+    assert "<svg" in page
 
 
 @pytest.mark.usefixtures("shared_data")
-def test_chat_prompts_go_to_the_generalist(service: RunningService) -> None:
+def test_chat_prompts_go_to_the_generalist(pool_report: tuple[Any, str]) -> None:
     """At least 95 % of real chat prompts; the data set lies beside the project."""
-    done = service.cli("eval", "pool", "--per-task", "5", "--json")
-    assert done.returncode == 0, done.stderr
-    chat = json.loads(done.stdout)["chat"]
+    chat = pool_report[0]["chat"]
     assert chat["prompts"] == 805
     assert chat["share"]["estimate"] >= 0.95
 

@@ -58,7 +58,8 @@ class Replicated(Supervisor):
     @property
     def slots(self) -> int:
         """Those of the replicas that are ready; of one at least."""
-        return max(1, len(self._ready)) * self.spec.max_sequences
+        ready = sum(member.status.state == "ready" for member in self._members.values())
+        return max(1, ready) * self.spec.max_sequences
 
     @property
     def most_slots(self) -> int:
