@@ -64,11 +64,17 @@ def questions(split: str, per_task: int, seed: int) -> list[Example]:
     return [example for row in zip(*drawn, strict=True) for example in row]
 
 
-def fitted(encoder: Encoder, count: int, seed: int) -> FittedRouter:
-    """A router of `count` experts that knows the tasks; who answers them well is left to chance."""
+def fitted(encoder: Encoder, count: int, seed: int, *, numbered: bool = False) -> FittedRouter:
+    """A router of `count` experts that knows the tasks; who answers them well is left to chance.
+
+    `numbered`: its prompts end in random numbers, as those of `bench gateway` do. Marks come from
+    the traffic that they are used for; without numbers, that traffic would be unfamiliar.
+    """
     rng = np.random.default_rng(seed)
     asked = questions("validation", TRAINING, seed)
-    X = encoder.encode([e.prompt for e in asked]).astype(np.float64)
+    ends = [f" [{number}]" if numbered else "" for number in rng.integers(10**9, size=len(asked))]
+    prompts = [e.prompt + end for e, end in zip(asked, ends, strict=True)]
+    X = encoder.encode(prompts).astype(np.float64)
     skills = [e.task for e in asked]
     chances = rng.uniform(size=(len(TASKS), count))[np.unique(skills, return_inverse=True)[1]]
     right = (rng.random(chances.shape) < chances).astype(np.float64)

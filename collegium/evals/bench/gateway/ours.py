@@ -83,7 +83,7 @@ def label(
 
 
 def _save_router(folder: Path, encoder: Encoder, pool: list[Expert], seed: int) -> None:
-    fitted = bench_pool.fitted(encoder, len(pool), seed)
+    fitted = bench_pool.fitted(encoder, len(pool), seed, numbered=True)
     save(replace(fitted, fingerprints=tuple(map(fingerprint, pool))), folder)
 
 
