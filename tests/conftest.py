@@ -12,6 +12,7 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 from collegium.errors import SetupError
+from tests import order
 from tests.running_service import RunningService, running_service
 
 # NumPy and PyTorch read these when they are imported. Threads wait busily for one another where
@@ -41,23 +42,43 @@ WITHOUT_ENGINE = (
 """Their services have experts that need no engine, or are processes that only look like one."""
 
 
+ENDS: order.Ends = {}
+
+
 class ByPool(LoadScopeScheduling):
     """Gives each file to one worker, and all that start engines to the same one.
 
-    A pool takes 3 GiB; with five of them at once 24 GiB were too few. Pages of the service whose
-    experts say what they are told share it and a browser.
+    Pages of the service whose experts say what they are told share it and a browser.
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.partition("::")[0]
-        if file in TOLD:
-            return "told"
-        return "pools" if file.startswith(POOLS) and file not in WITHOUT_ENGINE else file
+        return scope_of(nodeid)
+
+
+def scope_of(nodeid: str) -> str:
+    """The tests that run on the same worker as this one."""
+    file = nodeid.partition("::")[0]
+    if file in TOLD:
+        return "told"
+    return "pools" if file.startswith(POOLS) and file not in WITHOUT_ENGINE else file
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByPool:
     """Who runs what with several workers (`make test`)."""
     return ByPool(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let servers end when nobody needs them any more (`tests/order.py`)."""
+    order.together(items)
+    ENDS.update(order.ends(items, scope_of))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    """End them."""
+    return (yield from order.end_after(item, ENDS))
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
