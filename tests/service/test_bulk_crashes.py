@@ -71,7 +71,9 @@ def test_kill_9_does_not_make_a_job_exceed_its_budget(tmp_path: Path) -> None:
     with upstream() as server:
         for kills_left in (2, 1, 0):
             with (
-                running_service(tmp_path, COLLEGIUM_EMBEDDED="false") as service,
+                running_service(
+                    tmp_path, COLLEGIUM_EMBEDDED="false", COLLEGIUM_BUDGET_FIELDS='["first_s"]'
+                ) as service,
                 sdk_of(service) as sdk,
             ):
                 if batch is None:
