@@ -158,11 +158,19 @@ async def _learn(file: Path | None, *, yes: bool, **options: Any) -> Any:
             spec["input_file_id"] = sent["id"]
         run = await service.call("POST", RUNS, spec)
         show_estimate(run)
-        if not yes and not click.confirm("Start?", default=False, err=True):
+        if not yes and not _agreed():
             await service.call("POST", f"{RUNS}/{run['id']}/cancel")
             raise click.Abort
         await service.call("POST", f"{RUNS}/{run['id']}/start")
         return await _until_ended(service, run)
+
+
+def _agreed() -> bool:
+    """Whether the user wants to start; Ctrl-C and an empty input mean no."""
+    try:
+        return click.confirm("Start?", default=False, err=True)
+    except click.Abort:
+        return False
 
 
 def _spec(options: dict[str, Any]) -> dict[str, Any]:
@@ -223,7 +231,8 @@ def _show(run: Any, *, as_json: bool, html: Path | None) -> None:
     if run["report"]:
         show_report(run)
     else:
-        click.echo(f"{run['id']} is {run['status']}. {run['detail']}".rstrip())
+        because = f": {run['detail']}" if run["detail"] else ""
+        click.echo(f"{run['id']} is {run['status']}{because}")
         click.echo(f"{run['answered']} of {run['planned']} answers, ${run['spent_usd']:.4f} spent")
     if run["status"] == "failed":
         raise SystemExit(1)

@@ -59,6 +59,8 @@ def show_report(run: Any) -> None:
         click.echo(f"… and {more} more applications (--json has all)")
     click.echo()
     _show_limits(report)
+    if run.get("detail"):
+        warn(f"{run['detail']}.")
     for warning in report["warnings"]:
         warn(warning)
     if run["router"]:
@@ -86,6 +88,11 @@ def headline(report: Any) -> str:
         )
     if not balanced["saved"]:
         hindsight = report["saving_at_one_point"]
+        if not hindsight["saved"]:
+            return (
+                f"{report['prompts']} prompts show no saving at one point of loss, not even in "
+                f"hindsight: `balanced` stays with {best}."
+            )
         return (
             f"{report['prompts']} prompts do not support a saving at one point of loss: `balanced` "
             f"stays with {best}. In hindsight a trade-off saves {_percent(hindsight['saved'])} at "

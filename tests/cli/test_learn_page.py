@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import click
+from click.testing import CliRunner
+
+from collegium.cli.learn_command import _agreed
 from collegium.cli.learn_page import write_page
+from collegium.cli.learn_report import headline
 from tests.evals.core.page_reader import HOSTILE, Reader, check_alone
 
 WORTH = {"saved": 0.4, "loss_points": -0.5, "margin_points": 0.8, "usd_per_1k": 1.25}
@@ -47,3 +52,25 @@ def test_the_page_holds_the_report_and_escapes_it(tmp_path: Path) -> None:
         assert shown in words
     assert "No panel of these experts beats the best single one." in words
     assert {"polyline", "polygon", "circle"} <= reader.tags
+
+
+def test_a_report_without_any_saving_says_so() -> None:
+    """No number of further prompts is promised to change that."""
+    none = {**WORTH, "saved": 0.0}
+    policies = {"balanced": none, "auto": none}
+    report = {**REPORT, "confirmed": True, "policies": policies, "saving_at_one_point": none}
+    step = {"prompts": 300.0, "margin_points": 0.0, "usd": 1.0}
+    told = headline({**report, "more": [step], "best_single": "large"})
+    assert told.startswith("300 prompts show no saving")
+    assert "more prompts" not in told
+
+
+def test_an_input_that_ends_means_no() -> None:
+    """So that the run that was proposed is cancelled."""
+
+    @click.command()
+    def ask() -> None:
+        click.echo(f"agreed: {_agreed()}")
+
+    assert "agreed: False" in CliRunner().invoke(ask, input="").output
+    assert "agreed: True" in CliRunner().invoke(ask, input="y\n").output

@@ -17,6 +17,8 @@ from tests.service.scripted_model import UNKNOWN
 
 pytestmark = pytest.mark.slow
 APPLICATIONS = ("homework", "tickets", "units")
+TIES = 2 / 3
+"""Of the small model's answers, that are as good as the large one's: a tie is half a win."""
 PRICES = {"large": (3, 15), "small": (0.15, 0.6), "judge": (1, 4)}
 
 
@@ -29,8 +31,8 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService
         yield service
 
 
-def test_recorded_traffic_is_replayed_and_judged(gateway: RunningService) -> None:
-    """The judge alone says that the small model can't do the homework."""
+def test_recorded_traffic_is_replayed_and_judged(gateway: RunningService, tmp_path: Path) -> None:
+    """The judge alone says that the small model can't do the homework; then people confirm it."""
     with (
         scripted(APPLICATIONS) as large,
         scripted(("tickets", "units")) as small,
@@ -52,13 +54,20 @@ def test_recorded_traffic_is_replayed_and_judged(gateway: RunningService) -> Non
         assert refused.returncode == 1
         assert "marks that nobody has confirmed" in refused.stderr
         confirm(gateway, run["id"], 60)
-        done = gateway.cli("learn", "fit", run["id"])
+        done = gateway.cli("learn", "fit", run["id"], "--html", str(tmp_path / "run.html"))
         assert done.returncode == 0, done.stderr
         run = latest_run(gateway)
         best = {row["application"]: row["best_expert"] for row in run["report"]["applications"]}
         assert best == {"homework": "large", "tickets": "small", "units": "small"}
         assert run["report"]["policies"]["cheap"]["saved"] > 0.4
-        assert "Marks by judge: 240; checked on 60 confirmed ones" in done.stdout
+        measured = {row["expert"]: row["measured"] for row in run["report"]["experts"]}
+        small = measured["small"]
+        assert (measured["large"], small["confirmed"], small["judged"]) == (None, 60, 120)
+        assert small["low"] <= TIES / 2 <= small["high"]
+        shown = f"{small['quality']:.3f} [{small['low']:.3f}, {small['high']:.3f}]"
+        assert shown in done.stdout
+        assert shown in (tmp_path / "run.html").read_text()
+        assert "Marks by judge judge (pairwise): 240; checked on 60 confirmed ones" in done.stdout
         done = gateway.cli("router", "promote", run["router"])
         assert done.returncode == 0, done.stderr
 

@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 
+from collegium.errors import ExpertRejected
+from collegium.registry.learning.runs import Evidence, LearningAnswer, LearningPrompt, Mark
 from collegium.router.artifact import FittedRouter
+from collegium.web.learning.runs import unconfirmed
 from tests.web.conftest import Serve, Web, serving, until
 
 RUNS = "/v1/learning/runs"
@@ -344,3 +347,55 @@ async def test_the_list_of_runs_is_limited_and_refuses_unknown_parameters(web: W
     assert (await web.http.get(path, params={"limit": 0})).status_code in (400, 422)
     refused = await web.http.get(path, params={"application": "shop"})
     assert (refused.status_code, refused.json()["error"]["param"]) == (400, "application")
+
+
+async def test_a_judge_that_gives_no_verdict_ends_the_run(serve: Serve) -> None:
+    """Before it has cost much, and with a reason; the answers are there for another judge."""
+    async with serve(encoder="static") as web:
+        speak(web)
+        lines = [{"prompt": f"sql {number}"} for number in range(30)]
+        spec = {"experts": ["sql", "lists"], "judge": "general", "race": False}
+        run = await proposed(web, lines, **spec)
+        await web.http.post(f"{RUNS}/{run['id']}/start")
+        run = await ended(web, run["id"])
+        assert run["status"] == "failed"
+        assert "'general' gave no verdict on any of 12 answers" in run["detail"]
+        asked = len(web.experts["general"].asked)
+        assert asked < 60
+        again = await proposed(web, lines, **spec)
+        assert again["estimate"]["answers_reused"] >= 24
+
+
+async def test_verdicts_that_are_missing_are_told(serve: Serve) -> None:
+    """With the report, and why there are none."""
+    async with serve(encoder="static") as web:
+        speak(web)
+        web.experts["general"].says = "tie"
+        web.experts["general"].refusal = lambda call: (
+            ExpertRejected("general", "finds it rude") if "sql 29" in str(call.body) else None
+        )
+        lines = [{"prompt": f"sql {number}"} for number in range(30)]
+        run = await proposed(web, lines, experts=["sql", "lists"], judge="general", race=False)
+        await web.http.post(f"{RUNS}/{run['id']}/start")
+        run = await ended(web, run["id"])
+        assert run["status"] == "finished"
+        assert "the judge 'general' gave no verdict on 1 of 30 answers" in run["detail"]
+        assert "finds it rude" in run["detail"]
+
+
+async def test_a_log_without_the_application_is_told(web: Web) -> None:
+    """It may be a typing error."""
+    await web.chat("sql 1")
+    answer = await web.http.post(RUNS, json={"from_log": {"application": "nobody"}})
+    assert answer.status_code == 400
+    assert "no requests of the application 'nobody'" in answer.json()["error"]["message"]
+
+
+def test_nobody_is_asked_to_confirm_an_answer_that_never_came() -> None:
+    """There is nothing to read, and it is wrong."""
+    prompts = tuple(LearningPrompt("lrn_1", n, str(n), "", {}, {}) for n in range(2))
+    came = ({"content": "yes"}, None)
+    answers = tuple(LearningAnswer("lrn_1", n, "a", "f", each) for n, each in enumerate(came))
+    marks = tuple(Mark("lrn_1", n, "a", "judge", 0.0, 0.75, "") for n in range(2))
+    found = unconfirmed(Evidence(prompts, answers, marks), 9, seed=0)
+    assert [prompt.number for prompt, _ in found] == [0]

@@ -51,7 +51,7 @@ def is_builtin(name: str) -> bool:
 
 def _function(name: str, trusted: bool) -> Checker:
     if not trusted:
-        words = f"'{name}' runs code, so only the service's operator may name it"
+        words = f"'{name}' runs code: the operator has to list it in the setting `learn_checkers`"
         raise BadRequest(words, param="checker")
     from collegium.experts.marking.entry_point import entry_point
 

@@ -1,41 +1,34 @@
 """Detect that an expert got worse, by betting on its marks against their forecasts.
 
 Waudby-Smith and Ramdas, "Estimating means of bounded random variables by betting" (JRSS B, 2023),
-and Shafer, "Testing by betting" (JRSS A, 2021): a gambler stakes a share of her money on each next
-residual (mark less forecast) being low. As long as the expert is as good as it was she can't
-expect to win, whenever anybody looks. Since nobody knows when an expert changes, she begins anew
-at each mark; the sum of all these fortunes is Shin, Ramdas and Rinaldo's e-detector ("E-detectors",
-New England Journal of Statistics in Data Science, 2024): on average it takes at least `PATIENCE`
-marks of an unchanged expert until it passes `PATIENCE`.
+and Shafer, "Testing by betting" (JRSS A, 2021): `betting.py` has the bets, this module says what
+follows from them.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict, deque
+from collections import defaultdict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from collegium.router.learning.betting import EVERY, LATEST, LEAST, NOTHING, Bias, Gamblers
+
 Array = NDArray[np.float64]
-PATIENCE = 10_000.0
-"""Marks of an unchanged expert between two false alarms, on average and at least."""
+PATIENCE = 30_000.0
+"""Wealth that raises an alarm. In simulations (`tests/router/learning/test_drift.py`) marks of
+experts that did not change cause one false alarm in 400,000; with 20,000 one in 150,000.
+"""
 STAKES = np.array([0.1, 0.3, 0.9, 2.2])
-"""Shares that are bet, side by side: small ones find small losses, large ones large losses soon."""
+"""Shares that are bet on recovery, side by side."""
 SAFE = 0.9
-"""The most of her money that one mark can take from the gambler."""
-LEAST_RANGE = 0.1
-LEAST = 100
-"""Marks of a stream before its bias is known well enough to bet on it."""
-LAG = 300
-"""A stream's bias is measured on marks that are at least so old: a loss must not hide itself."""
-MARGIN, ERRORS = 0.015, 1.5
-"""A negligible loss, and the number of standard errors of the bias added to it."""
-MEMORY = 2000
-"""Marks that a bias remembers."""
+"""The most that one mark can take of what is bet on recovery."""
 RECOVERED = 500.0
 """The same for bets on recovery: an alarm that ends too early would be raised again."""
+ACCEPTED = 2 * LEAST
+"""Marks that earlier ones count for once a person has dealt with an alarm."""
 SHARED = 400
 """Shared prompts that are remembered, to compare experts on."""
 FEWEST_SHARED = 8
@@ -86,65 +79,46 @@ class Recovery:
     marks: int
 
 
-@dataclass
-class _Bias:
-    """The mean residual of a stream while nothing changes."""
-
-    count: int = 0
-    mean: float = 0.0
-    square: float = 0.0
-    waiting: deque[float] = field(default_factory=deque)
-
-    def take(self, residual: float) -> None:
-        """Count the first marks at once, later ones when they are old."""
-        if self.count < LEAST:
-            return self._count(residual)
-        self.waiting.append(residual)
-        if len(self.waiting) > LAG:
-            self._count(self.waiting.popleft())
-
-    def _count(self, residual: float) -> None:
-        self.count = min(self.count + 1, MEMORY)
-        self.mean += (residual - self.mean) / self.count
-        self.square += (residual**2 - self.square) / self.count
-
-    @property
-    def known(self) -> bool:
-        return self.count >= LEAST
-
-    @property
-    def error(self) -> float:
-        """The standard error of the mean."""
-        return float(np.sqrt(max(self.square - self.mean**2, 0.01) / self.count))
-
-
 @dataclass(frozen=True)
 class _Step:
-    """A mark as the gambler sees it: how far above its bias, and how far it could have been."""
+    """A mark, and what was expected of it."""
 
-    excess: float
-    slack: float
-    highest: float
-    lowest: float
-    prompt: str
-    application: str | None
-    rater: str
+    mark: Marked
+    expected: float
 
-    def gains(self) -> Array:
-        """Return the factor of each stake: above 1 if the mark is low; never 0."""
-        stakes = np.minimum(STAKES, SAFE / max(self.highest + self.slack, LEAST_RANGE))
-        return np.asarray(1 - stakes * (self.excess + self.slack))
+    @property
+    def excess(self) -> float:
+        """How much better the answer was than expected."""
+        return self.mark.score - self.expected
+
+    def lost_since(self, biases: Mapping[str, Bias]) -> float:
+        """How much worse the answer was than expected by earlier biases."""
+        before = biases.get(self.mark.stream, NOTHING)
+        return before.expected(self.mark.forecast) - self.mark.score
 
 
 @dataclass
 class _Expert:
-    fortunes: Array = field(default_factory=lambda: np.zeros(len(STAKES)))
-    steps: deque[_Step] = field(default_factory=lambda: deque(maxlen=2 * LAG))
+    biases: dict[str, Bias] = field(default_factory=dict)
+    """By stream."""
+    gamblers: Gamblers = field(default_factory=Gamblers)
+    steps: deque[_Step] = field(default_factory=lambda: deque(maxlen=EVERY * LATEST))
+    count: int = 0
+    """Of steps, those that are forgotten included."""
     lost: float | None = None
     """The detected loss, until the alarm ends."""
     recovery: Array = field(default_factory=lambda: np.zeros(len(STAKES)))
     since: int = 0
     """Marks since the alarm."""
+
+    def bet(self, step: _Step, bias: Bias) -> float:
+        """Bet on a mark, and return the gamblers' wealth."""
+        if self.count % EVERY == 0:
+            self.gamblers.join(self.count, self.biases)
+        self.steps.append(step)
+        self.count += 1
+        self.gamblers.bet(step.mark.stream, bias, step.mark.score, step.mark.forecast)
+        return self.gamblers.wealth()
 
 
 class DriftWatch:
@@ -152,35 +126,33 @@ class DriftWatch:
 
     def __init__(self) -> None:
         self._experts: dict[str, _Expert] = defaultdict(_Expert)
-        self._biases: dict[tuple[str, str], _Bias] = defaultdict(_Bias)
         self._shared: dict[str, dict[str, float]] = {}
         """By prompt and expert: the latest mark's deviation from its bias."""
 
     def see(self, mark: Marked) -> Loss | Recovery | None:
         """Process a mark; return what it reveals."""
-        expert, bias = self._experts[mark.expert], self._biases[mark.expert, mark.stream]
-        residual = mark.score - mark.forecast
-        step = _step(mark, residual, bias) if bias.known else None
-        if expert.lost is None:
-            bias.take(residual)
-        if step is None:
-            return None
-        self._share(mark, step)
+        expert = self._experts[mark.expert]
+        bias = expert.biases.get(mark.stream, NOTHING)
+        step = _Step(mark, bias.expected(mark.forecast))
+        if bias.known:
+            self._share(mark, step)
         if expert.lost is not None:
-            return self._recovering(mark.expert, expert, step)
-        expert.steps.append(step)
-        expert.fortunes = (expert.fortunes + 1) * step.gains()
-        if expert.fortunes.mean() < PATIENCE:
-            return None
-        return self._alarm(mark.expert, expert)
+            return self._recovering(mark.expert, expert, step) if bias.known else None
+        wealth = expert.bet(step, bias) if bias.known else 0.0
+        expert.biases[mark.stream] = bias.with_mark(mark.score, mark.forecast)
+        return self._alarm(mark.expert, expert) if wealth >= PATIENCE else None
 
     def alarmed(self, expert: str, points: float) -> None:
         """Take over an alarm that is open: watch for recovery."""
         self._experts[expert].lost = points
 
     def restart(self, expert: str) -> None:
-        """Begin to bet anew, for its alarm has been dealt with. Biases stay as they are."""
-        self._experts[expert] = _Expert()
+        """Begin to bet anew, for its alarm has been dealt with.
+
+        What was usual before the loss counts less from now on: the loss may have been accepted.
+        """
+        biases = self._experts[expert].biases
+        self._begin(expert, {s: bias.with_memory(ACCEPTED) for s, bias in biases.items()})
 
     def open(self) -> frozenset[str]:
         """The experts whose alarm has not ended."""
@@ -194,71 +166,59 @@ class DriftWatch:
         if len(self._shared) > SHARED:
             del self._shared[next(iter(self._shared))]
 
+    def _begin(self, expert: str, biases: Mapping[str, Bias]) -> _Expert:
+        self._experts[expert] = _Expert(dict(biases))
+        return self._experts[expert]
+
     def _alarm(self, name: str, expert: _Expert) -> Loss:
-        steps = _since_change(list(expert.steps))
-        points = min(max(-float(np.mean([s.excess for s in steps])), 0.0), 1.0)
-        common = self._others_lost(name, steps) >= COMMON * points
+        """Tell the loss, as compared with the biases before the change."""
+        began, usual = expert.gamblers.richest()
+        steps = list(expert.steps)[began - expert.count :]
+        losses = [step.lost_since(usual) for step in steps]
+        points = min(max(float(np.mean(losses)), 0.0), 1.0)
+        common = self._is_common(name, steps)
         by_application: dict[str | None, list[float]] = defaultdict(list)
-        for step in steps:
-            by_application[step.application].append(-step.excess)
-        lone = None if common else _lone_rater(steps, points)
-        self.restart(name)
+        for step, lost in zip(steps, losses, strict=True):
+            by_application[step.mark.application].append(lost)
+        lone = None if common else _lone_rater(steps, losses)
         if common:  # what a mark means has changed, so biases have to be measured anew
-            self._biases.clear()
             self._experts.clear()
-        elif lone is None:
-            self._experts[name].lost = points
+        elif lone is not None:
+            self.restart(name)
+        else:
+            self._begin(name, usual).lost = points
         applications = {a: float(np.mean(each)) for a, each in by_application.items()}
         return Loss(name, points, len(steps), applications, common, lone)
 
-    def _others_lost(self, name: str, steps: list[_Step]) -> float:
-        """Return the other experts' mean loss on the same prompts; 0 without enough data."""
-        prompts = {s.prompt for s in steps if s.prompt}
-        others = [
-            excess
-            for prompt in prompts
-            for other, excess in self._shared.get(prompt, {}).items()
-            if other != name
-        ]
-        return -float(np.mean(others)) if len(others) >= FEWEST_SHARED else 0.0
+    def _is_common(self, name: str, steps: list[_Step]) -> bool:
+        """Whether the other experts lost about as much on the same prompts."""
+        prompts = {s.mark.prompt for s in steps if s.mark.prompt}
+        shared = [self._shared.get(prompt, {}) for prompt in prompts]
+        own = [each[name] for each in shared if name in each]
+        others = [excess for each in shared for other, excess in each.items() if other != name]
+        if len(others) < FEWEST_SHARED:
+            return False
+        return float(np.mean(others)) <= COMMON * float(np.mean(own))
 
     def _recovering(self, name: str, expert: _Expert, step: _Step) -> Recovery | None:
         """Bet against the expert still being worse by at least half of its loss."""
         assert expert.lost is not None
         half = expert.lost / 2
-        stakes = np.minimum(STAKES, SAFE / max(-step.lowest - half, SAFE))
+        stakes = np.minimum(STAKES, SAFE / max(step.expected - half, SAFE))
         expert.recovery = (expert.recovery + 1) * (1 + stakes * (step.excess + half))
         expert.since += 1
         if expert.recovery.mean() < RECOVERED:
             return None
-        marks = expert.since
-        self.restart(name)
-        return Recovery(name, marks)
+        self._begin(name, expert.biases)
+        return Recovery(name, expert.since)
 
 
-def _step(mark: Marked, residual: float, bias: _Bias) -> _Step:
-    return _Step(
-        excess=residual - bias.mean,
-        slack=MARGIN + ERRORS * bias.error,
-        highest=1 - mark.forecast - bias.mean,
-        lowest=-mark.forecast - bias.mean,
-        prompt=mark.prompt,
-        application=mark.application,
-        rater=mark.rater,
-    )
-
-
-def _lone_rater(steps: list[_Step], points: float) -> str | None:
-    """Return the rater of most marks if the others' marks show no such loss."""
-    count = Counter(step.rater for step in steps)
-    rater = count.most_common(1)[0][0]
-    others = [step.excess for step in steps if step.rater != rater]
-    disputed = len(others) >= FEWEST_SHARED and -float(np.mean(others)) < COMMON * points
+def _lone_rater(steps: list[_Step], losses: list[float]) -> str | None:
+    """Return the rater to whose marks most of the loss is due if the others' show no such loss."""
+    by_rater: dict[str, list[float]] = defaultdict(list)
+    for step, lost in zip(steps, losses, strict=True):
+        by_rater[step.mark.rater].append(lost)
+    rater = max(by_rater, key=lambda name: sum(by_rater[name]))
+    others = [lost for name, each in by_rater.items() if name != rater for lost in each]
+    disputed = len(others) >= FEWEST_SHARED and np.mean(others) < COMMON * np.mean(losses)
     return rater if disputed else None
-
-
-def _since_change(steps: list[_Step]) -> list[_Step]:
-    """Return the steps since the most likely beginning of a loss."""
-    gains = np.log([step.gains() for step in steps])
-    from_each = gains[::-1].cumsum(axis=0)[::-1]
-    return steps[int(from_each.max(axis=1).argmax()) :]

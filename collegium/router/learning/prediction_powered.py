@@ -8,7 +8,7 @@ with the truth (PPI++, arXiv 2311.01453): a judge that tells nothing does not wi
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,11 @@ class Measured:
     """The mean of the judge's marks, with its bias."""
     confirmed: int
     judged: int
+
+    def of_all(self, came: float) -> Measured:
+        """The same of all requests, of which a share was answered and the others count as wrong."""
+        rates = ("quality", "low", "high", "judged_quality")
+        return replace(self, **{name: _rate(came * getattr(self, name)) for name in rates})
 
 
 def measured(marks: Iterable[Marked]) -> Mapping[str, Measured]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -50,6 +50,8 @@ class Setting:
     """What is known about the reliability of the sources of marks."""
     measured: Mapping[str, Measured] = field(default_factory=dict)
     """Each expert's quality with its interval, by fingerprint."""
+    confirmed_of: Mapping[str, int] = field(default_factory=dict)
+    """Confirmed marks of each judged expert, by fingerprint."""
 
 
 async def fit_apart(table: Table, panels: Table, setting: Setting) -> Fitted:
@@ -111,7 +113,23 @@ def _report(table: Table, panels: Table, fitted: Any, setting: Setting) -> dict[
     for row, name in zip(found["experts"], fitted.fingerprints, strict=True):
         known = setting.measured.get(name)
         row["measured"] = None if known is None else asdict(known)
+    found["warnings"] += _unmeasured(fitted.fingerprints, held.names, setting)
     return {**found, "sources": {name: dict(told) for name, told in setting.sources.items()}}
+
+
+def _unmeasured(fingerprints: Sequence[str], names: Sequence[str], setting: Setting) -> list[str]:
+    """Say which experts have some confirmed marks, but too few for an interval."""
+    from collegium.router.learning.prediction_powered import FEWEST as FEWEST_CONFIRMED
+
+    count = {n: setting.confirmed_of.get(f, 0) for f, n in zip(fingerprints, names, strict=True)}
+    few = {name: number for name, number in count.items() if 0 < number < FEWEST_CONFIRMED}
+    if not few:
+        return []
+    told = ", ".join(f"{name} ({number})" for name, number in few.items())
+    return [
+        f"Too few confirmed marks for an interval of quality: {told}; {FEWEST_CONFIRMED} of each "
+        "expert are needed. Confirm more with `collegium learn confirm`."
+    ]
 
 
 def _played(panels: Table, rows: Indices) -> list[PlayedPanel]:

@@ -37,9 +37,11 @@ async def logged_prompts(decisions: DecisionLog, source: FromLog) -> list[Replay
             break
         after = page[-1].decision.id
     if not found:
+        of = f" of the application '{source.application}'" if source.application else ""
+        since = f" since {source.since.isoformat()}" if source.since else ""
         raise BadRequest(
-            "The log has no requests to learn from: send some with the setting `record` set to "
-            "`prompts` or `full`",
+            f"The log has no requests{of}{since} to learn from: send some with the setting "
+            "`record` set to `prompts` or `full`",
             "from_log",
         )
     return list(found.values())[-MOST_PROMPTS:]

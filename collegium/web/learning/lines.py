@@ -182,6 +182,8 @@ def _message(answer: str | Json) -> Logged:
 
 
 def _words(exc: Exception) -> str:
+    if isinstance(exc, json.JSONDecodeError):
+        return f"it is not valid JSON: {exc.msg} at column {exc.colno}"
     if isinstance(exc, ValidationError):
         first = exc.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from collegium.errors import BadRequest, CollegiumError, SetupError
+from collegium.errors import BadRequest, BudgetExhausted, CollegiumError, SetupError
 from collegium.experts.marking import Checker, checker_of, is_builtin
 from collegium.experts.marking.agreement import Agreement
 from collegium.experts.marking.judge import JudgeMethod
@@ -25,8 +25,43 @@ TRIED: Mapping[str, Any] = {"role": "assistant", "content": "an answer"}
 MOST_FAULTS = 5
 CHECK_S = 60.0
 """For all answers to one prompt."""
+VAIN = 12
+"""Answers on which a judge may give no verdict before a run ends."""
+NO_VERDICT = "it did not say what it was asked for"
 UNKNOWN_RELIABILITY = 0.75
 """For a judge and for agreement, until people have confirmed some of their marks."""
+
+
+class Verdicts:
+    """Counts what a judge was asked, and what it left without a verdict."""
+
+    def __init__(self, judge: str) -> None:
+        self._judge = judge
+        self._asked = 0
+        self._missing = 0
+        self._why = ""
+
+    def count(self, mark: float | None, why: str) -> None:
+        """Count a verdict; SetupError if none of the first ones came: the others cost money."""
+        self._asked += 1
+        if mark is None:
+            self._missing += 1
+            self._why = why
+        if self._asked == self._missing == VAIN:
+            raise SetupError(
+                f"the judge '{self._judge}' gave no verdict on any of {VAIN} answers ({why}). The "
+                "experts' answers are kept: mend the judge or name another, and start a new run"
+            )
+
+    @property
+    def told(self) -> str:
+        """What was left out, in words; "" if nothing was."""
+        if not self._missing:
+            return ""
+        return (
+            f"the judge '{self._judge}' gave no verdict on {self._missing} of {self._asked} "
+            f"answers, which have no mark ({self._why})"
+        )
 
 
 class Marker:
@@ -50,9 +85,13 @@ class Marker:
         self._checkers: dict[str, Checker] = {}
         self._method: JudgeMethod = extensions().load("judge", spec.judge_method, of=JudgeMethod)
         self.agreement = Agreement(families)
+        self.verdicts = Verdicts(spec.judge or "")
 
     async def marks(self, prompt: LearningPrompt, answers: Sequence[LearningAnswer]) -> list[Mark]:
-        """The marks of all answers to a prompt. An answer that never came is marked 0."""
+        """The marks of all answers to a prompt. An answer that never came is marked 0, surely.
+
+        SetupError says that the checker or the judge gives no marks.
+        """
         given = {a.expert: a.answer for a in answers if a.answer is not None}
         failed = dict.fromkeys((a.expert for a in answers if a.answer is None), 0.0)
         described = prompt.checker or self._usual(prompt)
@@ -61,10 +100,12 @@ class Marker:
             return self._all(prompt, found | failed, "checker", 1.0)
         if self._judge is not None:
             found = await self._judged(prompt, given, self._judge)
-            marks = self._all(prompt, found | failed, "judge", UNKNOWN_RELIABILITY)
-            return [self._exact(mark) for mark in marks]
+            marks = self._all(prompt, found, "judge", UNKNOWN_RELIABILITY)
+            sure = self._all(prompt, failed, "judge", 1.0)
+            return [*map(self._exact, marks), *sure]
         agreed = {n: m for n, m in self.agreement.marks(given).items() if m is not None}
-        return self._all(prompt, agreed | failed, "agreement", UNKNOWN_RELIABILITY)
+        marks = self._all(prompt, agreed, "agreement", UNKNOWN_RELIABILITY)
+        return [*marks, *self._all(prompt, failed, "agreement", 1.0)]
 
     def _usual(self, prompt: LearningPrompt) -> Mapping[str, Any] | None:
         """Return the run's checker, or equality with the reference if there is one."""
@@ -135,17 +176,22 @@ class Marker:
         return replace(mark, reliability=1.0) if compared else mark
 
     async def _asked(self, judging: Awaitable[float | None]) -> float | None:
-        """A verdict; None if the judge can't be asked, which leaves the answer without a mark."""
+        """A verdict; None if there is none, which leaves the answer without a mark."""
         try:
-            return await judging
+            mark, why = await judging, NO_VERDICT
+        except BudgetExhausted as exc:
+            log.warning("the judge gives no mark: %s", exc)
+            return None
         except CollegiumError as exc:
             log.warning("the judge gives no mark: %s", exc)
+            mark, why = None, str(exc)
         except Exception as exc:
             if extensions().is_builtin("judge", self._spec.judge_method):
                 raise
-            method = self._spec.judge_method
-            log.warning("the judge method '%s' failed: %r", method, exc)  # it may raise anything
-        return None
+            mark, why = None, f"the judge method '{self._spec.judge_method}' failed: {exc!r}"
+            log.warning("%s", why)  # it may raise anything
+        self.verdicts.count(mark, why)
+        return mark
 
     def _all(
         self,

@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 EVERY_S = 1.0
 """Between two writes of a run's progress."""
 MARKED_AT_ONCE = 8
+STOPPED = "the budget is spent"
 BY_A_RUN = ("checker", "judge", "agreement")
 Work = tuple[LearningPrompt, Expert]
 Cell = tuple[int, str]
@@ -68,8 +69,11 @@ class LearningRun:
         self._judge: JudgeCalls | None = None
         self._told = 0.0
 
-    async def ask_all(self) -> bool:
-        """Ask and mark until nothing is left; say whether the budget lasted. RunLost: stop."""
+    async def ask_all(self) -> str:
+        """Ask and mark until nothing is left; say what went otherwise than planned, or "".
+
+        RunLost: stop. SetupError: the checker or the judge gives no marks.
+        """
         await self._load()
         marker = Marker(
             self._spec,
@@ -88,7 +92,8 @@ class LearningRun:
         await self._agree(marker)
         await self._try_panels(marker)
         await self._tell("fitting the router", at_once=True)
-        return not self._spending.exhausted
+        said = (STOPPED if self._spending.exhausted else "", marker.verdicts.told)
+        return "; ".join(filter(None, said))
 
     async def _load(self) -> None:
         """Read what there is, and whom each prompt may still be sent to: rules may have changed."""

@@ -82,7 +82,8 @@ async def fit_run(parts: Parts, record: RunRecord, detail: str = "") -> None:
     runs, settings = parts.learning_runs, parts.settings
     ids = dict.fromkeys([*await runs.with_marks(), record.id])
     experts = {fingerprint(e): e for e in await parts.catalogue.now()}
-    found = corrected(await runs.evidence(list(ids)))
+    judges = {run_id: _judge_of(await runs.get(run_id)) for run_id in ids}
+    found = corrected(await runs.evidence(list(ids)), judges)
     whole = table_of(found.evidence, {f: e.name for f, e in experts.items()})
     table, panels = whole.of(experts), whole.of({f for f in whole.fingerprints if panel_of(f)})
     if (why := few(table)) is not None:
@@ -96,6 +97,7 @@ async def fit_run(parts: Parts, record: RunRecord, detail: str = "") -> None:
         found.confirmed,
         found.sources,
         found.measured,
+        found.confirmed_of,
     )
     fitted = await fit_apart(table, panels, setting)
     name = f"rtr_{secrets.token_hex(8)}"
@@ -112,16 +114,23 @@ async def fit_run(parts: Parts, record: RunRecord, detail: str = "") -> None:
     )
 
 
+def _judge_of(record: RunRecord) -> str:
+    """What erred alike: the judge and how it was asked."""
+    judge, method = record.spec.get("judge"), record.spec.get("judge_method")
+    return f"{judge} ({method})" if judge else ""
+
+
 def unconfirmed(evidence: Evidence, count: int, seed: int) -> list[tuple[LearningPrompt, Mark]]:
     """Return a random sample of marks by a judge or agreement that nobody has confirmed yet."""
     confirmed = {(m.number, m.expert) for m in evidence.marks if m.source == "confirmed"}
+    answered = {(a.number, a.expert) for a in evidence.answers if a.answer is not None}
     prompts = {prompt.number: prompt for prompt in evidence.prompts}
     unsure = [
         mark
         for mark in evidence.marks
         if mark.source in NOISY
         and mark.reliability < 1
-        and (mark.number, mark.expert) not in confirmed
+        and (mark.number, mark.expert) in answered - confirmed
         and mark.number in prompts
     ]
     chosen = random.Random(seed).sample(unsure, min(count, len(unsure)))

@@ -15,7 +15,6 @@ from collegium.web.serving.parts import Parts
 log = logging.getLogger(__name__)
 LOOK_S = 1.0
 HEARTBEAT_S = 10.0
-STOPPED = "the budget is spent"
 
 
 class LearningWorker:
@@ -60,8 +59,8 @@ class LearningWorker:
         beat = asyncio.create_task(self._beat(record.id))
         try:
             await self._parts.router.wait()
-            lasted = await LearningRun(self._parts, record, self._name).ask_all()
-            await fit_run(self._parts, record, "" if lasted else STOPPED)
+            detail = await LearningRun(self._parts, record, self._name).ask_all()
+            await fit_run(self._parts, record, detail)
         except RunLost:
             log.info("learning run %s was cancelled or taken over", record.id)
         except CollegiumError as exc:

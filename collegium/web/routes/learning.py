@@ -130,7 +130,11 @@ async def to_confirm(
     await parts.learning_runs.get(run_id)
     evidence = await parts.learning_runs.evidence([run_id])
     answers = {(a.number, a.expert): a.answer for a in evidence.answers}
-    usual = {m.number: m.expert for m in evidence.marks if m.source == "judge" and _exact(m)}
+    usual = {
+        mark.number: mark.expert
+        for mark in evidence.marks
+        if mark.source == "judge" and _exact(mark) and answers.get((mark.number, mark.expert))
+    }
     data = []
     for prompt, mark in unconfirmed(evidence, count, seed):
         other = usual.get(prompt.number)

@@ -41,25 +41,24 @@ def traffic(
 
 
 def marks_until_alarm(seed: int, level: float, lost: Callable[[Array], Array]) -> int:
-    """Marks of the first expert from when it got worse until that is told."""
+    """Marks of the first expert from when it got worse until that is told; 9999 if it never is.
+
+    It has about 625 marks before.
+    """
     watch = DriftWatch()
-    for mark in traffic(seed, 5000, level=level):
+    before = [mark for mark in traffic(seed, 5000, level=level) if mark.expert == "expert 0"]
+    after = traffic(seed, 4000, level=level, lost=lost)
+    for mark in before:
         watch.see(mark)
-    watch.restart("expert 0")  # whatever was found before is not what this test is about
-    seen = 0
-    for mark in traffic(seed, 4000, level=level, lost=lost):
-        seen += mark.expert == "expert 0"
-        found = watch.see(mark)
-        if isinstance(found, Loss) and found.expert == "expert 0":
-            return seen
-    return 9999
+    worse = (mark for mark in after if mark.expert == "expert 0")
+    return next((n for n, mark in enumerate(worse, 1) if watch.see(mark) is not None), 9999)
 
 
-def test_stationary_traffic_raises_at_most_one_alarm_in_twenty_runs() -> None:
-    """Of 10,000 requests each, with miscalibrated forecasts."""
-    watches = [(DriftWatch(), traffic(seed, 10_000)) for seed in range(20)]
+def test_stationary_traffic_raises_no_alarm() -> None:
+    """In four runs of 10,000 requests each, with miscalibrated forecasts."""
+    watches = [(DriftWatch(), traffic(seed, 10_000)) for seed in range(4)]
     found = [f for watch, marks in watches for mark in marks if (f := watch.see(mark))]
-    assert sum(isinstance(f, Loss) for f in found) <= 1
+    assert found == []
 
 
 @pytest.mark.parametrize("level", [0.7, 0.8, 0.9])
@@ -70,14 +69,14 @@ def test_a_loss_of_most_right_answers_is_found_within_thirty_marks(level: float)
     assert took[10] <= 50
 
 
-@pytest.mark.parametrize("level", [0.6, 0.8])
-def test_a_loss_of_fifteen_points_is_found_within_three_hundred_marks(level: float) -> None:
-    """In most runs."""
-    took = sorted(
+def test_a_loss_of_fifteen_points_is_found_within_three_hundred_marks() -> None:
+    """In nine of ten runs, at whatever level."""
+    levels = np.linspace(0.6, 0.9, 40)
+    took = [
         marks_until_alarm(seed, level, lambda right: np.clip(right - 0.15, 0, 1))
-        for seed in range(12)
-    )
-    assert took[7] <= 300
+        for seed, level in enumerate(levels)
+    ]
+    assert np.mean(np.array(took) <= 300) >= 0.9
 
 
 def steady(
