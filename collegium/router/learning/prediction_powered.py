@@ -46,8 +46,13 @@ class Measured:
 
     def of_all(self, came: float) -> Measured:
         """The same of all requests, of which a share was answered and the others count as wrong."""
-        rates = ("quality", "low", "high", "judged_quality")
-        return replace(self, **{name: _rate(came * getattr(self, name)) for name in rates})
+        return replace(
+            self,
+            quality=_rate(came * self.quality),
+            low=_rate(came * self.low),
+            high=_rate(came * self.high),
+            judged_quality=_rate(came * self.judged_quality),
+        )
 
 
 def measured(marks: Iterable[Marked]) -> Mapping[str, Measured]:
