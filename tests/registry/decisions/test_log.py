@@ -387,7 +387,8 @@ async def test_failures_are_listed_by_what_their_decisions_are(
     assert await log.mark_interrupted(NOON + timedelta(hours=1)) == 1
 
     async def failed(**chosen: Any) -> list[str]:
-        page = await log.list(Selection(**({"status": "error"} | chosen)), order="asc")
+        given: dict[str, Any] = {"status": "error"} | chosen
+        page = await log.list(Selection(**given), order="asc")
         return sorted(each.decision.id for each in page.items)
 
     assert await failed() == ["dec_0", "dec_1", "dec_2"]
