@@ -56,7 +56,8 @@ class DecisionRow(Table):
 def _of_failed(column: str) -> Index:
     """An index that lists failed outcomes by one of the columns copied from their decisions."""
     where = text(f"{column} IS NOT NULL")
-    return Index(None, column, "status", "finished_at", postgresql_where=where, sqlite_where=where)
+    sorted_by = ("status", "finished_at", "decision_id")
+    return Index(None, column, *sorted_by, postgresql_where=where, sqlite_where=where)
 
 
 class OutcomeRow(Table):

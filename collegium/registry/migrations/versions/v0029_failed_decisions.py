@@ -15,9 +15,9 @@ def upgrade() -> None:
         op.add_column("outcomes", sa.Column(name, sa.Text))
         where = sa.text(f"{name} IS NOT NULL")
         op.create_index(
-            f"ix_outcomes_{name}_status_finished_at",
+            f"ix_outcomes_{name}_{'_'.join(SORTED)}",
             "outcomes",
-            [name, "status", "finished_at"],
+            [name, *SORTED],
             postgresql_where=where,
             sqlite_where=where,
         )
@@ -26,6 +26,8 @@ def upgrade() -> None:
         for name, source in COPIED.items()
     )
     op.execute(f"UPDATE outcomes SET {values} WHERE status <> 'ok'")
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute("ANALYZE outcomes")  # else it sorts all failures of an owner to find the latest
     for table in ("exchanges", "responses"):
         op.drop_index(f"ix_{table}_created_at_bytes", table)
         op.create_index(
@@ -41,10 +43,11 @@ def downgrade() -> None:
         op.drop_index(f"ix_{table}_owner_created_at_bytes", table)
         op.create_index(f"ix_{table}_created_at_bytes", table, ["created_at", "bytes"])
     for name in reversed(COPIED):
-        op.drop_index(f"ix_outcomes_{name}_status_finished_at", "outcomes")
+        op.drop_index(f"ix_outcomes_{name}_{'_'.join(SORTED)}", "outcomes")
         op.drop_column("outcomes", name)
 
 
+SORTED = ("status", "finished_at", "decision_id")
 COPIED = {
     "failed_owner": "owner",
     "failed_application": "application",
