@@ -202,7 +202,10 @@ class Settings(BaseSettings):
         description="Delete decisions older than this, with texts and feedback. Default: never.",
     )
     record_max_mib: float = Field(
-        1024.0, gt=0, description="Maximum size of recorded exchanges; the oldest go first."
+        1024.0,
+        gt=0,
+        description="Maximum size of recorded exchanges and responses; beyond it the owner who "
+        "stores most loses the oldest.",
     )
     online_learning: Literal["off", "shadow", "on"] = Field(
         "off", description="Learn from ratings while serving; `shadow` learns without acting."

@@ -6,15 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from collegium.experts.clients.counting import prompt_tokens
+from collegium.experts.clients.counting import further_tokens, prompt_tokens
 from collegium.experts.clients.events import Json
 from collegium.experts.clients.native import Native
 from collegium.experts.clients.reply import Call
+from collegium.registry.expert import Expert
 from collegium.registry.presets import PROMPT
 
 LENGTHS = ("max_tokens", "max_completion_tokens")
 """Two names of one limit: a request that sets either has set it."""
 
+TIER = "service_tier"
+"""The field that asks a provider for a faster or a cheaper service, which may have its own prices.
+"""
 EFFORTLESS = (None, "none", "minimal")
 
 
@@ -23,7 +27,7 @@ class Added:
     """How a preset changes the tokens of a call."""
 
     prompt_tokens: int = 0
-    """The maximum number of tokens of its system prompt, template and tools."""
+    """The maximum number of tokens of its system prompt, template, tools and other texts."""
     max_tokens: int | None = None
     """The limit of a request that sets none."""
     thinks: bool = False
@@ -38,9 +42,16 @@ def added_by(preset: Mapping[str, Any]) -> Added:
     body, texts = preset["body"], (preset.get("system"), preset.get("template"))
     messages = [{"content": text} for text in texts if text is not None]
     lengths = [n for name in LENGTHS if isinstance(n := body.get(name), int) and n > 0]
-    return Added(
-        prompt_tokens({**body, "messages": messages}), max(lengths, default=None), thinks(body)
-    )
+    read = prompt_tokens({**body, "messages": messages}) + further_tokens(body)
+    return Added(read, max(lengths, default=None), thinks(body))
+
+
+def tier_of(expert: Expert, asked: str | None) -> str | None:
+    """The service tier of a call: what the request asks for, or else the expert's preset."""
+    if asked is not None or expert.preset is None:
+        return asked
+    tier = expert.preset["body"].get(TIER)
+    return tier if isinstance(tier, str) else None
 
 
 def with_preset(call: Call) -> Call:

@@ -37,6 +37,14 @@ def tier_is_priced(expert: Expert, service_tier: str | None) -> bool:
     return any(name.endswith(f"_{FASTER}") for name in expert.prices)
 
 
+def answered_usd(expert: Expert, tokens: Tokens, service_tier: str | None) -> float | None:
+    """Return the dollars of a call that was answered on this service tier; None if a price is
+    unknown.
+    """
+    known = tier_is_priced(expert, service_tier)
+    return price_of(expert, tokens, service_tier) if known else None
+
+
 def dollars(parts: Iterable[tuple[int, float | None]], request: float = 0.0) -> float | None:
     """Return the sum of tokens times dollars per million; None if a relevant price is unknown."""
     costs = [request * 1_000_000]

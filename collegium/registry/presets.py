@@ -14,7 +14,7 @@ from collegium.registry.expert import Expert
 PROMPT = "{prompt}"
 TEXTS = ("system", "template")
 PARTS = ("body", *TEXTS)
-NEVER_SET = ("messages", "model", "n", "routing", "stream", "stream_options")
+NEVER_SET = ("best_of", "messages", "model", "n", "routing", "stream", "stream_options")
 """Fields of a request that are the caller's, or that the service writes."""
 ITS_BASES = (
     "kind",

@@ -12,6 +12,12 @@ from collegium.errors import StateUnavailable
 
 log = logging.getLogger(__name__)
 Step = Callable[[str | None], str]
+Entries = OrderedDict[str, tuple[str, float]]
+"""Texts with the moments at which they expire; what was written last comes last."""
+NOTHING: Entries = OrderedDict()
+CONVERSATION = "session"
+"""The beginning of a conversation's key; its owner's name follows, without a colon in it."""
+OF_NOBODY = ":"
 Value = TypeVar("Value")
 
 
@@ -46,32 +52,40 @@ CAPACITY = 25_000
 
 
 class MemoryState:
-    """State of this process alone; if it is full, the oldest entries are evicted."""
+    """State of this process alone. If it is full, the owner with most conversations loses the
+    oldest, so that no caller can make others' conversations forgotten.
+    """
 
     def __init__(
         self, *, capacity: int = CAPACITY, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._capacity = capacity
         self._clock = clock
-        self._entries: OrderedDict[str, tuple[str, float]] = OrderedDict()
+        self._groups: dict[str, Entries] = {}
+        self._count = 0
         self._claims: dict[str, dict[str, tuple[int, float]]] = {}
 
     async def get(self, key: str) -> str | None:
         """Return the text, or None if there is none or it has expired."""
-        value, expires = self._entries.get(key, (None, 0.0))
+        group = _group_of(key)
+        value, expires = self._groups.get(group, NOTHING).get(key, (None, 0.0))
         if value is not None and expires <= self._clock():
-            del self._entries[key]
+            self._drop(group, key)
             return None
         return value
 
     async def put(self, key: str, value: str, ttl_s: float) -> None:
         """Store the text for this many seconds."""
-        now = self._clock()
-        self._entries[key] = (value, now + ttl_s)
-        self._entries.move_to_end(key)
-        oldest = next(iter(self._entries))
-        if len(self._entries) > self._capacity or self._entries[oldest][1] <= now:
-            del self._entries[oldest]
+        now, group = self._clock(), _group_of(key)
+        if key in (entries := self._groups.setdefault(group, OrderedDict())):
+            self._count -= 1
+        entries[key] = (value, now + ttl_s)
+        entries.move_to_end(key)
+        self._count += 1
+        self._forget_expired(now)
+        if self._count > self._capacity:
+            largest = max(self._groups, key=lambda each: len(self._groups[each]))
+            self._drop(largest, next(iter(self._groups[largest])))
 
     async def change(self, key: str, step: Step, ttl_s: float) -> str:
         """Atomic, because it is one step of the event loop."""
@@ -91,6 +105,26 @@ class MemoryState:
 
     async def close(self) -> None:
         """Do nothing: no connection is open."""
+
+    def _forget_expired(self, now: float) -> None:
+        """Drop the oldest entry of one owner, of another one each time, if it has expired."""
+        group = next(iter(self._groups))
+        entries = self._groups[group] = self._groups.pop(group)
+        oldest = next(iter(entries))
+        if entries[oldest][1] <= now:
+            self._drop(group, oldest)
+
+    def _drop(self, group: str, key: str) -> None:
+        del self._groups[group][key]
+        self._count -= 1
+        if not self._groups[group]:
+            del self._groups[group]
+
+
+def _group_of(key: str) -> str:
+    """What an entry's room is shared by: its owner if it is a conversation."""
+    kind, _, rest = key.partition(":")
+    return rest.partition(":")[0] if kind == CONVERSATION else OF_NOBODY
 
 
 class SturdyState:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from collegium.experts.clients.usage import Tokens as TokenCounts
 from collegium.experts.dispatch.in_flight import InFlight
+from collegium.experts.presets import tier_of
 from collegium.experts.pricing import (
     DIGITS,
     plainly_priced,
@@ -40,8 +41,10 @@ def price_usd(
     unknown.
 
     `cached` is how many tokens of the prompt the expert is expected to have in its cache, `tier`
-    the service tier that is asked for.
+    the service tier that the request asks for; if it asks for none, the one of the expert's preset
+    applies.
     """
+    tier = tier_of(expert, tier)
     if expert.prices and (cached or tier or not plainly_priced(expert, prompt_tokens)):
         read = min(cached, prompt_tokens)
         return price_of(expert, TokenCounts(prompt_tokens, completion_tokens, read), tier)
@@ -72,6 +75,7 @@ def dearest_usd(expert: Expert, prompt: int, written: int, tier: str | None = No
     """Return the dollars if all output may be reasoning and reasoning costs more; None if the price
     of what is asked for is unknown.
     """
+    tier = tier_of(expert, tier)
     if not tier_is_priced(expert, tier):
         return None
     usd = price_usd(expert, prompt, written, tier=tier)

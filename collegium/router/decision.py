@@ -88,7 +88,9 @@ class Query:
     wordless: bool = False
     """Whether the message has no text, so that `text` says nothing of what is asked."""
     service_tier: str | None = None
-    """The requested service tier of the provider, which may have its own prices."""
+    """The requested service tier of the provider, which may have its own prices; None if the
+    request names none.
+    """
 
 
 class Forecast(msgspec.Struct, frozen=True):

@@ -87,7 +87,32 @@ async def test_memory_makes_room_of_what_is_over() -> None:
     for number in range(100):
         now += 1
         await state.put(f"session-{number}", "sql", 10)
-    assert len(state._entries) <= 11
+    assert state._count <= 11
+
+
+async def test_expired_texts_go_whosever_they_are() -> None:
+    """Also of owners who send nothing any more."""
+    now = 0.0
+    state = MemoryState(clock=lambda: now)
+    for number in range(100):
+        now += 1
+        await state.put(f"session:owner-{number}:a", "sql", 10)
+    assert state._count <= 20
+    assert len(state._groups) == state._count
+
+
+async def test_nobodys_conversations_are_forgotten_for_anothers_flood() -> None:
+    """The room is shared by owners; what belongs to nobody is a share of its own."""
+    state = MemoryState(capacity=10)
+    await state.put("session:ann:1", "sql", 60)
+    await state.put("session::1", "sql", 60)
+    await state.put("circuit:sql", "open", 60)
+    for number in range(100):
+        await state.put(f"session:eve:{number}", "sql", 60)
+    assert await state.get("session:ann:1") == await state.get("session::1") == "sql"
+    assert await state.get("circuit:sql") == "open"
+    kept = [number for number in range(100) if await state.get(f"session:eve:{number}")]
+    assert kept == list(range(93, 100))
 
 
 @pytest.mark.slow

@@ -9,10 +9,12 @@ import httpx
 import pytest
 
 from collegium.web.routes import feedback
+from collegium.web.serving import feedback as serving
 from tests.web.conftest import Web
 from tests.web.test_feedback import asked, kept
 
 BULK = "/v1/feedback/bulk"
+CHAT = {"model": "sql", "messages": [{"role": "user", "content": "sql 1"}]}
 
 
 async def send(web: Web, lines: list[Any], **headers: str) -> list[Any]:
@@ -103,3 +105,34 @@ async def test_too_many_lines_are_refused(web: Web, monkeypatch: pytest.MonkeyPa
     answer = await web.http.post(BULK, json=body)
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_request")
     assert await kept(web, decision) == []
+
+
+async def test_an_answer_has_a_limited_number_of_ratings(web: Web) -> None:
+    """They are read with it: in one request, in several, and by its session."""
+    headers = {"x-session-id": "s"}
+    full, other = [
+        (await web.http.post("/v1/chat/completions", json=CHAT, headers=headers)).json()[
+            "collegium"
+        ]["decision"]["id"]
+        for _ in range(2)
+    ]
+    most = serving.MOST_RATINGS
+    rating = {"decision_id": full, "score": 0.5}
+    found = await send(web, [rating] * (most + 1))
+    assert [each["status"] for each in found] == [200] * most + [400]
+    assert (await web.http.post("/v1/feedback", json=rating)).status_code == 400
+    (said,) = await send(web, [{"session": "s", "scope": "session", "score": 1}])
+    assert [each["decision_id"] for each in said["data"]] == [other]
+    assert len(await kept(web, full)) == most
+
+
+async def test_ratings_of_sessions_reach_a_limited_number_of_answers(
+    web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of 10,000 lines may name a session of 1,000 answers."""
+    monkeypatch.setattr(serving, "MOST_REACHED", 2)
+    headers = {"x-session-id": "s"}
+    await web.http.post("/v1/chat/completions", json=CHAT, headers=headers)
+    line = {"session": "s", "scope": "session", "score": 1}
+    found = await send(web, [line] * 4)
+    assert [each["status"] for each in found] == [200, 200, 400, 400]

@@ -7,7 +7,12 @@ from typing import Any
 import pytest
 
 from collegium.experts.clients.counting import prompt_tokens
+from collegium.experts.clients.events import Text
+from collegium.experts.clients.reply import Reply
+from collegium.experts.clients.tokenizing import Tokenizers
 from collegium.experts.clients.usage import Tokens
+from collegium.registry.expert import Expert
+from collegium.web.serving.call_record import said_by
 from collegium.web.serving.outcome import Outcome
 from tests.web.callers import calling
 from tests.web.conftest import Web, until
@@ -176,6 +181,20 @@ async def test_a_stream_of_large_pieces_is_counted_by_its_text(web: Web) -> None
     ]
     last = chunks((await web.chat("sql 1", model="sql", stream=True)).text)[-1]
     assert last["collegium"]["outcome"]["completion_tokens"] >= 200
+
+
+async def test_a_stream_has_no_fewer_tokens_than_pieces_until_a_tokenizer_is_loaded() -> None:
+    """Of bytes alone, twenty letters with spaces seem to be eleven tokens."""
+    reply = Reply(iter(()))  # type: ignore[arg-type]
+    for _ in range(20):
+        reply._note(Text("a "))
+    expert, tokenizers = Expert("gpt", "openai", "gpt-4o"), Tokenizers()
+    assert tokenizers.count(reply.text) < 15
+    assert said_by(reply, expert, Tokenizers()) == 20
+    tokenizers.load()
+    assert said_by(reply, expert, tokenizers) == 20
+    reply._note(Text("many words " * 50))  # a piece that is not a token
+    assert said_by(reply, expert, Tokenizers()) > 100
 
 
 async def test_a_cancelled_stream_is_charged_for_what_passed(web: Web) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
+from collegium.web.learning.from_log import logged_prompts
+from collegium.web.learning.spec import FromLog
 from tests.web.conftest import Serve, Web
 from tests.web.test_access import bearer
 from tests.web.test_batches import done, line, results
@@ -123,3 +125,98 @@ async def test_a_jobs_limit_in_dollars_binds_its_lines(serve: Serve, job: dict[s
         if job:
             (refused,) = await results(web, batch["error_file_id"])
             assert "web_search_options" in str(refused)
+
+
+# --- presets ---
+
+UNPRICED: list[dict[str, Any]] = [
+    {"web_search_options": {}},
+    {"plugins": [{"id": "web"}]},
+    {"tools": [SEARCH]},
+    {"service_tier": "scale"},
+]
+
+
+async def preset(web: Web, settings: dict[str, Any], **fields: Any) -> None:
+    """Register `fast`, which is sql with these defaults."""
+    new = {"name": "fast", "like": "sql", "with": settings, **fields}
+    added = await web.http.post("/v1/experts", json=new, headers=bearer(ADMIN))
+    assert added.status_code == 201, added.text
+    web.experts["fast"].asked.clear()
+
+
+@pytest.mark.parametrize("settings", UNPRICED, ids=str)
+@pytest.mark.parametrize("by", ["budget", "request"])
+async def test_a_preset_may_not_change_the_price_either(
+    web: Web, settings: dict[str, Any], by: str
+) -> None:
+    """It answers while no limit in dollars binds; under one, others do."""
+    await preset(web, settings, prior=1.0)
+    assert (await ask(web, model="fast")).status_code == 200
+    assert web.experts["fast"].asked.pop()
+    if by == "budget":
+        await limit(web, "usd", 1.0)
+    routing = {"routing": {"max_cost_usd": 1.0}} if by == "request" else {}
+    refused = await ask(web, model="fast", **routing)
+    assert refused.status_code == 422, refused.text
+    assert "budget_fields" in refused.json()["error"]["message"]
+    assert (await ask(web, model="auto", **routing)).status_code == 200
+    assert web.experts["fast"].asked == []
+
+
+async def test_the_operator_allows_a_presets_fields(serve: Serve) -> None:
+    """As those of requests."""
+    async with serve(**KEYS, budget_fields=("plugins",)) as web:
+        await preset(web, {"plugins": [{"id": "web"}]})
+        await limit(web, "usd", 1.0)
+        assert (await ask(web, model="fast")).status_code == 200
+
+
+async def test_a_presets_tier_is_bounded_by_its_own_prices(web: Web) -> None:
+    """Whatever it is, unless the request names another one."""
+    await preset(web, {"service_tier": "priority", "max_tokens": 1000})
+    usual = {"routing": {"max_cost_usd": 0.0025}, "model": "fast"}  # 1,000 tokens at $2 a million
+    assert (await ask(web, **usual)).status_code == 422  # nobody knows the price
+    prices = {"prices": {"input_priority": 10.0, "output_priority": 20.0}}
+    await web.http.patch("/v1/experts/fast", json=prices, headers=bearer(ADMIN))
+    assert (await ask(web, **usual)).status_code == 422
+    assert web.experts["fast"].asked == []
+    assert (await ask(web, **usual, service_tier="default")).status_code == 200
+    dear = {"routing": {"max_cost_usd": 0.025}, "model": "fast"}
+    assert (await ask(web, **dear)).status_code == 200
+
+
+async def test_a_budget_reserves_at_the_price_of_a_presets_tier(web: Web) -> None:
+    """What it does not pay for is cut."""
+    await preset(web, {"service_tier": "priority", "max_tokens": 1000})
+    await limit(web, "usd", 0.01)
+    assert (await ask(web, model="fast")).status_code in (402, 422)
+    assert (await ask(web, model="auto")).status_code == 200
+    assert web.experts["fast"].asked == []
+    prices = {"prices": {"input_priority": 10.0, "output_priority": 20.0}}
+    await web.http.patch("/v1/experts/fast", json=prices, headers=bearer(ADMIN))
+    answer = await ask(web, model="fast")
+    assert answer.status_code == 200, answer.text
+    cut = web.experts["fast"].asked[-1].body["max_tokens"]
+    assert 400 < cut < 500  # of $0.01 at $20 a million
+
+
+async def test_a_presets_documents_are_counted(web: Web) -> None:
+    """As those of a request are."""
+    await limit(web, "tokens", 1000)
+    await preset(web, {"documents": [{"text": "word " * 2000}]})
+    refused = await ask(web, model="fast")
+    assert refused.status_code in (402, 429), refused.text
+    assert web.experts["fast"].asked == []
+
+
+async def test_what_makes_a_request_dearer_is_not_replayed(serve: Serve) -> None:
+    """A learning run has a limit in dollars, whatever callers once sent without one."""
+    async with serve(**KEYS, record="full") as web:
+        assert (await ask(web, n=4, service_tier="priority", temperature=0.5)).status_code == 200
+        assert (await ask(web, plugins=[{"id": "web"}])).status_code == 200
+        await web.parts.background.finish()
+        (replayed,) = await logged_prompts(web.parts.log, FromLog())
+        assert replayed.body.keys() == {"messages", "temperature"}
+        assert replayed.query.choices == 1
+        assert len(await logged_prompts(web.parts.log, FromLog(), ["plugins"])) == 1

@@ -38,10 +38,15 @@ class Tokenizers:
 
     def count(self, text: str, model: str = "") -> int:
         """The tokens of a text, about as the model counts them."""
+        counted = self.counted(text, model)
+        return estimated_tokens(text) if counted is None else counted
+
+    def counted(self, text: str, model: str = "") -> int | None:
+        """The tokens of a text; None if it is too long, or until the tokenizer is loaded."""
         if not text:
             return 0
         encoding = None if len(text) > LONGEST else self._encoding(encoding_of(model))
-        return estimated_tokens(text) if encoding is None else len(encoding.encode_ordinary(text))
+        return None if encoding is None else len(encoding.encode_ordinary(text))
 
     def load(self, name: str = NEWER) -> None:
         """Load a tokenizer; this takes half a second the first time."""

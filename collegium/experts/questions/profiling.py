@@ -11,7 +11,8 @@ from typing import Any
 from collegium.errors import CollegiumError, ExpertError, ExpertRejected
 from collegium.experts.clients.counting import prompt_tokens
 from collegium.experts.clients.usage import Tokens
-from collegium.experts.pricing import price_of
+from collegium.experts.presets import tier_of
+from collegium.experts.pricing import answered_usd
 from collegium.experts.questions.adaptive import Adaptive, Cell, Level
 from collegium.experts.questions.answers import Answered, AnswerLog
 from collegium.experts.questions.base import Question
@@ -81,7 +82,7 @@ def price(expert: Expert, prompt: float, completion: float) -> float | None:
     """Dollars for these tokens; None if a price is unknown."""
     if expert.input_price is None or expert.output_price is None:
         return None
-    return price_of(expert, Tokens(round(prompt), round(completion)))
+    return answered_usd(expert, Tokens(round(prompt), round(completion)), tier_of(expert, None))
 
 
 class Profiler:

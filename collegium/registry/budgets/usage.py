@@ -137,10 +137,18 @@ class Usage:
                 parts.append(_rows(await session.execute(young), len(dimensions)))
         return _together(parts)
 
-    async def rated(self, limit: int) -> list[str]:
-        """Return the ids of the latest decisions that have been rated."""
-        scored = select(FeedbackRow.decision_id).where(FeedbackRow.score.is_not(None))
-        newest = scored.order_by(FeedbackRow.created_at.desc()).limit(limit)
+    async def rated(self, limit: int, scope: Scope = None) -> list[str]:
+        """Return the ids of the latest decisions that have been rated; of those within a scope,
+        as far as they are among the latest 20 times as many ratings.
+        """
+        rating: Any = FeedbackRow.__table__.c
+        newest: Select[Any] = select(rating.decision_id).where(rating.score.is_not(None))
+        newest = newest.order_by(rating.created_at.desc())
+        if scope is not None:
+            rating = newest.add_columns(rating.created_at).limit(20 * limit).subquery().c
+            own = DecisionRow.id == rating.decision_id, owned(DecisionRow.owner, scope)
+            newest = select(rating.decision_id).where(*own).order_by(rating.created_at.desc())
+        newest = newest.limit(limit)
         async with self._database.session() as session:
             return list(dict.fromkeys(await session.scalars(newest)))
 

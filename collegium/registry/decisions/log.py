@@ -9,9 +9,20 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Double, Select, cast, insert, literal, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Double,
+    ScalarSelect,
+    Select,
+    bindparam,
+    cast,
+    insert,
+    literal,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
-from sqlalchemy.orm import joinedload, selectinload
+from sqlalchemy.orm import InstrumentedAttribute, joinedload, selectinload
 
 from collegium.errors import DatabaseUnavailable, RegistryError, UnknownDecision
 from collegium.registry.budgets.limits import NANO
@@ -82,6 +93,7 @@ class DecisionLog:
         self._decision = insert(DecisionRow)
         self._feedback = database.insert(FeedbackRow).on_conflict_do_nothing()
         self._outcome = database.upsert(OutcomeRow)
+        self._failed_outcome = self._outcome.values(FAILED)
         self._exchange = database.upsert(ExchangeRow)
 
     async def record(self, record: DecisionRecord) -> None:
@@ -266,6 +278,9 @@ class DecisionLog:
             "finished_at": literal(datetime.now(UTC), DecisionRow.created_at.type),
             "cost_usd": cast(DecisionRow.reserved_usd, Double) / float(NANO),
             "estimated": DecisionRow.reserved_usd.is_not(None),
+            "failed_owner": DecisionRow.owner,
+            "failed_application": DecisionRow.application,
+            "failed_expert": DecisionRow.expert,
         }
         unfinished = (
             select(*values.values())
@@ -283,7 +298,11 @@ class DecisionLog:
 
     async def _write_outcome(self, record: OutcomeRecord) -> None:
         try:
-            await self._commits.write(self._outcome, to_columns(record))
+            if record.status == "ok":
+                await self._commits.write(self._outcome, to_columns(record))
+            else:
+                columns = to_columns(record) | {OF: record.decision_id}
+                await self._commits.write(self._failed_outcome, columns)
         except IntegrityError as exc:
             await self._blame(exc, record.decision_id)
 
@@ -299,6 +318,22 @@ class DecisionLog:
         raise RegistryError(
             f"a record of decision '{decision_id}' was rejected by the database: {refusal.orig}"
         ) from refusal
+
+
+OF = "of"
+"""The parameter of a failed outcome's decision."""
+
+
+def _copied(column: InstrumentedAttribute[Any]) -> ScalarSelect[Any]:
+    """A column of the decision that a failed outcome belongs to."""
+    return select(column).where(DecisionRow.id == bindparam(OF)).scalar_subquery()
+
+
+FAILED = {
+    "failed_owner": _copied(DecisionRow.owner),
+    "failed_application": _copied(DecisionRow.application),
+    "failed_expert": _copied(DecisionRow.expert),
+}
 
 
 def _decisions() -> Select[DecisionRow]:

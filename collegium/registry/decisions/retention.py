@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import delete, func, select
@@ -105,41 +106,72 @@ class Retention:
             await asyncio.sleep(EVERY_S)
 
     async def _shrink(self) -> int:
-        """Delete the oldest exchanges, and responses with them, until the bound is kept."""
+        """Delete exchanges, and responses with them, until the bound is kept: the oldest of the
+        owner who has most, so that nobody loses any to others while below an equal share.
+        """
         if self._max_bytes is None:
             return 0
-        deleted, excess = 0, await self._bytes() - self._max_bytes
-        while excess > 0:
-            rows = await self._oldest()
-            doomed, freed = _enough(rows, excess)
+        deleted, held = 0, await self._bytes_by_owner()
+        share = equal_share(held.values(), self._max_bytes)
+        while (excess := sum(held.values()) - self._max_bytes) > 0:
+            owner = max(held, key=held.__getitem__)
+            rows = await self._oldest(owner)
+            if not rows:  # somebody deleted them meanwhile
+                del held[owner]
+                continue
+            doomed, freed = _enough(rows, min(excess, held[owner] - share))
             async with self._turn, self._database.transaction() as session:
                 for table in (ExchangeRow, ResponseRow):
                     these = delete(table).where(table.decision_id.in_(doomed))
                     await session.execute(these, execution_options=UNSEEN)
-            deleted, excess = deleted + len(doomed), excess - freed
+            deleted += len(doomed)
+            held[owner] -= freed
             await asyncio.sleep(LEAST_REST_S)
         return deleted
 
-    async def _bytes(self) -> int:
+    async def _bytes_by_owner(self) -> dict[str, int]:
+        held: dict[str, int] = defaultdict(int)
         async with self._turn, self._database.session() as session:
-            sums = [select(func.sum(table.bytes)) for table in (ExchangeRow, ResponseRow)]
-            return sum([int(await session.scalar(each) or 0) for each in sums])
+            for table in (ExchangeRow, ResponseRow):
+                sums = select(table.owner, func.sum(table.bytes)).group_by(table.owner)
+                for owner, size in await session.execute(sums):
+                    held[owner] += int(size)
+        return held
 
-    async def _oldest(self) -> Sequence[tuple[str, int]]:
+    async def _oldest(self, owner: str) -> Sequence[tuple[str, int]]:
+        """An owner's oldest exchanges with their responses, then responses without exchanges."""
         room = ExchangeRow.bytes + func.coalesce(ResponseRow.bytes, 0)
         both = ResponseRow.decision_id == ExchangeRow.decision_id
-        oldest = select(ExchangeRow.decision_id, room).outerjoin(ResponseRow, both)
-        oldest = oldest.order_by(ExchangeRow.created_at).limit(CHUNK)
+        exchanges = select(ExchangeRow.decision_id, room).outerjoin(ResponseRow, both)
+        responses = select(ResponseRow.decision_id, ResponseRow.bytes)
         async with self._turn, self._database.session() as session:
-            return [(name, size) for name, size in await session.execute(oldest)]
+            for kept, table in ((exchanges, ExchangeRow), (responses, ResponseRow)):
+                oldest = kept.where(table.owner == owner).order_by(table.created_at).limit(CHUNK)
+                if rows := [(name, size) for name, size in await session.execute(oldest)]:
+                    return rows
+        return []
 
 
-def _enough(rows: Sequence[tuple[str, int]], excess: int) -> tuple[list[str], int]:
-    """The first rows that together free so much, and how much that is."""
+def equal_share(held: Iterable[int], most: int) -> int:
+    """Return the bytes that each owner may keep at least, if all together may keep `most`.
+
+    Those who hold less leave the rest to the others (max-min fairness).
+    """
+    sizes, left = sorted(held), most
+    for place, size in enumerate(sizes):
+        share = left // (len(sizes) - place)
+        if size > share:
+            return share
+        left -= size
+    return most
+
+
+def _enough(rows: Iterable[tuple[str, int]], excess: int) -> tuple[list[str], int]:
+    """The first rows, at least one, that together free so much, and how much that is."""
     names, freed = [], 0
     for name, size in rows:
-        if freed >= excess:
-            break
         names.append(name)
         freed += size
-    return names, freed if names else excess
+        if freed >= excess:
+            break
+    return names, freed

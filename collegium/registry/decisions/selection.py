@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -19,6 +20,8 @@ LONGEST = timedelta(hours=1)
 """No answer takes longer, so a decision that is still open was made within this time."""
 
 
+LATEST_END = timedelta(days=8)
+"""An answer that a kill interrupted is marked as ended within 7 days; others end within an hour."""
 MOST_APART = 200
 """Owners whose decisions are looked up one by one; SQLite takes 500 selects in one statement."""
 
@@ -56,24 +59,23 @@ class Selection:
         owner, scope = self.owner, self.scope
         if scope is not None and len(scope) == 1 and owner is None:
             (owner,), scope = scope, None
+        application, expert, whose = self._columns()
         narrowest_first = (
             (DecisionRow.id, self.decision_id),
             (DecisionRow.session, self.session),
-            (DecisionRow.application, self.application),
-            (DecisionRow.expert, self.expert),
-            (DecisionRow.owner, owner),
+            (application, self.application),
+            (expert, self.expert),
+            (whose, owner),
         )
         given: list[tuple[Any, Any]] = [
             (column, value) for column, value in narrowest_first if value is not None
         ]
-        if self._is_few_by_status:
-            given.insert(0, (OutcomeRow.status, self.status))
         found: list[ColumnElement[bool]] = [
             (Unindexed(column) if place else column) == value
             for place, (column, value) in enumerate(given)
         ]
-        if scope is not None:
-            found.append(DecisionRow.owner.in_(sorted(scope)))
+        if scope is not None:  # failures come sorted by the index of their status alone
+            found.append((Unindexed(whose) if self.by_end else whose).in_(sorted(scope)))
         if self.since is not None:
             found.append(DecisionRow.created_at >= self.since)
         if self.before is not None:
@@ -83,20 +85,37 @@ class Selection:
             found.append(~DecisionRow.outcome.has())
         elif self.status is not None:
             found.append(self._failed() if self.by_end else _answered())
-        return found
+        return [*found, *self._ends()] if self.by_end else found
+
+    def _ends(self) -> Iterator[ColumnElement[bool]]:
+        """When these ended, roughly: the index that sorts failures need not be read beyond that."""
+        if self.since is not None:
+            yield OutcomeRow.finished_at >= _moved(self.since, -LONGEST)
+        if self.before is not None:
+            yield OutcomeRow.finished_at < _moved(self.before, LATEST_END)
+
+    def _columns(self) -> tuple[Any, Any, Any]:
+        """The application, expert and owner; of failures, where their outcomes have copies."""
+        if self.by_end:
+            return OutcomeRow.failed_application, OutcomeRow.failed_expert, OutcomeRow.failed_owner
+        return DecisionRow.application, DecisionRow.expert, DecisionRow.owner
 
     def _failed(self) -> ColumnElement[bool]:
-        status = OutcomeRow.status
-        return (status if self._is_few_by_status else Unindexed(status)) == self.status
-
-    @property
-    def _is_few_by_status(self) -> bool:
-        return self.by_end and self.session is None and self.decision_id is None
+        few = self.session is None and self.decision_id is None
+        return (OutcomeRow.status if few else Unindexed(OutcomeRow.status)) == self.status
 
     @property
     def by_end(self) -> bool:
         """Whether these are few among many: found, and sorted, by the end of their answers."""
         return self.status in ("error", "cancelled")
+
+
+def _moved(moment: datetime, by: timedelta) -> datetime:
+    """A moment moved within what a database can compare."""
+    try:
+        return moment + by
+    except OverflowError:
+        return moment
 
 
 def _answered() -> ColumnElement[bool]:

@@ -113,7 +113,7 @@ class Database:
         """Begin an insert with an ON CONFLICT clause, which standard SQL lacks."""
         return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
 
-    def upsert(self, table: type[Table]) -> Executable:
+    def upsert(self, table: type[Table]) -> postgresql.Insert | sqlite.Insert:
         """Say how to insert a row, or write it over the one with its key."""
         insert = self.insert(table)
         columns = {column.name: insert.excluded[column.name] for column in table.__table__.columns}

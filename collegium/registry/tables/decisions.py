@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Text, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from collegium.registry.tables.base import Table
@@ -53,13 +53,27 @@ class DecisionRow(Table):
     exchange: Mapped[ExchangeRow | None] = relationship(lazy="raise", viewonly=True)
 
 
+def _of_failed(column: str) -> Index:
+    """An index that lists failed outcomes by one of the columns copied from their decisions."""
+    where = text(f"{column} IS NOT NULL")
+    sorted_by = ("status", "finished_at", "decision_id")
+    return Index(None, column, *sorted_by, postgresql_where=where, sqlite_where=where)
+
+
 class OutcomeRow(Table):
-    """The columns of `OutcomeRecord`: at most one row a decision."""
+    """The columns of `OutcomeRecord`: at most one row a decision.
+
+    Those that failed have copies of some columns of their decisions. Failures are few, and sorted
+    by their ends: to find one owner's among 50,000, PostgreSQL read each one's decision.
+    """
 
     __tablename__ = "outcomes"
     __table_args__ = (
         CheckConstraint("status IN ('ok', 'error', 'cancelled')", "status"),
         Index(None, "status", "finished_at"),
+        _of_failed("failed_owner"),
+        _of_failed("failed_application"),
+        _of_failed("failed_expert"),
     )
 
     decision_id: Mapped[str] = mapped_column(
@@ -85,6 +99,10 @@ class OutcomeRow(Table):
     cached_from: Mapped[str | None]
     saved_usd: Mapped[float | None]
     finished_at: Mapped[datetime]
+    failed_owner: Mapped[str | None]
+    failed_application: Mapped[str | None]
+    failed_expert: Mapped[str | None]
+    """The chosen expert."""
 
 
 class FeedbackRow(Table):
@@ -116,7 +134,7 @@ class ExchangeRow(Table):
     """The columns of `ExchangeRecord`; the texts come last, since they may be long."""
 
     __tablename__ = "exchanges"
-    __table_args__ = (Index(None, "created_at", "bytes"),)
+    __table_args__ = (Index(None, "owner", "created_at", "bytes"),)
 
     decision_id: Mapped[str] = mapped_column(
         ForeignKey("decisions.id", ondelete="CASCADE"), primary_key=True
@@ -134,7 +152,7 @@ class ResponseRow(Table):
     """The columns of `ResponseRecord`; the texts come last, since they may be long."""
 
     __tablename__ = "responses"
-    __table_args__ = (Index(None, "created_at", "bytes"),)
+    __table_args__ = (Index(None, "owner", "created_at", "bytes"),)
 
     id: Mapped[str] = mapped_column(primary_key=True)
     decision_id: Mapped[str] = mapped_column(

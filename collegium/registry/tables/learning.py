@@ -67,7 +67,7 @@ class LearningPromptRow(Table):
     application: Mapped[str | None]
     reference: Mapped[Any] = mapped_column(JSON(none_as_null=True), nullable=True)
     checker: Mapped[dict[str, Any] | None]
-    decision_id: Mapped[str | None]
+    decision_id: Mapped[str | None] = mapped_column(index=True)
 
 
 class LearningAnswerRow(Table):

@@ -13,8 +13,8 @@ from collegium.experts.clients.events import Usage
 from collegium.experts.clients.reply import Call
 from collegium.experts.clients.usage import Tokens
 from collegium.experts.dispatch.terms import Terms
-from collegium.experts.presets import LENGTHS, with_preset
-from collegium.experts.pricing import price_of
+from collegium.experts.presets import LENGTHS, TIER, with_preset
+from collegium.experts.pricing import answered_usd
 from collegium.registry.expert import Expert
 from collegium.registry.learning.runs import LearningAnswer, LearningPrompt
 from collegium.router.costs import price_usd
@@ -62,7 +62,7 @@ async def _once(
         waited_ms = reply.waits.total_ms or 0.0
     message = dict(answer.choices[0]["message"])
     taken = used(call, answer.usage, answer.text)
-    cost = price_of(expert, taken)
+    cost = answered_usd(expert, taken, answer.head.get(TIER))
     parts.metrics.called(expert.name, taken, cost)
     parts.tokens.learn(expert.name, prompt.application, taken.output)
     return LearningAnswer(
@@ -131,6 +131,6 @@ class JudgeCalls:
         async with self._parts.pool.ask(call, TERMS) as reply:
             answer = await reply.whole()
         taken = used(call, answer.usage, answer.text)
-        cost = price_of(self._judge, taken)
+        cost = answered_usd(self._judge, taken, answer.head.get(TIER))
         self._parts.metrics.called(self._judge.name, taken, cost)
         return answer.text, cost

@@ -36,7 +36,7 @@ async def compared(parts: Parts, scope: Scope) -> Any:
 
 
 async def _latest(parts: Parts, scope: Scope) -> Json:
-    ids, rows = await parts.usage.rated(MOST), []
+    ids, rows = await parts.usage.rated(MOST, scope), []
     for start in range(0, len(ids), AT_ONCE):
         found = await parts.log.get_all(ids[start : start + AT_ONCE], scope=scope)
         rows += [entry for entry in found.values() if is_routed(entry) and entry.scores]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from collegium.errors import BadRequest
@@ -11,6 +11,7 @@ from collegium.experts.clients.events import Json
 from collegium.registry.decisions.log import DecisionLog, LoggedExchange
 from collegium.web.learning.lines import MOST_PROMPTS, Logged, Replayed, replayed
 from collegium.web.learning.spec import FromLog
+from collegium.web.serving.priced_fields import is_by_tokens
 
 log = logging.getLogger(__name__)
 PAGE = 1000
@@ -18,10 +19,14 @@ PROFILE = "expert-profile"
 """The tag of requests that profile an expert: they are no traffic."""
 
 
-async def logged_prompts(decisions: DecisionLog, source: FromLog) -> list[Replayed]:
+async def logged_prompts(
+    decisions: DecisionLog, source: FromLog, further: Collection[str] = ()
+) -> list[Replayed]:
     """Return each distinct request of the log, the latest ones if there are too many.
 
     Where only prompts were recorded, a request is its last question, without the system prompt.
+    Requests with fields that may change a price are left out, as a run has a limit in dollars;
+    `further` are those that the operator allows.
     """
     found: dict[str, Replayed] = {}
     after: str | None = None
@@ -30,7 +35,8 @@ async def logged_prompts(decisions: DecisionLog, source: FromLog) -> list[Replay
             application=source.application, since=source.since, after=after, limit=PAGE
         )
         for entry in page:
-            if (prompt := _prompt(entry)) is not None:
+            prompt = _prompt(entry)
+            if prompt is not None and is_by_tokens(prompt.body, further):
                 found.pop(prompt.digest, None)  # the latest of equals has the latest answer
                 found[prompt.digest] = prompt
         if len(page) < PAGE:

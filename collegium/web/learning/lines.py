@@ -24,8 +24,11 @@ MOST_FAULTS = 5
 """Faulty lines that an error message names."""
 MOST_PROMPTS = 20_000
 BOM = b"\xef\xbb\xbf"
-NOT_REPLAYED = ("model", "stream", "stream_options", "routing", "user", "metadata", "store")
-"""Fields of a request that say nothing of what an expert answers."""
+NOT_REPLAYED = (
+    *("model", "stream", "stream_options", "routing", "user", "metadata", "store"),
+    *("n", "best_of", "service_tier"),
+)
+"""Fields of a request that say nothing of what an expert answers, or only make it dearer."""
 
 ASKED = ("messages", "tools", "functions", "response_format")
 """The fields that make two requests the same question."""

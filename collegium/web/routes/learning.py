@@ -52,7 +52,7 @@ async def propose(body: LearnSpec, parts: PartsDep, owner: OwnerDep) -> Json:
     if body.checker is not None:
         make_checker(body.checker, parts.settings.learn_checkers)
     if body.from_log is not None:
-        found = await logged_prompts(parts.log, body.from_log)
+        found = await logged_prompts(parts.log, body.from_log, parts.settings.budget_fields)
     else:
         found = read_prompts(await _lines(parts, body.input_file_id or ""))
     for prompt in found:

@@ -11,7 +11,8 @@ from collegium.experts.clients.tokenizing import Tokenizers
 from collegium.experts.clients.usage import Tokens
 from collegium.experts.dispatch.attempts import Attempts
 from collegium.experts.pool import Pool
-from collegium.experts.pricing import price_of, tier_is_priced, total_usd
+from collegium.experts.presets import tier_of
+from collegium.experts.pricing import answered_usd, total_usd
 from collegium.registry.capabilities import YES_OR_NO
 from collegium.registry.decisions.log import OutcomeRecord
 from collegium.registry.expert import Expert
@@ -101,8 +102,7 @@ class Accounts:
         """Account for one call and for the load that it met."""
         expert, loaded_ms = attempts.expert, 1000 * attempts.waits.loaded_s
         own_ms = record.latency_ms - loaded_ms  # its own time, whoever was loaded before it
-        known = tier_is_priced(expert, service_tier)
-        record.cost_usd = price_of(expert, tokens, service_tier) if known else None
+        record.cost_usd = answered_usd(expert, tokens, service_tier)
         record.energy_j = self.speeds.energy_j(expert, own_ms)
         self._metrics.called(expert.name, tokens, record.cost_usd, estimated=record.estimated)
         if record.status == "ok" and not record.estimated:
@@ -115,11 +115,13 @@ class Accounts:
                 load=load,
             )
 
-    def failed(self, record: CallRecord, attempts: Attempts, caller: str) -> None:
-        """Account for the attempts that came to nothing on the way of a caller's call."""
+    def failed(self, record: CallRecord, attempts: Attempts, caller: str, tier: str | None) -> None:
+        """Account for the attempts that came to nothing on the way of a caller's call, which asked
+        for this service tier.
+        """
         for lost in attempts.lost:
             used = Tokens(lost.prompt_tokens, lost.completion_tokens)
-            self.charge(record, lost.expert, used)
+            self.charge(record, lost.expert, used, service_tier=tier)
         for failure in attempts.failures:
             error = failure.error
             if isinstance(error, ModelGone):
@@ -127,12 +129,19 @@ class Accounts:
             elif isinstance(error, CapabilityMissing) and error.capability in YES_OR_NO:
                 self.pool.learned.note_refusal(failure.expert, error.capability, caller)
 
-    def charge(self, record: CallRecord, expert: Expert, tokens: Tokens) -> None:
+    def charge(
+        self,
+        record: CallRecord,
+        expert: Expert,
+        tokens: Tokens,
+        *,
+        service_tier: str | None = None,
+    ) -> None:
         """Add to a call what an attempt cost that came to nothing: its expert's account bears it.
 
         What it read and wrote is known by an estimate at best.
         """
-        cost = price_of(expert, tokens)
+        cost = answered_usd(expert, tokens, tier_of(expert, service_tier))
         record.add(tokens)
         record.estimated = True
         record.cost_usd = total_usd((record.cost_usd, cost))

@@ -13,7 +13,7 @@ from collegium.experts.clients.events import Json
 from collegium.experts.clients.native import Native
 from collegium.experts.clients.reply import Call
 from collegium.experts.clients.usage import Tokens as TokenCounts
-from collegium.experts.presets import LENGTHS, with_preset
+from collegium.experts.presets import LENGTHS, tier_of, with_preset
 from collegium.experts.pricing import price_of, tier_is_priced
 from collegium.registry.budgets.counters import MILLION
 from collegium.registry.budgets.limits import MILLI, NANO
@@ -77,7 +77,8 @@ class CallBounds:
     def of(self, expert: Expert, query: Query, prompt: int, native: Native | None) -> Bound:
         """Return the bound of a call whose prompt has this many tokens by our count."""
         _, read = self._lengths.prompt(expert, max(prompt, 1))
-        tier, base = query.service_tier, _reading(expert, read, query.service_tier)
+        tier = tier_of(expert, query.service_tier)
+        base = _reading(expert, read, tier)
         silent = native is not None and native.protocol in RESULTS
         allowed = None if silent else self._lengths.allowed(expert, query)
         choices = max(query.choices, _native_choices(native))

@@ -37,6 +37,7 @@ class CallGate(Gate):
         self._calls = calls
         hold = decided.hold
         self._admission = None if hold is None else hold.admission(seat)
+        self._tier = decided.request.query.service_tier
 
     def require(self, call: Call) -> None:
         """Refuse the call if what a panel has spent and this prompt's cost exceed the limit."""
@@ -45,7 +46,7 @@ class CallGate(Gate):
             return
         spent = total_usd(record.cost_usd for record in self._calls)
         read = prompt_tokens(with_preset(call).body, model=call.expert.model)
-        further = price_usd(call.expert, read, 0)
+        further = price_usd(call.expert, read, 0, tier=self._tier)
         total = total_usd((spent, further))
         if total is None or total > most:
             told = "an unknown amount is" if spent is None else f"{spent:.6f} are"
@@ -62,14 +63,15 @@ class CallGate(Gate):
             return True
         forecasts = {f.expert: f.cost_usd for f in self._decided.decision.forecasts}
         spent = (record.cost_usd for record in self._calls)
-        total = total_usd((*spent, *map(_usd, lost), forecasts.get(expert.name)))
+        gone = (_usd(each, self._tier) for each in lost)
+        total = total_usd((*spent, *gone, forecasts.get(expert.name)))
         return total is not None and total <= most
 
     async def admit(self, call: Call, lost: Sequence[Lost]) -> Call:
         """Reserve what the attempt may take, and limit its answer to that."""
         if self._admission is None:
             return call
-        spent = sum(map(_amounts, lost), NOTHING)
+        spent = sum((_amounts(each, self._tier) for each in lost), NOTHING)
         return await self._admission.admit(call, spent)
 
     def unheard(self, call: Call) -> int:
@@ -119,10 +121,10 @@ class CallGate(Gate):
         self._admission.ended(Amounts(round(NANO * record.cost_usd), tokens, joules, requests=0))
 
 
-def _usd(lost: Lost) -> float | None:
-    return price_usd(lost.expert, lost.prompt_tokens, lost.completion_tokens)
+def _usd(lost: Lost, tier: str | None) -> float | None:
+    return price_usd(lost.expert, lost.prompt_tokens, lost.completion_tokens, tier=tier)
 
 
-def _amounts(lost: Lost) -> Amounts:
+def _amounts(lost: Lost, tier: str | None) -> Amounts:
     tokens = lost.prompt_tokens + lost.completion_tokens
-    return Amounts(round(NANO * (_usd(lost) or 0.0)), tokens, requests=0)
+    return Amounts(round(NANO * (_usd(lost, tier) or 0.0)), tokens, requests=0)

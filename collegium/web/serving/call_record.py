@@ -9,7 +9,7 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from collegium.experts.clients.counting import prompt_tokens
+from collegium.experts.clients.counting import estimated_tokens, prompt_tokens
 from collegium.experts.clients.reply import Call, Reply
 from collegium.experts.clients.tokenizing import Tokenizers
 from collegium.experts.clients.usage import Tokens
@@ -78,8 +78,9 @@ def count(
     """Take the upstream's usage, and count here what it doesn't report.
 
     `expert` is who answered. The usage comes last, and nobody may have waited for it; then
-    `unheard` are the tokens that it may bill for an answer of which nothing came, and of a stream
-    that was left those count that it may have written meanwhile, `most` of all together.
+    `unheard` are the tokens that it may bill for an answer of which nothing came. Of a stream that
+    was left, those count that it may have written meanwhile, at the pace so far and at least
+    `unheard`, but `most` of all together.
     """
     left = record.status == "cancelled" and reply is not None
     if left and reply is not None:
@@ -93,7 +94,7 @@ def count(
     if reply is not None and said and (not told.output or record.status != "ok"):
         said_tokens = said_by(reply, expert, tokenizers)
         if left and expert.engine is None:  # engines that run here stop at once
-            said_tokens = said_tokens + in_flight(reply, said_tokens, most)
+            said_tokens += in_flight(reply, said_tokens, most, least=unheard)
         tokens = replace(tokens, output=max(told.output, said_tokens))
     if reply is None and cut_short:
         tokens = replace(tokens, output=unheard)
@@ -102,15 +103,16 @@ def count(
     return tokens
 
 
-def in_flight(reply: Reply, said: int, most: int | None) -> int:
+def in_flight(reply: Reply, said: int, most: int | None, *, least: int = 0) -> int:
     """About how many tokens an upstream writes until it notices that nobody reads its stream.
 
-    At the pace so far, but no more than have come, and than it may write.
+    At the pace so far, but no more than have come, or than the `least` that is forecast if that is
+    more: of a stream that has just begun, the pace is not known. Never more than it may write.
     """
     if reply.finished or reply.first_at is None:
         return 0
     lasted_s = max(time.perf_counter() - reply.first_at, NOTICED_S)
-    further = math.ceil(said * NOTICED_S / lasted_s)
+    further = max(math.ceil(said * NOTICED_S / lasted_s), least)
     return further if most is None else max(min(further, most - said), 0)
 
 
@@ -123,12 +125,18 @@ def read_by(call: Call, expert: Expert, tokenizers: Tokenizers) -> int:
 
 
 def said_by(reply: Reply, expert: Expert, tokenizers: Tokenizers) -> int:
-    """Estimate the tokens of a reply so far: its pieces, or an estimate by text if that is
-    larger.
+    """Count the tokens of a reply so far: its pieces, or its text if that has clearly more or fewer
+    tokens.
+
+    Without a tokenizer, the text's tokens are estimated from its bytes, which may be half of them:
+    then the larger number counts.
     """
     if reply.streamed and expert.engine is not None:  # vLLM sends each token by itself
         return reply.tokens
-    counted = tokenizers.count(reply.text, expert.model)
+    counted = tokenizers.counted(reply.text, expert.model)
+    if counted is None:
+        estimated = estimated_tokens(reply.text) if reply.text else 0
+        return max(reply.tokens, estimated) if reply.streamed else estimated
     if reply.streamed and abs(reply.tokens - counted) <= max(NEARLY * counted, 1):
         return reply.tokens
     return counted

@@ -16,6 +16,8 @@ from collegium.experts.aggregation.single import Single
 from collegium.experts.clients.endpoints import able
 from collegium.experts.dispatch.attempts import MOST_ASKED
 from collegium.experts.pool import Pool
+from collegium.experts.presets import tier_of
+from collegium.experts.pricing import tier_is_priced
 from collegium.registry.budgets.limits import Limit
 from collegium.registry.expert import Expert
 from collegium.router.decision import Decision, Query
@@ -31,7 +33,7 @@ from collegium.web.serving.limits_in_force import LimitsInForce, names_of
 from collegium.web.serving.lowered import Lowered
 from collegium.web.serving.permissions import check_application, naming_rule, permitted
 from collegium.web.serving.prepare import Prepared, renamed
-from collegium.web.serving.priced_fields import by_tokens
+from collegium.web.serving.priced_fields import by_tokens, with_known_presets
 from collegium.web.serving.recognition import Recognition
 from collegium.web.serving.sessions import Sessions
 
@@ -117,6 +119,8 @@ class Decider:
         request = self._by_tokens(request)
         known = self._recognition.permitted(query, experts)
         known = able(known, query.requested_model, request.native)
+        if self._is_limited(request):
+            known = with_known_presets(known, query.requested_model, self._budget_fields)
         if request.wish is not None:
             return await self._by_panel(request, request.wish, known, unavailable)
         query = await self._sessions.recalled(request)
@@ -126,11 +130,13 @@ class Decider:
 
     def _by_tokens(self, request: Prepared) -> Prepared:
         """The request without what may change its price, where a limit in dollars binds it."""
+        return by_tokens(request, self._budget_fields) if self._is_limited(request) else request
+
+    def _is_limited(self, request: Prepared) -> bool:
+        """Whether a limit in dollars binds the request."""
         query = request.query
         binds = request.in_dollars or query.limits.max_cost_usd is not None
-        if binds or self._budgets(request, query):
-            return by_tokens(request, self._budget_fields)
-        return request
+        return binds or bool(self._budgets(request, query))
 
     def _under_its_name(self, request: Prepared, experts: Sequence[Expert]) -> Prepared:
         """Return the request with its model's alias resolved."""
@@ -274,11 +280,17 @@ def _but(named: str, who_not: Availability) -> Availability:
 
 def _of_known_price(experts: Sequence[Expert], query: Query) -> list[Expert]:
     """The experts that a budget can account for: those of known price."""
-    unknown = {e.name for e in experts if e.input_price is None or e.output_price is None}
+    unknown = {e.name for e in experts if not _is_priced(e, query.service_tier)}
     priced = [e for e in experts if e.name not in unknown]
     if query.requested_model in unknown or not priced:
         raise unknown_price(query.requested_model)
     return priced
+
+
+def _is_priced(expert: Expert, tier: str | None) -> bool:
+    """Whether tokens have a price, also on the service tier that would be asked for."""
+    known = expert.input_price is not None and expert.output_price is not None
+    return known and tier_is_priced(expert, tier_of(expert, tier))
 
 
 def _alone(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -26,6 +27,10 @@ from collegium.web.serving.recording import Recorder
 
 MOST_OF_SESSION = 1000
 """The latest decisions of a session that one rating reaches."""
+MOST_RATINGS = 20
+"""Ratings of one decision, all of which are read with it."""
+MOST_REACHED = 10_000
+"""Decisions that the ratings of sessions reach, of all that are sent at once."""
 
 
 class Feedback(BaseModel):
@@ -95,6 +100,10 @@ class FeedbackService:
     recorder: Recorder
     learning: Learning
     catalogue: Catalogue
+    stored: Counter[str] = field(default_factory=Counter)
+    """The ratings of this request so far, by decision."""
+    reached: Counter[str] = field(default_factory=Counter)
+    """The decisions that its ratings of each session have reached."""
 
     async def take(
         self, given: Sequence[tuple[Feedback, str | None]], sender: Sender
@@ -127,7 +136,7 @@ class FeedbackService:
         known: Mapping[str, LoggedDecision],
     ) -> Sequence[FeedbackRecord]:
         feedback.check()
-        decisions = await self._meant(feedback, sender, known)
+        decisions = self._open(await self._meant(feedback, sender, known))
         if feedback.preferred is not None:
             await self._check_preferred(feedback.preferred, decisions)
         comment = feedback.comment and await self.recorder.text(feedback.comment)
@@ -147,6 +156,7 @@ class FeedbackService:
         ]
         for record in reversed(records):  # the first one says that all are there
             await self.log.feedback(record)
+            self.stored[record.decision_id] += 1
             if record.score is not None:
                 # Not capped by session: anybody can make up another one.
                 await self.learning.rate(record.decision_id, record.score, sender.source)
@@ -162,9 +172,23 @@ class FeedbackService:
                 raise UnknownDecision(message, "decision_id")
             return [known[feedback.decision_id]]
         limit = MOST_OF_SESSION if feedback.scope == "session" else 1
+        if self.reached.total() >= MOST_REACHED:
+            raise BadRequest("Rate fewer sessions at once", "session")
         session = Selection(owner=sender.owner, session=feedback.session)
         if not (found := (await self.log.list(session, limit=limit)).items):
             raise UnknownDecision(f"the session '{feedback.session}' has no decisions", "session")
+        self.reached[str(feedback.session)] += len(found)
+        return found
+
+    def _open(self, decisions: Sequence[LoggedDecision]) -> Sequence[LoggedDecision]:
+        """The decisions that may be rated once more; BadRequest if there is none."""
+        found = [
+            each
+            for each in decisions
+            if len(each.feedback) + self.stored[each.decision.id] < MOST_RATINGS
+        ]
+        if not found:
+            raise BadRequest(f"The answer has {MOST_RATINGS} ratings already", "decision_id")
         return found
 
     async def _check_preferred(self, name: str, decisions: Sequence[LoggedDecision]) -> None:

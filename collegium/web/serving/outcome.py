@@ -17,6 +17,7 @@ from collegium.experts.clients.usage import Tokens
 from collegium.experts.dispatch.attempts import Attempts
 from collegium.experts.dispatch.terms import Terms
 from collegium.experts.pool import Pool
+from collegium.experts.presets import TIER, tier_of
 from collegium.experts.pricing import total_usd
 from collegium.experts.tracing import CURRENT, Span
 from collegium.registry.decisions.log import OutcomeRecord
@@ -64,8 +65,10 @@ class Books(Protocol):
     ) -> None:
         """Account for one call and for the load that it met."""
 
-    def failed(self, record: CallRecord, attempts: Attempts, caller: str) -> None:
-        """Account for the attempts that came to nothing on the way of a caller's call."""
+    def failed(self, record: CallRecord, attempts: Attempts, caller: str, tier: str | None) -> None:
+        """Account for the attempts that came to nothing on the way of a caller's call, which asked
+        for this service tier.
+        """
 
     def wrote(self, record: CallRecord, expert: Expert, decided: Decided) -> None:
         """Learn how long an answer was."""
@@ -147,9 +150,13 @@ class Outcome:
                     unheard=attempts.unheard.get(attempts.expert.name, 0),
                     most=attempts.most.get(attempts.expert.name),
                 )
-                tier = None if reply is None else reply.began.head.get("service_tier")
+                request = self.decided.request
+                asked = request.query.service_tier
+                tier = tier_of(attempts.expert, asked)
+                if reply is not None:
+                    tier = reply.began.head.get(TIER)
                 accounts.called(record, tokens, attempts, load, service_tier=tier)
-                accounts.failed(record, attempts, self.decided.request.terms.caller)
+                accounts.failed(record, attempts, request.terms.caller, asked)
                 gate.ended(record)
                 if call.role == "member":  # a judge's word says nothing of an answer's length
                     accounts.wrote(record, attempts.expert, self.decided)

@@ -17,8 +17,8 @@ from collegium.experts.clients.endpoints import RESULTS
 from collegium.experts.clients.events import Began
 from collegium.experts.clients.native import Native
 from collegium.experts.dispatch.terms import ANY_TIME, Terms
+from collegium.experts.presets import TIER
 from collegium.registry.key import NOBODY, Caller
-from collegium.registry.prices import SERVICE_TIERS
 from collegium.router.applications.background_jobs import asked_for
 from collegium.router.conversation import last_asked, query_text
 from collegium.router.decision import Query
@@ -140,7 +140,7 @@ def prepare(
             max_tokens,
             prompt_tokens(asked) if tokens is None else tokens,
             choices=choices_of(asked),
-            service_tier=tier if (tier := asked.get("service_tier")) in SERVICE_TIERS else None,
+            service_tier=tier if isinstance(tier := asked.get(TIER), str) else None,
             signals=signals,
             needs=needs_of(asked),
             wordless=silent is not None,

@@ -7,11 +7,13 @@ have only those that are known; the operator adds others by the setting `budget_
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from collegium.errors import BadRequest
+from collegium.errors import BadRequest, NoFeasibleExpert
+from collegium.experts.presets import TIER
+from collegium.registry.expert import Expert
 from collegium.registry.prices import SERVICE_TIERS
 from collegium.web.serving.prepare import Prepared
 
@@ -44,7 +46,6 @@ ABOUT = frozenset({
 })  # fmt: skip
 """Of the request or its caller: `usage` asks OpenRouter to tell what it bills."""
 BY_TOKENS = PROMPT | SAMPLING | ABOUT
-TIER = "service_tier"
 TIERS = frozenset({"auto", "default", "standard", "standard_only", *SERVICE_TIERS})
 """Service tiers whose price is that of the usual one, or known by an expert's prices."""
 OF_CALLERS = (
@@ -70,16 +71,55 @@ def by_tokens(request: Prepared, further: Collection[str]) -> Prepared:
     return replace(request, native=replace(native, full=None))
 
 
+def with_known_presets(
+    experts: Sequence[Expert], named: str, further: Collection[str]
+) -> Sequence[Expert]:
+    """The experts whose presets set only fields that a request may have under a dollar limit.
+
+    Raises NoFeasibleExpert if the `named` one is not among them, or none is.
+    """
+    unknown = {e.name for e in experts if _has_unknown_preset(e, further)}
+    if not unknown:
+        return experts
+    known = [expert for expert in experts if expert.name not in unknown]
+    if named in unknown or not known:
+        raise NoFeasibleExpert(
+            f"A limit in dollars (a budget, or max_cost_usd) binds this request, and the preset "
+            f"of '{named if named in unknown else min(unknown)}' sets a field that may change the "
+            "price of an answer; the operator can allow it in the setting budget_fields",
+            "model",
+        )
+    return known
+
+
+def _has_unknown_preset(expert: Expert, further: Collection[str]) -> bool:
+    """Engines that run here bill nothing, whatever their presets set."""
+    if expert.preset is None or expert.engine is not None:
+        return False
+    return not is_by_tokens(expert.preset["body"], further)
+
+
+def is_by_tokens(body: Mapping[str, Any], further: Collection[str]) -> bool:
+    """Whether a body has only fields that are billed by tokens, or that the operator allows."""
+    return not any(_unknown(body, further))
+
+
 def _check(body: Mapping[str, Any], further: Collection[str]) -> None:
+    for where, name in _unknown(body, further):
+        raise _refused(where, name)
+
+
+def _unknown(body: Mapping[str, Any], further: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Yield the fields that may change a price, as a path and a name."""
     for name in sorted(body.keys() - BY_TOKENS):
         if body[name] is not None and name not in further:
-            raise _refused(name, name)
+            yield name, name
     tier = body.get(TIER)
     if tier is not None and TIER not in further and not (isinstance(tier, str) and tier in TIERS):
-        raise _refused(TIER, TIER)
+        yield TIER, TIER
     for place, tool in enumerate(_tools(body)):
         if not _is_known(tool, further):
-            raise _refused(f"tools[{place}].type", str(tool["type"])[:64])
+            yield f"tools[{place}].type", str(tool["type"])[:64]
 
 
 def _tools(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -14,7 +14,7 @@ import msgspec
 from collegium.errors import StateUnavailable
 from collegium.experts.clients.events import Json
 from collegium.experts.clients.usage import tokens_of
-from collegium.registry.state import SharedState
+from collegium.registry.state import CONVERSATION, SharedState
 from collegium.router.decision import History, Query
 from collegium.router.prompt_cache import PromptCaches, cached_tokens
 from collegium.router.stuck import Signs, continues, in_tool_loop, signs_of
@@ -135,7 +135,7 @@ class Sessions:
 def _key(request: Prepared) -> str:
     """Callers may choose the same name; theirs have no colon."""
     assert request.conversation is not None
-    return f"session:{request.owner}:{request.conversation.key}"
+    return f"{CONVERSATION}:{request.owner}:{request.conversation.key}"
 
 
 def _asked_again(request: Prepared, kept: Kept) -> bool:

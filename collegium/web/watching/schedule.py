@@ -59,7 +59,8 @@ class Schedule:
             | {"from_log": FromLog(), "budget_usd": self._budget}
         )
         try:
-            found = await logged_prompts(self._parts.log, FromLog())
+            allowed = self._parts.settings.budget_fields
+            found = await logged_prompts(self._parts.log, FromLog(), allowed)
             if len(found) < FEWEST:
                 raise BadRequest(f"{len(found)} requests are recorded", "from_log")
             run = await propose_run(self._parts, spec, found, OWNER)

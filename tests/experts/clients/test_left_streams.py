@@ -143,6 +143,8 @@ async def test_what_is_in_flight_goes_by_the_pace_and_is_bounded() -> None:
     assert in_flight(reply, 100, 90) == 0
     reply.first_at = time.perf_counter()
     assert in_flight(reply, 100, None) == 100
+    assert in_flight(reply, 2, None, least=50) == 50  # it may be faster than it has shown
+    assert in_flight(reply, 2, 30, least=50) == 28
 
 
 async def test_what_came_before_a_stream_broke_is_read() -> None:

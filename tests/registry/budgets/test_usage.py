@@ -131,3 +131,16 @@ async def test_the_latest_rated_decisions(usage: Usage, log: DecisionLog) -> Non
         )
     assert await usage.rated(10) == ["a", "c"]
     assert await usage.rated(1) == ["a"]
+
+
+async def test_one_owners_rated_decisions_are_not_pushed_out_by_others(
+    usage: Usage, log: DecisionLog
+) -> None:
+    """The latest ones within the scope, though others' are later."""
+    for number, decision in enumerate("acbdce"):  # c is the operator's
+        at = NOW + timedelta(minutes=number)
+        await log.feedback(FeedbackRecord(f"fb_{number}", decision, "good_fit", created_at=at))
+    assert await usage.rated(2) == ["e", "c"]
+    assert await usage.rated(2, frozenset({""})) == ["c"]
+    assert await usage.rated(2, frozenset({"shop"})) == ["e", "d"]
+    assert await usage.rated(2, frozenset({"nobody"})) == []

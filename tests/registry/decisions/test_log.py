@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -21,6 +22,7 @@ from collegium.registry.decisions.log import (
     LoggedDecision,
     LoggedExchange,
     OutcomeRecord,
+    Status,
 )
 from collegium.registry.decisions.selection import Selection
 from collegium.registry.storage.database import Database
@@ -361,3 +363,46 @@ async def test_a_page_of_several_owners_is_that_of_all_their_decisions(
     assert [each.decision.id for each in page.items] == ["dec_6", "dec_7"]
     outside = Selection(scope=frozenset())
     assert (await log.list(outside)).items == ()
+
+
+async def test_failures_are_listed_by_what_their_decisions_are(
+    log: DecisionLog, make_decision: MakeDecision
+) -> None:
+    """Those that a kill interrupted too; what succeeded after all is none of them any more."""
+    for number, (owner, application, expert) in enumerate(
+        [
+            ("ann", "desk", "sql"),
+            ("ann", "chat", "poet"),
+            ("bob", "desk", "sql"),
+            ("bob", None, "sql"),
+        ]
+    ):
+        fields = {"owner": owner, "application": application, "expert": expert}
+        at = NOON + timedelta(minutes=number)
+        await log.record(make_decision(f"dec_{number}", created_at=at, **fields))
+    ends: dict[str, Status] = {"dec_0": "error", "dec_1": "error", "dec_3": "cancelled"}
+    for name, status in ends.items():
+        ended = NOON + timedelta(minutes=5)
+        await log.finish(OutcomeRecord(name, status, expert="other", finished_at=ended))
+    assert await log.mark_interrupted(NOON + timedelta(hours=1)) == 1
+
+    async def failed(**chosen: Any) -> list[str]:
+        given: dict[str, Any] = {"status": "error"} | chosen
+        page = await log.list(Selection(**given), order="asc")
+        return sorted(each.decision.id for each in page.items)
+
+    assert await failed() == ["dec_0", "dec_1", "dec_2"]
+    assert await failed(owner="ann") == ["dec_0", "dec_1"]
+    assert await failed(scope=frozenset({"ann", "carl"})) == ["dec_0", "dec_1"]
+    assert await failed(application="desk") == ["dec_0", "dec_2"]
+    assert await failed(application="desk", owner="bob") == ["dec_2"]
+    assert await failed(expert="sql") == ["dec_0", "dec_2"]
+    assert await failed(expert="other") == []
+    assert await failed(status="cancelled", owner="bob") == ["dec_3"]
+    assert await failed(since=NOON + timedelta(minutes=1), before=NOON + timedelta(minutes=2)) == [
+        "dec_1"
+    ]
+    await log.finish(OutcomeRecord("dec_0", "ok"))
+    assert await failed(owner="ann") == ["dec_1"]
+    with pytest.raises(UnknownDecision):
+        await log.finish(OutcomeRecord("dec_9", "error"))

@@ -19,7 +19,8 @@ from collegium.registry.decisions.log import (
     FeedbackRecord,
     OutcomeRecord,
 )
-from collegium.registry.decisions.retention import Retention
+from collegium.registry.decisions.responses import ResponseRecord, ResponseRegistry
+from collegium.registry.decisions.retention import Retention, equal_share
 from collegium.registry.decisions.selection import Selection
 from collegium.registry.storage.database import Database
 from collegium.registry.tables import DecisionRow, OutcomeRow, to_columns
@@ -93,15 +94,68 @@ async def test_what_is_too_old_goes(database: Database, log: DecisionLog) -> Non
 
 
 @pytest.mark.usefixtures("four")
-async def test_the_oldest_exchanges_go_where_room_is_short(
-    database: Database, log: DecisionLog
-) -> None:
-    """No more than must; their decisions and queries stay."""
+async def test_exchanges_go_where_room_is_short(database: Database, log: DecisionLog) -> None:
+    """No more than must, and first of who has most; their decisions and queries stay."""
     assert await Retention(database, max_bytes=400).prune() == 0
-    assert await Retention(database, max_bytes=250).prune() == 2
+    assert await Retention(database, max_bytes=350).prune() == 1
     found = {each.decision.id: each.request for each in await log.learnable()}
-    assert found == {"dec_3": None, "dec_2": None, "dec_1": {}, "dec_0": {}}
+    assert found == {"dec_3": {}, "dec_2": {}, "dec_1": None, "dec_0": {}}
+    assert await Retention(database, max_bytes=200).prune() == 1
     assert await Retention(database, max_bytes=0).prune() == 2
+
+
+async def test_nobody_loses_records_to_anothers_flood(
+    database: Database, log: DecisionLog, make_decision: MakeDecision
+) -> None:
+    """Who stores less than an equal share keeps all, however old; others keep their newest."""
+    responses, few = ResponseRegistry(database), {"ann": 3, "bob": 20, "eve": 120}
+    at = NOW - timedelta(days=9)
+    for owner, count in few.items():  # Ann's are the oldest
+        for number in range(count):
+            at, name = at + timedelta(minutes=1), f"{owner}_{number:03}"
+            await log.record(make_decision(name, owner=owner, created_at=at))
+            await log.finish(OutcomeRecord(name, "ok"))
+            await log.exchange(ExchangeRecord(name, owner, None, None, 60, "{}", "{}", at))
+            response = ResponseRecord(f"resp_{name}", name, owner, (), 40, "{}", "{}", at)
+            await responses.add(response)
+    assert await Retention(database, max_bytes=4000).prune() == 103  # of 14,300 bytes
+    kept = [e.decision.id for e in await log.learnable() if e.request is not None]
+    assert [each for each in kept if each.startswith("ann")] == ["ann_000", "ann_001", "ann_002"]
+    bobs, eves = ([n for n in kept if n.startswith(name)] for name in ("bob", "eve"))
+    assert bobs == [f"bob_{n:03}" for n in range(20 - len(bobs), 20)]
+    assert eves == [f"eve_{n:03}" for n in range(120 - len(eves), 120)]
+    assert sorted([len(bobs), len(eves)]) == [18, 19]
+    assert await database.number("SELECT count(*) FROM responses") == 40
+
+
+async def test_responses_without_exchanges_make_room_too(
+    database: Database, log: DecisionLog, make_decision: MakeDecision
+) -> None:
+    """An exchange may have been dropped where its response was kept."""
+    await log.record(make_decision("dec_1"))
+    response = ResponseRecord("resp_1", "dec_1", "", (), 40, "{}", "{}")
+    await ResponseRegistry(database).add(response)
+    assert await Retention(database, max_bytes=39).prune() == 1
+    assert await database.number("SELECT count(*) FROM responses") == 0
+
+
+@pytest.mark.parametrize(
+    ("held", "most", "share"),
+    [
+        ([], 100, 100),
+        ([10, 20], 100, 100),
+        ([10, 200], 100, 90),
+        ([10, 200, 300], 100, 45),
+        ([10, 30, 300], 100, 60),
+        ([50, 50], 99, 49),
+        ([1, 2], 0, 0),
+    ],
+)
+def test_who_stores_little_leaves_the_rest_to_others(
+    held: list[int], most: int, share: int
+) -> None:
+    """All that is allowed is used, and nobody has more than the share while it is short."""
+    assert equal_share(held, most) == share
 
 
 async def test_money_is_counted_also_when_its_answers_are_deleted(

@@ -23,8 +23,8 @@ def test_sqlite_uses_the_index_of_the_narrowest_column() -> None:
     """It knows no statistics: the other columns are hidden from it in calls."""
     found = statement(sqlite.dialect())
     assert "outcomes.status = ?" in found
-    for column in ("application", "owner"):
-        assert f"coalesce(decisions.{column}, '') = ?" in found
+    assert "outcomes.failed_application = ?" in found
+    assert "coalesce(outcomes.failed_owner, '') = ?" in found
 
 
 def test_postgresql_chooses_by_its_statistics() -> None:
@@ -32,7 +32,7 @@ def test_postgresql_chooses_by_its_statistics() -> None:
     found = statement(POSTGRESQL)
     assert "coalesce" not in found
     for column in ("application", "owner"):
-        assert f"decisions.{column} = %(" in found
+        assert f"outcomes.failed_{column} = %(" in found
 
 
 @pytest.mark.parametrize("dialect", [sqlite.dialect(), POSTGRESQL])
