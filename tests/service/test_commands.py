@@ -22,9 +22,7 @@ def pool_report(
     page = tmp_path_factory.mktemp("report") / "pool.html"
     data = os.environ.get("COLLEGIUM_DATA")
     chat = ("--data", data) if data else ("--no-chat",)
-    done = service.cli(
-        "eval", "pool", "--per-task", "5", *chat, "--json", "--html", str(page)
-    )
+    done = service.cli("eval", "pool", "--per-task", "5", *chat, "--json", "--html", str(page))
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout), page.read_text()
 
