@@ -260,16 +260,21 @@ def told() -> list[str]:
     """What the log says of a model with two layers of one kind, and one of each other."""
     from unittest.mock import Mock
 
-    from vllm.model_executor.layers.fused_moe import unquantized_fused_moe_method as unquantized
+    from vllm.model_executor.layers.fused_moe.experts.triton_moe import TritonExperts
+    from vllm.model_executor.layers.fused_moe.unquantized_fused_moe_method import (
+        UnquantizedFusedMoEMethod,
+    )
     from vllm.model_executor.model_loader import base_loader
     from vllm.model_executor.model_loader.dummy_loader import DummyModelLoader
 
-    class Int5MoEMethod(unquantized.UnquantizedFusedMoEMethod):
+    from collegium.kernels.moe.vllm_left import LEFT
+
+    class Int5MoEMethod(UnquantizedFusedMoEMethod):
         """A scheme of which our kernels know nothing."""
 
         def __init__(self, moe: Any) -> None:
-            unquantized.FusedMoEMethodBase.__init__(self, moe)
-            self.experts_cls = None
+            super().__init__(moe)
+            self.experts_cls = TritonExperts
 
         def process_weights_after_loading(self, layer: Any) -> None:
             """Leave them as they are."""
@@ -282,6 +287,7 @@ def told() -> list[str]:
             layer_of(config_of({}), **options)
         layer_of(config_of({}), activation="gelu")
 
+    LEFT.tell()  # of earlier layers, which belong to no model
     lines: list[str] = []
     log = logging.getLogger("collegium.kernels.moe.vllm_left")
     with (
