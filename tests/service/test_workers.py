@@ -8,12 +8,16 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
 import pytest
+from click.testing import CliRunner
 
+from collegium.cli.router_command import command as router_command
+from tests.evals.training.test_learning import write_set
 from tests.running_service import RunningService, running_service
 from tests.servers import postgres_server, redis_server
 from tests.service.bulk import ended, line, results, sdk_of, submitted
@@ -23,8 +27,9 @@ pytestmark = pytest.mark.slow
 ADA = "the-key-of-ada-1"
 SLOTS = 8
 """Requests that the endpoint is asked at once, by both workers together."""
-RATED = 60
-"""Answers after which their ratings outweigh what was known of two experts."""
+EQUALS = ["lister", "poet"]
+RATED = 40
+"""Answers whose ratings outweigh what a router knows of two experts that it holds for equal."""
 SETTINGS = {
     "COLLEGIUM_WORKERS": "2",
     "COLLEGIUM_EMBEDDED": "false",
@@ -44,18 +49,37 @@ def counting() -> Iterator[Upstream]:
 
 
 @pytest.fixture(scope="module")
-def crew(tmp_path_factory: pytest.TempPathFactory, counting: Upstream) -> Iterator[Any]:
-    """Two workers on SQLite, which learn from ratings. The last test of the file ends them."""
-    learns = SETTINGS | {"COLLEGIUM_ONLINE_LEARNING": "on"}
+def learns(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The settings of a service that learns, whose router holds `lister` and `poet` for equal."""
+    folder = tmp_path_factory.mktemp("router")
+    words = ["train", str(write_set(folder / "set")), "--out", str(folder / "router")]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("COLLEGIUM_ENCODER", "static")
+        assert CliRunner().invoke(router_command, words, catch_exceptions=False).exit_code == 0
+    router = {"COLLEGIUM_ONLINE_LEARNING": "on", "COLLEGIUM_ROUTER_DIR": str(folder / "router")}
+    return SETTINGS | router
+
+
+@pytest.fixture(scope="module")
+def crew(
+    tmp_path_factory: pytest.TempPathFactory, counting: Upstream, learns: dict[str, str]
+) -> Iterator[Any]:
+    """Two workers on SQLite. The last test of the file ends them."""
     with running_service(tmp_path_factory.mktemp("workers"), **learns) as running:
-        register(running, "counting", counting)
+        register_all(running, counting)
         yield running
 
 
-def register(service: RunningService, name: str, server: Upstream, **more: Any) -> None:
+def register_all(service: RunningService, server: Upstream) -> None:
+    """Add the expert that tests name, and the two among which the router chooses."""
+    for name in ("counting", *EQUALS):
+        register(service, name, server)
+
+
+def register(service: RunningService, name: str, server: Upstream) -> None:
     """Add an expert whose answers cost a dollar for a million tokens."""
     new = {"name": name, "kind": "openai", "model": "counting", "base_url": server.url}
-    new |= {"input_price": 1, "output_price": 1, **more}
+    new |= {"input_price": 1, "output_price": 1}
     added = operator(service, "POST", "/v1/experts", new)
     assert added.status_code == 201, added.text
 
@@ -148,21 +172,22 @@ def under_way(http: httpx.Client, every_s: float = 2.0) -> Iterator[httpx.Respon
         yield answer
 
 
-def test_a_rating_teaches_the_worker_that_was_not_told_of_it(
-    crew: RunningService, counting: Upstream
-) -> None:
+def test_a_rating_teaches_the_worker_that_was_not_told_of_it(crew: RunningService) -> None:
     """One worker's answers are rated; by the next request the other one prefers another expert."""
-    for name, prior in (("bold", 0.9), ("meek", 0.85)):
-        register(crew, name, counting, generalist=True, prior=prior)
-    allowed = {"experts_allow": ["bold", "meek"]}
     with connected(crew) as (one, other):
+        disliked = decided(among_equals(other, "lists?"))["expert"]
         for number in range(RATED):
-            decision = decided(chat(one, f"which one? {number}", "auto", routing=allowed))
-            verdict = "good_fit" if decision["expert"] == "meek" else "failed"
+            decision = decided(among_equals(one, f"lists? {number}"))
+            verdict = "failed" if decision["expert"] == disliked else "good_fit"
             rating = {"decision_id": decision["id"], "verdict": verdict}
             assert one.post("/v1/feedback", json=rating).status_code == 200
-        asked = [chat(other, f"and now? {n}", "auto", routing=allowed) for n in range(20)]
-    assert Counter(decided(answer)["expert"] for answer in asked)["meek"] > 15
+        asked = [among_equals(other, f"lists? {1000 + n}") for n in range(20)]
+    assert Counter(decided(answer)["expert"] for answer in asked)[disliked] < 5
+
+
+def among_equals(http: httpx.Client, text: str) -> httpx.Response:
+    """Ask whom the router chooses."""
+    return chat(http, text, "auto", routing={"experts_allow": EQUALS})
 
 
 def decided(answer: httpx.Response) -> Any:
@@ -171,25 +196,21 @@ def decided(answer: httpx.Response) -> Any:
     return answer.json()["collegium"]["decision"]
 
 
-def test_a_conversation_keeps_its_expert_when_it_moves(
-    crew: RunningService, counting: Upstream
-) -> None:
+def test_a_conversation_keeps_its_expert_when_it_moves(crew: RunningService) -> None:
     """Its next question may arrive at the other worker."""
-    assert_conversations_move(crew, counting)
+    assert_conversations_move(crew)
 
 
-def assert_conversations_move(service: RunningService, counting: Upstream) -> None:
+def assert_conversations_move(service: RunningService) -> None:
     """Begin one at a worker and go on at the other, which would choose another expert."""
-    for name, prior in (("home", 0.8), ("away", 0.82)):
-        register(service, name, counting, generalist=True, prior=prior)
-    allowed = {"experts_allow": ["home", "away"]}
     with connected(service) as (one, other):
+        usual = decided(among_equals(other, "Where were we?"))
+        assert usual["policy"] != "session"
+        (kept,) = {*EQUALS} - {usual["expert"]}
         one.headers["x-session-id"] = other.headers["x-session-id"] = "moves"
-        assert decided(chat(one, "Hello", "home"))["expert"] == "home"
-        kept = decided(chat(other, "Where were we?", "auto", routing=allowed))
-        assert (kept["expert"], kept["policy"]) == ("home", "session")
-        del one.headers["x-session-id"]
-        assert decided(chat(one, "Where were we?", "auto", routing=allowed))["policy"] != "session"
+        assert decided(chat(one, "Hello", kept))["expert"] == kept
+        found = decided(among_equals(other, "Where were we?"))
+        assert (found["expert"], found["policy"]) == (kept, "session")
 
 
 async def storm(service: RunningService, count: int, key: str, **more: Any) -> list[Any]:
@@ -273,19 +294,19 @@ def test_the_others_serve_on_when_a_worker_is_killed(crew: RunningService) -> No
 
 
 def test_what_postgresql_and_redis_keep_is_shared(
-    tmp_path_factory: pytest.TempPathFactory, counting: Upstream
+    tmp_path: Path, counting: Upstream, learns: dict[str, str]
 ) -> None:
     """Keys, budgets, slots and conversations; and a service that is killed takes its workers."""
     with postgres_server() as postgres, redis_server() as redis:
-        settings = SETTINGS | {
+        settings = learns | {
             "COLLEGIUM_DATABASE_URL": postgres.empty_database("workers"),
             "COLLEGIUM_REDIS_URL": redis.url,
         }
-        with running_service(tmp_path_factory.mktemp("elsewhere"), **settings) as running:
-            register(running, "counting", counting)
+        with running_service(tmp_path, **settings) as running:
+            register_all(running, counting)
             assert_shared_at_once(running, counting)
             assert_no_budget_is_overspent(running, counting)
-            assert_conversations_move(running, counting)
+            assert_conversations_move(running)
             processes = workers(running)
             running.process.kill()
             _, alive = psutil.wait_procs(processes, timeout=20)
