@@ -102,7 +102,7 @@ def connected(service: RunningService) -> Iterator[tuple[httpx.Client, httpx.Cli
     headers = {"authorization": f"Bearer {ADMIN}"}
     found: dict[int, httpx.Client] = {}
     with ExitStack() as stack:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 90
         while len(found) < 2:
             assert time.monotonic() < deadline, "one worker has all connections"
             new = httpx.Client(base_url=service.url, headers=headers, timeout=60)
