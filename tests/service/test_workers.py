@@ -78,8 +78,8 @@ def register_all(service: RunningService, server: Upstream) -> None:
 
 def register(service: RunningService, name: str, server: Upstream) -> None:
     """Add an expert whose answers cost a dollar for a million tokens."""
-    new = {"name": name, "kind": "openai", "model": "counting", "base_url": server.url}
-    new |= {"input_price": 1, "output_price": 1}
+    new: dict[str, Any] = {"name": name, "kind": "openai", "model": "counting"}
+    new |= {"base_url": server.url, "input_price": 1, "output_price": 1}
     added = operator(service, "POST", "/v1/experts", new)
     assert added.status_code == 201, added.text
 

@@ -44,7 +44,7 @@ class Service:
         self.asked = AskedEngines(Fleet(lambda spec: engine.supervisor, Path(), engine.supervisor))
         self._state = state
         self._name = name
-        self._socket = engine.folder / f"{name}-state"
+        self._socket = str(engine.folder / f"{name}-state")
 
     async def start(self, stack: AsyncExitStack) -> None:
         """Listen for workers."""
