@@ -67,7 +67,7 @@ def cli() -> None:
 def main() -> None:
     """Run the command; our own errors are one line, not a traceback."""
     try:
-        cli.main(standalone_mode=False)
+        code = cli.main(standalone_mode=False)  # not 0 where a command called `Context.exit`
     except CollegiumError as exc:
         _fail(exc.whole)
     except ModuleNotFoundError as exc:
@@ -81,6 +81,8 @@ def main() -> None:
         sys.exit(exc.exit_code)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
+    if code:
+        sys.exit(code)
 
 
 def _fail(message: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -45,7 +46,7 @@ class Owner:
         self.crew: Crew = Crew(self.parts, self._members, listener)
         self.service: Service = Service(self.parts, crew=self.crew)
         app = create_app(parts=self.parts, service=self.service)
-        self.app: ASGIApp = Forwarded(app, self.crew.tell)
+        self.app: ASGIApp = Forwarded(app, self.crew.calls.tell)
 
     async def serve(self, server: uvicorn.Server) -> None:
         """Serve until a signal arrives and the workers have ended."""
@@ -58,8 +59,8 @@ class Owner:
         )
 
     def _share(self, settings: Settings, database: Database) -> Shared:
-        shared = open_shared(settings, database)
+        shared = replace(open_shared(settings, database), engines_of=secrets.token_hex(8))
         self._members = Members(shared.counters)
         if settings.redis_url is not None:
             return shared
-        return replace(shared, counters=self._members.of("owner"), several=True, engines=True)
+        return replace(shared, counters=self._members.of("owner"), several=True)

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from collegium.experts.placement.pool_file import PlannedPool
 
 
+REMEDY = (
+    "To make it fit: more or larger GPUs, a smaller context, fewer sequences, or quantised weights."
+)
+
+
 @click.group(epilog="Example: collegium pool plan --gpus 2x80 pool.toml")
 def command() -> None:
     """Plan where the models of a pool run."""
@@ -77,5 +82,7 @@ def _print(plan: Plan, pool: PlannedPool, cards: list[Card]) -> None:
         click.echo(f"Moves: {name}.")
     for name, why in plan.unplaced.items():
         click.echo(f"Does not fit: {name}: {why}.")
+    if plan.unplaced:
+        click.echo(REMEDY)
     if not plan.optimal:
         warn("the solver ran out of time: a better plan may exist.")

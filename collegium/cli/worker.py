@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,20 +50,20 @@ class _Worker:
         self._service: Service | None = None
         self._ending = False
         self._link = Link(self._handle, self._lost)
+        self._fleet = FollowedFleet(self._link)
 
     async def run(self) -> None:
         serving.give_back_large_blocks()
         serving.log_to_stderr(self._settings.log_format)
         loop, given = asyncio.get_running_loop(), self._given
         await loop.create_unix_connection(lambda: self._link, given.socket)
-        await self._link.call("hello", given.number)
-        fleet = FollowedFleet(self._link)
-        await fleet.look()
-        self._parts = parts = build(self._settings, share=self._share, fleet=fleet)
+        await self._link.call("hello")
+        await self._fleet.look()
+        self._parts = parts = build(self._settings, share=self._share, fleet=self._fleet)
         self._service = Service(parts, owns=False)
         app = create_app(parts=parts, service=self._service, forward_to=given.http)
         server = serving.make_server(app, parts.settings)
-        beside = [asyncio.create_task(self._follow(server, fleet), name="worker")]
+        beside = [asyncio.create_task(self._follow(server), name="worker")]
         try:
             await serving.serve(server, [], parts.draining, parts.settings.drain_timeout_s)
         finally:
@@ -72,7 +73,7 @@ class _Worker:
             await asyncio.gather(*beside, return_exceptions=True)
             self._link.close()
 
-    async def _follow(self, server: uvicorn.Server, fleet: FollowedFleet) -> None:
+    async def _follow(self, server: uvicorn.Server) -> None:
         """Accept connections, at the first start at once, else when they can be answered.
 
         Tell the owner when this worker is ready, and follow its engines.
@@ -80,7 +81,7 @@ class _Worker:
         assert self._service is not None
         while not server.started or (self._given.again and self._service.waits_for()):
             await asyncio.sleep(POLL_S)
-            await fleet.look()
+            await self._fleet.look()
         accepting = Accepting(
             socket.socket(fileno=self._given.listener),
             lambda: server.config.http_protocol_class(  # type: ignore[call-arg]
@@ -97,7 +98,7 @@ class _Worker:
             told = False
             while not server.should_exit:
                 accepting.note()
-                await fleet.look()
+                await self._fleet.look()
                 if not told and self._service.waits_for() is None:
                     await self._link.call("ready")
                     told = True
@@ -111,13 +112,32 @@ class _Worker:
         if self._service is None or self._parts is None:
             raise StateUnavailable("this worker has not started yet")
         if name == "look":
-            return await look(self._parts, arguments[0])
+            return await self._look(self._parts, arguments[0])
         await self._service.measure()
         return snapshot(self._service.parts.metrics.registry)
 
+    async def _look(self, parts: Parts, path: str) -> None:
+        """Take over what a request to this path may have changed."""
+        part = path.removeprefix("/v1/").partition("/")[0]
+        looks = {
+            "keys": parts.callers.follow,
+            "teams": parts.callers.follow,
+            "budgets": parts.budgets.read,
+            "applications": parts.recognition.read,
+            "router": parts.router_follower.follow,
+            "feedback": parts.learning.look,
+            "engines": self._fleet.look,
+        }
+        if part == "experts":  # one may have brought its engine; another's adapter is unloaded
+            await self._fleet.look()
+            await parts.catalogue.follow()
+        elif part in looks:
+            await looks[part]()
+
     def _share(self, settings: Settings, database: Any) -> Shared:
         if settings.redis_url is not None:
-            return open_shared(settings, database)
+            shared = open_shared(settings, database)
+            return replace(shared, engines_of=self._given.service)
         link = self._link
         return Shared(
             state=RemoteState(link, "state"),
@@ -125,7 +145,7 @@ class _Worker:
             counters=RemoteCounters(link),
             answers=None if settings.response_cache == "off" else RemoteAnswers(link),
             several=True,
-            engines=True,
+            engines_of=self._given.service,
         )
 
     def _lost(self) -> None:
@@ -133,21 +153,6 @@ class _Worker:
         if not self._ending:
             self._ending = True
             os.kill(os.getpid(), signal.SIGTERM)
-
-
-async def look(parts: Parts, path: str) -> None:
-    """Take over what a request to this path may have changed."""
-    part = path.removeprefix("/v1/").partition("/")[0]
-    looks = {
-        "keys": parts.callers.follow,
-        "teams": parts.callers.follow,
-        "budgets": parts.budgets.read,
-        "applications": parts.recognition.read,
-        "router": parts.router_follower.follow,
-        "feedback": parts.learning.look,
-    }
-    if part in looks:
-        await looks[part]()
 
 
 def settings_of(given: Given) -> Settings:

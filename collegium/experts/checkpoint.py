@@ -97,14 +97,17 @@ def _checkpoint(config: Mapping[str, Any], text: Mapping[str, Any], weights: flo
     hidden = _number(text, "hidden_size", "n_embd", "d_model")
     latent = int(text.get("kv_lora_rank") or 0)
     names = config.get("architectures")
-    if heads < 1 or hidden < 1:
-        raise ValueError("num_attention_heads and hidden_size are at least 1")
+    layers = _number(text, "num_hidden_layers", "n_layer", "num_layers")
+    kv_heads = int(text.get("num_key_value_heads") or heads)
+    head_dim = int(text.get("head_dim") or hidden // max(heads, 1))
+    if min(heads, hidden, layers, kv_heads, head_dim) < 1:
+        raise ValueError("the numbers and sizes of layers and attention heads are at least 1")
     return Checkpoint(
         weights_gib=weights,
-        layers=_number(text, "num_hidden_layers", "n_layer", "num_layers"),
+        layers=layers,
         heads=heads,
-        kv_heads=int(text.get("num_key_value_heads") or heads),
-        head_dim=int(text.get("head_dim") or hidden // heads),
+        kv_heads=kv_heads,
+        head_dim=head_dim,
         context=int(text.get("max_position_embeddings") or text.get("n_positions") or 0),
         dtype=stored_dtype(config) or "bfloat16",
         hidden=hidden,

@@ -177,7 +177,9 @@ def check(engine: Engine) -> None:
     if not (folder / "config.json").is_file():
         raise ProbeFailed(f"'{folder}' is not a model folder: it has no config.json")
     if not any(folder.glob("*.safetensors")):
-        raise ProbeFailed(f"'{folder}' has no .safetensors weights (pickles are never loaded)")
+        raise ProbeFailed(
+            f"'{folder}' has no .safetensors weights: pickles and GGUF files are not loaded"
+        )
     from collegium.experts.engine_flags import refused_flags  # for those that register
 
     if refused := refused_flags(flags_of(engine)):

@@ -58,10 +58,10 @@ class Pool:
         residents: Residents | None = None,
         key_variables: Sequence[str] = USUAL,
         most_bytes: int = MOST_BYTES,
-        engines_are_shared: bool = False,
+        engines_of: str | None = None,
     ) -> None:
         self.engines = engines
-        self._engines_are_shared = engines_are_shared
+        self._engines_of = engines_of
         self.dispatcher = dispatcher or Dispatcher(patience_s=timeout_s)
         self.key_variables = key_variables
         """Patterns of the environment variables that may hold endpoints' keys."""
@@ -158,7 +158,7 @@ class Pool:
             known = self._remote.get(expert.name)
             if known is None or known[0] is not expert:
                 place = expert.base_url or expert.origin
-                spot = Spot(place, self._remote_concurrency, expert.origin, shared=True)
+                spot = Spot(place, self._remote_concurrency, expert.origin, shared_as=place)
                 known = self._remote[expert.name] = (expert, spot)
             return known[1]
         engine = engine_of(expert, self.engines)
@@ -167,7 +167,10 @@ class Pool:
             self._watched.add(engine)
             engine.watch(partial(self._resize, engine))
         circuit = f"{expert.origin} on {engine.name} {engine.incarnation}"
-        return Spot(engine.name, engine.slots, circuit, shared=self._engines_are_shared)
+        if self._engines_of is None:
+            return Spot(engine.name, engine.slots, circuit)
+        ours = f"{engine.name} of {self._engines_of}"
+        return Spot(engine.name, engine.slots, f"{circuit} of {self._engines_of}", shared_as=ours)
 
     def has_another(self, expert: Expert) -> bool:
         """Whether a call that failed before its answer began may go to another replica."""

@@ -88,6 +88,8 @@ class Supervisor:
         """The same, and those that wait for their turn."""
         self.asked_elsewhere = 0
         """The same of other processes, which tell how many they have."""
+        self.elsewhere_s = 0.0
+        """How long ago they may have said so, seconds."""
         self._draining = False
         self._resting = False
         self._start_timeout_s = start_timeout_s
@@ -201,6 +203,7 @@ class Supervisor:
         """Take no new requests, let those end that it has, for so long at most, then stop."""
         self._draining = True
         deadline = time.monotonic() + patience_s
+        await asyncio.sleep(min(self.elsewhere_s, patience_s))
         while self.is_busy and time.monotonic() < deadline:
             await asyncio.sleep(DRAIN_POLL_S)
         await self.stop()

@@ -41,6 +41,8 @@ NEEDED_KINDS = (
     *("OMP_", "KMP_", "MKL_", "GOMP_", "DNNL_", "ONEDNN_"),
     *("CUDA_", "NVIDIA_", "NCCL_", "HIP_", "HSA_", "ROCR_", "ROCM_", "ZE_"),
 )
+IN_FLOAT32 = ("compressed-tensors", "torchao")
+"""The kinds of quantised checkpoints whose activations may be float32 in vLLM 0.32."""
 SECRET = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 """Patterns of environment variables that engines must not see."""
 
@@ -87,7 +89,7 @@ class EngineSpec:
         if self.engine.dtype is not None:
             return self.engine.dtype
         if self.capability is None:
-            return fastest_dtype()
+            return cpu_dtype(self.model_path, fastest_dtype())
         return gpu_dtype(self.model_path, self.capability)
 
     @property
@@ -191,13 +193,31 @@ def gpu_dtype(folder: Path, capability: tuple[int, int]) -> str:
 
     float32 checkpoints are loaded in 16 bits, as vLLM does by default.
     """
-    from collegium.experts.checkpoint import read_config, stored_dtype
+    from collegium.experts.checkpoint import stored_dtype
+
+    is_half = stored_dtype(_config(folder)) == "float16"
+    return "float16" if is_half or capability < FIRST_BFLOAT16 else "bfloat16"
+
+
+def cpu_dtype(folder: Path, fastest: str) -> str:
+    """The processor's fastest format; 16 bits for weights that vLLM refuses to compute in 32."""
+    from collegium.experts.checkpoint import quantization_of, stored_dtype
+
+    if fastest != "float32":
+        return fastest
+    config = _config(folder)
+    if quantization_of(config) in (None, *IN_FLOAT32):
+        return fastest
+    return "float16" if stored_dtype(config) == "float16" else "bfloat16"
+
+
+def _config(folder: Path) -> Mapping[str, Any]:
+    from collegium.experts.checkpoint import read_config
 
     try:
-        stored = stored_dtype(read_config(folder))
+        return read_config(folder)
     except ProbeFailed:
-        stored = ""  # vLLM will say what is wrong
-    return "float16" if stored == "float16" or capability < FIRST_BFLOAT16 else "bfloat16"
+        return {}  # vLLM will say what is wrong
 
 
 def _additional_config(spec: EngineSpec) -> str:

@@ -52,11 +52,12 @@ def _register_moe() -> None:
             raise SetupError(f"{MOE_SWITCH}=force, but {why_not}")
         log.warning("Collegium's sparse layers are off: %s", why_not)
         return
-    from collegium.kernels.moe import vllm_experts, vllm_methods, vllm_router
+    from collegium.kernels.moe import vllm_experts, vllm_left, vllm_methods, vllm_router
 
     vllm_experts.install()
     vllm_methods.install()
     vllm_router.install()
+    vllm_left.install()
 
 
 def _register_gpu() -> None:

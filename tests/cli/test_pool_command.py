@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from collegium.cli import main
 from collegium.cli.pool_command import command
 from collegium.errors import SetupError
 from tests.fake_nvml import FakeCard, FakeNvml, install
@@ -33,11 +35,30 @@ def test_the_plan_is_printed_as_json(tmp_path: Path) -> None:
     assert (plan["unplaced"], plan["moved"], plan["optimal"]) == ({}, [], True)
 
 
-def test_what_does_not_fit_ends_with_one(tmp_path: Path) -> None:
-    """And is said."""
-    done = CliRunner().invoke(command, ["plan", "--gpus", "1x24", str(POOLS / "two-80.toml")])
-    assert done.exit_code == 1
-    assert "Does not fit: llama-70b-fp8: it takes" in done.output
+@pytest.mark.parametrize(
+    ("gpus", "pool", "said"),
+    [
+        ("1x24", "two-80", "Does not fit: llama-70b-fp8: it takes"),
+        ("1x24", "lost", "lost.toml can't be read: No such file or directory"),
+        ("0x24", "one-24", "--gpus: '0x24' is no number of GPUs and the GiB of each, such as 2x80"),
+    ],
+)
+def test_a_plan_that_fails_ends_with_one(
+    gpus: str,
+    pool: str,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The whole `collegium` command says why in one line."""
+    file = str(POOLS / f"{pool}.toml")
+    monkeypatch.setattr(sys, "argv", ["collegium", "pool", "plan", "--gpus", gpus, file])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    shown = capsys.readouterr()
+    assert ended.value.code == 1
+    assert said in shown.out + shown.err
+    assert "Traceback" not in shown.err
 
 
 def test_without_gpus_this_machines_are_meant(monkeypatch: pytest.MonkeyPatch) -> None:

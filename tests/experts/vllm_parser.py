@@ -1,8 +1,8 @@
 """vLLM's own parser of command lines, as the installed build has it.
 
-`python tests/experts/vllm_parser.py options` prints every option; with `parse` it reads one JSON
-list of arguments a line, and prints for each what vLLM understood, or its refusal. No GPU is
-needed: nothing of the engine is started.
+`python tests/experts/vllm_parser.py` prints every option; then it reads one JSON list of arguments
+a line, and prints for each what vLLM understood, or its refusal. No GPU is needed: nothing of the
+engine is started.
 """
 
 from __future__ import annotations
@@ -41,18 +41,30 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, bool | int | float | str | list | dict | None) else str(value)
 
 
+def float32() -> list[str]:
+    """The methods of quantisation whose activations may be float32."""
+    from torch import float32
+    from vllm.model_executor.layers.quantization import (
+        QUANTIZATION_METHODS,
+        get_quantization_config,
+    )
+
+    methods = {name: get_quantization_config(name) for name in QUANTIZATION_METHODS}
+    return [name for name, m in methods.items() if float32 in m.get_supported_act_dtypes()]
+
+
 def main() -> None:
-    """Print options, or parse standard input."""
+    """Print options, and parse standard input."""
     with contextlib.redirect_stdout(sys.stderr):  # vLLM prints while it is imported
         made = parser()
         from vllm.reasoning import ReasoningParserManager
         from vllm.tool_parsers import ToolParserManager
-    if sys.argv[1] == "options":
-        options = [o[2:] for a in made._actions for o in a.option_strings if o.startswith("--")]
-        tools, reasoning = ToolParserManager.lazy_parsers, ReasoningParserManager.lazy_parsers
-        found: Any = {"options": options, "tools": [*tools], "reasoning": [*reasoning]}
-        sys.stdout.write(json.dumps(found))
-        return
+
+        in_float32 = float32()
+    options = [o[2:] for a in made._actions for o in a.option_strings if o.startswith("--")]
+    tools, reasoning = ToolParserManager.lazy_parsers, ReasoningParserManager.lazy_parsers
+    found = {"options": options, "tools": [*tools], "reasoning": [*reasoning]}
+    sys.stdout.write(json.dumps({**found, "float32": in_float32}) + "\n")
     for line in sys.stdin:
         sys.stdout.write(json.dumps(parsed(made, json.loads(line))) + "\n")
 

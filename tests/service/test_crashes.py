@@ -50,8 +50,11 @@ def test_an_engine_that_dies_in_a_stream_ends_it_with_an_error_event(
 
 
 def test_a_killed_service_leaves_no_engine_and_loses_no_decision(tmp_path: Path) -> None:
-    """After kill -9 the engine ends too, and every decision with its outcome is on disk."""
-    with running_service(tmp_path) as service:
+    """After kill -9 its engine and its workers, which have answered, end too.
+
+    Every decision is on disk with its outcome.
+    """
+    with running_service(tmp_path, COLLEGIUM_WORKERS="2") as service:
         answers = [
             httpx.post(f"{service.url}/v1/chat/completions", json=HELLO, timeout=120).json()
             for _ in range(3)

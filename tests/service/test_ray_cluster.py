@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import httpx
@@ -43,6 +44,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 NAME = "tiny"
+CALLERS = 20
+"""Enough for three replicas of four slots, also while eight of them ask anew."""
 
 
 @dataclass
@@ -134,18 +137,26 @@ def test_conversations_stay_with_their_replica_and_use_both(setting: Setting) ->
 
 
 def test_an_engine_grows_with_its_queue_and_shrinks_again(setting: Setting) -> None:
-    """Two replicas run four requests each at once; more wait for a third one."""
-    with ThreadPoolExecutor(16) as threads:
-        streams = [threads.submit(_to_its_end, setting, f"long {n}") for n in range(16)]
-        until(lambda: setting.ready() == 3, timeout_s=60)
-        assert all(stream.result() for stream in streams)
+    """Two replicas run four requests each at once; the others wait until there is a third one."""
+    grown = Event()
+
+    def ask(caller: int) -> list[str]:
+        asked: list[str] = []
+        while not grown.is_set():
+            asked.append(f"slow {caller}.{len(asked)}")
+            with streamed(setting, asked[-1]) as lines:
+                assert list(lines)[-1] == "data: [DONE]"
+        return asked
+
+    with ThreadPoolExecutor(CALLERS) as threads:
+        callers = [threads.submit(ask, number) for number in range(CALLERS)]
+        try:
+            until(lambda: setting.ready() == 3, timeout_s=120)
+        finally:
+            grown.set()
+        asked = [text for caller in callers for text in caller.result()]
     until(lambda: len(setting.engine()["replicas"]) == 2, timeout_s=60)
-    assert setting.noted("finished") >= Counter(f"long {n}" for n in range(16))
-
-
-def _to_its_end(setting: Setting, text: str) -> bool:
-    with streamed(setting, text) as lines:
-        return list(lines)[-1] == "data: [DONE]"
+    assert setting.noted("finished") >= Counter(asked)
 
 
 def test_a_lost_node_breaks_off_its_streams_only_and_engines_come_back(setting: Setting) -> None:

@@ -1,4 +1,4 @@
-"""One service with two workers on SQLite: they share everything, and one may be killed."""
+"""Services with two workers, which share everything; workers and services may be killed."""
 
 from __future__ import annotations
 
@@ -14,8 +14,12 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+from click.testing import CliRunner
 
+from collegium.cli.router_command import command as router_command
+from tests.evals.training.test_learning import write_set
 from tests.running_service import RunningService, running_service
+from tests.servers import postgres_server, redis_server
 from tests.service.bulk import ended, line, results, sdk_of, submitted
 from tests.service.upstreams import ADMIN, Upstream, until, upstream
 
@@ -23,6 +27,18 @@ pytestmark = pytest.mark.slow
 ADA = "the-key-of-ada-1"
 SLOTS = 8
 """Requests that the endpoint is asked at once, by both workers together."""
+EQUALS = ["lister", "poet"]
+RATED = 40
+"""Answers whose ratings outweigh what a router knows of two experts that it holds for equal."""
+SETTINGS = {
+    "COLLEGIUM_WORKERS": "2",
+    "COLLEGIUM_EMBEDDED": "false",
+    "COLLEGIUM_ENCODER": "static",
+    "COLLEGIUM_API_KEY": ADMIN,
+    "COLLEGIUM_CALLER_KEYS": json.dumps({"ada": ADA}),
+    "COLLEGIUM_REMOTE_CONCURRENCY": str(SLOTS),
+    "COLLEGIUM_BUDGET_FIELDS": json.dumps(["first_s", "tokens", "every_s"]),
+}
 
 
 @pytest.fixture(scope="module")
@@ -33,28 +49,39 @@ def counting() -> Iterator[Upstream]:
 
 
 @pytest.fixture(scope="module")
-def crew(tmp_path_factory: pytest.TempPathFactory, counting: Upstream) -> Iterator[Any]:
-    """Two workers."""
-    settings = {
-        "COLLEGIUM_WORKERS": "2",
-        "COLLEGIUM_EMBEDDED": "false",
-        "COLLEGIUM_ENCODER": "static",
-        "COLLEGIUM_API_KEY": ADMIN,
-        "COLLEGIUM_CALLER_KEYS": json.dumps({"ada": ADA}),
-        "COLLEGIUM_REMOTE_CONCURRENCY": str(SLOTS),
-        "COLLEGIUM_BUDGET_FIELDS": json.dumps(["first_s", "tokens", "every_s"]),
-    }
-    with running_service(tmp_path_factory.mktemp("workers"), **settings) as running:
-        added = register(running, "counting", counting)
-        assert added.status_code == 201, added.text
+def learns(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The settings of a service that learns, whose router holds `lister` and `poet` for equal."""
+    folder = tmp_path_factory.mktemp("router")
+    words = ["train", str(write_set(folder / "set")), "--out", str(folder / "router")]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("COLLEGIUM_ENCODER", "static")
+        assert CliRunner().invoke(router_command, words, catch_exceptions=False).exit_code == 0
+    router = {"COLLEGIUM_ONLINE_LEARNING": "on", "COLLEGIUM_ROUTER_DIR": str(folder / "router")}
+    return SETTINGS | router
+
+
+@pytest.fixture(scope="module")
+def crew(
+    tmp_path_factory: pytest.TempPathFactory, counting: Upstream, learns: dict[str, str]
+) -> Iterator[Any]:
+    """Two workers on SQLite. The last test of the file ends them."""
+    with running_service(tmp_path_factory.mktemp("workers"), **learns) as running:
+        register_all(running, counting)
         yield running
-    assert not psutil.pid_exists(running.process.pid)
 
 
-def register(service: RunningService, name: str, server: Upstream) -> httpx.Response:
+def register_all(service: RunningService, server: Upstream) -> None:
+    """Add the expert that tests name, and the two among which the router chooses."""
+    for name in ("counting", *EQUALS):
+        register(service, name, server)
+
+
+def register(service: RunningService, name: str, server: Upstream) -> None:
     """Add an expert whose answers cost a dollar for a million tokens."""
-    new = {"name": name, "kind": "openai", "model": "counting", "base_url": server.url}
-    return operator(service, "POST", "/v1/experts", {**new, "input_price": 1, "output_price": 1})
+    new: dict[str, Any] = {"name": name, "kind": "openai", "model": "counting"}
+    new |= {"base_url": server.url, "input_price": 1, "output_price": 1}
+    added = operator(service, "POST", "/v1/experts", new)
+    assert added.status_code == 201, added.text
 
 
 def operator(service: RunningService, method: str, path: str, body: Any = None) -> httpx.Response:
@@ -75,7 +102,7 @@ def connected(service: RunningService) -> Iterator[tuple[httpx.Client, httpx.Cli
     headers = {"authorization": f"Bearer {ADMIN}"}
     found: dict[int, httpx.Client] = {}
     with ExitStack() as stack:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 90
         while len(found) < 2:
             assert time.monotonic() < deadline, "one worker has all connections"
             new = httpx.Client(base_url=service.url, headers=headers, timeout=60)
@@ -106,9 +133,14 @@ def test_what_one_worker_is_told_the_other_knows_at_once(
     crew: RunningService, counting: Upstream
 ) -> None:
     """A new expert, a new key and a budget count when the request that made them is answered."""
+    assert_shared_at_once(crew, counting)
+
+
+def assert_shared_at_once(service: RunningService, counting: Upstream) -> None:
+    """Tell one worker, and ask the other."""
     new = {"name": "late", "kind": "openai", "model": "counting", "base_url": counting.url}
     limit = {"scope": "key", "name": "eve", "metric": "requests", "window": "hour", "amount": 1}
-    with connected(crew) as (one, other):
+    with connected(service) as (one, other):
         assert one.post("/v1/experts", json=new).status_code == 201
         assert chat(other, "by the other worker", "late").json()["model"] == "late"
         key = one.post("/v1/keys", json={"name": "eve"}).json()["key"]
@@ -125,6 +157,60 @@ def test_metrics_and_health_are_the_whole_services(crew: RunningService) -> None
             assert chat(http, "to be counted").status_code == 200
         assert {answers(crew, "counting") for _ in range(4)} == {before + 3}
         assert one.get("/healthz").json()["workers"] == "2 of 2"
+        with under_way(one), under_way(other):
+            told = operator(crew, "GET", "/v1/experts/status").json()["data"]
+        assert {each["name"]: each["in_flight"] for each in told}["counting"] == 2
+
+
+@contextmanager
+def under_way(http: httpx.Client, every_s: float = 2.0) -> Iterator[httpx.Response]:
+    """An answer of five words that has begun."""
+    said = [{"role": "user", "content": "slow"}]
+    body = {"model": "counting", "messages": said, "stream": True, "every_s": every_s}
+    with http.stream("POST", "/v1/chat/completions", json=body) as answer:
+        assert answer.status_code == 200
+        yield answer
+
+
+def test_a_rating_teaches_the_worker_that_was_not_told_of_it(crew: RunningService) -> None:
+    """One worker's answers are rated; by the next request the other one prefers another expert."""
+    with connected(crew) as (one, other):
+        disliked = decided(among_equals(other, "lists?"))["expert"]
+        for number in range(RATED):
+            decision = decided(among_equals(one, f"lists? {number}"))
+            verdict = "failed" if decision["expert"] == disliked else "good_fit"
+            rating = {"decision_id": decision["id"], "verdict": verdict}
+            assert one.post("/v1/feedback", json=rating).status_code == 200
+        asked = [among_equals(other, f"lists? {1000 + n}") for n in range(20)]
+    assert Counter(decided(answer)["expert"] for answer in asked)[disliked] < 5
+
+
+def among_equals(http: httpx.Client, text: str) -> httpx.Response:
+    """Ask whom the router chooses."""
+    return chat(http, text, "auto", routing={"experts_allow": EQUALS})
+
+
+def decided(answer: httpx.Response) -> Any:
+    """What was decided for an answer."""
+    assert answer.status_code == 200, answer.text
+    return answer.json()["collegium"]["decision"]
+
+
+def test_a_conversation_keeps_its_expert_when_it_moves(crew: RunningService) -> None:
+    """Its next question may arrive at the other worker."""
+    assert_conversations_move(crew)
+
+
+def assert_conversations_move(service: RunningService) -> None:
+    """Begin one at a worker and go on at the other, which would choose another expert."""
+    with connected(service) as (one, other):
+        usual = decided(among_equals(other, "Where were we?"))
+        assert usual["policy"] != "session"
+        (kept,) = {*EQUALS} - {usual["expert"]}
+        one.headers["x-session-id"] = other.headers["x-session-id"] = "moves"
+        assert decided(chat(one, "Hello", kept))["expert"] == kept
+        found = decided(among_equals(other, "Where were we?"))
+        assert (found["expert"], found["policy"]) == (kept, "session")
 
 
 async def storm(service: RunningService, count: int, key: str, **more: Any) -> list[Any]:
@@ -153,15 +239,20 @@ def test_no_budget_is_overspent_and_no_slot_is_had_twice(
     crew: RunningService, counting: Upstream
 ) -> None:
     """200 requests at once through both workers, of which the budget pays a part."""
+    assert_no_budget_is_overspent(crew, counting)
+
+
+def assert_no_budget_is_overspent(service: RunningService, counting: Upstream) -> None:
+    """Nor is the endpoint asked more at once than it may be."""
     httpx.post(f"http://127.0.0.1:{counting.port}/reset")
     amount = 150 * 8e-6  # each answer is billed for eight tokens
     limit = {"scope": "key", "name": "ada", "metric": "usd", "window": "total", "amount": amount}
-    assert operator(crew, "PUT", "/v1/budgets", limit).status_code == 200
-    found = Counter(asyncio.run(storm(crew, 200, ADA, max_tokens=64, first_s=0.02)))
+    assert operator(service, "PUT", "/v1/budgets", limit).status_code == 200
+    found = Counter(asyncio.run(storm(service, 200, ADA, max_tokens=64, first_s=0.02)))
     assert set(found) <= {200, 429}, found
     assert found[429] > 0
-    until(lambda: budget_of(crew, "ada")["reserved"] == 0)
-    used = budget_of(crew, "ada")["used"]
+    until(lambda: budget_of(service, "ada")["reserved"] == 0)
+    used = budget_of(service, "ada")["used"]
     assert used == pytest.approx(found[200] * 8e-6)
     assert used <= amount
     assert counting.stats()["most"] <= SLOTS
@@ -202,26 +293,33 @@ def test_the_others_serve_on_when_a_worker_is_killed(crew: RunningService) -> No
     assert answers(crew, "counting") >= before + 20
 
 
-def test_the_end_takes_all_processes_away(tmp_path: Path, counting: Upstream) -> None:
-    """SIGTERM lets an answer end first; a killed owner takes its workers with it."""
-    settings = {"COLLEGIUM_WORKERS": "2", "COLLEGIUM_EMBEDDED": "false"}
-    settings["COLLEGIUM_ENCODER"] = "static"
-    with running_service(tmp_path, **settings) as running:
-        new = {"name": "counting", "kind": "openai", "base_url": counting.url}
-        assert operator(running, "POST", "/v1/experts", new).status_code == 201
-        body = {"model": "counting", "messages": [{"role": "user", "content": "the last"}]}
-        processes = workers(running)
-        url = f"{running.url}/v1/chat/completions"
-        slow = {**body, "stream": True, "every_s": 0.3}
-        with httpx.stream("POST", url, json=slow, timeout=60) as answer:
-            running.process.terminate()
-            text = answer.read().decode()
-        assert text.rstrip().endswith("[DONE]")
-        running.process.wait(30)
+def test_what_postgresql_and_redis_keep_is_shared(
+    tmp_path: Path, counting: Upstream, learns: dict[str, str]
+) -> None:
+    """Keys, budgets, slots and conversations; and a service that is killed takes its workers."""
+    with postgres_server() as postgres, redis_server() as redis:
+        settings = learns | {
+            "COLLEGIUM_DATABASE_URL": postgres.empty_database("workers"),
+            "COLLEGIUM_REDIS_URL": redis.url,
+        }
+        with running_service(tmp_path, **settings) as running:
+            register_all(running, counting)
+            assert_shared_at_once(running, counting)
+            assert_no_budget_is_overspent(running, counting)
+            assert_conversations_move(running)
+            processes = workers(running)
+            running.process.kill()
+            _, alive = psutil.wait_procs(processes, timeout=20)
+            assert alive == []
+
+
+def test_the_end_takes_all_processes_away(crew: RunningService) -> None:
+    """SIGTERM lets an answer end first. This test is the last one of the service."""
+    processes = workers(crew)
+    with connected(crew) as (one, _), under_way(one, every_s=0.3) as answer:
+        crew.process.terminate()
+        text = answer.read().decode()
+    assert text.rstrip().endswith("[DONE]")
+    crew.process.wait(30)
     gone, alive = psutil.wait_procs(processes, timeout=10)
-    assert (len(gone), alive) == (2, [])
-    with running_service(tmp_path, **settings) as running:
-        processes = workers(running)
-        running.process.kill()
-    gone, alive = psutil.wait_procs(processes, timeout=20)
     assert (len(gone), alive) == (2, [])

@@ -33,8 +33,9 @@ class Spot:
     place: str
     slots: int
     circuit: str
-    shared: bool
-    """Whether other processes use it, too: endpoints, and engines that several workers ask."""
+    shared_as: str | None = None
+    """The name under which all processes that use the place count its slots; None if this process
+    alone uses it. Replicas share endpoints, and the workers of a service its engines."""
 
 
 class Turn:
@@ -134,8 +135,8 @@ class Dispatcher:
 
     def circuits(self) -> Mapping[str, State]:
         """Return each expert's breaker."""
-        own = {key.split(" on ")[0]: state for key, state in self._own.states().items()}
-        return own | self._shared.states()
+        states = self._own.states() | self._shared.states()
+        return {key.split(" on ")[0]: state for key, state in states.items()}
 
     async def aclose(self) -> None:
         """Tell the other replicas that the slots are free."""
@@ -146,9 +147,9 @@ class Dispatcher:
         self, expert: str, spot: Spot, terms: Terms
     ) -> AbstractAsyncContextManager[None]:
         """A slot of an endpoint that other replicas ask as well."""
-        if self._slots is None or not spot.shared:
+        if self._slots is None or spot.shared_as is None:
             return nullcontext()
-        return self._slots.held(spot.place, expert, spot.slots, terms, self._patience_s)
+        return self._slots.held(spot.shared_as, expert, spot.slots, terms, self._patience_s)
 
     def _place(self, spot: Spot) -> Place:
         place = self._places.get(spot.place)
@@ -158,7 +159,7 @@ class Dispatcher:
         return place
 
     def _breakers(self, spot: Spot) -> Breakers:
-        return self._shared if spot.shared else self._own
+        return self._own if spot.shared_as is None else self._shared
 
 
 def _shared_slots(state: SharedState) -> SharedSlots:

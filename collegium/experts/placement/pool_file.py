@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from collegium.errors import ProbeFailed, SettingsError
 from collegium.experts.checkpoint import BYTES, GIB, Checkpoint, read_checkpoint
@@ -18,11 +20,17 @@ MOST_CARDS = 64
 CARDS = re.compile(r"(\d{1,3})x(\d{1,4}(?:\.\d+)?)")
 SHAPE = ("parameters_b", "layers", "heads", "kv_heads", "head_dim")
 """Fields that describe a model without a folder."""
+LONGEST_SHOWN = 40
+"""Characters of a wrong value that a message shows."""
 
 Name = Annotated[str, Field(min_length=1, max_length=64)]
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Amount = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
 Indices = Annotated[tuple[Annotated[int, Field(ge=0, lt=MOST_CARDS)], ...], Field(max_length=16)]
+
+
+READ = (*SHAPE[1:], "weights_gib", "dtype", "hidden", "intermediate")
+"""Fields that are read from a model's folder where there is one."""
 
 
 class PlannedExpert(BaseModel):
@@ -64,6 +72,12 @@ class PlannedExpert(BaseModel):
             missing.remove("parameters_b")
         if self.model_path is None and missing:
             raise ValueError(f"give model_path, or also {', '.join(missing)}")
+        if self.model_path is not None and (both := self.model_fields_set & set(READ)):
+            raise ValueError(f"leave out {', '.join(sorted(both))}: model_path determines it")
+        if (self.heads or 1) % (self.kv_heads or 1):
+            raise ValueError(f"kv_heads, {self.kv_heads}, has to divide heads, {self.heads}")
+        if (self.active_parameters_b or 0.0) > (self.parameters_b or 0.0):
+            raise ValueError("active_parameters_b is at most parameters_b, which has to be given")
         for field in ("cards", "now"):
             indices = getattr(self, field) or ()
             if len(set(indices)) < len(indices):
@@ -75,7 +89,10 @@ class PlannedExpert(BaseModel):
     def checkpoint(self, folder: Path) -> Checkpoint:
         """Return its shape; a relative `model_path` is relative to the file's folder."""
         if self.model_path is not None:
-            return read_checkpoint(folder / self.model_path)
+            found = read_checkpoint(folder / self.model_path)
+            if not found.weights_gib:
+                raise ProbeFailed(f"'{folder / self.model_path}' has no .safetensors weights")
+            return found
         layers, heads, kv_heads, head_dim = (getattr(self, name) or 1 for name in SHAPE[1:])
         stated = (self.parameters_b or 0.0) * 1e9 * BYTES[self.dtype] / GIB
         return Checkpoint(
@@ -147,13 +164,16 @@ class PlannedPool(BaseModel):
         )
 
 
+TABLES: Mapping[str, type[BaseModel]] = {"expert": PlannedExpert, "lora": PlannedLora}
+
+
 def read_pool(path: Path) -> PlannedPool:
     """Read and check a file; SettingsError names the table and the invalid field."""
     try:
         data: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as exc:
         raise SettingsError(f"{path} can't be read: {exc.strerror or exc}") from exc
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
+    except (ValueError, RecursionError) as exc:  # no UTF-8, no TOML, or a number without an end
         raise SettingsError(f"{path} is not TOML: {exc}") from exc
     try:
         return PlannedPool.model_validate(data)
@@ -172,7 +192,7 @@ def needs_of(pool: PlannedPool, folder: Path, cards: Sequence[Card]) -> list[Nee
     try:
         return pool.needs(folder)
     except ProbeFailed as exc:
-        raise SettingsError(str(exc)) from exc
+        raise SettingsError(f"{exc}; correct model_path, or describe the shape instead") from exc
 
 
 def parse_cards(text: str) -> list[Card]:
@@ -182,24 +202,46 @@ def parse_cards(text: str) -> list[Card]:
         match = CARDS.fullmatch(part.strip())
         if match is None or not int(match[1]) or not float(match[2]):
             raise SettingsError(
-                f"'{part.strip()}' is no number of GPUs and their GiB, such as 2x80"
+                f"--gpus: '{part.strip()}' is no number of GPUs and the GiB of each, such as 2x80"
             )
         first, count = len(cards), int(match[1])
         if first + count > MOST_CARDS:
-            raise SettingsError(f"'{text}' is more than {MOST_CARDS} GPUs")
+            raise SettingsError(f"--gpus: '{text}' is more than {MOST_CARDS} GPUs")
         cards += [Card(first + i, float(match[2])) for i in range(count)]
     return cards
 
 
 def _first(exc: ValidationError, data: dict[str, Any]) -> str:
-    """Describe the first error: its table, its field and the reason."""
-    wrong = exc.errors()[0]
-    where = list(wrong["loc"])
-    words = wrong["msg"].removeprefix("Value error, ")
+    """Describe the first error: its table, its field and the reason.
+
+    A misspelt table comes before the one that is missing because of it.
+    """
+    errors = exc.errors()
+    unknown = (e for e in errors if e["type"] == "extra_forbidden" and len(e["loc"]) == 1)
+    wrong = next(unknown, errors[0])
+    where, model = list(wrong["loc"]), cast("type[BaseModel]", PlannedPool)
     if len(where) >= 2 and isinstance(where[1], int):
         table, number, *fields = where
         row = data[str(table)][number]
         name = row.get("name") if isinstance(row, dict) else None
         which = f"'{name}'" if isinstance(name, str) else f"number {int(number) + 1}"
         where = [f"{table} {which}", *fields]
-    return ": ".join([*(str(part) for part in where), words])
+        model = TABLES[str(table)]
+    return ": ".join([*(str(part) for part in where), _reason(wrong, model)])
+
+
+def _reason(wrong: ErrorDetails, model: type[BaseModel]) -> str:
+    """Say what is wrong with a field, and what to write instead."""
+    if wrong["type"] == "extra_forbidden":
+        known = list(model.model_fields)
+        close = get_close_matches(str(wrong["loc"][-1]), known, n=1)
+        return f"unknown; did you mean {close[0]}?" if close else f"unknown; use {', '.join(known)}"
+    if wrong["type"] == "missing":
+        table = "the file describes no model; begin each one with [[expert]]"
+        return table if model is PlannedPool else "missing"
+    if wrong["type"] in ("tuple_type", "model_type") and len(wrong["loc"]) <= 2:
+        return f"write [[{wrong['loc'][0]}]] above the fields of each"
+    words = wrong["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    if wrong["type"] == "value_error" or not isinstance(wrong["input"], str | int | float):
+        return words
+    return f"{words}, not {repr(wrong['input'])[:LONGEST_SHOWN]}"

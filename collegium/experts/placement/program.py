@@ -108,8 +108,11 @@ def why_not(need: Need, cards: Sequence[Card]) -> str:
     most = len(cards)
     ways = need.degrees(most)
     if not ways:
-        heads = need.checkpoint.heads
-        return f"its {heads} attention heads can't be split as it is asked, over {most} card(s)"
+        heads, kv = need.checkpoint.heads, need.checkpoint.kv_heads
+        asked = need.degree or len(need.cards or ())
+        if asked > most:
+            return f"it is to run on {asked} cards, and there are {most}"
+        return f"its {heads} attention heads and {kv} KV heads can't be split over {asked} card(s)"
     degree = min(ways, key=need.gib_on)
     gib = need.gib_on(degree)
     roomy = sorted((card.usable_gib for card in cards), reverse=True)

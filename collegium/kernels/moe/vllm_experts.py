@@ -7,7 +7,6 @@ vLLM has one oracle a weight scheme, which asks classes in turn whether they tak
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -29,8 +28,7 @@ from vllm.model_executor.layers.quantization.utils import quant_utils as keys
 from vllm.platforms import current_platform
 
 from collegium.kernels.moe.formats import Format
-
-log = logging.getLogger(__name__)
+from collegium.kernels.moe.vllm_left import LEFT
 
 ACTIVATIONS = {
     MoEActivation.SILU: "silu",
@@ -92,8 +90,7 @@ class CollegiumExperts(CPUUnquantizedExperts):
             ours, why_not = mk.FusedMoEExperts.is_supported_config(
                 cls, moe_config, weight_key, activation_key, activation_format
             )
-        if not ours:
-            log.warning("%s leaves a sparse layer to vLLM: %s", cls.__name__, why_not)
+        LEFT.because(None if ours else f"{why_not} ({cls.__name__})")
         return ours, why_not
 
     def apply(

@@ -8,7 +8,6 @@ take stay vLLM's, with the reason in the log. The router is vLLM's own, unless a
 from __future__ import annotations
 
 import functools
-import logging
 import os
 from typing import Any
 
@@ -31,6 +30,7 @@ from vllm.model_executor.models.utils import extract_layer_index
 from vllm.platforms import current_platform
 
 from collegium.errors import SetupError
+from collegium.kernels.moe import vllm_left
 from collegium.kernels.moe.routing import Gating, Scoring
 from collegium.kernels.moe.statistics import LayerStatistics
 from collegium.kernels.moe.vllm_layers import (
@@ -40,9 +40,8 @@ from collegium.kernels.moe.vllm_layers import (
     serving,
     without_copies,
 )
+from collegium.kernels.moe.vllm_left import LEFT
 from collegium.kernels.token_policy import Rules, in_engine
-
-log = logging.getLogger(__name__)
 
 MOE_SWITCH = "COLLEGIUM_MOE"  # the plugin, which loads this module, has checked its value
 ROUTERS = ("FusedTopKRouter", "FusedTopKBiasRouter", "GroupedTopKRouter")
@@ -179,6 +178,8 @@ class CollegiumGpuRunner(MoERunner):
                 )
             router = PolicyRouter(router, rules)
         super().__init__(*args, router=router, routed_experts=routed_experts, **named)
+        if not _is_ours(method := routed_experts.quant_method):
+            LEFT.add(method)
 
 
 def gating_of(router: Any) -> Gating:
@@ -224,11 +225,11 @@ def why_not(moe_config: Any) -> str | None:
 
     dtype, device = moe_config.in_dtype, torch.device(moe_config.device)
     known = {
-        f"its activations are {dtype}": dtype not in TOLERANCE,
+        f"activations are {dtype}": dtype not in TOLERANCE,
         f"--moe-backend asks for {moe_config.moe_backend}": moe_config.moe_backend != "auto",
-        "its experts have biases": moe_config.has_bias,
-        "adapters may change its experts (LoRA)": moe_config.is_lora_enabled,
-        "its SwiGLU has a limit or a slope": any(
+        "experts have biases": moe_config.has_bias,
+        "adapters may change the experts (LoRA)": moe_config.is_lora_enabled,
+        "SwiGLU has a limit or a slope": any(
             getattr(moe_config, f"swiglu_{name}", None) is not None
             for name in ("limit", "alpha", "beta")
         ),
@@ -260,9 +261,9 @@ def why_not(moe_config: Any) -> str | None:
 
 def _require_ours(method: Any, moe_config: Any) -> None:
     """Raise SetupError where a policy or statistics would be ignored."""
-    if getattr(method, "experts_cls", None) is CollegiumTritonExperts:
+    if _is_ours(method):
         return
-    reason = f"its weights are quantised, or vLLM's own ({type(method).__name__})"
+    reason = f"weights are quantised, or vLLM's own ({type(method).__name__})"
     if type(method) is unquantized_fused_moe_method.UnquantizedFusedMoEMethod:
         reason = why_not(moe_config) or reason
     raise SetupError(
@@ -271,10 +272,8 @@ def _require_ours(method: Any, moe_config: Any) -> None:
     )
 
 
-@functools.cache
-def _tell(reason: str) -> None:
-    """Once, however many layers there are."""
-    log.warning("Collegium's Triton kernels leave sparse layers to vLLM: %s", reason)
+def _is_ours(method: Any) -> bool:
+    return getattr(method, "experts_cls", None) is CollegiumTritonExperts
 
 
 def install() -> None:
@@ -285,9 +284,9 @@ def install() -> None:
         @functools.wraps(stock)
         def select(moe_config: Any) -> tuple[Any, Any]:
             reason = why_not(moe_config)
+            LEFT.because(reason)
             if reason is None:
                 return unquantized.UnquantizedMoeBackend.TRITON, CollegiumTritonExperts
-            _tell(reason)
             backend, experts = stock(moe_config)
             return backend, experts
 
@@ -296,3 +295,4 @@ def install() -> None:
         unquantized_fused_moe_method.select_unquantized_moe_backend = select
     if op_registry_oot.get(MoERunner.__name__) is not CollegiumGpuRunner:
         MoERunner.register_oot(CollegiumGpuRunner)
+    vllm_left.install()

@@ -25,6 +25,7 @@ from collegium.kernels.moe.formats import FP8_BLOCK
 from collegium.kernels.moe.packed import PackedExperts, pack
 from collegium.kernels.moe.vllm_experts import FLOATS, CollegiumExperts
 from collegium.kernels.moe.vllm_layers import add_layer, counted
+from collegium.kernels.moe.vllm_left import LEFT
 
 # What a reader finds for one projection ("w13" or "w2"): codes, and scales if they have any.
 Read = tuple[Tensor, Tensor | None]
@@ -158,6 +159,7 @@ def take_over(method: Any, layer: Any) -> Any:
     """Give a vLLM method our packing, if its oracle chose one of our classes."""
     ours = getattr(method, "experts_cls", None)
     if not (isinstance(ours, type) and issubclass(ours, CollegiumExperts)):
+        LEFT.add(method)
         return method
     stock = type(method)
     if stock.__name__ not in READERS:
@@ -194,6 +196,7 @@ def install() -> None:
 
     @functools.wraps(stock)
     def get_quant_method(layer: Any, prefix: str, quant_config: Any, moe_config: Any) -> Any:
+        LEFT.because(None)
         return take_over(stock(layer, prefix, quant_config, moe_config), layer)
 
     get_quant_method.of_collegium = True  # type: ignore[attr-defined]

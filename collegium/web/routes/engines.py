@@ -6,8 +6,9 @@ import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
 from collegium.errors import BadRequest, EngineNotFound
 from collegium.experts.clients.events import Json
@@ -16,6 +17,12 @@ from collegium.experts.supervisor import Supervisor
 from collegium.registry.expert import Expert
 from collegium.web.auth import ADMIN, CallerDep, sees_all
 from collegium.web.parts_of import FleetDep, PartsDep
+from collegium.web.serving.metrics import BREAKER, by_expert
+from collegium.web.serving.parts import Parts
+from collegium.web.serving.service import Service
+
+if TYPE_CHECKING:
+    from prometheus_client.registry import Collector
 
 routes = APIRouter()
 STATUS = "/v1/experts/status"
@@ -67,16 +74,10 @@ async def tokens(name: str, fleet: FleetDep) -> Json:
 
 
 @routes.get(STATUS)
-async def statuses(parts: PartsDep, caller: CallerDep) -> Json:
+async def statuses(request: Request, parts: PartsDep, caller: CallerDep) -> Json:
     """Return the current state of each expert: its engine, queue and circuit breaker."""
-    dispatcher = parts.pool.dispatcher
-    live = _Live(
-        dispatcher.waiting(),
-        parts.speeds.in_flight.by_expert(),
-        dispatcher.circuits(),
-        parts.lowered.by_expert,
-        parts.fleet,
-    )
+    service: Service = request.app.state.service
+    live = _live(parts) if service.crew is None else _live_of_all(parts, await service.metrics())
     known = await parts.catalogue.now()
     experts = [live.of(expert) for expert in known if caller.permits(expert.name)]
     if not sees_all(caller):
@@ -86,10 +87,10 @@ async def statuses(parts: PartsDep, caller: CallerDep) -> Json:
 
 @dataclass(frozen=True)
 class _Live:
-    """The live state of experts in this process, by name."""
+    """The live state of experts, by name."""
 
-    waiting: Mapping[str, int]
-    in_flight: Mapping[str, int]
+    waiting: Mapping[str, float]
+    in_flight: Mapping[str, float]
     circuits: Mapping[str, str]
     lowered: Mapping[str, float]
     fleet: Fleet
@@ -105,8 +106,8 @@ class _Live:
             "detail": None if engine is None else engine.status.detail,
             "engine": expert.engine,
             "resident": expert.engine in residents.resident if residents and turns else None,
-            "waiting": self.waiting.get(expert.name, 0),
-            "in_flight": self.in_flight.get(expert.name, 0),
+            "waiting": round(self.waiting.get(expert.name, 0)),
+            "in_flight": round(self.in_flight.get(expert.name, 0)),
             "breaker": self.circuits.get(expert.name, "closed"),
             "lowered": self.lowered.get(expert.name, 0.0),
         }
@@ -118,6 +119,24 @@ class _Live:
         if engine is not None:
             return engine.status.state
         return "remote" if expert.engine is None else "absent"
+
+
+def _live(parts: Parts) -> _Live:
+    """Return the state as this process knows it."""
+    dispatcher, in_flight = parts.pool.dispatcher, parts.speeds.in_flight.by_expert()
+    circuits, lowered = dispatcher.circuits(), parts.lowered.by_expert
+    return _Live(dispatcher.waiting(), in_flight, circuits, lowered, parts.fleet)
+
+
+def _live_of_all(parts: Parts, metrics: Collector) -> _Live:
+    """Return the state as the metrics of all workers tell it."""
+    circuits = {
+        expert: next(state for state, level in BREAKER.items() if level == value)
+        for expert, value in by_expert(metrics, "collegium_breaker").items()
+    }
+    waiting = by_expert(metrics, "collegium_queue_depth")
+    in_flight = by_expert(metrics, "collegium_in_flight")
+    return _Live(waiting, in_flight, circuits, parts.lowered.by_expert, parts.fleet)
 
 
 def _names(fleet: Fleet) -> str:
@@ -133,7 +152,7 @@ def _engine(engine: Supervisor) -> Json:
         "detail": status.detail,
         "pid": status.pid,
         "starts": engine.incarnation,
-        "in_flight": engine.in_flight,
+        "in_flight": engine.in_flight + engine.asked_elsewhere,
         "max_sequences": spec.max_sequences,
         "replicas": [_replica(replica) for replica in engine.replicas],
     }

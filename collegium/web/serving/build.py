@@ -256,5 +256,5 @@ def make_pool(
         residents=fleet.residents,
         key_variables=settings.api_key_variables,
         most_bytes=round(settings.max_answer_mib * 2**20),
-        engines_are_shared=shared.engines,
+        engines_of=shared.engines_of,
     )

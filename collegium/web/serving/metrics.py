@@ -18,6 +18,8 @@ from collegium.registry.key import KeyState
 from collegium.router.decision import Decision, Forecast
 
 if TYPE_CHECKING:
+    from prometheus_client.registry import Collector
+
     from collegium.registry.answers import Held
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -265,6 +267,12 @@ class Metrics:
         """Note how many transactions took the slow way so far."""
         self._detours.inc(detours - self._detours_seen)
         self._detours_seen = detours
+
+
+def by_expert(metrics: Collector, name: str) -> dict[str, float]:
+    """Return the values of a gauge that has one for each expert."""
+    families = (family for family in metrics.collect() if family.name == name)
+    return {s.labels["expert"]: s.value for family in families for s in family.samples}
 
 
 def _exemplar(trace_id: str) -> dict[str, str] | None:

@@ -26,8 +26,9 @@ class Shared:
     """None where the response cache is off."""
     several: bool
     """Whether other processes have the same, and so the slots of endpoints have to be shared."""
-    engines: bool = False
-    """Whether the slots of our own engines have to be shared as well."""
+    engines_of: str | None = None
+    """Names the service whose workers share the slots of its engines; None for a single process.
+    Services that share a Redis have engines of their own."""
 
 
 def open_shared(settings: Settings, database: Database) -> Shared:

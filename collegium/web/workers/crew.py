@@ -1,32 +1,26 @@
-"""Starts, follows, restarts and ends the workers of a service."""
+"""Starts, restarts and ends the processes of a service's workers."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
 import socket
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
-from collegium.errors import StateUnavailable
 from collegium.web.serving.parts import Parts
 from collegium.web.workers.accepting import Board
-from collegium.web.workers.counts import Ended, Snapshot, Together
-from collegium.web.workers.engines import AskedEngines
+from collegium.web.workers.calls import Calls
+from collegium.web.workers.counts import Together
 from collegium.web.workers.given import Given
-from collegium.web.workers.link import Link
 from collegium.web.workers.members import Members
-from collegium.web.workers.sharing import Sharing
 
 log = logging.getLogger(__name__)
 PROGRAM = "collegium.cli.worker"
@@ -34,10 +28,6 @@ BACKLOG = 2048
 FIRST_REST_S, LONGEST_REST_S = 0.1, 30.0
 LONG_LIVED_S = 10.0
 """A worker that lived so long is started again at once."""
-COUNTED_EVERY_S = 1.0
-"""What a killed worker has counted since then is lost."""
-TOLD_S = 2.0
-"""How long a worker may take to tell its metrics."""
 GRACE_S = 10.0
 """After the time to drain, until a worker is killed."""
 
@@ -48,9 +38,6 @@ class Worker:
 
     number: int
     process: asyncio.subprocess.Process | None = None
-    link: Link | None = None
-    ready: bool = False
-    counted: Snapshot = field(default_factory=list)
 
 
 class Crew:
@@ -58,21 +45,19 @@ class Crew:
 
     def __init__(self, parts: Parts, members: Members, listener: socket.socket) -> None:
         settings = parts.settings
-        self._parts = parts
-        self._members = members
+        assert parts.shared.engines_of is not None
+        self._service = parts.shared.engines_of
+        self.calls = Calls(parts, members)
+        self._settings = settings
         self._listener = listener
         self._patience_s = settings.drain_timeout_s + GRACE_S
         self._workers = [Worker(number) for number in range(1, settings.workers + 1)]
-        self._engines = AskedEngines(parts.fleet)
-        self._ended = Ended()
-        self._lives = 0
         self._tasks: list[asyncio.Task[None]] = []
         self._ending = asyncio.Event()
         self._complete = False
         """Whether all of them have been ready once."""
         self._temporary = tempfile.TemporaryDirectory(prefix="collegium-")  # for this user alone
         self.folder = Path(self._temporary.name)
-        self._server: asyncio.Server | None = None
         self._board = Board(self.folder / "board", settings.workers)
 
     @property
@@ -87,43 +72,27 @@ class Crew:
 
     async def open(self) -> None:
         """Listen for workers, and start all of them."""
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_unix_server(self._connected, str(self.state_socket))
-        os.chmod(self.state_socket, 0o600)
+        await self.calls.open(self.state_socket)
         self._listener.listen(BACKLOG)
         self._tasks = [
             asyncio.create_task(self._keep(worker), name=f"worker {worker.number}")
             for worker in self._workers
         ]
-        self._tasks.append(asyncio.create_task(self._count_often(), name="metrics of workers"))
 
     def waits_for(self) -> str | None:
         """Describe why no request can be answered yet; None once workers are ready."""
-        ready = sum(worker.ready for worker in self._workers)
-        self._complete = self._complete or ready == len(self._workers)
-        if self._complete and ready:
+        self._complete = self._complete or self.calls.ready == len(self._workers)
+        if self._complete and self.calls.ready:
             return None
-        return f"{ready} of {len(self._workers)} workers are ready"
+        return f"{self.ready()} workers are ready"
 
     def ready(self) -> str:
         """Return how many of the workers are ready, such as `1 of 2`."""
-        return f"{sum(worker.ready for worker in self._workers)} of {len(self._workers)}"
+        return f"{self.calls.ready} of {len(self._workers)}"
 
     async def metrics(self) -> Together:
         """The metrics of all processes together."""
-        await self._count()
-        others = [worker.counted for worker in self._workers]
-        return Together(self._parts.metrics.registry, [*others, self._ended.snapshot()])
-
-    async def tell(self, path: str) -> None:
-        """Have all workers take over what a request to this path may have changed."""
-
-        async def look(link: Link) -> None:
-            with suppress(StateUnavailable, TimeoutError):  # it looks by itself, if later
-                async with asyncio.timeout(TOLD_S):
-                    await link.call("look", path)
-
-        await asyncio.gather(*(look(w.link) for w in self._workers if w.link is not None))
+        return await self.calls.metrics()
 
     def terminate(self) -> None:
         """Have all workers finish their answers and end; no further connection is accepted."""
@@ -137,13 +106,11 @@ class Crew:
         self.terminate()
         if not self._tasks:  # it never began
             return self._temporary.cleanup()
-        _, late = await asyncio.wait(self._tasks[:-1], timeout=self._patience_s)
+        _, late = await asyncio.wait(self._tasks, timeout=self._patience_s)
         for worker in self._workers if late else ():
             _signal(worker, signal.SIGKILL)
-        self._tasks[-1].cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._server is not None:
-            self._server.close()
+        await self.calls.close()
         self._temporary.cleanup()
 
     async def _keep(self, worker: Worker) -> None:
@@ -159,7 +126,7 @@ class Crew:
             if self._ending.is_set():  # it was told to before there was a process
                 _signal(worker, signal.SIGTERM)
             status = await process.wait()
-            self._gone(worker)
+            self._board.leave(worker.number)
             if self._ending.is_set():
                 return
             lived_s = time.monotonic() - began
@@ -175,8 +142,9 @@ class Crew:
             await asyncio.wait_for(self._ending.wait(), seconds)
 
     async def _launch(self, worker: Worker) -> asyncio.subprocess.Process:
-        settings = self._parts.settings
+        settings = self._settings
         given = Given(
+            service=self._service,
             number=worker.number,
             listener=self._listener.fileno(),
             socket=str(self.state_socket),
@@ -195,82 +163,6 @@ class Crew:
             pass_fds=(self._listener.fileno(),),
             start_new_session=True,  # Ctrl-C is for the owner, which tells the workers
         )
-
-    def _connected(self) -> Link:
-        return _Caller(self).link
-
-    def hello(self, number: int, link: Link) -> Worker:
-        """Register the connection of a worker that has just started."""
-        worker = self._workers[number - 1]
-        worker.link, worker.counted = link, []
-        return worker
-
-    def member(self) -> str:
-        """Return a name that no earlier process of a worker had."""
-        self._lives += 1
-        return f"worker-{self._lives}"
-
-    def sharing(self, member: str) -> Sharing:
-        """What a worker may call of the state."""
-        return Sharing(self._parts.shared, self._members.of(member))
-
-    def look(self, member: str, asked: dict[str, int]) -> Any:
-        """Tell a worker of the engines."""
-        return self._engines.look(member, asked)
-
-    def left(self, member: str) -> None:
-        """The connection of a worker is gone, and so is the worker."""
-        self._members.leave(member)
-        self._engines.leave(member)
-
-    def _gone(self, worker: Worker) -> None:
-        self._ended.add(worker.counted)
-        worker.counted, worker.link, worker.ready = [], None, False
-        self._board.leave(worker.number)
-
-    async def _count_often(self) -> None:
-        while True:
-            await asyncio.sleep(COUNTED_EVERY_S)
-            await self._count()
-
-    async def _count(self) -> None:
-        async def count(worker: Worker) -> None:
-            link = worker.link
-            if link is None:
-                return
-            with suppress(StateUnavailable, TimeoutError):
-                async with asyncio.timeout(TOLD_S):
-                    found = await link.call("metrics")
-                if worker.link is link:
-                    worker.counted = found
-
-        await asyncio.gather(*map(count, self._workers))
-
-
-class _Caller:
-    """One worker's end of a connection, from its hello on."""
-
-    def __init__(self, crew: Crew) -> None:
-        self._crew = crew
-        self._member = crew.member()
-        self._sharing = crew.sharing(self._member)
-        self._worker: Worker | None = None
-        self.link = Link(self._handle, self._lost)
-
-    async def _handle(self, name: str, arguments: Sequence[Any]) -> Any:
-        if name == "hello":
-            self._worker = self._crew.hello(arguments[0], self.link)
-            return None
-        if name == "ready":
-            if self._worker is not None:
-                self._worker.ready = True
-            return None
-        if name == "engines":
-            return self._crew.look(self._member, arguments[0])
-        return await self._sharing.handle(name, arguments)
-
-    def _lost(self) -> None:
-        self._crew.left(self._member)
 
 
 def _signal(worker: Worker, number: signal.Signals) -> None:

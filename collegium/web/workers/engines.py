@@ -1,8 +1,7 @@
-"""The owner's engines, as a worker asks them: by their addresses, which it is told."""
+"""The owner's engines, as a worker asks them: by their addresses, which the owner tells it."""
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from collections import Counter
@@ -13,7 +12,6 @@ from typing import Any
 
 import msgspec
 
-from collegium.errors import StateUnavailable
 from collegium.experts.fleet import Fleet
 from collegium.experts.supervisor import Status, Supervisor
 from collegium.experts.vllm import EngineSpec
@@ -25,8 +23,8 @@ EVERY_S = 0.25
 
 
 @dataclass(frozen=True)
-class Told:
-    """One engine, as the owner tells of it."""
+class EngineState:
+    """The configuration and the state of one of the owner's engines."""
 
     options: dict[str, Any]
     served_name: str | None
@@ -40,26 +38,26 @@ class Told:
 class FollowedEngine(Supervisor):
     """An engine that another process runs."""
 
-    def __init__(self, told: Told) -> None:
-        engine = Engine.model_construct(**told.options)  # embedded ones pass the API's bounds
-        spec = EngineSpec(engine, served_name=told.served_name, secret=told.secret)
+    def __init__(self, state: EngineState) -> None:
+        engine = Engine.model_construct(**state.options)  # embedded ones pass the API's bounds
+        spec = EngineSpec(engine, served_name=state.served_name, secret=state.secret)
         super().__init__(spec, Path(os.devnull))
-        self._told = told
+        self._state = state
 
-    def is_the_same(self, told: Told) -> bool:
+    def is_the_same(self, state: EngineState) -> bool:
         """Whether it is still the engine that it was, if in another state."""
-        return told.secret == self._told.secret and told.options == self._told.options
+        return state.secret == self._state.secret and state.options == self._state.options
 
-    async def follow(self, told: Told) -> None:
+    async def follow(self, state: EngineState) -> None:
         """Take over its state."""
-        self._told = told
-        self.incarnation, self._draining = told.incarnation, told.draining
-        if told.status != self.status:
-            await self._become(told.status)
+        self._state = state
+        self.incarnation, self._draining = state.incarnation, state.draining
+        if state.status != self.status:
+            await self._become(state.status)
 
     def retry_after_s(self) -> int:
         """The owner's guess at when the engine will answer, seconds."""
-        return self._told.retry_after_s
+        return self._state.retry_after_s
 
 
 class FollowedFleet(Fleet):
@@ -78,24 +76,15 @@ class FollowedFleet(Fleet):
     async def look(self) -> None:
         """Tell what this worker asks of the engines, and take over their state."""
         asked = {name: engine.in_flight for name, engine in self.items()}
-        found = msgspec.convert(await self._link.call("engines", asked), list[Told])
-        names = {told.options["name"] for told in found}
+        found = msgspec.convert(await self._link.call("engines", asked), list[EngineState])
+        names = {state.options["name"] for state in found}
         for name in [name for name in self._supervisors if name not in names]:
             del self._supervisors[name]
-        for told in found:
-            engine = self._supervisors.get(told.options["name"])
-            if not isinstance(engine, FollowedEngine) or not engine.is_the_same(told):
-                engine = self._supervisors[told.options["name"]] = FollowedEngine(told)
-            await engine.follow(told)
-
-    async def run_looking(self) -> None:
-        """Look again and again, until the owner is gone."""
-        while True:
-            await asyncio.sleep(EVERY_S)
-            try:
-                await self.look()
-            except StateUnavailable:
-                return
+        for state in found:
+            engine = self._supervisors.get(state.options["name"])
+            if not isinstance(engine, FollowedEngine) or not engine.is_the_same(state):
+                engine = self._supervisors[state.options["name"]] = FollowedEngine(state)
+            await engine.follow(state)
 
 
 def _never(spec: EngineSpec) -> Supervisor:
@@ -103,9 +92,9 @@ def _never(spec: EngineSpec) -> Supervisor:
     raise NotImplementedError(f"a worker was to start the engine {spec.name}")
 
 
-def told_of(engine: Supervisor) -> Told:
-    """What the owner tells of an engine."""
-    return Told(
+def state_of(engine: Supervisor) -> EngineState:
+    """Return what a worker needs to know of an engine."""
+    return EngineState(
         options=engine.spec.engine.model_dump(),
         served_name=engine.spec.served_name,
         secret=engine.spec.secret,
@@ -117,17 +106,17 @@ def told_of(engine: Supervisor) -> Told:
 
 
 class AskedEngines:
-    """The owner's side: engines have the requests of all workers, and tell all of themselves."""
+    """The owner's engines, with the number of requests that workers have sent to each."""
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
         self._asked: dict[str, Mapping[str, int]] = {}
 
-    def look(self, worker: str, asked: Mapping[str, int]) -> Sequence[Told]:
+    def look(self, worker: str, asked: Mapping[str, int]) -> Sequence[EngineState]:
         """Note what a worker asks now, and tell it of all engines."""
         self._asked[worker] = asked
         self._count()
-        return [told_of(engine) for engine in self._fleet.values()]
+        return [state_of(engine) for engine in self._fleet.values()]
 
     def leave(self, worker: str) -> None:
         """A worker is gone, and so are its requests."""
@@ -139,4 +128,4 @@ class AskedEngines:
         for asked in self._asked.values():
             total.update(asked)
         for name, engine in self._fleet.items():
-            engine.asked_elsewhere = total[name]
+            engine.asked_elsewhere, engine.elsewhere_s = total[name], 2 * EVERY_S

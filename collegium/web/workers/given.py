@@ -10,6 +10,8 @@ from typing import Any
 class Given:
     """All of it, as JSON on the worker's command line; so there are no secrets in it."""
 
+    service: str
+    """Names the owner among the services of a Redis; each start has a name of its own."""
     number: int
     listener: int
     """The descriptor of the socket that all workers share."""

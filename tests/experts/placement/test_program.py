@@ -84,7 +84,11 @@ def test_what_does_not_fit_is_said() -> None:
         "it takes 103.0 GiB of each of 2 card(s), which have 73.6 GiB for engines"
     )
     odd = solve([need("odd", 1.0, degree=3)], cards(80.0, 80.0, 80.0))
-    assert "32 attention heads can't be split" in odd.unplaced["odd"]
+    assert odd.unplaced["odd"] == (
+        "its 32 attention heads and 8 KV heads can't be split over 3 card(s)"
+    )
+    wide = solve([need("wide", 1.0, degree=4)], cards(80.0, 80.0))
+    assert wide.unplaced["wide"] == "it is to run on 4 cards, and there are 2"
     busy = [need(n, 60.0, always=True, requests_per_minute=r) for n, r in (("a", 9), ("b", 1))]
     assert solve(busy, cards(80.0)).unplaced == {
         "b": "it takes 63.5 GiB of each of 1 card(s), and others are asked more"

@@ -2,7 +2,8 @@
 
 It speaks as much of vLLM's protocol as experts use, and notes what it was asked and what it has
 answered to its end in `asked.jsonl` and `finished.jsonl` of its model's folder. A prompt that
-begins with `long` is answered with a hundred words, ten a second; others take `DELAY_S`.
+begins with `long` or `slow` is answered with as many words as `WORDS` says, ten a second; others
+take `DELAY_S`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 DELAY_S = 0.05
+WORDS = {"long": 100, "slow": 20}
 
 
 def option(name: str) -> str:
@@ -50,8 +52,7 @@ class Handler(BaseHTTPRequestHandler):
         prompt = str(body["messages"][-1]["content"])
         note("asked", prompt)
         words = [f"{os.getpid()}: {prompt}"]
-        if prompt.startswith("long"):
-            words += [f" {n}" for n in range(100)]
+        words += [f" {n}" for n in range(WORDS.get(prompt.partition(" ")[0], 0))]
         if body.get("stream"):
             self.stream(words)
         else:

@@ -58,16 +58,24 @@ def test_tokens_are_counted_and_padding_is_not(found: dict[str, Any]) -> None:
 def test_what_is_not_ours_is_left_with_its_reason(found: dict[str, Any]) -> None:
     """And an engine whose policy would be ignored does not start."""
     said = found["refusals"]
-    assert said["biases"] == "its experts have biases"
+    assert said["biases"] == "experts have biases"
     assert "LoRA" in said["lora"]
     assert "limit or a slope" in said["limit"]
     assert said["backend"] == "--moe-backend asks for triton"
-    assert said["type"] == "its activations are torch.float64"
+    assert said["type"] == "activations are torch.float64"
     assert said["activation"] == VLLMS
     assert "don't take this layer: kernel does not support" in said["policy, activation"]
     assert "routing function of its own" in said["policy, routing"]
     assert "--enforce-eager" in said["capacity"]
     assert said["wrong"].startswith("COLLEGIUM_MOE=force, but Collegium's Triton kernels are wrong")
+
+
+def test_the_log_counts_the_layers_that_are_left_to_vllm(found: dict[str, Any]) -> None:
+    """One line for each reason, of quantised layers, too; nothing of the layer that is ours."""
+    quantised, activation = found["told"]
+    kind = "weights are quantised, or vLLM's own (Int5MoEMethod)"
+    assert quantised == f"Collegium's kernels leave 2 sparse layer(s) to vLLM: {kind}"
+    assert activation.startswith("Collegium's kernels leave 1 sparse layer(s) to vLLM: kernel does")
 
 
 def test_auto_takes_what_was_measured_and_is_right(found: dict[str, Any]) -> None:

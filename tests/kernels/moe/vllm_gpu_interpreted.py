@@ -7,6 +7,7 @@ own code builds the layers; tensors stay on the processor. `TRITON_INTERPRET=1` 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 import tempfile
@@ -255,6 +256,50 @@ def automatic() -> dict[str, str]:
     return found
 
 
+def told() -> list[str]:
+    """What the log says of a model with two layers of one kind, and one of each other."""
+    from unittest.mock import Mock
+
+    from vllm.model_executor.layers.fused_moe.experts.triton_moe import TritonExperts
+    from vllm.model_executor.layers.fused_moe.unquantized_fused_moe_method import (
+        UnquantizedFusedMoEMethod,
+    )
+    from vllm.model_executor.model_loader import base_loader
+    from vllm.model_executor.model_loader.dummy_loader import DummyModelLoader
+
+    from collegium.kernels.moe.vllm_left import LEFT
+
+    class Int5MoEMethod(UnquantizedFusedMoEMethod):
+        """A scheme of which our kernels know nothing."""
+
+        def __init__(self, moe: Any) -> None:
+            super().__init__(moe)
+            self.experts_cls = TritonExperts
+
+        def process_weights_after_loading(self, layer: Any) -> None:
+            """Leave them as they are."""
+
+    scheme = Mock(online_quantization_config=None)
+    scheme.get_quant_method = lambda layer, prefix: Int5MoEMethod(layer.moe_config)
+
+    def model(**_named: Any) -> None:
+        for options in ({"quant_config": scheme}, {"quant_config": scheme}, {}):
+            layer_of(config_of({}), **options)
+        layer_of(config_of({}), activation="gelu")
+
+    LEFT.tell()  # of earlier layers, which belong to no model
+    lines: list[str] = []
+    log = logging.getLogger("collegium.kernels.moe.vllm_left")
+    with (
+        patch.object(base_loader, "initialize_model", model),
+        patch.object(base_loader, "log_online_quantization", Mock()),
+        patch.object(base_loader, "log_model_inspection", Mock()),
+        patch.object(log, "warning", lambda text, *words: lines.append(text % words)),
+    ):
+        DummyModelLoader.create_model(Mock(), Mock(), Mock())
+    return lines
+
+
 def plain_layers() -> dict[str, float]:
     """Errors without a policy, in each type; vLLM's own routers need its CUDA operators."""
 
@@ -287,6 +332,7 @@ def main(folder: str) -> None:
         "policies": policies(Path(folder)),
         "statistics": statistics(Path(folder)),
         "refusals": refusals(),
+        "told": told(),
         "auto": automatic(),
     }
     print(json.dumps(found), file=sys.__stdout__)

@@ -18,6 +18,7 @@ from collegium.errors import StateUnavailable
 from collegium.registry.answers import MemoryAnswers
 from collegium.registry.budgets.counters import (
     Charge,
+    Counters,
     Granted,
     Level,
     MemoryCounters,
@@ -25,7 +26,10 @@ from collegium.registry.budgets.counters import (
     Refused,
     Wanted,
 )
+from collegium.registry.leases import Leases
+from collegium.registry.sole_counters import SoleCounters
 from collegium.registry.state import MemoryState
+from collegium.registry.storage.database import Database
 from collegium.web.serving.shared import Shared
 from collegium.web.workers.accepting import ABSENT, Board
 from collegium.web.workers.counts import Ended, Together, snapshot
@@ -43,9 +47,11 @@ async def refuses(name: str, _arguments: Any) -> Any:
 
 
 @asynccontextmanager
-async def owned(folder: Path, count: int) -> AsyncIterator[tuple[Members, list[Link]]]:
+async def owned(
+    folder: Path, count: int, counters: Counters | None = None
+) -> AsyncIterator[tuple[Members, list[Link]]]:
     """An owner, and the links of so many workers to it."""
-    members = Members(MemoryCounters())
+    members = Members(counters or MemoryCounters())
     answers = MemoryAnswers(ttl_s=60, most_bytes=10**6)
     shared = Shared(MemoryState(), MemoryState(), members.counters, answers, several=True)
     names = iter(f"worker-{n}" for n in range(count))
@@ -101,10 +107,21 @@ async def test_answers_of_the_cache_are_shared(tmp_path: Path) -> None:
         assert await one.get("key") is None
 
 
-async def test_budgets_are_counted_together_and_survive_a_worker(tmp_path: Path) -> None:
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def counters(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Counters]:
+    """Those of an owner on SQLite, and on PostgreSQL without Redis, where it holds a lease."""
+    database = Database(f"sqlite:///{tmp_path / 'leases.sqlite3'}")
+    await database.migrate()
+    yield MemoryCounters() if request.param == "sqlite" else SoleCounters(Leases(database))
+    await database.close()
+
+
+async def test_budgets_are_counted_together_and_survive_a_worker(
+    tmp_path: Path, counters: Counters
+) -> None:
     """What a worker that is gone has reserved stays reserved, until another one settles it."""
     charge = Charge("a", most=25, base=0, per_million=1_000_000)
-    async with owned(tmp_path, 2) as (_, links):
+    async with owned(tmp_path, 2, counters) as (_, links):
         one, other = map(RemoteCounters, links)
         assert await one.reserve("first", [charge], WANTED) == Missing(0)
         await one.seed("a", 0, (await one.holding("a"))[0])
