@@ -122,9 +122,19 @@ async def write(
     while part := list(islice(made, chunk)):
         async with database.transaction() as session:
             for place, table in enumerate((DecisionRow, OutcomeRow, FeedbackRow)):
-                columns = [to_columns(row[place]) for row in part if row[place] is not None]
+                columns = [_columns(row, place) for row in part if row[place] is not None]
                 if columns:
                     await session.execute(insert(table), columns)
+
+
+def _columns(row: tuple[Any, Any, Any], place: int) -> dict[str, Any]:
+    """What the log writes: a failed outcome has a copy of whose it is."""
+    columns, (decision, outcome, _) = to_columns(row[place]), row
+    if place != 1:
+        return columns
+    copied = {name: getattr(decision, name) for name in ("application", "expert", "owner")}
+    failed = outcome.status != "ok"
+    return columns | {f"failed_{name}": value if failed else None for name, value in copied.items()}
 
 
 async def _rest(database: Database, now: datetime) -> None:

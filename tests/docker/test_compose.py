@@ -187,7 +187,7 @@ def fenced_commands(text: str) -> list[str]:
     text = re.sub(r"\\\n\s*", " ", text)
     fences = re.findall(r"^```(?:sh|console|bash)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     lines = [line for fence in fences for line in fence.splitlines()]
-    return [m[1] for line in lines if (m := re.search(r"(?<![\w./-])(collegium .+)", line))]
+    return [m[1] for line in lines if (m := re.search(r"(?<![\w./=-])(collegium .+)", line))]
 
 
 def inline_commands(text: str) -> list[str]:

@@ -175,6 +175,8 @@ class DriftWatch:
         began, usual = expert.gamblers.richest()
         steps = list(expert.steps)[began - expert.count :]
         losses = [step.lost_since(usual) for step in steps]
+        late = _late(losses)
+        steps, losses = steps[late:], losses[late:]
         points = min(max(float(np.mean(losses)), 0.0), 1.0)
         common = self._is_common(name, steps)
         by_application: dict[str | None, list[float]] = defaultdict(list)
@@ -211,6 +213,15 @@ class DriftWatch:
             return None
         self._begin(name, expert.biases)
         return Recovery(name, expert.since)
+
+
+def _late(losses: list[float]) -> int:
+    """How many marks the change came after the gambler began: less than there are to the next one.
+
+    The loss since then stands out most (the estimate of CUSUM charts).
+    """
+    late = range(min(EVERY, len(losses)))
+    return max(late, key=lambda n: float(np.mean(losses[n:])) * (len(losses) - n) ** 0.5)
 
 
 def _lone_rater(steps: list[_Step], losses: list[float]) -> str | None:
