@@ -26,9 +26,9 @@ HELLO = {"model": "mine", "messages": [{"role": "user", "content": "Hello"}], "m
 
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    """A service without the embedded pool; an engine counts as hung after 10 s."""
+    """A service without the embedded pool; an engine counts as hung after 20 s."""
     folder = tmp_path_factory.mktemp("bare")
-    settings = {"COLLEGIUM_EMBEDDED": "false", "COLLEGIUM_ENGINE_STALL_S": "10"}
+    settings = {"COLLEGIUM_EMBEDDED": "false", "COLLEGIUM_ENGINE_STALL_S": "20"}
     with full_disk(folder / "logs"), running_service(folder, **settings) as service:
         yield service
 
@@ -94,7 +94,7 @@ def test_an_expert_brings_its_engine_which_is_watched_and_goes_with_it(
     failed = httpx.post(url, json=HELLO | {"stream": True}, timeout=120)
     # vLLM's server may tell of the dead core (500, so 502) before it is ended itself.
     assert failed.status_code in (502, 503, 504)
-    until(lambda: state(bare)["starts"] == 2 and state(bare)["state"] == "ready")
+    until(lambda: state(bare)["starts"] >= 2 and state(bare)["state"] == "ready")
     assert httpx.post(url, json=HELLO, timeout=120).status_code == 200
     assert not any(core.is_running() and core.status() != "zombie" for core in cores)
 
