@@ -16,6 +16,9 @@ TEXTS = ("system", "template")
 PARTS = ("body", *TEXTS)
 NEVER_SET = ("best_of", "messages", "model", "n", "routing", "stream", "stream_options")
 """Fields of a request that are the caller's, or that the service writes."""
+LENGTHS = ("max_tokens", "max_completion_tokens")
+"""Fields that the service counts with: what an answer is reserved and cut at."""
+MOST_LENGTH = 2**31
 ITS_BASES = (
     "kind",
     "model",
@@ -64,6 +67,8 @@ def problem_of(preset: Mapping[str, Any]) -> str:
         return "a preset sets something: fields of the body, `system` or `template`"
     if taken := sorted(set(NEVER_SET) & body.keys()):
         return f"a preset can't set {', '.join(taken)}"
+    if wrong := [name for name in LENGTHS if not _is_length(body.get(name))]:
+        return f"a preset's {' and '.join(wrong)} must be whole numbers of at least 1"
     if not all(text is None or (isinstance(text, str) and text) for text in (system, template)):
         return "a preset's `system` and `template` are texts"
     if template is not None and template.count(PROMPT) != 1:
@@ -77,6 +82,10 @@ def problem_of(preset: Mapping[str, Any]) -> str:
     if length + len(system or "") + len(template or "") > MOST_LONG:
         return f"a preset has at most {MOST_LONG} characters"
     return ""
+
+
+def _is_length(value: Any) -> bool:
+    return value is None or (type(value) is int and 0 < value < MOST_LENGTH)
 
 
 def _depth(value: Any) -> int:

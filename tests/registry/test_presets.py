@@ -69,6 +69,10 @@ def test_fields_are_of_the_body_unless_they_are_texts_of_ours() -> None:
         ({"body": 3}, "must be JSON objects"),
         ({"extra_body": []}, "must be JSON objects"),
         ({"temperature": float("nan")}, "are JSON"),
+        ({"max_tokens": -5}, "max_tokens must be"),
+        ({"max_tokens": "100"}, "max_tokens must be"),
+        ({"max_completion_tokens": True, "max_tokens": 9}, "max_completion_tokens must be"),
+        ({"extra_body": {"max_tokens": 1.5}}, "max_tokens must be"),
     ],
 )
 def test_what_no_call_could_be_made_with_is_refused(settings: dict[str, Any], words: str) -> None:

@@ -156,6 +156,16 @@ async def test_rates_are_told_and_kept(web: Web) -> None:
     assert (found["requests"]["used"], found["tokens"]["used"]) == (2, 2 * (TOKENS + 7))
 
 
+async def test_a_misspelt_parameter_removes_nothing(web: Web) -> None:
+    """Without it, all limits of the key would be removed instead of one."""
+    await limit(web, "usd", 1.0)
+    await limit(web, "requests", 5)
+    query = {"scope": "key", "name": "shop", "metrc": "usd"}
+    refused = await web.http.delete(PATH, params=query, headers=bearer(ADMIN))
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "metrc")
+    assert set(await limits(web)) == {"usd", "requests"}
+
+
 async def test_requests_in_flight_hold_their_share(web: Web) -> None:
     """Who comes meanwhile is told to come again soon; who leaves gives back what it held."""
     await limit(web, "parallel", 1, "")
@@ -352,6 +362,7 @@ async def test_a_key_sees_its_own_limits_alone(web: Web) -> None:
         ({"metric": "parallel"}, "takes no window"),
         ({"amount": 1e9}, "9,000,000"),
         ({"amount": -1}, "must be at least 0"),
+        ({"name": "a\0b"}, "printable"),
         ({"amount": 1e308}, "must be at most"),
         ({"scope": "planet"}, "scope"),
     ],

@@ -85,10 +85,12 @@ async def test_a_proposal_tells_what_it_costs_and_asks_nobody(web: Web) -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ({"prompt": 3}, "line 1: prompt"),
+        ({"prompt": 3}, "line 1: prompt must be a string, not an integer"),
+        ({"prompt": ""}, "line 1: The messages contain nothing to answer"),
+        ({"prompt": "x", "application": "a\0b"}, "line 1: application must be"),
         ({}, "give `prompt`, `messages` or `request`"),
         ({"prompt": "x", "checker": "python:os:getcwd"}, "python:os:getcwd"),
-        ({"prompt": "x", "oracle": 1}, "line 1: oracle"),
+        ({"prompt": "x", "oracle": 1}, "line 1: oracle is not a known field; available: prompt"),
         ({"prompt": "x", "reference": float("nan")}, "line 1: Out of range"),
         ({"prompt": "x", "messages": []}, "prompt and messages are mutually exclusive"),
         ({"prompt": "x", "checker": {"name": "sql", "database": "/etc/passwd"}}, "`database`"),

@@ -23,6 +23,7 @@ COMPATIBLE = ("openai/", "hosted_vllm/", "text-completion-openai/")
 """Providers that are called directly if an address is given."""
 OF_CHAT = (None, "chat", "completion", "responses")
 CARRIED = ("model", "api_base", "base_url", "api_key")
+PER_MINUTE = ("rpm", "tpm", "max_parallel_requests")
 ABILITIES = {
     "supports_vision": "images",
     "supports_audio_input": "audio",
@@ -35,9 +36,11 @@ PRICES = {
     "cache_read_input_token_cost": "cached_input",
     "cache_creation_input_token_cost": "cache_write",
 }
+OF_PRICES = ("input_cost_per_token", "output_cost_per_token", *PRICES)
+"""Fields of prices. A deployment may have them in its parameters or in its information."""
 OF_INFO = (
-    *("id", "mode", "base_model", "input_cost_per_token", "output_cost_per_token"),
-    *("max_tokens", "max_input_tokens", "max_output_tokens", "description", *ABILITIES, *PRICES),
+    *("id", "mode", "base_model", "max_tokens", "max_input_tokens", "max_output_tokens"),
+    *("description", *ABILITIES, *OF_PRICES),
 )
 
 
@@ -74,11 +77,15 @@ def _deployment(found: Found, deployment: Mapping[str, Any], first: dict[str, st
         return found.skip(group, f"a wildcard, {model}", "register each model by its name")
     if info.get("mode") not in OF_CHAT:
         return found.skip(group, f"a model of mode {info['mode']}")
+    priced = {key: params[key] for key in OF_PRICES if params.get(key) is not None}
+    info = {**info, **priced}
     name = found.add(group, _expert(group, model, params, info, found))
     if group in first:
         found.skip(group, f"balancing with '{first[group]}'", f"it is the expert '{name}'")
     first.setdefault(group, name)
-    rest = {key: value for key, value in params.items() if key not in CARRIED}
+    rest = {k: v for k, v in params.items() if k not in (*CARRIED, *OF_PRICES)}
+    limits = {key: rest.pop(key) for key in PER_MINUTE if key in rest}
+    found.skip_all(group, limits, "limit keys, teams or applications with `collegium budget set`")
     hint = f"set defaults with `collegium expert add … --like {name} --with JSON`"
     found.skip_all(group, rest, hint)
     found.skip_all(group, {k: v for k, v in info.items() if k not in OF_INFO})

@@ -29,7 +29,9 @@ def checker_of(name: str, *, trusted: bool = False, **options: Any) -> Checker:
     try:
         made: Checker = make(**options)
     except TypeError as exc:
-        raise BadRequest(f"checker '{name}': {exc}", param="checker") from exc
+        wrong = str(exc).replace(f"{getattr(make, '__name__', '')}.__init__() ", "")
+        wrong = wrong.replace("an unexpected keyword argument", "an unknown option")
+        raise BadRequest(f"checker '{name}': {wrong}", param="checker") from exc
     except CollegiumError:
         raise
     except FOREIGN as exc:

@@ -16,8 +16,9 @@ from collegium.experts.dispatch.terms import ANY_TIME
 from collegium.registry.key import Caller
 from collegium.router.applications.signals import Signals
 from collegium.router.decision import Query
-from collegium.web.protocols.chat_request import ChatRequest
+from collegium.web.protocols.chat_request import ChatRequest, application_name
 from collegium.web.serving.prepare import prepare
+from collegium.web.wording import problems_in_words
 
 Json = dict[str, Any]
 MOST_FAULTS = 5
@@ -101,7 +102,7 @@ def read_prompts(source: Iterable[bytes]) -> list[Replayed]:
             continue
         try:
             found.append(_read(raw))
-        except (ValueError, RecursionError) as exc:
+        except (ValueError, RecursionError, BadRequest) as exc:
             faults.append(f"line {number}: {_words(exc)}")
         if len(found) > MOST_PROMPTS:
             raise BadRequest(
@@ -169,9 +170,10 @@ def _read(raw: bytes) -> Replayed:
     if "messages" not in asked:
         raise ValueError("give `prompt`, `messages` or `request`")
     logged = {expert: _message(answer) for expert, answer in line.answers.items()}
+    named = line.application
     return replayed(
         asked,
-        application=line.application,
+        application=None if named is None else application_name(named, "application"),
         reference=line.reference,
         checker=line.checker,
         logged=logged,
@@ -188,9 +190,10 @@ def _words(exc: Exception) -> str:
     if isinstance(exc, json.JSONDecodeError):
         return f"it is not valid JSON: {exc.msg} at column {exc.colno}"
     if isinstance(exc, ValidationError):
-        first = exc.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        return f"{where}: {first['msg']}" if where else str(first["msg"])
+        model: type[BaseModel] = PromptLine if exc.title == "PromptLine" else ChatRequest
+        problems = exc.errors()
+        where, words = next(iter(problems_in_words(problems, model).items()))
+        return f"{where if problems[0]['loc'] else 'it'} {words}"
     return "it is nested too deeply" if isinstance(exc, RecursionError) else str(exc)
 
 

@@ -81,7 +81,7 @@ def test_what_litellm_has_and_we_do_not_is_listed_without_secrets() -> None:
     """Each thing by its name, and no secret's value."""
     told = "\n".join(litellm.read(LITELLM).left_out)
     for words in (
-        "gpt-4o: rpm 480",
+        "gpt-4o: rpm 480 (limit keys, teams or applications with `collegium budget set`)",
         "gpt-4o: its key (put it in the variable GPT_4O_API_KEY of the service)",
         "all/*: a wildcard, openai/*",
         "vectors: a model of mode embedding",
@@ -93,6 +93,18 @@ def test_what_litellm_has_and_we_do_not_is_listed_without_secrets() -> None:
         assert words in told
     for secret in ("sk-secret", "sk-1234", "hush"):
         assert secret not in told
+
+
+def test_prices_among_litellms_parameters_are_prices_too() -> None:
+    """LiteLLM takes a deployment's prices from either place; parameters win."""
+    params = {"model": "m", "input_cost_per_token": 3e-06, "cache_read_input_token_cost": 3e-07}
+    info = {"input_cost_per_token": 1e-06, "output_cost_per_token": 1.5e-05}
+    deployment = {"model_name": "m", "litellm_params": params, "model_info": info}
+    found = litellm.read({"model_list": [deployment]})
+    (expert,) = found.experts
+    assert (expert["input_price"], expert["output_price"]) == (3.0, 15.0)
+    assert expert["prices"] == {"cached_input": 0.3}
+    assert found.left_out == []
 
 
 def test_the_semantic_routers_models() -> None:
