@@ -51,6 +51,6 @@ async def test_malformed_bodies_hold_nobody_up(web: Web) -> None:
         looking.cancel()
         await asyncio.gather(looking, return_exceptions=True)
         gc.collect()
-        assert len(waits) > 10
+        assert len(waits) > 5
         assert max(waits) < LONGEST_S
         assert process.memory_info().rss - before < 64 * 2**20
