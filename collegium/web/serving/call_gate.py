@@ -19,6 +19,7 @@ from collegium.registry.budgets.ledger import Amounts
 from collegium.registry.budgets.limits import MILLI, NANO
 from collegium.registry.expert import Expert
 from collegium.router.costs import DEFAULT_MS_PER_TOKEN, price_usd
+from collegium.router.decision import Forecast
 from collegium.web.serving.call_bounds import most_written
 from collegium.web.serving.call_record import NOTICED_S, CallRecord
 from collegium.web.serving.decide import Decided
@@ -78,12 +79,16 @@ class CallGate(Gate):
         """Return the output that a provider bills of an answer that is left before it begins: all
         of a whole answer, and what it writes of a stream until it notices.
 
-        Engines that run here stop at once.
+        Under a budget, which must not be exceeded, all is what the answer may have at most; without
+        one, what is forecast of a whole answer. Engines that run here stop at once.
         """
-        if self._admission is None or call.expert.engine is not None:
+        if call.expert.engine is not None:
             return 0
         most = most_written(call)
-        return min(most, self._until_noticed(call.expert)) if call.stream else most
+        if self._admission is not None:
+            return min(most, self._until_noticed(call.expert)) if call.stream else most
+        usual = 0 if call.stream else self._usual(call.expert)
+        return min(most, usual) if most else usual
 
     def most(self, call: Call) -> int | None:
         """Tokens of all choices together, by the call's `max_tokens`."""
@@ -91,12 +96,20 @@ class CallGate(Gate):
 
     def _until_noticed(self, expert: Expert) -> int:
         """Tokens that the expert writes until it notices that its stream was left."""
-        decision = self._decided.decision
-        for forecast in decision.forecasts:
-            if forecast.expert == expert.name and forecast.latency_ms:
-                pace = forecast.output_tokens / forecast.latency_ms
-                return math.ceil(1000 * NOTICED_S * max(pace, 1 / DEFAULT_MS_PER_TOKEN))
-        return math.ceil(1000 * NOTICED_S / DEFAULT_MS_PER_TOKEN)
+        forecast = self._forecast(expert)
+        pace = 1 / DEFAULT_MS_PER_TOKEN
+        if forecast is not None and forecast.latency_ms:
+            pace = max(pace, forecast.output_tokens / forecast.latency_ms)
+        return math.ceil(1000 * NOTICED_S * pace)
+
+    def _usual(self, expert: Expert) -> int:
+        """Tokens that an answer of the expert is forecast to have."""
+        forecast = self._forecast(expert)
+        return 0 if forecast is None else math.ceil(forecast.output_tokens)
+
+    def _forecast(self, expert: Expert) -> Forecast | None:
+        forecasts = self._decided.decision.forecasts
+        return next((each for each in forecasts if each.expert == expert.name), None)
 
     def failed(self, expert: Expert) -> None:
         """Report a failed attempt; its loss is accounted for with the next one."""
