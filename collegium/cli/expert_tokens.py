@@ -73,7 +73,9 @@ def json_object(text: str, option: str) -> dict[str, Any]:
         if text.startswith("@"):
             text = Path(text[1:]).read_text()
         value = json.loads(text, parse_constant=_no_number)
-    except (OSError, ValueError, RecursionError) as exc:
+    except OSError as exc:
+        raise click.UsageError(f"{option}: {text[1:]} can't be read: {exc.strerror}") from exc
+    except (ValueError, RecursionError) as exc:
         raise click.UsageError(f"{option} is not valid JSON: {exc}") from exc
     if not isinstance(value, dict):
         raise click.UsageError(f"{option} must be a JSON object")

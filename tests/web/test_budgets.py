@@ -362,6 +362,7 @@ async def test_a_key_sees_its_own_limits_alone(web: Web) -> None:
         ({"metric": "parallel"}, "takes no window"),
         ({"amount": 1e9}, "9,000,000"),
         ({"amount": -1}, "must be at least 0"),
+        ({"amount": True}, "amount"),
         ({"name": "a\0b"}, "printable"),
         ({"amount": 1e308}, "must be at most"),
         ({"scope": "planet"}, "scope"),

@@ -161,6 +161,8 @@ async def test_an_expert_that_fails_its_probe_is_not_added(web: Web) -> None:
         ({"kind": "engine"}, 400, "invalid_request", "engine: "),
         ({"engine": {"model_path": "/nowhere"}}, 400, "invalid_request", "engine: "),
         ({"output_price": -1}, 400, "invalid_request", "output_price"),
+        ({"output_price": True}, 400, "invalid_request", "output_price"),
+        ({"prior": "0.5"}, 400, "invalid_request", "prior"),
         ({"context_window": 0}, 400, "invalid_request", "context_window"),
         ({"magic": 1}, 400, "invalid_request", "magic"),
     ],

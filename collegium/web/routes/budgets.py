@@ -45,7 +45,7 @@ class NewLimit(BaseModel):
     name: Name
     metric: Metric
     window: Annotated[str, Field(max_length=40)] = ""
-    amount: Annotated[float, Field(ge=0, le=MOST, allow_inf_nan=False)]
+    amount: Annotated[float, Field(ge=0, le=MOST, allow_inf_nan=False, strict=True)]
 
     @model_validator(mode="after")
     def _fits_its_metric(self) -> NewLimit:

@@ -22,10 +22,10 @@ from collegium.web.parts_of import CatalogueDep, RegistrationDep, RegistryDep
 from collegium.web.protocols.extension_name import NameOf
 
 routes = APIRouter(route_class=CheckedRoute)
-Chance = Annotated[float, Field(ge=0, le=1)]
+Chance = Annotated[float, Field(ge=0, le=1, strict=True)]
 Word = Annotated[str, Field(max_length=1000)]
-Size = Annotated[float, Field(gt=0, le=MOST_PARAMETERS_B, allow_inf_nan=False)]
-Price = Annotated[float, Field(ge=0, le=MOST_PRICE, allow_inf_nan=False)]
+Size = Annotated[float, Field(gt=0, le=MOST_PARAMETERS_B, allow_inf_nan=False, strict=True)]
+Price = Annotated[float, Field(ge=0, le=MOST_PRICE, allow_inf_nan=False, strict=True)]
 """Dollars per million tokens."""
 Prices = Annotated[dict[str, Price], Field(max_length=MOST_PRICES)]
 """Prices other than those of input and output."""
