@@ -45,6 +45,7 @@ def begin() -> None:
     from vllm.distributed import init_distributed_environment, initialize_model_parallel
     from vllm.model_executor.layers.fused_moe import layer as _layer  # noqa: F401
     from vllm.model_executor.layers.fused_moe.experts import triton_moe  # noqa: F401
+    from vllm.model_executor.layers.quantization.online import fp8 as _fp8  # noqa: F401
     from vllm.platforms import current_platform
     from vllm.platforms.interface import DeviceCapability, Platform, PlatformEnum
     from vllm.v1.worker.workspace import init_workspace_manager
