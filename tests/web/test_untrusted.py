@@ -14,6 +14,7 @@ from collegium.errors import BadRequest
 from collegium.experts.bulk.lines import BadLine, Line, read_line
 from collegium.experts.clients.openai_shape import usage_of
 from collegium.json_bounds import MOST_DEPTH, excess
+from collegium.registry.state import MemoryState
 from collegium.web.batch import job
 from collegium.web.batch.plan import parsed_of
 from tests.web.conftest import Web, on_shared
@@ -121,7 +122,7 @@ def close_circuits(web: Web) -> None:
     """Let experts be asked again that failed: others share this service."""
     for breakers in (web.parts.pool.dispatcher._shared, web.parts.pool.dispatcher._own):
         breakers._copies.clear()
-        breakers._state._entries.clear()  # type: ignore[attr-defined]
+        breakers._state = MemoryState()
 
 
 # --- from callers ---
