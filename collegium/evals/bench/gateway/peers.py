@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,7 +16,9 @@ from collegium.evals.bench.gateway.process import HOST, Gateway, running
 from collegium.evals.bench.gateway.servers import MODEL
 from collegium.experts.vllm import free_port
 
-LITELLM = "litellm[proxy]==1.110.2"
+log = logging.getLogger(__name__)
+LITELLM = ("litellm[proxy]==1.110.2", "litellm[proxy]==1.108.7")
+"""The current release, and the last one that an index without `litellm-proxy` has."""
 VLLM_ROUTER = "vllm-router==0.1.17"
 INSTALL_TIMEOUT_S = 900
 
@@ -29,7 +32,7 @@ def litellm(
     Its router is a Rust library since 1.110; with `granian` its HTTP server is in Rust, too. No
     gateway written in Rust alone was found on PyPI on 2026-11-30.
     """
-    home = environment(LITELLM, cache)
+    home = first_of(LITELLM, cache)
     folder.mkdir(parents=True, exist_ok=True)
     upstream = {"model": f"openai/{MODEL}", "api_base": target, "api_key": "none"}
     config = folder / "config.yaml"  # JSON is YAML too
@@ -60,6 +63,16 @@ def vllm_router(folder: Path, target: str, *, cache: Path) -> Iterator[Gateway]:
     command += ["--prometheus-port", str(metrics), "--log-level", "error"]
     with running("vllm-router", command, folder, port, "/health", {}) as pid:
         yield Gateway("vllm-router", f"http://{HOST}:{port}/v1", MODEL, pid)
+
+
+def first_of(requirements: Sequence[str], cache: Path) -> Path:
+    """The folder of a virtual environment with the first of these that can be installed."""
+    for requirement in requirements[:-1]:
+        try:
+            return environment(requirement, cache)
+        except SetupError as exc:
+            log.warning("%s", exc)
+    return environment(requirements[-1], cache)
 
 
 def environment(requirement: str, cache: Path) -> Path:

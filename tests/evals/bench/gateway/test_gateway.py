@@ -84,6 +84,11 @@ def test_a_peer_that_cannot_be_installed_says_why(tmp_path: Path) -> None:
     with pytest.raises(SetupError, match="can't be installed from PyPI"):
         bench_gateway_peers.environment("./no/such/package", tmp_path)
     assert list(tmp_path.rglob("installed")) == []
+    older = tmp_path / "bench" / "older-1"
+    older.mkdir()
+    (older / "installed").touch()
+    found = bench_gateway_peers.first_of(["./no/such/package", "older==1"], tmp_path)
+    assert found == older
 
 
 def test_a_missing_program_is_told_with_its_package() -> None:
