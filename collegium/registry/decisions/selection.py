@@ -18,8 +18,6 @@ from collegium.registry.tables import DecisionRow, OutcomeRow
 State = Literal["open", "ok", "error", "cancelled"]
 LONGEST = timedelta(hours=1)
 """No answer takes longer, so a decision that is still open was made within this time."""
-
-
 LATEST_END = timedelta(days=8)
 """An answer that a kill interrupted is marked as ended within 7 days; others end within an hour."""
 MOST_APART = 200
