@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +175,8 @@ def add(
     **rest: Any,
 ) -> None:
     """Probe an expert and register it. If the probe fails, nothing is changed."""
+    from collegium.cli import registering
+
     ways = {"openai": url, "litellm": litellm, "lora": lora, "engine": model_path}
     if sum(option is not None for option in (*ways.values(), hf, kind, like)) != 1:
         words = "give one of --url, --litellm, --lora, --model-path, --hf, --kind and --like"
@@ -206,7 +207,7 @@ def add(
         }
     if model_path is not None:
         body["engine"] = _engine(str(model_path.resolve()), rest)
-    registered = asyncio.run(register(body))
+    registered = asyncio.run(registering.register(body))
     _tell(name, registered, profiled=profiled, as_json=as_json)
     if profiled:
         asyncio.run(_profile(name, confirmed=yes))
@@ -281,39 +282,3 @@ def _engine(model_path: str, options: dict[str, Any]) -> dict[str, Any]:
         option = str(wrong["loc"][0]).replace("_", "-")
         raise click.UsageError(f"--{option}: {wrong['msg']}") from exc
     return engine.model_dump()
-
-
-async def register(body: dict[str, Any]) -> dict[str, Any]:
-    from collegium.cli.service_client import open_registry, running_service
-    from collegium.errors import CollegiumError
-    from collegium.experts.pool import Pool
-    from collegium.experts.registration import Registration
-    from collegium.registry.capabilities import revised
-    from collegium.registry.expert import Expert
-    from collegium.settings import load_settings
-
-    settings = load_settings()
-    async with running_service(settings) as service:
-        if service is not None:
-            registered: dict[str, Any] = await service.call("POST", "/v1/experts", body)
-            return registered
-    if body.get("kind") == "engine":
-        raise CollegiumError("engines are started by the running service: run `collegium serve`")
-    if body.get("kind") == "lora":
-        body = body | {"model": body["name"]}
-    pool = Pool(
-        {},
-        timeout_s=settings.request_timeout_s,
-        key_variables=settings.api_key_variables,
-    )
-    async with open_registry(settings) as registry:
-        registration = Registration(registry, pool)
-        if "like" in body:
-            known = {"like": body.pop("like"), "settings": body.pop("with")}
-            expert, report = await registration.register_preset(**known, **body)
-        else:
-            stated = "context_window" in body
-            described = Expert(**body | revised(Expert("", "openai", ""), body))
-            expert, report = await registration.register(described, context_stated=stated)
-        await pool.aclose()
-    return {"expert": asdict(expert), "probe": asdict(report)}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 import click
 
@@ -27,31 +26,6 @@ def command() -> None:
 command.add_command(add)
 command.add_command(profile)
 command.add_command(tokens)
-
-
-async def _remove(name: str, *, with_presets: bool) -> None:
-    from collegium.cli.service_client import open_registry, running_service
-    from collegium.experts.pool import Pool
-    from collegium.experts.registration import Registration
-    from collegium.registry.engines import EngineRegistry
-    from collegium.settings import load_settings
-
-    settings = load_settings()
-    async with running_service(settings) as service:
-        if service is not None:
-            query = "?with_presets=true" if with_presets else ""
-            await service.call("DELETE", f"/v1/experts/{quote(name, safe='')}{query}")
-            return
-    pool = Pool(
-        {},
-        timeout_s=settings.request_timeout_s,
-        key_variables=settings.api_key_variables,
-    )
-    async with open_registry(settings) as registry:
-        engines = EngineRegistry(registry.database)
-        registration = Registration(registry, pool, engines=engines)
-        await registration.remove(name, with_presets=with_presets)
-        await pool.aclose()
 
 
 @command.command("list", epilog="Example: collegium expert list --json")
@@ -103,7 +77,9 @@ def update(name: str, as_json: bool, unsay: tuple[str, ...], **changes: Any) -> 
 @json_option
 def remove(name: str, with_presets: bool, as_json: bool) -> None:
     """Remove an expert. Its recorded decisions are kept."""
-    asyncio.run(_remove(name, with_presets=with_presets))
+    from collegium.cli import registering
+
+    asyncio.run(registering.remove(name, with_presets=with_presets))
     print_json({"removed": name}) if as_json else click.echo(f"Removed '{name}'.")
 
 
@@ -131,9 +107,9 @@ def probe(name: str, as_json: bool) -> None:
 
     Capabilities set by hand are kept. Sends about ten small requests, and prints what they cost.
     """
-    from collegium.cli.asking import probe_expert
+    from collegium.cli import registering
 
-    report = asyncio.run(probe_expert(name))
+    report = asyncio.run(registering.probe(name))
     if as_json:
         return print_json(report)
     took = "" if report["latency_ms"] is None else f" in {report['latency_ms']:.0f} ms"

@@ -178,16 +178,12 @@ async def _all(query: str) -> list[dict[str, Any]]:
 
 
 async def _identified(secret: str) -> dict[str, Any] | None:
+    from collegium.cli.service_client import open_database
     from collegium.registry.keys import KeyRegistry
-    from collegium.registry.storage.database import Database
     from collegium.settings import load_settings
 
-    database = Database(load_settings().registry_url)
-    try:
-        await database.migrate()
+    async with open_database(load_settings()) as database:
         key = await KeyRegistry(database).identified(secret)
-    finally:
-        await database.close()
     if key is None:
         return None
     shown: dict[str, Any] = await call("GET", _of(key.id))

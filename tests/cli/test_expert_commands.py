@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from collegium.cli import expert_add
+from collegium.cli import expert_add, registering
 from collegium.cli.expert_command import command
 from collegium.registry.expert import Expert
 from collegium.registry.experts import ExpertRegistry
@@ -39,7 +39,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         expert = {"model": "qwen", "input_price": None, "output_price": 0.6}
         return {"expert": expert, "probe": {**report, "looked_up": {"output_price": source}}}
 
-    monkeypatch.setattr(expert_add, "register", keep)
+    monkeypatch.setattr(registering, "register", keep)
     return bodies
 
 
