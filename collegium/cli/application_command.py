@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import Any
 from urllib.parse import quote
 
 import click
 
-from collegium.cli.output import json_option, print_json, print_table
+from collegium.cli.output import json_option, print_json, print_object, print_table
 from collegium.cli.service_client import call
-from collegium.redaction import one_line
 
 PATH = "/v1/applications"
 
@@ -42,7 +40,7 @@ def list_all(limit: int, as_json: bool) -> None:
 @json_option
 def show(key: str, as_json: bool) -> None:
     """Show all details of an application."""
-    _print(asyncio.run(call("GET", _of(key))), as_json)
+    print_object(asyncio.run(call("GET", _of(key))), as_json)
 
 
 @command.command(epilog='Example: collegium application name app-1f2e3d4c "Order desk"')
@@ -51,7 +49,7 @@ def show(key: str, as_json: bool) -> None:
 @json_option
 def name(key: str, name: str, as_json: bool) -> None:
     """Set an application's display name; "" removes it."""
-    _print(asyncio.run(call("PATCH", _of(key), {"name": name})), as_json)
+    print_object(asyncio.run(call("PATCH", _of(key), {"name": name})), as_json)
 
 
 @command.command(epilog="Example: collegium application merge app-1f2e3d4c support-chat")
@@ -60,7 +58,7 @@ def name(key: str, name: str, as_json: bool) -> None:
 @json_option
 def merge(key: str, into: str, as_json: bool) -> None:
     """Merge an application into another one, whose policy then applies to it."""
-    _print(asyncio.run(call("POST", f"{_of(key)}/merge", {"into": into})), as_json)
+    print_object(asyncio.run(call("POST", f"{_of(key)}/merge", {"into": into})), as_json)
 
 
 @command.command(epilog="Example: collegium application split app-1f2e3d4c")
@@ -70,7 +68,7 @@ def merge(key: str, into: str, as_json: bool) -> None:
 def split(key: str, fingerprint: str | None, as_json: bool) -> None:
     """Undo a merge of KEY, or of an application that was merged into it."""
     body = {} if fingerprint is None else {"fingerprint": fingerprint}
-    _print(asyncio.run(call("POST", f"{_of(key)}/split", body)), as_json)
+    print_object(asyncio.run(call("POST", f"{_of(key)}/split", body)), as_json)
 
 
 @command.command(
@@ -106,7 +104,7 @@ def policy(key: str, clear: bool, as_json: bool, **options: Any) -> None:
     if not rules:
         found = asyncio.run(call("GET", _of(key)))["policy"]
         return print_json(found)
-    _print(asyncio.run(call("PATCH", _of(key), {"policy": rules})), as_json)
+    print_object(asyncio.run(call("PATCH", _of(key), {"policy": rules})), as_json)
 
 
 _REQUIRED = ("residency", "licence", "data_class", "local")
@@ -135,12 +133,3 @@ def _row(application: dict[str, Any]) -> tuple[Any, ...]:
         len(application["merged"]),
         beginning if len(beginning) <= 60 else f"{beginning[:57]}…",
     )
-
-
-def _print(application: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        return print_json(application)
-    for field, value in application.items():
-        shown = json.dumps(value) if isinstance(value, dict | list) and value else value
-        known = "-" if shown in (None, "", {}, []) else one_line(str(shown))
-        click.echo(f"{field:12}  {known}")

@@ -12,7 +12,7 @@ from collegium.cli.expert_abilities import abilities_of, told_abilities
 from collegium.cli.expert_add import KNOWN, KNOWN_OPTIONS, add, options_of
 from collegium.cli.expert_profile import profile
 from collegium.cli.expert_tokens import tokens
-from collegium.cli.output import json_option, print_json, print_table
+from collegium.cli.output import json_option, print_json, print_object, print_table
 
 if TYPE_CHECKING:
     from collegium.registry.expert import Expert
@@ -50,7 +50,7 @@ def _row(expert: Expert) -> tuple[str, ...]:
 @json_option
 def show(name: str, as_json: bool) -> None:
     """Show all details of an expert."""
-    _print(asyncio.run(_on_registry("get", name)), as_json)
+    print_object(asdict(asyncio.run(_on_registry("get", name))), as_json)
 
 
 @command.command(epilog="Example: collegium expert update mine --output-price 0.6")
@@ -68,7 +68,7 @@ def update(name: str, as_json: bool, unsay: tuple[str, ...], **changes: Any) -> 
     given |= abilities_of(changes, unsay)
     if not given:
         raise click.UsageError("nothing to change: give an option")
-    _print(asyncio.run(_update(name, given)), as_json)
+    print_object(asdict(asyncio.run(_update(name, given))), as_json)
 
 
 @command.command(epilog="Example: collegium expert remove mine")
@@ -88,7 +88,7 @@ def remove(name: str, with_presets: bool, as_json: bool) -> None:
 @json_option
 def enable(name: str, as_json: bool) -> None:
     """Enable an expert again."""
-    _print(asyncio.run(_on_registry("update", name, enabled=True)), as_json)
+    print_object(asdict(asyncio.run(_on_registry("update", name, enabled=True))), as_json)
 
 
 @command.command(epilog="Example: collegium expert disable mine")
@@ -96,7 +96,7 @@ def enable(name: str, as_json: bool) -> None:
 @json_option
 def disable(name: str, as_json: bool) -> None:
     """Disable an expert without removing it."""
-    _print(asyncio.run(_on_registry("update", name, enabled=False)), as_json)
+    print_object(asdict(asyncio.run(_on_registry("update", name, enabled=False))), as_json)
 
 
 @command.command(epilog="Example: collegium expert probe sql")
@@ -135,10 +135,3 @@ async def _on_registry(method: str, *args: Any, **kwargs: Any) -> Any:
 
     async with open_registry(load_settings()) as registry:
         return await getattr(registry, method)(*args, **kwargs)
-
-
-def _print(expert: Expert, as_json: bool) -> None:
-    if as_json:
-        return print_json(asdict(expert))
-    for field, value in asdict(expert).items():
-        click.echo(f"{field:15}  {value if value not in (None, '', (), {}) else '-'}")

@@ -119,7 +119,7 @@ def test_what_is_known_of_an_expert_is_changed_and_shown() -> None:
     assert changed["input_price"] is None
     shown = json.loads(run("show", "think", "--json").stdout)
     assert (shown["tags"], shown["prior"], shown["preset"]) == (["eu"], 0.7, THINK.preset)
-    assert "'temperature': 0" in run("show", "think").stdout
+    assert '"temperature": 0' in run("show", "think").stdout
 
 
 @pytest.mark.usefixtures("registry")
