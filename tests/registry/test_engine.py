@@ -13,7 +13,7 @@ from sqlalchemy import Integer
 from collegium.cli import expert_add, expert_command, registering
 from collegium.registry.engine import Engine, EngineOptions
 from collegium.registry.tables import EngineRow
-from collegium.registry.tables.column_types import AnyText, columns_of
+from collegium.registry.tables.base import AnyText, columns_of
 from collegium.web.routes.experts import NewExpert
 
 FROM_ITS_EXPERT = {"name", "context"}
