@@ -149,7 +149,15 @@ class KeyRegistry:
     async def change(self, key: str, /, **changes: Any) -> Key:
         """Change what a key may do, and how long."""
         assert changes.keys() <= CHANGEABLE
-        return await self._written(key, changes)
+        async with self._database.transaction() as session:
+            revision = await _bump(session)
+            row = await _live(session, key)
+            row.revision = revision
+            for column, value in changes.items():
+                setattr(row, column, _stored(column, value))
+            changed = _key(row)
+            check_key(changed)
+            return changed
 
     async def rotate(self, key: str, overlap: timedelta) -> tuple[Key, Secret]:
         """Give a key a new secret. The one before is good for the overlap, one before that is not.
@@ -177,17 +185,6 @@ class KeyRegistry:
             row.revision = revision
             row.revoked_at, row.live_name = datetime.now(UTC), None
             return _key(row)
-
-    async def _written(self, key: str, changes: dict[str, Any]) -> Key:
-        async with self._database.transaction() as session:
-            revision = await _bump(session)
-            row = await _live(session, key)
-            row.revision = revision
-            for column, value in changes.items():
-                setattr(row, column, _stored(column, value))
-            changed = _key(row)
-            check_key(changed)
-            return changed
 
     async def team(self, name: str) -> Team:
         """Return one team."""
