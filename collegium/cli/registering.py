@@ -57,7 +57,8 @@ async def remove(name: str, *, with_presets: bool) -> None:
     async with running_service(settings) as service:
         if service is not None:
             query = "?with_presets=true" if with_presets else ""
-            return await service.call("DELETE", f"{_path(name)}{query}")
+            await service.call("DELETE", f"{_path(name)}{query}")
+            return
     async with _registration(settings) as registration:
         await registration.remove(name, with_presets=with_presets)
 
