@@ -29,7 +29,7 @@ LONGEST = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """An expert was asked a prompt again whose answers a program can mark."""
+    """A known prompt that an expert was asked again, and the program's mark of its answer."""
 
     expert: str
     fingerprint: str
