@@ -68,7 +68,7 @@ class SoleCounters:
         await self._memory.settle(hold, amounts, lapsed=lapsed)
 
     async def levels(self, counters: Sequence[str]) -> list[Level | None]:
-        """Return the counters' levels; while another process counts, those read from the log lately."""
+        """Return the levels; while another process counts, those read from the log lately."""
         if not self._is_sure:
             fresh = time.monotonic() - FRESH_S
             old = [name for name in counters if self._seeded.get(name, 0.0) < fresh]
