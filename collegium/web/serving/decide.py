@@ -35,7 +35,7 @@ from collegium.web.serving.permissions import check_application, naming_rule, pe
 from collegium.web.serving.prepare import Prepared, renamed
 from collegium.web.serving.priced_fields import by_tokens, with_known_presets
 from collegium.web.serving.recognition import Recognition
-from collegium.web.serving.sessions import Sessions
+from collegium.web.serving.sessions import Kept, Sessions
 
 if TYPE_CHECKING:
     from collegium.router.router import Availability, Router
@@ -56,6 +56,9 @@ class Decided:
     """The reservation; None if no limit applies, and before the decision is recorded."""
     lookup: Lookup | None = None
     """What the response cache had; None without a cache, and before the decision is recorded."""
+    kept: Kept | None = None
+    """What is remembered of the conversation; None if nothing is, and before the decision is
+    recorded."""
 
     @property
     def from_cache(self) -> bool:

@@ -60,10 +60,11 @@ class Sessions:
         kept = await self._kept(request)
         return request.query if kept is None else self._with(request, kept)
 
-    async def keep(self, request: Prepared, query: Query, expert: str) -> None:
-        """Remember who answers, as was decided for the query."""
+    async def keep(self, request: Prepared, query: Query, expert: str) -> Kept | None:
+        """Remember who answers, as was decided for the query; return what is remembered now, None
+        if the conversation is not."""
         if request.conversation is None or not request.conversation.kept:
-            return
+            return None
         messages = request.body["messages"]
         known = await self._kept(request) if request.conversation.known else None
         if known is None or known.expert != expert:
@@ -75,15 +76,14 @@ class Sessions:
         else:
             kept = msgspec.structs.replace(known, again=known.again + _asked_again(request, known))
         await self._put(request, kept)
+        return kept
 
-    async def answered(self, request: Prepared, expert: str, usage: Json | None) -> None:
+    async def answered(
+        self, request: Prepared, known: Kept, expert: str, usage: Json | None
+    ) -> None:
         """Remember which expert answered and what it has read, and learn how much its cache
-        contained."""
-        if request.conversation is None or not request.conversation.kept:
-            return
-        known, messages = await self._kept(request), request.body["messages"]
-        if known is None:
-            return
+        contained. `known` is what was kept when it was asked."""
+        messages = request.body["messages"]
         told = tokens_of(usage or {})
         prompt = told.input or request.query.prompt_tokens or 0
         if known.expert == expert and known.read:

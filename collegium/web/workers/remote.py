@@ -33,8 +33,8 @@ class RemoteState:
         return cast("str | None", await self._link.call(f"{self._name}.get", key))
 
     async def put(self, key: str, value: str, ttl_s: float) -> None:
-        """Store the text for this many seconds."""
-        await self._link.call(f"{self._name}.put", key, value, ttl_s)
+        """Store the text for this many seconds. Whoever asks for it afterwards gets it."""
+        await self._link.tell(f"{self._name}.put", key, value, ttl_s)
 
     async def change(self, key: str, step: Step, ttl_s: float) -> str:
         """Write what `step` makes of the text, unless another process changed that meanwhile."""
