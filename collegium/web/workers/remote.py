@@ -17,6 +17,7 @@ from collegium.registry.budgets.counters import (
     Refused,
     Wanted,
 )
+from collegium.registry.claims import Answer
 from collegium.registry.state import Step
 from collegium.web.workers.link import Link
 
@@ -45,10 +46,10 @@ class RemoteState:
             if changed:
                 return value
 
-    async def claim(self, key: str, holder: str, count: int, most: int, ttl_s: float) -> bool:
+    async def claim(self, key: str, holder: str, count: int, most: int, ttl_s: float) -> Answer:
         """Claim `count` of `most` for a holder."""
         found = await self._link.call(f"{self._name}.claim", key, holder, count, most, ttl_s)
-        return bool(found)
+        return cast("Answer", found)
 
     async def close(self) -> None:
         """Do nothing: the link is the worker's."""

@@ -11,6 +11,7 @@ import pytest
 from collegium.errors import ExpertBusy
 from collegium.experts.dispatch.shared_slots import KEEP_S, SharedSlots
 from collegium.experts.dispatch.terms import Terms
+from collegium.registry.claims import WANTED_S, Answer
 from collegium.registry.state import MemoryState
 
 PLACE, EXPERT = "http://upstream/v1", "sql"
@@ -24,7 +25,7 @@ class Counted(MemoryState):
         super().__init__()
         self.calls = 0
 
-    async def claim(self, key: str, holder: str, count: int, most: int, ttl_s: float) -> bool:
+    async def claim(self, key: str, holder: str, count: int, most: int, ttl_s: float) -> Answer:
         self.calls += 1
         await asyncio.sleep(0)
         return await super().claim(key, holder, count, most, ttl_s)
@@ -107,8 +108,31 @@ async def test_together_they_never_use_more_than_there_are(seed: int) -> None:
 
     await asyncio.gather(*(maybe_cancelled() for _ in range(150)))
     assert peak == most
-    await asyncio.sleep(2 * KEEP_S)
+    await asyncio.sleep(WANTED_S + KEEP_S)  # who gave up is waited for
     for _ in range(most):
         await replicas[0].take(PLACE, EXPERT, most, soon(), 1.0)
     for replica in replicas:
         await replica.aclose()
+
+
+async def test_a_busy_replica_leaves_slots_to_another() -> None:
+    """The other comes later, and both always have more requests than there are slots."""
+    state, made = MemoryState(), {"busy": 0, "late": 0}
+    end = time.monotonic() + 1.5
+
+    async def user(name: str, slots: SharedSlots) -> None:
+        while time.monotonic() < end:
+            async with slots.held(PLACE, EXPERT, 4, Terms(), 5.0):
+                await asyncio.sleep(0.01)
+            made[name] += 1
+
+    async def users(name: str) -> None:
+        slots = SharedSlots(state, name)
+        await asyncio.gather(*(user(name, slots) for _ in range(8)))
+        await slots.aclose()
+
+    busy = asyncio.create_task(users("busy"))
+    await asyncio.sleep(0.1)
+    await asyncio.gather(busy, users("late"))
+    assert made["late"] > made["busy"] / 3, made
+    assert sum(made.values()) > 0.6 * 1.5 / 0.01 * 4, "slots stayed empty"
