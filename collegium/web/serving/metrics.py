@@ -16,7 +16,6 @@ from collegium.experts.dispatch.in_flight import InFlight
 from collegium.registry.budgets.limits import Limit
 from collegium.registry.key import KeyState
 from collegium.router.decision import Decision, Forecast
-from collegium.router.policy import quality
 
 if TYPE_CHECKING:
     from prometheus_client.registry import Collector
@@ -284,7 +283,7 @@ def _exemplar(trace_id: str) -> dict[str, str] | None:
 def _best(decision: Decision) -> Forecast | None:
     """The forecast of the best quality among those that could answer; None if none is known."""
     known = [f for f in decision.forecasts if f.feasible and f.quality is not None]
-    return max(known, key=quality, default=None)
+    return max(known, key=lambda f: f.quality or 0.0, default=None)
 
 
 def _shown(place: str) -> str:
