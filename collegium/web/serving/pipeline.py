@@ -111,7 +111,7 @@ class Pipeline:
         request, decision = decided.request, decided.decision
         DECISION.set(decision.id)
         if not decided.by_panel:
-            kept = await self._sessions.keep(request, request.query, decision.expert)
+            kept = await self._sessions.keep(request, request.query, decision.expert, decided.kept)
             decided = replace(decided, kept=kept)
         self._metrics.decided(decision, CURRENT.get().trace_id)
         self._shadow.follow(decided)

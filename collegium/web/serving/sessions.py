@@ -52,21 +52,22 @@ class Sessions:
         self._ttl_s = ttl_s
         self._caches = caches or PromptCaches()
 
-    async def recalled(self, request: Prepared) -> Query:
-        """Return the query with what is known about its conversation."""
+    async def recalled(self, request: Prepared) -> tuple[Query, Kept | None]:
+        """Return the query with what is known about its conversation, and that itself."""
         conversation = request.conversation
         if conversation is None or not conversation.known:
-            return request.query
+            return request.query, None
         kept = await self._kept(request)
-        return request.query if kept is None else self._with(request, kept)
+        return (request.query if kept is None else self._with(request, kept)), kept
 
-    async def keep(self, request: Prepared, query: Query, expert: str) -> Kept | None:
-        """Remember who answers, as was decided for the query; return what is remembered now, None
-        if the conversation is not."""
+    async def keep(
+        self, request: Prepared, query: Query, expert: str, known: Kept | None
+    ) -> Kept | None:
+        """Remember who answers, as was decided for the query and what was `known`; return what is
+        remembered now, None if the conversation is not."""
         if request.conversation is None or not request.conversation.kept:
             return None
         messages = request.body["messages"]
-        known = await self._kept(request) if request.conversation.known else None
         if known is None or known.expert != expert:
             signs = dict(query.history.signs)
             again = signs.pop(expert, 0)
