@@ -50,10 +50,7 @@ def router(per_task: int, rounds: int, fit: bool, seed: int, as_json: bool) -> N
         per_task=per_task, rounds=rounds, fit=fit, seed=seed, command=command_line()
     )
     report = asyncio.run(measured)
-    if as_json:
-        print_json(asdict(report))
-    else:
-        _show(report)
+    print_json(asdict(report)) if as_json else _show(report)
 
 
 def _show(report: RouterBench) -> None:

@@ -107,10 +107,7 @@ def gateway(
         workers=workers,
         connections=connections,
     )
-    if as_json:
-        print_json(asdict(report))
-    else:
-        _show(report)
+    print_json(asdict(report)) if as_json else _show(report)
 
 
 def _soak(requests: int, encoder: str, seed: int, *, as_json: bool) -> None:

@@ -85,10 +85,7 @@ def kernels(
     report = bench_kernels(plan, command=again)
     if device == "cuda":
         _record(report)
-    if as_json:
-        print_json(asdict(report))
-    else:
-        _show(report)
+    print_json(asdict(report)) if as_json else _show(report)
 
 
 def _autotune(shapes: tuple[str, ...], machine: Machine, again: str) -> None:

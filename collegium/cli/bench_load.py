@@ -44,10 +44,7 @@ def load(as_json: bool, **options: Any) -> None:
     ones are still waiting (open loop).
     """
     report = asyncio.run(_load(**options))
-    if as_json:
-        print_json(asdict(report))
-    else:
-        _show(report)
+    print_json(asdict(report)) if as_json else _show(report)
 
 
 async def _load(

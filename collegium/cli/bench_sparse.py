@@ -52,10 +52,7 @@ def sparse(
             for name in models
         ]
         report = bench_sparse(Plan(known, variants(zentorch), rounds), command=command_line())
-    if as_json:
-        print_json(asdict(report))
-    else:
-        _show(report)
+    print_json(asdict(report)) if as_json else _show(report)
 
 
 def _show(report: SparseBench) -> None:
