@@ -50,7 +50,9 @@ def router(per_task: int, rounds: int, fit: bool, seed: int, as_json: bool) -> N
         per_task=per_task, rounds=rounds, fit=fit, seed=seed, command=command_line()
     )
     report = asyncio.run(measured)
-    print_json(asdict(report)) if as_json else _show(report)
+    if as_json:
+        return print_json(asdict(report))
+    _show(report)
 
 
 def _show(report: RouterBench) -> None:

@@ -107,7 +107,9 @@ def gateway(
         workers=workers,
         connections=connections,
     )
-    print_json(asdict(report)) if as_json else _show(report)
+    if as_json:
+        return print_json(asdict(report))
+    _show(report)
 
 
 def _soak(requests: int, encoder: str, seed: int, *, as_json: bool) -> None:

@@ -85,7 +85,9 @@ def kernels(
     report = bench_kernels(plan, command=again)
     if device == "cuda":
         _record(report)
-    print_json(asdict(report)) if as_json else _show(report)
+    if as_json:
+        return print_json(asdict(report))
+    _show(report)
 
 
 def _autotune(shapes: tuple[str, ...], machine: Machine, again: str) -> None:

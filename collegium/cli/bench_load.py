@@ -44,7 +44,9 @@ def load(as_json: bool, **options: Any) -> None:
     ones are still waiting (open loop).
     """
     report = asyncio.run(_load(**options))
-    print_json(asdict(report)) if as_json else _show(report)
+    if as_json:
+        return print_json(asdict(report))
+    _show(report)
 
 
 async def _load(

@@ -52,7 +52,9 @@ def sparse(
             for name in models
         ]
         report = bench_sparse(Plan(known, variants(zentorch), rounds), command=command_line())
-    print_json(asdict(report)) if as_json else _show(report)
+    if as_json:
+        return print_json(asdict(report))
+    _show(report)
 
 
 def _show(report: SparseBench) -> None:
