@@ -26,6 +26,8 @@ PASSED_OVER = frozenset({
     *("include", "include[]", "include_obfuscation", "starting_after"),  # of stored responses
 })  # fmt: skip
 """Parameters of OpenAI's, Azure's and Anthropic's clients that select nothing here."""
+FOR_ANY_CLIENT = "/v1/models"
+"""A path that nearly every client reads first, some with parameters of their own; it has none."""
 LONGEST_NAME = 100
 
 
@@ -76,7 +78,9 @@ async def known_parameters(request: Request) -> None:
     """Raise BadRequest for a parameter that the route of a GET request does not know: a filter that
     is misspelt must not widen a list.
     """
-    route = request.scope.get("route")
+    route, path = request.scope.get("route"), request.scope["path"]
+    if path == FOR_ANY_CLIENT or path.startswith(f"{FOR_ANY_CLIENT}/"):
+        return
     if request.method != "GET" or not request.query_params or not isinstance(route, APIRoute):
         return
     known = dict.fromkeys(_names(route.dependant))

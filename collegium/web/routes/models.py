@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Header
-from fastapi import Query as InQuery
 
 from collegium.experts.aggregation.catalogue import usable_modes
 from collegium.experts.clients.events import Json
@@ -29,17 +28,10 @@ Version = Annotated[str | None, Header(alias="anthropic-version", max_length=64)
 
 
 @routes.get("/v1/models")
-async def models(
-    catalogue: CatalogueDep,
-    caller: CallerDep,
-    version: Version = None,
-    _limit: Annotated[str | None, InQuery(alias="limit")] = None,
-    _after: Annotated[str | None, InQuery(alias="after_id")] = None,
-    _before: Annotated[str | None, InQuery(alias="before_id")] = None,
-) -> Json:
+async def models(catalogue: CatalogueDep, caller: CallerDep, version: Version = None) -> Json:
     """Virtual models first, then the enabled experts that the key may ask.
 
-    Anthropic's clients get them in their own shape, all on one page whatever they ask for.
+    Anthropic's clients get them in their own shape, all on one page.
     """
     listed = _all([e for e in await catalogue.now() if caller.permits(e.name)])
     if version is None:
