@@ -6,6 +6,9 @@ that a kilobyte reaches.
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 MOST_DEPTH = 100
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _OPENING = frozenset(b"[{")
@@ -19,6 +22,16 @@ def excess(data: bytes, most_values: int) -> str | None:
     if bare is None or _values(bare) > most_values:
         return f"it has more than {most_values} values"
     return f"it is nested more than {MOST_DEPTH} deep" if _depth(bare) > MOST_DEPTH else None
+
+
+def without_half_pairs(value: Any) -> Any:
+    """A value of JSON with U+FFFD in the place of half a surrogate pair, as browsers send it.
+
+    JavaScript's clients send it where they cut a text within an emoji. Tokenizers fail on it, and
+    an expert that fails is left alone for a while, also by others.
+    """
+    text = json.dumps(value, ensure_ascii=False)
+    return json.loads(text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace"))
 
 
 def _outside_strings(data: bytes, most_strings: int) -> bytes | None:

@@ -298,7 +298,8 @@ class Settings(BaseSettings):
     response_cache_max_mib: float = Field(
         64.0,
         gt=0,
-        description="Maximum size of the response cache; the least recently used answers go first.",
+        description="Maximum size of the response cache; if it is full, the caller who stores most "
+        "loses the least recently used answers.",
     )
 
     @classmethod

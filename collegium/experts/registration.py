@@ -314,7 +314,7 @@ def _report(expert: Expert, said: Probed, note: str) -> ProbeReport:
 def check_name(name: str) -> None:
     """Refuse names that would not work as a model name in the API."""
     if not NAME.fullmatch(name) or name in RESERVED:
-        raise ProbeFailed(
+        raise RegistryError(
             f"'{name}' is not a valid expert name: use letters, digits, '.', '_' and '-', at most "
             f"64, and none of {', '.join(RESERVED)}"
         )

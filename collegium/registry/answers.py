@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
+from collegium.registry.state import Shares
+
 OVERHEAD = 512
 """Bytes added to the size of each value, for keys, ids and indexes."""
 
@@ -26,15 +28,16 @@ class Held:
 class AnswerStore(Protocol):
     """Values by key, which expire after `ttl_s` or are evicted when there is no room.
 
-    The least recently used values are evicted first. Each value belongs to one decision and can be
+    If there is no room, the owner who stores most loses the values that were used least recently,
+    so no caller can have others' values evicted. Each value belongs to one decision and can be
     deleted with it. Every method raises StateUnavailable if the store can't be reached.
     """
 
     async def get(self, key: str) -> bytes | None:
         """Return the value; None if there is none or it has expired."""
 
-    async def put(self, key: str, decision: str, value: bytes) -> None:
-        """Store a value, replacing an earlier one of the same key."""
+    async def put(self, key: str, decision: str, value: bytes, owner: str) -> None:
+        """Store a value of an owner, replacing an earlier one of the same key."""
 
     async def forget(self, decisions: Iterable[str]) -> int:
         """Delete the values of some decisions; return how many there were."""
@@ -53,6 +56,7 @@ class AnswerStore(Protocol):
 class _Entry:
     value: bytes
     decision: str
+    owner: str
     expires: float
 
     @property
@@ -69,33 +73,36 @@ class MemoryAnswers:
         self._ttl_s = ttl_s
         self._most_bytes = most_bytes
         self._clock = clock
-        self._entries: OrderedDict[str, _Entry] = OrderedDict()
-        """Ordered by use; the least recently used value comes first."""
+        self._entries: dict[str, _Entry] = {}
+        self._by_use: dict[str, OrderedDict[str, None]] = {}
+        """The keys of each owner; the one used least recently comes first."""
         self._by_age: OrderedDict[str, float] = OrderedDict()
         """The expiry of each key; all have the same lifetime, so the oldest comes first."""
         self._keys: dict[str, str] = {}
         """Keys by decision."""
-        self._bytes = 0
+        self._shares = Shares()
+        """Bytes by owner."""
 
     async def get(self, key: str) -> bytes | None:
         """Return the value; None if there is none or it has expired."""
         self._expire()
         if (entry := self._entries.get(key)) is None:
             return None
-        self._entries.move_to_end(key)
+        self._by_use[entry.owner].move_to_end(key)
         return entry.value
 
-    async def put(self, key: str, decision: str, value: bytes) -> None:
-        """Store a value, replacing an earlier one of the same key."""
+    async def put(self, key: str, decision: str, value: bytes, owner: str) -> None:
+        """Store a value of an owner, replacing an earlier one of the same key."""
         self._drop(key)
         self._expire()
-        entry = _Entry(value, decision, self._clock() + self._ttl_s)
+        entry = _Entry(value, decision, owner, self._clock() + self._ttl_s)
         self._entries[key] = entry
+        self._by_use.setdefault(owner, OrderedDict())[key] = None
         self._by_age[key] = entry.expires
         self._keys[decision] = key
-        self._bytes += entry.size
-        while self._bytes > self._most_bytes:
-            self._drop(next(iter(self._entries)))
+        self._shares.add(owner, entry.size)
+        while self._shares.total > self._most_bytes:
+            self._drop(next(iter(self._by_use[self._shares.largest()])))
 
     async def forget(self, decisions: Iterable[str]) -> int:
         """Delete the values of some decisions; return how many there were."""
@@ -114,7 +121,7 @@ class MemoryAnswers:
     async def held(self) -> Held:
         """Return the contents."""
         self._expire()
-        return Held(len(self._entries), self._bytes)
+        return Held(len(self._entries), self._shares.total)
 
     async def close(self) -> None:
         """Do nothing: there are no connections."""
@@ -126,5 +133,7 @@ class MemoryAnswers:
 
     def _drop(self, key: str) -> None:
         if (entry := self._entries.pop(key, None)) is not None:
-            del self._by_age[key], self._keys[entry.decision]
-            self._bytes -= entry.size
+            del self._by_age[key], self._keys[entry.decision], self._by_use[entry.owner][key]
+            if not self._by_use[entry.owner]:
+                del self._by_use[entry.owner]
+            self._shares.add(entry.owner, -entry.size)

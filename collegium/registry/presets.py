@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +20,37 @@ NEVER_SET = ("best_of", "messages", "model", "n", "routing", "stream", "stream_o
 LENGTHS = ("max_tokens", "max_completion_tokens")
 """Fields that the service counts with: what an answer is reserved and cut at."""
 MOST_LENGTH = 2**31
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, str) or (
+        isinstance(value, list) and all(isinstance(each, str) for each in value)
+    )
+
+
+def _are_objects(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, Mapping) for each in value)
+
+
+KINDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "temperature": (lambda v: _is_number(v) and 0 <= v <= 2, "a number from 0 to 2"),
+    "top_p": (lambda v: _is_number(v) and 0 < v <= 1, "a number greater than 0 and at most 1"),
+    "presence_penalty": (_is_number, "a number"),
+    "frequency_penalty": (_is_number, "a number"),
+    "seed": (lambda v: type(v) is int and -(2**63) <= v < 2**63, "an integer of at most 64 bits"),
+    "stop": (_are_texts, "a string or a list of strings"),
+    "tools": (_are_objects, "a list of objects"),
+    "tool_choice": (lambda v: isinstance(v, str | Mapping), "a string or an object"),
+    "parallel_tool_calls": (lambda v: isinstance(v, bool), "true or false"),
+    "response_format": (lambda v: isinstance(v, Mapping), "an object"),
+    "logit_bias": (lambda v: isinstance(v, Mapping), "an object"),
+    "reasoning_effort": (lambda v: isinstance(v, str), "a string"),
+}
+"""Fields that every request's body is checked for: what their values have to be, in words."""
 ITS_BASES = (
     "kind",
     "model",
@@ -69,6 +101,9 @@ def problem_of(preset: Mapping[str, Any]) -> str:
         return f"a preset can't set {', '.join(taken)}"
     if wrong := [name for name in LENGTHS if not _is_length(body.get(name))]:
         return f"a preset's {' and '.join(wrong)} must be whole numbers of at least 1"
+    for name, (fits, kind) in KINDS.items():
+        if (value := body.get(name)) is not None and not fits(value):
+            return f"a preset's {name} must be {kind}"
     if not all(text is None or (isinstance(text, str) and text) for text in (system, template)):
         return "a preset's `system` and `template` are texts"
     if template is not None and template.count(PROMPT) != 1:

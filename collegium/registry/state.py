@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import logging
 import time
 from collections import OrderedDict
@@ -49,6 +50,34 @@ class SharedState(Protocol):
         """Close connections."""
 
 
+class Shares:
+    """How much each owner holds of a room that all share, and who holds most."""
+
+    def __init__(self) -> None:
+        self.total = 0
+        self._held: dict[str, int] = {}
+        self._heap: list[tuple[int, str]] = []
+        """Every owner's amount, negative, besides amounts that are out of date."""
+
+    def add(self, owner: str, amount: int) -> None:
+        """Add to what an owner holds; a negative amount takes away."""
+        self.total += amount
+        held = self._held.pop(owner, 0) + amount
+        if held:
+            self._held[owner] = held
+            heapq.heappush(self._heap, (-held, owner))
+        if len(self._heap) > 2 * len(self._held) + MOST_STALE:
+            self._heap = [(-held, owner) for owner, held in self._held.items()]
+            heapq.heapify(self._heap)
+
+    def largest(self) -> str:
+        """Return the owner who holds most; somebody has to hold something."""
+        while self._held.get(self._heap[0][1], 0) != -self._heap[0][0]:
+            heapq.heappop(self._heap)
+        return self._heap[0][1]
+
+
+MOST_STALE = 64
 CAPACITY = 25_000
 """A conversation takes about 450 bytes, so this is about 11 MB; use Redis for more."""
 
@@ -64,7 +93,7 @@ class MemoryState:
         self._capacity = capacity
         self._clock = clock
         self._groups: dict[str, Entries] = {}
-        self._count = 0
+        self._shares = Shares()
         self._claims = Claims(clock)
 
     async def get(self, key: str) -> str | None:
@@ -79,14 +108,13 @@ class MemoryState:
     async def put(self, key: str, value: str, ttl_s: float) -> None:
         """Store the text for this many seconds."""
         now, group = self._clock(), _group_of(key)
-        if key in (entries := self._groups.setdefault(group, OrderedDict())):
-            self._count -= 1
+        if key not in (entries := self._groups.setdefault(group, OrderedDict())):
+            self._shares.add(group, 1)
         entries[key] = (value, now + ttl_s)
         entries.move_to_end(key)
-        self._count += 1
         self._forget_expired(now)
-        if self._count > self._capacity:
-            largest = max(self._groups, key=lambda each: len(self._groups[each]))
+        if self._shares.total > self._capacity:
+            largest = self._shares.largest()
             self._drop(largest, next(iter(self._groups[largest])))
 
     async def change(self, key: str, step: Step, ttl_s: float) -> str:
@@ -112,7 +140,7 @@ class MemoryState:
 
     def _drop(self, group: str, key: str) -> None:
         del self._groups[group][key]
-        self._count -= 1
+        self._shares.add(group, -1)
         if not self._groups[group]:
             del self._groups[group]
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
@@ -17,6 +17,7 @@ from collegium.web.body_limit import BodyLimit
 from collegium.web.description import describe
 from collegium.web.front import Front
 from collegium.web.gate import LOOPBACK, Gate, LoopbackHosts
+from collegium.web.json_in import known_parameters
 from collegium.web.routes import (
     alarms,
     applications,
@@ -79,7 +80,7 @@ def create_app(
         feedback, decisions, files, batches, budgets, learning, router_versions, alarms, usage,
         keys, cache,
     ):  # fmt: skip
-        app.include_router(module.routes)
+        app.include_router(module.routes, dependencies=[Depends(known_parameters)])
     app.include_router(health.routes)
     describe(app)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")

@@ -1,15 +1,18 @@
-"""Limits on JSON from callers: its depth, its number of values, and text that can be stored."""
+"""Limits on what callers send: JSON's depth, values and text, and the names of query parameters."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from difflib import get_close_matches
 from typing import Any
 
 from fastapi import Request, Response
+from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
+from collegium.errors import BadRequest
 from collegium.json_bounds import excess
 from collegium.web.body_limit import BodyTooLarge
 from collegium.web.errors import unreadable
@@ -18,6 +21,14 @@ MOST_VALUES = 50_000
 """For a conversation with its tools: about this many take a twentieth of a second to check."""
 FEW_VALUES, FEW_BYTES = 2_000, 4 * 2**20
 """For any other body."""
+PASSED_OVER = frozenset({
+    *("api-version", "beta"),  # with every request of some clients
+    *("include", "include[]", "include_obfuscation", "starting_after"),  # of stored responses
+})  # fmt: skip
+"""Parameters of OpenAI's, Azure's and Anthropic's clients that select nothing here."""
+FOR_ANY_CLIENT = "/v1/models"
+"""A path that nearly every client reads first, some with parameters of their own; it has none."""
+LONGEST_NAME = 100
 
 
 class CheckedRoute(APIRoute):
@@ -61,3 +72,31 @@ def _check(data: bytes) -> None:
     except (ValueError, RecursionError) as exc:
         if data and not isinstance(exc, json.JSONDecodeError):
             raise not_json(unreadable(exc)) from exc
+
+
+async def known_parameters(request: Request) -> None:
+    """Raise BadRequest for a parameter that the route of a GET request does not know: a filter that
+    is misspelt must not widen a list.
+    """
+    route, path = request.scope.get("route"), request.scope["path"]
+    if path == FOR_ANY_CLIENT or path.startswith(f"{FOR_ANY_CLIENT}/"):
+        return
+    if request.method != "GET" or not request.query_params or not isinstance(route, APIRoute):
+        return
+    known = dict.fromkeys(_names(route.dependant))
+    for name in request.query_params:
+        if name not in known and name not in PASSED_OVER:
+            raise BadRequest(_told(name[:LONGEST_NAME], list(known)), name[:LONGEST_NAME])
+
+
+def _names(dependant: Dependant) -> Iterator[str]:
+    yield from (str(field.alias) for field in dependant.query_params)
+    for part in dependant.dependencies:
+        yield from _names(part)
+
+
+def _told(name: str, known: list[str]) -> str:
+    close = get_close_matches(name, known, n=1)
+    hint = f" Did you mean '{close[0]}'?" if close else ""
+    available = f"Available: {', '.join(known)}" if known else "This path takes none"
+    return f"There is no query parameter {name!r} here.{hint} {available}"

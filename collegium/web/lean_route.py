@@ -20,6 +20,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.types import Receive, Scope, Send
 
 from collegium.errors import BadRequest
+from collegium.json_bounds import without_half_pairs
 from collegium.web.errors import unreadable
 from collegium.web.json_in import check_json, not_json
 
@@ -80,9 +81,12 @@ async def _let_others(data: bytes) -> None:
 
 
 def _leniently(data: bytes, model: type[Body]) -> Body:
-    """Read what Python calls JSON: it also takes half a surrogate pair, as some clients send."""
+    """Read what Python calls JSON: it also takes half a surrogate pair, as some clients send.
+
+    Experts get the replacement character instead.
+    """
     try:
-        return model.model_validate(json.loads(data))
+        return model.model_validate(without_half_pairs(json.loads(data)))
     except ValidationError as exc:
         raise in_body(exc) from exc
     except (ValueError, RecursionError) as exc:  # no JSON, no UTF-8, or nested too deeply

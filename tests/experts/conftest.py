@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from collegium.errors import ProbeFailed
+from collegium.errors import ProbeFailed, RegistryError
 from collegium.experts.pool import Pool
 from collegium.experts.registration import Registration
 from collegium.registry.expert import Expert
@@ -46,10 +46,16 @@ def registration(registry: ExpertRegistry, pool: Pool) -> Registration:
     return Registration(registry, pool)
 
 
-async def refused(registration: Registration, registry: ExpertRegistry, expert: Expert) -> str:
+async def refused(
+    registration: Registration,
+    registry: ExpertRegistry,
+    expert: Expert,
+    error: type[RegistryError] = ProbeFailed,
+) -> str:
     """Register what has to be refused; return why it was. The registry must not change."""
     before, revision = await registry.list(), await registry.revision()
-    with pytest.raises(ProbeFailed) as info:
+    with pytest.raises(error) as info:
         await registration.register(expert)
+    assert info.type is error
     assert (await registry.list(), await registry.revision()) == (before, revision)
     return str(info.value)

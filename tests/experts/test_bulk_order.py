@@ -97,6 +97,17 @@ def test_lines_are_read_and_bad_ones_said_why() -> None:
     ]
 
 
+def test_half_a_surrogate_pair_of_a_body_is_replaced() -> None:
+    """As for a single request; the id is the caller's and stays."""
+    body = {"messages": [{"role": "user", "content": "cut \ud83d, whole \U0001f600"}]}
+    url = "/v1/chat/completions"
+    text = json.dumps({"custom_id": "\ud83d", "method": "POST", "url": url, "body": body})
+    (line,) = read_lines([text.encode()], url)
+    assert isinstance(line, Line)
+    assert line.custom_id == "\ud83d"
+    assert line.body["messages"][0]["content"] == "cut \ufffd, whole \U0001f600"
+
+
 async def test_work_goes_on_at_full_batch_and_ends_when_it_is_cancelled() -> None:
     """Never fewer at once than there may be while items wait; the first failure ends all."""
     busy, most, done = 0, 0, []

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from collegium.errors import ExpertExists
+from collegium.errors import ExpertExists, RegistryError
 from collegium.experts.registration import Registration
 from collegium.registry.expert import Expert
 from collegium.registry.experts import ExpertRegistry
@@ -39,9 +39,9 @@ async def test_an_expert_is_asked_and_then_registered(
 async def test_a_name_that_would_not_work_is_refused(
     registration: Registration, registry: ExpertRegistry, remote: Expert, name: str
 ) -> None:
-    """Before anybody is asked anything."""
+    """Before anybody is asked anything; it is a mistake of the request, not of the expert."""
     assert "is not a valid expert name" in await refused(
-        registration, registry, replace(remote, name=name)
+        registration, registry, replace(remote, name=name), RegistryError
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from collegium.errors import StateUnavailable
 from collegium.registry.answers import OVERHEAD, AnswerStore, Held, MemoryAnswers
-from collegium.registry.answers_redis import RedisAnswers
+from collegium.registry.answers_redis import PARTS, TAG, RedisAnswers
 from tests.servers import RedisServer, free_port
 
 TTL_S = 0.4
@@ -38,9 +38,9 @@ async def opened(request: pytest.FixtureRequest) -> AsyncIterator[Open]:
         await store.close()
 
 
-async def put(store: AnswerStore, *names: str, size: int = SIZE) -> None:
+async def put(store: AnswerStore, *names: str, size: int = SIZE, owner: str = "ann") -> None:
     for name in names:
-        await store.put(name, f"dec_{name}", name[0].encode() * size)
+        await store.put(name, f"dec_{name}", name[0].encode() * size, owner)
         await asyncio.sleep(0.002)  # Redis sorts by milliseconds
 
 
@@ -52,8 +52,8 @@ async def test_values_are_given_back_as_they_were_put(opened: Open) -> None:
     """Any bytes; the last one of a key stays."""
     store = opened()
     assert await store.get("a") is None
-    await store.put("a", "dec_1", b"first")
-    await store.put("a", "dec_2", b"\x00\xff\r\n second")
+    await store.put("a", "dec_1", b"first", "ann")
+    await store.put("a", "dec_2", b"\x00\xff\r\n second", "")
     assert await store.get("a") == b"\x00\xff\r\n second"
     assert await store.held() == Held(1, 11 + OVERHEAD)
     assert await store.forget(["dec_1"]) == 0
@@ -70,6 +70,34 @@ async def test_the_least_recently_used_go_first(opened: Open) -> None:
     assert (await store.held()).bytes == 3 * (SIZE + OVERHEAD)
     await put(store, "e", size=3 * (SIZE + OVERHEAD))  # larger than all there is room for
     assert await store.held() == Held(0, 0)
+
+
+async def test_nobodys_answers_are_evicted_for_anothers_flood(opened: Open) -> None:
+    """The owner who stores most loses the least recently used ones; a quarter each is safe."""
+    store = opened(entries=8)
+    await put(store, "a", "b", owner="ann")
+    await put(store, "c", "d", owner="")
+    await put(store, *"efghijklmnop", owner="an")
+    assert await kept(store, "abcd") == "abcd"
+    assert await kept(store, "efghijklmnop") == "mnop"
+    await put(store, "q", owner="ann")
+    assert await kept(store, "abcdmnopq") == "abcdnopq"
+    await put(store, "r", size=2 * (SIZE + OVERHEAD) - OVERHEAD, owner="ann")
+    assert await kept(store, "cdnop") == "cdnop"
+    assert await kept(store, "abqr") == "qr"
+    assert (await store.held()).bytes == 8 * (SIZE + OVERHEAD)
+
+
+async def test_a_value_belongs_to_who_stored_it_last(opened: Open) -> None:
+    """With one cache for all callers they share keys; what was stored is counted once."""
+    store = opened(entries=4)
+    await put(store, "a", owner="ann")
+    await put(store, "a", "b", owner="bob")
+    await put(store, "c", "d", "e", owner="ann")
+    assert await kept(store, "abcde") == "abde"
+    await put(store, "e", owner="bob")
+    await put(store, "f", owner="ann")
+    assert await kept(store, "abcdef") == "bdef"
 
 
 async def test_values_go_when_their_time_is_over(opened: Open) -> None:
@@ -107,7 +135,8 @@ async def test_the_sum_is_right_after_many_steps(opened: Open) -> None:
         name = str(chance.randrange(60))
         match number % 3:
             case 0:
-                await store.put(name, f"dec_{number}", b"x" * chance.randrange(400))
+                value, owner = b"x" * chance.randrange(400), chance.choice(("ann", "bob", ""))
+                await store.put(name, f"dec_{number}", value, owner)
             case 1:
                 await store.get(name)
             case _:
@@ -134,17 +163,19 @@ async def test_a_redis_that_is_away_is_named() -> None:
 
 
 @pytest.mark.slow
-async def test_what_redis_lost_in_part_is_begun_anew(redis: RedisServer) -> None:
-    """It may evict one of the keys: then no sum is wrong for ever."""
+@pytest.mark.parametrize("part", PARTS)
+async def test_what_redis_lost_in_part_is_begun_anew(redis: RedisServer, part: str) -> None:
+    """It may evict one of the keys: then all are, so no sum is wrong."""
     prefix = f"test-{random.getrandbits(64):x}:"
     store = RedisAnswers(redis.url, ttl_s=60.0, most_bytes=10**6, prefix=prefix)
     await put(store, "a", "b")
     from redis import asyncio as client
 
     raw = client.from_url(redis.url)
-    await raw.delete(f"{prefix}{{answers}}:values")
+    await raw.delete(f"{prefix}{TAG}:{part}")
     assert await store.get("a") is None
     await put(store, "c")
     assert await store.held() == Held(1, SIZE + OVERHEAD)
+    assert await kept(store, "abc") == "c"
     await raw.aclose()
     await store.close()

@@ -117,15 +117,16 @@ async def test_an_answer_without_a_reason_to_end_has_none(web: Web) -> None:
     assert choice == {"index": 0, "message": message, "finish_reason": None}
 
 
-async def test_half_a_surrogate_pair_is_passed_on_both_ways(web: Web) -> None:
-    """As a cut emoji in a client's JSON."""
+async def test_half_a_surrogate_pair_is_replaced_before_an_expert_reads_it(web: Web) -> None:
+    """A cut emoji in a client's JSON; what an expert writes is passed on."""
     web.experts["sql"].says = "half \ud83d"
-    said = {"messages": [{"role": "user", "content": "sql 1"}], "user": "half \ud83d"}
+    said = {"messages": [{"role": "user", "content": "sql \ud83d"}], "user": "half \ud83d"}
     content = json.dumps(said)
     headers = {"content-type": "application/json"}
     response = await web.http.post("/v1/chat/completions", content=content, headers=headers)
     assert response.json()["choices"][0]["message"]["content"] == "half \ud83d"
-    assert web.experts["sql"].asked[0].body == said
+    sent = {"messages": [{"role": "user", "content": "sql \ufffd"}], "user": "half \ufffd"}
+    assert web.experts["sql"].asked[0].body == sent
     decision = response.json()["collegium"]["decision"]["id"]
     assert (await web.outcome(decision))["status"] == "ok"
 

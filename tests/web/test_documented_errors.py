@@ -193,7 +193,7 @@ ERRORS: dict[str, Case] = {
     "KeyConflict": Case(post("/v1/keys", {"name": "anna"})),
     "TeamNotFound": Case(get("/v1/teams/nobody")),
     "TeamConflict": Case(make_a_team_twice),
-    "ProbeFailed": Case(post("/v1/experts", {**NEW, "name": "a b"})),
+    "ProbeFailed": Case(post("/v1/experts", {**NEW, "kind": "lora"})),
     "StateUnavailable": Case(set_a_limit, {"redis_url": "redis://127.0.0.1:1/0"}),
     "ShuttingDown": Case(ask_while_it_ends),
     "ArtifactRejected": Case(not_started, {**NOT_LOADED, "router_dir": Path("/nowhere")}),

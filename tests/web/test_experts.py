@@ -147,8 +147,8 @@ async def test_an_expert_that_fails_its_probe_is_not_added(web: Web) -> None:
     ("change", "status", "code", "words"),
     [
         ({"name": "sql"}, 409, "expert_exists", "already exists"),
-        ({"name": "auto"}, 422, "probe_failed", "is not a valid expert name"),
-        ({"name": "a b"}, 422, "probe_failed", "is not a valid expert name"),
+        ({"name": "auto"}, 400, "registry_error", "is not a valid expert name"),
+        ({"name": "a b"}, 400, "registry_error", "is not a valid expert name"),
         ({"kind": "oracle"}, 400, "invalid_request", "kind"),
         (
             {"kind": "openai", "base_url": "ftp://x"},

@@ -74,11 +74,12 @@ async def test_a_good_request_is_read(http: httpx.AsyncClient) -> None:
 
 
 async def test_half_a_surrogate_pair_is_read_and_answered(http: httpx.AsyncClient) -> None:
-    """As Python's own JSON writes a cut emoji."""
-    body = {"messages": [{"role": "user", "content": "half \ud83d"}]}
+    """As Python's own JSON writes a cut emoji: experts get the replacement character, once."""
+    body = {"messages": [{"role": "user", "content": "half \ud83d, whole \U0001f600 \ude00\ud83d"}]}
     headers = {**KEY, "content-type": "application/json; charset=utf-8"}
     answer = await http.post("/v1/ask", content=json.dumps(body), headers=headers)
-    assert answer.json()["upstream"] == body
+    told = answer.json()["upstream"]["messages"][0]["content"]
+    assert told == "half \ufffd, whole \U0001f600 \ufffd\ufffd"
 
 
 @pytest.mark.parametrize(
@@ -86,6 +87,11 @@ async def test_half_a_surrogate_pair_is_read_and_answered(http: httpx.AsyncClien
     [
         ({**HELLO, "temperature": "hot"}, "temperature"),
         ({**HELLO, "routing": {"min_quality": 2}}, "routing.min_quality"),
+        ({**HELLO, "routing": {"failover": "yes"}}, "routing.failover must be true or false"),
+        ({**HELLO, "routing": {"hedge": 1}}, "routing.hedge must be true or false"),
+        ({**HELLO, "routing": {"cache": 0}}, "routing.cache must be true or false"),
+        ({**HELLO, "routing": {"require": {"local": "on"}}}, "routing.require.local must be true"),
+        ({**HELLO, "stream_options": {"include_usage": "t"}}, "stream_options.include_usage must"),
         ({"messages": []}, "messages"),
         ([1], "body"),
     ],

@@ -561,14 +561,24 @@ async def test_bulk_jobs_use_it(serve: Serve) -> None:
         assert answered
 
 
+async def test_nobodys_answers_go_for_anothers_flood(serve: Serve) -> None:
+    """The owner who stores most makes room; others find their answers."""
+    async with serve(response_cache="caller", response_cache_max_mib=0.02, **KEYS) as web:
+        assert await lookup(web, "sql 0", key=DESK) == "miss"
+        for number in range(40):
+            assert await lookup(web, f"sql {number}") == "miss"
+        assert await lookup(web, "sql 0") == "miss"
+        assert await lookup(web, "sql 0", key=DESK) == "hit"
+
+
 async def test_the_bound_and_the_age_hold() -> None:
     """Bytes are counted exactly; the least recently used answer goes first; the time is exact."""
     now = 0.0
     store = MemoryAnswers(ttl_s=10.0, most_bytes=3 * (512 + 100), clock=lambda: now)
     for name in "abc":
-        await store.put(name, f"dec_{name}", b"x" * 100)
+        await store.put(name, f"dec_{name}", b"x" * 100, "shop")
     assert await store.get("a") is not None
-    await store.put("d", "dec_d", b"x" * 100)
+    await store.put("d", "dec_d", b"x" * 100, "shop")
     assert await store.get("b") is None
     assert (await store.held()).bytes == 3 * 612
     now = 9.999

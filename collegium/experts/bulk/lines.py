@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from collegium.json_bounds import excess
+from collegium.json_bounds import excess, without_half_pairs
 
 Json = dict[str, Any]
 LONGEST_ID, LONGEST_MESSAGE = 512, 1000
@@ -73,7 +73,10 @@ def read_line(number: int, raw: bytes, endpoint: str) -> Line | BadLine:
     if fault := _fault(fields, endpoint):
         words = f"line {number}: {fault}"[:LONGEST_MESSAGE]
         return BadLine(number, custom_id, "invalid_request", words)
-    return Line(number, custom_id, fields["body"], endpoint)
+    body = fields["body"]
+    if b"\\ud" in raw or b"\\uD" in raw:  # an escape of half a surrogate pair, or of a whole one
+        body = without_half_pairs(body)
+    return Line(number, custom_id, body, endpoint)
 
 
 def _no_constant(name: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import delete, select, update
@@ -20,6 +20,8 @@ from collegium.registry.tables import (
 
 QUOTED = 200
 """Characters of a prompt that a report quotes."""
+AT_ONCE = 50
+"""Reports whose quotes are read together."""
 
 
 async def forget_prompts(database: Database, decision_ids: Sequence[str]) -> None:
@@ -43,13 +45,34 @@ async def forget_prompts(database: Database, decision_ids: Sequence[str]) -> Non
 
 
 async def unquote(session: AsyncSession, texts: Collection[str]) -> None:
-    """Take prompts out of the reports that quote them, of any run: fits learn from all runs."""
+    """Take prompts out of the reports that quote them, of any run: fits learn from all runs.
+
+    Of other reports only the quotes are read, a few at a time: whole reports may be megabytes.
+    """
     beginnings = {text[:QUOTED] for text in texts}
     for table in (LearningRunRow, RouterVersionRow):
-        reports: Any = select(table.id, table.report).where(table.report.is_not(None))
-        for name, report in list(await session.execute(reports)):
-            if report and (left := _without(report, beginnings)) is not report:
+        for name in [name async for name in _quoting(session, table, beginnings)]:
+            report = await session.scalar(select(table.report).where(table.id == name))
+            if report:
+                left = _without(report, beginnings)
                 await session.execute(update(table).where(table.id == name).values(report=left))
+
+
+async def _quoting(
+    session: AsyncSession,
+    table: type[LearningRunRow] | type[RouterVersionRow],
+    beginnings: Collection[str],
+) -> AsyncIterator[str]:
+    """The ids of the rows whose reports quote one of these."""
+    quotes = select(table.id, table.report["worst"]).where(table.report.is_not(None))
+    last = ""
+    while rows := list(
+        await session.execute(quotes.where(table.id > last).order_by(table.id).limit(AT_ONCE))
+    ):
+        for name, worst in rows:
+            if any(row.get("prompt") in beginnings for row in worst or []):
+                yield name
+        last = rows[-1][0]
 
 
 def _without(report: Mapping[str, Any], beginnings: Collection[str]) -> Mapping[str, Any]:

@@ -35,6 +35,8 @@ Dollars = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 Milliseconds = Annotated[float, Field(ge=0, le=1e10, allow_inf_nan=False)]
 Joules = Annotated[float, Field(ge=0, le=1e15, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, lt=2**31)]
+Bool = Annotated[bool, Field(strict=True)]
+"""Neither 1 nor "yes", which some would read otherwise."""
 Names = Annotated[list[str], Field(max_length=1000, fail_fast=True)]
 Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
 
@@ -111,7 +113,7 @@ class Require(Options):
     residency: Names | None = None
     licence: Names | None = None
     data_class: Names | None = None
-    local: bool = False
+    local: Bool = False
     """Allow only experts that run here or at a private address."""
 
 
@@ -133,12 +135,12 @@ class Routing(Options):
     aggregate: Aggregate = "single"
     panel: PanelOptions = Field(default_factory=PanelOptions)
     priority: Priority = "normal"
-    failover: bool | None = None
+    failover: Bool | None = None
     """Whether another expert may answer if the chosen one can't; by default, if the router chose
     it.
     """
-    hedge: bool = False
-    cache: bool | None = None
+    hedge: Bool = False
+    cache: Bool | None = None
     """Whether the response cache may be used: by default where the same request has one answer."""
 
     @field_validator("require", mode="before")
@@ -231,7 +233,7 @@ class StreamOptions(Options):
 
     model_config = ConfigDict(extra="allow")
 
-    include_usage: bool = False
+    include_usage: Bool = False
 
 
 class ChatRequest(BaseModel):

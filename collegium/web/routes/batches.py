@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from collegium.errors import BadRequest, BatchEnded
 from collegium.experts.clients.events import Json
 from collegium.registry.bulk.batches import BatchRecord
+from collegium.registry.key import Caller
 from collegium.registry.tables import ENDED
 from collegium.web.auth import CallerDep, ScopeDep
 from collegium.web.batch.job_routing import JobRouting
@@ -69,7 +70,7 @@ async def create(
     if source.purpose != "batch":
         message = f"file '{source.id}' has the purpose '{source.purpose}', not 'batch'"
         raise BadRequest(message, "input_file_id")
-    await _check_capacity(body.routing, catalogue)
+    await _check_capacity(body.routing, catalogue, caller)
     now = datetime.now(UTC)
     record = BatchRecord(
         id=f"batch_{secrets.token_hex(12)}",
@@ -164,8 +165,8 @@ def batch_json(record: BatchRecord) -> Json:
     }
 
 
-async def _check_capacity(routing: JobRouting, catalogue: Catalogue) -> None:
-    known = {expert.name for expert in await catalogue.now()}
+async def _check_capacity(routing: JobRouting, catalogue: Catalogue, caller: Caller) -> None:
+    known = {expert.name for expert in await catalogue.now() if caller.permits(expert.name)}
     if unknown := sorted(routing.capacity.keys() - known):
         raise BadRequest(
             f"routing.capacity names experts that are not registered: {', '.join(unknown)}",

@@ -16,7 +16,7 @@ from collegium.experts.fleet import DRAIN_S, Fleet
 from collegium.experts.supervisor import Supervisor
 from collegium.registry.expert import Expert
 from collegium.web.auth import ADMIN, CallerDep, sees_all
-from collegium.web.parts_of import FleetDep, PartsDep
+from collegium.web.parts_of import CatalogueDep, FleetDep, PartsDep
 from collegium.web.serving.metrics import BREAKER, by_expert
 from collegium.web.serving.parts import Parts
 from collegium.web.serving.service import Service
@@ -31,11 +31,17 @@ STATUS_FOR_CALLERS = ("name", "enabled", "state", "resident", "waiting", "in_fli
 
 
 @routes.get("/v1/engines")
-async def engines(fleet: FleetDep, caller: CallerDep) -> Json:
-    """List this process's engines and their state; only operators see their files."""
+async def engines(fleet: FleetDep, catalogue: CatalogueDep, caller: CallerDep) -> Json:
+    """List this process's engines and their state.
+
+    Callers see those of the experts that they may ask, without files; operators see all.
+    """
     shown = [_engine(engine) for engine in fleet.values()]
     if not sees_all(caller):
         shown = [{name: engine[name] for name in FOR_CALLERS} for engine in shown]
+    if not sees_all(caller) and caller.allowed_experts is not None:
+        asked = {e.engine for e in await catalogue.now() if caller.permits(e.name)}
+        shown = [engine for engine in shown if engine["name"] in asked]
     return {"object": "list", "data": shown}
 
 

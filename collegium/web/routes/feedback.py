@@ -39,7 +39,10 @@ async def _sender(request: Request) -> Sender:
     caller = await caller_of(request)
     keyed = parts_of(request).settings.api_key is not None
     source = caller.owner if keyed else f"address {caller.name}"
-    return Sender(caller.owner, source, everything=caller.role == "operator")
+    everything = caller.role == "operator"
+    return Sender(
+        caller.owner, source, everything=everything, allowed_experts=caller.allowed_experts
+    )
 
 
 FeedbackDep = Annotated[FeedbackService, Depends(_service)]

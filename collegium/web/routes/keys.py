@@ -107,7 +107,8 @@ async def create(body: NewKey, parts: PartsDep, caller: CallerDep) -> Json:
             "keys need the setting api_key: without it whoever reaches the service may do "
             "everything. Set it, and start the service again"
         )
-    described = await _described(parts, body, {"name", *KeyChanges.model_fields, "team"})
+    given = {"name", *KeyChanges.model_fields, "team"}
+    described = await _described(parts, body, given, caller)
     if caller.role != "operator":
         described["team"] = _of_lead(caller, body.role, described["team"])
     with _told_nothing_of_others(parts, body.name, caller):
@@ -134,7 +135,7 @@ async def change(
     found = await _managed(parts, key, caller, scope)
     if "role" in body.model_fields_set and caller.role != "operator":
         _of_lead(caller, body.role, found.team)
-    changes = await _described(parts, body, body.model_fields_set)
+    changes = await _described(parts, body, body.model_fields_set, caller)
     changed = await parts.keys.change(found.id, **changes)
     await parts.callers.follow()
     return key_json(changed)
@@ -179,18 +180,19 @@ async def team(team: str, parts: PartsDep, caller: CallerDep) -> Json:
 
 
 @routes.post("/v1/teams", status_code=201, dependencies=ADMIN)
-async def create_team(body: NewTeam, parts: PartsDep) -> Json:
+async def create_team(body: NewTeam, parts: PartsDep, caller: CallerDep) -> Json:
     """Create a team."""
-    made = Team(**await _described(parts, body, {"name", *TeamChanges.model_fields}))
+    given = {"name", *TeamChanges.model_fields}
+    made = Team(**await _described(parts, body, given, caller))
     await parts.keys.create_team(made)
     await parts.callers.follow()
     return team_json(made)
 
 
 @routes.patch("/v1/teams/{team}", dependencies=ADMIN)
-async def change_team(team: str, body: TeamChanges, parts: PartsDep) -> Json:
+async def change_team(team: str, body: TeamChanges, parts: PartsDep, caller: CallerDep) -> Json:
     """Change what a team's keys may reach; this applies from the next request on."""
-    changes = await _described(parts, body, body.model_fields_set)
+    changes = await _described(parts, body, body.model_fields_set, caller)
     changed = await parts.keys.change_team(team, **changes)
     await parts.callers.follow()
     return team_json(changed)
@@ -267,12 +269,16 @@ def _refuse(caller: Caller, why: str) -> NoReturn:
 
 
 async def _described(
-    parts: Parts, body: KeyChanges | TeamChanges, given: set[str]
+    parts: Parts, body: KeyChanges | TeamChanges, given: set[str], caller: Caller
 ) -> dict[str, Any]:
-    """The fields that are given, checked, as the registry takes them."""
+    """The fields that are given, checked, as the registry takes them.
+
+    Experts that the caller may not ask are unknown to it, so nothing is told of them.
+    """
     described = {name: getattr(body, name) for name in given}
     if described.get("allowed_experts") is not None:
-        known = {expert.name for expert in await parts.registry.list()}
+        registered = [expert.name for expert in await parts.registry.list()]
+        known = {name for name in registered if sees_all(caller) or caller.permits(name)}
         if unknown := sorted(set(described["allowed_experts"]) - known):
             raise BadRequest(
                 f"allowed_experts names experts that are not registered: {', '.join(unknown)}. "

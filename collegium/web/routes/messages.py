@@ -64,7 +64,7 @@ async def _named(parts: Parts, caller: Caller, model: str) -> Expert | None:
     """Return the expert that a model's name stands for; None for one that is routed."""
     experts = await parts.catalogue.now()
     name = parts.aliases.resolve(model, experts)
-    experts = permitted(caller, experts, name)
+    experts = permitted(caller, experts, name, asked=model)
     if name not in panel_models():
         check_model(Query("", name), experts)
     return next((e for e in experts if e.name == name), None)

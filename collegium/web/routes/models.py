@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -31,7 +31,7 @@ Version = Annotated[str | None, Header(alias="anthropic-version", max_length=64)
 async def models(catalogue: CatalogueDep, caller: CallerDep, version: Version = None) -> Json:
     """Virtual models first, then the enabled experts that the key may ask.
 
-    Anthropic's clients get them in their own shape.
+    Anthropic's clients get them in their own shape, all on one page.
     """
     listed = _all([e for e in await catalogue.now() if caller.permits(e.name)])
     if version is None:
@@ -52,7 +52,7 @@ async def model(
     """Return one model, or the target of an alias; names may contain slashes."""
     experts = await catalogue.now()
     meant = Aliases(settings.model_aliases).resolve(model, experts)
-    experts = permitted(caller, experts, meant)
+    experts = permitted(caller, experts, meant, asked=model)
     found = next(({**each, "id": model} for each in _all(experts) if each["id"] == meant), None)
     if found is None:
         check_model(Query("", model), experts)  # raises with the names that there are
@@ -72,11 +72,13 @@ def _all(experts: Sequence[Expert]) -> list[Json]:
         if mode in modes:
             virtual[name] = {"description": modes[mode].text, "aggregate": mode}
     routed = [_model(name, longest, {"virtual": True, **v}) for name, v in virtual.items()]
-    return routed + [_of_expert(expert) for expert in enabled]
+    names = {expert.name for expert in experts}
+    return routed + [_of_expert(expert, names) for expert in enabled]
 
 
-def _of_expert(expert: Expert) -> Json:
-    base = expert.origin if expert.preset is not None else None
+def _of_expert(expert: Expert, names: Collection[str]) -> Json:
+    """One expert; a preset's base is shown only to those who may ask it, too."""
+    base = expert.origin if expert.preset is not None and expert.origin in names else None
     taken = [name for ability, name in BESIDE_TEXT.items() if takes(expert, ability)]
     given = ["audio"] if takes(expert, "audio_output") else []
     return {

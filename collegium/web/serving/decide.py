@@ -107,9 +107,10 @@ class Decider:
         `unavailable` says who can't answer: by default as the pool is now, and engines that take
         turns are waited for as it forecasts.
         """
-        experts = await self._catalogue.now()
+        experts, asked = await self._catalogue.now(), request.query.requested_model
         request = self._under_its_name(request, experts)
-        experts = permitted(request.caller, experts, request.query.requested_model)
+        model = request.query.requested_model
+        experts = permitted(request.caller, experts, model, asked=asked)
         with naming_rule(request.caller):
             return await self._decide(request, experts, unavailable)
 

@@ -20,6 +20,7 @@ from collegium.registry.decisions.log import (
     Verdict,
 )
 from collegium.registry.decisions.selection import Selection
+from collegium.registry.key import Names
 from collegium.registry.storage.pages import Scope
 from collegium.web.serving.catalogue import Catalogue
 from collegium.web.serving.learning import Learning
@@ -81,6 +82,8 @@ class Sender:
     address. "" for the setting `api_key`, whose ratings count in full."""
     everything: bool = False
     """Whether it may rate others' decisions, as the operator."""
+    allowed_experts: Names | None = None
+    """The experts that it may ask; None for all."""
 
     @property
     def scope(self) -> Scope:
@@ -138,7 +141,7 @@ class FeedbackService:
         feedback.check()
         decisions = self._open(await self._meant(feedback, sender, known))
         if feedback.preferred is not None:
-            await self._check_preferred(feedback.preferred, decisions)
+            await self._check_preferred(feedback.preferred, decisions, sender)
         comment = feedback.comment and await self.recorder.text(feedback.comment)
         first = FeedbackRecord(
             id=feedback_id or f"fb_{secrets.token_hex(12)}",
@@ -191,8 +194,12 @@ class FeedbackService:
             raise BadRequest(f"The answer has {MOST_RATINGS} ratings already", "decision_id")
         return found
 
-    async def _check_preferred(self, name: str, decisions: Sequence[LoggedDecision]) -> None:
-        if name in {expert.name for expert in await self.catalogue.now()}:
+    async def _check_preferred(
+        self, name: str, decisions: Sequence[LoggedDecision], sender: Sender
+    ) -> None:
+        allowed = sender.allowed_experts
+        known = {expert.name for expert in await self.catalogue.now()}
+        if name in (known if allowed is None else known & allowed):
             return
         if all(name in _took_part(each) for each in decisions):
             return

@@ -24,16 +24,20 @@ def naming_rule(caller: Caller) -> Iterator[None]:
         raise
 
 
-def permitted(caller: Caller, experts: Sequence[Expert], model: str = "auto") -> tuple[Expert, ...]:
+def permitted(
+    caller: Caller, experts: Sequence[Expert], model: str = "auto", *, asked: str | None = None
+) -> tuple[Expert, ...]:
     """Return the experts that a caller may use; raise NoFeasibleExpert if `model` names another.
 
-    The router sees no others, so neither do panels, failover and conversations.
+    The router sees no others, so neither do panels, failover and conversations. `asked` is the
+    alias that the caller gave for the model: the error does not tell what it stands for.
     """
     if caller.allowed_experts is None:
         return tuple(experts)
     if any(e.name == model for e in experts) and not caller.permits(model):
         raise NoFeasibleExpert(
-            f"The key '{caller.name}' may not use the expert '{model}'. {rule_of(caller)}", "model"
+            f"The key '{caller.name}' may not use the expert '{asked or model}'. {rule_of(caller)}",
+            "model",
         )
     kept = tuple(expert for expert in experts if caller.permits(expert.name))
     if experts and not any(expert.enabled for expert in kept):

@@ -112,7 +112,8 @@ class ResponseCache:
         kept = storable(decided, outcome, copy.events)
         value = None if kept is None else _encoded(decided, outcome, kept)
         if value is not None:
-            self._background.spawn(self._put(decided.lookup.key, decided.decision.id, value))
+            owner = decided.request.owner
+            self._background.spawn(self._put(decided.lookup.key, decided.decision.id, value, owner))
 
     async def forget(self, decisions: Iterable[str]) -> None:
         """Delete the answers to some decisions; StateUnavailable if the store can't be reached."""
@@ -163,9 +164,9 @@ class ResponseCache:
             log.info("a cached answer is not read: %s", exc)
             return None
 
-    async def _put(self, key: str, decision: str, value: bytes) -> None:
+    async def _put(self, key: str, decision: str, value: bytes, owner: str) -> None:
         try:
-            await self._store.put(key, decision, value)
+            await self._store.put(key, decision, value, owner)
         except StateUnavailable as exc:
             self._lose(exc)
 

@@ -65,9 +65,9 @@ class RemoteAnswers:
         """Return the value; None where there is none or its time is over."""
         return cast("bytes | None", await self._link.call("answers.get", key))
 
-    async def put(self, key: str, decision: str, value: bytes) -> None:
-        """Keep a value in the place of an earlier one of the same key."""
-        await self._link.call("answers.put", key, decision, value)
+    async def put(self, key: str, decision: str, value: bytes, owner: str) -> None:
+        """Keep a value of an owner in the place of an earlier one of the same key."""
+        await self._link.call("answers.put", key, decision, value, owner)
 
     async def forget(self, decisions: Iterable[str]) -> int:
         """Forget the values of some decisions; returns how many there were."""

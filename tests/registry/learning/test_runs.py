@@ -6,14 +6,17 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from sqlalchemy import event
 from sqlalchemy.exc import IntegrityError
 
 from collegium.errors import UnknownLearningRun
 from collegium.registry.decisions.log import DecisionLog, DecisionRecord
 from collegium.registry.decisions.retention import Retention
 from collegium.registry.decisions.selection import Selection
+from collegium.registry.learning import forgetting
 from collegium.registry.learning.router_versions import RouterVersion, RouterVersions
 from collegium.registry.learning.runs import (
     LEASE,
@@ -175,6 +178,32 @@ async def test_a_deleted_decision_takes_its_prompts_along(
     others = {"worst": [{"prompt": "text"}], "marks": 2}
     assert (await runs.get("lrn_2")).report == others
     assert (await versions.get("rtr_1")).report == others
+
+
+async def test_only_reports_that_quote_a_deleted_prompt_are_read(
+    runs: LearningRegistry, make_decision: Callable[..., DecisionRecord], monkeypatch: Any
+) -> None:
+    """Of the others their quotes alone, a few at a time; a report without any is no obstacle."""
+    monkeypatch.setattr(forgetting, "AT_ONCE", 2)
+    database, asked = runs._database, []
+    await DecisionLog(database).record(make_decision("dec_1"))
+    secret = replace(prompt("lrn_0", 0, "a"), text="a secret", decision_id="dec_1")
+    await runs.propose(record("lrn_0"), [secret])
+    worst: list[Any] = [[{"prompt": "text"}], [{"prompt": "a secret"}], [], None]
+    for number in range(12):
+        report = {"worst": worst[number % 4], "much": "x" * 1000} if number < 11 else {}
+        await runs.propose(record(f"lrn_1{number:02}", report=report), [])
+
+    def told(*arguments: Any) -> None:
+        asked.append(arguments[2])
+
+    event.listen(database._engine.sync_engine, "before_cursor_execute", told)
+    assert await Retention(database).delete(Selection(decision_id="dec_1")) == 1
+    whole = [text for text in asked if text.startswith("SELECT learning_runs.report \n")]
+    assert len(whole) == 3
+    left = [run.report for run in await runs.list() if run.report]
+    assert [report["worst"] for report in left].count([]) == 3 + 3
+    assert "a secret" not in str(left)
 
 
 async def test_a_deleted_run_takes_its_candidate_along(runs: LearningRegistry) -> None:

@@ -123,7 +123,7 @@ async def test_answers_of_the_cache_are_shared(tmp_path: Path) -> None:
     """What one has put, the other gets and forgets."""
     async with owned(tmp_path, 2) as (_, links):
         one, other = map(RemoteAnswers, links)
-        await one.put("key", "decision", b"\x00 an answer")
+        await one.put("key", "decision", b"\x00 an answer", "shop")
         assert await other.get("key") == b"\x00 an answer"
         assert (await other.held()).entries == 1
         assert await other.forget(["decision"]) == 1

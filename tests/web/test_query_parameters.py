@@ -1,0 +1,55 @@
+"""Query parameters that are not known are refused: a misspelt filter must not widen a list."""
+
+from __future__ import annotations
+
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from tests.web.conftest import Web, on_shared
+
+
+def listed(app: FastAPI) -> list[str]:
+    """The paths that can be read, each with names in the place of its parameters."""
+    routes = [r for r in app.routes if isinstance(r, APIRoute) and "GET" in (r.methods or ())]
+    paths = {r.path.replace("{", "").replace("}", "").replace(":path", "") for r in routes}
+    return sorted(path for path in paths if path.startswith("/v1/"))
+
+
+@on_shared
+async def test_no_path_takes_a_parameter_that_it_does_not_know(shared: Web) -> None:
+    """400, with its name, whether or not the row exists; those of known clients are passed over."""
+    paths = [path for path in listed(shared.app) if not path.startswith("/v1/models")]
+    assert len(paths) >= 20
+    for path in paths:
+        refused = await shared.http.get(path, params={"no_such": "1"})
+        error = refused.json()["error"]
+        assert (refused.status_code, error["param"]) == (400, "no_such"), path
+        assert "'no_such'" in error["message"]
+        for passed_over in ("api-version", "beta", "include[]"):
+            answer = await shared.http.get(path, params={passed_over: "1"})
+            assert answer.status_code in (200, 404), (path, answer.text)
+
+
+@on_shared
+@pytest.mark.parametrize(
+    ("path", "given", "meant"),
+    [
+        ("/v1/decisions", "aplication", "application"),
+        ("/v1/usage", "expert_", "expert"),
+        ("/v1/files", "purpos", "purpose"),
+        ("/v1/keys", "teams", "team"),
+        ("/v1/learning/runs", "limits", "limit"),
+    ],
+)
+async def test_a_misspelt_filter_is_named(shared: Web, path: str, given: str, meant: str) -> None:
+    """With the one that was probably meant."""
+    message = (await shared.http.get(path, params={given: "1"})).json()["error"]["message"]
+    assert f"Did you mean '{meant}'?" in message
+
+
+@on_shared
+async def test_paths_that_select_nothing_take_anything(shared: Web) -> None:
+    """Monitoring and clients add their own, such as Codex's `client_version`."""
+    for path in ("/healthz", "/readyz", "/metrics", "/v1/models", "/v1/models/sql"):
+        assert (await shared.http.get(path, params={"no_such": "1"})).status_code == 200
