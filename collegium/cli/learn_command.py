@@ -162,6 +162,7 @@ async def _learn(file: Path | None, *, yes: bool, **options: Any) -> Any:
             await service.call("POST", f"{RUNS}/{run['id']}/cancel")
             raise click.Abort
         await service.call("POST", f"{RUNS}/{run['id']}/start")
+        click.echo(f"The run {run['id']} has started. Ctrl-C does not stop it.", err=True)
         return await _until_ended(service, run)
 
 
@@ -207,6 +208,24 @@ async def _status(run_id: str, *, wait: bool) -> Any:
 
 async def _until_ended(service: ServiceClient, run: Any) -> Any:
     """Show a bar until the run has ended; to interrupt it leaves the run alone."""
+    from collegium.cli.service_client import ServiceLost
+
+    back = f"`collegium learn status {run['id']} --wait`"
+    try:
+        return await _with_bar(service, run)
+    except asyncio.CancelledError:
+        stop = f"`collegium learn cancel {run['id']}`"
+        click.echo(
+            f"The run goes on in the service: {back} returns to it, {stop} ends it.", err=True
+        )
+        raise
+    except ServiceLost as exc:
+        raise ServiceLost(
+            f"{exc}. The run {run['id']} goes on when the service runs again: {back} returns to it"
+        ) from exc
+
+
+async def _with_bar(service: ServiceClient, run: Any) -> Any:
     from tqdm import tqdm
 
     with tqdm(desc="learning", unit="answer", mininterval=0, total=run["planned"]) as bar:
