@@ -229,7 +229,7 @@ async def test_a_run_goes_on_where_a_killed_process_left_it(
     serve: Serve, tmp_path: Path, fitted: FittedRouter
 ) -> None:
     """Answers that were paid for are not asked again."""
-    async with serve(encoder="static", drain_timeout_s=0.0) as web:
+    async with serve(encoder="static", drain_timeout_s=0.01) as web:
         speak(web)
         web.experts["general"].waits = True
         run = await proposed(web, questions(60), race=False)
