@@ -142,7 +142,7 @@ def test_a_file_of_a_presets_fields_that_is_missing_is_named() -> None:
 
 def test_what_a_probe_cost_is_told_however_little_it_was() -> None:
     """A few tokens cost millionths of a dollar."""
-    known = {"tools": True, "vision": None, "endpoints": {}}
+    known: dict[str, Any] = {"tools": True, "vision": None, "endpoints": {}}
     probe = {"capabilities": known, "tokens": 31, "cost_usd": 6.2e-6}
     told = list(told_abilities(probe))
     assert told[-1] == "The probe took 31 tokens, which cost $0.0000062."
