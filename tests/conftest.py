@@ -33,6 +33,7 @@ WITHOUT_ENGINE = (
     *("tests/clients/test_importing.py", "tests/service/test_adoption.py"),
     *("tests/service/test_bulk_crashes.py", "tests/service/test_bulk_jobs.py"),
     *("tests/service/test_dispatch.py", "tests/service/test_key_replicas.py"),
+    *("tests/service/test_alarms.py", "tests/service/test_learning_interrupted.py"),
     *("tests/service/test_online_learning.py", "tests/service/test_panel_evaluation.py"),
     *("tests/service/test_panels.py", "tests/service/test_ray_cluster.py"),
     "tests/service/test_servers_that_die.py",

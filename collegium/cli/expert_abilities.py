@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from collegium.cli.output import dollars
+
 Option = Callable[[Callable[..., None]], Callable[..., None]]
 ABILITY_OPTIONS: tuple[Option, ...] = (
     click.option("--can", multiple=True, metavar="ABILITY", help="It has this; repeatable."),
@@ -57,5 +59,5 @@ def told_abilities(probe: Mapping[str, Any]) -> Iterator[str]:
             yield f"{words}: {', '.join(names)}."
     if probe["tokens"]:
         cost = probe["cost_usd"]
-        price = "an unknown amount" if cost is None else f"${cost:.4f}"
+        price = "an unknown amount" if cost is None else dollars(cost)
         yield f"The probe took {probe['tokens']} tokens, which cost {price}."

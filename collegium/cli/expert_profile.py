@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from collegium.cli.output import json_option, print_json, print_table
+from collegium.cli.output import dollars, json_option, print_json, print_table
 from collegium.errors import CollegiumError
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def _confirm(expert: Expert, plan: Plan, *, confirmed: bool) -> None:
         if plan.budget_usd is not None:
             raise click.UsageError(f"a budget needs the price of '{expert.name}', which is unknown")
     else:
-        cost = f"about ${plan.usual_usd:.4f}, at most ${plan.budget_usd or 0:.4f}"
+        cost = f"about {dollars(plan.usual_usd)}, at most {dollars(plan.budget_usd or 0)}"
     click.echo(f"{tokens}: {cost}.", err=True)
     if not (confirmed or _agreed()):
         raise CollegiumError("nothing was asked; --yes goes on without a question")
@@ -202,7 +202,7 @@ def print_profile(found: Profile, *, err: bool = False) -> None:
         for kind, x in found.levels.items()
     ]
     print_table(("KIND", "LEVEL", *(f"RIGHT AT {level}" for level in LEVELS)), rows, err=err)
-    cost = "" if found.cost_usd is None else f", ${found.cost_usd:.4f}"
+    cost = "" if found.cost_usd is None else f", {dollars(found.cost_usd)}"
     click.echo(f"{len(found.answers)} questions{cost}.", err=err)
 
 

@@ -11,7 +11,7 @@ import click
 
 from collegium.cli.learn_confirm import confirm
 from collegium.cli.learn_report import show_estimate, show_report
-from collegium.cli.output import json_option, print_json, print_table
+from collegium.cli.output import dollars, json_option, print_json, print_table
 from collegium.cli.service_client import call
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def list_runs(as_json: bool) -> None:
     if as_json:
         return print_json(runs)
     rows = [
-        (r["id"], r["status"], f"{r['answered']} of {r['planned']}", f"${r['spent_usd']:.4f}",
+        (r["id"], r["status"], f"{r['answered']} of {r['planned']}", dollars(r['spent_usd']),
          r["router"] or "-")
         for r in runs
     ]  # fmt: skip
@@ -162,6 +162,7 @@ async def _learn(file: Path | None, *, yes: bool, **options: Any) -> Any:
             await service.call("POST", f"{RUNS}/{run['id']}/cancel")
             raise click.Abort
         await service.call("POST", f"{RUNS}/{run['id']}/start")
+        click.echo(f"The run {run['id']} has started. Ctrl-C does not stop it.", err=True)
         return await _until_ended(service, run)
 
 
@@ -207,6 +208,24 @@ async def _status(run_id: str, *, wait: bool) -> Any:
 
 async def _until_ended(service: ServiceClient, run: Any) -> Any:
     """Show a bar until the run has ended; to interrupt it leaves the run alone."""
+    from collegium.cli.service_client import ServiceLost
+
+    back = f"`collegium learn status {run['id']} --wait`"
+    try:
+        return await _with_bar(service, run)
+    except asyncio.CancelledError:
+        stop = f"`collegium learn cancel {run['id']}`"
+        click.echo(
+            f"The run goes on in the service: {back} returns to it, {stop} ends it.", err=True
+        )
+        raise
+    except ServiceLost as exc:
+        raise ServiceLost(
+            f"{exc}. The run {run['id']} goes on when the service runs again: {back} returns to it"
+        ) from exc
+
+
+async def _with_bar(service: ServiceClient, run: Any) -> Any:
     from tqdm import tqdm
 
     with tqdm(desc="learning", unit="answer", mininterval=0, total=run["planned"]) as bar:
@@ -214,7 +233,7 @@ async def _until_ended(service: ServiceClient, run: Any) -> Any:
             run = await service.call("GET", f"{RUNS}/{run['id']}")
             bar.n = run["answered"]
             bar.set_description(run["detail"] or run["status"], refresh=False)
-            bar.set_postfix_str(f"${run['spent_usd']:.4f}", refresh=False)
+            bar.set_postfix_str(dollars(run["spent_usd"]), refresh=False)
             bar.refresh()
             if run["status"] in ENDED:
                 return run
@@ -233,6 +252,8 @@ def _show(run: Any, *, as_json: bool, html: Path | None) -> None:
     else:
         because = f": {run['detail']}" if run["detail"] else ""
         click.echo(f"{run['id']} is {run['status']}{because}")
-        click.echo(f"{run['answered']} of {run['planned']} answers, ${run['spent_usd']:.4f} spent")
+        click.echo(
+            f"{run['answered']} of {run['planned']} answers, {dollars(run['spent_usd'])} spent"
+        )
     if run["status"] == "failed":
         raise SystemExit(1)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from collegium.cli.output import print_table, warn
+from collegium.cli.output import dollars, print_table, warn
 
 SHOWN_APPLICATIONS = 12
 
@@ -22,7 +22,7 @@ def show_estimate(run: Any) -> None:
         err=True,
     )
     click.echo(
-        f"Cost: about ${told['usd']:.4f}, at most about ${told['most_usd']:.4f}. "
+        f"Cost: about {dollars(told['usd'])}, at most about {dollars(told['most_usd'])}. "
         f"Margin to expect: ±{told['margin_points']:g} points of quality.",
         err=True,
     )
@@ -79,7 +79,7 @@ def headline(report: Any) -> str:
     step = report["more"][-1]
     more = (
         f"{step['prompts']:.0f} more prompts would narrow it to ±{step['margin_points']:.1f} and "
-        f"cost ${step['usd']:.4f}"
+        f"cost {dollars(step['usd'])}"
     )
     if balanced["saved"] is None:
         return (
@@ -150,4 +150,4 @@ def measured(expert: Any) -> str:
 
 def money(row: Any) -> str:
     """Dollars per thousand prompts."""
-    return "unknown" if row["usd_per_1k"] is None else f"${row['usd_per_1k']:.4f}"
+    return "unknown" if row["usd_per_1k"] is None else dollars(row["usd_per_1k"])

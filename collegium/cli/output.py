@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -44,6 +45,12 @@ def print_json(data: Any) -> None:
         known = json.loads(json.dumps(data, default=str), parse_constant=lambda _: None)
         text = json.dumps(known, indent=2, ensure_ascii=False)
     click.echo(json_safe(text))
+
+
+def dollars(usd: float) -> str:
+    """Four decimals; of less than a tenth of a cent the first two digits that count."""
+    small = 0 < abs(usd) < 1e-3
+    return f"${usd:.{1 - math.floor(math.log10(abs(usd))) if small else 4}f}"
 
 
 def warn(text: str) -> None:

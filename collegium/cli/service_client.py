@@ -48,7 +48,7 @@ class ServiceClient:
             response = await self.http.request(method, path, **content)
         except httpx.HTTPError as exc:
             why = str(exc) or type(exc).__name__
-            raise ServiceRefused(f"lost the connection to the service: {why}") from exc
+            raise ServiceLost(f"lost the connection to the service: {why}") from exc
         except ValueError as exc:  # NaN, which is no JSON; half a surrogate pair
             raise ServiceRefused(f"a value can't be sent as JSON: {exc}") from exc
         if response.is_error:
@@ -66,6 +66,10 @@ class ServiceClient:
 
 class ServiceRefused(ProbeFailed):
     """The running service refused a command."""
+
+
+class ServiceLost(ServiceRefused):
+    """The service went away during a command."""
 
 
 def _message(response: httpx.Response) -> str:

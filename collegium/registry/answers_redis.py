@@ -24,7 +24,17 @@ TIMEOUT_S = 0.5
 """Timeout; a slower cache would be of no use."""
 TAG = "{answers-2}"
 """The 2 is that of the layout: versions of the service with another layout share nothing."""
-PARTS = tuple("values decisions owners keys used expires order shares bytes".split())
+PARTS = (
+    "values",
+    "decisions",
+    "owners",
+    "keys",
+    "used",
+    "expires",
+    "order",
+    "shares",
+    "bytes",
+)
 COMMON = f"""
 local values, decisions, owners, keys, used, expires, order, shares, bytes = unpack(KEYS)
 local time = redis.call('TIME')

@@ -20,6 +20,8 @@ NOTHING: Entries = OrderedDict()
 CONVERSATION = "session"
 """The beginning of a conversation's key; its owner's name follows, without a colon in it."""
 OF_NOBODY = ":"
+MOST_STALE = 64
+"""Entries of `Shares` that are out of date, beyond as many as there are owners."""
 Value = TypeVar("Value")
 
 
@@ -77,7 +79,6 @@ class Shares:
         return self._heap[0][1]
 
 
-MOST_STALE = 64
 CAPACITY = 25_000
 """A conversation takes about 450 bytes, so this is about 11 MB; use Redis for more."""
 

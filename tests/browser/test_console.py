@@ -164,6 +164,17 @@ async def test_an_expert_is_disabled_and_enabled(busy: RunningService, open_page
     await expect(console.button("Disable coder")).to_be_focused()
 
 
+async def test_the_chat_page_tells_of_an_open_alarm(
+    busy: RunningService, open_page: OpenPage
+) -> None:
+    """Above the conversation, with the command that closes it."""
+    page = (await open_page(busy)).page
+    await page.goto(busy.url)
+    banner = page.get_by_text("Alarm: ")
+    await expect(banner).to_be_visible()
+    await expect(banner).to_contain_text("collegium alarms close alm_")
+
+
 async def test_an_alarm_is_closed(busy: RunningService, open_page: OpenPage) -> None:
     """With a reason; Escape changes nothing."""
     console = await console_of(busy, open_page)

@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from collegium.cli import expert_add, registering
+from collegium.cli.expert_abilities import told_abilities
 from collegium.cli.expert_command import command
 from collegium.registry.expert import Expert
 from collegium.registry.experts import ExpertRegistry
@@ -130,6 +131,21 @@ def test_a_base_is_removed_with_its_presets_where_that_is_said() -> None:
     assert "base of the presets think" in str(refused.exception)
     assert run("remove", "qwen", "--with-presets").exit_code == 0
     assert json.loads(run("list", "--json").stdout) == []
+
+
+def test_a_file_of_a_presets_fields_that_is_missing_is_named() -> None:
+    """Before the service is asked."""
+    refused = run("add", "think", "--like", "qwen", "--with", "@missing.json")
+    assert refused.exit_code == 2
+    assert "missing.json" in refused.output
+
+
+def test_what_a_probe_cost_is_told_however_little_it_was() -> None:
+    """A few tokens cost millionths of a dollar."""
+    known: dict[str, Any] = {"tools": True, "vision": None, "endpoints": {}}
+    probe = {"capabilities": known, "tokens": 31, "cost_usd": 6.2e-6}
+    told = list(told_abilities(probe))
+    assert told[-1] == "The probe took 31 tokens, which cost $0.0000062."
 
 
 # --- prices ---

@@ -9,7 +9,14 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from collegium.cli.output import command_line, print_json, print_object, print_table, warn
+from collegium.cli.output import (
+    command_line,
+    dollars,
+    print_json,
+    print_object,
+    print_table,
+    warn,
+)
 from collegium.redaction import lines
 
 
@@ -19,6 +26,20 @@ def test_what_is_not_a_number_is_null(capsys: pytest.CaptureFixture[str]) -> Non
     assert json.loads(text) == {"known": 0.5, "unknown": None, "rows": [None, "né"]}
     assert "NaN" not in text
     assert "Infinity" not in text
+
+
+@pytest.mark.parametrize(
+    ("usd", "shown"),
+    [
+        (0.0, "$0.0000"),
+        (5.234e-6, "$0.0000052"),
+        (0.00099, "$0.00099"),
+        (0.0123456, "$0.0123"),
+        (2.0, "$2.0000"),
+    ],
+)
+def test_small_amounts_are_not_shown_as_nothing(usd: float, shown: str) -> None:
+    assert dollars(usd) == shown
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """A real upstream that counts: who was answered, how often, how many at once, how many were left.
 
 `python counting_server.py PORT` serves one model, `counting`. A request's last message is its id;
-`tokens`, `first_s` and `every_s` in its body say how many chunks it wants and how fast.
+`tokens`, `first_s` and `every_s` in its body say how many chunks it wants and how fast. After
+`POST /hold?after=N` the next requests wait for `POST /release`; who leaves before is not billed.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import uvicorn
-from fastapi import FastAPI
+from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import StreamingResponse
 
 app = FastAPI()
@@ -22,6 +23,7 @@ MODEL = "counting"
 asked: Counter[str] = Counter()
 finished: Counter[str] = Counter()
 load = {"now": 0, "most": 0, "left": 0}
+held: dict[str, int | None] = {"after": None, "waiting": 0}
 
 
 @app.get("/v1/models")
@@ -33,7 +35,19 @@ async def models() -> dict[str, Any]:
 @app.get("/stats")
 async def stats() -> dict[str, Any]:
     """Everything that was counted."""
-    return {"asked": asked, "finished": finished, **load}
+    return {"asked": asked, "finished": finished, "waiting": held["waiting"], **load}
+
+
+@app.post("/hold")
+async def hold(after: int) -> None:
+    """Answer so many requests, and let the others wait."""
+    held["after"] = after
+
+
+@app.post("/release")
+async def release() -> None:
+    """Let nobody wait any more."""
+    held["after"] = None
 
 
 @app.post("/reset")
@@ -45,16 +59,32 @@ async def reset() -> None:
 
 
 @app.post("/v1/chat/completions", response_model=None)
-async def chat(body: dict[str, Any]) -> dict[str, Any] | StreamingResponse:
+async def chat(body: dict[str, Any], request: Request) -> dict[str, Any] | StreamingResponse:
     """Say the id as often as is wished."""
     name = str(body["messages"][-1]["content"])
     asked[name] += 1
+    await released(request)
     words = answer(name, body)
     if body.get("stream"):
         return StreamingResponse(events(words, body), media_type="text/event-stream")
     said = "".join([word async for word in words])
     message = {"role": "assistant", "content": said}
     return shaped(choices=[{"index": 0, "message": message, "finish_reason": "stop"}], usage=USAGE)
+
+
+async def released(request: Request) -> None:
+    """Return when the request need not wait; end it where its client is gone."""
+    after = held["after"]
+    if after is None or sum(asked.values()) <= after:
+        return
+    held["waiting"] = (held["waiting"] or 0) + 1
+    try:
+        while held["after"] is not None:
+            await asyncio.sleep(0.05)
+            if await request.is_disconnected():
+                raise HTTPException(499)
+    finally:
+        held["waiting"] = (held["waiting"] or 0) - 1
 
 
 USAGE = {"prompt_tokens": 3, "completion_tokens": 5, "total_tokens": 8}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,14 @@ from tests.repository import ROOT
 from tests.running_service import RunningService, running_service
 from tests.service.scripted import PROMPTS, scripted
 from tests.service.scripted_model import UNKNOWN
+from tests.service.terminal import typed
 
 pytestmark = pytest.mark.slow
 APPLICATIONS = ("homework", "tickets", "units")
 TIES = 2 / 3
 """Of the small model's answers, that are as good as the large one's: a tie is half a win."""
+PROMISE = re.compile(r"\d+ % less money \[|show no saving|do not support a saving")
+"""What the report's first sentence says of the saving, once it may say something."""
 PRICES = {"large": (3, 15), "small": (0.15, 0.6), "judge": (1, 4)}
 
 
@@ -46,6 +50,8 @@ def test_recorded_traffic_is_replayed_and_judged(gateway: RunningService, tmp_pa
         words = ["--judge", "judge", "--experts", "large,small", "--budget-usd", "5"]
         done = gateway.cli("learn", "--from-log", *words, said="y\n")
         assert done.returncode == 0, done.stderr
+        assert "Nobody confirmed the marks, so no saving is promised" in done.stdout
+        assert PROMISE.search(done.stdout) is None
         run = latest_run(gateway)
         assert run["status"] == "finished", run
         assert run["estimate"]["answers_reused"] == len(rows())
@@ -56,7 +62,10 @@ def test_recorded_traffic_is_replayed_and_judged(gateway: RunningService, tmp_pa
         confirm(gateway, run["id"], 60)
         done = gateway.cli("learn", "fit", run["id"], "--html", str(tmp_path / "run.html"))
         assert done.returncode == 0, done.stderr
+        assert "Nobody confirmed" not in done.stdout
+        assert PROMISE.search(done.stdout), done.stdout
         run = latest_run(gateway)
+        assert run["report"]["confirmed"]
         best = {row["application"]: row["best_expert"] for row in run["report"]["applications"]}
         assert best == {"homework": "large", "tickets": "small", "units": "small"}
         assert run["report"]["policies"]["cheap"]["saved"] > 0.4
@@ -73,19 +82,17 @@ def test_recorded_traffic_is_replayed_and_judged(gateway: RunningService, tmp_pa
 
 
 def confirm(gateway: RunningService, run_id: str, count: int) -> None:
-    """Say of a sample of answers what a person would say who reads them."""
-    where = f"{gateway.url}/v1/learning/runs/{run_id}"
-    sample = httpx.get(f"{where}/unconfirmed", params={"count": count}).json()["data"]
-    marks = [
-        {"number": row["number"], "expert": row["expert"], "score": better(row)} for row in sample
-    ]
-    httpx.post(f"{where}/marks", json={"marks": marks}).raise_for_status()
+    """Read a sample of answers in the terminal and say which are better, as a person would."""
+    said = typed(gateway, "learn", "confirm", run_id, "--count", str(count), answers=better)
+    assert f"[{count} of {count}]" in said
+    assert f"{count} marks are kept. Fit again with `collegium learn fit {run_id}`." in said
 
 
-def better(row: dict[str, Any]) -> float:
-    """What the answer wins against the one that it is compared with."""
-    says, other = (row[name]["content"] != UNKNOWN for name in ("answer", "compared_with"))
-    return 0.5 if says == other else float(says)
+def better(shown: str) -> str:
+    """The key for the better one of two answers, of which one may say nothing."""
+    answers = re.findall(r"Answer [12]:\n(.*?)\n\n", shown, re.DOTALL)
+    first, second = (text.strip() != UNKNOWN for text in answers)
+    return "t" if first == second else "1" if first else "2"
 
 
 def where(port: int, input_price: float, output_price: float) -> list[str]:

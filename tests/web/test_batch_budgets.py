@@ -100,7 +100,7 @@ async def test_the_money_of_a_job_is_told(web: Web) -> None:
     found = (await ended(web, batch))["money"]
     assert found["spent_usd"] == pytest.approx(40 * 11e-6)
     assert found["reserved_usd"] == 0
-    assert found["forecast_rest_usd"] == pytest.approx(0, abs=1e-12)
+    assert found["forecast_rest_usd"] == 0
 
 
 async def test_a_job_without_a_budget_tells_what_it_has_spent(web: Web) -> None:

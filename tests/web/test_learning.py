@@ -229,7 +229,7 @@ async def test_a_run_goes_on_where_a_killed_process_left_it(
     serve: Serve, tmp_path: Path, fitted: FittedRouter
 ) -> None:
     """Answers that were paid for are not asked again."""
-    async with serve(encoder="static") as web:
+    async with serve(encoder="static", drain_timeout_s=0.01) as web:
         speak(web)
         web.experts["general"].waits = True
         run = await proposed(web, questions(60), race=False)
@@ -281,6 +281,26 @@ async def test_the_same_question_is_one_prompt(web: Web) -> None:
     lines = [{"request": {"messages": [ASKED], "max_tokens": n}} for n in (20, 21, 22)]
     run = await proposed(web, [*lines, *questions(40)])
     assert run["estimate"]["prompts"] == 41
+
+
+async def test_a_run_that_can_lead_to_no_router_is_refused_before_it_costs(serve: Serve) -> None:
+    """One expert is compared with nobody; few prompts teach only beside those of earlier runs."""
+    async with serve(encoder="static") as web:
+        speak(web)
+        few, many = (
+            await upload(web, [*questions(6), *questions(6)]),
+            await upload(web, questions(24)),
+        )
+        alone = await web.http.post(RUNS, json={"input_file_id": many, "experts": ["sql"]})
+        assert (alone.status_code, alone.json()["error"]["param"]) == (400, "experts")
+        assert "none of its prompts may be answered by two" in alone.json()["error"]["message"]
+        short = await web.http.post(RUNS, json={"input_file_id": few})
+        assert (short.status_code, short.json()["error"]["param"]) == (400, "input_file_id")
+        assert "needs 24 marked prompts. The run has 6" in short.json()["error"]["message"]
+        first = (await web.http.post(RUNS, json={"input_file_id": many})).json()
+        await web.http.post(f"{RUNS}/{first['id']}/start")
+        await ended(web, first["id"])
+        assert (await web.http.post(RUNS, json={"input_file_id": few})).status_code == 201
 
 
 async def test_a_budget_below_the_least_is_refused(web: Web) -> None:

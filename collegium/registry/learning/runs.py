@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import Select, delete, insert, or_, select, update
+from sqlalchemy import Select, delete, func, insert, or_, select, update
 
 from collegium.errors import UnknownLearningRun
 from collegium.registry.clock import utc_now
@@ -252,6 +252,12 @@ class LearningRegistry:
                 for digest, row in await session.execute(asked.order_by(answer.created_at)):
                     found[digest].append(from_row(LearningAnswer, row))
         return found
+
+    async def marked(self) -> int:
+        """Return how many prompts of all runs have marks."""
+        distinct = select(MarkRow.run_id, MarkRow.number).distinct().subquery()
+        async with self._database.session() as session:
+            return int(await session.scalar(select(func.count()).select_from(distinct)) or 0)
 
     async def with_marks(self) -> tuple[str, ...]:
         """Return the ids of the runs that have marks, oldest first: they teach together."""

@@ -79,7 +79,7 @@ class Budgeting:
         """The forecast of what was not answered yet, corrected by how the others turned out."""
         spent = self._ledger.spent - self._spent_before
         wrong = spent / self._seen if self._answered >= FEWEST and self._seen > 0 else 1.0
-        return max(self._rest, 0.0) * wrong
+        return max(self._rest, 0.0) * wrong if self._forecast else 0.0  # not 1e-21
 
     def limits_left(self, done: Iterable[Decision]) -> JobLimits:
         """The job's limits for the lines that are left."""

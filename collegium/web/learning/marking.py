@@ -10,7 +10,13 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from collegium.errors import BadRequest, BudgetExhausted, CollegiumError, SetupError
+from collegium.errors import (
+    BadRequest,
+    BudgetExhausted,
+    CollegiumError,
+    DatabaseUnavailable,
+    SetupError,
+)
 from collegium.experts.marking import Checker, checker_of, is_builtin
 from collegium.experts.marking.agreement import Agreement
 from collegium.experts.marking.judge import JudgeMethod
@@ -182,6 +188,8 @@ class Marker:
         except BudgetExhausted as exc:
             log.warning("the judge gives no mark: %s", exc)
             return None
+        except DatabaseUnavailable:
+            raise  # the run waits until it is back
         except CollegiumError as exc:
             log.warning("the judge gives no mark: %s", exc)
             mark, why = None, str(exc)

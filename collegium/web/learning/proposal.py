@@ -45,6 +45,8 @@ class Proposal:
     """Existing answers, which need not be paid for."""
     marks: tuple[Mark, ...] = ()
     """The ratings that people gave them."""
+    comparable: int = 0
+    """Prompts that two or more experts may answer: only their answers get marks."""
 
 
 async def propose(parts: Parts, spec: LearnSpec, found: Sequence[Replayed], owner: str) -> Proposal:
@@ -94,7 +96,29 @@ async def propose(parts: Parts, spec: LearnSpec, found: Sequence[Replayed], owne
         for expert, score in replayed.ratings.items()
         if any(e.name == expert for e in able)
     )
-    return Proposal(run, prompts, answers, marks)
+    comparable = sum(len(able) > 1 for _, _, able in chosen)
+    return Proposal(run, prompts, answers, marks, comparable)
+
+
+def require_enough(proposal: Proposal, marked: int) -> None:
+    """Raise BadRequest if no router could be fitted after the run, for all that it costs.
+
+    `marked` are the prompts that have marks of earlier runs, which teach as well.
+    """
+    count = proposal.comparable
+    if not count:
+        raise BadRequest(
+            "A learning run compares experts, and none of its prompts may be answered by two of "
+            "them: register another, or name two or more",
+            "experts",
+        )
+    if count + marked < FEWEST:
+        earlier = f", beside {marked} of earlier runs" if marked else ""
+        raise BadRequest(
+            f"A router needs {FEWEST} marked prompts. The run has {count} different ones that two "
+            f"or more experts may answer{earlier}: give more",
+            "input_file_id" if proposal.run.spec["from_log"] is None else "from_log",
+        )
 
 
 def _pool(spec: LearnSpec, experts: Sequence[Expert]) -> list[Expert]:

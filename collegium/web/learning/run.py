@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import defaultdict
@@ -28,6 +29,7 @@ from collegium.web.learning.costs import price_of
 from collegium.web.learning.fitting import FEWEST
 from collegium.web.learning.marking import Marker
 from collegium.web.learning.panels import MOST, SEATS, ReplayedPanel
+from collegium.web.learning.pieces import Pieces
 from collegium.web.learning.proposal import permitted
 from collegium.web.learning.spec import LearnSpec
 from collegium.web.learning.spending import Spending
@@ -63,11 +65,20 @@ class LearningRun:
         self._marks: dict[Cell, Mark] = {}
         self._marked: set[int] = set()
         """Prompts whose answers this run has marked."""
-        self._spending = Spending(self._spec.budget_usd, record.spent_usd)
+        self._spending = Spending(self._spec.budget_usd, record.spent_usd, self._keep_spending)
+        self._pieces = Pieces(lambda: parts.draining.begun)
+        self._writing = asyncio.Lock()
+        self._kept_usd = record.spent_usd
         self._tried: set[str] = set()
         self._first: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._judge: JudgeCalls | None = None
         self._told = 0.0
+
+    async def ended(self, patience_s: float) -> None:
+        """Wait so long for what is in progress to end: it is paid for. The service is stopping."""
+        await self._pieces.ended(patience_s)
+        with contextlib.suppress(RunLost):
+            await self._tell("waiting for the service to start again", at_once=True)
 
     async def ask_all(self) -> str:
         """Ask and mark until nothing is left; say what went otherwise than planned, or "".
@@ -214,6 +225,11 @@ class LearningRun:
         return await self._answer(prompt, expert)
 
     async def _answer(self, prompt: LearningPrompt, expert: Expert) -> None:
+        async with self._pieces.one():
+            await self._answer_of(expert, prompt)
+        await self._tell(f"{expert.name} answers")
+
+    async def _answer_of(self, expert: Expert, prompt: LearningPrompt) -> None:
         cell = prompt.number, expert.name
         price = price_of(self._parts.tokens, expert, query_of(prompt))
         if not await self._spending.reserve(cell, expert.name, price.most_usd or 0.0):
@@ -226,15 +242,15 @@ class LearningRun:
             self._answers[prompt.number][expert.name] = answer
         finally:
             self._spending.settle(cell, None if answer is None else answer.cost_usd)
-        await self._tell(f"{expert.name} answers")
 
     async def _mark(self, marker: Marker) -> None:
         """Mark the prompts that have answers without a mark."""
         waiting = [prompt for prompt in self._prompts if self._is_unmarked(prompt)]
 
         async def one(prompt: LearningPrompt) -> None:
-            marks = await marker.marks(prompt, list(self._answers[prompt.number].values()))
-            await to_its_end(self._parts.learning_runs.mark(marks))
+            async with self._pieces.one():
+                marks = await marker.marks(prompt, list(self._answers[prompt.number].values()))
+                await to_its_end(self._parts.learning_runs.mark(marks))
             self._marked.add(prompt.number)
             for mark in marks:
                 self._keep(mark)
@@ -290,6 +306,11 @@ class LearningRun:
         return unmarked and all(a is not None and a.answer for a in said)
 
     async def _play(self, panel: ReplayedPanel, marker: Marker, prompt: LearningPrompt) -> None:
+        async with self._pieces.one():
+            await self._play_one(panel, marker, prompt)
+        await self._tell(f"{panel.name} answers")
+
+    async def _play_one(self, panel: ReplayedPanel, marker: Marker, prompt: LearningPrompt) -> None:
         answers = self._answers[prompt.number]
         answer = answers.get(panel.name)  # of an interrupted run
         if answer is None:
@@ -304,7 +325,6 @@ class LearningRun:
         await to_its_end(self._parts.learning_runs.mark(marks))
         for mark in marks:
             self._keep(mark)
-        await self._tell(f"{panel.name} answers")
 
     def _keep(self, mark: Mark) -> None:
         """Of several marks of an answer, keep the one from the best source."""
@@ -324,15 +344,21 @@ class LearningRun:
         if not at_once and now < self._told + EVERY_S:
             return
         self._told = now
-        renewed = await self._parts.learning_runs.renew(
-            self._record.id,
-            self._worker,
-            detail=detail,
-            answered=sum(map(len, self._answers.values())),
-            spent_usd=self._spending.spent,
-        )
-        if not renewed:
+        async with self._writing:
+            await self._renew(detail=detail, answered=sum(map(len, self._answers.values())))
+
+    async def _keep_spending(self) -> None:
+        """Write what is committed, unless another question's write covers it."""
+        async with self._writing:
+            if self._spending.committed > self._kept_usd:
+                await self._renew()
+
+    async def _renew(self, **progress: Any) -> None:
+        usd = self._spending.committed
+        runs, run_id = self._parts.learning_runs, self._record.id
+        if not await runs.renew(run_id, self._worker, spent_usd=usd, **progress):
             raise RunLost
+        self._kept_usd = usd
 
 
 async def to_its_end(work: Coroutine[Any, Any, None]) -> None:

@@ -23,10 +23,10 @@ from collegium.router.learning.corrected import NOISY, corrected
 from collegium.router.learning.evidence import table_of
 from collegium.router.learning.panels import panel_of
 from collegium.web.learning.earlier import with_earlier
-from collegium.web.learning.fitting import Setting, few, fit_apart, usd_a_prompt
+from collegium.web.learning.fitting import FEWEST, Setting, few, fit_apart, usd_a_prompt
 from collegium.web.learning.lines import Replayed
 from collegium.web.learning.marking import try_references
-from collegium.web.learning.proposal import propose
+from collegium.web.learning.proposal import propose, require_enough
 from collegium.web.learning.spec import LearnSpec
 from collegium.web.serving.parts import Parts
 
@@ -40,6 +40,8 @@ async def propose_run(
     proposal = await propose(parts, spec, await with_earlier(parts, found), owner)
     trusted = parts.settings.learn_checkers
     await asyncio.to_thread(try_references, spec, proposal.prompts, trusted)
+    if proposal.comparable < FEWEST:  # `marked` reads more, so only then
+        require_enough(proposal, await parts.learning_runs.marked())
     await parts.learning_runs.propose(
         proposal.run, proposal.prompts, proposal.answers, proposal.marks
     )

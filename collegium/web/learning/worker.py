@@ -7,10 +7,14 @@ import contextlib
 import logging
 import secrets
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from collegium.errors import CollegiumError
 from collegium.registry.learning.runs import RunRecord
 from collegium.web.serving.parts import Parts
+
+if TYPE_CHECKING:
+    from collegium.web.learning.run import LearningRun
 
 log = logging.getLogger(__name__)
 LOOK_S = 1.0
@@ -28,13 +32,19 @@ class LearningWorker:
         self._parts = parts
         self._name = secrets.token_hex(8)
         self._loop: asyncio.Task[None] | None = None
+        self._run: LearningRun | None = None
 
     def start(self) -> None:
         """Look for runs in the background."""
         self._loop = asyncio.create_task(self._work(), name="learning")
 
     async def close(self) -> None:
-        """Stop; the run resumes later."""
+        """Stop; the run resumes later. Answers in progress are awaited, as requests are."""
+        if self._run is not None:
+            parts = self._parts
+            left_s = parts.draining.begin(parts.settings.drain_timeout_s)
+            with contextlib.suppress(CollegiumError):
+                await self._run.ended(left_s)
         if self._loop is not None:
             self._loop.cancel()
             await asyncio.gather(self._loop, return_exceptions=True)
@@ -59,7 +69,9 @@ class LearningWorker:
         beat = asyncio.create_task(self._beat(record.id))
         try:
             await self._parts.router.wait()
-            detail = await LearningRun(self._parts, record, self._name).ask_all()
+            self._run = LearningRun(self._parts, record, self._name)
+            detail = await self._run.ask_all()
+            self._run = None
             await fit_run(self._parts, record, detail)
         except RunLost:
             log.info("learning run %s was cancelled or taken over", record.id)
@@ -69,6 +81,7 @@ class LearningWorker:
             log.exception("learning run %s failed", record.id)
             await self._failed(record.id, "it failed unexpectedly; see the service's log")
         finally:
+            self._run = None
             beat.cancel()
             await asyncio.gather(beat, return_exceptions=True)
 

@@ -16,6 +16,7 @@ class Draining:
     def __init__(self) -> None:
         self.begun = False
         self.over = False
+        self._deadline = 0.0
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def refusal(self) -> ShuttingDown | None:
@@ -39,11 +40,16 @@ class Draining:
         finally:
             self._tasks.discard(task)
 
+    def begin(self, patience_s: float) -> float:
+        """Refuse new requests; return the seconds that answers in progress still have."""
+        now = asyncio.get_running_loop().time()
+        if not self.begun:
+            self.begun, self._deadline = True, now + patience_s
+        return max(self._deadline - now, 0.0)
+
     async def drain(self, patience_s: float) -> None:
         """Refuse new requests, wait for answers in progress for this long, then cancel the rest."""
-        self.begun = True
-        deadline = asyncio.get_running_loop().time() + patience_s
-        while self._tasks and asyncio.get_running_loop().time() < deadline:
+        while self.begin(patience_s) and self._tasks:
             await asyncio.sleep(0.05)
         self.over = True
         for task in self._tasks:

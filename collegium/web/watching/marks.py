@@ -17,6 +17,8 @@ HISTORY = timedelta(days=30)
 OVERLAP = timedelta(seconds=30)
 """Rows are read again if they are so young: clocks differ, and transactions take their time."""
 REMEMBERED = 100_000
+UNMEASURED = 0.5
+"""The forecast of an expert that the router knows nothing of: the test learns how far it is off."""
 Row = TypeVar("Row", Rated, Replay)
 
 
@@ -28,6 +30,8 @@ class MarkWatch:
         self._drift = DriftWatch()
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._since: datetime | None = None
+        self._unmeasured: set[str] = set()
+        """Experts whose latest mark had no forecast: there is nothing to lower."""
 
     async def look(self, open_alarms: Sequence[Alarm]) -> None:
         """Read what is new; raise alarms, and close those whose expert has recovered."""
@@ -43,7 +47,8 @@ class MarkWatch:
                 if isinstance(found, Loss):
                     self._drift.restart(found.expert)
             elif isinstance(found, Loss):
-                await self._parts.alarms.raise_(_alarm(found))
+                alarm = _alarm(found, measured=found.expert not in self._unmeasured)
+                await self._parts.alarms.raise_(alarm)
             elif isinstance(found, Recovery) and found.expert in drifts:
                 words = f"recovered, {found.marks} marks after the alarm"
                 await self._parts.alarms.close(drifts[found.expert].id, words)
@@ -64,7 +69,27 @@ class MarkWatch:
         new = [row for row in rows if self._is_new(row)]
         if rows:
             self._since = max(self._since, rows[-1].created_at)
-        return [mark for row in new if (mark := _mark(row)) is not None]
+        return [self._mark(row) for row in new]
+
+    def _mark(self, row: Rated | Replay) -> Marked:
+        if isinstance(row, Replay):
+            return Marked(
+                row.expert, row.score, row.forecast, "replay", row.digest, row.application
+            )
+        forecast, stream = _forecast(row), f"rating {row.router or ''}"
+        if forecast is None:
+            self._unmeasured.add(row.expert)
+            forecast, stream = UNMEASURED, f"{stream} unmeasured"
+        else:
+            self._unmeasured.discard(row.expert)
+        return Marked(
+            row.expert,
+            row.score,
+            forecast,
+            stream,
+            application=row.application,
+            rater=f"caller {row.owner or 'api_key'}",
+        )
 
     def _is_new(self, row: Rated | Replay) -> bool:
         """Whether it was not read before: of the ratings of an answer the first one counts."""
@@ -90,23 +115,6 @@ async def _all(
         since = page[-1].created_at
 
 
-def _mark(row: Rated | Replay) -> Marked | None:
-    if isinstance(row, Replay):
-        return Marked(row.expert, row.score, row.forecast, "replay", row.digest, row.application)
-    forecast = _forecast(row)
-    if forecast is None:
-        return None
-    stream = f"rating {row.router or ''}"
-    return Marked(
-        row.expert,
-        row.score,
-        forecast,
-        stream,
-        application=row.application,
-        rater=f"caller {row.owner or 'api_key'}",
-    )
-
-
 def _forecast(row: Rated) -> float | None:
     """Return the forecast for the expert that answered, before alarms lowered it."""
     for forecast in row.forecasts:
@@ -115,7 +123,7 @@ def _forecast(row: Rated) -> float | None:
     return None
 
 
-def _alarm(loss: Loss) -> Alarm:
+def _alarm(loss: Loss, *, measured: bool) -> Alarm:
     evidence = {
         "loss": round(loss.points, 4),
         "marks": loss.marks,
@@ -134,6 +142,15 @@ def _alarm(loss: Loss) -> Alarm:
             f"{loss.expert} has lost about {100 * loss.points:.0f} points of quality according to "
             f"{loss.disputed_by or 'the replays'} alone; all others mark it as before. Its "
             "forecasts stay as they are: look at its answers, then close this alarm",
+            expert=loss.expert,
+            evidence=evidence,
+        )
+    if not measured:
+        return Alarm(
+            "drift",
+            f"{loss.expert} has lost about {100 * loss.points:.0f} points of quality, about "
+            f"{loss.marks} of its marks ago. The router has no forecasts of it that could be "
+            "lowered: look at its engine or upstream, or disable it, then close this alarm",
             expert=loss.expert,
             evidence=evidence,
         )
