@@ -12,7 +12,11 @@ from collegium.router.predictors.base import Array, Predictor
 from collegium.router.predictors.clusters import centres_of
 from collegium.router.predictors.tables import shrunk_table
 
-DOMAINS = 16  # clusters that stand in where nobody named the queries' domains
+DOMAINS, MOST_DOMAINS = 16, 48
+"""Clusters that stand in where nobody named the queries' domains: 16, more of many queries. After
+3,805 marks without applications 48 saved 53 %, not 51 % (mean of eight worlds; more in seven).
+"""
+QUERIES_OF_A_DOMAIN = 80
 ENOUGH = 4000  # queries to tell domains apart; more would only take longer
 
 
@@ -32,7 +36,8 @@ class DomainTable(Predictor):
 
     def _learn(self, X: Array, scores: Array, labels: Any, groups: Any) -> None:
         if labels is None or len(np.unique(labels)) < 2:
-            centres = centres_of(X, DOMAINS)
+            count = min(max(DOMAINS, len(X) // QUERIES_OF_A_DOMAIN), MOST_DOMAINS)
+            centres = centres_of(X, count)
             labels = (X @ centres.T - (centres**2).sum(axis=1) / 2).argmax(axis=1)
         names, index = np.unique(labels, return_inverse=True)
         fit = {"discriminant": discriminant, "logistic": logistic}[self.classifier]

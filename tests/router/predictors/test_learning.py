@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from collegium.router.predictors import PREDICTORS, predictor
+from collegium.router.predictors.domain_table import DomainTable
 from tests.router.predictors.worlds import RATES, regret, specialists
 
 NAMES = sorted(PREDICTORS)
@@ -34,6 +35,14 @@ def test_no_labels_are_needed(name: str) -> None:
     """Domains that nobody named are found all the same."""
     data, new = specialists(600, seed=4), specialists(300, seed=5)
     assert regret(predictor(name).fit(data.X, data.y).predict(new.X), new.truth) < 0.05
+
+
+@pytest.mark.parametrize(("queries", "domains"), [(90, 9), (600, 16), (2_400, 30), (5_000, 48)])
+def test_many_queries_without_labels_have_more_domains(queries: int, domains: int) -> None:
+    """Of which an expert's rates are measured."""
+    rng = np.random.default_rng(0)
+    X, scores = rng.normal(size=(queries, 4)), rng.random((queries, 2))
+    assert DomainTable().fit(X, scores).domains(X[:1]).shape == (1, domains)
 
 
 @pytest.mark.parametrize("name", NAMES)
