@@ -1,7 +1,7 @@
 """A service whose engines run on a real Ray cluster of several raylets, of which one is lost.
 
-It is not part of `make test` yet: on two cores that others keep busy it took up to nine minutes, and
-not all of it passed three times (docs/guides/ray.md).
+It is not part of `make test` yet: on two cores that others keep busy it took up to nine minutes,
+and not all of it passed three times (docs/guides/ray.md).
 `TEST_ON_RAY=1 pytest tests/service/test_ray_cluster.py`.
 """
 
