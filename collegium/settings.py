@@ -454,51 +454,6 @@ def _variable_of(error: SourceError) -> str:
     return f"COLLEGIUM_{found[1].upper()}" if found else "a variable"
 
 
-COLLECTOR = "OTEL_EXPORTER_OTLP_ENDPOINT"
-Signal = Literal["traces", "metrics"]
-
-
-def exports(signal: Signal) -> bool:
-    """Whether OpenTelemetry's standard variables name a collector for a signal."""
-    if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
-        return False
-    of_signal = signal.upper()
-    if os.environ.get(f"OTEL_{of_signal}_EXPORTER", "").strip().lower() == "none":
-        return False
-    names = (COLLECTOR, f"OTEL_EXPORTER_OTLP_{of_signal}_ENDPOINT")
-    return any(os.environ.get(name) for name in names)
-
-
-OTEL_NUMBERS = (
-    "OTEL_METRIC_EXPORT_INTERVAL",
-    "OTEL_METRIC_EXPORT_TIMEOUT",
-    "OTEL_BSP_MAX_QUEUE_SIZE",
-    "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
-    "OTEL_BSP_SCHEDULE_DELAY",
-    "OTEL_BSP_EXPORT_TIMEOUT",
-    "OTEL_EXPORTER_OTLP_TIMEOUT",
-)
-
-
-def require_telemetry() -> None:
-    """SettingsError where OpenTelemetry's variables ask for what is not there, or make no sense."""
-    for name in ("", "_TRACES", "_METRICS"):
-        variable = f"OTEL_EXPORTER_OTLP{name}_PROTOCOL"
-        if (protocol := os.environ.get(variable)) not in (None, "", "http/protobuf"):
-            raise SettingsError(f"{variable}={protocol}: telemetry is sent by http/protobuf only")
-    for name in ("", "_TRACES", "_METRICS"):
-        variable = f"OTEL_EXPORTER_OTLP{name}_ENDPOINT"
-        url = os.environ.get(variable, "")
-        if url and not url.startswith(("http://", "https://")):
-            raise SettingsError(f"{variable}={url}: it must be a URL such as http://127.0.0.1:4318")
-    for variable in ("OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER"):
-        if (exporter := os.environ.get(variable, "otlp")) not in ("", "otlp", "none"):
-            raise SettingsError(f"{variable}={exporter}: only otlp and none are supported")
-    for variable in OTEL_NUMBERS:
-        if (number := os.environ.get(variable)) and not re.fullmatch(r"[1-9]\d{0,8}", number):
-            raise SettingsError(f"{variable}={number}: it must be a whole number above 0")
-
-
 # Read elsewhere: by this module, by evals, and by our plugin inside the engine.
 _OTHER_VARIABLES = {
     "COLLEGIUM_CONFIG",

@@ -69,13 +69,9 @@ async def _decided(
 
 
 async def _register(adopted: Adopted) -> None:
-    from collegium.registry.experts import ExpertRegistry
-    from collegium.registry.storage.database import Database
+    from collegium.cli.service_client import open_registry
     from collegium.settings import load_settings
 
-    database = Database(load_settings().registry_url)
-    await database.migrate()
-    registry = ExpertRegistry(database)
-    for expert in adopted.world.experts:
-        await registry.register(expert)
-    await database.close()
+    async with open_registry(load_settings()) as registry:
+        for expert in adopted.world.experts:
+            await registry.register(expert)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import Any
 from urllib.parse import quote
 
 import click
 
-from collegium.cli.output import json_option, print_json, print_table
-from collegium.redaction import one_line
+from collegium.cli.output import json_option, print_json, print_object, print_table
+from collegium.cli.service_client import call
 
 PATH = "/v1/applications"
 
@@ -28,7 +27,7 @@ def command() -> None:
 @json_option
 def list_all(limit: int, as_json: bool) -> None:
     """List applications with their number and share of requests."""
-    found = asyncio.run(_call("GET", PATH))["data"]
+    found = asyncio.run(call("GET", PATH))["data"]
     if as_json:
         return print_json(found[:limit])
     shown = [a for a in found if a["merged_into"] is None][:limit]
@@ -41,7 +40,7 @@ def list_all(limit: int, as_json: bool) -> None:
 @json_option
 def show(key: str, as_json: bool) -> None:
     """Show all details of an application."""
-    _print(asyncio.run(_call("GET", _of(key))), as_json)
+    print_object(asyncio.run(call("GET", _of(key))), as_json)
 
 
 @command.command(epilog='Example: collegium application name app-1f2e3d4c "Order desk"')
@@ -50,7 +49,7 @@ def show(key: str, as_json: bool) -> None:
 @json_option
 def name(key: str, name: str, as_json: bool) -> None:
     """Set an application's display name; "" removes it."""
-    _print(asyncio.run(_call("PATCH", _of(key), {"name": name})), as_json)
+    print_object(asyncio.run(call("PATCH", _of(key), {"name": name})), as_json)
 
 
 @command.command(epilog="Example: collegium application merge app-1f2e3d4c support-chat")
@@ -59,7 +58,7 @@ def name(key: str, name: str, as_json: bool) -> None:
 @json_option
 def merge(key: str, into: str, as_json: bool) -> None:
     """Merge an application into another one, whose policy then applies to it."""
-    _print(asyncio.run(_call("POST", f"{_of(key)}/merge", {"into": into})), as_json)
+    print_object(asyncio.run(call("POST", f"{_of(key)}/merge", {"into": into})), as_json)
 
 
 @command.command(epilog="Example: collegium application split app-1f2e3d4c")
@@ -69,7 +68,7 @@ def merge(key: str, into: str, as_json: bool) -> None:
 def split(key: str, fingerprint: str | None, as_json: bool) -> None:
     """Undo a merge of KEY, or of an application that was merged into it."""
     body = {} if fingerprint is None else {"fingerprint": fingerprint}
-    _print(asyncio.run(_call("POST", f"{_of(key)}/split", body)), as_json)
+    print_object(asyncio.run(call("POST", f"{_of(key)}/split", body)), as_json)
 
 
 @command.command(
@@ -103,9 +102,9 @@ def policy(key: str, clear: bool, as_json: bool, **options: Any) -> None:
         if value not in (None, ()):
             rules[field] = list(value) if isinstance(value, tuple) else value
     if not rules:
-        found = asyncio.run(_call("GET", _of(key)))["policy"]
+        found = asyncio.run(call("GET", _of(key)))["policy"]
         return print_json(found)
-    _print(asyncio.run(_call("PATCH", _of(key), {"policy": rules})), as_json)
+    print_object(asyncio.run(call("PATCH", _of(key), {"policy": rules})), as_json)
 
 
 _REQUIRED = ("residency", "licence", "data_class", "local")
@@ -118,14 +117,6 @@ _FIELDS = {
     "budget_usd": "budget_usd",
     "budget_window_s": "budget_window_s",
 }
-
-
-async def _call(method: str, path: str, body: Any = None) -> Any:
-    from collegium.cli.service_client import required_service
-    from collegium.settings import load_settings
-
-    async with required_service(load_settings()) as service:
-        return await service.call(method, path, body)
 
 
 def _of(key: str) -> str:
@@ -142,12 +133,3 @@ def _row(application: dict[str, Any]) -> tuple[Any, ...]:
         len(application["merged"]),
         beginning if len(beginning) <= 60 else f"{beginning[:57]}…",
     )
-
-
-def _print(application: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        return print_json(application)
-    for field, value in application.items():
-        shown = json.dumps(value) if isinstance(value, dict | list) and value else value
-        known = "-" if shown in (None, "", {}, []) else one_line(str(shown))
-        click.echo(f"{field:12}  {known}")

@@ -51,9 +51,8 @@ def router(per_task: int, rounds: int, fit: bool, seed: int, as_json: bool) -> N
     )
     report = asyncio.run(measured)
     if as_json:
-        print_json(asdict(report))
-    else:
-        _show(report)
+        return print_json(asdict(report))
+    _show(report)
 
 
 def _show(report: RouterBench) -> None:

@@ -108,9 +108,8 @@ def gateway(
         connections=connections,
     )
     if as_json:
-        print_json(asdict(report))
-    else:
-        _show(report)
+        return print_json(asdict(report))
+    _show(report)
 
 
 def _soak(requests: int, encoder: str, seed: int, *, as_json: bool) -> None:

@@ -32,7 +32,9 @@ def gpu(seconds: float, report: Path | None, as_json: bool) -> None:
     found = asyncio.run(bench_gpu(bench, seconds=seconds))
     if report is not None:
         report.write_text(json.dumps(found, indent=2) + "\n")
-    print_json(found) if as_json else _print(found)
+    if as_json:
+        return print_json(found)
+    _print(found)
     if any(step["failed"] for step in found["steps"].values()):
         click.get_current_context().exit(1)
 

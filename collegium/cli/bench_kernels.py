@@ -86,9 +86,8 @@ def kernels(
     if device == "cuda":
         _record(report)
     if as_json:
-        print_json(asdict(report))
-    else:
-        _show(report)
+        return print_json(asdict(report))
+    _show(report)
 
 
 def _autotune(shapes: tuple[str, ...], machine: Machine, again: str) -> None:

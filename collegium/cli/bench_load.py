@@ -45,9 +45,8 @@ def load(as_json: bool, **options: Any) -> None:
     """
     report = asyncio.run(_load(**options))
     if as_json:
-        print_json(asdict(report))
-    else:
-        _show(report)
+        return print_json(asdict(report))
+    _show(report)
 
 
 async def _load(

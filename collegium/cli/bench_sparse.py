@@ -53,9 +53,8 @@ def sparse(
         ]
         report = bench_sparse(Plan(known, variants(zentorch), rounds), command=command_line())
     if as_json:
-        print_json(asdict(report))
-    else:
-        _show(report)
+        return print_json(asdict(report))
+    _show(report)
 
 
 def _show(report: SparseBench) -> None:

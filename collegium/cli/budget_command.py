@@ -73,7 +73,9 @@ def set_limits(whose: str, window: str, as_json: bool, **amounts: float | None) 
             limit["window"] = "minute" if option in RATES else window
         limits.append(limit)
     shown = asyncio.run(_all([("PUT", BUDGETS, limit) for limit in limits]))
-    print_json(shown) if as_json else _print(shown)
+    if as_json:
+        return print_json(shown)
+    _print(shown)
     if not shown[0]["known"]:
         click.echo(
             f"There is no {whose} yet: the limit counts once there is.{HINTS[scope]}", err=True

@@ -182,7 +182,7 @@ def _extras() -> list[Finding]:
 
 def _is_needed(extra: str) -> bool:
     """Whether the service, as it is set up, does not start without an extra."""
-    from collegium.settings import exports
+    from collegium.telemetry_variables import exports
 
     if extra == "otel":
         return exports("traces") or exports("metrics")

@@ -108,8 +108,7 @@ def _show(report: LiveReport, study: LiveStudy | None, *, markdown: bool) -> Non
 
 
 async def _evaluate(asked: _Asked) -> tuple[LiveReport, LiveStudy | None]:
-    from collegium.cli.asking import endpoint
-    from collegium.cli.local_service import some_service
+    from collegium.cli.local_service import endpoint, some_service
     from collegium.cli.outcomes import collect_outcomes
     from collegium.evals.core.data import data_root
     from collegium.evals.routing.embeddings import EmbeddingCache

@@ -81,7 +81,9 @@ def residency(
     if html is not None:
         html.write_text(residency_page(report, runs))
         click.echo(f"Wrote {html}", err=True)
-    print_json(asdict(report)) if as_json else _show(report)
+    if as_json:
+        return print_json(asdict(report))
+    _show(report)
 
 
 def _show(report: ResidencyReport) -> None:

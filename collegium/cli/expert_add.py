@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +86,8 @@ KNOWN = (
     "prior",
     "parameters_b",
 )
+WAYS = {"openai": "url", "litellm": "litellm", "lora": "lora", "engine": "model_path"}
+"""The option that each kind of expert is added by."""
 ENGINE_OPTIONS: tuple[Option, ...] = (
     click.option(
         "--dtype",
@@ -161,55 +162,56 @@ def options_of(options: Sequence[Option]) -> Option:
 @click.option("--profile", "profiled", is_flag=True, help="Then measure it with general questions.")
 @click.option("--yes", is_flag=True, help="With --profile, do not confirm the cost.")
 @json_option
-def add(
-    name: str,
-    url: str | None,
-    litellm: str | None,
-    lora: Path | None,
-    model_path: Path | None,
-    hf: str | None,
-    kind: str | None,
-    like: str | None,
-    profiled: bool,
-    yes: bool,
-    as_json: bool,
-    **rest: Any,
-) -> None:
+def add(name: str, profiled: bool, yes: bool, as_json: bool, **options: Any) -> None:
     """Probe an expert and register it. If the probe fails, nothing is changed."""
-    ways = {"openai": url, "litellm": litellm, "lora": lora, "engine": model_path}
-    if sum(option is not None for option in (*ways.values(), hf, kind, like)) != 1:
-        words = "give one of --url, --litellm, --lora, --model-path, --hf, --kind and --like"
-        raise click.UsageError(words)
-    if kind in ways:
-        raise click.UsageError(f"--kind {kind} is registered without --kind: see the help")
-    if rest["address"] is not None and kind is None:
-        raise click.UsageError("--address goes with --kind; an OpenAI-compatible API has --url")
-    if (like is None) != (rest["settings"] is None):
-        raise click.UsageError("a preset needs both --like and --with")
-    if hf is not None:
-        ways["engine"] = model_path = _downloaded(hf)
-    described = {field: rest[field] for field in KNOWN if rest[field] not in (None, (), {})}
-    body = {"name": name, "generalist": rest["generalist"], **described}
-    stated = abilities_of(rest)
-    if like is not None:
-        _refuse_bases(body, {**rest, **stated})
-        body |= {"like": like, "with": json_object(rest["settings"], "--with")}
-    else:
-        body |= {
-            "kind": kind or next(name for name, given in ways.items() if given is not None),
-            "model": litellm or rest["model"] or (name if kind else ""),
-            "base_url": url or rest["address"],
-            "adapter": str(lora.resolve()) if lora else None,
-            "engine": rest["engine"] if lora else None,
-            "api_key_env": rest["api_key_env"],
-            **stated,
-        }
-    if model_path is not None:
-        body["engine"] = _engine(str(model_path.resolve()), rest)
-    registered = asyncio.run(register(body))
+    from collegium.cli import registering
+
+    _check(options)
+    registered = asyncio.run(registering.register(_body(name, options)))
     _tell(name, registered, profiled=profiled, as_json=as_json)
     if profiled:
         asyncio.run(_profile(name, confirmed=yes))
+
+
+def _check(options: dict[str, Any]) -> None:
+    """Refuse options that do not go together."""
+    if sum(options[way] is not None for way in (*WAYS.values(), "hf", "kind", "like")) != 1:
+        words = "give one of --url, --litellm, --lora, --model-path, --hf, --kind and --like"
+        raise click.UsageError(words)
+    if (kind := options["kind"]) in WAYS:
+        raise click.UsageError(f"--kind {kind} is registered without --kind: see the help")
+    if options["address"] is not None and kind is None:
+        raise click.UsageError("--address goes with --kind; an OpenAI-compatible API has --url")
+    if (options["like"] is None) != (options["settings"] is None):
+        raise click.UsageError("a preset needs both --like and --with")
+
+
+def _body(name: str, options: dict[str, Any]) -> dict[str, Any]:
+    """The expert as the API takes it."""
+    described = {field: options[field] for field in KNOWN if options[field] not in (None, (), {})}
+    body = {"name": name, "generalist": options["generalist"], **described}
+    stated = abilities_of(options)
+    if options["like"] is not None:
+        _refuse_bases(body, {**options, **stated})
+        return body | {
+            "like": options["like"],
+            "with": json_object(options["settings"], "--with"),
+        }
+    if options["hf"] is not None:
+        options["model_path"] = _downloaded(options["hf"])
+    kind, lora, model_path = (options[way] for way in ("kind", "lora", "model_path"))
+    body |= {
+        "kind": kind or next(name for name, way in WAYS.items() if options[way] is not None),
+        "model": options["litellm"] or options["model"] or (name if kind else ""),
+        "base_url": options["url"] or options["address"],
+        "adapter": str(lora.resolve()) if lora else None,
+        "engine": options["engine"] if lora else None,
+        "api_key_env": options["api_key_env"],
+        **stated,
+    }
+    if model_path is not None:
+        body["engine"] = _engine(str(model_path.resolve()), options)
+    return body
 
 
 def _downloaded(model: str) -> Path:
@@ -281,39 +283,3 @@ def _engine(model_path: str, options: dict[str, Any]) -> dict[str, Any]:
         option = str(wrong["loc"][0]).replace("_", "-")
         raise click.UsageError(f"--{option}: {wrong['msg']}") from exc
     return engine.model_dump()
-
-
-async def register(body: dict[str, Any]) -> dict[str, Any]:
-    from collegium.cli.service_client import open_registry, running_service
-    from collegium.errors import CollegiumError
-    from collegium.experts.pool import Pool
-    from collegium.experts.registration import Registration
-    from collegium.registry.capabilities import revised
-    from collegium.registry.expert import Expert
-    from collegium.settings import load_settings
-
-    settings = load_settings()
-    async with running_service(settings) as service:
-        if service is not None:
-            registered: dict[str, Any] = await service.call("POST", "/v1/experts", body)
-            return registered
-    if body.get("kind") == "engine":
-        raise CollegiumError("engines are started by the running service: run `collegium serve`")
-    if body.get("kind") == "lora":
-        body = body | {"model": body["name"]}
-    pool = Pool(
-        {},
-        timeout_s=settings.request_timeout_s,
-        key_variables=settings.api_key_variables,
-    )
-    async with open_registry(settings) as registry:
-        registration = Registration(registry, pool)
-        if "like" in body:
-            known = {"like": body.pop("like"), "settings": body.pop("with")}
-            expert, report = await registration.register_preset(**known, **body)
-        else:
-            stated = "context_window" in body
-            described = Expert(**body | revised(Expert("", "openai", ""), body))
-            expert, report = await registration.register(described, context_stated=stated)
-        await pool.aclose()
-    return {"expert": asdict(expert), "probe": asdict(report)}

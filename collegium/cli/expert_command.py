@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 import click
 
@@ -13,7 +12,7 @@ from collegium.cli.expert_abilities import abilities_of, told_abilities
 from collegium.cli.expert_add import KNOWN, KNOWN_OPTIONS, add, options_of
 from collegium.cli.expert_profile import profile
 from collegium.cli.expert_tokens import tokens
-from collegium.cli.output import json_option, print_json, print_table
+from collegium.cli.output import json_option, print_json, print_object, print_table
 
 if TYPE_CHECKING:
     from collegium.registry.expert import Expert
@@ -27,31 +26,6 @@ def command() -> None:
 command.add_command(add)
 command.add_command(profile)
 command.add_command(tokens)
-
-
-async def _remove(name: str, *, with_presets: bool) -> None:
-    from collegium.cli.service_client import open_registry, running_service
-    from collegium.experts.pool import Pool
-    from collegium.experts.registration import Registration
-    from collegium.registry.engines import EngineRegistry
-    from collegium.settings import load_settings
-
-    settings = load_settings()
-    async with running_service(settings) as service:
-        if service is not None:
-            query = "?with_presets=true" if with_presets else ""
-            await service.call("DELETE", f"/v1/experts/{quote(name, safe='')}{query}")
-            return
-    pool = Pool(
-        {},
-        timeout_s=settings.request_timeout_s,
-        key_variables=settings.api_key_variables,
-    )
-    async with open_registry(settings) as registry:
-        engines = EngineRegistry(registry.database)
-        registration = Registration(registry, pool, engines=engines)
-        await registration.remove(name, with_presets=with_presets)
-        await pool.aclose()
 
 
 @command.command("list", epilog="Example: collegium expert list --json")
@@ -76,7 +50,7 @@ def _row(expert: Expert) -> tuple[str, ...]:
 @json_option
 def show(name: str, as_json: bool) -> None:
     """Show all details of an expert."""
-    _print(asyncio.run(_on_registry("get", name)), as_json)
+    print_object(asdict(asyncio.run(_on_registry("get", name))), as_json)
 
 
 @command.command(epilog="Example: collegium expert update mine --output-price 0.6")
@@ -94,7 +68,7 @@ def update(name: str, as_json: bool, unsay: tuple[str, ...], **changes: Any) -> 
     given |= abilities_of(changes, unsay)
     if not given:
         raise click.UsageError("nothing to change: give an option")
-    _print(asyncio.run(_update(name, given)), as_json)
+    print_object(asdict(asyncio.run(_update(name, given))), as_json)
 
 
 @command.command(epilog="Example: collegium expert remove mine")
@@ -103,7 +77,9 @@ def update(name: str, as_json: bool, unsay: tuple[str, ...], **changes: Any) -> 
 @json_option
 def remove(name: str, with_presets: bool, as_json: bool) -> None:
     """Remove an expert. Its recorded decisions are kept."""
-    asyncio.run(_remove(name, with_presets=with_presets))
+    from collegium.cli import registering
+
+    asyncio.run(registering.remove(name, with_presets=with_presets))
     print_json({"removed": name}) if as_json else click.echo(f"Removed '{name}'.")
 
 
@@ -112,7 +88,7 @@ def remove(name: str, with_presets: bool, as_json: bool) -> None:
 @json_option
 def enable(name: str, as_json: bool) -> None:
     """Enable an expert again."""
-    _print(asyncio.run(_on_registry("update", name, enabled=True)), as_json)
+    print_object(asdict(asyncio.run(_on_registry("update", name, enabled=True))), as_json)
 
 
 @command.command(epilog="Example: collegium expert disable mine")
@@ -120,7 +96,7 @@ def enable(name: str, as_json: bool) -> None:
 @json_option
 def disable(name: str, as_json: bool) -> None:
     """Disable an expert without removing it."""
-    _print(asyncio.run(_on_registry("update", name, enabled=False)), as_json)
+    print_object(asdict(asyncio.run(_on_registry("update", name, enabled=False))), as_json)
 
 
 @command.command(epilog="Example: collegium expert probe sql")
@@ -131,9 +107,9 @@ def probe(name: str, as_json: bool) -> None:
 
     Capabilities set by hand are kept. Sends about ten small requests, and prints what they cost.
     """
-    from collegium.cli.asking import probe_expert
+    from collegium.cli import registering
 
-    report = asyncio.run(probe_expert(name))
+    report = asyncio.run(registering.probe(name))
     if as_json:
         return print_json(report)
     took = "" if report["latency_ms"] is None else f" in {report['latency_ms']:.0f} ms"
@@ -159,10 +135,3 @@ async def _on_registry(method: str, *args: Any, **kwargs: Any) -> Any:
 
     async with open_registry(load_settings()) as registry:
         return await getattr(registry, method)(*args, **kwargs)
-
-
-def _print(expert: Expert, as_json: bool) -> None:
-    if as_json:
-        return print_json(asdict(expert))
-    for field, value in asdict(expert).items():
-        click.echo(f"{field:15}  {value if value not in (None, '', (), {}) else '-'}")

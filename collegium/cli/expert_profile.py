@@ -86,8 +86,7 @@ def _source(kinds: Sequence[str], path: Path | None) -> Source:
 
 async def profile_expert(name: str, source: Source, budget: Budget, *, confirmed: bool) -> Profile:
     """State the cost and ask for it, then ask the questions and keep levels and answers."""
-    from collegium.cli.asking import endpoint
-    from collegium.cli.local_service import some_service
+    from collegium.cli.local_service import endpoint, some_service
     from collegium.cli.service_client import open_registry
     from collegium.errors import ExpertError, ProbeFailed
     from collegium.experts.questions.answers import AnswerLog, fingerprint, profile_path

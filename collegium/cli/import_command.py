@@ -99,7 +99,7 @@ _KEPT = {"result": "kept", "detail": "it is registered already"}
 
 
 async def _registered(expert: Json) -> Json:
-    from collegium.cli.expert_add import register
+    from collegium.cli.registering import register
 
     try:
         report = (await register(dict(expert)))["probe"]

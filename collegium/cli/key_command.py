@@ -12,7 +12,7 @@ from urllib.parse import quote
 import click
 
 from collegium.cli.key_service import call
-from collegium.cli.output import json_option, print_json, print_table
+from collegium.cli.output import json_option, print_json, print_object, print_table
 from collegium.cli.times import Duration, Moment
 
 PATH = "/v1/keys"
@@ -93,7 +93,7 @@ def list_all(state: str | None, team: str | None, as_json: bool) -> None:
 @json_option
 def show(key: str, as_json: bool) -> None:
     """Show a key, by name or id."""
-    show_all(asyncio.run(call("GET", _of(key))), as_json)
+    print_object(asyncio.run(call("GET", _of(key))), as_json)
 
 
 @command.command(epilog="Example: collegium key update anna --expert sql --expert general")
@@ -129,7 +129,7 @@ def update(
     changes |= {name: None for name, is_cleared in cleared.items() if is_cleared}
     if not changes:
         raise click.UsageError("say what to change, such as --role or --expert")
-    show_all(asyncio.run(call("PATCH", _of(key), changes)), as_json)
+    print_object(asyncio.run(call("PATCH", _of(key), changes)), as_json)
 
 
 @command.command(epilog="Example: collegium key rotate anna --overlap 24h")
@@ -149,7 +149,7 @@ def rotate(key: str, overlap: timedelta, as_json: bool) -> None:
 @json_option
 def revoke(key: str, as_json: bool) -> None:
     """Revoke a key permanently; replicas follow within a second."""
-    show_all(asyncio.run(call("POST", f"{_of(key)}/revoke")), as_json)
+    print_object(asyncio.run(call("POST", f"{_of(key)}/revoke")), as_json)
 
 
 @command.command(epilog="Example: collegium key identify < leaked.txt")
@@ -163,7 +163,7 @@ def identify(as_json: bool) -> None:
     found = asyncio.run(_identified(secret))
     if found is None:
         raise click.ClickException("no key of the registry has this secret")
-    show_all(found, as_json)
+    print_object(found, as_json)
 
 
 async def _all(query: str) -> list[dict[str, Any]]:
@@ -178,29 +178,16 @@ async def _all(query: str) -> list[dict[str, Any]]:
 
 
 async def _identified(secret: str) -> dict[str, Any] | None:
+    from collegium.cli.service_client import open_database
     from collegium.registry.keys import KeyRegistry
-    from collegium.registry.storage.database import Database
     from collegium.settings import load_settings
 
-    database = Database(load_settings().registry_url)
-    try:
-        await database.migrate()
+    async with open_database(load_settings()) as database:
         key = await KeyRegistry(database).identified(secret)
-    finally:
-        await database.close()
     if key is None:
         return None
     shown: dict[str, Any] = await call("GET", _of(key.id))
     return shown
-
-
-def show_all(value: dict[str, Any], as_json: bool) -> None:
-    """Print a key or a team, a field a line."""
-    if as_json:
-        return print_json(value)
-    for field, found in value.items():
-        told = ", ".join(found) if isinstance(found, list) else found
-        click.echo(f"{field:20}  {told if told not in (None, '') else '-'}")
 
 
 def _print_secret(key: dict[str, Any], as_json: bool) -> None:

@@ -15,6 +15,7 @@ import httpx
 
 from collegium.cli.service_client import running_service
 from collegium.errors import SetupError
+from collegium.experts.questions.endpoint import Endpoint
 from collegium.experts.vllm import free_port
 from collegium.settings import Settings
 
@@ -53,6 +54,12 @@ async def started_service() -> AsyncGenerator[str]:
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
         await process.wait()
+
+
+def endpoint(settings: Settings, url: str) -> Endpoint:
+    """The API of a service as evaluations use it."""
+    key = settings.api_key.get_secret_value() if settings.api_key else None
+    return Endpoint(f"{url.rstrip('/')}/v1", api_key=key)
 
 
 async def wait_ready(url: str, process: asyncio.subprocess.Process | None = None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -55,6 +55,23 @@ def warn_dropped(data: str, count: int) -> None:
     """Warn about prompts of a set that are excluded because they were trained on."""
     if count:
         warn(f"{count} prompts of '{data}' are not judged: their text is learnt from.")
+
+
+def print_object(value: Mapping[str, Any], as_json: bool) -> None:
+    """Print JSON, or a field a line: lists with commas, objects as JSON, `-` for what is empty."""
+    if as_json:
+        return print_json(value)
+    width = max(map(len, value))
+    for field, found in value.items():
+        click.echo(f"{field:{width}}  {one_line(_shown(found))}")
+
+
+def _shown(value: Any) -> str:
+    if value in (None, "", [], (), {}):
+        return "-"
+    if isinstance(value, list | tuple) and all(isinstance(each, str) for each in value):
+        return ", ".join(value)
+    return json.dumps(value) if isinstance(value, list | tuple | dict) else str(value)
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]], *, err: bool = False) -> None:

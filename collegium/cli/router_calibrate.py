@@ -133,19 +133,15 @@ def _on_data_set(
 
 
 async def _on_decisions(*, targets: tuple[str, ...], guarantee: float | None) -> Calibrated:
+    from collegium.cli.service_client import open_database
     from collegium.evals.training.calibrating import calibrated_on, hits
     from collegium.registry.decisions.log import DecisionLog
-    from collegium.registry.storage.database import Database
     from collegium.settings import load_settings
 
     if guarantee is not None:
         raise click.UsageError("--guarantee needs a data set: decisions do not tell who was right")
-    database = Database(load_settings().registry_url)
-    try:
-        await database.migrate()
+    async with open_database(load_settings()) as database:
         sample = _recorded(await DecisionLog(database).recent(100_000))
-    finally:
-        await database.close()
     curve = calibrated_on(sample)
     wanted, queries = [_target(text) for text in targets], len(sample.quality)
     found = hits(curve, sample, wanted, calibration_queries=queries)

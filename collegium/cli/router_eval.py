@@ -125,17 +125,13 @@ def _judge(
 
 
 async def _decisions() -> DecisionsReport:
+    from collegium.cli.service_client import open_database
     from collegium.evals.routing.decisions import decisions_report
     from collegium.registry.decisions.log import DecisionLog
-    from collegium.registry.storage.database import Database
     from collegium.settings import load_settings
 
-    database = Database(load_settings().registry_url)
-    try:
-        await database.migrate()
+    async with open_database(load_settings()) as database:
         return decisions_report(await DecisionLog(database).recent(MOST_DECISIONS))
-    finally:
-        await database.close()
 
 
 def _show(report: DecisionsReport) -> None:

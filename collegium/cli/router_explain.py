@@ -73,12 +73,12 @@ async def _decide(body: dict[str, Any]) -> dict[str, Any]:
 async def _decide_here(settings: Settings, body: dict[str, Any]) -> dict[str, Any]:
     import msgspec
 
+    from collegium.cli.service_client import open_database
     from collegium.errors import SetupError
     from collegium.experts.dispatch.terms import ANY_TIME
     from collegium.registry.applications import ApplicationRegistry
     from collegium.registry.decisions.log import DecisionLog
     from collegium.registry.experts import ExpertRegistry
-    from collegium.registry.storage.database import Database
     from collegium.web.protocols.chat_request import ChatRequest
     from collegium.web.serving.prepare import prepare
     from collegium.web.serving.recognition import Recognition
@@ -86,15 +86,11 @@ async def _decide_here(settings: Settings, body: dict[str, Any]) -> dict[str, An
     from collegium.web.serving.shapes import decision_json
 
     query = prepare(ChatRequest.model_validate(body), ANY_TIME).query
-    database = Database(settings.registry_url)
-    recognition = Recognition(ApplicationRegistry(database))
-    try:
-        await database.migrate()
+    async with open_database(settings) as database:
+        recognition = Recognition(ApplicationRegistry(database))
         await recognition.read()
         experts = await ExpertRegistry(database).list()
         past = await DecisionLog(database).recent(REMEMBERED)
-    finally:
-        await database.close()
     if not experts:
         raise SetupError("no expert is registered yet: `collegium serve` adds the embedded pool")
     click.echo("No service runs here: decided as if every expert were up.\n", err=True)
@@ -156,16 +152,12 @@ def _said(feedback: FeedbackRecord) -> str:
 
 
 async def _recorded(decision_id: str) -> Any:
+    from collegium.cli.service_client import open_database
     from collegium.registry.decisions.log import DecisionLog
-    from collegium.registry.storage.database import Database
     from collegium.settings import load_settings
 
-    database = Database(load_settings().registry_url)
-    try:
-        await database.migrate()
+    async with open_database(load_settings()) as database:
         return await DecisionLog(database).get(decision_id)
-    finally:
-        await database.close()
 
 
 def _what_came(outcome: OutcomeRecord | None) -> str:

@@ -142,21 +142,17 @@ def _cached(encoder: Encoder, settings: Settings) -> Encoder:
 
 async def _rated(settings: Settings) -> Measured:
     """The rated decisions; what each query asks for is read by the router that is served."""
+    from collegium.cli.service_client import open_database
     from collegium.evals.routing.encoders import fitted_on
     from collegium.evals.training.learning import rated, rated_decisions
     from collegium.registry.decisions.log import DecisionLog
     from collegium.registry.experts import ExpertRegistry
-    from collegium.registry.storage.database import Database
     from collegium.router.artifact import folder_of, load
     from collegium.router.forecasting import fingerprint
 
-    database = Database(settings.registry_url)
-    try:
-        await database.migrate()
+    async with open_database(settings) as database:
         rows = rated(await DecisionLog(database).outcomes(limit=100_000))
         experts = await ExpertRegistry(database).list()
-    finally:
-        await database.close()
     served = load(folder_of(settings))
     encoder = _cached(fitted_on(served.encoder), settings)
     X = encoder.encode([str(entry.decision.prompt) for entry in rows])
@@ -165,8 +161,7 @@ async def _rated(settings: Settings) -> Measured:
 
 
 async def _on_pool(per_task: int, seed: int, predictor: str | None) -> Any:
-    from collegium.cli.asking import endpoint
-    from collegium.cli.local_service import some_service
+    from collegium.cli.local_service import endpoint, some_service
     from collegium.cli.outcomes import collect_outcomes
     from collegium.router.encoder import make_encoder
     from collegium.settings import load_settings

@@ -97,14 +97,21 @@ async def required_service(settings: Settings) -> AsyncGenerator[ServiceClient]:
 
 
 @asynccontextmanager
-async def open_registry(settings: Settings) -> AsyncGenerator[ExpertRegistry]:
-    """The registry, brought up to date."""
+async def open_database(settings: Settings) -> AsyncGenerator[Database]:
+    """The registry's database, brought up to date."""
     database = Database(settings.registry_url)
-    await database.migrate()
     try:
-        yield ExpertRegistry(database)
+        await database.migrate()
+        yield database
     finally:
         await database.close()
+
+
+@asynccontextmanager
+async def open_registry(settings: Settings) -> AsyncGenerator[ExpertRegistry]:
+    """The registry of experts, brought up to date."""
+    async with open_database(settings) as database:
+        yield ExpertRegistry(database)
 
 
 async def call(method: str, path: str, body: Any = None) -> Any:

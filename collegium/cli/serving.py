@@ -137,7 +137,7 @@ def warn_of_extensions() -> None:
 
 def refuse_if_open(settings: Settings) -> None:
     """Raise SettingsError if others could reach a service that requires no key."""
-    from collegium.web.loopback_hosts import LOOPBACK
+    from collegium.web.gate import LOOPBACK
 
     if settings.host not in LOOPBACK and settings.api_key is None:
         raise SettingsError(

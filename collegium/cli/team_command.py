@@ -8,9 +8,9 @@ from urllib.parse import quote
 
 import click
 
-from collegium.cli.key_command import limits_of, limits_options, show_all
+from collegium.cli.key_command import limits_of, limits_options
 from collegium.cli.key_service import call
-from collegium.cli.output import json_option, print_json, print_table
+from collegium.cli.output import json_option, print_json, print_object, print_table
 
 PATH = "/v1/teams"
 
@@ -26,7 +26,7 @@ def command() -> None:
 @json_option
 def create(name: str, as_json: bool, **limits: Any) -> None:
     """Create a team. Its limits apply to all its keys, in addition to their own."""
-    show_all(asyncio.run(call("POST", PATH, {"name": name, **limits_of(**limits)})), as_json)
+    print_object(asyncio.run(call("POST", PATH, {"name": name, **limits_of(**limits)})), as_json)
 
 
 @command.command("list", epilog="Example: collegium team list")
@@ -55,7 +55,7 @@ def update(
     changes |= {field: None for field, is_cleared in cleared.items() if is_cleared}
     if not changes:
         raise click.UsageError("say what to change, such as --expert or --all-experts")
-    show_all(asyncio.run(call("PATCH", _of(name), changes)), as_json)
+    print_object(asyncio.run(call("PATCH", _of(name), changes)), as_json)
 
 
 @command.command(epilog="Example: collegium team remove search")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from collegium.registry.clock import utc_now
 
 Signature = NDArray[np.uint64]
 TEXT_LENGTH = 500
@@ -36,8 +38,8 @@ class Application:
     """Requests so far."""
     variants: int = 1
     """Different texts among them, as far as they were compared."""
-    first_seen: datetime = field(default_factory=lambda: datetime.now(UTC))
-    last_seen: datetime = field(default_factory=lambda: datetime.now(UTC))
+    first_seen: datetime = field(default_factory=utc_now)
+    last_seen: datetime = field(default_factory=utc_now)
     merged_into: str | None = None
     """The application that its requests count for."""
     pinned: bool = False

@@ -1,4 +1,4 @@
-"""A clock for expiry: the system clock, unless it disagrees with the time that has elapsed.
+"""The time, and a clock for expiry: the system clock, unless it disagrees with what has elapsed.
 
 Nothing is deleted because somebody set the clock: a jump of more than five minutes counts as five.
 """
@@ -12,12 +12,17 @@ from datetime import UTC, datetime, timedelta
 TOLERANCE = timedelta(minutes=5)
 
 
+def utc_now() -> datetime:
+    """The time by the system clock, in UTC."""
+    return datetime.now(UTC)
+
+
 class SteadyClock:
     """Compares the wall's clock with the monotonic one since it was made."""
 
     def __init__(
         self,
-        wall: Callable[[], datetime] = lambda: datetime.now(UTC),
+        wall: Callable[[], datetime] = utc_now,
         passed_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._wall = wall

@@ -130,7 +130,7 @@ class ExpertRegistry:
 
 
 def check(expert: Expert) -> None:
-    """Refuse an expert that no later part could work with."""
+    """Raise RegistryError if a field of the expert is invalid."""
     stated = [p for p in (expert.input_price, expert.output_price) if p is not None]
     size = expert.parameters_b
     problems = {
@@ -181,7 +181,7 @@ def _texts(expert: Expert) -> Iterable[str]:
 
 
 def _is_unicode(text: str) -> bool:
-    """Whether it can be written as UTF-8: half a surrogate pair can't."""
+    """Whether the text can be encoded as UTF-8; an unpaired surrogate cannot."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Literal
+
+from collegium.registry.clock import utc_now
 
 Role = Literal["operator", "team-lead", "caller", "read-only"]
 KeyState = Literal["active", "expired", "revoked"]
@@ -20,7 +22,7 @@ class Team:
     description: str = ""
     allowed_experts: Names | None = None
     allowed_applications: Names | None = None
-    created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    created_at: datetime = field(default_factory=utc_now)
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Key:
     description: str = ""
     allowed_experts: Names | None = None
     allowed_applications: Names | None = None
-    created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    created_at: datetime = field(default_factory=utc_now)
     created_by: str = ""
     rotated_at: datetime | None = None
     expires_at: datetime | None = None

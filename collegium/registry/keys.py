@@ -70,7 +70,7 @@ class KeyRegistry:
         return await self._database.number(_REVISION)
 
     async def changed(self, since: int = -1) -> tuple[Key, ...]:
-        """Return the keys that changed after a revision, those that are good no more included."""
+        """Return the keys that changed after a revision, expired and revoked ones included."""
         newer = select(KeyRow).where(KeyRow.revision > since)
         async with self._database.session() as session:
             return tuple(_key(row) for row in await session.scalars(newer))
@@ -101,7 +101,7 @@ class KeyRegistry:
         return tuple(sorted(found, key=lambda team: team.name))
 
     async def get(self, key: str) -> Key:
-        """Return a key by its id, or by its name the one that bears it."""
+        """Return the key with this id, or the key that is not revoked with this name."""
         async with self._database.session() as session:
             return _key(await _row(session, key))
 
@@ -149,7 +149,15 @@ class KeyRegistry:
     async def change(self, key: str, /, **changes: Any) -> Key:
         """Change what a key may do, and how long."""
         assert changes.keys() <= CHANGEABLE
-        return await self._written(key, changes)
+        async with self._database.transaction() as session:
+            revision = await _bump(session)
+            row = await _live(session, key)
+            row.revision = revision
+            for column, value in changes.items():
+                setattr(row, column, _stored(column, value))
+            changed = _key(row)
+            check_key(changed)
+            return changed
 
     async def rotate(self, key: str, overlap: timedelta) -> tuple[Key, Secret]:
         """Give a key a new secret. The one before is good for the overlap, one before that is not.
@@ -177,17 +185,6 @@ class KeyRegistry:
             row.revision = revision
             row.revoked_at, row.live_name = datetime.now(UTC), None
             return _key(row)
-
-    async def _written(self, key: str, changes: dict[str, Any]) -> Key:
-        async with self._database.transaction() as session:
-            revision = await _bump(session)
-            row = await _live(session, key)
-            row.revision = revision
-            for column, value in changes.items():
-                setattr(row, column, _stored(column, value))
-            changed = _key(row)
-            check_key(changed)
-            return changed
 
     async def team(self, name: str) -> Team:
         """Return one team."""
@@ -230,7 +227,7 @@ class KeyRegistry:
 
 
 def check_key(key: Key) -> None:
-    """Refuse a key that no later part could work with."""
+    """Raise RegistryError if a field of the key is invalid."""
     _check(key.name, "a key's name", key)
     if key.name.startswith("key_"):
         raise RegistryError("a key's name must not begin with 'key_', the prefix of ids")

@@ -5,32 +5,48 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 from redis import asyncio as redis
 from redis.exceptions import RedisError
 
 from collegium.errors import SettingsError, StateUnavailable
+from collegium.registry.claims import WANTED_S, Answer
 from collegium.registry.state import Step
 
 CLAIM = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local holder, count, most, ttl = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local mine, others = 0, 0
+local holder, count, most = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local ttl, wanted = tonumber(ARGV[4]), tonumber(ARGV[5])
+local mine, since, till, others, waiting = 0, now, 0, 0, {}
 local entries = redis.call('HGETALL', KEYS[1])
 for i = 1, #entries, 2 do
-  local had, expires = entries[i + 1]:match('(%d+):(%d+)')
+  local had, expires, from, till_then = entries[i + 1]:match('(%d+):(%d+):?(%d*):?(%d*)')
+  from, till_then = tonumber(from) or 0, tonumber(till_then) or 0
   if tonumber(expires) <= now then redis.call('HDEL', KEYS[1], entries[i])
-  elseif entries[i] == holder then mine = tonumber(had)
-  else others = others + tonumber(had) end
+  elseif entries[i] == holder then
+    mine = tonumber(had)
+    if till_then > now then since, till = from, till_then end
+  else
+    others = others + tonumber(had)
+    if till_then > now then waiting[#waiting + 1] = from end
+  end
 end
-if count > mine and others + count > most then return 0 end
-redis.call('HSET', KEYS[1], holder, count .. ':' .. (now + ttl))
+local answer = #waiting > 0 and 2 or 1
+if count > mine then
+  local earlier = 0
+  for _, from in ipairs(waiting) do if from < since then earlier = earlier + 1 end end
+  if most - count - others < earlier then answer, count, till = 0, mine, now + wanted
+  else till = 0 end
+end
+redis.call('HSET', KEYS[1], holder, table.concat({count, now + ttl, since, till}, ':'))
 redis.call('PEXPIRE', KEYS[1], ttl)
-return 1
+return answer
 """
-"""Atomic, and uses the server's clock, because the clocks of replicas differ."""
+"""Atomic, and uses the server's clock, because the clocks of replicas differ. `claims.py` does the
+same in this process, and says why.
+"""
 
 
 class RedisState:
@@ -79,11 +95,13 @@ class RedisState:
             )
         return changed
 
-    async def claim(self, key: str, holder: str, count: int, most: int, ttl_s: float) -> bool:
+    async def claim(self, key: str, holder: str, count: int, most: int, ttl_s: float) -> Answer:
         """Count in Lua, in one step."""
-        arguments: list[str | int] = [holder, count, most, max(1, math.ceil(ttl_s * 1000))]
+        ttl_ms, wanted_ms = max(1, math.ceil(ttl_s * 1000)), round(WANTED_S * 1000)
+        arguments: list[str | int] = [holder, count, most, ttl_ms, wanted_ms]
         with self._errors():
-            return bool(await self._claim(keys=[self._prefix + key], args=arguments))
+            answer = await self._claim(keys=[self._prefix + key], args=arguments)
+        return cast("Answer", int(answer))
 
     async def close(self) -> None:
         """Close the connections."""

@@ -68,7 +68,7 @@ class SoleCounters:
         await self._memory.settle(hold, amounts, lapsed=lapsed)
 
     async def levels(self, counters: Sequence[str]) -> list[Level | None]:
-        """What counters show; while another process counts, what the log said a moment ago."""
+        """Return the levels; while another process counts, those read from the log lately."""
         if not self._is_sure:
             fresh = time.monotonic() - FRESH_S
             old = [name for name in counters if self._seeded.get(name, 0.0) < fresh]
@@ -76,13 +76,13 @@ class SoleCounters:
         return await self._memory.levels(counters)
 
     async def holding(self, counter: str) -> tuple[int, list[str]]:
-        """What requests hold of it."""
+        """Return the counter's seed number, and the requests that hold some of it."""
         return await self._memory.holding(counter)
 
     async def seed(
         self, counter: str, used: int, number: int, expires_s: float | None = None
     ) -> None:
-        """Begin a counter."""
+        """Start a counter, and note when."""
         self._seeded[counter] = time.monotonic()
         await self._memory.seed(counter, used, number, expires_s)
 
@@ -91,13 +91,13 @@ class SoleCounters:
         await self._memory.drop(counters)
 
     async def held(self) -> list[Held]:
-        """The requests of this process, which says that it is alive; asked every two seconds."""
+        """Return the requests of this process, and extend the lease; called every two seconds."""
         if self._is_sure:
             await self._take()
         return await self._memory.held()
 
     async def aclose(self) -> None:
-        """Let go, for another process to count at once."""
+        """Release the lease, so that another process can count at once."""
         if self._is_sure:
             with suppress(CollegiumError):  # without its database it is not heard of any more
                 await self._leases.release(LEASE, self._name)

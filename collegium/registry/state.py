@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
 from collegium.errors import StateUnavailable
+from collegium.registry.claims import Answer, Claims
 
 log = logging.getLogger(__name__)
 Step = Callable[[str | None], str]
@@ -36,8 +37,9 @@ class SharedState(Protocol):
         `step` may be called several times.
         """
 
-    async def claim(self, key: str, holder: str, count: int, most: int, ttl_s: float) -> bool:
-        """Claim `count` of `most` for a holder; return False if the others leave too few.
+    async def claim(self, key: str, holder: str, count: int, most: int, ttl_s: float) -> Answer:
+        """Claim `count` of `most` for a holder: REFUSED (0) if the others leave too few, or have
+        waited for longer; WANTED if it is taken and others wait for some, else TAKEN.
 
         A count that is not larger than the holder's last one is always accepted. The claim of a
         holder that does not repeat it within `ttl_s` expires.
@@ -63,7 +65,7 @@ class MemoryState:
         self._clock = clock
         self._groups: dict[str, Entries] = {}
         self._count = 0
-        self._claims: dict[str, dict[str, tuple[int, float]]] = {}
+        self._claims = Claims(clock)
 
     async def get(self, key: str) -> str | None:
         """Return the text, or None if there is none or it has expired."""
@@ -93,15 +95,9 @@ class MemoryState:
         await self.put(key, value, ttl_s)
         return value
 
-    async def claim(self, key: str, holder: str, count: int, most: int, ttl_s: float) -> bool:
+    async def claim(self, key: str, holder: str, count: int, most: int, ttl_s: float) -> Answer:
         """Add up the claims of all holders."""
-        now = self._clock()
-        held = {h: c for h, c in self._claims.get(key, {}).items() if c[1] > now}
-        others = sum(c[0] for h, c in held.items() if h != holder)
-        if count > held.get(holder, (0, 0.0))[0] and others + count > most:
-            return False
-        self._claims[key] = held | {holder: (count, now + ttl_s)}
-        return True
+        return self._claims.claim(key, holder, count, most, ttl_s)
 
     async def close(self) -> None:
         """Do nothing: no connection is open."""
@@ -148,7 +144,7 @@ class SturdyState:
         """Change the text, shared if possible."""
         return await self._either(lambda state: state.change(key, step, ttl_s))
 
-    async def claim(self, key: str, holder: str, count: int, most: int, ttl_s: float) -> bool:
+    async def claim(self, key: str, holder: str, count: int, most: int, ttl_s: float) -> Answer:
         """Claim together with the other replicas if possible, otherwise against this process's own
         claims.
         """

@@ -44,17 +44,15 @@ def price_usd(
     the service tier that the request asks for; if it asks for none, the one of the expert's preset
     applies.
     """
-    tier = tier_of(expert, tier)
-    if expert.prices and (cached or tier or not plainly_priced(expert, prompt_tokens)):
-        read = min(cached, prompt_tokens)
-        return price_of(expert, TokenCounts(prompt_tokens, completion_tokens, read), tier)
-    total = 0.0
-    used = (prompt_tokens, expert.input_price), (completion_tokens, expert.output_price)
-    for tokens, price in used:
-        if tokens:
-            if price is None:
-                return None
-            total += tokens * price
+    if expert.prices:
+        tier = tier_of(expert, tier)
+        if cached or tier or not plainly_priced(expert, prompt_tokens):
+            read = min(cached, prompt_tokens)
+            return price_of(expert, TokenCounts(prompt_tokens, completion_tokens, read), tier)
+    read_price, written_price = expert.input_price, expert.output_price
+    if (prompt_tokens and read_price is None) or (completion_tokens and written_price is None):
+        return None
+    total = prompt_tokens * (read_price or 0.0) + completion_tokens * (written_price or 0.0)
     return round(total / 1_000_000, DIGITS)
 
 
@@ -66,6 +64,8 @@ def most_usd(
     tier: str | None = None,
 ) -> float | None:
     """Return a bound for nearly every answer; with `max_tokens`, one for all within `LEEWAY`."""
+    if max_tokens is not None and max_tokens <= most_tokens:  # cheaper in any case
+        max_tokens = None
     most = dearest_usd(expert, most_prompt, most_tokens, tier)
     worst = None if max_tokens is None else dearest_usd(expert, most_prompt, max_tokens, tier)
     return most if worst is None or most is None else max(most, worst / LEEWAY)
@@ -76,7 +76,7 @@ def dearest_usd(expert: Expert, prompt: int, written: int, tier: str | None = No
     of what is asked for is unknown.
     """
     tier = tier_of(expert, tier)
-    if not tier_is_priced(expert, tier):
+    if tier and not tier_is_priced(expert, tier):
         return None
     usd = price_usd(expert, prompt, written, tier=tier)
     if usd is None or "reasoning" not in expert.prices:

@@ -40,7 +40,7 @@ GROWING = 1.5
 """A first window's traffic may grow: it begins at night as often as at noon."""
 FADING = 0.99
 """The weight of an answer against the next one's in how far costs are from their forecasts."""
-MOST_PURSES = 10_000
+MOST_WINDOWS = 10_000
 """Each holds up to 256 queries; the oldest is dropped first."""
 
 
@@ -72,31 +72,31 @@ class Pacing:
         self, budgets: Mapping[str, Budget], clock: Callable[[], float] = time.time
     ) -> None:
         self._clock = clock
-        self._purses: dict[str, _Purse] = {}
+        self._windows: dict[str, _Window] = {}
         for name, budget in budgets.items():
             self.follow(name, budget)
 
     def follow(self, name: str, budget: Budget) -> None:
         """Pace a budget; one of another amount or window takes over what the old one has seen."""
-        before = self._purses.get(name)
+        before = self._windows.get(name)
         if before is not None and before.budget == budget:
             return
-        if before is None and len(self._purses) >= MOST_PURSES:
-            del self._purses[next(iter(self._purses))]
-        purse = self._purses[name] = _Purse(budget, self._clock())
+        if before is None and len(self._windows) >= MOST_WINDOWS:
+            del self._windows[next(iter(self._windows))]
+        window = self._windows[name] = _Window(budget, self._clock())
         if before is not None:
-            purse.follow(before)
+            window.follow(before)
 
     def price(self, name: str) -> float:
         """Quality per dollar; 0 if no budget binds. If it is spent, the cheapest expert is best."""
-        purse = self._purse(name)
-        return 0.0 if purse is None else purse.price()
+        window = self._window(name)
+        return 0.0 if window is None else window.price()
 
     def decided(self, name: str, forecasts: Sequence[Forecast]) -> None:
         """Remember what each expert would have given and cost."""
-        purse = self._purse(name)
-        if purse is not None:
-            purse.saw(
+        window = self._window(name)
+        if window is not None:
+            window.saw(
                 {
                     f.expert: (f.quality, f.cost_usd)
                     for f in forecasts
@@ -106,30 +106,30 @@ class Pacing:
 
     def spent(self, name: str, usd: float) -> None:
         """Record what all replicas have spent in the open window."""
-        purse = self._purse(name)
-        if purse is not None:
-            purse.spent = usd
+        window = self._window(name)
+        if window is not None:
+            window.spent = usd
 
     def reserve(self, name: str, usd: float) -> None:
         """Plan with what an answer is forecast to cost."""
-        purse = self._purse(name)
-        if purse is not None:
-            purse.reserved += usd
+        window = self._window(name)
+        if window is not None:
+            window.reserved += usd
 
     def settle(self, name: str, reserved: float, spent: float) -> None:
         """It has ended, and cost so much."""
-        purse = self._purse(name)
-        if purse is not None:
-            purse.settle(reserved, spent)
+        window = self._window(name)
+        if window is not None:
+            window.settle(reserved, spent)
 
-    def _purse(self, name: str) -> _Purse | None:
-        purse = self._purses.get(name)
-        if purse is not None:
-            purse.turn(self._clock())
-        return purse
+    def _window(self, name: str) -> _Window | None:
+        window = self._windows.get(name)
+        if window is not None:
+            window.turn(self._clock())
+        return window
 
 
-class _Purse:
+class _Window:
     """One budget's window."""
 
     def __init__(self, budget: Budget, now: float) -> None:
@@ -152,7 +152,7 @@ class _Purse:
         """Neither spent nor reserved."""
         return self.budget.usd - self.spent - self.reserved
 
-    def follow(self, before: _Purse) -> None:
+    def follow(self, before: _Window) -> None:
         """Take over what does not depend on the budget from the one that was there before."""
         self.reserved = before.reserved
         self._rows = before._rows

@@ -59,6 +59,8 @@ def _is_zero(value: object) -> bool:
 
 def saved_usd(expert: Expert, tokens: int) -> float:
     """Return the dollars saved by cached tokens at an expert's price; 0 if it is unknown."""
+    if not tokens:  # every first request
+        return 0.0
     price = expert.input_price or 0.0
     cached = expert.prices.get("cached_input", USUAL_DISCOUNT * price)
     return tokens * max(price - cached, 0.0) / 1_000_000

@@ -26,7 +26,6 @@ import math
 import re
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -70,8 +69,7 @@ class TokenForecast(NamedTuple):
     most: float
 
 
-@dataclass(frozen=True)
-class Prior:
+class Prior(NamedTuple):
     """The assumption for an expert without answers: mean, log mean, and the latter's variance."""
 
     mean: float

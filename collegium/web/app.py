@@ -16,8 +16,7 @@ from collegium.web import errors
 from collegium.web.body_limit import BodyLimit
 from collegium.web.description import describe
 from collegium.web.front import Front
-from collegium.web.gate import Gate
-from collegium.web.loopback_hosts import LOOPBACK, LoopbackHosts
+from collegium.web.gate import LOOPBACK, Gate, LoopbackHosts
 from collegium.web.routes import (
     alarms,
     applications,

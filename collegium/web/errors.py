@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -13,10 +14,10 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import Match, Route
 
 from collegium.errors import CollegiumError, ExpertError, LimitReached
 from collegium.redaction import redacted
-from collegium.web.endpoint_names import methods_of, nothing_there, shown_path
 from collegium.web.front import said_of
 from collegium.web.request_id import PRESENT, new_id
 from collegium.web.wording import model_of, problems_in_words
@@ -39,6 +40,9 @@ TYPES = {
     529: "overloaded_error",
 }
 """Anthropic's types of error by status; of others by whether the fault is the caller's."""
+API = "/v1/"
+LONGEST_PATH = 200
+"""Characters of a path that are repeated to the caller."""
 
 
 def error_body(error: CollegiumError) -> dict[str, Any]:
@@ -174,3 +178,35 @@ class AsciiJson(JSONResponse):
 
 def _body(message: str, kind: str, code: str, param: str | None) -> dict[str, Any]:
     return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+
+
+def shown_path(request: Request) -> str:
+    """The path that was asked for, bounded and printable."""
+    return ascii(request.scope["path"][:LONGEST_PATH])
+
+
+def nothing_there(request: Request) -> str:
+    """Names the path and the endpoints that exist, those that are alike first."""
+    path = request.scope["path"]
+    paths = dict.fromkeys(r.path for r in _routes(request) if r.path.startswith(API))
+    if not path.startswith(API) and path.count("/") > 1:  # such as a file of the page
+        return f"There is nothing at {shown_path(request)}"
+    close = get_close_matches(path[:LONGEST_PATH], paths, n=1)
+    hint = f" Did you mean {close[0]}?" if close else ""
+    return f"There is no endpoint {shown_path(request)}.{hint} Available: {', '.join(paths)}"
+
+
+def methods_of(request: Request) -> list[str]:
+    """The methods that the request's path allows."""
+    scope = dict(request.scope)
+    found = {
+        method
+        for route in _routes(request)
+        if route.matches(scope)[0] is not Match.NONE
+        for method in route.methods or ()
+    }
+    return sorted(found)
+
+
+def _routes(request: Request) -> list[Route]:
+    return [route for route in request.app.routes if isinstance(route, Route)]

@@ -1,4 +1,4 @@
-"""The first check of every request, before its body is read: origin and key.
+"""The first check of every request, before its body is read: host, origin and key.
 
 Also the record of administrative changes.
 """
@@ -11,7 +11,7 @@ from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from collegium.errors import CollegiumError, Forbidden
+from collegium.errors import BadRequest, CollegiumError, Forbidden
 from collegium.registry.key import Caller
 from collegium.web.auth import note_caller
 from collegium.web.errors import error_response, headers_of
@@ -21,6 +21,7 @@ GUARDED = "/v1"
 METRICS = "/metrics"
 """It wants a key, for its labels name applications; it is also read while the service ends."""
 READING = ("GET", "HEAD", "OPTIONS")
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class Gate:
@@ -84,5 +85,30 @@ def _refuse_other_sites(scope: Scope) -> None:
 def _address(origin: str) -> str | None:
     try:
         return urlsplit(origin).netloc.lower() or None
+    except ValueError:
+        return None
+
+
+class LoopbackHosts:
+    """ASGI middleware that looks at the Host header, whatever the port.
+
+    Another site's page may reach 127.0.0.1 under a name of its own (DNS rebinding); its browser
+    tells that name.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on what is asked of this machine; answer 400 to the rest."""
+        if scope["type"] == "lifespan" or _host(Headers(scope=scope).get("host", "")) in LOOPBACK:
+            return await self._app(scope, receive, send)
+        refusal = BadRequest(f"This service answers to {', '.join(LOOPBACK)} only", "host")
+        await error_response(scope.get("path", ""), refusal)(scope, receive, send)
+
+
+def _host(header: str) -> str | None:
+    try:
+        return urlsplit(f"//{header}").hostname
     except ValueError:
         return None

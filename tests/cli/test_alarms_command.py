@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
@@ -16,9 +13,7 @@ from collegium.cli.router_eval import evaluate
 from collegium.cli.service_client import ServiceRefused
 from collegium.registry.learning.alarms import Alarm, AlarmRegistry
 from collegium.registry.storage.database import Database
-from collegium.settings import load_settings
-from tests.cli.test_application_commands import _wait_for
-from tests.servers import free_port
+from tests.cli.served import served_on
 
 DRIFT = Alarm("drift", "gpt4 has lost about 30 points", expert="gpt4", lowered=0.3)
 
@@ -26,29 +21,12 @@ DRIFT = Alarm("drift", "gpt4 has lost about 30 points", expert="gpt4", lowered=0
 @pytest.fixture(scope="module", autouse=True)
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A service with an open alarm."""
-    folder, port = tmp_path_factory.mktemp("served"), free_port()
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("COLLEGIUM_DATA_DIR", str(folder / "data"))
-        environment.setenv("COLLEGIUM_ENCODER", "static")
-        environment.setenv("COLLEGIUM_EMBEDDED", "false")
-        environment.setenv("COLLEGIUM_PORT", str(port))
-        asyncio.run(_fill())
-        start = "from collegium.web.app import create_app; import uvicorn; "
-        start += f"uvicorn.run(create_app(), port={port}, log_level='warning')"
-        process = subprocess.Popen([sys.executable, "-c", start])
-        try:
-            _wait_for(f"http://127.0.0.1:{port}/healthz")
-            yield
-        finally:
-            process.terminate()
-            process.wait()
+    with served_on(tmp_path_factory.mktemp("served"), _fill):
+        yield
 
 
-async def _fill() -> None:
-    database = Database(load_settings().registry_url)
-    await database.migrate()
+async def _fill(database: Database) -> None:
     await AlarmRegistry(database).raise_(DRIFT)
-    await database.close()
 
 
 def run(*arguments: str) -> str:

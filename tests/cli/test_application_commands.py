@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from click.testing import CliRunner
 
@@ -23,8 +17,7 @@ from collegium.registry.applications import ApplicationRegistry
 from collegium.registry.expert import Expert
 from collegium.registry.experts import ExpertRegistry
 from collegium.registry.storage.database import Database
-from collegium.settings import load_settings
-from tests.servers import free_port
+from tests.cli.served import served_on
 
 ROUTER_TEXT = "You are the order desk of Contoso, a retailer of outdoor equipment in Europe."
 
@@ -32,28 +25,11 @@ ROUTER_TEXT = "You are the order desk of Contoso, a retailer of outdoor equipmen
 @pytest.fixture(scope="module", autouse=True)
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A service with three applications."""
-    folder, port = tmp_path_factory.mktemp("served"), free_port()
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("COLLEGIUM_DATA_DIR", str(folder / "data"))
-        environment.setenv("COLLEGIUM_CACHE_DIR", str(folder / "cache"))
-        environment.setenv("COLLEGIUM_ENCODER", "static")
-        environment.setenv("COLLEGIUM_EMBEDDED", "false")
-        environment.setenv("COLLEGIUM_PORT", str(port))
-        asyncio.run(_fill())
-        start = "from collegium.web.app import create_app; import uvicorn; "
-        start += f"uvicorn.run(create_app(), port={port}, log_level='warning')"
-        process = subprocess.Popen([sys.executable, "-c", start])
-        try:
-            _wait_for(f"http://127.0.0.1:{port}/healthz")
-            yield
-        finally:
-            process.terminate()
-            process.wait()
+    with served_on(tmp_path_factory.mktemp("served"), _fill):
+        yield
 
 
-async def _fill() -> None:
-    database = Database(load_settings().registry_url)
-    await database.migrate()
+async def _fill(database: Database) -> None:
     await ExpertRegistry(database).register(
         Expert("gpt4", "openai", "gpt4", base_url="http://x/v1")
     )
@@ -64,16 +40,6 @@ async def _fill() -> None:
             Application("desk/night: é", tagged=True, seen=1),
         ]
     )
-    await database.close()
-
-
-def _wait_for(url: str) -> None:
-    for _ in range(200):
-        with suppress(httpx.HTTPError):
-            httpx.get(url)
-            return
-        time.sleep(0.1)
-    raise TimeoutError(url)
 
 
 def run(*arguments: str) -> str:

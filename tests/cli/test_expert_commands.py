@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from collegium.cli import expert_add
+from collegium.cli import expert_add, registering
 from collegium.cli.expert_command import command
 from collegium.registry.expert import Expert
 from collegium.registry.experts import ExpertRegistry
@@ -39,7 +39,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         expert = {"model": "qwen", "input_price": None, "output_price": 0.6}
         return {"expert": expert, "probe": {**report, "looked_up": {"output_price": source}}}
 
-    monkeypatch.setattr(expert_add, "register", keep)
+    monkeypatch.setattr(registering, "register", keep)
     return bodies
 
 
@@ -119,7 +119,7 @@ def test_what_is_known_of_an_expert_is_changed_and_shown() -> None:
     assert changed["input_price"] is None
     shown = json.loads(run("show", "think", "--json").stdout)
     assert (shown["tags"], shown["prior"], shown["preset"]) == (["eu"], 0.7, THINK.preset)
-    assert "'temperature': 0" in run("show", "think").stdout
+    assert '"temperature": 0' in run("show", "think").stdout
 
 
 @pytest.mark.usefixtures("registry")

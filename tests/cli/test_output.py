@@ -9,7 +9,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from collegium.cli.output import command_line, print_json, print_table, warn
+from collegium.cli.output import command_line, print_json, print_object, print_table, warn
 from collegium.redaction import lines
 
 
@@ -46,6 +46,33 @@ def test_a_command_is_told_as_it_was_called(given: str, told: str) -> None:
     group = click.Group("collegium", {"measure": measure})
     done = CliRunner().invoke(group, ["measure", *shlex.split(given)])
     assert done.output == f"collegium measure {told}\n"
+
+
+def test_an_object_is_a_field_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """Values are as wide as they are; none steers the terminal; what is empty is a dash."""
+    shown = {
+        "name": "a\x1b[2J",
+        "tags": ["eu", "no-phi"],
+        "skills": {"sql": 0.5},
+        "members": [{"key": "b"}],
+        "enabled": False,
+        "price": 0.0,
+        "preset": None,
+        "prices": {},
+    }
+    print_object(shown, as_json=False)
+    assert capsys.readouterr().out.splitlines() == [
+        r"name     a\x1b[2J",
+        "tags     eu, no-phi",
+        'skills   {"sql": 0.5}',
+        'members  [{"key": "b"}]',
+        "enabled  False",
+        "price    0.0",
+        "preset   -",
+        "prices   -",
+    ]
+    print_object(shown, as_json=True)
+    assert json.loads(capsys.readouterr().out) == shown
 
 
 HOSTILE = "a\x1b[2J\x9b31m\u202eb\r\nc"

@@ -10,10 +10,10 @@ from click.testing import CliRunner
 from pydantic import Field, ValidationError
 from sqlalchemy import Integer
 
-from collegium.cli import expert_add, expert_command
+from collegium.cli import expert_add, expert_command, registering
 from collegium.registry.engine import Engine, EngineOptions
 from collegium.registry.tables import EngineRow
-from collegium.registry.tables.column_types import AnyText, columns_of
+from collegium.registry.tables.base import AnyText, columns_of
 from collegium.web.routes.experts import NewExpert
 
 FROM_ITS_EXPERT = {"name", "context"}
@@ -108,7 +108,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         expert = {"model": "poet", "input_price": 0.0, "output_price": 0.0}
         return {"expert": expert, "probe": report}
 
-    monkeypatch.setattr(expert_add, "register", keep)
+    monkeypatch.setattr(registering, "register", keep)
     return bodies
 
 

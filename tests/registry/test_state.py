@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from collegium.errors import SettingsError, StateUnavailable
+from collegium.registry.claims import REFUSED, TAKEN, WANTED, WANTED_S
 from collegium.registry.redis_state import RedisState
 from collegium.registry.state import MemoryState, SharedState, SturdyState
 from tests.servers import PASSWORD, RedisServer, free_port, redis_server
@@ -195,6 +196,20 @@ async def test_claims_stay_within_what_there_is(state: SharedState) -> None:
     assert await state.claim("slots", "b", 3, 5, 60)
     assert not await state.claim("slots", "a", 3, 5, 60)
     assert await state.claim("slots", "a", 2, 1, 60), "to keep is no claim"
+
+
+async def test_who_was_refused_first_has_the_next_one(state: SharedState) -> None:
+    """A holder that always wants more leaves some to the others, as long as they ask for them."""
+    assert await state.claim("turns", "a", 4, 4, 60) == TAKEN
+    assert await state.claim("turns", "b", 1, 4, 60) == REFUSED
+    assert await state.claim("turns", "a", 3, 4, 60) == WANTED
+    assert await state.claim("turns", "a", 4, 4, 60) == REFUSED, "b came first"
+    assert await state.claim("turns", "c", 1, 4, 60) == REFUSED, "so it did"
+    assert await state.claim("turns", "b", 1, 4, 60) == WANTED
+    assert await state.claim("turns", "b", 2, 4, 60) == REFUSED
+    assert await state.claim("turns", "a", 2, 4, 60) == WANTED
+    await asyncio.sleep(WANTED_S + 0.05)
+    assert await state.claim("turns", "c", 1, 4, 60) == TAKEN, "the others no longer ask"
 
 
 async def test_a_holder_that_is_gone_holds_nothing(state: SharedState) -> None:

@@ -16,7 +16,6 @@ from collegium.registry.expert import Expert
 
 Similarity = Callable[[Sequence[str]], Sequence[Sequence[float]]]
 """From n texts to their cosine similarities, shape (n, n)."""
-"""From a question and an answer to how good the answer is; tests run, a proof is checked."""
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ class Chosen(PanelEvent):
     how: str
     groups: tuple[Group, ...] = ()
     scores: Mapping[int, float] = field(default_factory=dict)
-    """Scores of a judge or verifier by seat, if there are any."""
+    """Scores by seat, if there are any."""
 
 
 Event = PanelEvent | AnswerEvent

@@ -8,7 +8,7 @@ dichotomous choice situations", 1982), with p the calibrated forecast of each vo
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from collegium.experts.aggregation.base import Member, MemberAnswer, Similarity
@@ -19,11 +19,6 @@ from collegium.experts.aggregation.options import Weighting
 ALTERNATIVES = 4
 """The assumed number of possible answers, as is usual for multiple choice."""
 SURE = 0.99
-Behaviour = Callable[[str], str | None]
-"""Maps code to its behaviour (its outputs or its result); None if it fails.
-
-Code that does the same is the same answer, however it is written.
-"""
 SAME = 0.85
 """Texts whose cosine similarity reaches this say the same (MiniLM)."""
 
@@ -35,7 +30,6 @@ class Ballots:
     weighting: Weighting = "log_odds"
     similarity: Similarity | None = None
     same: float = SAME
-    behaviour: Behaviour | None = None
 
     def weight(self, member: Member) -> float:
         """A voter's weight; no vote counts against its answer, and unknown voters count alike."""
@@ -47,7 +41,7 @@ class Ballots:
 
     def count(self, replies: Sequence[MemberAnswer]) -> tuple[Group, ...]:
         """The groups, heaviest first; ties go to the group with the first seat."""
-        merged = [_Bag([r], self.key(r)) for r in sorted(replies, key=lambda r: r.seat)]
+        merged = [_Bag([r], key_of(r.message)) for r in sorted(replies, key=lambda r: r.seat)]
         bags = _by_key(merged)
         if self.similarity is not None:
             bags = _by_meaning(bags, self.similarity, self.same)
@@ -63,7 +57,7 @@ class Ballots:
         groups = replace(self, similarity=None).count(replies)
         if not groups:
             return False
-        keys = {r.seat: self.key(r) for r in replies}
+        keys = {r.seat: key_of(r.message) for r in replies}
         leader, *rivals = groups
         speaker = leader.seats[0]
         if keys[speaker].kind == "text" or min(waiting, default=speaker) < speaker:
@@ -72,11 +66,6 @@ class Ballots:
         exact = [g.weight for g in rivals if keys[g.seats[0]].kind != "text"]
         to_come = sum(self.weight(member) for member in waiting.values())
         return leader.weight > max([texts, *exact]) + to_come
-
-    def key(self, reply: MemberAnswer) -> Key:
-        """The key by which the reply is compared."""
-        done = self.behaviour(reply.text) if self.behaviour else None
-        return key_of(reply.message) if done is None else Key("behaviour", done)
 
     def _group(self, bag: _Bag) -> Group:
         weight = sum(self.weight(reply.member) for reply in bag.replies)

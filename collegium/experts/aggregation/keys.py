@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
 
-Kind = Literal["behaviour", "tools", "json", "sql", "option", "number", "text"]
+Kind = Literal["tools", "json", "sql", "option", "number", "text"]
 NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?(?:[eE][-+]?\d+)?")
 BOXED = re.compile(r"\\boxed\{([^{}]*)\}")
 FINAL = re.compile(r"(?:final answer|answer)\b[^\n:]{0,20}(?:is|:)\s*(.+)", re.IGNORECASE)

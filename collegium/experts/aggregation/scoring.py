@@ -1,4 +1,4 @@
-"""Score several answers: by their own tokens, by their authors, by a judge, or by a verifier."""
+"""Score several answers: by their own tokens, by their authors, or by a judge."""
 
 from __future__ import annotations
 

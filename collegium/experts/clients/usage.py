@@ -137,8 +137,15 @@ def _details(usage: Mapping[str, Any], names: tuple[str, ...]) -> Mapping[str, A
 
 def _first(usage: Mapping[str, Any], names: tuple[str, ...]) -> int:
     """Return the first positive count under one of these names, rounded up; 0 if there is none."""
+    if not usage:  # most answers have no details
+        return 0
     for name in names:
         value = usage.get(name)
-        if isinstance(value, int | float) and value is not True and 0 < value <= MOST_TOKENS:
+        if (
+            value is not None
+            and isinstance(value, int | float)
+            and value is not True
+            and 0 < value <= MOST_TOKENS
+        ):
             return ceil(value)
     return 0

@@ -16,8 +16,7 @@ from collegium.errors import (
 )
 from collegium.experts.clients.reply import Waits
 from collegium.experts.dispatch.breaker import Breakers, State
-from collegium.experts.dispatch.pace import Pace
-from collegium.experts.dispatch.place import Place
+from collegium.experts.dispatch.place import Pace, Place
 from collegium.experts.dispatch.terms import Terms
 from collegium.registry.expert import Expert
 from collegium.registry.state import SharedState

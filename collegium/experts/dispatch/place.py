@@ -1,16 +1,48 @@
-"""A place that answers, such as an engine: a number of slots, and a queue per expert."""
+"""A place that answers, such as an engine: its slots, its experts' queues and their pace."""
 
 from __future__ import annotations
 
 import asyncio
 import math
 import time
-from collections import Counter, OrderedDict, defaultdict
+from collections import Counter, OrderedDict, defaultdict, deque
 
 from collegium.errors import ExpertBusy
 from collegium.experts.dispatch.fair_queue import FairQueue
-from collegium.experts.dispatch.pace import Pace
 from collegium.experts.dispatch.terms import Terms
+
+MEMORY = 0.1  # weight of the newest answer in the running mean
+MOST = 256  # the newest count, for an expert's speed changes
+ENOUGH_TO_HEDGE = 20
+HEDGE_QUANTILE = 0.95
+
+
+class Pace:
+    """One expert's service times and times to the first token, seconds."""
+
+    def __init__(self) -> None:
+        self.service_s: float | None = None
+        """Running mean of the time that an answer occupies a slot; None before the first answer."""
+        self._served = 0
+        self._first: deque[float] = deque(maxlen=MOST)
+
+    def served(self, seconds: float) -> None:
+        """Note how long an answer had its slot."""
+        self._served += 1
+        weight = max(MEMORY, 1 / self._served)  # the plain mean of the first ten
+        self.service_s = (1 - weight) * (self.service_s or 0.0) + weight * seconds
+
+    def began(self, seconds: float) -> None:
+        """Note how long an answer's first token took, waiting included."""
+        self._first.append(seconds)
+
+    def hedge_after_s(self) -> float | None:
+        """The time by which 95 % of answers begin; None while there are too few measurements."""
+        if len(self._first) < ENOUGH_TO_HEDGE:
+            return None
+        ordered = sorted(self._first)
+        return ordered[min(len(ordered) - 1, int(HEDGE_QUANTILE * len(ordered)))]
+
 
 KEPT_FREE, LATELY_S = 8, 60.0
 """Each caller leaves one of KEPT_FREE slots to others if another caller was active in the last

@@ -104,14 +104,14 @@ class Counters(Protocol):
     ) -> Granted | Refused | Missing:
         """Reserve for as many tokens of output as are wanted and as all counters allow.
 
-        A hold that there is grows. Its charges have to be of the same counters each time.
+        An existing hold grows; its charges must be of the same counters each time.
         """
 
     async def settle(self, hold: str, amounts: Mapping[str, int], *, lapsed: bool = False) -> None:
         """Replace what a request holds by what it has actually used.
 
-        A hold that there is not was lost: its counters have to be seeded anew. One that `lapsed`
-        may have been settled by another process.
+        An unknown hold was lost: its counters have to be seeded again. One that `lapsed` may have
+        been settled by another process.
         """
 
     async def levels(self, counters: Sequence[str]) -> list[Level | None]:
@@ -132,7 +132,7 @@ class Counters(Protocol):
         """Return all requests in flight, of all processes, and mark this process as alive."""
 
     async def aclose(self) -> None:
-        """Let go of connections."""
+        """Close connections."""
 
 
 @dataclass
@@ -205,7 +205,7 @@ class MemoryCounters:
     async def seed(
         self, counter: str, used: int, number: int, expires_s: float | None = None
     ) -> None:
-        """Begin a counter."""
+        """Start a counter."""
         found = self._of(counter)
         if found.used is not None or found.number != number:
             return
@@ -217,13 +217,13 @@ class MemoryCounters:
         found.done.clear()
 
     async def drop(self, counters: Sequence[str]) -> None:
-        """Have counters seeded anew."""
+        """Discard the counters, so that they are seeded again."""
         for name in counters:
             counter = self._of(name)
             counter.used, counter.number = None, counter.number + 1
 
     async def held(self) -> list[Held]:
-        """This process is alive."""
+        """Return the requests of this process, which is alive."""
         return [Held(hold, counters, own=True, alive=True) for hold, counters in self._open.items()]
 
     async def aclose(self) -> None:

@@ -61,7 +61,7 @@ class Used:
     """What these had cost when they were given first."""
 
     def __add__(self, other: Used) -> Used:
-        """Both together."""
+        """Add two sums."""
         return Used(*(getattr(self, name) + getattr(other, name) for name in MEASURES))
 
 
@@ -102,7 +102,7 @@ def added(insert: Any) -> Any:
 
 
 class Usage:
-    """Sums over decisions, and the background that keeps them."""
+    """Usage summed over decisions, and the background task that keeps the sums up to date."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -179,11 +179,11 @@ class Usage:
         return added(insert.from_select([*DIMENSIONS, *MEASURES], _of_log(DIMENSIONS, start, end)))
 
     def start(self) -> None:
-        """Sum up from now on, every minute."""
+        """Start the background task, which adds completed hours every minute."""
         self._work = asyncio.create_task(self._run(), name="usage")
 
     async def close(self) -> None:
-        """Sum up no more."""
+        """Stop the background task."""
         if self._work is not None:
             self._work.cancel()
             await asyncio.gather(self._work, return_exceptions=True)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, delete, insert, or_, select, update
 
 from collegium.errors import UnknownBatch
 from collegium.registry.bulk.files import FileRecord
+from collegium.registry.clock import utc_now
 from collegium.registry.storage.database import Database
 from collegium.registry.storage.pages import Page, Scope, owned, page_of, within
 from collegium.registry.tables import (
@@ -38,7 +39,7 @@ LEASE = timedelta(seconds=15)
 
 def leased_until() -> datetime:
     """Return the end of a lease that begins or is renewed now."""
-    return datetime.now(UTC) + LEASE
+    return utc_now() + LEASE
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class BatchRecord:
     completion_window: str
     expires_at: datetime
     status: BatchStatus = "validating"
-    created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    created_at: datetime = field(default_factory=utc_now)
     in_progress_at: datetime | None = None
     finalizing_at: datetime | None = None
     completed_at: datetime | None = None
@@ -126,7 +127,7 @@ class BatchRegistry:
 
     async def claim(self, batch_id: str, worker: str) -> bool:
         """Take an unfinished job that no live worker holds; return whether this succeeded."""
-        lapsed = or_(BatchRow.leased_until.is_(None), BatchRow.leased_until < datetime.now(UTC))
+        lapsed = or_(BatchRow.leased_until.is_(None), BatchRow.leased_until < utc_now())
         free = (BatchRow.id == batch_id) & BatchRow.status.not_in(ENDED) & lapsed
         return await self._change(free, worker=worker, leased_until=leased_until())
 
@@ -156,7 +157,7 @@ class BatchRegistry:
         change is stored in the column of the new status. When a job ends, it gets its files and its
         journal is deleted.
         """
-        changes = {"status": status, f"{status}_at": datetime.now(UTC)} | changes
+        changes = {"status": status, f"{status}_at": utc_now()} | changes
         here = (BatchRow.id == batch_id) & BatchRow.status.in_(out_of)
         if worker is not None:
             here &= BatchRow.worker == worker

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 
 from sqlalchemy import delete, func, select
 
 from collegium.errors import UnknownFile
-from collegium.registry.clock import SteadyClock
+from collegium.registry.clock import SteadyClock, utc_now
 from collegium.registry.storage.database import Database
 from collegium.registry.storage.pages import Order, Page, Scope, owned, page_of, within
 from collegium.registry.tables import FileRow, from_row, to_columns
@@ -22,7 +22,7 @@ class FileRecord:
     filename: str
     purpose: str
     bytes: int
-    created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    created_at: datetime = field(default_factory=utc_now)
     expires_at: datetime | None = None
     owner: str = ""
     """The name of the caller's key; empty for the operator's."""

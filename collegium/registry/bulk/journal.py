@@ -12,6 +12,7 @@ from sqlalchemy import select, update
 from collegium.errors import DatabaseUnavailable, LeaseLost
 from collegium.registry.bulk.batches import leased_until
 from collegium.registry.storage.database import Database
+from collegium.registry.storage.group_commit import settle
 from collegium.registry.tables import BatchRecordRow, BatchRow
 
 Kind = Literal["plan", "output", "errors", "ledger"]
@@ -76,9 +77,9 @@ class BatchJournal:
                 try:
                     await self._commit([row.columns for row in rows])
                 except Exception as exc:  # noqa: BLE001  whatever it is, each writer hears of it
-                    _tell(rows, exc)
+                    settle((row.written for row in rows), exc)
                 else:
-                    _tell(rows, None)
+                    settle(row.written for row in rows)
         finally:
             self._writing = None
 
@@ -103,13 +104,3 @@ class BatchJournal:
             if not done.rowcount:
                 raise LeaseLost(f"another replica works on {self._batch_id}")
             await session.execute(new, rows)
-
-
-def _tell(rows: list[_Waiting], error: Exception | None) -> None:
-    for row in rows:
-        if row.written.done():  # nobody waits any more
-            continue
-        if error is None:
-            row.written.set_result(None)
-        else:
-            row.written.set_exception(error)

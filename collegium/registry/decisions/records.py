@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal
+
+from collegium.registry.clock import utc_now
 
 Status = Literal["ok", "error", "cancelled"]
 Verdict = Literal["good_fit", "underpowered", "overprovisioned", "failed"]
@@ -18,10 +20,6 @@ VERDICT_SCORES: Mapping[Verdict, float] = {
     "failed": 0.0,
 }
 """The quality score that each verdict implies."""
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +93,7 @@ class OutcomeRecord:
     """The decision whose answer was given again from the response cache; no expert was asked."""
     saved_usd: float | None = None
     """What that answer had cost."""
-    finished_at: datetime = field(default_factory=_now)
+    finished_at: datetime = field(default_factory=utc_now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +104,7 @@ class FeedbackRecord:
     decision_id: str
     verdict: Verdict | None = None
     comment: str | None = None
-    created_at: datetime = field(default_factory=_now)
+    created_at: datetime = field(default_factory=utc_now)
     preferred: str | None = None
     """The expert whose answer the person liked better."""
     owner: str = ""
@@ -133,7 +131,7 @@ class ExchangeRecord:
     request: str
     answer: str | None
     """None if there was no answer."""
-    created_at: datetime = field(default_factory=_now)
+    created_at: datetime = field(default_factory=utc_now)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 
 from sqlalchemy import delete, insert, select
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from collegium.errors import DatabaseUnavailable
+from collegium.registry.clock import utc_now
 from collegium.registry.storage.database import Database
 from collegium.registry.storage.group_commit import GroupCommit
 from collegium.registry.storage.pages import Scope, owned
@@ -31,7 +32,7 @@ class ResponseRecord:
     bytes: int
     input: str
     response: str
-    created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    created_at: datetime = field(default_factory=utc_now)
 
 
 class ResponseRegistry:

@@ -6,12 +6,13 @@ import logging
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal
 
 from sqlalchemy import func, select, update
 
 from collegium.errors import UnknownAlarm
+from collegium.registry.clock import utc_now
 from collegium.registry.storage.database import Database
 from collegium.registry.tables import AlarmRow, from_row, to_columns
 
@@ -20,10 +21,6 @@ log = logging.getLogger(__name__)
 AlarmKind = Literal[
     "drift", "marks_changed", "model_changed", "model_gone", "canary", "needs_a_person"
 ]
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +36,8 @@ class Alarm:
     """By how much the expert's quality forecasts are lowered while the alarm is open."""
     evidence: Mapping[str, Any] = field(default_factory=dict)
     id: str = field(default_factory=lambda: f"alm_{secrets.token_hex(8)}")
-    created_at: datetime = field(default_factory=_now)
-    changed_at: datetime = field(default_factory=_now)
+    created_at: datetime = field(default_factory=utc_now)
+    changed_at: datetime = field(default_factory=utc_now)
     closed_at: datetime | None = None
     closed_for: str = ""
 
@@ -64,7 +61,7 @@ class AlarmRegistry:
     async def close(self, alarm_id: str, reason: str) -> Alarm:
         """Close an alarm; a closed one stays as it is."""
         here = (AlarmRow.id == alarm_id) & AlarmRow.closed_at.is_(None)
-        now = _now()
+        now = utc_now()
         changes: dict[str, Any] = {"closed_at": now, "changed_at": now, "closed_for": reason}
         async with self._database.transaction() as session:
             await session.execute(update(AlarmRow).where(here).values(open_as=None, **changes))

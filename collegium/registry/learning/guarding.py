@@ -32,13 +32,13 @@ class Became:
 
 
 class Guarding:
-    """Sums over the log."""
+    """Sums over the decision log."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def became(self, router: str, since: datetime, applications: Sequence[str]) -> Became:
-        """Return what became of a router's own choices since a time."""
+        """Return the sums over the outcomes of a router's own choices since a time."""
         chosen = [DecisionRow.created_at >= since, DecisionRow.router == router]
         chosen.append(DecisionRow.policy.not_in(("named", "panel")))
         if applications:

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal
 
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import defer
 
 from collegium.errors import UnknownRouterVersion
+from collegium.registry.clock import utc_now
 from collegium.registry.storage.database import Database
 from collegium.registry.tables import RouterVersionRow, from_row
 
 VersionStatus = Literal["candidate", "shadow", "canary", "serving", "retired", "rolled_back"]
 ACTIVE: tuple[VersionStatus, ...] = ("shadow", "canary", "serving")
 """Versions that every replica loads."""
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +39,8 @@ class RouterVersion:
     """Whether it ever decided all of the traffic."""
     detail: str = ""
     """The reason for its status, if a person did not choose it."""
-    created_at: datetime = field(default_factory=_now)
-    changed_at: datetime = field(default_factory=_now)
+    created_at: datetime = field(default_factory=utc_now)
+    changed_at: datetime = field(default_factory=utc_now)
 
 
 class RouterVersions:
@@ -103,7 +100,7 @@ class RouterVersions:
         The canary and the shadow exclude each other, for both are compared with what serves.
         """
         before = {"serving": ("serving", "canary", "shadow")}.get(status, ("canary", "shadow"))
-        now = _now()
+        now = utc_now()
         retires = RouterVersionRow.status.in_(before) & (RouterVersionRow.id != version_id)
         if status not in ACTIVE:
             retires &= False

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from sqlalchemy import Select, delete, insert, or_, select, update
 
 from collegium.errors import UnknownLearningRun
+from collegium.registry.clock import utc_now
 from collegium.registry.storage.database import Database
 from collegium.registry.tables import (
     LearningAnswerRow,
@@ -31,10 +32,6 @@ LEASE = timedelta(seconds=30)
 """A run is taken over if its worker has not renewed its lease for this long."""
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 @dataclass(frozen=True, slots=True)
 class RunRecord:
     """One learning run: its specification, its estimate, and its result."""
@@ -46,7 +43,7 @@ class RunRecord:
     status: RunStatus = "proposed"
     detail: str = ""
     """What the run is doing, or why it ended early."""
-    created_at: datetime = field(default_factory=_now)
+    created_at: datetime = field(default_factory=utc_now)
     finished_at: datetime | None = None
     spent_usd: float = 0.0
     answered: int = 0
@@ -92,7 +89,7 @@ class LearningAnswer:
     latency_ms: float | None = None
     logged: bool = False
     """Whether it was taken from the log instead of being paid for again."""
-    created_at: datetime = field(default_factory=_now)
+    created_at: datetime = field(default_factory=utc_now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +104,7 @@ class Mark:
     reliability: float
     """The source's estimated share of correct marks, 1 for a program's."""
     owner: str
-    created_at: datetime = field(default_factory=_now)
+    created_at: datetime = field(default_factory=utc_now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +183,7 @@ class LearningRegistry:
 
         Replicas that share a database so never work on the same run.
         """
-        now = _now()
+        now = utc_now()
         idle = or_(LearningRunRow.leased_until.is_(None), LearningRunRow.leased_until < now)
         free = (LearningRunRow.status == "running") & idle
         oldest = select(LearningRunRow.id).where(free).order_by(LearningRunRow.created_at).limit(1)
@@ -202,7 +199,7 @@ class LearningRegistry:
 
     async def renew(self, run_id: str, worker: str, **progress: Any) -> bool:
         """Extend the lease and write the progress; False if another worker holds it now."""
-        held: dict[str, Any] = {"leased_until": _now() + LEASE, **progress}
+        held: dict[str, Any] = {"leased_until": utc_now() + LEASE, **progress}
         ours = (LearningRunRow.id == run_id) & (LearningRunRow.worker == worker)
         ours &= LearningRunRow.status == "running"
         async with self._database.transaction() as session:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import delete, func, select
 
+from collegium.registry.clock import utc_now
 from collegium.registry.storage.database import Database
 from collegium.registry.tables import (
     DecisionRow,
@@ -26,13 +27,9 @@ LONGEST = timedelta(hours=1)
 """No answer takes longer, so sums over a period only need to read that period's decisions."""
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """An expert was asked a prompt again whose answers a program can mark."""
+    """A known prompt that an expert was asked again, and the program's mark of its answer."""
 
     expert: str
     fingerprint: str
@@ -43,7 +40,7 @@ class Replay:
     """The score that earlier marks on this prompt and on others predict."""
     cost_usd: float | None
     id: str = field(default_factory=lambda: f"rpl_{secrets.token_hex(8)}")
-    created_at: datetime = field(default_factory=_now)
+    created_at: datetime = field(default_factory=utc_now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +135,7 @@ class WatchRegistry:
             "expert": expert,
             "fingerprint": fingerprint,
             "model": model,
-            "changed_at": _now(),
+            "changed_at": utc_now(),
         }
         await self._database.write(self._database.upsert(UpstreamRow), columns)
 

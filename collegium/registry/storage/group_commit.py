@@ -7,7 +7,7 @@ transaction takes SQLite's driver half a dozen changes of thread, however many r
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,14 +60,14 @@ class GroupCommit:
         try:
             await self._database.write_all(_by_statement(rows))
         except DatabaseUnavailable as exc:
-            _tell(rows, exc)
+            settle((row.written for row in rows), exc)
         except Exception as exc:  # noqa: BLE001  drivers raise what they like for odd values
             if len(rows) == 1:
-                return _tell(rows, exc)
+                return settle([rows[0].written], exc)
             for row in rows:  # one is refused: the others shall not suffer from it
                 await self._commit([row])
         else:
-            _tell(rows)
+            settle(row.written for row in rows)
 
 
 def _by_statement(rows: Sequence[_Row]) -> list[Rows]:
@@ -77,11 +77,12 @@ def _by_statement(rows: Sequence[_Row]) -> list[Rows]:
     return list(found.values())
 
 
-def _tell(rows: Sequence[_Row], error: Exception | None = None) -> None:
-    for row in rows:
-        if row.written.done():  # who waited has left
+def settle(waiting: Iterable[asyncio.Future[None]], error: Exception | None = None) -> None:
+    """Tell those who wait for a commit that it succeeded, or why it did not."""
+    for written in waiting:
+        if written.done():  # who waited has left
             continue
         if error is None:
-            row.written.set_result(None)
+            written.set_result(None)
         else:
-            row.written.set_exception(error)
+            written.set_exception(error)

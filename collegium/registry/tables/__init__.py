@@ -11,7 +11,7 @@ from collegium.registry.tables.decisions import (
     OutcomeRow,
     ResponseRow,
 )
-from collegium.registry.tables.experts import EngineRow, ExpertRow, SeedRow
+from collegium.registry.tables.experts import EngineRow, ExpertRow, LeaseRow, RevisionRow, SeedRow
 from collegium.registry.tables.learning import (
     AlarmRow,
     LearningAnswerRow,
@@ -23,7 +23,6 @@ from collegium.registry.tables.learning import (
     RouterVersionRow,
     UpstreamRow,
 )
-from collegium.registry.tables.replicas import LeaseRow, RevisionRow
 
 __all__ = [
     "ENDED",

@@ -1,4 +1,4 @@
-"""Experts and engines."""
+"""Experts, engines, and what replicas agree on."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import sqlalchemy
 from sqlalchemy.orm import Mapped, mapped_column
 
 from collegium.registry.engine import Engine
-from collegium.registry.tables.base import Table
-from collegium.registry.tables.column_types import columns_of
+from collegium.registry.tables.base import Table, columns_of
 
 
 class SeedRow(Table):
@@ -57,3 +56,24 @@ class EngineRow(Table):
     __table__ = sqlalchemy.Table(
         "engine_descriptions", Table.metadata, *columns_of(Engine, key="name")
     )
+
+
+class RevisionRow(Table):
+    """A single row, which every change of the experts increments and thereby locks."""
+
+    __tablename__ = "registry_revision"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    number: Mapped[int]
+    keys: Mapped[int] = mapped_column(server_default="0")
+    """The same for keys and teams, which requests don't have to read."""
+
+
+class LeaseRow(Table):
+    """The replica that holds a lease, and until when."""
+
+    __tablename__ = "leases"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    holder: Mapped[str]
+    until: Mapped[datetime]

@@ -18,10 +18,11 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import islice
 
 from collegium.registry.application import Application
+from collegium.registry.clock import utc_now
 from collegium.router.applications.fingerprint import Fingerprint, fingerprint
 from collegium.router.applications.index import Index
 from collegium.router.applications.known import Known, belongs
@@ -39,10 +40,6 @@ SURE = 0.5
 """Containment of one application in another from which a request of both makes one of them."""
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 LEARNT = 16
 """Texts of a tagged application after which its signature is left as it is."""
 PLAIN = 0.8
@@ -56,7 +53,7 @@ class Applications:
     that were seen once and long ago fall out into `OTHER`, and if there are none, new ones do.
     """
 
-    def __init__(self, *, most: int = MOST, clock: Callable[[], datetime] = _now) -> None:
+    def __init__(self, *, most: int = MOST, clock: Callable[[], datetime] = utc_now) -> None:
         self._most = most
         self._clock = clock
         self._known: dict[str, Known] = {}

@@ -28,7 +28,6 @@ def recruit(
     k: int,
     *,
     correlation: Correlation = independent,
-    diversity: float = DIVERSITY,
 ) -> tuple[Forecast, ...]:
     """Return up to k feasible forecasts, greedily by what each one adds to the panel.
 
@@ -40,19 +39,17 @@ def recruit(
     chosen: list[Forecast] = left[:1]
     left = left[1:]
     while left and len(chosen) < k:
-        best = max(left, key=lambda f: _value(f, chosen, correlation, diversity))  # first of equals
+        best = max(left, key=lambda f: _value(f, chosen, correlation))  # first of equals
         chosen.append(best)
         left.remove(best)
     return tuple(chosen)
 
 
-def _value(
-    candidate: Forecast, chosen: Sequence[Forecast], correlation: Correlation, diversity: float
-) -> float:
+def _value(candidate: Forecast, chosen: Sequence[Forecast], correlation: Correlation) -> float:
     if candidate.quality is None:
         return -1.0
     added = min(right_alone(candidate, other, correlation) for other in chosen)
-    return (1 - diversity) * candidate.quality + diversity * added
+    return (1 - DIVERSITY) * candidate.quality + DIVERSITY * added
 
 
 def right_alone(one: Forecast, other: Forecast, correlation: Correlation) -> float:

@@ -69,11 +69,11 @@ class Predictor(RegressorMixin, BaseEstimator, ABC):
         """P(correct), shape (n, e); what leaves [0, 1] is clipped."""
 
 
-def rates(scores: Array, *, prior: float = 1.0) -> Array:
+def rates(scores: Array) -> Array:
     """Return each expert's smoothed rate, shape (e,); 0.5 without measurements."""
     seen = ~np.isnan(scores)
     right = np.where(seen, scores, 0.0).sum(axis=0)
-    return np.asarray((right + 0.5 * prior) / (seen.sum(axis=0) + prior))
+    return np.asarray((right + 0.5) / (seen.sum(axis=0) + 1))
 
 
 def folds(n: int, groups: Any, count: int) -> list[tuple[Any, Any]]:

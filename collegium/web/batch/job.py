@@ -157,13 +157,13 @@ class BulkJob:
         self, requests: Mapping[int, Line], decisions: Mapping[int, Decision]
     ) -> dict[int, Decision]:
         """The lines that are left, by the forecasts and the money of now."""
-        parts, router = self._parts, await self._parts.router.wait()
+        parts = self._parts
+        await parts.router.wait()
         done = [decision for n, decision in decisions.items() if n in self._finished]
         lines = [requests[n] for n in decisions if n not in self._finished]
         limits = self._budgeting.limits_left(done)
         plan = await make_plan(
             parts.pipeline,
-            router,
             parts.fleet,
             lines,
             limits,
@@ -178,11 +178,10 @@ class BulkJob:
         plans = [data async for data in self._journal.records("plan")]
         if plans:
             return await asyncio.to_thread(decoded, plans[-1])
-        parts, router = self._parts, await self._parts.router.wait()
+        parts = self._parts
+        await parts.router.wait()
         caller = parts.callers.named(self._record.owner)
-        plan = await make_plan(
-            parts.pipeline, router, parts.fleet, lines, self._limits, caller=caller
-        )
+        plan = await make_plan(parts.pipeline, parts.fleet, lines, self._limits, caller=caller)
         ids = {line.number: line for line in lines}
         for number, error in plan.refusals.items():
             if number not in self._finished:

@@ -33,7 +33,7 @@ from collegium.web.serving.prepare import Prepared, prepare
 from collegium.web.wording import problems_in_words
 
 if TYPE_CHECKING:
-    from collegium.router.router import Availability, Router
+    from collegium.router.router import Availability
 
 Array = NDArray[np.float64]
 AT_ONCE = 16
@@ -55,7 +55,6 @@ class Plan:
 
 async def make_plan(
     pipeline: Pipeline,
-    router: Router,
     fleet: Fleet,
     lines: Sequence[Line],
     limits: JobLimits,

@@ -6,12 +6,13 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from collegium.errors import CollegiumError, LimitReached
 from collegium.registry.budgets.counters import Charge, Counters, Granted, Level, Missing, Wanted
 from collegium.registry.budgets.ledger import Amounts, BudgetLedger
 from collegium.registry.budgets.limits import COUNTED, Limit
+from collegium.registry.clock import utc_now
 from collegium.registry.decisions.log import DecisionLog, OutcomeRecord
 from collegium.web.serving.hold import NOTHING, Hold
 from collegium.web.serving.limits_in_force import counter_of, expires_s, metric_of, span_of
@@ -155,8 +156,3 @@ class BudgetCounts:
 
 def _by_counter(counters: Sequence[str], amounts: Amounts) -> Mapping[str, int]:
     return {counter: getattr(amounts, metric_of(counter), 0) for counter in counters}
-
-
-def utc_now() -> datetime:
-    """The time."""
-    return datetime.now(UTC)

@@ -21,11 +21,12 @@ from collegium.experts.clients.reply import Call
 from collegium.registry.budgets.counters import Charge, Granted, Wanted
 from collegium.registry.budgets.ledger import Amounts, taken
 from collegium.registry.budgets.limits import EACH, NANO, BudgetRegistry, Limit
+from collegium.registry.clock import utc_now
 from collegium.registry.decisions.log import OutcomeRecord
 from collegium.registry.key import Caller
 from collegium.router.decision import Query
 from collegium.router.pacing import Budget, Pacing
-from collegium.web.serving.budget_counts import BudgetCounts, utc_now
+from collegium.web.serving.budget_counts import BudgetCounts
 from collegium.web.serving.call_bounds import CallBounds
 from collegium.web.serving.decide import Decided, application_of
 from collegium.web.serving.hold import MEASURED, NOTHING, Hold

@@ -38,7 +38,8 @@ from collegium.router.costs import Speeds
 from collegium.router.pacing import Pacing
 from collegium.router.panels.profiles import Profiles
 from collegium.router.tokens import Tokens
-from collegium.settings import COLLECTOR, Settings, exports, require_telemetry
+from collegium.settings import Settings
+from collegium.telemetry_variables import COLLECTOR, exports, require_telemetry
 from collegium.web.batch.inbox import Inbox
 from collegium.web.serving.accounts import Accounts
 from collegium.web.serving.aliases import Aliases

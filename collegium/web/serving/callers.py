@@ -6,9 +6,10 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 
 from collegium.errors import CollegiumError, Forbidden, SettingsError
+from collegium.registry.clock import utc_now
 from collegium.registry.key import Caller, Key, Team, both
 from collegium.registry.keys import KeyRegistry, hashed
 from collegium.settings import Settings
@@ -18,10 +19,6 @@ ADMINISTRATOR = "api_key"
 """The name of the caller that sends the setting `api_key`."""
 EVERY_S = 0.5
 """Between two looks at the registry: so soon does a key count that another process changed."""
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 class Callers:
@@ -35,7 +32,7 @@ class Callers:
         settings: Settings,
         registry: KeyRegistry,
         *,
-        clock: Callable[[], datetime] = _now,
+        clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._registry = registry
         self._clock = clock

@@ -35,7 +35,7 @@ from collegium.web.serving.permissions import check_application, naming_rule, pe
 from collegium.web.serving.prepare import Prepared, renamed
 from collegium.web.serving.priced_fields import by_tokens, with_known_presets
 from collegium.web.serving.recognition import Recognition
-from collegium.web.serving.sessions import Sessions
+from collegium.web.serving.sessions import Kept, Sessions
 
 if TYPE_CHECKING:
     from collegium.router.router import Availability, Router
@@ -56,6 +56,9 @@ class Decided:
     """The reservation; None if no limit applies, and before the decision is recorded."""
     lookup: Lookup | None = None
     """What the response cache had; None without a cache, and before the decision is recorded."""
+    kept: Kept | None = None
+    """What is remembered of the conversation: from before the request, and with it once the
+    decision is recorded."""
 
     @property
     def from_cache(self) -> bool:
@@ -123,10 +126,11 @@ class Decider:
             known = with_known_presets(known, query.requested_model, self._budget_fields)
         if request.wish is not None:
             return await self._by_panel(request, request.wish, known, unavailable)
-        query = await self._sessions.recalled(request)
+        query, kept = await self._sessions.recalled(request)
         request = replace(request, query=query)
         decision = await self._decision(query, known, unavailable, request)
-        return _alone(request, decision, experts, instead=_may_fail_over(request, decision))
+        instead = _may_fail_over(request, decision)
+        return _alone(request, decision, experts, instead=instead, kept=kept)
 
     def _by_tokens(self, request: Prepared) -> Prepared:
         """The request without what may change its price, where a limit in dollars binds it."""
@@ -198,6 +202,8 @@ class Decider:
 
     def _budgets(self, request: Prepared, query: Query) -> list[Limit]:
         """The limits of dollars that a request is under."""
+        if not self._limits.exist:  # a request asks four times
+            return []
         limits = self._limits.of(names_of(request.caller, query.application))
         return [limit for limit in limits if limit.metric == "usd"]
 
@@ -300,13 +306,14 @@ def _alone(
     *,
     instead: Sequence[str] = (),
     plan: Plan | None = None,
+    kept: Kept | None = None,
 ) -> Decided:
     """The chosen expert answers, or one of those named if it fails before it begins."""
     wanted = (decision.expert, *instead)
     known = {expert.name: expert for expert in experts if expert.name in wanted}
     member = Member(known[decision.expert], instead=tuple(known[name] for name in instead))
     panel = Panel((member,), stream=request.stream, native=request.native)
-    return Decided(request, decision, panel, Single(), plan)
+    return Decided(request, decision, panel, Single(), plan, kept=kept)
 
 
 def _may_fail_over(request: Prepared, decision: Decision) -> list[str]:

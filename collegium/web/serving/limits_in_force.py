@@ -50,9 +50,14 @@ class LimitsInForce:
         """The budgets of applications' policies."""
         return self._policies
 
+    @property
+    def exist(self) -> bool:
+        """Whether there is any limit, for whomever."""
+        return bool(self._limits or self._policies)
+
     def of(self, names: tuple[Name, ...]) -> tuple[Limit, ...]:
         """All limits of a request; one for `EACH` applies only if there is no specific one."""
-        if not self._limits and not self._policies:
+        if not self.exist:
             return ()
         found = self._found.get(names)
         if found is None:

@@ -111,7 +111,8 @@ class Pipeline:
         request, decision = decided.request, decided.decision
         DECISION.set(decision.id)
         if not decided.by_panel:
-            await self._sessions.keep(request, request.query, decision.expert)
+            kept = await self._sessions.keep(request, request.query, decision.expert, decided.kept)
+            decided = replace(decided, kept=kept)
         self._metrics.decided(decision, CURRENT.get().trace_id)
         self._shadow.follow(decided)
         return decided
@@ -170,6 +171,7 @@ class Pipeline:
                     yield event  # guards of answers go before this line
         if self._cache is not None and copy is not None:
             self._cache.keep(decided, outcome, copy)
-        if not (decided.by_panel or replayed):
-            await self._sessions.answered(decided.request, outcome.answered_by, outcome.usage)
+        if decided.kept is not None and not replayed:
+            answered_by, usage = outcome.answered_by, outcome.usage
+            await self._sessions.answered(decided.request, decided.kept, answered_by, usage)
         yield Settled(outcome)

@@ -52,20 +52,22 @@ class Sessions:
         self._ttl_s = ttl_s
         self._caches = caches or PromptCaches()
 
-    async def recalled(self, request: Prepared) -> Query:
-        """Return the query with what is known about its conversation."""
+    async def recalled(self, request: Prepared) -> tuple[Query, Kept | None]:
+        """Return the query with what is known about its conversation, and that itself."""
         conversation = request.conversation
         if conversation is None or not conversation.known:
-            return request.query
+            return request.query, None
         kept = await self._kept(request)
-        return request.query if kept is None else self._with(request, kept)
+        return (request.query if kept is None else self._with(request, kept)), kept
 
-    async def keep(self, request: Prepared, query: Query, expert: str) -> None:
-        """Remember who answers, as was decided for the query."""
+    async def keep(
+        self, request: Prepared, query: Query, expert: str, known: Kept | None
+    ) -> Kept | None:
+        """Remember who answers, as was decided for the query and what was `known`; return what is
+        remembered now, None if the conversation is not."""
         if request.conversation is None or not request.conversation.kept:
-            return
+            return None
         messages = request.body["messages"]
-        known = await self._kept(request) if request.conversation.known else None
         if known is None or known.expert != expert:
             signs = dict(query.history.signs)
             again = signs.pop(expert, 0)
@@ -75,15 +77,14 @@ class Sessions:
         else:
             kept = msgspec.structs.replace(known, again=known.again + _asked_again(request, known))
         await self._put(request, kept)
+        return kept
 
-    async def answered(self, request: Prepared, expert: str, usage: Json | None) -> None:
+    async def answered(
+        self, request: Prepared, known: Kept, expert: str, usage: Json | None
+    ) -> None:
         """Remember which expert answered and what it has read, and learn how much its cache
-        contained."""
-        if request.conversation is None or not request.conversation.kept:
-            return
-        known, messages = await self._kept(request), request.body["messages"]
-        if known is None:
-            return
+        contained. `known` is what was kept when it was asked."""
+        messages = request.body["messages"]
         told = tokens_of(usage or {})
         prompt = told.input or request.query.prompt_tokens or 0
         if known.expert == expert and known.read:

@@ -25,7 +25,7 @@ from opentelemetry.trace import TracerProvider as AnyTracerProvider
 
 from collegium import __version__
 from collegium.experts.tracing import NO_SPAN, Span, Tracer
-from collegium.settings import exports
+from collegium.telemetry_variables import exports
 from collegium.web.serving.metrics import Metrics
 from collegium.web.telemetry.instruments import Instruments
 from collegium.web.telemetry.prometheus import WithPrometheus

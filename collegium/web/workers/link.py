@@ -13,9 +13,11 @@ import msgspec
 from collegium.errors import CollegiumError, StateUnavailable
 
 log = logging.getLogger(__name__)
+SHORT = 16_384
+"""Bytes that the socket of an idle link takes at once: 200 KB on Linux."""
 HEAD = 4
 """Bytes of a message's length, which comes before it."""
-CALL, RESULT, ERROR = 0, 1, 2
+CALL, RESULT, ERROR, TOLD = 0, 1, 2, 3
 Handle = Callable[[str, Sequence[Any]], Awaitable[Any]]
 
 
@@ -33,16 +35,28 @@ class Link(asyncio.Protocol):
 
     async def call(self, name: str, *arguments: Any) -> Any:
         """Call the other end; raise StateUnavailable if it is gone or fails."""
-        if self._transport is None or self._transport.is_closing():
-            raise StateUnavailable("the process that owns this service's state is gone")
+        transport = self._open_transport()
         number = next(self._numbers)
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting[number] = answer
-        self._send((CALL, number, name, arguments))
+        _write(transport, msgspec.msgpack.encode((CALL, number, name, arguments)))
         try:
             return await answer
         finally:
             self._waiting.pop(number, None)
+
+    async def tell(self, name: str, *arguments: Any) -> None:
+        """Have the other end do something before whatever anybody asks of it afterwards; raise
+        StateUnavailable if it is gone.
+
+        What the socket takes at once is not waited for. Its failures are in the other end's log.
+        """
+        transport = self._open_transport()
+        body = msgspec.msgpack.encode((TOLD, 0, name, arguments))
+        if transport.get_write_buffer_size() + len(body) > SHORT:
+            await self.call(name, *arguments)
+        else:
+            _write(transport, body)
 
     def close(self) -> None:
         """Hang up."""
@@ -77,8 +91,8 @@ class Link(asyncio.Protocol):
 
     def _take(self, message: Sequence[Any]) -> None:
         kind, number, *rest = message
-        if kind == CALL:
-            task = asyncio.ensure_future(self._answer(number, *rest))
+        if kind in (CALL, TOLD):
+            task = asyncio.ensure_future(self._answer(kind, number, *rest))
             self._answering.add(task)
             task.add_done_callback(self._answering.discard)
         elif (answer := self._waiting.get(number)) is not None and not answer.done():
@@ -87,16 +101,27 @@ class Link(asyncio.Protocol):
             else:
                 answer.set_exception(StateUnavailable(rest[0]))
 
-    async def _answer(self, number: int, name: str, arguments: Sequence[Any]) -> None:
+    async def _answer(self, kind: int, number: int, name: str, arguments: Sequence[Any]) -> None:
+        answer: tuple[Any, ...]
         try:
-            self._send((RESULT, number, await self._handle(name, arguments)))
+            answer = RESULT, number, await self._handle(name, arguments)
         except CollegiumError as exc:
-            self._send((ERROR, number, str(exc)))
+            answer = ERROR, number, str(exc)
         except Exception:  # the outermost handler: one call fails, and the others go on
             log.exception("the call %s between two processes of the service failed", name)
-            self._send((ERROR, number, f"{name} failed; the log of the service says why"))
+            answer = ERROR, number, f"{name} failed; the log of the service says why"
+        if kind == CALL:
+            self._send(answer)
+
+    def _open_transport(self) -> asyncio.Transport:
+        if self._transport is None or self._transport.is_closing():
+            raise StateUnavailable("the process that owns this service's state is gone")
+        return self._transport
 
     def _send(self, message: object) -> None:
-        body = msgspec.msgpack.encode(message)
         if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(len(body).to_bytes(HEAD, "big") + body)
+            _write(self._transport, msgspec.msgpack.encode(message))
+
+
+def _write(transport: asyncio.Transport, body: bytes) -> None:
+    transport.write(len(body).to_bytes(HEAD, "big") + body)

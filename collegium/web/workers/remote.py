@@ -17,6 +17,7 @@ from collegium.registry.budgets.counters import (
     Refused,
     Wanted,
 )
+from collegium.registry.claims import Answer
 from collegium.registry.state import Step
 from collegium.web.workers.link import Link
 
@@ -33,8 +34,8 @@ class RemoteState:
         return cast("str | None", await self._link.call(f"{self._name}.get", key))
 
     async def put(self, key: str, value: str, ttl_s: float) -> None:
-        """Store the text for this many seconds."""
-        await self._link.call(f"{self._name}.put", key, value, ttl_s)
+        """Store the text for this many seconds. Whoever asks for it afterwards gets it."""
+        await self._link.tell(f"{self._name}.put", key, value, ttl_s)
 
     async def change(self, key: str, step: Step, ttl_s: float) -> str:
         """Write what `step` makes of the text, unless another process changed that meanwhile."""
@@ -45,10 +46,10 @@ class RemoteState:
             if changed:
                 return value
 
-    async def claim(self, key: str, holder: str, count: int, most: int, ttl_s: float) -> bool:
+    async def claim(self, key: str, holder: str, count: int, most: int, ttl_s: float) -> Answer:
         """Claim `count` of `most` for a holder."""
         found = await self._link.call(f"{self._name}.claim", key, holder, count, most, ttl_s)
-        return bool(found)
+        return cast("Answer", found)
 
     async def close(self) -> None:
         """Do nothing: the link is the worker's."""

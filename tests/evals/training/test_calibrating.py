@@ -22,8 +22,8 @@ from collegium.evals.training.calibrating import (
 )
 from collegium.evals.training.conformal import expected_by_neighbours
 from collegium.router.beliefs.beliefs import Beliefs
-from collegium.router.heads import sigmoid
 from collegium.router.policy import Tolerances
+from collegium.router.predictors.base import sigmoid
 from collegium.router.predictors.linear import Linear
 
 Array = NDArray[np.float64]

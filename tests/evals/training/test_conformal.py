@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from scipy.stats import binom
 
 from collegium.evals.training.conformal import Floor, breaks, fit_floor, p_value
-from collegium.router.heads import QualityHeads, sigmoid
+from collegium.router.predictors.base import sigmoid
+from collegium.router.predictors.logistic import Logistic
 from collegium.router.tradeoff import choices
 
 Array = NDArray[np.float64]
@@ -30,10 +31,10 @@ class World:
         X = self._rng.normal(size=(count, len(self._weights)))
         return X, sigmoid(X @ self._weights + self._shift)
 
-    def heads(self, count: int) -> QualityHeads:
+    def heads(self, count: int) -> Logistic:
         """Forecasts learnt from one answer an expert on so many queries."""
         X, chances = self.queries(count)
-        return QualityHeads(C=1.0).fit(X, (self._rng.random(chances.shape) < chances) * 1.0)
+        return Logistic(C=1.0).fit(X, (self._rng.random(chances.shape) < chances) * 1.0)
 
 
 def cost_of(count: int) -> Array:
@@ -41,16 +42,14 @@ def cost_of(count: int) -> Array:
     return np.tile(PRICES, (count, 1))
 
 
-def kept(world: World, heads: QualityHeads, tolerated: float, count: int = 20_000) -> float:
+def kept(world: World, heads: Logistic, tolerated: float, count: int = 20_000) -> float:
     """The share of new queries whose chosen expert is truly good enough."""
     X, chances = world.queries(count)
     chosen = choices(heads.predict(X), cost_of(count), tolerated)
     return float(1 - breaks(chances, chosen, WITHIN).mean())
 
 
-def floors(
-    seed: int, trained_on: int, calibrated_on: int = 800
-) -> tuple[World, QualityHeads, Floor]:
+def floors(seed: int, trained_on: int, calibrated_on: int = 800) -> tuple[World, Logistic, Floor]:
     """A world, forecasts, and the floor by the true chances of the calibration queries."""
     world = World(seed)
     heads = world.heads(trained_on)

@@ -60,14 +60,6 @@ def test_free_texts_are_joined_by_meaning() -> None:
         assert [g.seats for g in groups] == [(0, 1, 3), (2,)]
 
 
-def test_code_is_compared_by_what_it_does() -> None:
-    """Given a check, the letters don't matter; what fails to run keeps to its text."""
-    said = replies("1 + 1", "2", "4 / 2", "what")
-    ran = {"1 + 1": "2", "2": "2", "4 / 2": "2"}
-    groups = Ballots(behaviour=ran.get).count(said)
-    assert [g.seats for g in groups] == [(0, 1, 2), (3,)]
-
-
 @given(
     st.lists(
         st.tuples(st.sampled_from("ABC") | st.just("free words here"), st.floats(0.05, 0.95)),

@@ -19,7 +19,7 @@ from collegium.experts.clients.events import Text
 from collegium.experts.clients.reply import Call
 from collegium.experts.dispatch.attempts import MOST_ATTEMPTS, Attempts, Gate
 from collegium.experts.dispatch.dispatcher import Dispatcher
-from collegium.experts.dispatch.pace import ENOUGH_TO_HEDGE
+from collegium.experts.dispatch.place import ENOUGH_TO_HEDGE
 from collegium.experts.dispatch.terms import Lost, Terms
 from collegium.experts.pool import Pool
 from collegium.registry.expert import Expert

@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from collegium.errors import ExpertBusy
-from collegium.experts.dispatch.pace import Pace
-from collegium.experts.dispatch.place import Place
+from collegium.experts.dispatch.place import Pace, Place
 from collegium.experts.dispatch.terms import Terms
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from types import SimpleNamespace
+from typing import get_args
 
 import pytest
 
 from collegium import extras
 from collegium.cli import doctor_command
 from collegium.errors import ExtraMissing, SettingsError
+from collegium.telemetry_variables import Signal, exports
 from collegium.web.serving.build import telemetry_of
 from collegium.web.serving.metrics import Metrics
 
@@ -59,6 +61,47 @@ def test_another_protocol_is_refused(monkeypatch: pytest.MonkeyPatch, signal: st
     monkeypatch.setenv(variable, "grpc")
     with pytest.raises(SettingsError, match=f"{variable}=grpc"):
         telemetry_of(Metrics())
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318", "must be a URL"),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "collector:4318", "must be a URL"),
+        ("OTEL_TRACES_EXPORTER", "jaeger", "only otlp and none"),
+        ("OTEL_METRICS_EXPORTER", "prometheus", "only otlp and none"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "0", "whole number above 0"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "1.5", "whole number above 0"),
+    ],
+)
+def test_a_value_that_would_be_ignored_is_refused(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, words: str
+) -> None:
+    """OpenTelemetry itself logs it, or fails at the first export."""
+    monkeypatch.setenv(ENDPOINT, "http://127.0.0.1:4318")
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError, match=f"{variable}={value}: .*{words}"):
+        telemetry_of(Metrics())
+
+
+@pytest.mark.parametrize(
+    ("variables", "exported"),
+    [
+        ({}, set()),
+        ({ENDPOINT: "http://a:1"}, {"traces", "metrics"}),
+        ({"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "http://a:1"}, {"metrics"}),
+        ({ENDPOINT: "http://a:1", "OTEL_TRACES_EXPORTER": "None"}, {"metrics"}),
+        ({ENDPOINT: "http://a:1", "OTEL_SDK_DISABLED": "TRUE"}, set()),
+        ({ENDPOINT: "http://a:1", "OTEL_SDK_DISABLED": "no"}, {"traces", "metrics"}),
+    ],
+)
+def test_the_standard_variables_turn_signals_on(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], exported: set[str]
+) -> None:
+    """Each signal apart; words count in any case."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert {signal for signal in get_args(Signal) if exports(signal)} == exported
 
 
 def test_nothing_of_it_is_imported_by_default() -> None:

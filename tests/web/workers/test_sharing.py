@@ -79,6 +79,29 @@ def _itself(link: Link) -> Link:
     return link
 
 
+async def test_what_a_worker_has_put_is_there_for_all(tmp_path: Path) -> None:
+    """It waits for no answer, and yet a text is put before anybody asks for it."""
+    async with owned(tmp_path, 2) as (_, [link, other]):
+        for number in range(200):
+            await RemoteState(link, "state").put("session:x", str(number), 60.0)
+            assert await RemoteState(other, "state").get("session:x") == str(number)
+        link.close()
+        await asyncio.sleep(0.01)
+        with pytest.raises(StateUnavailable, match="gone"):
+            await RemoteState(link, "state").put("session:x", "lost", 60.0)
+
+
+async def test_a_failure_that_nobody_waits_for_is_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The link goes on."""
+    async with owned(tmp_path, 1) as (_, [link]):
+        await link.tell("state.put", "a key without a text")
+        await RemoteState(link, "state").put("session:x", "text", 60.0)
+        assert await RemoteState(link, "state").get("session:x") == "text"
+    assert "the call state.put between two processes" in caplog.text
+
+
 async def test_texts_are_shared_and_no_change_between_is_lost(tmp_path: Path) -> None:
     """Two workers count up together; a value larger than one read of the socket arrives whole."""
     async with owned(tmp_path, 2) as (_, links):

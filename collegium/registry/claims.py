@@ -1,0 +1,60 @@
+"""Claims of several holders on one number of things, in this process (`redis_state.py` has the same
+in Lua).
+
+Who is refused has the next one that becomes free, before holders that came later. Otherwise a
+holder that always has requests waiting leaves none to the others: of two replicas that had eight
+requests each for four slots, the second one made 8 answers while the first made 592.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf
+from typing import Literal
+
+WANTED_S = 0.25
+"""How long a refused claim keeps its turn; it has to be repeated meanwhile."""
+REFUSED: Literal[0] = 0
+TAKEN: Literal[1] = 1
+WANTED: Literal[2] = 2
+"""Taken, and other holders wait for some."""
+Answer = Literal[0, 1, 2]
+
+
+@dataclass
+class Claim:
+    """What a holder has of a thing, and since when it waits for more."""
+
+    count: int = 0
+    expires: float = inf
+    since: float = 0.0
+    until: float = 0.0
+    """When it stops waiting, unless it claims again."""
+
+
+class Claims:
+    """All holders' claims, by what is claimed."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._claims: dict[str, dict[str, Claim]] = {}
+
+    def claim(self, key: str, holder: str, count: int, most: int, ttl_s: float) -> Answer:
+        """Claim `count` of `most`, as `SharedState.claim` does."""
+        now = self._clock()
+        held = {h: c for h, c in self._claims.get(key, {}).items() if c.expires > now}
+        self._claims[key] = held
+        mine = held.setdefault(holder, Claim())
+        others = [c for h, c in held.items() if h != holder]
+        waiting = [c for c in others if c.until > now]
+        since = mine.since if mine.until > now else now
+        mine.expires = now + ttl_s
+        if count > mine.count:
+            earlier = sum(c.since < since for c in waiting)
+            if most - count - sum(c.count for c in others) < earlier:
+                mine.since, mine.until = since, now + WANTED_S
+                return REFUSED
+            mine.until = 0.0
+        mine.count = count
+        return WANTED if waiting else TAKEN
