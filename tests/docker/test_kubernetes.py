@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
+from sqlalchemy.pool import QueuePool
 
 from collegium.settings import Settings, load_settings
 from collegium.web.app import create_app
@@ -105,7 +107,7 @@ def test_it_scales_by_a_metric_that_exists() -> None:
         MANIFESTS["service.yaml"]["spec"]["selector"],
         MANIFESTS["disruption.yaml"]["spec"]["selector"]["matchLabels"],
         MANIFESTS["network.yaml"]["spec"]["podSelector"]["matchLabels"],
-        POD["topologySpreadConstraints"][0]["labelSelector"]["matchLabels"],
+        *(each["labelSelector"]["matchLabels"] for each in POD["topologySpreadConstraints"]),
     ],
 )
 def test_every_selector_finds_the_pods(selector: dict[str, str]) -> None:
@@ -126,6 +128,53 @@ def test_a_pod_can_not_change_itself() -> None:
     assert POD["automountServiceAccountToken"] is False
     assert POD["serviceAccountName"] == MANIFESTS["account.yaml"]["metadata"]["name"]
     assert "memory" in ROUTER["resources"]["limits"]
+
+
+def test_a_migration_is_not_killed_in_its_middle() -> None:
+    """It takes minutes on a large database, before the first probe is answered."""
+    probe = ROUTER["startupProbe"]
+    assert probe["periodSeconds"] * probe["failureThreshold"] >= 600
+    assert MANIFESTS["deployment.yaml"]["spec"].get("progressDeadlineSeconds", 600) >= 600
+
+
+def test_the_loss_of_one_node_or_zone_leaves_replicas() -> None:
+    """They are spread over both; a pod that lists one constraint loses the cluster's own ones."""
+    spread = {each["topologyKey"]: each for each in POD["topologySpreadConstraints"]}
+    assert set(spread) == {"kubernetes.io/hostname", "topology.kubernetes.io/zone"}
+    assert all(each["matchLabelKeys"] == ["pod-template-hash"] for each in spread.values())
+
+
+def test_a_node_can_be_drained() -> None:
+    """Also while replicas are not ready, as when the database is away."""
+    budget = MANIFESTS["disruption.yaml"]["spec"]
+    assert budget["maxUnavailable"] == 1
+    assert budget["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
+
+
+def test_the_guide_names_what_the_manifests_have() -> None:
+    """Secrets and their keys, labels of the network policy, and the connections of all replicas."""
+    guide = read("docs/guides/replicas.md").partition("\n## Kubernetes")[2]
+    (secrets,) = (v["secret"] for v in POD["volumes"] if "secret" in v)
+    assert f"create secret generic {secrets['secretName']} " in guide
+    files = set(re.findall(r"--from-file=(\w+)", guide))
+    assert files == {item["key"] for item in secrets["items"]}
+    assert f"`{ROUTER['envFrom'][0]['secretRef']['name']}`" in guide
+    rules = MANIFESTS["network.yaml"]["spec"]
+    peers = [p for r in rules["ingress"] for p in r["from"]]
+    peers += [p for r in rules["egress"] for p in r["to"] if "podSelector" in p]
+    for peer in peers:
+        ((name, value),) = next(iter(peer.values()))["matchLabels"].items()
+        assert f"`{name}={value}`" in guide
+    most = MANIFESTS["autoscaling.yaml"]["spec"]["maxReplicas"]
+    surge = MANIFESTS["deployment.yaml"]["spec"]["strategy"]["rollingUpdate"]["maxSurge"]
+    connections = connections_of_a_replica() * (most + surge)
+    assert f"{connections} for the {most} replicas" in " ".join(guide.split())
+
+
+def connections_of_a_replica() -> int:
+    """What SQLAlchemy's pool opens at most by default, which is what we use."""
+    parameters = inspect.signature(QueuePool).parameters
+    return int(parameters["pool_size"].default + parameters["max_overflow"].default)
 
 
 def test_no_secret_is_written_down() -> None:

@@ -1,6 +1,7 @@
 """A service whose engines run on a real Ray cluster of several raylets, of which one is lost.
 
-It takes five minutes of two cores and is not part of `make test` yet:
+It is not part of `make test` yet: on two cores that others keep busy it took up to nine minutes,
+and not all of it passed three times (docs/guides/ray.md).
 `TEST_ON_RAY=1 pytest tests/service/test_ray_cluster.py`.
 """
 
@@ -44,6 +45,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 NAME = "tiny"
+PATIENCE_S = 300
+"""For steps of seconds: where others keep the cores, Ray's processes take minutes to start."""
 CALLERS = 20
 """Enough for three replicas of four slots, also while eight of them ask anew."""
 
@@ -151,7 +154,7 @@ def test_an_engine_grows_with_its_queue_and_shrinks_again(setting: Setting) -> N
     with ThreadPoolExecutor(CALLERS) as threads:
         callers = [threads.submit(ask, number) for number in range(CALLERS)]
         try:
-            until(lambda: setting.ready() == 3, timeout_s=120)
+            until(lambda: setting.ready() == 3, timeout_s=PATIENCE_S)
         finally:
             grown.set()
         asked = [text for caller in callers for text in caller.result()]
@@ -168,16 +171,15 @@ def test_a_lost_node_breaks_off_its_streams_only_and_engines_come_back(setting: 
         pid = int(first["choices"][0]["delta"]["content"].partition(":")[0])
         lost, kept = setting.node_of(pid), {"first", "second"}
         began = time.monotonic()
-        setting.cluster.lose(lost)
-        assert any('"error"' in each for each in lines)
-        assert time.monotonic() - began < 30
-    assert not alive(pid)
-    with ThreadPoolExecutor(8) as threads:
-        answers = list(threads.map(lambda n: say(setting, f"after {n}"), range(24)))
-    (survivor,) = kept - {lost}
-    assert {setting.node_of(int(a.partition(":")[0])) for a in answers} == {survivor}
-    until(lambda: setting.ready() == 2, timeout_s=60)
-    setting.cluster.add(lost)
+        with setting.cluster.without(lost):
+            assert any('"error"' in each for each in lines)
+            assert time.monotonic() - began < 30
+            assert not alive(pid)
+            with ThreadPoolExecutor(8) as threads:
+                answers = list(threads.map(lambda n: say(setting, f"after {n}"), range(24)))
+            (survivor,) = kept - {lost}
+            assert {setting.node_of(int(a.partition(":")[0])) for a in answers} == {survivor}
+            until(lambda: setting.ready() == 2, timeout_s=60)
 
 
 def test_a_job_loses_and_repeats_nothing_when_a_node_is_lost(setting: Setting) -> None:
@@ -187,11 +189,10 @@ def test_a_job_loses_and_repeats_nothing_when_a_node_is_lost(setting: Setting) -
         lines = [line(f"row-{n}", f"bulk {n}", NAME) for n in range(300)]
         batch = submitted(sdk, lines)
         until_answered(sdk, batch, 60)
-        busy = [r for r in setting.engine()["replicas"] if r["in_flight"]]
-        assert busy
+        until(lambda: any(r["in_flight"] for r in setting.engine()["replicas"]))
         lost = next(iter(setting.cluster.nodes))
-        setting.cluster.lose(lost)
-        batch = ended(sdk, batch, 100)
+        with setting.cluster.without(lost):
+            batch = ended(sdk, batch, PATIENCE_S)
         found = results(sdk, batch.output_file_id)
     assert batch.status == "completed"
     assert batch.error_file_id is None
@@ -199,7 +200,6 @@ def test_a_job_loses_and_repeats_nothing_when_a_node_is_lost(setting: Setting) -
     asked = {text: n for text, n in setting.noted("asked").items() if text.startswith("bulk")}
     assert len(asked) == 300
     assert sum(asked.values()) <= 300 + 3 * 4
-    setting.cluster.add(lost)
 
 
 def test_a_large_file_is_answered_on_ray_data(setting: Setting, tmp_path: Path) -> None:
@@ -213,13 +213,15 @@ def test_a_large_file_is_answered_on_ray_data(setting: Setting, tmp_path: Path) 
     ]
     environment = setting.service.environment
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
-        until(lambda: len(list(folder.glob("output/*/*.jsonl"))) >= 5, timeout_s=90)
-        process.kill()
+        try:
+            until(lambda: len(list(folder.glob("output/*/*.jsonl"))) >= 5, timeout_s=PATIENCE_S)
+        finally:
+            process.kill()
     done = len(list(folder.glob("output/*/*.jsonl")))
     again = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
-    until(lambda: len(list(folder.glob("output/*/*.jsonl"))) >= done + 5, timeout_s=90)
+    until(lambda: len(list(folder.glob("output/*/*.jsonl"))) >= done + 5, timeout_s=PATIENCE_S)
     setting.cluster.lose("second")
-    told, _ = again.communicate(timeout=120)
+    told, _ = again.communicate(timeout=PATIENCE_S)
     assert again.returncode == 0
     assert json.loads(told)["failed"] == 0
     pieces = "".join(piece.read_text() for piece in folder.glob("output/*/*.jsonl"))

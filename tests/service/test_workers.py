@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -18,7 +19,12 @@ from click.testing import CliRunner
 
 from collegium.cli.router_command import command as router_command
 from tests.evals.training.test_learning import write_set
-from tests.running_service import RunningService, running_service
+from tests.running_service import (
+    START_TIMEOUT_S,
+    RunningService,
+    begun_service,
+    running_service,
+)
 from tests.servers import postgres_server, redis_server
 from tests.service.bulk import ended, line, results, sdk_of, submitted
 from tests.service.upstreams import ADMIN, Upstream, until, upstream
@@ -30,6 +36,9 @@ SLOTS = 8
 EQUALS = ["lister", "poet"]
 RATED = 40
 """Answers whose ratings outweigh what a router knows of two experts that it holds for equal."""
+TIMED = 9
+"""Answers from which an expert's speed is known."""
+CHAT = "/v1/chat/completions"
 SETTINGS = {
     "COLLEGIUM_WORKERS": "2",
     "COLLEGIUM_EMBEDDED": "false",
@@ -76,9 +85,9 @@ def register_all(service: RunningService, server: Upstream) -> None:
         register(service, name, server)
 
 
-def register(service: RunningService, name: str, server: Upstream) -> None:
+def register(service: RunningService, name: str, server: Upstream, **more: Any) -> None:
     """Add an expert whose answers cost a dollar for a million tokens."""
-    new: dict[str, Any] = {"name": name, "kind": "openai", "model": "counting"}
+    new: dict[str, Any] = {"name": name, "kind": "openai", "model": "counting", **more}
     new |= {"base_url": server.url, "input_price": 1, "output_price": 1}
     added = operator(service, "POST", "/v1/experts", new)
     assert added.status_code == 201, added.text
@@ -119,7 +128,7 @@ def connected(service: RunningService) -> Iterator[tuple[httpx.Client, httpx.Cli
 def chat(http: httpx.Client, text: str, model: str = "counting", **more: Any) -> httpx.Response:
     """Ask."""
     body = {"model": model, "messages": [{"role": "user", "content": text}], **more}
-    return http.post("/v1/chat/completions", json=body)
+    return http.post(CHAT, json=body)
 
 
 def answers(service: RunningService, expert: str) -> float:
@@ -149,6 +158,43 @@ def assert_shared_at_once(service: RunningService, counting: Upstream) -> None:
         assert [chat(other, "first").status_code, chat(other, "second").status_code] == [200, 429]
 
 
+def test_a_decision_alone_is_the_one_that_an_answer_would_have(
+    crew: RunningService, counting: Upstream
+) -> None:
+    """`/v1/route` goes by the speeds that the worker has measured: the better one is too slow."""
+    pair = {"slow": 0.6, "quick": 0.0}
+    for name, prior in zip(pair, (0.9, 0.2), strict=True):
+        register(crew, name, counting, generalist=True, prior=prior)
+    wanted = {"experts_allow": list(pair), "max_latency_ms": 300}
+    said = [{"role": "user", "content": "in time?"}]
+    with connected(crew) as both:
+        for http in both:
+            for name, first_s in list(pair.items()) * TIMED:
+                assert chat(http, "how fast?", name, first_s=first_s).status_code == 200
+            body = {"model": "auto", "messages": said, "routing": wanted, "max_tokens": 5}
+            alone = http.post("/v1/route", json=body)
+            assert alone.status_code == 200, alone.text
+            assert (
+                alone.json()["expert"] == decided(http.post(CHAT, json=body))["expert"] == "quick"
+            )
+
+
+def test_no_connection_waits_for_a_worker_that_starts(tmp_path: Path) -> None:
+    """It is refused until one can answer it, as if there were no workers."""
+    began = time.monotonic()
+    with begun_service(tmp_path, **SETTINGS) as service:
+        until(lambda: connects(service), START_TIMEOUT_S)
+        connected_s = time.monotonic() - began
+        assert httpx.get(f"{service.url}/healthz", timeout=60).status_code == 200
+        assert time.monotonic() - began < 1.25 * connected_s
+
+
+def connects(service: RunningService) -> bool:
+    """Whether a connection is accepted, by the kernel at least."""
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", int(service.url.rpartition(":")[2]))) == 0
+
+
 def test_metrics_and_health_are_the_whole_services(crew: RunningService) -> None:
     """Whichever worker is asked, and both count."""
     before = answers(crew, "counting")
@@ -167,7 +213,7 @@ def under_way(http: httpx.Client, every_s: float = 2.0) -> Iterator[httpx.Respon
     """An answer of five words that has begun."""
     said = [{"role": "user", "content": "slow"}]
     body = {"model": "counting", "messages": said, "stream": True, "every_s": every_s}
-    with http.stream("POST", "/v1/chat/completions", json=body) as answer:
+    with http.stream("POST", CHAT, json=body) as answer:
         assert answer.status_code == 200
         yield answer
 

@@ -255,6 +255,10 @@ class ExpertErrors:
     ) -> None:
         if exc is None:
             return
+        if isinstance(exc, aiohttp.ConnectionTimeoutError):  # as of a machine that is gone
+            raise ExpertUnavailable(
+                self._expert, "can't connect", detail=str(exc), unreachable=True
+            ) from exc
         if isinstance(exc, TimeoutError):
             raise ExpertTimeout(self._expert, "no answer in time") from exc
         if isinstance(exc, TooLarge):

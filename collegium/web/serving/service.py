@@ -76,6 +76,7 @@ class Service:
     async def open(self) -> None:
         """Bring the database up to date, then start the engine and load the router beside it."""
         parts = self.parts
+        _spare_collector()
         if self._owns:
             await parts.database.migrate()
             await self._move_local_state()
@@ -270,8 +271,10 @@ def _spare_collector() -> None:
 
     A request makes few cycles and thousands of values. In six pairs of runs with 16 connections on
     two busy cores this about halved the 99th percentile of latency (0.4 to 0.2 s in the quietest).
+
+    Nothing is collected first: what has been loaded are 310,000 objects, of which a collection
+    frees fewer than 100 and meanwhile holds up every answer, for 0.17 s of a core.
     """
-    gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
 

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+BACKLOG = 2048
 AFTER_S = 0.002
 """How long a process with more connections than another leaves a new one to that one."""
 REST_S = 0.1
@@ -69,8 +70,12 @@ class Accepting:
         self._open = False
 
     def start(self) -> None:
-        """Start accepting connections."""
+        """Start accepting connections, which are refused until the first worker does.
+
+        Those that wait for a process still to be imported would be answered seconds late.
+        """
         self._open = True
+        self._listener.listen(BACKLOG)
         self._listener.setblocking(False)
         self.note()
         self._loop.add_reader(self._listener.fileno(), self._offered)

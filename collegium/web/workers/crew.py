@@ -24,7 +24,6 @@ from collegium.web.workers.members import Members
 
 log = logging.getLogger(__name__)
 PROGRAM = "collegium.cli.worker"
-BACKLOG = 2048
 FIRST_REST_S, LONGEST_REST_S = 0.1, 30.0
 LONG_LIVED_S = 10.0
 """A worker that lived so long is started again at once."""
@@ -71,9 +70,8 @@ class Crew:
         return self.folder / "http"
 
     async def open(self) -> None:
-        """Listen for workers, and start all of them."""
+        """Listen for workers and start all of them; the first that is up listens for clients."""
         await self.calls.open(self.state_socket)
-        self._listener.listen(BACKLOG)
         self._tasks = [
             asyncio.create_task(self._keep(worker), name=f"worker {worker.number}")
             for worker in self._workers

@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 OWN = frozenset(
     {
         ("POST", "/v1/chat/completions"),
+        ("POST", "/v1/route"),  # by what this worker has measured, as its answers are
         ("POST", "/v1/completions"),
         ("POST", "/v1/responses"),
         ("POST", "/v1/messages"),

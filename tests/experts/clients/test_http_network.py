@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from contextlib import ExitStack
 
 import pytest
 
 from collegium.errors import ExpertTimeout, ExpertUnavailable
+from collegium.experts.clients import connection
 from collegium.experts.clients.events import Text
 from collegium.experts.clients.http import HttpExpert
 from collegium.experts.clients.reply import Call
@@ -45,6 +47,25 @@ async def test_a_refused_connection_is_an_unavailable_expert(ask: Asking) -> Non
         client = HttpExpert("tiny", f"http://127.0.0.1:{probe.getsockname()[1]}/v1", "tiny-1")
         with pytest.raises(ExpertUnavailable, match="can't connect"):
             await ask(client)
+    await client.aclose()
+
+
+@both_ways
+async def test_a_connection_that_nobody_answers_is_an_unavailable_expert(
+    ask: Asking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a machine that was switched off: nothing was sent, so another replica may be asked."""
+    monkeypatch.setattr(connection, "CONNECT_TIMEOUT_S", 0.2)
+    with ExitStack() as stack:
+        full = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(2):  # what a backlog of 0 holds; the kernel drops what comes after it
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(full.getsockname())
+        client = HttpExpert("tiny", f"http://127.0.0.1:{full.getsockname()[1]}/v1", "tiny-1")
+        with pytest.raises(ExpertUnavailable, match="can't connect") as caught:
+            await ask(client)
+        assert caught.value.unreachable
     await client.aclose()
 
 

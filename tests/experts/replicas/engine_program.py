@@ -3,7 +3,7 @@
 It speaks as much of vLLM's protocol as experts use, and notes what it was asked and what it has
 answered to its end in `asked.jsonl` and `finished.jsonl` of its model's folder. A prompt that
 begins with `long` or `slow` is answered with as many words as `WORDS` says, ten a second; others
-take `DELAY_S`.
+take `DELAY_S`, or what `DELAYS` says: jobs that last long enough for something to happen.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 DELAY_S = 0.05
+DELAYS = {"bulk": 0.25, "large": 0.25}
 WORDS = {"long": 100, "slow": 20}
 
 
@@ -56,7 +57,7 @@ class Handler(BaseHTTPRequestHandler):
         if body.get("stream"):
             self.stream(words)
         else:
-            time.sleep(DELAY_S)
+            time.sleep(DELAYS.get(prompt.partition(" ")[0], DELAY_S))
             message = {"role": "assistant", "content": "".join(words)}
             choice = {"index": 0, "message": message, "finish_reason": "stop"}
             usage = {"prompt_tokens": 9, "completion_tokens": 3}

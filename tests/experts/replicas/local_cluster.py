@@ -40,6 +40,15 @@ class LocalCluster:
             num_cpus=cpus, memory=MEMORY, object_store_memory=STORE, resources={name: 1.0}
         )
 
+    @contextmanager
+    def without(self, name: str) -> Iterator[None]:
+        """Lose a machine, which is replaced by another one of its name afterwards."""
+        self.lose(name)
+        try:
+            yield
+        finally:
+            self.add(name)
+
     def lose(self, name: str) -> None:
         """Lose a machine: all that runs there is killed, Ray's own processes and engines."""
         node = self.nodes.pop(name)

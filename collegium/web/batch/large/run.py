@@ -49,7 +49,11 @@ def answer_all(job: LargeJob, folder: Storage, service: Service, *, tasks: int) 
 def _each(
     pieces: Sequence[Piece], work: Callable[[Piece], Counts], *, tasks: int
 ) -> Iterator[Counts]:
-    """Work on pieces in their order, `tasks` at a time; what a lost node had is done elsewhere."""
+    """Work on pieces in their order, `tasks` at a time; what a lost node had is done elsewhere.
+
+    Tasks ask Ray for no CPU. They wait for the service and hardly compute, and engines may have
+    taken every CPU that there is, for as long as they run.
+    """
     if not pieces:
         return
     import ray
@@ -58,8 +62,9 @@ def _each(
         return work(pieces[row["id"]])
 
     blocks = min(len(pieces), MOST_BLOCKS)
-    rows = ray.data.range(len(pieces), override_num_blocks=blocks)
-    done = rows.map(one, num_cpus=0.5, compute=ray.data.TaskPoolStrategy(size=tasks))
+    numbers = [{"id": number} for number in range(len(pieces))]  # ray.data.range would take a CPU
+    rows = ray.data.from_items(numbers, override_num_blocks=blocks)
+    done = rows.map(one, num_cpus=0, compute=ray.data.TaskPoolStrategy(size=tasks))
     try:
         yield from done.iter_rows()
     except ray.exceptions.RayTaskError as exc:
