@@ -17,9 +17,10 @@ from collegium.registry.state import Step
 CLAIM = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local moment = time[1] * 1000000 + time[2] -- of two in one millisecond, one came first
 local holder, count, most = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local ttl, wanted = tonumber(ARGV[4]), tonumber(ARGV[5])
-local mine, since, till, others, waiting = 0, now, 0, 0, {}
+local mine, since, till, others, waiting = 0, moment, 0, 0, {}
 local entries = redis.call('HGETALL', KEYS[1])
 for i = 1, #entries, 2 do
   local had, expires, from, till_then = entries[i + 1]:match('(%d+):(%d+):?(%d*):?(%d*)')
@@ -40,7 +41,8 @@ if count > mine then
   if most - count - others < earlier then answer, count, till = 0, mine, now + wanted
   else till = 0 end
 end
-redis.call('HSET', KEYS[1], holder, table.concat({count, now + ttl, since, till}, ':'))
+redis.call('HSET', KEYS[1], holder,
+  string.format('%d:%.0f:%.0f:%.0f', count, now + ttl, since, till))
 redis.call('PEXPIRE', KEYS[1], ttl)
 return answer
 """
