@@ -178,12 +178,13 @@ def _expected(forecast: float, beyond: Array) -> tuple[float, float]:
     """
     if not len(beyond):
         return 1.0, 1.0
-    came = float(beyond.mean())
-    apart = float(beyond.var() + A_CHANCE / len(beyond)) / len(beyond)
-    usual, noise = OPTIMISM * apart**0.5, DEPENDENT * apart
+    came, variance = float(beyond.mean()), float(beyond.var()) / len(beyond)
+    chance = A_CHANCE / len(beyond) ** 2
+    # Where answers hardly differ, nobody was chosen by luck, and no fit depends on another.
+    usual, noise = OPTIMISM * variance**0.5, DEPENDENT * variance + chance
     if len(beyond) < ENOUGH:  # nothing but a gain that no chance explains
         return forecast + came + CONTRADICTED * noise**0.5, noise**0.5
-    spread = max(SPREAD**2 * apart, (came - usual) ** 2 - CONTRADICTED**2 * noise)
+    spread = max(SPREAD**2 * (variance + chance), (came - usual) ** 2 - CONTRADICTED**2 * noise)
     trust = spread / (spread + noise)
     return forecast + trust * came + (1 - trust) * usual, float(np.sqrt(trust * noise))
 

@@ -72,10 +72,10 @@ def by_hand(quality: Array, scores: Array, cost: Array, given_up: float) -> dict
 def expected_by_hand(found: dict[str, float]) -> tuple[float, float]:
     """Of two normal distributions: what is usual beyond a forecast, and what was measured."""
     n = found["marks"]
-    squared = (found["deviation"] ** 2 + A_CHANCE / n) / n
-    expected, measured = OPTIMISM * np.sqrt(squared), DEPENDENT * squared
+    squared, chance = found["deviation"] ** 2 / n, A_CHANCE / n**2
+    expected, measured = OPTIMISM * np.sqrt(squared), DEPENDENT * squared + chance
     away = found["beyond"] - expected
-    usual = max(SPREAD**2 * squared, away**2 - CONTRADICTED**2 * measured)
+    usual = max(SPREAD**2 * (squared + chance), away**2 - CONTRADICTED**2 * measured)
     both = 1 / (1 / usual + 1 / measured)
     beyond = both * (expected / usual + found["beyond"] / measured)
     return found["forecast"] + beyond, np.sqrt(both)
