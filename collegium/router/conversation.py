@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from collegium.router.followups import depends
@@ -10,6 +11,8 @@ from collegium.router.wrappers import without_wrappers
 
 MOST_TOGETHER = 4
 """Messages that are read together: of a chain of follow-ups the newest ones."""
+MOST_EXAMINED = 200
+"""The newest messages of users among which the user's own words are looked for."""
 LONGEST_EARLIER = 2_000
 """Characters of an earlier message that are read with the newest one."""
 
@@ -39,8 +42,9 @@ def last_asked(messages: Sequence[Mapping[str, Any]]) -> str:
 
 def _asked(messages: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Yield the users' messages, newest first."""
-    for message in reversed(messages):
-        if message.get("role") == "user" and (own := without_wrappers(text_of(message))):
+    users = (message for message in reversed(messages) if message.get("role") == "user")
+    for message in islice(users, MOST_EXAMINED):
+        if own := without_wrappers(text_of(message)):
             yield own
 
 

@@ -27,10 +27,17 @@ AROUND = frozenset(_AROUND.split())
 INSIDE = ("user_query", "userrequest", "user_request", "user_message", "task", "feedback")
 """Blocks that contain the user's words, while everything outside of them is the agent's."""
 _OPENING = re.compile(r"<([A-Za-z][\w:.-]{0,40})(?:\s[^<>]{0,400})?>")
-_REQUEST = re.compile(r"^#+ *(?:My request for Codex|User request|User'?s? question): *\n", re.M)
+_REQUEST = re.compile(
+    r"^#{1,6} *(?:My request for Codex|User request|User'?s? question): *\n", re.M
+)
 _MEMORY = re.compile(
     r"\A(?:# AGENTS\.md instructions for [^\n]*\n|# Context from my IDE setup:\n)", re.IGNORECASE
 )
+
+MOST_TAGS, MOST_UNCLOSED, WINDOW = 2_000, 8, 2**20
+"""Tags that are looked at, known ones without an end, and characters without any tag: what comes
+after is read as the user's own. Nine million tags, 28 KB compressed, held up everybody for 11 s.
+"""
 
 
 def without_wrappers(text: str) -> str:
@@ -58,7 +65,10 @@ def _blocks(text: str) -> Iterator[tuple[str, int, int, int, int]]:
     """Return the known, closed blocks: name, and the positions of begin, text, close and end."""
     lower, position = text.lower(), 0
     unclosed: set[str] = set()
-    while found := _OPENING.search(text, position):
+    for _ in range(MOST_TAGS):
+        found = _OPENING.search(text, position, position + WINDOW)
+        if found is None or len(unclosed) > MOST_UNCLOSED:
+            return
         position, name = found.end(), found[1].lower()
         if name in unclosed or not (name in AROUND or name in INSIDE):
             continue
@@ -73,6 +83,7 @@ def _blocks(text: str) -> Iterator[tuple[str, int, int, int, int]]:
 
 def _after_headings(text: str) -> str:
     """Return what follows the heading of the request; nothing of a file of instructions."""
-    if requests := list(_REQUEST.finditer(text)):
+    start = max(len(text) - WINDOW, 0)
+    if requests := list(_REQUEST.finditer(text, start)):
         return text[requests[-1].end() :]
     return "" if _MEMORY.match(text) else text

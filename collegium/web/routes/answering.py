@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Iterator, Mapping
 from contextlib import aclosing, contextmanager
 from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
 from typing import Annotated, Any, TypeVar
 
@@ -19,7 +20,7 @@ from collegium.errors import BadRequest, CollegiumError, ShuttingDown
 from collegium.experts.clients.events import Began
 from collegium.experts.dispatch.terms import Terms
 from collegium.web.errors import unexpected
-from collegium.web.lean_route import JsonResponse
+from collegium.web.lean_route import LARGE, JsonResponse
 from collegium.web.parts_of import parts_of
 from collegium.web.protocols.chat_request import (
     LONGEST_APPLICATION,
@@ -100,8 +101,11 @@ def _told(decided: Decided) -> dict[str, str]:
     return limits if decided.lookup is None else limits | cache_headers(decided.lookup)
 
 
-def prepared(request: Request, body: ChatRequest, session: str | None = None) -> Prepared:
-    """The request with who sent it, how it waits, and the conversation that it belongs to."""
+async def prepared(request: Request, body: ChatRequest, session: str | None = None) -> Prepared:
+    """The request with who sent it, how it waits, and the conversation that it belongs to.
+
+    A large one is read in a thread, because 30 MB take half a second.
+    """
     limit_ms = body.routing.max_latency_ms
     terms = Terms(
         caller=request.state.caller.name,
@@ -110,7 +114,8 @@ def prepared(request: Request, body: ChatRequest, session: str | None = None) ->
         hedge=body.routing.hedge,
     )
     named = request.headers.get(APPLICATION)
-    found = prepare(
+    read = partial(
+        prepare,
         body,
         terms,
         session_of(request.headers, body.model_extra or {}, session),
@@ -118,6 +123,8 @@ def prepared(request: Request, body: ChatRequest, session: str | None = None) ->
         caller=request.state.caller,
         remembered=True,
     )
+    large = len(await request.body()) > LARGE
+    found = await asyncio.to_thread(read) if large else read()
     trace, control = trace_of(request.headers), request.headers.get("cache-control")
     if trace or control is not None:
         return replace(found, headers=trace, cache_control=control)

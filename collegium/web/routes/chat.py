@@ -22,7 +22,7 @@ async def route(
     """Return only the decision: every candidate's forecast, the choice and its reason."""
     parts = parts_of(request)
     async with parts.budgets.admitted(request.state.caller) as limits:
-        decided = await parts.pipeline.decide(prepared(request, body))
+        decided = await parts.pipeline.decide(await prepared(request, body))
     headers = {**decision_headers(decided.decision), **limits}
     return JsonResponse(decided_json(decided), headers=headers)
 

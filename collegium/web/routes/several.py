@@ -47,7 +47,7 @@ class Numbered:
 async def answer_all(request: Request, asked: Sequence[Completion]) -> Response:
     """Return all answers, or raise the first error: a request is answered as a whole or not."""
     pipeline = parts_of(request).pipeline
-    decided = [await pipeline.decide(prepared(request, each.chat)) for each in asked]
+    decided = [await pipeline.decide(await prepared(request, each.chat)) for each in asked]
     if asked[0].request.stream:
         encoder = cast(Encoder, SeveralEncoder(decided, asked))
         return await streamed(request, encoder, cast(Events, _merged(pipeline, decided)))
