@@ -18,7 +18,9 @@ WANTED_S = 0.25
 REFUSED: Literal[0] = 0
 TAKEN: Literal[1] = 1
 WANTED: Literal[2] = 2
-"""Taken, and other holders wait for some."""
+"""Taken, but others wait for some, or hardly any are left: what is not used is to be released."""
+KEPT_FREE = 8
+"""One of so many is left to those who have none."""
 Answer = Literal[0, 1, 2]
 
 
@@ -40,7 +42,9 @@ class Claims:
         self._clock = clock
         self._claims: dict[str, dict[str, Claim]] = {}
 
-    def claim(self, key: str, holder: str, count: int, most: int, ttl_s: float) -> Answer:
+    def claim(
+        self, key: str, holder: str, count: int, most: int, ttl_s: float, leave: int = 0
+    ) -> Answer:
         """Claim `count` of `most`, as `SharedState.claim` does."""
         now = self._clock()
         held = {h: c for h, c in self._claims.get(key, {}).items() if c.expires > now}
@@ -49,12 +53,13 @@ class Claims:
         others = [c for h, c in held.items() if h != holder]
         waiting = [c for c in others if c.until > now]
         since = mine.since if mine.until > now else now
+        free = most - count - sum(c.count for c in others)
         mine.expires = now + ttl_s
         if count > mine.count:
             earlier = sum(c.since < since for c in waiting)
-            if most - count - sum(c.count for c in others) < earlier:
+            if free < max(earlier, leave):
                 mine.since, mine.until = since, now + WANTED_S
                 return REFUSED
             mine.until = 0.0
         mine.count = count
-        return WANTED if waiting else TAKEN
+        return WANTED if waiting or free < most // KEPT_FREE else TAKEN

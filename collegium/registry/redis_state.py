@@ -11,7 +11,7 @@ from redis import asyncio as redis
 from redis.exceptions import RedisError
 
 from collegium.errors import SettingsError, StateUnavailable
-from collegium.registry.claims import WANTED_S, Answer
+from collegium.registry.claims import KEPT_FREE, WANTED_S, Answer
 from collegium.registry.state import Step
 
 CLAIM = """
@@ -19,7 +19,7 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local moment = time[1] * 1000000 + time[2] -- of two in one millisecond, one came first
 local holder, count, most = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local ttl, wanted = tonumber(ARGV[4]), tonumber(ARGV[5])
+local ttl, wanted, leave = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local mine, since, till, others, waiting = 0, moment, 0, 0, {}
 local entries = redis.call('HGETALL', KEYS[1])
 for i = 1, #entries, 2 do
@@ -34,11 +34,13 @@ for i = 1, #entries, 2 do
     if till_then > now then waiting[#waiting + 1] = from end
   end
 end
-local answer = #waiting > 0 and 2 or 1
+local free = most - count - others
+local answer = 1
+if #waiting > 0 or free < math.floor(most / tonumber(ARGV[7])) then answer = 2 end
 if count > mine then
   local earlier = 0
   for _, from in ipairs(waiting) do if from < since then earlier = earlier + 1 end end
-  if most - count - others < earlier then answer, count, till = 0, mine, now + wanted
+  if free < math.max(earlier, leave) then answer, count, till = 0, mine, now + wanted
   else till = 0 end
 end
 redis.call('HSET', KEYS[1], holder,
@@ -97,12 +99,14 @@ class RedisState:
             )
         return changed
 
-    async def claim(self, key: str, holder: str, count: int, most: int, ttl_s: float) -> Answer:
+    async def claim(
+        self, key: str, holder: str, count: int, most: int, ttl_s: float, leave: int = 0
+    ) -> Answer:
         """Count in Lua, in one step."""
         ttl_ms, wanted_ms = max(1, math.ceil(ttl_s * 1000)), round(WANTED_S * 1000)
-        arguments: list[str | int] = [holder, count, most, ttl_ms, wanted_ms]
+        amounts = [count, most, ttl_ms, wanted_ms, leave, KEPT_FREE]
         with self._errors():
-            answer = await self._claim(keys=[self._prefix + key], args=arguments)
+            answer = await self._claim(keys=[self._prefix + key], args=[holder, *amounts])
         return cast("Answer", int(answer))
 
     async def close(self) -> None:

@@ -40,9 +40,12 @@ class SharedState(Protocol):
         `step` may be called several times.
         """
 
-    async def claim(self, key: str, holder: str, count: int, most: int, ttl_s: float) -> Answer:
+    async def claim(
+        self, key: str, holder: str, count: int, most: int, ttl_s: float, leave: int = 0
+    ) -> Answer:
         """Claim `count` of `most` for a holder: REFUSED (0) if the others leave too few, or have
-        waited for longer; WANTED if it is taken and others wait for some, else TAKEN.
+        waited for longer; WANTED if it is taken and others wait for some or hardly any are left;
+        else TAKEN. After a claim for more, `leave` have to be free.
 
         A count that is not larger than the holder's last one is always accepted. The claim of a
         holder that does not repeat it within `ttl_s` expires.
@@ -124,9 +127,11 @@ class MemoryState:
         await self.put(key, value, ttl_s)
         return value
 
-    async def claim(self, key: str, holder: str, count: int, most: int, ttl_s: float) -> Answer:
+    async def claim(
+        self, key: str, holder: str, count: int, most: int, ttl_s: float, leave: int = 0
+    ) -> Answer:
         """Add up the claims of all holders."""
-        return self._claims.claim(key, holder, count, most, ttl_s)
+        return self._claims.claim(key, holder, count, most, ttl_s, leave)
 
     async def close(self) -> None:
         """Do nothing: no connection is open."""
@@ -173,11 +178,13 @@ class SturdyState:
         """Change the text, shared if possible."""
         return await self._either(lambda state: state.change(key, step, ttl_s))
 
-    async def claim(self, key: str, holder: str, count: int, most: int, ttl_s: float) -> Answer:
+    async def claim(
+        self, key: str, holder: str, count: int, most: int, ttl_s: float, leave: int = 0
+    ) -> Answer:
         """Claim together with the other replicas if possible, otherwise against this process's own
         claims.
         """
-        return await self._either(lambda state: state.claim(key, holder, count, most, ttl_s))
+        return await self._either(lambda state: state.claim(key, holder, count, most, ttl_s, leave))
 
     async def close(self) -> None:
         """Close both."""

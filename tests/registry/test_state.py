@@ -250,6 +250,15 @@ async def test_who_was_refused_first_has_the_next_one(state: SharedState) -> Non
     assert await state.claim("turns", "c", 1, 4, 60) == TAKEN, "the others no longer ask"
 
 
+async def test_some_are_left(state: SharedState) -> None:
+    """After a claim for more so many have to be free; where hardly any are, this is said."""
+    assert await state.claim("left", "a", 13, 16, 60, leave=2) == TAKEN
+    assert await state.claim("left", "b", 1, 16, 60, leave=2) == TAKEN
+    assert await state.claim("left", "b", 2, 16, 60, leave=2) == REFUSED
+    assert await state.claim("left", "b", 2, 16, 60) == WANTED
+    assert await state.claim("left", "a", 12, 16, 60, leave=2) == TAKEN
+
+
 async def test_a_holder_that_is_gone_holds_nothing(state: SharedState) -> None:
     """A replica that was killed gives its slots back after a while."""
     assert await state.claim("gone", "a", 5, 5, 0.05)

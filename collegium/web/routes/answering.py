@@ -62,7 +62,7 @@ async def answer(
     """
     pipeline = parts_of(request).pipeline
     with in_callers_words(parsed.chat):
-        decided = await pipeline.begin(prepared(request, parsed.chat, session))
+        decided = await pipeline.begin(await prepared(request, parsed.chat, session))
         return await _answered(request, parsed, decided, keep)
 
 

@@ -46,9 +46,11 @@ class RemoteState:
             if changed:
                 return value
 
-    async def claim(self, key: str, holder: str, count: int, most: int, ttl_s: float) -> Answer:
+    async def claim(
+        self, key: str, holder: str, count: int, most: int, ttl_s: float, leave: int = 0
+    ) -> Answer:
         """Claim `count` of `most` for a holder."""
-        found = await self._link.call(f"{self._name}.claim", key, holder, count, most, ttl_s)
+        found = await self._link.call(f"{self._name}.claim", key, holder, count, most, ttl_s, leave)
         return cast("Answer", found)
 
     async def close(self) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from typing import Any
 
 import pytest
 
-from collegium.errors import ExpertBusy
+from collegium.errors import ExpertBusy, StateUnavailable
 from collegium.experts.dispatch.shared_slots import KEEP_S, SharedSlots
-from collegium.experts.dispatch.terms import Terms
+from collegium.experts.dispatch.terms import Priority, Terms
 from collegium.registry.claims import WANTED_S, Answer
 from collegium.registry.state import MemoryState
 
@@ -25,10 +26,12 @@ class Counted(MemoryState):
         super().__init__()
         self.calls = 0
 
-    async def claim(self, key: str, holder: str, count: int, most: int, ttl_s: float) -> Answer:
+    async def claim(
+        self, key: str, holder: str, count: int, most: int, ttl_s: float, leave: int = 0
+    ) -> Answer:
         self.calls += 1
         await asyncio.sleep(0)
-        return await super().claim(key, holder, count, most, ttl_s)
+        return await super().claim(key, holder, count, most, ttl_s, leave)
 
 
 def soon() -> Terms:
@@ -74,7 +77,7 @@ async def test_a_burst_that_ends_is_released_at_once() -> None:
     for _ in range(16):
         await one.take(PLACE, EXPERT, 16, soon(), 1.0)
     for _ in range(16):
-        one.give(PLACE)
+        one.give(PLACE, "")
     await asyncio.sleep(KEEP_S / 10)
     for _ in range(14):
         await other.take(PLACE, EXPERT, 16, soon(), 1.0)
@@ -136,3 +139,48 @@ async def test_a_busy_replica_leaves_slots_to_another() -> None:
     await asyncio.gather(busy, users("late"))
     assert made["late"] > made["busy"] / 3, made
     assert sum(made.values()) > 0.6 * 1.5 / 0.01 * 4, "slots stayed empty"
+
+
+async def test_a_caller_leaves_slots_to_one_who_has_none() -> None:
+    """In all replicas together: who asks for the first one has it at once, wherever that is."""
+    state = MemoryState()
+    one, other = SharedSlots(state, "one"), SharedSlots(state, "other")
+    for number in range(14):
+        terms = Terms("greedy", deadline=soon().deadline)
+        await (one, other)[number % 2].take(PLACE, EXPERT, 16, terms, 1.0)
+    for slots in (one, other):
+        with pytest.raises(ExpertBusy):
+            await slots.take(PLACE, EXPERT, 16, Terms("greedy", deadline=soon().deadline), 1.0)
+    for slots in (one, other):
+        await slots.take(PLACE, EXPERT, 16, Terms("modest", deadline=soon().deadline), 1.0)
+    await one.aclose()
+    await other.aclose()
+
+
+async def test_the_caller_with_the_fewest_slots_is_next() -> None:
+    """A request of a caller who has many waits longer than one of a caller who has none."""
+    slots, order = SharedSlots(MemoryState(), "one"), list[str]()
+
+    async def ask(caller: str, priority: Priority = "normal") -> None:
+        async with slots.held(PLACE, EXPERT, 2, Terms(caller, priority), 5.0):
+            order.append(f"{caller} {priority}")
+            await asyncio.sleep(0.01)
+
+    asked = [ask("greedy") for _ in range(10)] + [ask("modest"), ask("bulk", "background")]
+    await asyncio.gather(*asked)
+    assert order.index("modest normal") <= 3
+    assert order[-1] == "bulk background"
+    await slots.aclose()
+
+
+async def test_who_waits_is_told_that_the_state_is_gone() -> None:
+    """At once, not when the patience is over."""
+
+    class Gone(MemoryState):
+        async def claim(self, *_: Any, **__: Any) -> Answer:
+            raise StateUnavailable("it is gone")
+
+    slots = SharedSlots(Gone(), "one")
+    with pytest.raises(StateUnavailable, match="it is gone"):
+        await slots.take(PLACE, EXPERT, 2, Terms(), 30.0)
+    await slots.aclose()
