@@ -13,11 +13,13 @@ from collegium.errors import CollegiumError, ExpertRejected, ModelGone
 from collegium.experts.clients.events import Json
 from collegium.experts.clients.http import HttpExpert
 from collegium.experts.clients.reply import Answer, Call
+from collegium.experts.dispatch.terms import Terms
 from collegium.experts.pool import Pool
 from collegium.experts.trials import ENDPOINTS, Trial, reasoned, trials
 from collegium.registry.capabilities import BY_HAND, found, takes
 from collegium.registry.expert import RUN_HERE, Expert
 
+PROBE = Terms(probe=True)
 HELLO: list[Json] = [{"role": "user", "content": "Say hello."}]
 ROOM, ROOM_TO_THINK = 256, 1024
 """Tokens for an answer, and for one of a model that thinks before it."""
@@ -76,7 +78,7 @@ async def hello(pool: Pool, expert: Expert) -> Probed:
     for length, room in ((LENGTHS[0], ROOM_TO_THINK if thinks else ROOM), (LENGTHS[1], 1024)):
         started = time.perf_counter()
         try:
-            async with pool.ask(Call(expert, {"messages": HELLO, length: room})) as reply:
+            async with pool.ask(Call(expert, {"messages": HELLO, length: room}), PROBE) as reply:
                 answer = await reply.whole()
         except ExpertRejected:
             if length == LENGTHS[1]:

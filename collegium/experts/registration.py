@@ -225,7 +225,6 @@ class Registration:
         except CollegiumError as exc:
             return await self._without_chat(expert, exc)
         await examine(self._pool, expert, said)
-        await self._pool.forgive(expert)
         expert = replace(expert, capabilities=said.of(expert))
         return expert, _report(expert, said, "answered its probe")
 
@@ -240,6 +239,7 @@ class Registration:
             served = await serving(self._pool, expert, EMBEDS)
         if not any(served.values()):
             raise ProbeFailed(f"'{expert.name}' did not answer its probe: {why.whole}") from why
+        await self._pool.forgive(expert)
         told = {"chat": False, **served}
         expert = replace(expert, capabilities=found(expert.capabilities, told))
         names = " and ".join(name for name, there in served.items() if there)

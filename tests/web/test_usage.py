@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from collegium.errors import ExpertUnavailable
+from collegium.errors import ExpertUnavailable, RateLimited
 from collegium.registry.budgets.usage import Usage
 from tests.browser import seeded
 from tests.web.conftest import Serve, Web
+from tests.web.fakes import POOL
 from tests.web.test_access import ADMIN, CALLER, KEYS, bearer
 
 TODAY = datetime.now(UTC).date()
@@ -161,6 +162,26 @@ async def test_each_expert_has_a_state(web: Web) -> None:
     assert (states["sql"]["state"], states["sql"]["breaker"]) == ("remote", "closed")
     assert states["lists"]["state"] == "disabled"
     assert states["sql"]["waiting"] == states["sql"]["in_flight"] == 0
+
+
+async def test_a_pause_that_a_provider_asked_for_is_shown(web: Web) -> None:
+    """In the state of the expert and in the metrics, until its probe is answered."""
+
+    async def paused_s() -> tuple[int, str]:
+        states = {e["name"]: e for e in (await web.http.get("/v1/experts/status")).json()["data"]}
+        assert states["lists"]["paused_s"] == 0
+        return states["sql"]["paused_s"], states["sql"]["breaker"]
+
+    assert await paused_s() == (0, "closed")
+    error = RateLimited("sql", "slow down", 600)
+    error.rest_s = 600.0
+    web.experts["sql"].refuses = error
+    await web.chat("sql 1", model="sql")
+    assert 590 <= (await paused_s())[0] <= 600
+    assert (await web.metrics())['collegium_paused_seconds{expert="sql"}'] > 590
+    await web.parts.pool.forgive(POOL[0])
+    assert await paused_s() == (0, "closed")
+    assert (await web.metrics())['collegium_paused_seconds{expert="sql"}'] == 0
 
 
 async def test_the_console_is_a_page_of_our_own_parts(web: Web) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Literal
 
-from collegium.errors import ExpertError, ExpertUnavailable, RateLimited
+from collegium.errors import ExpertError, ExpertUnavailable, RateLimited, StateUnavailable
 from collegium.registry.state import MemoryState, SharedState
 
 State = Literal["closed", "open", "half-open"]
@@ -116,6 +118,7 @@ class Breakers:
         self._rules = rules or Rules()
         self._clock = clock
         self._copies: dict[str, tuple[Circuit, float]] = {}
+        self._reads: dict[str, asyncio.Task[None]] = {}
 
     def circuit(self, key: str) -> Circuit:
         """Return the local state of a circuit."""
@@ -126,12 +129,25 @@ class Breakers:
         now = self._clock()
         return {key: circuit.state(now) for key, (circuit, _) in self._copies.items()}
 
+    def pauses(self) -> Mapping[str, float]:
+        """Seconds until the provider of each circuit that failed here takes requests again."""
+        now = self._clock()
+        found = {key: circuit.limited_s(now) for key, (circuit, _) in self._copies.items()}
+        for key in [key for key, limited_s in found.items() if limited_s]:
+            self._read_soon(key)
+        return found
+
     def refusal(self, key: str, expert: str, caller: str = "") -> ExpertError | None:
-        """Return why an expert may not be asked by a caller now; None if it may."""
+        """Return why an expert may not be asked by a caller now; None if it may.
+
+        Soon after a refusal by an old copy the copy is replaced: another process may have ended the
+        rest.
+        """
         known = self._copies.get(key)
         if known is None:
             return None
         if known[0].limited_until and (limited_s := known[0].limited_s(self._clock())):
+            self._read_soon(key)
             words = "its provider takes no more requests for a while"
             return RateLimited(expert, words, max(1, math.ceil(limited_s)))
         if not known[0].opened:  # nearly always; it is asked of every expert
@@ -141,6 +157,7 @@ class Breakers:
         rest_s = self.circuit(key).rest_s(self._clock())
         if rest_s <= 0:
             return None
+        self._read_soon(key)
         message = "it failed several times in a row and is left alone for a while"
         return ExpertUnavailable(expert, message, retry_after_s=max(1, round(rest_s)))
 
@@ -163,6 +180,10 @@ class Breakers:
         if circuit != circuit.succeeded():
             await self._change(key, Circuit.succeeded)
 
+    async def forgiven(self, key: str) -> None:
+        """Close the circuit and end a pause that the provider asked for, in all replicas."""
+        await self._change(key, lambda _: Circuit())
+
     async def failed(self, key: str, caller: str = "") -> None:
         """Count a failure; a `caller` is given if its request may be the reason."""
         await self._change(key, lambda circuit: circuit.failed(self._clock(), self._rules, caller))
@@ -175,6 +196,21 @@ class Breakers:
         """A probe that ended without a verdict makes room for the next one."""
         if self.circuit(key).probed_until:
             await self._change(key, lambda circuit: replace(circuit, probed_until=0.0))
+
+    def _read_soon(self, key: str) -> None:
+        """Replace a copy that is no longer fresh, in the background."""
+        if key in self._reads or 0 <= self._clock() - self._copies[key][1] <= FRESH_S:
+            return
+        with suppress(RuntimeError):  # outside the event loop the copy stays
+            loop = asyncio.get_running_loop()
+            task = self._reads[key] = loop.create_task(self._read(key), name="read a circuit")
+            task.add_done_callback(lambda _: self._reads.pop(key))
+
+    async def _read(self, key: str) -> None:
+        with suppress(StateUnavailable):
+            text = await self._state.get(_name(key))
+            if text is not None:  # a state that was lost ends no rest
+                self._keep(key, text)
 
     async def _probe(self, key: str, expert: str) -> None:
         """Become the one probe, if no other request of any replica is it."""

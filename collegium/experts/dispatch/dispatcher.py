@@ -71,12 +71,13 @@ class Dispatcher:
     ) -> AsyncGenerator[Turn]:
         """Wait for a turn, have it, and note how it ended.
 
-        Raises ExpertBusy where the queue is full or too slow, ExpertUnavailable where the expert
-        is left alone after failures.
+        Raises ExpertBusy where the queue is full or too slow, ExpertUnavailable or RateLimited
+        where the expert is left alone, unless the request is a probe.
         """
         breakers, pace = self._breakers(spot), self.pace(expert.name)
         turn = Turn(pace)
-        if (refusal := breakers.refusal(spot.circuit, expert.name, terms.caller)) is not None:
+        refusal = breakers.refusal(spot.circuit, expert.name, terms.caller)
+        if refusal is not None and not terms.probe:
             raise refusal  # not worth waiting for
         came, place = time.monotonic(), self._place(spot)
         await place.enter(expert.name, terms, pace)
@@ -84,14 +85,16 @@ class Dispatcher:
             async with self._shared_slot(expert.name, spot, terms):
                 started = time.monotonic()
                 waits.queued_s = started - came
-                await breakers.enter(spot.circuit, expert.name, terms.caller)
+                if not terms.probe:
+                    await breakers.enter(spot.circuit, expert.name, terms.caller)
                 try:
                     yield turn
                 except BaseException as exc:  # also when cancelled: a probe must be let go
                     await asyncio.shield(_note(breakers, spot.circuit, exc, terms.caller))
                     raise
                 pace.served(time.monotonic() - started)
-                await breakers.succeeded(spot.circuit)
+                ended = breakers.forgiven if terms.probe else breakers.succeeded
+                await ended(spot.circuit)
         finally:
             place.leave(terms.caller)
 
@@ -107,8 +110,8 @@ class Dispatcher:
         return self._paces.setdefault(expert, Pace())
 
     async def forgive(self, spot: Spot) -> None:
-        """Allow an expert again after failures, since it was seen to answer."""
-        await self._breakers(spot).succeeded(spot.circuit)
+        """Allow an expert again, since it was seen to answer: end its rest and its pause."""
+        await self._breakers(spot).forgiven(spot.circuit)
 
     def refusal(self, expert: Expert, spot: Spot, caller: str = "") -> ExpertError | None:
         """Return why an expert may not be asked by a caller now; None if it may."""
@@ -136,6 +139,11 @@ class Dispatcher:
         """Return each expert's breaker."""
         states = self._own.states() | self._shared.states()
         return {key.split(" on ")[0]: state for key, state in states.items()}
+
+    def pauses(self) -> Mapping[str, float]:
+        """Return the seconds until each expert's provider takes requests again; 0 when it does."""
+        pauses = {**self._own.pauses(), **self._shared.pauses()}
+        return {key.split(" on ")[0]: pause_s for key, pause_s in pauses.items()}
 
     async def aclose(self) -> None:
         """Tell the other replicas that the slots are free."""

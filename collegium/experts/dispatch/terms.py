@@ -25,6 +25,8 @@ class Terms:
     """The expected duration of the answer, seconds, without waiting."""
     hedge: bool = False
     """Ask a second expert when the first is slower than it nearly always is."""
+    probe: bool = False
+    """Ask an expert also while it is left alone; its answer ends the rest for everybody."""
 
     @property
     def turn_by(self) -> float | None:

@@ -5,19 +5,23 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from collegium.errors import LearningRefused
+from collegium.registry.expert import Expert
 from collegium.registry.learning.router_versions import RouterVersion
 from collegium.registry.learning.runs import (
     ENDED,
     Evidence,
+    LearningAnswer,
     LearningPrompt,
     Mark,
     RunRecord,
     RunStatus,
 )
+from collegium.router.costs import price_usd
 from collegium.router.forecasting import fingerprint
 from collegium.router.learning.corrected import NOISY, corrected
 from collegium.router.learning.evidence import table_of
@@ -83,10 +87,11 @@ async def fit_run(parts: Parts, record: RunRecord, detail: str = "") -> None:
     """
     runs, settings = parts.learning_runs, parts.settings
     ids = dict.fromkeys([*await runs.with_marks(), record.id])
-    experts = {fingerprint(e): e for e in await parts.catalogue.now()}
+    experts = by_weights(await parts.catalogue.now(), record.spec.get("experts") or ())
     judges = {run_id: _judge_of(await runs.get(run_id)) for run_id in ids}
     found = corrected(await runs.evidence(list(ids)), judges)
-    whole = table_of(found.evidence, {f: e.name for f, e in experts.items()})
+    evidence = at_own_prices(found.evidence, experts)
+    whole = table_of(evidence, {f: e.name for f, e in experts.items()})
     table, panels = whole.of(experts), whole.of({f for f in whole.fingerprints if panel_of(f)})
     if (why := few(table)) is not None:
         raise LearningRefused(f"{why}{f' ({detail})' if detail else ''}")
@@ -114,6 +119,40 @@ async def fit_run(parts: Parts, record: RunRecord, detail: str = "") -> None:
         router=version.id,
         detail=detail,
     )
+
+
+def by_weights(experts: Sequence[Expert], named: Sequence[str]) -> dict[str, Expert]:
+    """Return the experts by fingerprint; `named` are those that a run was told to ask.
+
+    Of several experts with the same weights, the report is on the one that was named first, or
+    else on one that is enabled and has prices.
+    """
+    rank = {name: i for i, name in enumerate(named)}
+    found: dict[str, Expert] = {}
+    for expert in sorted(
+        experts,
+        key=lambda e: (rank.get(e.name, len(rank)), not e.enabled, e.input_price is None),
+    ):
+        found.setdefault(fingerprint(expert), expert)
+    return found
+
+
+def at_own_prices(evidence: Evidence, experts: Mapping[str, Expert]) -> Evidence:
+    """Return the evidence with each answer's cost at the prices of the expert it counts for.
+
+    Experts with the same weights share their marks, but may have different prices.
+    """
+    return replace(evidence, answers=tuple(_priced(a, experts) for a in evidence.answers))
+
+
+def _priced(answer: LearningAnswer, experts: Mapping[str, Expert]) -> LearningAnswer:
+    expert = experts.get(answer.fingerprint)
+    if expert is None or expert.name == answer.expert:
+        return answer
+    tokens = answer.prompt_tokens, answer.completion_tokens
+    if tokens[0] is None or tokens[1] is None:
+        return replace(answer, cost_usd=None)
+    return replace(answer, cost_usd=price_usd(expert, tokens[0], tokens[1]))
 
 
 def _judge_of(record: RunRecord) -> str:

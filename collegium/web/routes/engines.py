@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import ceil
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 routes = APIRouter()
 STATUS = "/v1/experts/status"
 FOR_CALLERS = ("name", "state", "in_flight", "max_sequences")
-STATUS_FOR_CALLERS = ("name", "enabled", "state", "resident", "waiting", "in_flight", "breaker")
+STATUS_FOR_CALLERS = (
+    *("name", "enabled", "state", "resident", "waiting", "in_flight", "breaker", "paused_s"),
+)
 
 
 @routes.get("/v1/engines")
@@ -98,6 +101,7 @@ class _Live:
     waiting: Mapping[str, float]
     in_flight: Mapping[str, float]
     circuits: Mapping[str, str]
+    pauses: Mapping[str, float]
     lowered: Mapping[str, float]
     fleet: Fleet
 
@@ -114,7 +118,8 @@ class _Live:
             "resident": expert.engine in residents.resident if residents and turns else None,
             "waiting": round(self.waiting.get(expert.name, 0)),
             "in_flight": round(self.in_flight.get(expert.name, 0)),
-            "breaker": self.circuits.get(expert.name, "closed"),
+            "breaker": self.circuits.get(expert.origin, "closed"),
+            "paused_s": ceil(self.pauses.get(expert.origin, 0.0)),
             "lowered": self.lowered.get(expert.name, 0.0),
         }
 
@@ -130,8 +135,9 @@ class _Live:
 def _live(parts: Parts) -> _Live:
     """Return the state as this process knows it."""
     dispatcher, in_flight = parts.pool.dispatcher, parts.speeds.in_flight.by_expert()
-    circuits, lowered = dispatcher.circuits(), parts.lowered.by_expert
-    return _Live(dispatcher.waiting(), in_flight, circuits, lowered, parts.fleet)
+    circuits, pauses = dispatcher.circuits(), dispatcher.pauses()
+    lowered = parts.lowered.by_expert
+    return _Live(dispatcher.waiting(), in_flight, circuits, pauses, lowered, parts.fleet)
 
 
 def _live_of_all(parts: Parts, metrics: Collector) -> _Live:
@@ -142,7 +148,8 @@ def _live_of_all(parts: Parts, metrics: Collector) -> _Live:
     }
     waiting = by_expert(metrics, "collegium_queue_depth")
     in_flight = by_expert(metrics, "collegium_in_flight")
-    return _Live(waiting, in_flight, circuits, parts.lowered.by_expert, parts.fleet)
+    pauses = by_expert(metrics, "collegium_paused_seconds")
+    return _Live(waiting, in_flight, circuits, pauses, parts.lowered.by_expert, parts.fleet)
 
 
 def _names(fleet: Fleet) -> str:

@@ -108,6 +108,12 @@ class Metrics:
             ["expert"],
             registry=self.registry,
         )
+        self._pauses = Gauge(
+            "collegium_paused_seconds",
+            "Seconds until the provider's rate limit ends",
+            ["expert"],
+            registry=self.registry,
+        )
         self._detours = Counter(
             "collegium_database_detours",
             "Transactions that SQLite's quick way left to the driver",
@@ -240,6 +246,8 @@ class Metrics:
             self._slots.labels(_shown(place)).set(busy)
         for expert, state in dispatcher.circuits().items():
             self._breakers.labels(expert).set(BREAKER[state])
+        for expert, pause_s in dispatcher.pauses().items():
+            self._pauses.labels(expert).set(pause_s)
 
     def alarms(self, kinds: Sequence[str], lowered: Mapping[str, float]) -> None:
         """Note the kinds of all open alarms, and whose forecasts are lowered by how much."""

@@ -11,7 +11,7 @@ from prometheus_client.samples import Exemplar
 
 ADDED = frozenset({"collegium_in_flight", "collegium_queue_depth", "collegium_slots_taken"})
 """Gauges of which each process has a part."""
-HIGHEST = frozenset({"collegium_breaker"})
+HIGHEST = frozenset({"collegium_breaker", "collegium_paused_seconds"})
 """Gauges that a process knows once it has to; the others are the owner's to tell."""
 Key = tuple[str, tuple[tuple[str, str], ...]]
 Snapshot = Sequence[tuple[str, str, list[Any]]]

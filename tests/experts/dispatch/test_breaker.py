@@ -184,3 +184,33 @@ async def test_fields_of_newer_replicas_are_passed_over() -> None:
     breakers = Breakers(state, RULES)
     await breakers.enter("sql", "sql")
     assert breakers.circuit("sql").failures == 1
+
+
+async def test_a_probe_that_answered_ends_the_pause_in_all_replicas() -> None:
+    """Others go by their copy of the state for a second, and read it after a refusal."""
+    clock, state = Clock(), MemoryState()
+    one, other = Breakers(state, RULES, clock), Breakers(state, RULES, clock)
+    await one.rest("sql", 3600.0)
+    with pytest.raises(RateLimited):
+        await other.enter("sql", "sql")
+    assert one.pauses() == other.pauses() == {"sql": 3600.0}
+    await Breakers(state, RULES, clock).forgiven("sql")
+    clock.now += 2
+    assert isinstance(one.refusal("sql", "sql"), RateLimited)
+    assert other.pauses() == {"sql": 3598.0}
+    await asyncio.sleep(0.01)
+    for breakers in (one, other):
+        assert breakers.refusal("sql", "sql") is None
+        assert breakers.pauses() == {"sql": 0.0}
+
+
+async def test_a_state_that_was_lost_ends_no_pause() -> None:
+    """What this process knows goes on."""
+    clock, state = Clock(), MemoryState()
+    breakers = Breakers(state, RULES, clock)
+    await breakers.rest("sql", 3600.0)
+    await state.put("breaker:sql", "{}", ttl_s=-1.0)
+    clock.now += 2
+    assert breakers.refusal("sql", "sql") is not None
+    await asyncio.sleep(0.01)
+    assert breakers.refusal("sql", "sql") is not None

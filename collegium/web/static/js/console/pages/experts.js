@@ -45,11 +45,12 @@ function columns(page) {
   ].filter(Boolean)
 }
 
-function state({ state: now, detail, resident, breaker, lowered }) {
+function state({ state: now, detail, resident, breaker, paused_s: paused, lowered }) {
   return element("div", { class: "chips" },
     chip(now),
     resident !== null && resident !== undefined && now !== "disabled" && chip(resident ? "loaded" : "not loaded", "plain"),
     breaker !== "closed" && chip(`breaker ${breaker}`, breaker === "open" ? "bad" : "wait"),
+    paused > 0 && chip(`paused for ${paused} s by its provider`, "wait"),
     lowered > 0 && chip(`forecasts lowered by ${percent(lowered)}`, "wait"),
     detail && now !== "ready" && element("span", { class: "sub" }, detail))
 }
