@@ -159,7 +159,8 @@ async def test_a_death_in_the_middle_is_one_error_event(web: Web) -> None:
     assert web.experts["general"].asked == []
     outcome = await web.outcome(found[0]["collegium"]["decision"]["id"])
     assert (outcome["status"], outcome["error"]) == ("error", "expert 'sql': died")
-    assert (outcome["completion_tokens"], outcome["prompt_tokens"] > 0) == (1, True)
+    assert outcome["completion_tokens"] in (1, 2)  # one until a tokenizer is loaded, two by a guess
+    assert outcome["prompt_tokens"] > 0
 
 
 async def test_a_bug_is_an_internal_error_and_in_the_log(
