@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import click
 
+from collegium.cli.numbers import FiniteRange
 from collegium.cli.output import json_option, print_json, print_object, print_table
 from collegium.cli.service_client import call
 
@@ -75,7 +76,7 @@ def split(key: str, fingerprint: str | None, as_json: bool) -> None:
     epilog="Example: collegium application policy support-chat --tradeoff 5 --deny gpt4"
 )
 @click.argument("key")
-@click.option("--tradeoff", type=click.FloatRange(0, 10), help="0 best quality … 10 cheapest.")
+@click.option("--tradeoff", type=FiniteRange(0, 10), help="0 best quality … 10 cheapest.")
 @click.option("--allow", multiple=True, help="Use only this expert; repeatable.")
 @click.option("--deny", multiple=True, help="Never use this expert; repeatable.")
 @click.option("--tag", multiple=True, help="Tag that experts need; repeatable.")
@@ -83,11 +84,11 @@ def split(key: str, fingerprint: str | None, as_json: bool) -> None:
 @click.option("--licence", multiple=True, help="Allowed licence; repeatable.")
 @click.option("--data-class", multiple=True, help="Allowed data class; repeatable.")
 @click.option("--local", is_flag=True, help="Only experts that run here or at private addresses.")
-@click.option("--max-cost-usd", type=click.FloatRange(0), help="Maximum dollars per answer.")
-@click.option("--budget-usd", type=click.FloatRange(0), help="Maximum dollars per window.")
+@click.option("--max-cost-usd", type=FiniteRange(0), help="Maximum dollars per answer.")
+@click.option("--budget-usd", type=FiniteRange(0), help="Maximum dollars per window.")
 @click.option(
     "--budget-window-s",
-    type=click.FloatRange(0, min_open=True),
+    type=FiniteRange(0, min_open=True),
     help="Length of the window, seconds.",
 )
 @click.option("--clear", is_flag=True, help="Remove all other rules.")

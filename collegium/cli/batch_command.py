@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from collegium.cli.numbers import FiniteRange
 from collegium.cli.output import json_option, print_json, print_table
+from collegium.redaction import one_line
 
 if TYPE_CHECKING:
     from collegium.cli.service_client import ServiceClient
@@ -25,7 +27,7 @@ def command() -> None:
 @command.command(epilog="Example: collegium batch submit questions.jsonl --window 2h --wait")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--window", default="24h", help="Time until unanswered lines expire.")
-@click.option("--max-cost", type=click.FloatRange(0), help="Maximum dollars for the job.")
+@click.option("--max-cost", type=FiniteRange(0), help="Maximum dollars for the job.")
 @click.option("--capacity", multiple=True, metavar="EXPERT=LINES", help="Most lines per expert.")
 @click.option(
     "--endpoint", default="/v1/chat/completions", help="Endpoint of the lines.", show_default=True
@@ -43,7 +45,10 @@ def submit(
     wait: bool,
     as_json: bool,
 ) -> None:
-    """Submit a file of requests, one JSON object per line, as in OpenAI's batches."""
+    """Submit a file of requests, one JSON object per line, as in OpenAI's batches.
+
+    With --wait the status is 1 if the job failed or no line was answered.
+    """
     if not file.is_file():
         raise click.UsageError(f"there is no file '{file}'")
     limits: dict[str, Any] = {"capacity": _capacities(capacity)} if capacity else {}
@@ -57,10 +62,11 @@ def submit(
     }
     batch = asyncio.run(_submit(file, body, wait=wait))
     if as_json:
-        return print_json(batch)
-    click.echo(f"{batch['id']} is {batch['status']}: {_counts(batch)}")
-    if not wait:
-        click.echo(f"Follow it with `collegium batch status {batch['id']} --wait`.", err=True)
+        print_json(batch)
+    else:
+        _tell(batch, waited=wait)
+    if wait and (batch["status"] == "failed" or not batch["request_counts"]["completed"]):
+        click.get_current_context().exit(1)
 
 
 @command.command(epilog="Example: collegium batch large questions.jsonl answers --ray auto")
@@ -71,7 +77,7 @@ def submit(
 @click.option("--tasks", type=click.IntRange(1), default=4, help="Pieces at once.")
 @click.option("--at-once", type=click.IntRange(1), default=32, help="Lines at once of a piece.")
 @click.option("--shard-lines", type=click.IntRange(1), default=64, help="Lines of a piece.")
-@click.option("--range-mib", type=click.FloatRange(0.001), default=4.0, help="Planned together.")
+@click.option("--range-mib", type=FiniteRange(0.001), default=4.0, help="Planned together.")
 @json_option
 def large(
     source: str,
@@ -117,8 +123,8 @@ def status(batch: str | None, wait: bool, as_json: bool) -> None:
     click.echo(f"{'lines':15}  {_counts(found)}")
     if (money := found.get("money")) is not None:
         click.echo(f"{'money':15}  {_money(money)}")
-    for error in (found["errors"] or {"data": []})["data"]:
-        click.echo(f"{'error':15}  {error['message']}")
+    for message in _errors(found):
+        click.echo(f"{'error':15}  {message}")
 
 
 @command.command(epilog="Example: collegium batch results batch_0f3a --out answers.jsonl")
@@ -148,6 +154,21 @@ def cancel(batch: str, as_json: bool) -> None:
     """Cancel a job. Answers so far are kept."""
     found = asyncio.run(_call("POST", f"/v1/batches/{batch}/cancel"))
     print_json(found) if as_json else click.echo(f"{batch} is {found['status']}.")
+
+
+def _tell(batch: Any, *, waited: bool) -> None:
+    click.echo(f"{batch['id']} is {batch['status']}: {_counts(batch)}")
+    for message in _errors(batch):
+        click.echo(f"Error: {message}", err=True)
+    if not waited:
+        click.echo(f"Follow it with `collegium batch status {batch['id']} --wait`.", err=True)
+    elif batch["error_file_id"] is not None:
+        words = f"See why lines failed with `collegium batch results {batch['id']} --errors`."
+        click.echo(words, err=True)
+
+
+def _errors(batch: Any) -> list[str]:
+    return [one_line(error["message"]) for error in (batch["errors"] or {"data": []})["data"]]
 
 
 def _list(as_json: bool) -> None:

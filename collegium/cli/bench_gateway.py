@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from collegium.cli.numbers import FiniteRange
 from collegium.cli.output import command_line, json_option, print_json, print_table
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def numbers(_context: click.Context, option: click.Parameter, text: str) -> tupl
     help="Numbers of connections, as `16,64`. Default: 16.",
 )
 @click.option("--rounds", type=click.IntRange(1, 100), default=3, help="Rounds over all gateways.")
-@click.option("--seconds", type=click.FloatRange(1, 600), default=5.0, help="Seconds per run.")
+@click.option("--seconds", type=FiniteRange(1, 600), default=5.0, help="Seconds per run.")
 @click.option("--quick", is_flag=True, help="One round of two seconds, static encoder, no peers.")
 @click.option(
     "--soak",

@@ -9,11 +9,12 @@ from typing import Any
 
 import click
 
+from collegium.cli.numbers import FiniteRange
 from collegium.cli.output import json_option, print_json, print_table
 
 
 @click.command(epilog="Example: collegium bench gpu --report gpu.json")
-@click.option("--seconds", type=click.FloatRange(1, 3600), default=540.0, help="Time limit.")
+@click.option("--seconds", type=FiniteRange(1, 3600), default=540.0, help="Time limit.")
 @click.option("--report", type=click.Path(path_type=Path), help="File for the JSON report.")
 @json_option
 def gpu(seconds: float, report: Path | None, as_json: bool) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from collegium.cli.numbers import FiniteRange
 from collegium.cli.output import command_line, json_option, print_json, print_table
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 @click.option(
     "--speed",
     "speeds",
-    type=click.FloatRange(0, min_open=True),
+    type=FiniteRange(0, min_open=True),
     multiple=True,
     default=(1.0, 10.0),
     help="Speed-up of the replay; repeatable.",
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 @click.option("--model", default="auto", help="A virtual model or an expert.")
 @click.option("--most-prompt-tokens", type=click.IntRange(1), default=256, help="Truncate to this.")
 @click.option("--most-output-tokens", type=click.IntRange(1), default=32, help="Truncate to this.")
-@click.option("--max-latency-ms", type=click.FloatRange(0), help="Deadline of each request.")
+@click.option("--max-latency-ms", type=FiniteRange(0), help="Deadline of each request.")
 @click.option("--ttft", "ttft_s", default=2.0, help="Target: seconds to the first token.")
 @click.option("--tpot", "tpot_s", default=0.2, help="Target: seconds per further token.")
 @click.option("--latency", "latency_s", type=float, help="Target: seconds for the whole answer.")

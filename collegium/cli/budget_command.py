@@ -8,15 +8,16 @@ from urllib.parse import urlencode
 
 import click
 
+from collegium.cli.numbers import FiniteRange
 from collegium.cli.output import json_option, print_json, print_table
 from collegium.cli.service_client import call
 from collegium.registry.budgets.limits import COUNTED, EACH, SCOPES, WINDOWS
 
 BUDGETS = "/v1/budgets"
 OPTIONS = {
-    "usd": ("--usd", float, "Dollars in each window."),
+    "usd": ("--usd", FiniteRange(0), "Dollars in each window."),
     "tokens": ("--tokens", int, "Tokens, read and written, in each window."),
-    "joules": ("--joules", float, "Joules in each window, by forecasts of time."),
+    "joules": ("--joules", FiniteRange(0), "Joules in each window, by forecasts of time."),
     "requests": ("--requests", int, "Requests in each window."),
     "rpm": ("--rpm", int, "Requests a minute."),
     "tpm": ("--tpm", int, "Tokens a minute."),

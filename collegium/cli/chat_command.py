@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from collegium.redaction import lines, one_line
+
 
 @click.command(epilog="Example: collegium chat --model auto")
 @click.option("--model", default="auto", help="A virtual model or an expert.")
@@ -55,8 +57,9 @@ async def _stream(http: Any, body: dict[str, Any]) -> str:
 def _show(chunk: dict[str, Any]) -> str:
     decision = (chunk.get("collegium") or {}).get("decision")
     if decision is not None:
-        click.secho(f"[{decision['expert']}] {decision['reason']}", dim=True, err=True)
+        words = one_line(f"[{decision['expert']}] {decision['reason']}")
+        click.secho(words, dim=True, err=True)
     choices = chunk.get("choices") or [{}]
     text = (choices[0].get("delta") or {}).get("content") or ""
-    click.echo(text, nl=False)
+    click.echo(lines(str(text)), nl=False)  # each piece alone: what steers starts with a control
     return str(text)

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from collegium.cli.numbers import FiniteRange
 from collegium.cli.output import command_line, json_option, print_json, print_table
 from collegium.cli.recorded_sets import recorded_options, recorded_sets
 
@@ -15,7 +16,7 @@ from collegium.cli.recorded_sets import recorded_options, recorded_sets
 @click.argument("dataset")
 @click.option("--html", type=click.Path(path_type=Path), help="Write a page with the plot.")
 @click.option("--save", type=click.Path(path_type=Path), help="Write panels.json to this folder.")
-@click.option("--cascade-cost", type=click.FloatRange(0), help="Fit a cascade to this mean cost.")
+@click.option("--cascade-cost", type=FiniteRange(0), help="Fit a cascade to this mean cost.")
 @recorded_options
 @json_option
 def panels(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from collegium.cli.numbers import FiniteRange
 from collegium.cli.output import command_line, json_option, print_json, print_table
 
 if TYPE_CHECKING:
@@ -22,17 +23,17 @@ TRACE = "azure_llm_2023_code"
 @click.option("--every", type=click.IntRange(1), default=1, help="Use every Nth request.")
 @click.option("--experts", type=click.IntRange(2, 100), default=10, help="Experts in the pool.")
 @click.option("--fit", type=click.IntRange(1, 100), default=3, help="Experts that fit at once.")
-@click.option("--load-s", type=click.FloatRange(0), default=40.0, help="Seconds to load.")
-@click.option("--unload-s", type=click.FloatRange(0), default=2.0, help="Seconds to unload.")
+@click.option("--load-s", type=FiniteRange(0), default=40.0, help="Seconds to load.")
+@click.option("--unload-s", type=FiniteRange(0), default=2.0, help="Seconds to unload.")
 @click.option(
     "--patience-s",
-    type=click.FloatRange(0),
+    type=FiniteRange(0),
     default=600.0,
     help="Longest wait for a load to begin.",
 )
 @click.option(
     "--wait-penalty",
-    type=click.FloatRange(0, 1),
+    type=FiniteRange(0, 1),
     default=0.02,
     help="P(correct) that a one-minute wait is worth.",
 )

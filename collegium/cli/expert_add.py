@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from collegium.cli.expert_abilities import (
     told_abilities,
 )
 from collegium.cli.expert_tokens import json_object, token_policy
+from collegium.cli.numbers import FiniteRange
 from collegium.cli.output import json_option, print_json
 
 PRICES = "Dollars per million tokens; unknown unless given or listed."
@@ -33,13 +35,15 @@ def further_prices(given: Sequence[str]) -> dict[str, float | None]:
             equals = ""
         if not equals or not name:
             raise click.BadParameter(f"'{word}' is not of the form cached_input=0.03")
+        if not math.isfinite(prices[name] or 0):
+            raise click.BadParameter(f"the price {name} is a number of dollars from 0, not {price}")
     return prices
 
 
 KNOWN_OPTIONS: tuple[Option, ...] = (
     click.option("--description", help="Description for people."),
-    click.option("--input-price", type=click.FloatRange(0), help=PRICES),
-    click.option("--output-price", type=click.FloatRange(0), help=PRICES),
+    click.option("--input-price", type=FiniteRange(0), help=PRICES),
+    click.option("--output-price", type=FiniteRange(0), help=PRICES),
     click.option(
         "--price",
         "prices",
@@ -55,11 +59,11 @@ KNOWN_OPTIONS: tuple[Option, ...] = (
         help="Context window, tokens. Default: the checkpoint's or LiteLLM's, else 2048.",
     ),
     click.option("--tag", "tags", multiple=True, help="Free label, such as eu; repeatable."),
-    click.option("--prior", type=click.FloatRange(0, 1), help="Estimated quality, 0 to 1."),
+    click.option("--prior", type=FiniteRange(0, 1), help="Estimated quality, 0 to 1."),
     click.option(
         "--parameters",
         "parameters_b",
-        type=click.FloatRange(0, min_open=True),
+        type=FiniteRange(0, min_open=True),
         help="Size, billions of parameters.",
     ),
     *ABILITY_OPTIONS,

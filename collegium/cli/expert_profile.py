@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from collegium.cli.numbers import FiniteRange
 from collegium.cli.output import dollars, json_option, print_json, print_table
 from collegium.errors import CollegiumError
 
@@ -41,9 +42,7 @@ class Budget:
 @click.option(
     "--questions", type=click.IntRange(1, 5000), default=QUESTIONS, help="Most questions."
 )
-@click.option(
-    "--budget-usd", type=click.FloatRange(0, min_open=True), help="Maximum dollars in total."
-)
+@click.option("--budget-usd", type=FiniteRange(0, min_open=True), help="Maximum dollars in total.")
 @click.option(
     "--max-tokens", type=click.IntRange(64), default=MOST_TOKENS, help="Longest answer, tokens."
 )

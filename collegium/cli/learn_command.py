@@ -11,6 +11,7 @@ import click
 
 from collegium.cli.learn_confirm import confirm
 from collegium.cli.learn_report import show_estimate, show_report
+from collegium.cli.numbers import FiniteRange
 from collegium.cli.output import dollars, json_option, print_json, print_table
 from collegium.cli.service_client import call
 
@@ -36,7 +37,7 @@ html_option = click.option(
 @click.option("--application", help="With --from-log, of this application.")
 @click.option("--since", help="With --from-log, since a time such as 2026-11-01T00:00:00Z.")
 @click.option("--prompts", type=click.IntRange(1, 20_000), help="Most prompts [default: 400].")
-@click.option("--budget-usd", type=click.FloatRange(0), help="Maximum dollars for the run.")
+@click.option("--budget-usd", type=FiniteRange(0), help="Maximum dollars for the run.")
 @click.option("--experts", help="Experts to use, comma-separated [default: all].")
 @click.option("--checker", help='A checker\'s name, or JSON such as {"name": "number"}.')
 @click.option("--judge", help="Expert that judges answers which no checker can mark.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -35,7 +36,9 @@ async def _confirm(run_id: str, count: int, seed: int) -> None:
     order, where, kept = random.Random(seed), f"/v1/learning/runs/{run_id}", 0
     async with required_service(load_settings()) as service:
         query = f"{where}/unconfirmed?count={count}&seed={seed}"
-        rows = (await service.call("GET", query))["data"]
+        found = await service.call("GET", query)
+        if not (rows := found["data"]):
+            return click.echo(f"There is nothing to confirm: {_why_nothing(found['marks'])}.")
         for number, row in enumerate(rows, start=1):
             click.echo(f"\n[{number} of {len(rows)}]")
             said = _said(row, swapped=order.random() < 0.5)
@@ -46,6 +49,15 @@ async def _confirm(run_id: str, count: int, seed: int) -> None:
                 await service.call("POST", f"{where}/marks", {"marks": [mark]})
                 kept += 1
     click.echo(f"{kept} marks are kept. Fit again with `collegium learn fit {run_id}`.")
+
+
+def _why_nothing(marks: Mapping[str, int]) -> str:
+    """The reason, by how many marks each source has given."""
+    if not marks:
+        return "the run has no marks yet"
+    if marks.keys() == {"checker"}:
+        return "programs marked all answers"
+    return "no answer's mark is uncertain and unconfirmed"
 
 
 def _said(row: Any, *, swapped: bool) -> float | str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from collegium.cli.model_names import map_option, model_names
+from collegium.cli.numbers import FiniteRange
 from collegium.cli.output import json_option, print_json, print_table, warn, warn_dropped
 
 if TYPE_CHECKING:
@@ -37,10 +38,8 @@ class Calibrated:
 @click.argument("dataset", metavar="[DATASET]", required=False)
 @click.option("--target", "targets", multiple=True, help="As share=0.3, cost=0.01, quality=0.95.")
 @click.option("--price", "prices", multiple=True, help="MODEL=DOLLARS per million tokens.")
-@click.option(
-    "--guarantee", type=click.FloatRange(0.01, 0.999), help="Share of queries, such as 0.9."
-)
-@click.option("--within", type=click.FloatRange(0, 1), default=0.05, help="Of the best quality.")
+@click.option("--guarantee", type=FiniteRange(0.01, 0.999), help="Share of queries, such as 0.9.")
+@click.option("--within", type=FiniteRange(0, 1), default=0.05, help="Of the best quality.")
 @click.option("--train", metavar="DATASET", help="Calibrate on all of this set.")
 @click.option("--test", metavar="DATASET", help="Evaluate on all of this set.")
 @click.option("--seed", default=0, help="Seed of the split.")

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from collegium.cli.numbers import FiniteRange
 from collegium.cli.output import json_option, print_json, print_table
 from collegium.cli.service_client import call
 
@@ -45,7 +46,7 @@ def shadow(version: str, as_json: bool) -> None:
 @click.command(epilog="Example: collegium router promote rtr_9c2e --share 0.1")
 @click.argument("version")
 @click.option(
-    "--share", type=click.FloatRange(0, 1, min_open=True), help="Of the traffic [default: all]."
+    "--share", type=FiniteRange(0, 1, min_open=True), help="Of the traffic [default: all]."
 )
 @click.option("--application", "applications", multiple=True, help="Only this application.")
 @click.option("--unconfirmed", is_flag=True, help="Even without confirmed marks.")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from collegium.errors import CollegiumError, ProbeFailed
+from collegium.errors import CollegiumError, ModelGone, ProbeFailed
 from collegium.experts.clients.api_keys import USUAL, api_key
 from collegium.experts.clients.connection import is_address
 from collegium.experts.clients.http import HttpExpert
@@ -20,6 +20,7 @@ from collegium.experts.prices import HOSTS, Listed, entry_of, listed
 from collegium.registry.capabilities import CONTEXT, MOST_OUTPUT, WINDOW, found
 from collegium.registry.expert import RUN_HERE, Expert
 
+WITHOUT_VERSION = "its address does not end in /v1, as most do: is the address right?"
 WINDOWS = (
     *("max_model_len", "context_window", "context_length", "max_context_length"),
     *("max_input_tokens", "loaded_context_length"),
@@ -111,6 +112,12 @@ def _costs_as_listed(expert: Expert, entry: Listed) -> bool:
     return (expert.input_price, expert.output_price) == told
 
 
+def hint_at_address(expert: Expert, why: CollegiumError) -> str:
+    """What to check if the address, rather than its model, may be what is not there (404)."""
+    usual = expert.kind != "openai" or (expert.base_url or "").rstrip("/").endswith("/v1")
+    return "" if usual or not isinstance(why, ModelGone) else f" ({WITHOUT_VERSION})"
+
+
 async def found_on_endpoint(
     expert: Expert, key_variables: Sequence[str] = USUAL
 ) -> tuple[Expert, Mapping[str, Any]]:
@@ -122,7 +129,8 @@ async def found_on_endpoint(
     try:
         rows = {str(row["id"]): row for row in await _served(expert, key_variables)}
     except CollegiumError as exc:
-        raise ProbeFailed(f"{expert.base_url} does not answer GET /models: {exc.whole}") from exc
+        words = f"{expert.base_url} does not answer GET /models: {exc.whole}"
+        raise ProbeFailed(f"{words}{hint_at_address(expert, exc)}") from exc
     if expert.model in rows:
         return expert, rows[expert.model]
     served = ", ".join(rows) or "none"

@@ -238,7 +238,10 @@ class Registration:
         if expert.kind == "openai" and _may_lack_chats(expert, why):
             served = await serving(self._pool, expert, EMBEDS)
         if not any(served.values()):
-            raise ProbeFailed(f"'{expert.name}' did not answer its probe: {why.whole}") from why
+            from collegium.experts.model_info import hint_at_address
+
+            words = f"'{expert.name}' did not answer its probe: {why.whole}"
+            raise ProbeFailed(f"{words}{hint_at_address(expert, why)}") from why
         await self._pool.forgive(expert)
         told = {"chat": False, **served}
         expert = replace(expert, capabilities=found(expert.capabilities, told))

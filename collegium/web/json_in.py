@@ -28,6 +28,8 @@ PASSED_OVER = frozenset({
 """Parameters of OpenAI's, Azure's and Anthropic's clients that select nothing here."""
 FOR_ANY_CLIENT = "/v1/models"
 """A path that nearly every client reads first, some with parameters of their own; it has none."""
+SELECTING = ("GET", "DELETE")
+"""Methods whose query says what is meant."""
 LONGEST_NAME = 100
 
 
@@ -75,13 +77,15 @@ def _check(data: bytes) -> None:
 
 
 async def known_parameters(request: Request) -> None:
-    """Raise BadRequest for a parameter that the route of a GET request does not know: a filter that
-    is misspelt must not widen a list.
+    """Raise BadRequest for a parameter that the route of a GET or DELETE does not know: a filter
+    that is misspelt must not widen what is listed or deleted.
     """
     route, path = request.scope.get("route"), request.scope["path"]
     if path == FOR_ANY_CLIENT or path.startswith(f"{FOR_ANY_CLIENT}/"):
         return
-    if request.method != "GET" or not request.query_params or not isinstance(route, APIRoute):
+    if request.method not in SELECTING or not request.query_params:
+        return
+    if not isinstance(route, APIRoute):
         return
     known = dict.fromkeys(_names(route.dependant))
     for name in request.query_params:

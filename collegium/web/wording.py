@@ -139,6 +139,8 @@ def _of_one(problem: Mapping[str, Any], model: type[BaseModel] | None) -> str:
 def _given(problem: Mapping[str, Any]) -> str:
     """Return the value if it is short, otherwise its type."""
     value = problem.get("input")
+    if problem["type"] == "finite_number":
+        return "NaN or infinity"
     if problem["type"] in KINDS:
         return json_kind(value)
     if isinstance(value, str):

@@ -71,3 +71,47 @@ def test_a_job_says_what_its_lines_are_for(monkeypatch: pytest.MonkeyPatch, tmp_
         done = CliRunner().invoke(batch_command.command, ["submit", str(file), *options])
         assert done.exit_code == 0, done.output
     assert asked == ["/v1/chat/completions", "/v1/responses"]
+
+
+COUNTS = {"total": 2, "completed": 1, "failed": 1}
+EMPTY = {"total": 0, "completed": 0, "failed": 0}
+NO_LINES = {"data": [{"message": "The file has no \x1b[2Jlines"}]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "words"),
+    [
+        ({"status": "completed"}, 0, "4 of 10 answered"),
+        ({"status": "completed", "request_counts": COUNTS}, 0, "1 of 2 answered, 1 failed"),
+        ({"status": "failed"}, 1, "4 of 10 answered"),
+        (
+            {"status": "failed", "request_counts": EMPTY, "errors": NO_LINES},
+            1,
+            "Error: The file has no \\x1b[2Jlines",
+        ),
+        (
+            {"request_counts": COUNTS | {"completed": 0}, "error_file_id": "file-1"},
+            1,
+            "`collegium batch results batch_0 --errors`",
+        ),
+    ],
+)
+@pytest.mark.parametrize("options", [["--wait"], ["--wait", "--json"], []])
+def test_a_job_without_answers_fails_the_command(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    changes: dict[str, Any],
+    code: int,
+    words: str,
+    options: list[str],
+) -> None:
+    """Scripts see it, and people the reason; without --wait nothing has been decided."""
+
+    async def submit(file: Path, body: Any, *, wait: bool) -> Any:
+        return JOB | changes
+
+    monkeypatch.setattr(batch_command, "_submit", submit)
+    (file := tmp_path / "lines.jsonl").touch()
+    done = CliRunner().invoke(batch_command.command, ["submit", str(file), *options])
+    assert done.exit_code == (code if options else 0)
+    assert words in done.output or options != ["--wait"]

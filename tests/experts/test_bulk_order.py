@@ -97,6 +97,22 @@ def test_lines_are_read_and_bad_ones_said_why() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "line", [b"\xff\xfe", "{}".encode("utf-16"), b'{"custom_id": "\xed\xa0\x80"}']
+)
+def test_a_line_of_another_encoding_is_said_to_be_no_utf_8(line: bytes) -> None:
+    """The encoding is not guessed."""
+    (found,) = read_lines([line], CHAT)
+    assert isinstance(found, BadLine)
+    assert (found.code, found.message) == ("invalid_json_line", "line 1 is not text in UTF-8")
+
+
+def test_a_mark_of_utf_8_may_begin_a_file() -> None:
+    """As Windows' editors write it."""
+    (found,) = read_lines([b"\xef\xbb\xbf" + raw()], CHAT)
+    assert isinstance(found, Line)
+
+
 def test_half_a_surrogate_pair_of_a_body_is_replaced() -> None:
     """As for a single request; the id is the caller's and stays."""
     body = {"messages": [{"role": "user", "content": "cut \ud83d, whole \U0001f600"}]}

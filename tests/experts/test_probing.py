@@ -17,6 +17,7 @@ from collegium.registry.capabilities import takes
 from collegium.registry.expert import Expert
 from collegium.registry.experts import ExpertRegistry
 from tests.experts.able_server import able_server
+from tests.experts.scripted_server import Raw, Request, response, scripted
 
 EVERYTHING = (
     *("images", "files", "tools", "parallel_tools", "json_schema", "json_object", "logprobs"),
@@ -140,6 +141,28 @@ async def test_who_only_embeds_can_be_registered(registration: Registration) -> 
     async with able_server("no_chat") as server:
         with pytest.raises(ProbeFailed, match="did not answer its probe"):
             await registration.register(replace(at(server.url), name="other"))
+
+
+@pytest.mark.parametrize(
+    ("end", "status", "hinted"),
+    [("", 404, True), ("/v1", 404, False), ("/v1/", 404, False), ("", 401, False)],
+)
+@pytest.mark.parametrize("lists", [False, True])
+async def test_an_address_without_its_version_is_asked_about(
+    registration: Registration, end: str, status: int, *, hinted: bool, lists: bool
+) -> None:
+    """Many servers answer 404 there, as they do for a model that is gone."""
+    row = response(body={"data": [{"id": "m"}]})
+    absent = response(status, body={})
+
+    def respond(request: Request) -> Raw:
+        return row if lists and request.path.endswith("/models") else absent
+
+    async with scripted(respond) as server:
+        url = server.url.removesuffix("/v1") + end
+        with pytest.raises(ProbeFailed) as refused:
+            await registration.register(at(url))
+    assert ("does not end in /v1" in str(refused.value)) == hinted
 
 
 @pytest.mark.parametrize(

@@ -121,6 +121,8 @@ async def test_answers_of_earlier_runs_are_not_paid_for_again(serve: Serve) -> N
         first = await proposed(web, questions(24), race=False)
         await web.http.post(f"{RUNS}/{first['id']}/start")
         await ended(web, first["id"])
+        unsure = (await web.http.get(f"{RUNS}/{first['id']}/unconfirmed")).json()
+        assert (unsure["data"], unsure["marks"]) == ([], {"checker": 72})
         second = await proposed(web, questions(26), race=False)
         assert second["estimate"]["answers_reused"] == 72
         assert second["estimate"]["answers"] == 78

@@ -49,6 +49,36 @@ async def test_a_misspelt_filter_is_named(shared: Web, path: str, given: str, me
 
 
 @on_shared
+@pytest.mark.parametrize(
+    ("path", "given", "meant"),
+    [
+        ("/v1/experts/sql", "with_preset", "with_presets"),
+        ("/v1/budgets", "metrics", "metric"),
+        ("/v1/cache", "expert", None),
+        ("/v1/teams/nobody", "force", None),
+    ],
+)
+async def test_nothing_is_deleted_by_a_misspelt_parameter(
+    shared: Web, path: str, given: str, meant: str | None
+) -> None:
+    """What it should have limited would be deleted as well."""
+    refused = await shared.http.delete(path, params={given: "1"})
+    error = refused.json()["error"]
+    assert (refused.status_code, error["param"]) == (400, given)
+    assert (f"Did you mean '{meant}'?" in error["message"]) == (meant is not None)
+    experts = (await shared.http.get("/v1/experts")).json()["data"]
+    assert "sql" in [expert["name"] for expert in experts]
+
+
+@on_shared
+async def test_parameters_of_known_clients_may_go_with_a_deletion(shared: Web) -> None:
+    """Anthropic's and Azure's send them with each request."""
+    for given in ("beta", "api-version"):
+        answer = await shared.http.delete("/v1/files/file-0", params={given: "1"})
+        assert answer.status_code == 404
+
+
+@on_shared
 async def test_paths_that_select_nothing_take_anything(shared: Web) -> None:
     """Monitoring and clients add their own, such as Codex's `client_version`."""
     for path in ("/healthz", "/readyz", "/metrics", "/v1/models", "/v1/models/sql"):

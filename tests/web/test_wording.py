@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import httpx
@@ -220,3 +221,15 @@ async def test_parts_that_we_do_not_know_are_for_the_expert(shared: Web) -> None
     answer = await ask(shared, said([{"type": "text", "text": "sql 1"}, video]))
     assert answer.status_code == 200
     shared.experts["sql"].asked.clear()
+
+
+@on_shared
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e400"])
+async def test_what_is_not_finite_is_named(shared: Web, number: str) -> None:
+    """It is a number, but not one that can be sent on."""
+    body = f'{{"messages": [{json.dumps(HELLO)}], "temperature": {number}}}'
+    headers = {"content-type": "application/json"}
+    answer = await shared.http.post("/v1/chat/completions", content=body, headers=headers)
+    assert answer.status_code == 400
+    message = answer.json()["error"]["message"]
+    assert message == "temperature must be a finite number, not NaN or infinity"

@@ -59,8 +59,11 @@ def read_line(number: int, raw: bytes, endpoint: str) -> Line | BadLine:
     if (why := excess(raw, MOST_VALUES)) is not None:
         return BadLine(number, None, "invalid_json_line", f"line {number}: {why}")
     try:
-        fields = json.loads(raw, parse_constant=_no_constant)
-    except ValueError as exc:  # also text that is not UTF-8
+        text = raw.decode("utf-8-sig")  # of bytes, JSON's reader would guess the encoding
+        fields = json.loads(text, parse_constant=_no_constant)
+    except UnicodeDecodeError:
+        return BadLine(number, None, "invalid_json_line", f"line {number} is not text in UTF-8")
+    except ValueError as exc:
         return BadLine(number, None, "invalid_json_line", f"line {number} is not JSON: {exc}")
     except RecursionError:
         return BadLine(number, None, "invalid_json_line", f"line {number} is nested too deeply")

@@ -156,7 +156,7 @@ def signals_json(signals: Signals) -> Json:
 
 
 def _read(raw: bytes) -> Replayed:
-    fields = json.loads(raw)
+    fields = json.loads(raw.decode("utf-8-sig"))  # of bytes, the encoding would be guessed
     json.dumps(fields, allow_nan=False)  # NaN and 1e999 are no JSON, and can't be kept
     line = PromptLine.model_validate(fields, strict=True)
     given = [n for n in ("prompt", "messages", "request", "body") if getattr(line, n) is not None]

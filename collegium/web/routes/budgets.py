@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from collegium.errors import ApplicationNotFound, BadRequest, TeamNotFound
@@ -32,7 +32,6 @@ from collegium.web.serving.hold import MEASURED
 from collegium.web.serving.limits_in_force import span_of
 
 routes = APIRouter(prefix="/v1/budgets", route_class=CheckedRoute)
-REMOVED_BY = frozenset({"scope", "name", "metric", "window"})
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -106,7 +105,6 @@ async def put(body: NewLimit, parts: PartsDep) -> Json:
 
 @routes.delete("", dependencies=ADMIN)
 async def remove(
-    request: Request,
     parts: PartsDep,
     scope: Scope,
     name: Annotated[str, Query(max_length=200)],
@@ -114,9 +112,6 @@ async def remove(
     window: Annotated[str | None, Query(max_length=40)] = None,
 ) -> Json:
     """Remove a limit, or all limits of a key, a team or an application."""
-    if unknown := sorted(set(request.query_params) - REMOVED_BY):
-        # a name that is misspelt must not widen what is removed
-        raise BadRequest(f"{unknown[0]} is not a known parameter", unknown[0])
     removed = await parts.budget_registry.remove(scope, name, metric, window)
     if not removed:
         raise BadRequest(f"The {scope} '{name}' has no such limit", "name")

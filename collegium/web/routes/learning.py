@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -119,7 +120,8 @@ async def to_confirm(
 ) -> Json:
     """Return a random sample of answers with unconfirmed marks, and what they were compared with.
 
-    The marks are left out, so that they do not influence the person who confirms them.
+    The marks are left out, so that they do not influence the person who confirms them; `marks`
+    counts all of the run's by their source.
     """
     from collegium.web.learning.runs import unconfirmed
 
@@ -137,7 +139,8 @@ async def to_confirm(
         shown = _to_confirm(prompt, mark, answers[prompt.number, mark.expert])
         against = None if other is None else answers.get((prompt.number, other))
         data.append(shown | {"compared_with": against})
-    return {"object": "list", "data": data}
+    sources = Counter(mark.source for mark in evidence.marks)
+    return {"object": "list", "data": data, "marks": dict(sources)}
 
 
 @routes.post("/runs/{run_id}/marks")
