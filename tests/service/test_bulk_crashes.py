@@ -93,7 +93,7 @@ def test_kill_9_does_not_make_a_job_exceed_its_budget(tmp_path: Path) -> None:
                     answered = results(sdk, batch.output_file_id)
                     refused = results(sdk, batch.error_file_id) if batch.error_file_id else []
         asked = {n: c for n, c in server.stats()["asked"].items() if n.startswith("text ")}
-    assert sum(asked.values()) >= len(answered)  # more if some were killed after they were billed
+    assert sum(asked.values()) >= len(answered) > 0  # more if a kill lost what was billed
     assert sum(asked.values()) * ANSWER_USD <= limits["routing"]["max_cost_usd"]
     codes = {record["response"]["body"]["error"]["code"] for record in refused}
     assert codes <= {"budget_exhausted"}

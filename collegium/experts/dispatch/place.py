@@ -10,6 +10,7 @@ from collections import Counter, OrderedDict, defaultdict, deque
 from collegium.errors import ExpertBusy
 from collegium.experts.dispatch.fair_queue import FairQueue
 from collegium.experts.dispatch.terms import Terms
+from collegium.registry.claims import KEPT_FREE
 
 MEMORY = 0.1  # weight of the newest answer in the running mean
 MOST = 256  # the newest count, for an expert's speed changes
@@ -44,9 +45,9 @@ class Pace:
         return ordered[min(len(ordered) - 1, int(HEDGE_QUANTILE * len(ordered)))]
 
 
-KEPT_FREE, LATELY_S = 8, 60.0
-"""Each caller leaves one of KEPT_FREE slots to others if another caller was active in the last
-LATELY_S seconds.
+LATELY_S = 60.0
+"""Each caller leaves one of KEPT_FREE slots to others if another caller was active so lately,
+seconds.
 """
 REMEMBERED = 1000
 

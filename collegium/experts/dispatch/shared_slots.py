@@ -211,8 +211,8 @@ class _Share:
     async def _claim(self, caller: str) -> bool:
         """Claim one more slot than are used, and use it; False if the others leave none.
 
-        A caller that has one already leaves some to those who have none, wherever they ask. Without
-        keys nobody is told from anybody.
+        A caller that has one already leaves some to those who have none, wherever they ask; a
+        request without a caller leaves none.
         """
         async with self._turn:
             self.used += 1  # counted already, should this be cancelled meanwhile
