@@ -123,7 +123,7 @@ def convert_gguf(source: Path, folder: Path) -> None:
     model.config.eos_token_id = stop
     model.generation_config.eos_token_id = stop
     model.generation_config.pad_token_id = tokenizer.pad_token_id
-    model.generation_config.update(**USUAL)
+    model.generation_config.update(**USUAL)  # type: ignore[no-untyped-call]
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from collegium.router.predictors.kernel import squared_distances
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
@@ -34,6 +37,33 @@ class Group:
     spread: float
     shares: Array
     pull: float
+
+
+class _Joined:
+    """The groups of several mixtures one after the other: a query looks at all of them at once.
+
+    Mixture by mixture took 100 µs a query, a fifth of its reading; together they take 20.
+    """
+
+    def __init__(self, mixtures: Sequence[Group]) -> None:
+        self._centres = np.concatenate([g.centres for g in mixtures])
+        self._squares = (self._centres**2).sum(axis=1)
+        self._log_shares = np.log(np.concatenate([g.shares for g in mixtures]))
+        self._sizes = [len(g.shares) for g in mixtures]
+        self._starts = np.cumsum([0, *self._sizes[:-1]])
+        self._widths = np.repeat([2 * g.spread for g in mixtures], self._sizes)
+        self._rates = np.concatenate([g.rates for g in mixtures]) / len(mixtures)
+
+    def rates(self, features: Array) -> Array:
+        """The mean over the mixtures of the rates that features (n, f) speak for, shape (n, e)."""
+        squares = squared_distances(features, self._centres, self._squares)
+        says = self._log_shares - squares / self._widths
+        odds = np.exp(says - self._of_each(np.maximum, says))
+        return np.asarray((odds / self._of_each(np.add, odds)) @ self._rates)
+
+    def _of_each(self, reduce: np.ufunc, values: Array) -> Array:
+        """Each mixture's maximum or sum, at the place of each of its groups."""
+        return np.repeat(reduce.reduceat(values, self._starts, axis=1), self._sizes, axis=1)
 
 
 class ApplicationTable:
@@ -80,32 +110,41 @@ class ApplicationTable:
         ]
         self.table_ = np.clip(np.mean(posterior, axis=0), 0.0, 1.0)
         self.spread_ = _between(self.table_, self.marks_)
+        return self.ready()
+
+    def ready(self) -> Self:
+        """Prepare what each forecast would compute anew; ValueError if the arrays do not fit."""
+        if self.table_.shape != self.marks_.shape:
+            raise ValueError("an application's rates and its marks are of different experts")
+        self._joined = _Joined(self.groups_)
+        self._has_marks = self.marks_.sum(axis=1) > 0
+        self._pull = float(np.mean([g.pull for g in self.groups_]))
+        self._unsure = np.minimum(NEW * np.maximum(self.spread_, LEAST_SPREAD), 0.5)
         return self
 
     def known(self, applications: Indices, otherwise: Array) -> Array:
         """The rates of applications, shape (n, e); `otherwise` (n, e) for those without marks."""
-        return self._of(self.table_, applications, otherwise)
+        found = otherwise.copy()
+        rows = self._marked(applications)
+        found[rows] = self.table_[applications[rows]]
+        return found
 
     def unknown(self, features: Array) -> Array:
         """The rates of queries (n, f) whose application has no marks, or is not known: (n, e)."""
-        one = np.ones(len(features))
-        found = [_by_features(g, features, one) @ g.rates for g in self.groups_]
-        return np.asarray(np.mean(found, axis=0))
+        return self._joined.rates(features)
 
     def deviation(self, applications: Indices) -> Array:
         """The standard deviation of each rate (n, e); that of -1 is how applications differ."""
-        pull = float(np.mean([g.pull for g in self.groups_]))
-        own = np.sqrt(self.table_ * (1 - self.table_) / (self.marks_ + pull + 1))
-        unknown = np.minimum(NEW * np.maximum(self.spread_, LEAST_SPREAD), 0.5)
-        return self._of(own, applications, np.tile(unknown, (len(applications), 1)))
-
-    def _of(self, values: Array, applications: Indices, otherwise: Array) -> Array:
-        """Values (a, e) of applications with marks, and of `otherwise` (n, e) for the rest."""
-        found = otherwise.copy()
-        rows = np.flatnonzero(applications >= 0)
-        rows = rows[self.marks_[applications[rows]].sum(axis=1) > 0]
-        found[rows] = values[applications[rows]]
+        found = np.repeat(self._unsure[None, :], len(applications), axis=0)
+        rows = self._marked(applications)
+        rate, marks = self.table_[applications[rows]], self.marks_[applications[rows]]
+        found[rows] = np.sqrt(rate * (1 - rate) / (marks + self._pull + 1))
         return found
+
+    def _marked(self, applications: Indices) -> Indices:
+        """The rows (m,) of `applications` (n,) that have marks."""
+        rows = np.flatnonzero(applications >= 0)
+        return np.asarray(rows[self._has_marks[applications[rows]]])
 
     def _members(self, group: Group, places: Array, queries: Array) -> Array:
         """Each application's membership in each group, by marks and features, shape (a, k)."""
@@ -190,10 +229,6 @@ def _place_says(group: Group, places: Array, queries: Array) -> Array:
     return np.asarray(np.log(group.shares) - weight * squares / (2 * group.spread))
 
 
-def _by_features(group: Group, features: Array, queries: Array) -> Array:
-    return _parts(_place_says(group, features, queries))
-
-
 def _parts(says: Array) -> Array:
     odds = np.exp(says - says.max(axis=1, keepdims=True))
     return np.asarray(odds / odds.sum(axis=1, keepdims=True))
@@ -231,7 +266,9 @@ def arrays_of(table: ApplicationTable) -> dict[str, NDArray[Any]]:
 
 
 def table_of(arrays: dict[str, NDArray[Any]]) -> ApplicationTable:
-    """Return the table from the arrays of `arrays_of`; raise KeyError if one is missing."""
+    """Return the table from the arrays of `arrays_of`; raise KeyError if one is missing, ValueError
+    if they do not fit.
+    """
     table = ApplicationTable()
     table.rates_, table.right_ = arrays["rates"], arrays["right"]
     table.marks_, table.table_ = arrays["marks"], arrays["table"]
@@ -246,4 +283,4 @@ def table_of(arrays: dict[str, NDArray[Any]]) -> ApplicationTable:
         )
         for i in range(len(VARIANTS))
     ]
-    return table
+    return table.ready()

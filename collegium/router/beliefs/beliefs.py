@@ -177,11 +177,14 @@ class Beliefs:
             self._number = known
         return known[1]
 
-    def _settings(self, names: Sequence[str | None], numbers: Indices) -> dict[str, Indices]:
-        anonymous = np.array([name is None for name in names], dtype=bool)
-        masks = (numbers >= 0, (numbers < 0) & anonymous, (numbers < 0) & ~anonymous)
-        found = {s: np.flatnonzero(m) for s, m in zip(SETTINGS, masks, strict=True)}
-        return {setting: rows for setting, rows in found.items() if len(rows)}
+    def _settings(self, names: Sequence[str | None], numbers: Indices) -> dict[str, list[int]]:
+        """The rows of each setting that occurs."""
+        known, anonymous, new = SETTINGS
+        found: dict[str, list[int]] = {}
+        for row, (name, number) in enumerate(zip(names, numbers.tolist(), strict=True)):
+            setting = known if number >= 0 else anonymous if name is None else new
+            found.setdefault(setting, []).append(row)
+        return found
 
     def _crossed(
         self, bases: list[Predictor], marks: _Marks, parts: list[Any], steps: _Steps
@@ -224,11 +227,13 @@ class Beliefs:
         common_weights, difference_weights = self.weights_[setting]
         off = forecasts - self.rates_
         common = off.mean(axis=2, keepdims=True)
-        return np.asarray(
-            self.rates_
-            + np.tensordot(common_weights, common, axes=1)
-            + np.tensordot(difference_weights, off - common, axes=1)
-        )
+        shared = _weighted(common_weights, common)
+        return self.rates_ + shared + _weighted(difference_weights, off - common)
+
+
+def _weighted(weights: Array, values: Array) -> Array:
+    """The sum over b of weights (b,) times values (b, n, e), shape (n, e)."""
+    return np.asarray((weights @ values.reshape(len(values), -1)).reshape(values.shape[1:]))
 
 
 @dataclass(frozen=True)

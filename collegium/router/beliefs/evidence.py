@@ -39,7 +39,9 @@ class Evidence:
         self.marked_: Floats = _unit(X[np.sort(rows)])
         likeness = self.marked_ @ self.marked_.T
         np.fill_diagonal(likeness, -np.inf)
-        distance, nearest = _nearest(likeness)
+        nearest = _nearest(likeness)
+        cosine = np.take_along_axis(likeness, nearest, axis=1).astype(np.float64)
+        distance = 1.0 - np.where(np.isfinite(cosine), cosine, 0.0).mean(axis=1)
         self.own_ = np.maximum(distance, LEAST_DISTANCE)
         relative = distance / self.own_[nearest].mean(axis=1)
         self.scale_ = np.array([_scale(distance), _scale(relative)])
@@ -63,7 +65,7 @@ class Evidence:
         a distance of 0.02 would pass that on as 5e-6 of P(correct): those that count are made anew.
         """
         rows = _unit(X)
-        nearest = _nearest(rows @ self.marked_.T)[1]
+        nearest = _nearest(rows @ self.marked_.T)
         near = self.marked_[nearest].astype(np.float64)
         cosine = np.einsum("nd,nkd->nk", rows.astype(np.float64), near)
         return np.asarray(1.0 - cosine.mean(axis=1)), nearest
@@ -72,7 +74,7 @@ class Evidence:
 def _falling(distance: Array, scale: Array, unit: Array | float) -> Array:
     usual, far = scale
     width = np.maximum((far - usual) * unit, LEAST_DISTANCE)
-    return np.asarray(np.clip(1.0 - (distance - usual * unit) / width, 0.0, 1.0))
+    return np.asarray(np.minimum(np.maximum(1.0 - (distance - usual * unit) / width, 0.0), 1.0))
 
 
 def _scale(values: Array) -> Array:
@@ -88,9 +90,7 @@ def _unit(X: Array) -> Floats:
     return np.asarray(X / np.where(length > 0, length, 1.0), dtype=np.float32)
 
 
-def _nearest(likeness: Floats) -> tuple[Array, NDArray[np.intp]]:
-    """One minus the mean cosine to the nearest ones, shape (n,), and their indices (n, k)."""
+def _nearest(likeness: Floats) -> NDArray[np.intp]:
+    """The indices (n, k) of the nearest ones by their cosines (n, m)."""
     count = min(NEIGHBOURS, max(likeness.shape[1] - 1, 1))
-    nearest = np.argpartition(-likeness, count - 1, axis=1)[:, :count]
-    cosine = np.take_along_axis(likeness, nearest, axis=1).astype(np.float64)
-    return 1.0 - np.where(np.isfinite(cosine), cosine, 0.0).mean(axis=1), nearest
+    return np.argpartition(-likeness, count - 1, axis=1)[:, :count]

@@ -34,7 +34,9 @@ class Features:
 
     def of(self, X: Array, context: Sequence[Array | None]) -> Array:
         """Features of queries, shape (n, f); without a context its part is the usual one."""
-        own = (X - self.middle_) @ self.axes_
+        own = np.asarray((X - self.middle_) @ self.axes_)
+        if not self.reads_context:
+            return own
         if all(each is None for each in context):
             return np.hstack([own, np.zeros((len(X), self.context_axes_.shape[1]))])
         given = np.array([self.context_middle_ if c is None else c for c in context])

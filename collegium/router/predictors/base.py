@@ -58,7 +58,7 @@ class Predictor(RegressorMixin, BaseEstimator, ABC):
 
     def forecast(self, X: Array) -> Array:
         """`predict` without its checks, which cost more than one query's forecast does."""
-        return np.clip(self._forecast(X), 0.0, 1.0)
+        return np.asarray(np.minimum(np.maximum(self._forecast(X), 0.0), 1.0))
 
     @abstractmethod
     def _learn(self, X: Array, scores: Array, labels: Any, groups: Any) -> None:
