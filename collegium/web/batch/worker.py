@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from collegium.errors import CollegiumError, LeaseLost
 from collegium.registry.bulk.batches import BatchRecord
+from collegium.registry.repeating import Repeating
 from collegium.web.batch.retention import Retention
 from collegium.web.errors import unexpected
 from collegium.web.serving.parts import Parts
@@ -48,17 +49,24 @@ class BatchWorker:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._working: dict[str, str] = {}
         """The job that is worked on, by its owner."""
-        self._loops: tuple[asyncio.Task[None], ...] = ()
+        self._loop: asyncio.Task[None] | None = None
+        self._renewing = Repeating(
+            self._renew,
+            RENEW_S,
+            name="leases of bulk jobs",
+            failing="the leases of bulk jobs can't be renewed",
+        )
         self._is_retaining, self._asks_at = False, 0.0
 
     def start(self) -> None:
         """Begin in the background."""
-        work = asyncio.create_task(self._work(), name="bulk jobs")
-        self._loops = work, asyncio.create_task(self._renew(), name="leases of bulk jobs")
+        self._loop = asyncio.create_task(self._work(), name="bulk jobs")
+        self._renewing.start()
 
     async def close(self) -> None:
         """Stop where it is: what is finished is written, the rest is for who goes on."""
-        tasks = [*self._loops, *self._tasks.values()]
+        await self._renewing.close()
+        tasks = [*([self._loop] if self._loop else []), *self._tasks.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -67,13 +75,8 @@ class BatchWorker:
                 await self._parts.leases.release(RETENTION, self._name)
 
     async def _renew(self) -> None:
-        while True:
-            await asyncio.sleep(RENEW_S)
-            try:
-                if self._tasks:
-                    await self._parts.batches.renew(self._name, tuple(self._tasks))
-            except CollegiumError as exc:  # the database is away, for other replicas as well
-                log.warning("the leases of bulk jobs can't be renewed: %s", exc)
+        if self._tasks:
+            await self._parts.batches.renew(self._name, tuple(self._tasks))
 
     async def _work(self) -> None:
         news = self._parts.inbox.news
