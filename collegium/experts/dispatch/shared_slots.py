@@ -10,8 +10,8 @@ from typing import Any
 
 from collegium.errors import ExpertBusy
 from collegium.experts.dispatch.terms import Terms
+from collegium.registry.background import Repeating
 from collegium.registry.claims import KEPT_FREE, REFUSED, WANTED
-from collegium.registry.repeating import Repeating
 from collegium.registry.state import SharedState
 
 TTL_S = 15.0

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Select, case, func, literal, literal_column, select, update
 
-from collegium.registry.repeating import Repeating
+from collegium.registry.background import Repeating
 from collegium.registry.storage.database import Database
 from collegium.registry.storage.pages import Scope, owned
 from collegium.registry.tables import (

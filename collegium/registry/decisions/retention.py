@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import delete, func, select
 
+from collegium.registry.background import Repeating
 from collegium.registry.decisions.deletion import UNSEEN, Deletion, Doomed
 from collegium.registry.decisions.selection import Selection
-from collegium.registry.repeating import Repeating
 from collegium.registry.storage.database import Database
 from collegium.registry.tables import ExchangeRow, ResponseRow
 

@@ -9,8 +9,8 @@ import secrets
 from datetime import UTC, datetime
 
 from collegium.errors import CollegiumError, LeaseLost
+from collegium.registry.background import Repeating
 from collegium.registry.bulk.batches import BatchRecord
-from collegium.registry.repeating import Repeating
 from collegium.web.batch.retention import Retention
 from collegium.web.errors import unexpected
 from collegium.web.serving.parts import Parts

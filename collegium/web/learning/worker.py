@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from collegium.errors import CollegiumError
+from collegium.registry.background import Repeating
 from collegium.registry.learning.runs import RunRecord
-from collegium.registry.repeating import Repeating
 from collegium.web.serving.parts import Parts
 
 if TYPE_CHECKING:

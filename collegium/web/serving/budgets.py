@@ -16,13 +16,13 @@ from typing import Any
 
 from collegium.errors import BadRequest
 from collegium.experts.clients.reply import Call
+from collegium.registry.background import Repeating
 from collegium.registry.budgets.counters import Charge, Granted, Wanted
 from collegium.registry.budgets.ledger import Amounts, taken
 from collegium.registry.budgets.limits import EACH, NANO, BudgetRegistry, Limit
 from collegium.registry.clock import utc_now
 from collegium.registry.decisions.log import OutcomeRecord
 from collegium.registry.key import Caller
-from collegium.registry.repeating import Repeating
 from collegium.router.decision import Query
 from collegium.router.pacing import Budget, Pacing
 from collegium.web.serving.budget_counts import BudgetCounts

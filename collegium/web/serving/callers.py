@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 
 from collegium.errors import Forbidden, SettingsError
+from collegium.registry.background import Repeating
 from collegium.registry.clock import utc_now
 from collegium.registry.key import Caller, Key, Team, both
 from collegium.registry.keys import KeyRegistry, hashed
-from collegium.registry.repeating import Repeating
 from collegium.settings import Settings
 
 ADMINISTRATOR = "api_key"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from collegium.errors import ArtifactRejected, CollegiumError
-from collegium.registry.repeating import Repeating
+from collegium.registry.background import Repeating
 from collegium.registry.state import SharedState
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from typing import Any, Protocol
 from collegium.errors import CollegiumError
 from collegium.registry.application import Application
 from collegium.registry.applications import ApplicationRegistry
+from collegium.registry.background import Repeating
 from collegium.registry.expert import Expert
-from collegium.registry.repeating import Repeating
 from collegium.router.applications.policy import Policy
 from collegium.router.applications.resolver import MOST, Applications
 from collegium.router.decision import Query

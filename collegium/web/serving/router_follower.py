@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from collegium.errors import CollegiumError
+from collegium.registry.background import Repeating
 from collegium.registry.learning.router_versions import RouterVersion, RouterVersions
-from collegium.registry.repeating import Repeating
 from collegium.router.artifact import CARD, folder_of
 from collegium.settings import Settings
 from collegium.web.serving.current_router import Canary, CurrentRouter

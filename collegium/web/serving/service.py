@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from collegium.errors import CollegiumError
 from collegium.experts.embedded import ensure_base_model
 from collegium.experts.roster import ENGINE, SPARSE_ENGINE, embedded_experts
-from collegium.registry.repeating import Repeating
+from collegium.registry.background import Repeating
 from collegium.web.serving.parts import Parts
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from collegium.errors import CollegiumError
+from collegium.registry.background import Repeating
 from collegium.registry.learning.alarms import Alarm
-from collegium.registry.repeating import Repeating
 from collegium.web.serving.parts import Parts
 from collegium.web.watching.guards import guard_canary
 from collegium.web.watching.marks import MarkWatch

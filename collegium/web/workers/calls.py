@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from collegium.errors import StateUnavailable
-from collegium.registry.repeating import Repeating
+from collegium.registry.background import Repeating
 from collegium.web.serving.parts import Parts
 from collegium.web.workers.counts import Ended, Snapshot, Together
 from collegium.web.workers.engines import AskedEngines

@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from collegium.errors import StateUnavailable
-from collegium.registry.repeating import Repeating
+from collegium.registry.background import Repeating
 
 SOON_S = 0.005
 
