@@ -26,9 +26,9 @@ MOST_FAULTS = 5
 MOST_PROMPTS = 20_000
 BOM = b"\xef\xbb\xbf"
 NOT_REPLAYED = (
-    *("model", "stream", "stream_options", "routing", "user", "metadata", "store"),
-    *("n", "best_of", "service_tier"),
-)
+    "model", "stream", "stream_options", "routing", "user", "metadata", "store",
+    "n", "best_of", "service_tier",
+)  # fmt: skip
 """Fields of a request that say nothing of what an expert answers, or only make it dearer."""
 
 ASKED = ("messages", "tools", "functions", "response_format")
