@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -199,12 +199,7 @@ def _words(exc: Exception) -> str:
 
 def _distinct(prompts: Iterable[Replayed]) -> list[Replayed]:
     """Keep the first of equal requests: repeated ones teach nothing new."""
-
-    def once() -> Iterator[Replayed]:
-        seen: set[str] = set()
-        for prompt in prompts:
-            if prompt.digest not in seen:
-                seen.add(prompt.digest)
-                yield prompt
-
-    return list(once())
+    first: dict[str, Replayed] = {}
+    for prompt in prompts:
+        first.setdefault(prompt.digest, prompt)
+    return list(first.values())
