@@ -6,8 +6,8 @@ from typing import Any
 
 import httpx
 
+from tests.web.access import bearer
 from tests.web.conftest import Web
-from tests.web.test_access import bearer
 from tests.web.test_owners import SHOP
 
 CACHE = "x-collegium-cache"

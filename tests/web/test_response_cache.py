@@ -14,12 +14,12 @@ from collegium.registry.answers import MemoryAnswers
 from collegium.router.decision import Query
 from collegium.web.learning.from_log import logged_prompts
 from collegium.web.learning.spec import FromLog
+from tests.web.access import bearer
 from tests.web.bulk import done, line
 from tests.web.caching import CACHE, ask, calls, lookup
 from tests.web.conftest import Serve, Web, until
 from tests.web.fakes import POOL
 from tests.web.messages import asking, content_of, events, events_of, message
-from tests.web.test_access import bearer
 from tests.web.test_messages_native import speaking
 from tests.web.test_owners import ADMIN, DESK, KEYS, SHOP
 

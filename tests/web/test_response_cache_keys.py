@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from collegium.errors import ContentRefused, ExpertUnavailable
+from tests.web.access import bearer
 from tests.web.caching import CACHE, ask, calls, lookup
 from tests.web.conftest import Serve, Web
 from tests.web.fakes import POOL, delta
-from tests.web.test_access import bearer
 from tests.web.test_owners import ADMIN, DESK, KEYS, SHOP
 
 TOOL: Any = {"type": "function", "function": {"name": "find", "parameters": {"type": "object"}}}
