@@ -65,11 +65,11 @@ class BatchWorker:
 
     async def close(self) -> None:
         """Stop where it is: what is finished is written, the rest is for who goes on."""
-        await self._renewing.close()
         tasks = [*([self._loop] if self._loop else []), *self._tasks.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._renewing.close()
         if self._is_retaining:
             with contextlib.suppress(CollegiumError):
                 await self._parts.leases.release(RETENTION, self._name)
@@ -90,7 +90,8 @@ class BatchWorker:
             except CollegiumError as exc:  # the database is away
                 log.warning("bulk jobs wait: %s", exc)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(news.wait(), LOOK_S)
+                async with asyncio.timeout(LOOK_S):  # `wait_for` may lose a cancellation
+                    await news.wait()
 
     async def _retains(self) -> bool:
         """Whether this replica deletes old files. It asks the database twice in a lease's time."""
