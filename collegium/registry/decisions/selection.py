@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Select, select, union_all
+from sqlalchemy import ColumnElement, Select, literal, select, union_all
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -139,6 +139,19 @@ def nearest(
         each = select(DecisionRow.id).where(*conditions).order_by(*sorted_by).limit(limit)
         parts.append(select(each.subquery().c.id))
     return select(union_all(*parts).subquery().c.id)
+
+
+def latest_of(owner: str, sessions: Sequence[str]) -> Select[tuple[int, str | None]]:
+    """The place of each of an owner's sessions in the list, and the id of its latest decision."""
+    named = [
+        select(literal(place).label("place"), literal(name, DecisionRow.session.type).label("name"))
+        for place, name in enumerate(sessions)
+    ]
+    each = union_all(*named).subquery()
+    newest = DecisionRow.created_at.desc(), DecisionRow.id.desc()
+    own = DecisionRow.session == each.c.name, Unindexed(DecisionRow.owner) == owner
+    latest = select(DecisionRow.id).where(*own).order_by(*newest).limit(1).scalar_subquery()
+    return select(each.c.place, latest).select_from(each)
 
 
 class Unindexed(FunctionElement[Any]):
