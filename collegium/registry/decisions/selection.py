@@ -117,7 +117,12 @@ def _moved(moment: datetime, by: timedelta) -> datetime:
 
 
 def _answered() -> ColumnElement[bool]:
-    """Nearly all are: looked at one after the other."""
+    """Nearly all are: looked at one after the other.
+
+    Of an owner, application or expert that nearly always fails this takes long: with 30,000
+    decisions of one owner, 0.5 s. Indexes as failures have answer in 1 ms, but to write a decision
+    with its outcome took SQLite 0.14 ms instead of 0.10, and its file was a tenth larger.
+    """
     return DecisionRow.outcome.has(OutcomeRow.status == "ok")
 
 
