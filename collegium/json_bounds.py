@@ -19,9 +19,21 @@ def excess(data: bytes, most_values: int) -> str | None:
     if data.count(b"[") + data.count(b"{") <= MOST_DEPTH and data.count(b",") <= most_values:
         return None  # nearly always
     bare = _outside_strings(data, 2 * most_values)  # what strings hold is no value
+    if bare is not None and _depth(bare, 2 * most_values) > MOST_DEPTH:
+        return f"it is nested more than {MOST_DEPTH} deep"
     if bare is None or _values(bare) > most_values:
         return f"it has more than {most_values} values"
-    return f"it is nested more than {MOST_DEPTH} deep" if _depth(bare) > MOST_DEPTH else None
+    return None
+
+
+def whole_pairs(data: bytes) -> bytes:
+    """JSON with U+FFFD in the place of half a surrogate pair; what is no JSON stays as it is."""
+    if b"\\ud" not in data and b"\\uD" not in data:  # nearly always
+        return data
+    try:
+        return json.dumps(without_half_pairs(json.loads(data))).encode()
+    except (ValueError, RecursionError):
+        return data
 
 
 def without_half_pairs(value: Any) -> Any:
@@ -47,9 +59,10 @@ def _values(bare: bytes) -> int:
     return bare.count(b",") + bare.count(b"[") + bare.count(b"{")
 
 
-def _depth(bare: bytes) -> int:
+def _depth(bare: bytes, most: int) -> int:
+    """The depth that the first so many brackets reach: valid JSON of few values has no more."""
     depth = deepest = 0
-    for bracket in bare.translate(None, _NOT_BRACKETS):
+    for bracket in bare.translate(None, _NOT_BRACKETS)[:most]:
         depth += 1 if bracket in _OPENING else -1
         deepest = max(deepest, depth)
     return deepest

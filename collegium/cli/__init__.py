@@ -20,6 +20,7 @@ COMMANDS = {
     "bench": "Time parts of Collegium on this machine.",
     "budget": "Set, list and remove limits of keys, teams and applications.",
     "build": "Compile the kernels of sparse experts.",
+    "cache": "Show and clear the response cache.",
     "chat": "Chat with the pool in the terminal.",
     "doctor": "Check this machine and report what is missing.",
     "eval": "Measure experts and routing.",
@@ -31,7 +32,7 @@ COMMANDS = {
     "restore": "Restore an archive into an empty data folder.",
     "router": "Train, evaluate, explain and promote routers.",
     "serve": "Start the service and its engines.",
-    "team": "Create, list, change and remove teams of keys.",
+    "team": "Create, list, show, change and remove teams of keys.",
     "train": "Train the specialists and the sparse mixture, or make sparse models smaller.",
 }
 """Each command with its help; it lives in the module `collegium.cli.<name>`."""

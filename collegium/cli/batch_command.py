@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import click
 
 from collegium.cli.numbers import FiniteRange
 from collegium.cli.output import json_option, print_json, print_table
-from collegium.redaction import one_line
+from collegium.redaction import json_safe, one_line
 
 if TYPE_CHECKING:
     from collegium.cli.service_client import ServiceClient
@@ -65,8 +66,8 @@ def submit(
         print_json(batch)
     else:
         _tell(batch, waited=wait)
-    if wait and (batch["status"] == "failed" or not batch["request_counts"]["completed"]):
-        click.get_current_context().exit(1)
+    if wait:
+        _exit_as(batch)
 
 
 @command.command(epilog="Example: collegium batch large questions.jsonl answers --ray auto")
@@ -110,21 +111,21 @@ def large(
 @click.option("--wait", is_flag=True, help="Wait for the job to end.")
 @json_option
 def status(batch: str | None, wait: bool, as_json: bool) -> None:
-    """Show one job, or the latest ones."""
+    """Show one job, or the latest ones.
+
+    With --wait the status is 1 if the job failed or no line was answered.
+    """
     if batch is None:
         if wait:
             raise click.UsageError("--wait needs the job's id")
         return _list(as_json)
     found = asyncio.run(_status(batch, wait=wait))
     if as_json:
-        return print_json(found)
-    for field in ("id", "status", "created_at", "expires_at", "output_file_id", "error_file_id"):
-        click.echo(f"{field:15}  {found[field] if found[field] is not None else '-'}")
-    click.echo(f"{'lines':15}  {_counts(found)}")
-    if (money := found.get("money")) is not None:
-        click.echo(f"{'money':15}  {_money(money)}")
-    for message in _errors(found):
-        click.echo(f"{'error':15}  {message}")
+        print_json(found)
+    else:
+        _show(found)
+    if wait:
+        _exit_as(found)
 
 
 @command.command(epilog="Example: collegium batch results batch_0f3a --out answers.jsonl")
@@ -141,7 +142,8 @@ def results(batch: str, out: Path | None, errors: bool, as_json: bool) -> None:
         lines = text.decode("utf-8", "surrogatepass").split("\n")
         text = (json.dumps([json.loads(line) for line in lines if line]) + "\n").encode()
     if out is None:
-        click.echo(text, nl=False)
+        shown = json_safe(text.decode(errors="replace")) if _is_terminal() else text
+        click.echo(shown, nl=False)
     else:
         out.write_bytes(text)
         click.echo(f"Wrote {out}", err=True)
@@ -156,6 +158,26 @@ def cancel(batch: str, as_json: bool) -> None:
 
     found = asyncio.run(call("POST", f"/v1/batches/{batch}/cancel"))
     print_json(found) if as_json else click.echo(f"{batch} is {found['status']}.")
+
+
+def _is_terminal() -> bool:
+    return sys.stdout.isatty()
+
+
+def _exit_as(batch: Any) -> None:
+    """End with status 1 if a job that has ended failed or answered nothing."""
+    if batch["status"] == "failed" or not batch["request_counts"]["completed"]:
+        click.get_current_context().exit(1)
+
+
+def _show(batch: Any) -> None:
+    for field in ("id", "status", "created_at", "expires_at", "output_file_id", "error_file_id"):
+        click.echo(f"{field:15}  {batch[field] if batch[field] is not None else '-'}")
+    click.echo(f"{'lines':15}  {_counts(batch)}")
+    if (money := batch.get("money")) is not None:
+        click.echo(f"{'money':15}  {_money(money)}")
+    for message in _errors(batch):
+        click.echo(f"{'error':15}  {message}")
 
 
 def _tell(batch: Any, *, waited: bool) -> None:

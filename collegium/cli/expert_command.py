@@ -31,18 +31,21 @@ command.add_command(tokens)
 @command.command("list", epilog="Example: collegium expert list --json")
 @json_option
 def list_experts(as_json: bool) -> None:
-    """List the registered experts."""
+    """List the registered experts. INPUT and OUTPUT are dollars per million tokens."""
     experts = asyncio.run(_on_registry("list"))
     if as_json:
         return print_json([asdict(e) for e in experts])
-    header = ("NAME", "KIND", "ENABLED", "SKILLS", "DESCRIPTION")
+    header = ("NAME", "KIND", "ENABLED", "INPUT", "OUTPUT", "SKILLS", "DESCRIPTION")
     print_table(header, [_row(e) for e in experts])
 
 
 def _row(expert: Expert) -> tuple[str, ...]:
     skills = ", ".join(f"{s} {v:.0%}" for s, v in expert.skills.items() if v >= 0.5)
     enabled = "yes" if expert.enabled else "no"
-    return expert.name, expert.kind, enabled, skills or "-", expert.description[:70]
+    prices = [
+        f"${p:g}" if p is not None else "-" for p in (expert.input_price, expert.output_price)
+    ]
+    return expert.name, expert.kind, enabled, *prices, skills or "-", expert.description[:70]
 
 
 @command.command(epilog="Example: collegium expert show sql")

@@ -16,6 +16,7 @@ from collegium.cli.output import json_option, print_json, print_object, print_ta
 from collegium.cli.times import Duration, Moment
 
 PATH = "/v1/keys"
+LIMITS = ("allowed_experts", "allowed_applications")
 ROLES = click.Choice(["operator", "team-lead", "caller", "read-only"])
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -44,6 +45,18 @@ def limits_of(
         "description": description,
     }
     return {name: value for name, value in given.items() if value is not None}
+
+
+def print_limited(found: dict[str, Any], as_json: bool) -> None:
+    """Print a key or a team; of people, limits that there are not are called `all`."""
+    if not as_json:
+        found |= {field: named(found[field]) for field in LIMITS}
+    print_object(found, as_json)
+
+
+def named(names: list[str] | None) -> str:
+    """What a list of names allows, in words."""
+    return "all" if names is None else ", ".join(names) or "none"
 
 
 @click.group(epilog="Example: collegium key create anna --team search --expires 90d")
@@ -93,7 +106,7 @@ def list_all(state: str | None, team: str | None, as_json: bool) -> None:
 @json_option
 def show(key: str, as_json: bool) -> None:
     """Show a key, by name or id."""
-    print_object(asyncio.run(call("GET", _of(key))), as_json)
+    print_limited(asyncio.run(call("GET", _of(key))), as_json)
 
 
 @command.command(epilog="Example: collegium key update anna --expert sql --expert general")
@@ -129,7 +142,7 @@ def update(
     changes |= {name: None for name, is_cleared in cleared.items() if is_cleared}
     if not changes:
         raise click.UsageError("say what to change, such as --role or --expert")
-    print_object(asyncio.run(call("PATCH", _of(key), changes)), as_json)
+    print_limited(asyncio.run(call("PATCH", _of(key), changes)), as_json)
 
 
 @command.command(epilog="Example: collegium key rotate anna --overlap 24h")
@@ -149,7 +162,7 @@ def rotate(key: str, overlap: timedelta, as_json: bool) -> None:
 @json_option
 def revoke(key: str, as_json: bool) -> None:
     """Revoke a key permanently; replicas follow within a second."""
-    print_object(asyncio.run(call("POST", f"{_of(key)}/revoke")), as_json)
+    print_limited(asyncio.run(call("POST", f"{_of(key)}/revoke")), as_json)
 
 
 @command.command(epilog="Example: collegium key identify < leaked.txt")
@@ -163,7 +176,7 @@ def identify(as_json: bool) -> None:
     found = asyncio.run(_identified(secret))
     if found is None:
         raise click.ClickException("no key of the registry has this secret")
-    print_object(found, as_json)
+    print_limited(found, as_json)
 
 
 async def _all(query: str) -> list[dict[str, Any]]:
@@ -204,7 +217,6 @@ def _of(key: str) -> str:
 
 
 def _row(key: dict[str, Any]) -> tuple[Any, ...]:
-    experts = key["allowed_experts"]
     return (
         key["name"],
         key["role"],
@@ -212,5 +224,5 @@ def _row(key: dict[str, Any]) -> tuple[Any, ...]:
         key["state"],
         f"{key['prefix']}…{key['last_four']}",
         (key["expires_at"] or "never")[:10],
-        "all" if experts is None else ", ".join(experts) or "none",
+        named(key["allowed_experts"]),
     )

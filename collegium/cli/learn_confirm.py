@@ -47,7 +47,8 @@ async def _confirm(run_id: str, count: int, seed: int) -> None:
                 mark = {"number": row["number"], "expert": row["expert"], "score": said}
                 await service.call("POST", f"{where}/marks", {"marks": [mark]})
                 kept += 1
-    click.echo(f"{kept} marks are kept. Fit again with `collegium learn fit {run_id}`.")
+    marks = "1 mark is" if kept == 1 else f"{kept} marks are"
+    click.echo(f"{marks} kept. Fit again with `collegium learn fit {run_id}`.")
 
 
 def _why_nothing(marks: Mapping[str, int]) -> str:

@@ -73,7 +73,7 @@ def headline(report: Any) -> str:
     best, loss = report["best_single"], balanced["loss_points"]
     if not report["confirmed"]:
         return (
-            f"{report['prompts']} prompts. Nobody confirmed the marks, so no saving is promised; "
+            f"{report['prompts']} prompts. Too few marks are confirmed, so no saving is promised; "
             f"at face value `balanced` would cost {_percent(balanced['saved'])} less than {best}."
         )
     step = report["more"][-1]

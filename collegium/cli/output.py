@@ -73,11 +73,15 @@ def warn_dropped(data: str, count: int) -> None:
 
 
 def print_object(value: Mapping[str, Any], as_json: bool) -> None:
-    """Print JSON, or a field a line: lists with commas, objects as JSON, `-` for what is empty."""
+    """Print JSON, or a field a line: lists with commas, objects as JSON, `-` for what is empty.
+
+    `object`, the API's name for the kind of value, is left to programs.
+    """
     if as_json:
         return print_json(value)
-    width = max(map(len, value))
-    for field, found in value.items():
+    shown = {field: found for field, found in value.items() if field != "object"}
+    width = max(map(len, shown))
+    for field, found in shown.items():
         click.echo(f"{field:{width}}  {one_line(_shown(found))}")
 
 

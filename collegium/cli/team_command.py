@@ -8,16 +8,16 @@ from urllib.parse import quote
 
 import click
 
-from collegium.cli.key_command import limits_of, limits_options
+from collegium.cli.key_command import limits_of, limits_options, named, print_limited
 from collegium.cli.key_service import call
-from collegium.cli.output import json_option, print_json, print_object, print_table
+from collegium.cli.output import json_option, print_json, print_table
 
 PATH = "/v1/teams"
 
 
 @click.group(epilog="Example: collegium team create search --expert sql --expert general")
 def command() -> None:
-    """Create, list, change and remove teams of keys."""
+    """Create, list, show, change and remove teams of keys."""
 
 
 @command.command(epilog="Example: collegium team create search --expert sql --expert general")
@@ -26,7 +26,7 @@ def command() -> None:
 @json_option
 def create(name: str, as_json: bool, **limits: Any) -> None:
     """Create a team. Its limits apply to all its keys, in addition to their own."""
-    print_object(asyncio.run(call("POST", PATH, {"name": name, **limits_of(**limits)})), as_json)
+    print_limited(asyncio.run(call("POST", PATH, {"name": name, **limits_of(**limits)})), as_json)
 
 
 @command.command("list", epilog="Example: collegium team list")
@@ -38,6 +38,14 @@ def list_all(as_json: bool) -> None:
         return print_json(found)
     header = ("NAME", "EXPERTS", "APPLICATIONS", "DESCRIPTION")
     print_table(header, [_row(team) for team in found])
+
+
+@command.command(epilog="Example: collegium team show search")
+@click.argument("name")
+@json_option
+def show(name: str, as_json: bool) -> None:
+    """Show a team."""
+    print_limited(asyncio.run(call("GET", _of(name))), as_json)
 
 
 @command.command(epilog="Example: collegium team update search --all-experts")
@@ -55,7 +63,7 @@ def update(
     changes |= {field: None for field, is_cleared in cleared.items() if is_cleared}
     if not changes:
         raise click.UsageError("say what to change, such as --expert or --all-experts")
-    print_object(asyncio.run(call("PATCH", _of(name), changes)), as_json)
+    print_limited(asyncio.run(call("PATCH", _of(name), changes)), as_json)
 
 
 @command.command(epilog="Example: collegium team remove search")
@@ -73,11 +81,7 @@ def _of(name: str) -> str:
 def _row(team: dict[str, Any]) -> tuple[str, ...]:
     return (
         team["name"],
-        _named(team["allowed_experts"]),
-        _named(team["allowed_applications"]),
+        named(team["allowed_experts"]),
+        named(team["allowed_applications"]),
         team["description"] or "-",
     )
-
-
-def _named(names: list[str] | None) -> str:
-    return "all" if names is None else ", ".join(names) or "none"

@@ -101,7 +101,9 @@ class KeyRegistry:
         return tuple(sorted(found, key=lambda team: team.name))
 
     async def get(self, key: str) -> Key:
-        """Return the key with this id, or the key that is not revoked with this name."""
+        """Return the key with this id, or with this name: of several the one that is not revoked,
+        else the newest.
+        """
         async with self._database.session() as session:
             return _key(await _row(session, key))
 
@@ -265,8 +267,10 @@ def _is(state: KeyState, now: datetime) -> ColumnElement[bool]:
 
 
 async def _row(session: AsyncSession, key: str) -> KeyRow:
+    named = select(KeyRow).where(KeyRow.name == key)
+    live_first = KeyRow.revoked_at.is_not(None), KeyRow.created_at.desc()
     row = await session.get(KeyRow, key)
-    row = row or await session.scalar(select(KeyRow).where(KeyRow.live_name == key))
+    row = row or await session.scalar(named.order_by(*live_first).limit(1))
     if row is None:
         raise KeyNotFound(f"no key has the name or id '{key}'")
     return row

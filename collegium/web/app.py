@@ -76,7 +76,7 @@ def create_app(
     app.state.parts, app.state.service = parts, service or Service(parts)
     errors.install(app)
     for module in (
-        chat, responses, messages, completions, embeddings, models, experts, applications, engines,
+        chat, responses, messages, completions, embeddings, models, engines, experts, applications,
         feedback, decisions, files, batches, budgets, learning, router_versions, alarms, usage,
         keys, cache,
     ):  # fmt: skip

@@ -11,9 +11,10 @@ from fastapi import Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from starlette.types import Message
 
 from collegium.errors import BadRequest
-from collegium.json_bounds import excess
+from collegium.json_bounds import excess, whole_pairs
 from collegium.web.body_limit import BodyTooLarge
 from collegium.web.errors import unreadable
 
@@ -32,8 +33,8 @@ PASSED_OVER = {
 """Parameters that the clients of OpenAI, Azure and Anthropic send, and that select nothing here."""
 FOR_ANY_CLIENT = "/v1/models"
 """A path that nearly every client reads first, some with parameters of their own; it has none."""
-SELECTING = ("GET", "DELETE")
-"""Methods whose query says what is meant."""
+OF_CLIENTS = ("/v1/files", "/v1/batches")
+"""Paths to which clients of other services POST, with parameters of their own."""
 LONGEST_NAME = 100
 
 
@@ -46,10 +47,19 @@ class CheckedRoute(APIRoute):
 
         async def checked(request: Request) -> Response:
             if self.body_field is not None:
-                _check(await request.body())
+                data = await request.body()
+                if (whole := _checked(data)) is not data:
+                    request = _with_body(request, whole)
             return await handle(request)
 
         return checked
+
+
+def _with_body(request: Request, data: bytes) -> Request:
+    async def receive() -> Message:
+        return {"type": "http.request", "body": data}
+
+    return Request(request.scope, receive)
 
 
 def check_json(data: bytes, most_values: int = MOST_VALUES) -> None:
@@ -64,32 +74,32 @@ def not_json(words: str) -> RequestValidationError:
     return RequestValidationError([problem])
 
 
-def _check(data: bytes) -> None:
-    """Refuse what can't be stored; invalid JSON is left to FastAPI."""
+def _checked(data: bytes) -> bytes:
+    """The body as it can be stored; invalid JSON is left to FastAPI."""
     if len(data) > FEW_BYTES:
         raise BodyTooLarge(
             f"The body is larger than {FEW_BYTES >> 20} MiB, the limit for this path"
         )
     check_json(data, FEW_VALUES)
+    whole = whole_pairs(data)
     try:
-        json.dumps(json.loads(data), ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        raise not_json("a string contains an unpaired surrogate") from None
+        json.dumps(json.loads(whole), ensure_ascii=False).encode()
     except (ValueError, RecursionError) as exc:
         if data and not isinstance(exc, json.JSONDecodeError):
             raise not_json(unreadable(exc)) from exc
+    return whole
 
 
 async def known_parameters(request: Request) -> None:
-    """Raise BadRequest for a parameter that the route of a GET or DELETE does not know: a filter
-    that is misspelt must not widen what is listed or deleted.
+    """Raise BadRequest for a parameter that the route does not know: a filter that is misspelt must
+    not widen what is listed or deleted. Protocols' routes to which one POSTs take any.
     """
     route, path = request.scope.get("route"), request.scope["path"]
     if path == FOR_ANY_CLIENT or path.startswith(f"{FOR_ANY_CLIENT}/"):
         return
-    if request.method not in SELECTING or not request.query_params:
+    if not request.query_params or not isinstance(route, APIRoute):
         return
-    if not isinstance(route, APIRoute):
+    if request.method == "POST" and path.startswith(OF_CLIENTS):
         return
     known = dict.fromkeys(_names(route.dependant))
     for name in request.query_params:

@@ -1,4 +1,4 @@
-"""`collegium alarms …` and `collegium router eval VERSION` against a service in another process."""
+"""`collegium alarms …`, `cache …` and `router eval …` with a service in another process."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from collegium.cli.alarms_command import command
+from collegium.cli.cache_command import command as cache
 from collegium.cli.router_eval import evaluate
 from collegium.cli.service_client import ServiceRefused
 from collegium.registry.learning.alarms import Alarm, AlarmRegistry
@@ -46,6 +47,17 @@ def test_alarms_are_listed_and_closed() -> None:
     assert run("close", DRIFT.id, "--reason", "mended") == f"{DRIFT.id} is closed.\n"
     assert run("list") == "There is no open alarm.\n"
     assert "[mended]" in run("list", "--status", "closed")
+
+
+def test_the_cache_is_shown_and_cleared() -> None:
+    """Its mode, what it may hold and holds; `object` is for programs."""
+    shown = CliRunner().invoke(cache, ["show"]).stdout
+    assert dict(line.split() for line in shown.splitlines())["mode"] == "off"
+    assert "object" not in shown
+    assert json.loads(CliRunner().invoke(cache, ["show", "--json"]).stdout)["entries"] == 0
+    assert CliRunner().invoke(cache, ["clear"]).stdout == "0 answers removed from the cache.\n"
+    cleared = json.loads(CliRunner().invoke(cache, ["clear", "--json"]).stdout)
+    assert cleared == {"object": "cache.deleted", "deleted": 0}
 
 
 def test_a_version_is_judged_by_the_service() -> None:

@@ -110,8 +110,33 @@ def test_a_job_without_answers_fails_the_command(
     async def submit(file: Path, body: Any, *, wait: bool) -> Any:
         return JOB | changes
 
+    async def told(batch: str, *, wait: bool) -> Any:
+        return JOB | changes
+
     monkeypatch.setattr(batch_command, "_submit", submit)
+    monkeypatch.setattr(batch_command, "_status", told)
     (file := tmp_path / "lines.jsonl").touch()
     done = CliRunner().invoke(batch_command.command, ["submit", str(file), *options])
     assert done.exit_code == (code if options else 0)
     assert words in done.output or options != ["--wait"]
+    looked = CliRunner().invoke(batch_command.command, ["status", "batch_0", *options])
+    assert looked.exit_code == done.exit_code
+
+
+ANSWER = '{"custom_id": "a", "text": "\x9b2J \u202e"}\n'
+ESCAPED = '{"custom_id": "a", "text": "\\u009b2J \\u202e"}\n'
+
+
+@pytest.mark.parametrize(("terminal", "shown"), [(True, ESCAPED), (False, ANSWER)])
+def test_results_do_not_steer_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, terminal: bool, shown: str
+) -> None:
+    """It is still JSON; a file or a pipe gets the bytes as they are."""
+
+    async def results(batch: str, kind: str) -> bytes:
+        return ANSWER.encode()
+
+    monkeypatch.setattr(batch_command, "_results", results)
+    monkeypatch.setattr(batch_command, "_is_terminal", lambda: terminal)
+    done = CliRunner().invoke(batch_command.command, ["results", "batch_0"])
+    assert done.output == shown

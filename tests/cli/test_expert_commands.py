@@ -288,3 +288,15 @@ def test_an_expert_may_be_measured_when_it_is_registered(
     assert "Measure it" not in done.output
     assert profiled == [("new", False), ("next", True)]
     assert len(sent) == 2
+
+
+@pytest.mark.usefixtures("registry")
+def test_the_list_tells_prices() -> None:
+    """`-` is unknown, and free is 0; a preset has its base's."""
+    run("update", "qwen", "--input-price", "0", "--output-price", "0.6")
+    rows = [line.split() for line in run("list").stdout.splitlines()]
+    assert rows[0][3:5] == ["INPUT", "OUTPUT"]
+    assert [(row[0], *row[3:5]) for row in rows[1:]] == [
+        ("qwen", "$0", "$0.6"),
+        ("think", "$0", "$0.6"),
+    ]

@@ -103,3 +103,36 @@ def test_keys_need_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("COLLEGIUM_API_KEY")
     result = run("key", "create", "anna")
     assert "keys need the setting api_key" in str(result.exception)
+
+
+def test_people_read_what_a_key_and_a_team_may_do() -> None:
+    """In the words of the lists; the kind of the value is for programs."""
+    shown("team", "create", "search", "--application", "desk")
+    run("key", "create", "anna", "--team", "search")
+    for said in (
+        run("key", "show", "anna").stdout,
+        run("key", "update", "anna", "--role", "read-only").stdout,
+    ):
+        rows = dict(line.split(maxsplit=1) for line in said.splitlines())
+        assert (rows["allowed_experts"], rows["allowed_applications"]) == ("all", "all")
+        assert "object" not in rows
+    team = dict(
+        line.split(maxsplit=1) for line in run("team", "show", "search").stdout.splitlines()
+    )
+    assert (team["allowed_experts"], team["allowed_applications"]) == ("all", "desk")
+    assert shown("team", "show", "search")["object"] == "team"
+
+
+def test_a_revoked_key_is_known_by_its_name() -> None:
+    """It can't be rotated, and that is said; a live key of the name comes first."""
+    run("key", "create", "anna")
+    first = shown("key", "revoke", "anna")["id"]
+    assert shown("key", "show", "anna")["id"] == first
+    for command in ("rotate", "revoke"):
+        result = run("key", command, "anna")
+        assert "the key 'anna' was revoked for good: create another" in str(result.exception)
+    run("key", "create", "anna")
+    second = shown("key", "rotate", "anna")
+    assert (second["state"], second["id"] != first) == ("active", True)
+    shown("key", "revoke", "anna")
+    assert shown("key", "show", "anna")["id"] == second["id"]

@@ -43,3 +43,38 @@ def test_what_needs_no_confirmation_is_said(
     monkeypatch.setattr(service_client, "required_service", served)
     done = CliRunner().invoke(confirm, ["lrn_1"])
     assert (done.exit_code, done.output) == (0, f"There is nothing to confirm: {why}.\n")
+
+
+def row(number: int) -> dict[str, Any]:
+    message = {"role": "user", "content": "Is it?"}
+    return {
+        "number": number,
+        "expert": "sql",
+        "request": {"messages": [message]},
+        "answer": {"content": "Yes."},
+        "compared_with": None,
+    }
+
+
+class Asking(Service):
+    """A service with two answers to confirm."""
+
+    async def call(self, method: str, path: str, body: Any = None) -> Any:
+        return {"data": [row(1), row(2)], "marks": {"judge": 2}} if method == "GET" else {}
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [("y\nq\n", "1 mark is kept."), ("y\nn\n", "2 marks are kept."), ("q\n", "0 marks are kept.")],
+)
+def test_how_many_marks_are_kept_is_said(
+    monkeypatch: pytest.MonkeyPatch, said: str, kept: str
+) -> None:
+    """One mark is one."""
+
+    @asynccontextmanager
+    async def served(_: object) -> AsyncGenerator[Service]:
+        yield Asking({})
+
+    monkeypatch.setattr(service_client, "required_service", served)
+    assert f"\n{kept} Fit again" in CliRunner().invoke(confirm, ["lrn_1"], input=said).output

@@ -50,7 +50,7 @@ def test_recorded_traffic_is_replayed_and_judged(gateway: RunningService, tmp_pa
         words = ["--judge", "judge", "--experts", "large,small", "--budget-usd", "5"]
         done = gateway.cli("learn", "--from-log", *words, said="y\n")
         assert done.returncode == 0, done.stderr
-        assert "Nobody confirmed the marks, so no saving is promised" in done.stdout
+        assert "Too few marks are confirmed, so no saving is promised" in done.stdout
         assert PROMISE.search(done.stdout) is None
         run = latest_run(gateway)
         assert run["status"] == "finished", run
@@ -58,11 +58,11 @@ def test_recorded_traffic_is_replayed_and_judged(gateway: RunningService, tmp_pa
         assert not run["report"]["confirmed"]
         refused = gateway.cli("router", "promote", run["router"])
         assert refused.returncode == 1
-        assert "marks that nobody has confirmed" in refused.stderr
+        assert "marks of which too few are confirmed" in refused.stderr
         confirm(gateway, run["id"], 60)
         done = gateway.cli("learn", "fit", run["id"], "--html", str(tmp_path / "run.html"))
         assert done.returncode == 0, done.stderr
-        assert "Nobody confirmed" not in done.stdout
+        assert "Too few marks" not in done.stdout
         assert PROMISE.search(done.stdout), done.stdout
         run = latest_run(gateway)
         assert run["report"]["confirmed"]

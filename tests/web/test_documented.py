@@ -146,6 +146,7 @@ ROUTES: dict[str, tuple[Ask, int]] = {
     "DELETE /v1/teams/{team}": (lambda web: web.http.delete("/v1/teams/search"), 404),
     "GET /v1/experts": (get("/v1/experts"), 200),
     "GET /v1/experts/status": (get("/v1/experts/status"), 200),
+    "GET /v1/experts/{name}": (get("/v1/experts/sql"), 200),
     "POST /v1/experts": (post("/v1/experts", NEW), 201),
     "PATCH /v1/experts/{name}": (
         lambda web: web.http.patch("/v1/experts/sql", json={"description": "changed"}),

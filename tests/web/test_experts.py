@@ -106,6 +106,15 @@ async def test_experts_are_listed_with_all_that_is_known(web: Web) -> None:
     assert Listed["lists"]["enabled"] is False
 
 
+async def test_one_expert_is_told_as_in_the_list(web: Web) -> None:
+    """`status` is no expert's name here; what is not there is an error."""
+    listed = {e["name"]: e for e in (await web.http.get("/v1/experts")).json()["data"]}
+    assert (await web.http.get("/v1/experts/sql")).json() == listed["sql"]
+    assert (await web.http.get("/v1/experts/status")).json()["object"] == "list"
+    missing = await web.http.get("/v1/experts/none")
+    assert (missing.status_code, missing.json()["error"]["code"]) == (404, "expert_not_found")
+
+
 async def test_an_added_expert_answers_the_next_request(web: Web) -> None:
     """After its probe; its price is accounted."""
     added = await web.http.post("/v1/experts", json=NEW)

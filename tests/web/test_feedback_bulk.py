@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import event
 
 from collegium.web.routes import feedback
 from collegium.web.serving import feedback as serving
@@ -136,3 +137,33 @@ async def test_ratings_of_sessions_reach_a_limited_number_of_answers(
     line = {"session": "s", "scope": "session", "score": 1}
     found = await send(web, [line] * 4)
     assert [each["status"] for each in found] == [200, 200, 400, 400]
+
+
+async def test_sessions_are_looked_up_together(web: Web) -> None:
+    """Ten thousand that there are not took half a minute, one by one; owners see their own only."""
+    ids = {}
+    for session in ("s\0", "t", "t"):
+        body = CHAT | {"prompt_cache_key": session}
+        answer = await web.http.post("/v1/chat/completions", json=body)
+        ids[session] = answer.json()["collegium"]["decision"]["id"]
+    await web.parts.background.finish()
+    lines = [{"session": name, "score": 1} for name in ("none", "t", "s\0", "t", "none\0")]
+    asked = statements(web)
+    found = await send(web, lines + [{"session": f"none-{n}", "score": 1} for n in range(190)])
+    assert [each["status"] for each in found[:5]] == [404, 200, 200, 200, 404]
+    assert [each["decision_id"] for each in found[1:4]] == [ids["t"], ids["s\0"], ids["t"]]
+    assert all(each["error"]["param"] == "session" for each in found[5:])
+    assert sum("FROM decisions" in each for each in asked) < 10
+    log = web.parts.log
+    assert (await log.latest_of_sessions("other", ["s\0", "t"])) == {}
+
+
+def statements(web: Web) -> list[str]:
+    """The statements that the database gets from now on."""
+    found: list[str] = []
+
+    def note(_c: Any, _u: Any, statement: str, *_: Any) -> None:
+        found.append(statement)
+
+    event.listen(web.parts.database._engine.sync_engine, "before_cursor_execute", note)
+    return found

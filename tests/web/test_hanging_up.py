@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from collegium.errors import ExpertUnavailable
+from collegium.experts.dispatch.breaker import Rules
 from tests.web.callers import calling, until_idle
 from tests.web.conftest import Serve, Web, until
 
@@ -58,6 +60,25 @@ async def test_who_leaves_a_stream_ends_the_call(web: Web) -> None:
     assert (outcome["status"], outcome["completion_tokens"]) == ("cancelled", 2)
     assert outcome["ttft_ms"] > 0
     await expect_counted(web, outcome)
+
+
+@pytest.mark.parametrize("begins", [True, False])
+async def test_a_stream_that_began_closes_a_breaker(web: Web, begins: bool) -> None:
+    """Clients that always leave early must not keep it half-open; one that saw nothing tells
+    nothing.
+    """
+    dispatcher, script = web.parts.pool.dispatcher, web.experts["sql"]
+    dispatcher._shared._rules = Rules(failures=1, first_rest_s=0.0)
+    script.refuses = ExpertUnavailable("sql", "it is down")
+    assert (await web.chat(model="sql")).status_code == 503
+    assert dispatcher.circuits()["sql"] == "half-open"
+    script.refuses = None
+    script.pauses, script.waits = begins, not begins
+    async with calling(web, {**QUESTION, "model": "sql", "stream": True}) as caller:
+        await until(lambda: "hello" in caller.text if begins else len(script.asked) == 2)
+        caller.left.set()
+    assert script.left == 1
+    assert dispatcher.circuits()["sql"] == ("closed" if begins else "half-open")
 
 
 async def expect_counted(web: Web, outcome: Any) -> None:

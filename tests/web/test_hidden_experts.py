@@ -64,6 +64,14 @@ async def test_nothing_that_a_limited_key_reads_names_another_expert(service: Ke
     assert {"/v1/models", "/v1/experts", "/v1/engines", "/v1/decisions", "/v1/usage"} <= listed
     for path, answer in read.items():
         assert not any(name in answer.text for name in HIDDEN), path
+    own = (await service.send("anna", "GET", "/v1/experts/sql")).json()
+    assert own == (await service.send("anna", "GET", "/v1/experts")).json()["data"][-1]
+    assert "base_url" not in own
+    assert "base_url" in (await service.send("root", "GET", "/v1/experts/sql")).json()
+    for name in ("zebra", "none"):
+        missing = await service.send("anna", "GET", f"/v1/experts/{name}")
+        assert code(missing) == (404, "expert_not_found")
+        assert missing.json()["error"]["message"] == f"there is no expert '{name}'"
     whole = await service.send("ben", "GET", "/v1/models/quick")
     assert (whole.json()["root"], whole.json()["parent"]) == ("zebra", "zebra")
 

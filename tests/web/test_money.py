@@ -227,6 +227,17 @@ async def test_an_attempt_that_was_billed_is_charged(
     labels = response.json()["collegium"]
     kept, metrics = await web.outcome(labels["decision"]["id"]), await web.metrics()
     assert kept["attempts_usd"] == 0.0001
+    attempt = {"expert": "general", "prompt_tokens": 100, "completion_tokens": 10}
+    assert kept["attempts"] == [attempt | {"cost_usd": 0.0001}]
+    assert "attempts" not in labels["outcome"]
+    rows = (await web.http.get("/v1/usage?by=expert")).json()
+    shown = {
+        row["expert"]: (row["requests"], row["failed_attempts"], row["prompt_tokens"])
+        for row in rows["data"]
+    }
+    assert shown == {"general": (0, 1, 100), "sql": (1, 0, 7)}
+    assert [row["cost_usd"] for row in rows["data"]] == pytest.approx([0.0001, 0.000011])
+    assert rows["total"]["cost_usd"] == pytest.approx(0.000111)
     assert float(response.headers[COST]) == kept["cost_usd"] == 0.000111
     assert told(kept)[:2] == (107, 12)
     assert metrics['collegium_cost_usd_total{expert="general"}'] == 0.0001

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
@@ -83,3 +85,44 @@ async def test_paths_that_select_nothing_take_anything(shared: Web) -> None:
     """Monitoring and clients add their own, such as Codex's `client_version`."""
     for path in ("/healthz", "/readyz", "/metrics", "/v1/models", "/v1/models/sql"):
         assert (await shared.http.get(path, params={"no_such": "1"})).status_code == 200
+
+
+@on_shared
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/v1/experts", {"name": "new", "kind": "openai", "base_url": "http://h/v1"}),
+        ("POST", "/v1/experts/sql/probe", None),
+        ("PATCH", "/v1/experts/sql", {"enabled": False}),
+        ("POST", "/v1/keys", {"name": "anna"}),
+        ("POST", "/v1/teams", {"name": "search"}),
+        ("PATCH", "/v1/applications/desk", {"name": "Desk"}),
+        ("PUT", "/v1/budgets", {"scope": "key", "name": "anna", "metric": "usd", "limit": 1}),
+        ("POST", "/v1/feedback", {"decision_id": "dec_0", "verdict": "failed"}),
+        ("POST", "/v1/learning/runs", {}),
+        ("POST", "/v1/router/rollback", None),
+        ("POST", "/v1/alarms/alm_0/close", {}),
+    ],
+)
+async def test_nothing_of_our_own_is_changed_with_an_unknown_parameter(
+    shared: Web, method: str, path: str, body: Any
+) -> None:
+    """Whoever sends `dry_run` would believe that nothing happened."""
+    refused = await shared.http.request(method, path, params={"dry_run": "1"}, json=body)
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "dry_run")
+    assert (await shared.http.get("/v1/experts/sql")).json()["enabled"]
+
+
+@on_shared
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/v1/chat/completions", "/v1/messages", "/v1/messages/count_tokens", "/v1/responses"),
+        *("/v1/completions", "/v1/embeddings", "/v1/rerank", "/v1/route", "/v1/files"),
+        *("/v1/batches", "/v1/batches/batch_0/cancel"),
+    ],
+)
+async def test_protocols_take_any_parameter_of_a_post(shared: Web, path: str) -> None:
+    """Clients of other services send their own with each request."""
+    answer = await shared.http.post(path, params={"no_such": "1"}, json={"model": "none"})
+    assert "no_such" not in answer.text, answer.text

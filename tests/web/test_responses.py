@@ -364,4 +364,10 @@ async def test_input_tokens_are_counted_before_anything_is_asked(web: Web) -> No
     assert counted["object"] == "response.input_tokens"
     fewer = (await web.http.post(f"{PATH}/input_tokens", json={"input": "sql 1"})).json()
     assert counted["input_tokens"] > fewer["input_tokens"] > 0
+    told = [
+        await web.http.post(path, json=body | {"model": "no-such"})
+        for path in (f"{PATH}/input_tokens", PATH)
+    ]
+    assert told[0].json() == told[1].json()
+    assert (told[0].status_code, told[0].json()["error"]["code"]) == (404, "model_not_found")
     assert web.experts["sql"].asked == []

@@ -220,12 +220,56 @@ async def test_a_million_mistakes_are_refused_soon_and_in_few_words(shared: Web,
     assert took < 0.25
 
 
+@on_shared
+async def test_depth_is_the_reason_also_where_there_is_much_of_it(shared: Web) -> None:
+    """60,000 brackets are more than 50,000 values, but that is not what is wrong with them."""
+    body = '{"messages": ' + "[" * 60_000 + "]" * 60_000 + "}"
+    headers = {"content-type": "application/json"}
+    answer = await shared.http.post("/v1/chat/completions", content=body, headers=headers)
+    assert "nested more than 100 deep" in answer.json()["error"]["message"]
+    flat = '{"messages": [' + "[]," * 60_000 + "[]]}"
+    answer = await shared.http.post("/v1/chat/completions", content=flat, headers=headers)
+    assert "more than 50000 values" in answer.json()["error"]["message"]
+
+
+async def test_half_a_surrogate_pair_is_replaced_on_every_path(web: Web) -> None:
+    """As in a chat: in a description, in metadata of a job, and in ratings, one or many."""
+    headers = {"content-type": "application/json"}
+
+    async def sent(method: str, path: str, body: Any) -> Any:
+        text = json.dumps(body)
+        assert "\\ud83d" in text
+        answer = await web.http.request(method, path, content=text, headers=headers)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    changed = await sent("PATCH", "/v1/experts/sql", {"description": "cut \ud83d, \U0001f600"})
+    assert changed["description"] == "cut \ufffd, \U0001f600"
+    decision = (await web.chat("sql 1")).json()["collegium"]["decision"]["id"]
+    await web.parts.background.finish()
+    rating = {"decision_id": decision, "score": 1, "comment": "cut \ud83d"}
+    await sent("POST", "/v1/feedback", rating)
+    many = await sent("POST", "/v1/feedback/bulk", [rating])
+    assert many["data"][0]["status"] == 200
+    as_lines = {"content-type": "application/jsonl"}
+    text = json.dumps(rating)
+    answer = await web.http.post("/v1/feedback/bulk", content=text, headers=as_lines)
+    assert answer.json()["data"][0]["status"] == 200
+    kept = (await web.http.get(f"/v1/decisions/{decision}")).json()["feedback"]
+    assert [each["comment"] for each in kept] == ["cut \ufffd"] * 3
+    line: Any = {"custom_id": "a", "method": "POST", "url": "/v1/chat/completions"}
+    line["body"] = {"messages": [{"role": "user", "content": "sql 1"}]}
+    file = {"file": ("lines.jsonl", json.dumps(line))}
+    uploaded = await web.http.post("/v1/files", data={"purpose": "batch"}, files=file)
+    job: Any = {"input_file_id": uploaded.json()["id"], "endpoint": "/v1/chat/completions"}
+    job |= {"completion_window": "24h", "metadata": {"note": "cut \ud83d"}}
+    assert (await sent("POST", "/v1/batches", job))["metadata"] == {"note": "cut \ufffd"}
+
+
 async def test_a_refused_change_changes_nothing(web: Web) -> None:
     """And what could not be shown again is refused."""
     before = (await web.http.get("/v1/experts")).json()
     for change in (
-        '{"description": "\\ud800"}',
-        '{"skills": {"\\ud800": 0.5}}',
         '{"input_price": 1e308}',
         '{"parameters_b": 1e308}',
         json.dumps({"tags": [str(n) for n in range(1001)]}),

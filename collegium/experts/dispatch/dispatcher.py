@@ -90,11 +90,12 @@ class Dispatcher:
                 try:
                     yield turn
                 except BaseException as exc:  # also when cancelled: a probe must be let go
-                    await asyncio.shield(_note(breakers, spot.circuit, exc, terms.caller))
+                    ended = _note(breakers, spot.circuit, exc, terms.caller, began=turn.began)
+                    await asyncio.shield(ended)
                     raise
                 pace.served(time.monotonic() - started)
-                ended = breakers.forgiven if terms.probe else breakers.succeeded
-                await ended(spot.circuit)
+                succeeded = breakers.forgiven if terms.probe else breakers.succeeded
+                await succeeded(spot.circuit)
         finally:
             place.leave(terms.caller)
 
@@ -180,13 +181,16 @@ def is_failure(exc: BaseException) -> TypeGuard[ExpertError]:
     return isinstance(exc, ExpertError) and exc.http_status >= 500
 
 
-async def _note(breakers: Breakers, circuit: str, exc: BaseException, caller: str) -> None:
+async def _note(
+    breakers: Breakers, circuit: str, exc: BaseException, caller: str, *, began: bool
+) -> None:
     if isinstance(exc, ExpertError) and exc.rest_s:
         await breakers.rest(circuit, exc.rest_s)
     if is_failure(exc):
         # That nothing listens is nobody's doing; what else fails may be for what one caller sends.
         await breakers.failed(circuit, "" if exc.unreachable else caller)
-    elif isinstance(exc, CollegiumError):  # it understood and refused: it lives
+    elif began or isinstance(exc, CollegiumError):
+        # It answered until its client left, or it understood and refused: it lives.
         await breakers.succeeded(circuit)
     else:
         await breakers.let_go(circuit)

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Select, case, func, literal, literal_column, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from collegium.registry.background import Repeating
 from collegium.registry.storage.database import Database
@@ -56,6 +57,10 @@ class Used:
     """Answers from the response cache."""
     saved_usd: float = 0.0
     """What these had cost when they were given first."""
+    failed_attempts: int = 0
+    """Attempts that became no answer, but may be billed: their tokens and dollars are the expert's
+    that made them, and not of the one that answered in the end.
+    """
 
     def __add__(self, other: Used) -> Used:
         """Add two sums."""
@@ -98,6 +103,39 @@ def added(insert: Any) -> Any:
     )
 
 
+def moved(
+    key: Key, attempts: Iterable[Mapping[str, Any]], *, priced: bool
+) -> Iterator[tuple[Key, Used]]:
+    """What failed attempts take from the expert that answered, and add to those that made them.
+
+    `key` is of the answer, in the order of `DIMENSIONS`. The dollars stay where the answer as a
+    whole is `unpriced`.
+    """
+    for attempt in attempts:
+        tokens = attempt["prompt_tokens"], attempt["completion_tokens"]
+        usd = (attempt["cost_usd"] or 0.0) if priced else 0.0
+        yield (
+            (*key[:-1], attempt["expert"]),
+            Used(
+                prompt_tokens=tokens[0],
+                completion_tokens=tokens[1],
+                cost_usd=usd,
+                failed_attempts=1,
+            ),
+        )
+        yield key, Used(prompt_tokens=-tokens[0], completion_tokens=-tokens[1], cost_usd=-usd)
+
+
+def as_rows(sums: Mapping[Key, Used]) -> list[dict[str, Any]]:
+    """Rows of `usage`, in one order: two replicas that add to the same never wait for each other
+    for ever.
+    """
+    return [
+        dict(zip(DIMENSIONS, key, strict=True)) | asdict(used)
+        for key, used in sorted(sums.items(), key=lambda item: item[0])
+    ]
+
+
 class Usage:
     """Usage summed over decisions, and the background task that keeps the sums up to date."""
 
@@ -138,6 +176,8 @@ class Usage:
             for start, end in _days(first or now, min(span.before, now)):
                 young = _of_log(dimensions, start, end).where(*span.conditions(_ASKED))
                 parts.append(_rows(await session.execute(young), len(dimensions)))
+                moves = await _moves(session, start, end, span)
+                parts += [{key: used} for key, used in _chosen(moves, dimensions, span)]
         return _together(parts)
 
     async def rated(self, limit: int, scope: Scope = None) -> list[str]:
@@ -174,6 +214,8 @@ class Usage:
             done: Any = await session.execute(mine)
             if done.rowcount:  # else another replica sums up this hour
                 await session.execute(self._adding(start, end))
+                if rows := as_rows(await _moves(session, start, end)):
+                    await session.execute(added(self._database.insert(UsageRow)), rows)
         return True
 
     def _adding(self, start: datetime, end: datetime) -> Any:
@@ -192,6 +234,37 @@ class Usage:
     async def _fold_all(self) -> None:
         while await self.fold():
             await asyncio.sleep(REST_S)
+
+
+async def _moves(
+    session: AsyncSession, start: datetime, end: datetime, span: Span | None = None
+) -> dict[Key, Used]:
+    """What failed attempts move between experts, of the decisions of a part of one day."""
+    columns = [_ASKED[name] for name in DIMENSIONS[1:]]
+    named = [] if span is None else replace(span, expert=None).conditions(_ASKED)
+    failed = (
+        select(*columns, OutcomeRow.attempts, OutcomeRow.cost_usd)
+        .select_from(DecisionRow)
+        .join(OutcomeRow, OutcomeRow.decision_id == DecisionRow.id)
+        .where(DecisionRow.created_at >= start, DecisionRow.created_at < end)
+        .where(OutcomeRow.attempts.is_not(None), *named)
+    )
+    found: Any = await session.execute(failed)
+    each = (
+        moved((midnight(start), *key), attempts, priced=usd is not None)
+        for *key, attempts, usd in found
+    )
+    return _together({key: used} for moves in each for key, used in moves)
+
+
+def _chosen(
+    moves: Mapping[Key, Used], dimensions: Sequence[Dimension], span: Span
+) -> Iterator[tuple[Key, Used]]:
+    """Those of a span's expert, by the values of some dimensions."""
+    places = [DIMENSIONS.index(name) for name in dimensions]
+    for key, used in moves.items():
+        if span.expert in (None, key[-1]):
+            yield tuple(key[place] for place in places), used
 
 
 def _of_log(dimensions: Sequence[Dimension], start: datetime, end: datetime) -> Select[Any]:
@@ -219,6 +292,7 @@ def _sums() -> list[Any]:
         "cached": _count(OutcomeRow.cached_from.is_not(None)),
         "timed": _count(ok & OutcomeRow.latency_ms.is_not(None)),
         "latency_ms": func.coalesce(func.sum(case((ok, OutcomeRow.latency_ms))), 0.0),
+        "failed_attempts": literal_column("0"),
     }
     return [
         summed[name] if name in summed else func.coalesce(func.sum(getattr(OutcomeRow, name)), 0)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -11,7 +10,7 @@ from sqlalchemy import Executable, delete, func, select
 
 from collegium.registry.budgets.ledger import TAKEN
 from collegium.registry.budgets.limits import COUNTED
-from collegium.registry.budgets.usage import DIMENSIONS, Used, added, midnight
+from collegium.registry.budgets.usage import Used, added, as_rows, midnight, moved
 from collegium.registry.decisions.selection import Selection
 from collegium.registry.storage.database import Database
 from collegium.registry.tables import (
@@ -43,6 +42,7 @@ class Doomed(NamedTuple):
     latency_ms: float | None
     cached_from: str | None
     saved_usd: float | None
+    attempts: Sequence[Mapping[str, Any]] | None
     counted: tuple[int, ...]
     """The usage in the units of budgets, in the order of `COUNTED`."""
 
@@ -97,6 +97,7 @@ class Deletion:
                 OutcomeRow.latency_ms,
                 OutcomeRow.cached_from,
                 OutcomeRow.saved_usd,
+                OutcomeRow.attempts,
                 *(TAKEN[metric] for metric in COUNTED),
             )
             .join(OutcomeRow, OutcomeRow.decision_id == DecisionRow.id, isouter=True)
@@ -140,13 +141,13 @@ def _by_hour(deleted: Sequence[Doomed]) -> list[dict[str, Any]]:
 
 
 def _by_day(deleted: Sequence[Doomed]) -> list[dict[str, Any]]:
-    """The usage of answers that no usage report includes yet, in the same order."""
+    """The usage of answers that no usage report includes yet."""
     sums: dict[tuple[Any, ...], Used] = {}
     for each in deleted:
-        if each.status is not None:
-            key = midnight(each.created_at), each.owner, each.application or "", each.expert
-            sums[key] = sums.get(key, Used()) + each.used
-    return [
-        dict(zip(DIMENSIONS, key, strict=True)) | asdict(used)
-        for key, used in sorted(sums.items(), key=lambda item: item[0])
-    ]
+        if each.status is None:
+            continue
+        key = midnight(each.created_at), each.owner, each.application or "", each.expert
+        moves = moved(key, each.attempts or (), priced=each.usd is not None)
+        for place, used in ((key, each.used), *moves):
+            sums[place] = sums.get(place, Used()) + used
+    return as_rows(sums)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -38,7 +38,7 @@ from collegium.registry.decisions.records import (
     Status,
     Verdict,
 )
-from collegium.registry.decisions.selection import Selection, nearest
+from collegium.registry.decisions.selection import Selection, latest_of, nearest
 from collegium.registry.decisions.unwritten import Unwritten
 from collegium.registry.storage.database import Database
 from collegium.registry.storage.group_commit import GroupCommit
@@ -166,6 +166,20 @@ class DecisionLog:
         found = await self._read(_decisions().where(DecisionRow.id.in_(decision_ids)))
         mine = (each for each in found if within(scope, each.decision.owner))
         return {each.decision.id: each for each in mine}
+
+    async def latest_of_sessions(
+        self, owner: str, sessions: Sequence[str]
+    ) -> dict[str, LoggedDecision]:
+        """Return the latest decision of each of an owner's sessions, up to some hundreds, by
+        session; those without any are left out.
+        """
+        if not sessions:
+            return {}
+        async with self._database.session() as session:
+            found: Any = (await session.execute(latest_of(owner, sessions))).all()
+        ids = {sessions[place]: found_id for place, found_id in found if found_id is not None}
+        known = await self.get_all(ids.values())
+        return {name: known[found_id] for name, found_id in ids.items() if found_id in known}
 
     async def list(
         self,

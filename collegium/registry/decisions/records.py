@@ -89,6 +89,10 @@ class OutcomeRecord:
     """Whether tokens were counted here, because the upstream did not tell them all."""
     attempts_usd: float | None = None
     """The part of the cost that failed attempts were billed for."""
+    attempts: Sequence[Mapping[str, Any]] | None = None
+    """Failed attempts that may be billed: `expert`, `prompt_tokens`, `completion_tokens` and
+    `cost_usd` of each, which are included in the sums.
+    """
     cached_from: str | None = None
     """The decision whose answer was given again from the response cache; no expert was asked."""
     saved_usd: float | None = None

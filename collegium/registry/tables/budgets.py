@@ -65,6 +65,7 @@ class UsageRow(Table):
     latency_ms: Mapped[float]
     cached: Mapped[int] = mapped_column(BigInteger(), server_default="0")
     saved_usd: Mapped[float] = mapped_column(server_default="0")
+    failed_attempts: Mapped[int] = mapped_column(BigInteger(), server_default="0")
 
 
 class UsageProgressRow(Table):

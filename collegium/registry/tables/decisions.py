@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Text, text
+from sqlalchemy import JSON, BigInteger, CheckConstraint, ForeignKey, Index, Text, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from collegium.registry.tables.base import Table
@@ -96,6 +96,7 @@ class OutcomeRow(Table):
     reasoning_tokens: Mapped[int | None]
     estimated: Mapped[bool | None]
     attempts_usd: Mapped[float | None]
+    attempts: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True))
     cached_from: Mapped[str | None]
     saved_usd: Mapped[float | None]
     finished_at: Mapped[datetime]

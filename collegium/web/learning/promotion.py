@@ -50,8 +50,9 @@ async def promote_version(
         await parts.recognition.get(key)  # 404 where nobody asks by that name
     if version.report is not None and not version.report.get("confirmed") and not unconfirmed:
         raise LearningRefused(
-            f"{version_id} was fitted on marks that nobody has confirmed, so what it would lose is "
-            "unknown: confirm some with `collegium learn confirm`, or promote it with --unconfirmed"
+            f"{version_id} was fitted on marks of which too few are confirmed, so what it would "
+            "lose is unknown: confirm more with `collegium learn confirm`, or promote it with "
+            "--unconfirmed"
         )
     await _loads(parts, version_id)
     share = STEPS[0] if automatic else share

@@ -19,6 +19,9 @@ from starlette.types import Receive, Scope, Send
 from collegium.errors import BadRequest, CollegiumError, ShuttingDown
 from collegium.experts.clients.events import Began
 from collegium.experts.dispatch.terms import Terms
+from collegium.registry.expert import Expert
+from collegium.router.decision import Query
+from collegium.router.virtual_models import check_model
 from collegium.web.errors import unexpected
 from collegium.web.lean_route import LARGE, JsonResponse
 from collegium.web.parts_of import parts_of
@@ -26,6 +29,7 @@ from collegium.web.protocols.chat_request import (
     LONGEST_APPLICATION,
     ChatRequest,
     application_name,
+    panel_models,
 )
 from collegium.web.protocols.protocol import (
     Encoder,
@@ -39,6 +43,7 @@ from collegium.web.protocols.sessions import LONGEST_SESSION, session_of
 from collegium.web.request_id import trace_of
 from collegium.web.serving.decide import Decided
 from collegium.web.serving.draining import Draining
+from collegium.web.serving.permissions import permitted
 from collegium.web.serving.prepare import Prepared, prepare
 from collegium.web.serving.shapes import cache_headers, changed_headers, decision_headers
 
@@ -51,6 +56,20 @@ SessionId = Annotated[str | None, Header(alias=SESSION, max_length=LONGEST_SESSI
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 WATCH_AFTER_S = 0.05
 """Whether a client has left is asked of answers that take longer: to ask takes a task more."""
+
+
+async def named_expert(request: Request, model: str) -> Expert | None:
+    """The expert that a model's name stands for, where no answer is wanted; None for one that is
+    routed. Raises what a request for an answer would for a model that there is not, or that the
+    caller may not use.
+    """
+    parts = parts_of(request)
+    experts = await parts.catalogue.now()
+    name = parts.aliases.resolve(model, experts)
+    experts = permitted(request.state.caller, experts, name, asked=model)
+    if name not in panel_models():
+        check_model(Query("", name), experts)
+    return next((each for each in experts if each.name == name), None)
 
 
 async def answer(

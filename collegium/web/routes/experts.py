@@ -8,13 +8,14 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from collegium.errors import BadRequest
+from collegium.errors import BadRequest, ExpertNotFound
 from collegium.experts.clients.events import Json
 from collegium.experts.registration import Registration
 from collegium.registry.capabilities import refuse_its_bases, revised, stated
 from collegium.registry.engine import Engine, EngineOptions
 from collegium.registry.expert import Expert
 from collegium.registry.experts import MOST_PARAMETERS_B, MOST_PRICE
+from collegium.registry.key import Caller
 from collegium.registry.prices import MOST_PRICES
 from collegium.web.auth import ADMIN, CallerDep, sees_all
 from collegium.web.json_in import CheckedRoute
@@ -140,10 +141,16 @@ class ExpertChanges(BaseModel):
 async def experts(catalogue: CatalogueDep, caller: CallerDep) -> Json:
     """List all experts, including disabled ones; callers see fewer fields."""
     known = [expert for expert in await catalogue.now() if caller.permits(expert.name)]
-    found = [asdict(expert) for expert in known]
-    if not sees_all(caller):
-        found = [{name: expert[name] for name in FOR_CALLERS} for expert in found]
-    return {"object": "list", "data": found}
+    return {"object": "list", "data": [_shown(expert, caller) for expert in known]}
+
+
+@routes.get("/v1/experts/{name}")
+async def expert(name: str, catalogue: CatalogueDep, caller: CallerDep) -> Json:
+    """Return one expert; callers see fewer fields."""
+    found = (each for each in await catalogue.now() if each.name == name and caller.permits(name))
+    if (known := next(found, None)) is None:
+        raise ExpertNotFound(f"there is no expert '{name}'")
+    return _shown(known, caller)
 
 
 @routes.post("/v1/experts", status_code=201, dependencies=ADMIN)
@@ -189,6 +196,11 @@ async def remove(
     await registration.remove(name, with_presets=with_presets)
     await catalogue.now()  # what ran for it alone is ended in the background
     return Response(status_code=204)
+
+
+def _shown(expert: Expert, caller: Caller) -> Json:
+    shown = asdict(expert)
+    return shown if sees_all(caller) else {name: shown[name] for name in FOR_CALLERS}
 
 
 def _described(body: NewExpert, exclude: set[str]) -> Json:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from collegium.errors import BadRequest, CollegiumError
 from collegium.experts.clients.events import Json
+from collegium.json_bounds import whole_pairs
 from collegium.registry.decisions.log import FeedbackRecord
 from collegium.web.auth import caller_of
 from collegium.web.errors import error_body, invalid_body
@@ -86,11 +87,11 @@ async def _lines(request: Request) -> Sequence[bytes]:
         raise BadRequest(f"The body has too many lines or fields: send at most {MOST_LINES} lines")
     if kind == "application/json":
         try:
-            found: Sequence[Any] = msgspec.json.decode(body, type=list[msgspec.Raw])
+            found: Sequence[Any] = msgspec.json.decode(whole_pairs(body), type=list[msgspec.Raw])
         except (msgspec.DecodeError, RecursionError) as exc:
             raise BadRequest(f"The body is not a JSON list of feedback: {exc}") from exc
     elif kind in LINES:
-        found = [line for line in body.splitlines() if line.strip()]
+        found = [whole_pairs(line) for line in body.splitlines() if line.strip()]
     else:
         raise BadRequest(f"Send a list as application/json, or lines as {' or '.join(LINES)}")
     if len(found) > MOST_LINES:

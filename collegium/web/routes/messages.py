@@ -15,17 +15,12 @@ from collegium.experts.clients.reply import Call
 from collegium.experts.presets import with_preset
 from collegium.registry.capabilities import takes
 from collegium.registry.expert import RUN_HERE, Expert
-from collegium.registry.key import Caller
-from collegium.router.decision import Query
-from collegium.router.virtual_models import check_model
 from collegium.web.lean_route import JsonResponse, LeanRoute
 from collegium.web.parts_of import parts_of
-from collegium.web.protocols.chat_request import panel_models
 from collegium.web.protocols.messages_request import CountRequest, MessagesRequest
 from collegium.web.request_id import PRESENT
-from collegium.web.routes.answering import ApplicationName, SessionId, answer
+from collegium.web.routes.answering import ApplicationName, SessionId, answer, named_expert
 from collegium.web.serving.parts import Parts
-from collegium.web.serving.permissions import permitted
 
 routes = APIRouter(route_class=LeanRoute)
 BETAS, LONGEST_BETAS = "anthropic-beta", 2048
@@ -52,22 +47,12 @@ async def count_tokens(request: Request, body: CountRequest) -> Response:
 
     parts, (chat, native) = parts_of(request), to_count(body)
     async with parts.budgets.admitted(request.state.caller) as limits:
-        expert = await _named(parts, request.state.caller, body.model)
+        expert = await named_expert(request, body.model)
         counted = None if expert is None else await _own_count(parts, expert, native)
     by = "estimate" if counted is None else "expert"
     if counted is None:
         counted = prompt_tokens(_read_by(expert, chat))
     return JsonResponse({"input_tokens": counted}, headers={COUNTED: by, **limits})
-
-
-async def _named(parts: Parts, caller: Caller, model: str) -> Expert | None:
-    """Return the expert that a model's name stands for; None for one that is routed."""
-    experts = await parts.catalogue.now()
-    name = parts.aliases.resolve(model, experts)
-    experts = permitted(caller, experts, name, asked=model)
-    if name not in panel_models():
-        check_model(Query("", name), experts)
-    return next((e for e in experts if e.name == name), None)
 
 
 async def _own_count(parts: Parts, expert: Expert, native: Native) -> int | None:

@@ -16,7 +16,7 @@ from collegium.web.lean_route import JsonResponse, LeanRoute
 from collegium.web.parts_of import PartsDep, parts_of
 from collegium.web.protocols.endpoints import RESPONSES
 from collegium.web.protocols.responses.request import ResponsesRequest
-from collegium.web.routes.answering import ApplicationName, SessionId, answer
+from collegium.web.routes.answering import ApplicationName, SessionId, answer, named_expert
 from collegium.web.routes.files import page_json
 from collegium.web.serving.decide import Decided
 from collegium.web.serving.parts import Parts
@@ -52,6 +52,7 @@ async def input_tokens(request: Request, body: ResponsesRequest) -> Response:
     """About how many tokens an expert reads of a request. Nothing is asked."""
     parts = parts_of(request)
     async with parts.budgets.admitted(request.state.caller) as limits:
+        await named_expert(request, body.model)
         parsed = await read(request, body, stored_in(parts))
         counted = prompt_tokens(parsed.chat.upstream())
     told = {"object": "response.input_tokens", "input_tokens": counted}

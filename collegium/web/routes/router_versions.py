@@ -29,7 +29,7 @@ class Promotion(BaseModel):
     """Share of the traffic; all of it by default."""
     applications: Annotated[list[Name], Field(max_length=1000)] = []
     unconfirmed: bool = False
-    """Promote although nobody has confirmed the marks that it was fitted on."""
+    """Promote although too few of the marks that it was fitted on are confirmed."""
     automatic: bool = False
     """Start with 1 %, then continue to 10 % and to all traffic as long as the guards hold."""
 

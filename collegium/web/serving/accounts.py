@@ -143,6 +143,14 @@ class Accounts:
         """
         cost = answered_usd(expert, tokens, tier_of(expert, service_tier))
         record.add(tokens)
+        record.attempts.append(
+            {
+                "expert": expert.name,
+                "prompt_tokens": tokens.input,
+                "completion_tokens": tokens.output,
+                "cost_usd": cost,
+            }
+        )
         record.estimated = True
         record.cost_usd = total_usd((record.cost_usd, cost))
         if cost is not None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from msgspec.structs import replace
 
 from collegium.experts.clients.counting import estimated_tokens, prompt_tokens
+from collegium.experts.clients.events import Json
 from collegium.experts.clients.reply import Call, Reply
 from collegium.experts.clients.tokenizing import Tokenizers
 from collegium.experts.clients.usage import Tokens
@@ -51,6 +52,8 @@ class CallRecord:
     """None if the expert's price is unknown."""
     attempts_usd: float | None = None
     """The cost of failed attempts; None if none was billed, or if a price is unknown."""
+    attempts: list[Json] = field(default_factory=list)
+    """Failed attempts that may be billed: their experts, tokens and dollars."""
     latency_ms: float = 0.0
     ttft_ms: float | None = None
     energy_j: float | None = None

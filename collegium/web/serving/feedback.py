@@ -104,7 +104,7 @@ class FeedbackService:
     learning: Learning
     catalogue: Catalogue
     stored: Counter[str] = field(default_factory=Counter)
-    """The ratings of this request so far, by decision."""
+    """By decision: the ratings of the lines that are taken together, so far."""
     reached: Counter[str] = field(default_factory=Counter)
     """The decisions that its ratings of each session have reached."""
 
@@ -112,8 +112,11 @@ class FeedbackService:
         self, given: Sequence[tuple[Feedback, str | None]], sender: Sender
     ) -> list[Said]:
         """Store ratings, each with its idempotency key; return the results in the same order."""
+        self.stored.clear()
         named = {each.decision_id for each, _ in given if each.decision_id is not None}
+        sessions = {each.session for each, _ in given if each.session is not None}
         known = await self.log.get_all(named, scope=sender.scope)
+        latest = await self.log.latest_of_sessions(sender.owner, list(sessions))
         ids = [None if key is None else _id(sender.owner, key) for _, key in given]
         before = await self.log.feedback_given([each for each in ids if each is not None])
         found: list[Said] = []
@@ -122,7 +125,7 @@ class FeedbackService:
                 found.append((before[feedback_id],))
                 continue
             try:
-                said = await self._one(feedback, feedback_id, sender, known)
+                said = await self._one(feedback, feedback_id, sender, known, latest)
             except BadRequest as exc:
                 found.append(exc)
             else:
@@ -137,9 +140,10 @@ class FeedbackService:
         feedback_id: str | None,
         sender: Sender,
         known: Mapping[str, LoggedDecision],
+        latest: Mapping[str, LoggedDecision],
     ) -> Sequence[FeedbackRecord]:
         feedback.check()
-        decisions = self._open(await self._meant(feedback, sender, known))
+        decisions = self._open(await self._meant(feedback, sender, known, latest))
         if feedback.preferred is not None:
             await self._check_preferred(feedback.preferred, decisions, sender)
         comment = feedback.comment and await self.recorder.text(feedback.comment)
@@ -166,21 +170,30 @@ class FeedbackService:
         return records
 
     async def _meant(
-        self, feedback: Feedback, sender: Sender, known: Mapping[str, LoggedDecision]
+        self,
+        feedback: Feedback,
+        sender: Sender,
+        known: Mapping[str, LoggedDecision],
+        latest: Mapping[str, LoggedDecision],
     ) -> Sequence[LoggedDecision]:
-        """The decisions that an feedback is of, the latest first."""
+        """The decisions that a rating is of, the latest first: `known` by id, `latest` by
+        session.
+        """
         if feedback.decision_id is not None:
             if feedback.decision_id not in known:
                 message = f"no decision has the id '{feedback.decision_id}'"
                 raise UnknownDecision(message, "decision_id")
             return [known[feedback.decision_id]]
-        limit = MOST_OF_SESSION if feedback.scope == "session" else 1
+        name = str(feedback.session)
         if self.reached.total() >= MOST_REACHED:
             raise BadRequest("Rate fewer sessions at once", "session")
-        session = Selection(owner=sender.owner, session=feedback.session)
-        if not (found := (await self.log.list(session, limit=limit)).items):
-            raise UnknownDecision(f"the session '{feedback.session}' has no decisions", "session")
-        self.reached[str(feedback.session)] += len(found)
+        if name not in latest:
+            raise UnknownDecision(f"the session '{name}' has no decisions", "session")
+        found: Sequence[LoggedDecision] = [latest[name]]
+        if feedback.scope == "session":
+            session = Selection(owner=sender.owner, session=name)
+            found = (await self.log.list(session, limit=MOST_OF_SESSION)).items
+        self.reached[name] += len(found)
         return found
 
     def _open(self, decisions: Sequence[LoggedDecision]) -> Sequence[LoggedDecision]:

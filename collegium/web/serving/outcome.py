@@ -30,7 +30,7 @@ from collegium.web.serving.decide import Decided
 from collegium.web.serving.recording import Exchange, Recorder
 from collegium.web.watching.upstream_models import UpstreamModels
 
-OF_ONE = ("decision_id", "finished_at", "calls")
+OF_ONE = ("decision_id", "finished_at", "calls", "attempts")
 OF_PANEL = (*OF_ONE, "expert", "tried")
 """Fields of the record that the API does not show."""
 
@@ -213,8 +213,9 @@ class Outcome:
         return total_usd(call.cost_usd for call in self.calls)
 
     def rows(self) -> list[Json]:
-        """All calls, by seat."""
-        return [asdict(call) for call in sorted(self.calls, key=lambda call: call.seat)]
+        """All calls, by seat; their failed attempts are the outcome's."""
+        calls = [asdict(call) for call in sorted(self.calls, key=lambda call: call.seat)]
+        return [{n: value for n, value in call.items() if n != "attempts"} for call in calls]
 
     def exchange(self, status: Status) -> Exchange | None:
         """The request and its answer if they are recorded; for a panel, with its members'
@@ -253,6 +254,7 @@ class Outcome:
             estimated=any(call.estimated for call in self.calls),
             cost_usd=self.spent_usd,
             attempts_usd=self._attempts_usd(),
+            attempts=[each for call in self.calls for each in call.attempts] or None,
             latency_ms=self._elapsed_ms(),
             ttft_ms=self._ttft_ms(),
             energy_j=sum(energy) if len(energy) == len(self.calls) else None,

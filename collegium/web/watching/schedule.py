@@ -106,8 +106,8 @@ def objection(report: dict[str, Any] | Any, run_id: str, version_id: str) -> str
     """Return why a person has to decide on a version, and how; None if its report is sufficient."""
     if not report.get("confirmed"):
         return (
-            "has marks that nobody confirmed, so what its router would lose is unknown: confirm "
-            f"some with `collegium learn confirm {run_id}`, then `collegium learn fit {run_id}` "
+            "has too few confirmed marks, so what its router would lose is unknown: confirm "
+            f"more with `collegium learn confirm {run_id}`, then `collegium learn fit {run_id}` "
             f"and `collegium router promote`"
         )
     balanced = report["policies"]["balanced"]

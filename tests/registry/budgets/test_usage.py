@@ -144,3 +144,38 @@ async def test_one_owners_rated_decisions_are_not_pushed_out_by_others(
     assert await usage.rated(2, frozenset({""})) == ["c"]
     assert await usage.rated(2, frozenset({"shop"})) == ["e", "d"]
     assert await usage.rated(2, frozenset({"nobody"})) == []
+
+
+LOST = {"expert": "lists", "prompt_tokens": 6, "completion_tokens": 1, "cost_usd": 0.0625}
+AGAIN = {**LOST, "expert": "sql", "cost_usd": None}
+
+
+@pytest.mark.parametrize("how", ["from the log", "kept", "deleted", "kept and deleted"])
+async def test_failed_attempts_are_their_experts(
+    usage: Usage, log: DecisionLog, make_decision: MakeDecision, database: Database, how: str
+) -> None:
+    """Their tokens and dollars leave the row of who answered; the total is the same.
+
+    The dollars of an answer whose price is unknown as a whole are nobody's.
+    """
+    at = NOW - timedelta(hours=30)
+    for name, attempts, usd in (("f", [LOST], 0.5), ("g", [LOST, AGAIN], None)):
+        await log.record(make_decision(name, created_at=at, owner="lab", expert="sql"))
+        outcome = OutcomeRecord(name, "ok", expert="sql", prompt_tokens=20, completion_tokens=4)
+        await log.finish(replace(outcome, attempts=attempts, cost_usd=usd))
+    if "kept" in how:
+        await folded(usage)
+    if "deleted" in how:
+        await Retention(database).delete(Selection(), rest=0)
+    lab = replace(ALL, owner="lab")
+    found = {key[0]: used for key, used in (await usage.by(["expert"], lab)).items()}
+    told = {
+        name: (u.requests, u.failed_attempts, u.prompt_tokens, u.completion_tokens, u.cost_usd)
+        for name, u in found.items()
+    }
+    assert told == {"sql": (2, 1, 28, 6, 0.4375), "lists": (0, 2, 12, 2, 0.0625)}
+    total = (await usage.by([], lab))[()]
+    assert total == replace(found["sql"] + found["lists"], failed_attempts=3)
+    assert (total.prompt_tokens, total.cost_usd, total.unpriced) == (40, 0.5, 1)
+    lists = await usage.by(["day"], replace(ALL, expert="lists"))
+    assert {key: u.failed_attempts for key, u in lists.items()} == {(MARCH_1,): 2}

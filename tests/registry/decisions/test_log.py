@@ -395,3 +395,16 @@ async def test_failures_are_listed_by_what_their_decisions_are(
     assert await failed(owner="ann") == ["dec_1"]
     with pytest.raises(UnknownDecision):
         await log.finish(OutcomeRecord("dec_9", "error"))
+
+
+async def test_the_latest_decisions_of_sessions_are_found_together(
+    log: DecisionLog, make_decision: MakeDecision
+) -> None:
+    """One for each session that the owner has; of the same moment the one with the last id."""
+    made = [("a", "s", "anna"), ("b", "s", "anna"), ("c", "t", "anna"), ("d", "t", "ben")]
+    at = datetime.now(UTC)
+    for name, session, owner in made:
+        await log.record(make_decision(name, created_at=at, session=session, owner=owner))
+    found = await log.latest_of_sessions("anna", ["s", "t", "none"])
+    assert {name: each.decision.id for name, each in found.items()} == {"s": "b", "t": "c"}
+    assert await log.latest_of_sessions("anna", []) == {}

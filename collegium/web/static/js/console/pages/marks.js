@@ -72,16 +72,20 @@ function question(confirming, run, page) {
     element("div", { class: "confirm__answers" },
       answer(two ? "Answer 1" : "Answer", first), two && answer("Answer 2", second)),
     element("div", { class: "buttons" }, ...words.map(([key, text], i) => button([element("kbd", {}, key), ` ${text}`], () => say(key), { key: `say-${i}` }))),
-    note(`${whole(confirming.kept)} marks are kept, each at once. Who answered is not shown.`))
+    note(`${kept(confirming)}, each at once. Who answered is not shown.`))
 }
 
 function answer(name, text) {
   return element("div", {}, element("h4", { class: "confirm__name" }, name), element("pre", { class: "text", tabindex: "0" }, text))
 }
 
+function kept(confirming) {
+  return confirming.kept === 1 ? "1 mark is kept" : `${whole(confirming.kept)} marks are kept`
+}
+
 function done(confirming, run, page) {
   const fit = () => page.act(() => page.api.send("POST", `/v1/learning/runs/${encodeURIComponent(run.id)}/fit`), "The router is fitted again with these marks.")
-  const title = confirming.count === 0 ? "Nothing to confirm in this run." : `${whole(confirming.kept)} marks are kept.`
+  const title = confirming.count === 0 ? "Nothing to confirm in this run." : `${kept(confirming)}.`
   return section("Confirmation",
     empty(title, confirming.count === 0 ? "Its marks are a program's or are confirmed already." : "Fit the router again, so that they count."),
     element("div", { class: "buttons" }, confirming.kept > 0 && button("Fit again", fit, { strong: true }), button("Another sample", () => page.turn({ confirming: null }), { key: "again" })))

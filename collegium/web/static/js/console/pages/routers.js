@@ -74,7 +74,7 @@ async function promote(id, post, page) {
     text: "It decides a share of the requests, and is taken back by itself where it fails more, is rated worse or costs more.",
     fields: [
       { name: "share", label: "Share", options: [["automatic", "1 %, then 10 %, then all, as long as it holds"], ["0.01", "1 %"], ["0.1", "10 %"], ["0.5", "50 %"], ["1", "All"]] },
-      { name: "unconfirmed", label: "Although nobody confirmed its marks", type: "checkbox" },
+      { name: "unconfirmed", label: "Although too few of its marks are confirmed", type: "checkbox" },
     ],
   })
   if (!said) return

@@ -19,6 +19,9 @@ const FROM_CACHE = [
   { name: "Saved", cell: ({ saved_usd: usd }) => dollars(usd), number: true },
 ]
 
+// Only where experts failed that may bill it.
+const FAILED_ATTEMPTS = { name: "Failed attempts", cell: ({ failed_attempts: count }) => whole(count), number: true }
+
 export async function load({ api, place: { params } }) {
   const { by = "expert", days = "30", ...filters } = params
   const since = new Date(Date.now() - (Number(days) - 1) * 86_400_000).toISOString().slice(0, 10)
@@ -65,10 +68,11 @@ function columns(by, total, { days = "30" }) {
     { name: "Share of spend", cell: ({ cost_usd: usd }) => share(total.cost_usd ? usd / total.cost_usd : 0) },
     { name: "Spent", cell: ({ cost_usd: usd }) => dollars(usd), number: true },
     { name: "Requests", cell: ({ requests }) => whole(requests), number: true },
-    { name: "Failed", cell: ({ errors, requests }) => percent(errors / requests), number: true },
+    { name: "Failed", cell: ({ errors, requests }) => requests ? percent(errors / requests) : "–", number: true },
     { name: "Tokens in", cell: ({ prompt_tokens: tokens }) => compact(tokens), number: true },
     { name: "Tokens out", cell: ({ completion_tokens: tokens }) => compact(tokens), number: true },
     { name: "Mean latency", cell: ({ mean_latency_ms: ms }) => duration(ms), number: true },
+    ...total.failed_attempts > 0 ? [FAILED_ATTEMPTS] : [],
     ...total.cached > 0 ? FROM_CACHE : [],
   ]
 }
