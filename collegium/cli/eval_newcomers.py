@@ -64,6 +64,7 @@ def recoveries(
     """Return each set's rows, then those over all sets."""
     from threadpoolctl import threadpool_limits
 
+    from collegium.errors import SetupError
     from collegium.evals.routing.embeddings import CachedEncoder, EmbeddingCache
     from collegium.evals.routing.encoders import encoder as named_encoder
     from collegium.evals.routing.run import encoded
@@ -76,6 +77,8 @@ def recoveries(
     tables = []
     for problem in problems(Request(tuple(datasets), train, test, seed=seed, data=data)):
         warn_dropped(problem.name, problem.dropped)
+        if len(problem.models) < 2:
+            raise SetupError(f"'{problem.name}' has one model, and none that it could join")
         X, progress = encoded(problem, eyes, cache), partial(_told, name=problem.name)
         with threadpool_limits(1):  # threads of small products wait longer than they compute
             joined = recover(

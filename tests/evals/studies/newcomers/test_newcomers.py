@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from collegium.cli import cli
+from collegium.errors import SetupError
 from collegium.evals.core.arrays import Floats
 from collegium.evals.core.data import RoutingData
 from collegium.evals.routing import encoders
@@ -184,3 +185,10 @@ def test_it_prints_a_table(command: Command) -> None:
     lines = command("first", "--probes", "20").stdout.splitlines()
     assert lines[0].split()[:3] == ["SET", "POOLS", "METHOD"]
     assert len(lines) == 7
+
+
+def test_one_model_has_nobody_to_join(command: Command, tmp_path: Path) -> None:
+    """A clear error, not one of the arithmetic."""
+    alone = replace(world(40), models=world(40).models[:1], scores=world(40).scores[:, :1])
+    with pytest.raises(SetupError, match="has one model"):
+        command(str(save(alone, tmp_path / "alone")), "--probes", "10")
