@@ -63,7 +63,7 @@ class Reader:
         """Embed a query's text and read its skills, evidence and forecasts.
 
         `by_parts`: whether parts of an unfamiliar query are read as well (`views.py`), which takes
-        up to four times as long.
+        twice as long.
         """
         loop = asyncio.get_running_loop()
         done: asyncio.Future[Read] = loop.create_future()

@@ -3,13 +3,14 @@
 Text around a question moves its embedding away from all marked prompts, and where the marks say
 nothing the best expert overall answers, often the dearest: a paragraph before each prompt sent all
 of 60 coding questions there, of which `collegium/cheap` sends 42 % there without it
-(docs/decisions/0021-views-of-unfamiliar-queries.md).
+(docs/decisions/0021-views-of-unfamiliar-queries.md, 0026-views-from-pieces.md).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,8 @@ def pieces(text: str) -> list[str]:
     if len(words) >= FEWEST_WORDS:
         ends = [words[len(words) // 2].start()]
     cuts = [0, *dict.fromkeys([*ends[:1], *ends[-1:]]), len(text)]
-    return [piece for piece in map(text.__getitem__, map(slice, cuts, cuts[1:])) if piece.strip()]
+    found = (text[start:end] for start, end in pairwise(cuts))
+    return [piece for piece in found if piece.strip()]
 
 
 def views(vectors: Array, lengths: Sequence[int]) -> Array:
@@ -57,7 +59,8 @@ def views(vectors: Array, lengths: Sequence[int]) -> Array:
     before = np.cumsum(np.hstack([vectors, norms, np.ones_like(norms)]) * weights, axis=0)
     sums = np.concatenate([before[:-1], before[-1] - before[:-1]])
     found, norms = sums[:, :-2], sums[:, -2:-1] / sums[:, -1:]
-    return np.asarray(found * norms / np.linalg.norm(found, axis=1, keepdims=True))
+    own = np.linalg.norm(found, axis=1, keepdims=True)
+    return np.asarray(found * norms / np.where(own > 0, own, 1.0))
 
 
 def familiar(
