@@ -61,7 +61,8 @@ def test_views_leave_out_what_is_before_or_behind() -> None:
 def test_the_mean_of_pieces_is_near_the_text_that_they_make() -> None:
     """By the encoder that ships, whose vectors are sums of tokens' vectors."""
     encoder, sentences = static_encoder(), ("Convert 3 miles to feet. ", "Answer in feet only. ")
-    found = views(encoder.encode([*sentences, "Thanks!"]), [*map(len, sentences), 7])
+    vectors = np.asarray(encoder.encode([*sentences, "Thanks!"]), dtype=np.float64)
+    found = views(vectors, [*map(len, sentences), 7])
     both = encoder.encode(["".join(sentences)])[0]
     assert found[1] @ both > 0.99
 
