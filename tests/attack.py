@@ -26,8 +26,7 @@ import httpx
 from tests.running_service import RunningService
 from tests.servers import free_port
 from tests.service import test_abuse
-from tests.service.test_budgets import SERVER
-from tests.service.upstreams import ADMIN, Upstream, serving
+from tests.service.upstreams import ADMIN, BILLING, Upstream, serving
 
 CALLERS = {name: f"the-key-of-{name}-1" for name in ("ada", "bob", "eve")}
 LATE_S = 0.25
@@ -96,7 +95,7 @@ async def killed(upstream: Upstream, found: Findings, until: float) -> None:
         upstream.process.wait()
         found.kills += 1
         await asyncio.sleep(1.0)
-        upstream.process = subprocess.Popen([sys.executable, str(SERVER), str(upstream.port)])
+        upstream.process = subprocess.Popen([sys.executable, str(BILLING), str(upstream.port)])
 
 
 async def fuzzed(service: RunningService, found: Findings, until: float) -> None:
@@ -134,7 +133,7 @@ def main(minutes: float) -> int:
     """Attack, wait, and print what was found; 1 if something did not hold."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        upstream = Upstream(free_port(), SERVER).wait()
+        upstream = Upstream(free_port(), BILLING).wait()
         stack.callback(lambda: upstream.process.kill())
         settings = {"COLLEGIUM_API_KEY": ADMIN, "COLLEGIUM_CALLER_KEYS": json.dumps(CALLERS)}
         service = stack.enter_context(serving(folder, upstream, **settings))

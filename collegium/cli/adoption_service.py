@@ -70,8 +70,7 @@ async def _decided(
 
 async def _register(adopted: Adopted) -> None:
     from collegium.cli.service_client import open_registry
-    from collegium.settings import load_settings
 
-    async with open_registry(load_settings()) as registry:
+    async with open_registry() as registry:
         for expert in adopted.world.experts:
             await registry.register(expert)

@@ -152,7 +152,9 @@ def results(batch: str, out: Path | None, errors: bool, as_json: bool) -> None:
 @json_option
 def cancel(batch: str, as_json: bool) -> None:
     """Cancel a job. Answers so far are kept."""
-    found = asyncio.run(_call("POST", f"/v1/batches/{batch}/cancel"))
+    from collegium.cli.service_client import call
+
+    found = asyncio.run(call("POST", f"/v1/batches/{batch}/cancel"))
     print_json(found) if as_json else click.echo(f"{batch} is {found['status']}.")
 
 
@@ -172,7 +174,9 @@ def _errors(batch: Any) -> list[str]:
 
 
 def _list(as_json: bool) -> None:
-    found = asyncio.run(_call("GET", "/v1/batches?limit=20"))
+    from collegium.cli.service_client import call
+
+    found = asyncio.run(call("GET", "/v1/batches?limit=20"))
     if as_json:
         return print_json(found["data"])
     rows = [(b["id"], b["status"], _counts(b)) for b in found["data"]]
@@ -181,9 +185,8 @@ def _list(as_json: bool) -> None:
 
 async def _submit(file: Path, body: dict[str, Any], *, wait: bool) -> Any:
     from collegium.cli.service_client import required_service
-    from collegium.settings import load_settings
 
-    async with required_service(load_settings()) as service:
+    async with required_service() as service:
         with file.open("rb") as content:
             source = await service.upload("/v1/files", file.name, content, purpose="batch")
         batch = await service.call("POST", "/v1/batches", body | {"input_file_id": source["id"]})
@@ -192,9 +195,8 @@ async def _submit(file: Path, body: dict[str, Any], *, wait: bool) -> Any:
 
 async def _status(batch: str, *, wait: bool) -> Any:
     from collegium.cli.service_client import required_service
-    from collegium.settings import load_settings
 
-    async with required_service(load_settings()) as service:
+    async with required_service() as service:
         found = await service.call("GET", f"/v1/batches/{batch}")
         return await _until_ended(service, found) if wait else found
 
@@ -219,22 +221,13 @@ async def _until_ended(service: ServiceClient, batch: Any) -> Any:
 async def _results(batch: str, kind: str) -> bytes:
     from collegium.cli.service_client import required_service
     from collegium.errors import CollegiumError
-    from collegium.settings import load_settings
 
-    async with required_service(load_settings()) as service:
+    async with required_service() as service:
         found = await service.call("GET", f"/v1/batches/{batch}")
         if found[kind] is None:
             what = "answers" if kind == "output_file_id" else "errors"
             raise CollegiumError(f"{batch} is {found['status']} and has no file of {what}")
         return await service.download(f"/v1/files/{found[kind]}/content")
-
-
-async def _call(method: str, path: str) -> Any:
-    from collegium.cli.service_client import required_service
-    from collegium.settings import load_settings
-
-    async with required_service(load_settings()) as service:
-        return await service.call(method, path)
 
 
 def _counts(batch: Any) -> str:

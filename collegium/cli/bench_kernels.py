@@ -115,12 +115,12 @@ def _show(report: KernelBench) -> None:
     header = ("LAYER", "FORMAT", "TOKENS", "KERNEL", "TIME", "TIMES OURS", "QUARTILES", "RATE")
     rows = [
         (
-            *(t.shape, t.format, t.tokens, t.contender, f"{t.milliseconds:.2f} ms"),
-            *(f"{t.ratio:.2f}", f"{t.spread[0]:.2f}-{t.spread[1]:.2f}"),
+            t.shape, t.format, t.tokens, t.contender, f"{t.milliseconds:.2f} ms",
+            f"{t.ratio:.2f}", f"{t.spread[0]:.2f}-{t.spread[1]:.2f}",
             f"{t.gflops:.0f} GF/s {t.gigabytes_s:.1f} GB/s",
         )
         for t in report.timings
-    ]
+    ]  # fmt: skip
     print_table(header, rows)
     click.echo()
     scaled = {(s.shape, s.format, s.tokens): s for s in report.scalings}

@@ -81,7 +81,7 @@ async def _load(
     bodies = [fields | request for request in asked]
     key = settings.api_key.get_secret_value() if settings.api_key else None
     objective, runs = Objective(ttft_s, tpot_s, latency_s), []
-    async with some_service(settings) as url:
+    async with some_service() as url:
         for speed in speeds:
             sent, seconds = await replay(
                 url, arrivals, bodies, speed=speed, key=key, label=f"x{speed:g}"

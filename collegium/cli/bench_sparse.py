@@ -61,11 +61,11 @@ def _show(report: SparseBench) -> None:
     header = ("MODEL", "WORK", "ENGINE", "EXPERTS BY", "TOKENS/S", "TIMES VLLM", "QUARTILES")
     rows = [
         (
-            *(r.model, r.workload, r.variant, r.experts, f"{r.tokens_s:.1f}", f"{r.ratio:.2f}"),
+            r.model, r.workload, r.variant, r.experts, f"{r.tokens_s:.1f}", f"{r.ratio:.2f}",
             f"{r.spread[0]:.2f}-{r.spread[1]:.2f}",
         )
         for r in report.rates
-    ]
+    ]  # fmt: skip
     print_table(header, rows)
     for name, why in report.left_out.items():
         click.echo(f"Left out: {name}: {why}", err=True)

@@ -21,10 +21,9 @@ def command(model: str, message: str | None) -> None:
 
 async def _talk(model: str, message: str | None) -> None:
     from collegium.cli.service_client import required_service
-    from collegium.settings import load_settings
 
     messages: list[dict[str, str]] = []
-    async with required_service(load_settings()) as service:
+    async with required_service() as service:
         while asked := message or click.prompt("You", default="", show_default=False):
             messages.append({"role": "user", "content": asked})
             body = {"model": model, "messages": messages, "stream": True}

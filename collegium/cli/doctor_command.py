@@ -210,10 +210,9 @@ def _router() -> Finding:
 
 def _registry() -> Finding:
     from collegium.cli.service_client import open_registry
-    from collegium.settings import load_settings
 
     async def count() -> int:
-        async with open_registry(load_settings()) as registry:
+        async with open_registry() as registry:
             return len(await registry.list())
 
     try:

@@ -119,7 +119,7 @@ async def _evaluate(asked: _Asked) -> tuple[LiveReport, LiveStudy | None]:
     settings = load_settings()
     # Fails now, not after minutes of asking.
     root = data_root(asked.data) if asked.chat else None
-    async with some_service(settings) as url, endpoint(settings, url) as service:
+    async with some_service() as url, endpoint(settings, url) as service:
         split: Split = "test" if asked.profile is None else "validation"
         found = await collect_outcomes(settings, service, split, asked.per_task, asked.seed)
         outcomes = found.outcomes

@@ -76,9 +76,9 @@ OPTIONS = {
     "parameters_b": "parameters",
 }
 ITS_BASES = (
-    *("model", "engine", "api_key_env", "context_window", "parameters_b"),
-    *("capabilities", "labels"),
-)
+    "model", "engine", "api_key_env", "context_window", "parameters_b",
+    "capabilities", "labels",
+)  # fmt: skip
 """Options that say what an expert is: a preset has them from its base."""
 KNOWN = (
     "description",

@@ -121,9 +121,8 @@ def probe(name: str, as_json: bool) -> None:
 async def _update(name: str, given: dict[str, Any]) -> Expert:
     from collegium.cli.service_client import open_registry
     from collegium.registry.capabilities import refuse_its_bases, revised
-    from collegium.settings import load_settings
 
-    async with open_registry(load_settings()) as registry:
+    async with open_registry() as registry:
         before = await registry.get(name)
         refuse_its_bases(before, given)
         return await registry.update(name, **revised(before, given))
@@ -131,7 +130,6 @@ async def _update(name: str, given: dict[str, Any]) -> Expert:
 
 async def _on_registry(method: str, *args: Any, **kwargs: Any) -> Any:
     from collegium.cli.service_client import open_registry
-    from collegium.settings import load_settings
 
-    async with open_registry(load_settings()) as registry:
+    async with open_registry() as registry:
         return await getattr(registry, method)(*args, **kwargs)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from collegium.cli.numbers import FiniteRange
-from collegium.cli.output import dollars, json_option, print_json, print_table
+from collegium.cli.output import agreed, dollars, json_option, print_json, print_table
 from collegium.errors import CollegiumError
 
 if TYPE_CHECKING:
@@ -95,13 +95,13 @@ async def profile_expert(name: str, source: Source, budget: Budget, *, confirmed
 
     settings = load_settings()
     async with AsyncExitStack() as stack:
-        registry = await stack.enter_async_context(open_registry(settings))
+        registry = await stack.enter_async_context(open_registry())
         expert = await registry.get(name)
         plan = planned(expert, source, budget.questions, budget.usd)
         _confirm(expert, plan, confirmed=confirmed)
         stamp = fingerprint(expert, weights=adapter_folder(expert))
         log = stack.enter_context(AnswerLog(profile_path(settings.data_dir, name), stamp))
-        url = await stack.enter_async_context(some_service(settings))
+        url = await stack.enter_async_context(some_service())
         service = await stack.enter_async_context(endpoint(settings, url))
 
         async def ask(request: Mapping[str, Any]) -> Reply:
@@ -131,16 +131,8 @@ def _confirm(expert: Expert, plan: Plan, *, confirmed: bool) -> None:
     else:
         cost = f"about {dollars(plan.usual_usd)}, at most {dollars(plan.budget_usd or 0)}"
     click.echo(f"{tokens}: {cost}.", err=True)
-    if not (confirmed or _agreed()):
+    if not (confirmed or agreed("Ask them?")):
         raise CollegiumError("nothing was asked; --yes goes on without a question")
-
-
-def _agreed() -> bool:
-    """Ask for confirmation; without a terminal the answer is no."""
-    try:
-        return click.confirm("Ask them?", err=True)
-    except click.Abort:
-        return False
 
 
 def _progress(plan: Plan) -> Any:

@@ -40,9 +40,8 @@ def _layer_row(layer: dict[str, Any]) -> list[str]:
 
 async def _tokens(name: str) -> dict[str, Any]:
     from collegium.cli.service_client import running_service
-    from collegium.settings import load_settings
 
-    async with running_service(load_settings()) as service:
+    async with running_service() as service:
         if service is None:
             raise click.ClickException("no service is running here: start `collegium serve`")
         experts = (await service.call("GET", "/v1/experts"))["data"]

@@ -81,9 +81,8 @@ def _parsed(file: Path) -> Mapping[str, Any]:
 async def _register_all(found: Found, *, quiet: bool) -> dict[str, Json]:
     """Register the experts; return `registered`, `kept` or `failed` for each, with the reason."""
     from collegium.cli.service_client import open_registry
-    from collegium.settings import load_settings
 
-    async with open_registry(load_settings()) as registry:
+    async with open_registry() as registry:
         known = {expert.name for expert in await registry.list()}
     results: dict[str, Json] = {}
     for expert in found.experts:

@@ -180,9 +180,8 @@ async def _all(query: str) -> list[dict[str, Any]]:
 async def _identified(secret: str) -> dict[str, Any] | None:
     from collegium.cli.service_client import open_database
     from collegium.registry.keys import KeyRegistry
-    from collegium.settings import load_settings
 
-    async with open_database(load_settings()) as database:
+    async with open_database() as database:
         key = await KeyRegistry(database).identified(secret)
     if key is None:
         return None

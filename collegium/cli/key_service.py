@@ -7,21 +7,20 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from collegium.cli.service_client import ServiceClient, running_service
-from collegium.settings import Settings, load_settings
+from collegium.settings import load_settings
 
 
 async def call(method: str, path: str, body: Any = None) -> Any:
     """Call the running service, or the same routes on the registry if none runs."""
-    settings = load_settings()
-    async with running_service(settings) as service:
+    async with running_service() as service:
         if service is not None:
             return await service.call(method, path, body)
-    async with _in_this_process(settings) as service:
+    async with _in_this_process() as service:
         return await service.call(method, path, body)
 
 
 @asynccontextmanager
-async def _in_this_process(settings: Settings) -> AsyncGenerator[ServiceClient]:
+async def _in_this_process() -> AsyncGenerator[ServiceClient]:
     """The application on the registry, not started: no engine, no router, no background work.
 
     So a change is checked and recorded the same way, whether a service runs or not.
@@ -30,6 +29,7 @@ async def _in_this_process(settings: Settings) -> AsyncGenerator[ServiceClient]:
 
     from collegium.web.app import create_app
 
+    settings = load_settings()
     app = create_app(settings.model_copy(update={"embedded": False}))
     parts = app.state.parts
     client = ServiceClient(settings)

@@ -12,7 +12,7 @@ import click
 from collegium.cli.learn_confirm import confirm
 from collegium.cli.learn_report import show_estimate, show_report
 from collegium.cli.numbers import FiniteRange
-from collegium.cli.output import dollars, json_option, print_json, print_table
+from collegium.cli.output import agreed, dollars, json_option, print_json, print_table
 from collegium.cli.service_client import call
 
 if TYPE_CHECKING:
@@ -149,30 +149,21 @@ command.add_command(confirm)
 
 async def _learn(file: Path | None, *, yes: bool, **options: Any) -> Any:
     from collegium.cli.service_client import required_service
-    from collegium.settings import load_settings
 
     spec = _spec(options)
-    async with required_service(load_settings()) as service:
+    async with required_service() as service:
         if file is not None:
             with file.open("rb") as content:
                 sent = await service.upload("/v1/files", file.name, content, purpose="learning")
             spec["input_file_id"] = sent["id"]
         run = await service.call("POST", RUNS, spec)
         show_estimate(run)
-        if not yes and not _agreed():
+        if not yes and not agreed("Start?"):
             await service.call("POST", f"{RUNS}/{run['id']}/cancel")
             raise click.Abort
         await service.call("POST", f"{RUNS}/{run['id']}/start")
         click.echo(f"The run {run['id']} has started. Ctrl-C does not stop it.", err=True)
         return await _until_ended(service, run)
-
-
-def _agreed() -> bool:
-    """Whether the user wants to start; Ctrl-C and an empty input mean no."""
-    try:
-        return click.confirm("Start?", default=False, err=True)
-    except click.Abort:
-        return False
 
 
 def _spec(options: dict[str, Any]) -> dict[str, Any]:
@@ -200,9 +191,8 @@ def _spec(options: dict[str, Any]) -> dict[str, Any]:
 
 async def _status(run_id: str, *, wait: bool) -> Any:
     from collegium.cli.service_client import required_service
-    from collegium.settings import load_settings
 
-    async with required_service(load_settings()) as service:
+    async with required_service() as service:
         run = await service.call("GET", f"{RUNS}/{run_id}")
         return await _until_ended(service, run) if wait else run
 

@@ -31,10 +31,9 @@ def confirm(run_id: str, count: int, seed: int) -> None:
 
 async def _confirm(run_id: str, count: int, seed: int) -> None:
     from collegium.cli.service_client import required_service
-    from collegium.settings import load_settings
 
     order, where, kept = random.Random(seed), f"/v1/learning/runs/{run_id}", 0
-    async with required_service(load_settings()) as service:
+    async with required_service() as service:
         query = f"{where}/unconfirmed?count={count}&seed={seed}"
         found = await service.call("GET", query)
         if not (rows := found["data"]):

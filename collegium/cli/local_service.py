@@ -23,9 +23,9 @@ READY_TIMEOUT_S = 600.0
 
 
 @asynccontextmanager
-async def some_service(settings: Settings) -> AsyncGenerator[str]:
-    """Yield the address of a service on this registry that is ready."""
-    async with running_service(settings) as service:
+async def some_service() -> AsyncGenerator[str]:
+    """Yield the address of a service on the settings' registry that is ready."""
+    async with running_service() as service:
         if service is not None:
             url = str(service.http.base_url)
             await wait_ready(url)

@@ -86,5 +86,5 @@ async def _experts(settings: Settings) -> Any:
     file = url.database or ""
     if url.get_backend_name() == "sqlite" and not Path(file).is_file():
         return ()
-    async with open_registry(settings) as registry:
+    async with open_registry() as registry:
         return tuple(await registry.list())

@@ -49,7 +49,7 @@ async def collect_outcomes(
     settings: Settings, service: Endpoint, split: Split, per_task: int, seed: int
 ) -> Collected:
     """Ask every enabled expert `per_task` questions a task."""
-    async with open_registry(settings) as registry:
+    async with open_registry() as registry:
         experts = [e for e in await registry.list() if e.enabled]
     generalists = [e.name for e in experts if e.generalist]
     if not generalists:

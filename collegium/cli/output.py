@@ -53,6 +53,14 @@ def dollars(usd: float) -> str:
     return f"${usd:.{1 - math.floor(math.log10(abs(usd))) if small else 4}f}"
 
 
+def agreed(question: str) -> bool:
+    """Whether the user says yes; an empty input, Ctrl-C and the end of input mean no."""
+    try:
+        return click.confirm(question, err=True)
+    except click.Abort:
+        return False
+
+
 def warn(text: str) -> None:
     """Print a warning to standard error."""
     click.echo(f"Warning: {one_line(text)}", err=True)

@@ -135,11 +135,10 @@ async def _on_decisions(*, targets: tuple[str, ...], guarantee: float | None) ->
     from collegium.cli.service_client import open_database
     from collegium.evals.training.calibrating import calibrated_on, hits
     from collegium.registry.decisions.log import DecisionLog
-    from collegium.settings import load_settings
 
     if guarantee is not None:
         raise click.UsageError("--guarantee needs a data set: decisions do not tell who was right")
-    async with open_database(load_settings()) as database:
+    async with open_database() as database:
         sample = _recorded(await DecisionLog(database).recent(100_000))
     curve = calibrated_on(sample)
     wanted, queries = [_target(text) for text in targets], len(sample.quality)

@@ -128,9 +128,8 @@ async def _decisions() -> DecisionsReport:
     from collegium.cli.service_client import open_database
     from collegium.evals.routing.decisions import decisions_report
     from collegium.registry.decisions.log import DecisionLog
-    from collegium.settings import load_settings
 
-    async with open_database(load_settings()) as database:
+    async with open_database() as database:
         return decisions_report(await DecisionLog(database).recent(MOST_DECISIONS))
 
 

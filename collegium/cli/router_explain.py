@@ -60,17 +60,15 @@ def explain(
 
 async def _decide(body: dict[str, Any]) -> dict[str, Any]:
     from collegium.cli.service_client import running_service
-    from collegium.settings import load_settings
 
-    settings = load_settings()
-    async with running_service(settings) as service:
+    async with running_service() as service:
         if service is not None:
             decided: dict[str, Any] = await service.call("POST", "/v1/route", body)
             return decided
-    return await _decide_here(settings, body)
+    return await _decide_here(body)
 
 
-async def _decide_here(settings: Settings, body: dict[str, Any]) -> dict[str, Any]:
+async def _decide_here(body: dict[str, Any]) -> dict[str, Any]:
     import msgspec
 
     from collegium.cli.service_client import open_database
@@ -79,6 +77,7 @@ async def _decide_here(settings: Settings, body: dict[str, Any]) -> dict[str, An
     from collegium.registry.applications import ApplicationRegistry
     from collegium.registry.decisions.log import DecisionLog
     from collegium.registry.experts import ExpertRegistry
+    from collegium.settings import load_settings
     from collegium.web.protocols.chat_request import ChatRequest
     from collegium.web.serving.prepare import prepare
     from collegium.web.serving.recognition import Recognition
@@ -86,7 +85,7 @@ async def _decide_here(settings: Settings, body: dict[str, Any]) -> dict[str, An
     from collegium.web.serving.shapes import decision_json
 
     query = prepare(ChatRequest.model_validate(body), ANY_TIME).query
-    async with open_database(settings) as database:
+    async with open_database() as database:
         recognition = Recognition(ApplicationRegistry(database))
         await recognition.read()
         experts = await ExpertRegistry(database).list()
@@ -94,7 +93,7 @@ async def _decide_here(settings: Settings, body: dict[str, Any]) -> dict[str, An
     if not experts:
         raise SetupError("no expert is registered yet: `collegium serve` adds the embedded pool")
     click.echo("No service runs here: decided as if every expert were up.\n", err=True)
-    router = _router(settings, past, experts)
+    router = _router(load_settings(), past, experts)
     recognition.know(router.fitted.applications)
     query = recognition.recognised(query, experts)
     permitted = recognition.permitted(query, experts)
@@ -154,9 +153,8 @@ def _said(feedback: FeedbackRecord) -> str:
 async def _recorded(decision_id: str) -> Any:
     from collegium.cli.service_client import open_database
     from collegium.registry.decisions.log import DecisionLog
-    from collegium.settings import load_settings
 
-    async with open_database(load_settings()) as database:
+    async with open_database() as database:
         return await DecisionLog(database).get(decision_id)
 
 

@@ -150,7 +150,7 @@ async def _rated(settings: Settings) -> Measured:
     from collegium.router.artifact import folder_of, load
     from collegium.router.forecasting import fingerprint
 
-    async with open_database(settings) as database:
+    async with open_database() as database:
         rows = rated(await DecisionLog(database).outcomes(limit=100_000))
         experts = await ExpertRegistry(database).list()
     served = load(folder_of(settings))
@@ -167,7 +167,7 @@ async def _on_pool(per_task: int, seed: int, predictor: str | None) -> Any:
     from collegium.settings import load_settings
 
     settings = load_settings()
-    async with some_service(settings) as url, endpoint(settings, url) as service:
+    async with some_service() as url, endpoint(settings, url) as service:
         found = await collect_outcomes(settings, service, "validation", per_task, seed)
     found.outcomes.require_complete()
     encoder = make_encoder(settings.encoder)

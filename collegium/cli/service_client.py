@@ -12,7 +12,7 @@ from collegium.errors import CollegiumError, ProbeFailed
 from collegium.registry.experts import ExpertRegistry
 from collegium.registry.storage.connections import registry_digest
 from collegium.registry.storage.database import Database
-from collegium.settings import Settings
+from collegium.settings import Settings, load_settings
 
 WAIT_S = 600.0
 """An expert with an engine of its own is loaded and probed: 2 to 4 minutes on two busy cores."""
@@ -80,8 +80,9 @@ def _message(response: httpx.Response) -> str:
 
 
 @asynccontextmanager
-async def running_service(settings: Settings) -> AsyncGenerator[ServiceClient | None]:
-    """The running service, or None."""
+async def running_service() -> AsyncGenerator[ServiceClient | None]:
+    """The running service of the settings, or None."""
+    settings = load_settings()
     client = ServiceClient(settings)
     where = Database(settings.registry_url).where
     async with client.http:
@@ -89,10 +90,11 @@ async def running_service(settings: Settings) -> AsyncGenerator[ServiceClient | 
 
 
 @asynccontextmanager
-async def required_service(settings: Settings) -> AsyncGenerator[ServiceClient]:
-    """The running service; an error that says how to start it when there is none."""
-    async with running_service(settings) as service:
+async def required_service() -> AsyncGenerator[ServiceClient]:
+    """The running service of the settings; an error that says how to start it if there is none."""
+    async with running_service() as service:
         if service is None:
+            settings = load_settings()
             raise CollegiumError(
                 f"no service runs at {settings.host}:{settings.port} on this registry; "
                 "start it with `collegium serve`"
@@ -101,9 +103,9 @@ async def required_service(settings: Settings) -> AsyncGenerator[ServiceClient]:
 
 
 @asynccontextmanager
-async def open_database(settings: Settings) -> AsyncGenerator[Database]:
-    """The registry's database, brought up to date."""
-    database = Database(settings.registry_url)
+async def open_database() -> AsyncGenerator[Database]:
+    """The database of the settings, brought up to date."""
+    database = Database(load_settings().registry_url)
     try:
         await database.migrate()
         yield database
@@ -112,15 +114,13 @@ async def open_database(settings: Settings) -> AsyncGenerator[Database]:
 
 
 @asynccontextmanager
-async def open_registry(settings: Settings) -> AsyncGenerator[ExpertRegistry]:
+async def open_registry() -> AsyncGenerator[ExpertRegistry]:
     """The registry of experts, brought up to date."""
-    async with open_database(settings) as database:
+    async with open_database() as database:
         yield ExpertRegistry(database)
 
 
 async def call(method: str, path: str, body: Any = None) -> Any:
     """Ask the running service of the settings once."""
-    from collegium.settings import load_settings
-
-    async with required_service(load_settings()) as service:
+    async with required_service() as service:
         return await service.call(method, path, body)

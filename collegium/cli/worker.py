@@ -63,14 +63,13 @@ class _Worker:
         self._service = Service(parts, owns=False)
         app = create_app(parts=parts, service=self._service, forward_to=given.http)
         server = serving.make_server(app, parts.settings)
-        beside = [asyncio.create_task(self._follow(server), name="worker")]
+        following = asyncio.create_task(self._follow(server), name="worker")
         try:
             await serving.serve(server, [], parts.draining, parts.settings.drain_timeout_s)
         finally:
             self._ending = True
-            for task in beside:
-                task.cancel()
-            await asyncio.gather(*beside, return_exceptions=True)
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
             self._link.close()
 
     async def _follow(self, server: uvicorn.Server) -> None:

@@ -13,9 +13,9 @@ from collegium.extras import require
 
 MODEL = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 FILES = (
-    *("*.safetensors", "*.json", "*.jinja"),
-    *("tokenizer.model", "*.tiktoken", "merges.txt", "vocab.txt"),
-)
+    "*.safetensors", "*.json", "*.jinja",
+    "tokenizer.model", "*.tiktoken", "merges.txt", "vocab.txt",
+)  # fmt: skip
 """What is fetched: neither Python files nor weights in pickles."""
 
 

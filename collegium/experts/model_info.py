@@ -22,9 +22,9 @@ from collegium.registry.expert import RUN_HERE, Expert
 
 WITHOUT_VERSION = "its address does not end in /v1, as most do: is the address right?"
 WINDOWS = (
-    *("max_model_len", "context_window", "context_length", "max_context_length"),
-    *("max_input_tokens", "loaded_context_length"),
-)
+    "max_model_len", "context_window", "context_length", "max_context_length",
+    "max_input_tokens", "loaded_context_length",
+)  # fmt: skip
 """Names of the context window at vLLM, Groq, OpenRouter, Together, Mistral, LM Studio and others.
 """
 MOST_OUTPUTS = ("max_completion_tokens", "max_output_tokens")

@@ -55,7 +55,7 @@ class Tracer:
 
     on = False
 
-    def root(self, name: str, of: object = None) -> Span:
+    def root(self, name: str, of: object) -> Span:
         """The first span of a new trace."""
         return NO_SPAN
 

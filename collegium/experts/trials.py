@@ -176,8 +176,9 @@ def _user(text: str, part: Json | None = None) -> Json:
     return {"role": "user", "content": content}
 
 
-def _image(side: int = 64) -> Json:
+def _image() -> Json:
     """A red square as PNG; smaller ones are refused by models that see in patches."""
+    side = 64
     rows = (b"\0" + b"\xff\0\0" * side) * side
     header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
     parts = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
@@ -188,8 +189,9 @@ def _image(side: int = 64) -> Json:
     return {"type": "image_url", "image_url": {"url": _url("image/png", data)}}
 
 
-def _sound(samples: int = 4000, rate: int = 8000) -> Json:
+def _sound() -> Json:
     """Half a second of a tone as WAV."""
+    samples, rate = 4000, 8000
     tone = b"".join(struct.pack("<h", 8000 * (1 if i % 16 < 8 else -1)) for i in range(samples))
     kind = struct.pack("<IHHIIHH", 16, 1, 1, rate, 2 * rate, 2, 16)
     data = b"WAVEfmt " + kind + b"data" + struct.pack("<I", len(tone)) + tone

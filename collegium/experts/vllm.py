@@ -31,16 +31,16 @@ FIRST_BFLOAT16 = (8, 0)
 """The lowest compute capability (Ampere) of GPUs that multiply bfloat16."""
 NEEDED = frozenset(
     (
-        *("PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "CC", "CXX"),
-        *("LD_LIBRARY_PATH", "LD_PRELOAD", "VIRTUAL_ENV", SWITCH, MOE_SWITCH),
-        *("COLLEGIUM_CACHE_DIR", "COLLEGIUM_ISA"),
+        "PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "CC", "CXX",
+        "LD_LIBRARY_PATH", "LD_PRELOAD", "VIRTUAL_ENV", SWITCH, MOE_SWITCH,
+        "COLLEGIUM_CACHE_DIR", "COLLEGIUM_ISA",
     )
-)
+)  # fmt: skip
 NEEDED_KINDS = (
-    *("LC_", "PYTHON", "XDG_", "VLLM_", "HF_", "TORCH", "TRITON_", "MALLOC_"),
-    *("OMP_", "KMP_", "MKL_", "GOMP_", "DNNL_", "ONEDNN_"),
-    *("CUDA_", "NVIDIA_", "NCCL_", "HIP_", "HSA_", "ROCR_", "ROCM_", "ZE_"),
-)
+    "LC_", "PYTHON", "XDG_", "VLLM_", "HF_", "TORCH", "TRITON_", "MALLOC_",
+    "OMP_", "KMP_", "MKL_", "GOMP_", "DNNL_", "ONEDNN_",
+    "CUDA_", "NVIDIA_", "NCCL_", "HIP_", "HSA_", "ROCR_", "ROCM_", "ZE_",
+)  # fmt: skip
 IN_FLOAT32 = ("compressed-tensors", "torchao")
 """The kinds of quantised checkpoints whose activations may be float32 in vLLM 0.32."""
 SECRET = ("KEY", "TOKEN", "SECRET", "PASSWORD")

@@ -8,18 +8,13 @@ and `bytes` is the total size. All of them expire with the last answer.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from typing import Any
 
-from redis import asyncio as redis
-from redis.exceptions import RedisError
-
-from collegium.errors import StateUnavailable
 from collegium.registry.answers import OVERHEAD, Held
+from collegium.registry.redis_connection import connected, redis_errors
 
-CONNECTIONS = 16
-"""Connections; further requests wait for one, because a step takes a fraction of a millisecond."""
 TIMEOUT_S = 0.5
 """Timeout; a slower cache would be of no use."""
 TAG = "{answers-2}"
@@ -121,14 +116,7 @@ class RedisAnswers:
     def __init__(
         self, url: str, *, ttl_s: float, most_bytes: int, prefix: str = "collegium:"
     ) -> None:
-        pool = redis.BlockingConnectionPool.from_url(  # the usual one refuses the 101st request
-            url,
-            max_connections=CONNECTIONS,
-            timeout=TIMEOUT_S,
-            socket_timeout=TIMEOUT_S,
-            socket_connect_timeout=TIMEOUT_S,
-        )
-        self._redis = redis.Redis.from_pool(pool)
+        self._redis = connected(url, timeout_s=TIMEOUT_S)
         self._limits = max(1, math.ceil(1000 * ttl_s)), most_bytes
         self._parts = [f"{prefix}{TAG}:{part}" for part in PARTS]
         self._get = self._redis.register_script(GET)
@@ -172,9 +160,5 @@ class RedisAnswers:
         await self._redis.aclose()
 
 
-@contextmanager
-def _errors() -> Iterator[None]:
-    try:
-        yield
-    except (RedisError, OSError) as exc:
-        raise StateUnavailable(f"Redis can't be reached, so nothing is cached: {exc}") from exc
+def _errors() -> AbstractContextManager[None]:
+    return redis_errors("Redis can't be reached, so nothing is cached")

@@ -1,5 +1,5 @@
-"""Claims of several holders on one number of things, in this process (`redis_state.py` has the same
-in Lua).
+"""Claims of several holders on one number of things: for the workers of one service, and for each
+replica while Redis is away. `redis_state.py` has the same in Lua: change both.
 
 Who is refused has the next one that becomes free, before holders that came later. Otherwise a
 holder that always has requests waiting leaves none to the others: of two replicas that had eight
@@ -30,8 +30,8 @@ class Claim:
 
     count: int = 0
     expires: float = inf
-    since: float = 0.0
-    until: float = 0.0
+    waits_since: float = 0.0
+    waits_until: float = 0.0
     """When it stops waiting, unless it claims again."""
 
 
@@ -50,16 +50,16 @@ class Claims:
         held = {h: c for h, c in self._claims.get(key, {}).items() if c.expires > now}
         self._claims[key] = held
         mine = held.setdefault(holder, Claim())
-        others = [c for h, c in held.items() if h != holder]
-        waiting = [c for c in others if c.until > now]
-        since = mine.since if mine.until > now else now
-        free = most - count - sum(c.count for c in others)
+        others = [claim for name, claim in held.items() if name != holder]
+        waiting = [claim for claim in others if claim.waits_until > now]
+        since = mine.waits_since if mine.waits_until > now else now
+        free = most - count - sum(claim.count for claim in others)
         mine.expires = now + ttl_s
         if count > mine.count:
-            earlier = sum(c.since < since for c in waiting)
+            earlier = sum(claim.waits_since < since for claim in waiting)
             if free < max(earlier, leave):
-                mine.since, mine.until = since, now + WANTED_S
+                mine.waits_since, mine.waits_until = since, now + WANTED_S
                 return REFUSED
-            mine.until = 0.0
+            mine.waits_until = 0.0
         mine.count = count
         return WANTED if waiting or free < most // KEPT_FREE else TAKEN

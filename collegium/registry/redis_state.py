@@ -3,53 +3,58 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any, cast
 
-from redis import asyncio as redis
-from redis.exceptions import RedisError
-
-from collegium.errors import SettingsError, StateUnavailable
-from collegium.registry.claims import KEPT_FREE, WANTED_S, Answer
+from collegium.registry.claims import KEPT_FREE, REFUSED, TAKEN, WANTED, WANTED_S, Answer
+from collegium.registry.redis_connection import connected, redis_errors
 from collegium.registry.state import Step
 
-CLAIM = """
+CLAIM = f"""
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local moment = time[1] * 1000000 + time[2] -- of two in one millisecond, one came first
 local holder, count, most = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local ttl, wanted, leave = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
-local mine, since, till, others, waiting = 0, moment, 0, 0, {}
-local entries = redis.call('HGETALL', KEYS[1])
-for i = 1, #entries, 2 do
-  local had, expires, from, till_then = entries[i + 1]:match('(%d+):(%d+):?(%d*):?(%d*)')
-  from, till_then = tonumber(from) or 0, tonumber(till_then) or 0
-  if tonumber(expires) <= now then redis.call('HDEL', KEYS[1], entries[i])
-  elseif entries[i] == holder then
-    mine = tonumber(had)
-    if till_then > now then since, till = from, till_then end
+local ttl, leave, wanted = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local mine, others, waiting = {{count = 0, waits_since = 0, waits_until = 0}}, 0, {{}}
+local held = redis.call('HGETALL', KEYS[1])
+for i = 1, #held, 2 do
+  local number, expires, from, till = held[i + 1]:match('(%d+):(%d+):?(%d*):?(%d*)')
+  local claim = {{count = tonumber(number)}}
+  claim.waits_since, claim.waits_until = tonumber(from) or 0, tonumber(till) or 0
+  if tonumber(expires) <= now then redis.call('HDEL', KEYS[1], held[i])
+  elseif held[i] == holder then mine = claim
   else
-    others = others + tonumber(had)
-    if till_then > now then waiting[#waiting + 1] = from end
+    others = others + claim.count
+    if claim.waits_until > now then waiting[#waiting + 1] = claim end
   end
 end
+local since = mine.waits_until > now and mine.waits_since or moment
 local free = most - count - others
-local answer = 1
-if #waiting > 0 or free < math.floor(most / tonumber(ARGV[7])) then answer = 2 end
-if count > mine then
-  local earlier = 0
-  for _, from in ipairs(waiting) do if from < since then earlier = earlier + 1 end end
-  if free < math.max(earlier, leave) then answer, count, till = 0, mine, now + wanted
-  else till = 0 end
+local function keep()
+  redis.call('HSET', KEYS[1], holder, string.format(
+    '%d:%.0f:%.0f:%.0f', mine.count, now + ttl, mine.waits_since, mine.waits_until))
+  redis.call('PEXPIRE', KEYS[1], ttl)
 end
-redis.call('HSET', KEYS[1], holder,
-  string.format('%d:%.0f:%.0f:%.0f', count, now + ttl, since, till))
-redis.call('PEXPIRE', KEYS[1], ttl)
-return answer
+if count > mine.count then
+  local earlier = 0
+  for _, claim in ipairs(waiting) do
+    if claim.waits_since < since then earlier = earlier + 1 end
+  end
+  if free < math.max(earlier, leave) then
+    mine.waits_since, mine.waits_until = since, now + wanted
+    keep()
+    return {REFUSED}
+  end
+  mine.waits_until = 0
+end
+mine.count = count
+keep()
+if #waiting > 0 or free < math.floor(most / {KEPT_FREE}) then return {WANTED} end
+return {TAKEN}
 """
-"""Atomic, and uses the server's clock, because the clocks of replicas differ. `claims.py` does the
-same in this process, and says why.
+"""What `Claims.claim` does, which says why; names and order are the same. Atomic, and by the clock
+of the server, because the clocks of replicas differ.
 """
 
 
@@ -58,15 +63,7 @@ class RedisState:
 
     def __init__(self, url: str, *, prefix: str = "collegium:", timeout_s: float = 2.0) -> None:
         self._prefix = prefix
-        try:
-            self._redis = redis.from_url(
-                url,
-                decode_responses=True,
-                socket_timeout=timeout_s,
-                socket_connect_timeout=timeout_s,
-            )
-        except ValueError:  # it may repeat the password
-            raise SettingsError("redis_url is not a URL such as redis://host:6379/0") from None
+        self._redis = connected(url, timeout_s=timeout_s, decode_responses=True)
         address = self._redis.connection_pool.connection_kwargs
         self._where = address.get("path") or f"{address.get('host')}:{address.get('port', 6379)}"
         self._claim = self._redis.register_script(CLAIM)
@@ -104,7 +101,7 @@ class RedisState:
     ) -> Answer:
         """Count in Lua, in one step."""
         ttl_ms, wanted_ms = max(1, math.ceil(ttl_s * 1000)), round(WANTED_S * 1000)
-        amounts = [count, most, ttl_ms, wanted_ms, leave, KEPT_FREE]
+        amounts = [count, most, ttl_ms, leave, wanted_ms]
         with self._errors():
             answer = await self._claim(keys=[self._prefix + key], args=[holder, *amounts])
         return cast("Answer", int(answer))
@@ -113,9 +110,5 @@ class RedisState:
         """Close the connections."""
         await self._redis.aclose()
 
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except (RedisError, OSError) as exc:
-            raise StateUnavailable(f"can't use Redis at {self._where}: {exc}") from exc
+    def _errors(self) -> AbstractContextManager[None]:
+        return redis_errors(f"can't use Redis at {self._where}")

@@ -21,11 +21,15 @@ MOST_VALUES = 50_000
 """For a conversation with its tools: about this many take a twentieth of a second to check."""
 FEW_VALUES, FEW_BYTES = 2_000, 4 * 2**20
 """For any other body."""
-PASSED_OVER = frozenset({
-    *("api-version", "beta"),  # with every request of some clients
-    *("include", "include[]", "include_obfuscation", "starting_after"),  # of stored responses
-})  # fmt: skip
-"""Parameters of OpenAI's, Azure's and Anthropic's clients that select nothing here."""
+PASSED_OVER = {
+    "api-version",  # Azure's clients send it with every request
+    "beta",  # so do Anthropic's
+    "include",  # the parameters of OpenAI's client for a stored response
+    "include[]",
+    "include_obfuscation",
+    "starting_after",
+}
+"""Parameters that the clients of OpenAI, Azure and Anthropic send, and that select nothing here."""
 FOR_ANY_CLIENT = "/v1/models"
 """A path that nearly every client reads first, some with parameters of their own; it has none."""
 SELECTING = ("GET", "DELETE")

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from collegium.web.corked import Corked
 from collegium.web.errors import shaped
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection in the place of the one that is idle for longest, if all are taken."""
-        super().connection_made(transport)
+        super().connection_made(Corked(transport, self.loop))  # type: ignore[arg-type]
         self._head_since = self.loop.time()
         if len(self.connections) > self._limits.connections and not self._made_room():
             self.refuse(503, "All connections are taken; try again later", retry_after_s=1)
@@ -126,7 +127,8 @@ class LimitedProtocol(HttpToolsProtocol):
             super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """The next request may follow."""
+        """Send the rest of the response at once; the next request may follow."""
+        self.transport.flush()  # type: ignore[attr-defined]  # ours, of `connection_made`
         self._head_since = self.loop.time()
         super().on_response_complete()
 

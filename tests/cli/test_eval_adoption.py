@@ -83,6 +83,14 @@ def test_it_prints_a_table_and_writes_files(folders: list[str], tmp_path: Path) 
     assert (tmp_path / "out.html").read_text().startswith("<!doctype html>")
 
 
+def test_a_set_of_ones_own_has_no_unseen_rest(folders: list[str]) -> None:
+    """There are no other marks; everything else is evaluated."""
+    found = json.loads(run(folders[0], "--draws", "1", "--replays", "40", "--json").stdout)
+    worlds = {row["world"] for row in found["rows"]}
+    assert {"pure", "disturbed", "anonymous", *(f"newcomer {name}" for name in EXPERTS)} <= worlds
+    assert not {name for name in worlds if name.startswith("unseen")}
+
+
 def test_a_set_is_not_taken_for_the_json_file(folders: list[str]) -> None:
     """The set would be overwritten."""
     with pytest.raises(click.UsageError, match="is a data set"):

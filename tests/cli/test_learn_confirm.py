@@ -37,7 +37,7 @@ def test_what_needs_no_confirmation_is_said(
     """Nobody is told to fit again with nothing new."""
 
     @asynccontextmanager
-    async def served(_: object) -> AsyncGenerator[Service]:
+    async def served() -> AsyncGenerator[Service]:
         yield Service(marks)
 
     monkeypatch.setattr(service_client, "required_service", served)

@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 from click.testing import CliRunner
 
-from collegium.cli.learn_command import _agreed
 from collegium.cli.learn_page import write_page
 from collegium.cli.learn_report import headline
+from collegium.cli.output import agreed
 from tests.evals.core.page_reader import HOSTILE, Reader, check_alone
 
 WORTH = {"saved": 0.4, "loss_points": -0.5, "margin_points": 0.8, "usd_per_1k": 1.25}
@@ -70,7 +70,7 @@ def test_an_input_that_ends_means_no() -> None:
 
     @click.command()
     def ask() -> None:
-        click.echo(f"agreed: {_agreed()}")
+        click.echo(f"agreed: {agreed('Start?')}")
 
     assert "agreed: False" in CliRunner().invoke(ask, input="").output
     assert "agreed: True" in CliRunner().invoke(ask, input="y\n").output

@@ -53,7 +53,7 @@ def test_the_command_has_an_option_for_each_field() -> None:
 
 def test_a_new_field_is_a_column_at_once() -> None:
     """Of its type, and NULL only where the field may be None."""
-    columns = {column.name: column for column in columns_of(WiderEngine, key="name")}
+    columns = {column.name: column for column in columns_of(WiderEngine)}
     assert isinstance(columns["patience"].type, Integer)
     assert isinstance(columns["note"].type, AnyText)
     assert [columns[name].nullable for name in ("patience", "note")] == [False, True]

@@ -250,6 +250,25 @@ async def test_who_was_refused_first_has_the_next_one(state: SharedState) -> Non
     assert await state.claim("turns", "c", 1, 4, 60) == TAKEN, "the others no longer ask"
 
 
+@pytest.mark.slow
+async def test_memory_and_redis_give_the_same_answers(redis: RedisServer) -> None:
+    """The rule is written twice, in Python and in Lua. Claims that run out of time are repeated."""
+    shared, rng = RedisState(redis.url), random.Random(0)
+    for number in range(50):
+        most = rng.randrange(1, 20)
+        claims = [
+            (rng.choice("abc"), rng.randrange(most + 2), most, 60.0, rng.randrange(3))
+            for _ in range(20)
+        ]
+        for attempt in range(10):
+            memory, key, began = MemoryState(), f"alike:{number}:{attempt}", time.monotonic()
+            answers = [(await shared.claim(key, *c), await memory.claim(key, *c)) for c in claims]
+            if time.monotonic() - began < WANTED_S / 2:
+                break
+        assert [one for one, _ in answers] == [other for _, other in answers], claims
+    await shared.close()
+
+
 async def test_some_are_left(state: SharedState) -> None:
     """After a claim for more so many have to be free; where hardly any are, this is said."""
     assert await state.claim("left", "a", 13, 16, 60, leave=2) == TAKEN
@@ -279,6 +298,15 @@ async def test_without_redis_all_goes_on_with_one_warning(
     assert await state.claim("slots", "a", 1, 1, 60)
     assert len(caplog.records) == 1
     assert "going on without shared state" in caplog.text
+    await state.close()
+
+
+@pytest.mark.slow
+async def test_any_number_of_requests_use_redis_at_once(redis: RedisServer) -> None:
+    """More than Redis's client opens connections for: the others wait for one."""
+    state = RedisState(redis.url)
+    await asyncio.gather(*(state.put(f"many:{number}", "sql", 60) for number in range(300)))
+    assert await state.get("many:299") == "sql"
     await state.close()
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +9,7 @@ from pathlib import Path
 import httpx
 
 from tests.running_service import RunningService, running_service
-from tests.servers import free_port
+from tests.servers import app_server
 from tests.service.panel_server import EXPERTS
 
 Scripts = Mapping[str, tuple[str, float, float]]
@@ -26,16 +23,12 @@ def panel_service(
 
     The first expert is the generalist.
     """
-    port = free_port()
-    command = [sys.executable, "-m", "uvicorn", "tests.service.panel_server:app"]
-    server = subprocess.Popen([*command, "--port", str(port), "--log-level", "warning"])
-    try:
-        with running_service(data_dir, COLLEGIUM_EMBEDDED="false", **settings) as service:
-            _register(service, f"http://127.0.0.1:{port}/v1", experts)
-            yield service
-    finally:
-        server.terminate()
-        server.wait()
+    with (
+        app_server("tests.service.panel_server:app") as url,
+        running_service(data_dir, COLLEGIUM_EMBEDDED="false", **settings) as service,
+    ):
+        _register(service, url, experts)
+        yield service
 
 
 def _register(service: RunningService, url: str, experts: Scripts) -> None:
@@ -45,10 +38,7 @@ def _register(service: RunningService, url: str, experts: Scripts) -> None:
             prices = {"input_price": price, "output_price": price}
             body = {"name": name, "kind": "openai", "model": model, "base_url": url, **prices}
             body["generalist"] = name == generalist
-            patience = time.monotonic() + 30  # the other server starts
-            while (added := http.post("/v1/experts", json=body)).status_code == 422:
-                assert time.monotonic() < patience, added.text
-                time.sleep(0.2)
+            added = http.post("/v1/experts", json=body)
             assert added.status_code == 201, added.text
             skills = {"skills": {"conversion": level}}
             assert http.patch(f"/v1/experts/{name}", json=skills).status_code == 200

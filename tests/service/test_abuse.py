@@ -24,8 +24,7 @@ import psutil
 import pytest
 
 from tests.running_service import RunningService
-from tests.service.test_budgets import billing
-from tests.service.upstreams import ADMIN, serving
+from tests.service.upstreams import ADMIN, billing, serving
 
 pytestmark = pytest.mark.slow
 log = logging.getLogger(__name__)

@@ -11,8 +11,7 @@ import logging
 import random
 import signal
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +21,12 @@ from sqlalchemy import text
 
 from collegium.registry.storage.database import Database
 from tests.running_service import RunningService, running_service
-from tests.servers import free_port, postgres_server, redis_server
-from tests.service.upstreams import ADMIN, Upstream, until
+from tests.servers import postgres_server, redis_server
+from tests.service.upstreams import ADMIN, billing, until
 
 pytestmark = pytest.mark.slow
 log = logging.getLogger(__name__)
 ADA = "the-key-of-ada-1"
-SERVER = Path(__file__).with_name("billing_server.py")
 BUDGET = 0.02
 """Dollars: what about half of the requests may cost together."""
 LEDGER = text(
@@ -37,17 +35,6 @@ LEDGER = text(
     " LEFT JOIN outcomes o ON o.decision_id = d.id WHERE d.owner = 'ada'"
 )
 """Requests, nano-dollars, and requests without an outcome."""
-
-
-@contextmanager
-def billing() -> Iterator[Upstream]:
-    """An upstream that bills, gone afterwards."""
-    server = Upstream(free_port(), SERVER)
-    try:
-        yield server.wait()
-    finally:
-        server.process.kill()
-        server.process.wait()
 
 
 def put(service: RunningService, path: str, body: Any, method: str = "PUT") -> Any:

@@ -6,7 +6,6 @@ import json
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ import pytest
 from collegium.experts.embedded import ensure_base_model
 from collegium.settings import load_settings
 from tests.running_service import RunningService, running_service
+from tests.service.upstreams import until
 
 pytestmark = pytest.mark.slow
 HELLO = {"model": "mine", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 4}
@@ -54,14 +54,6 @@ def state(service: RunningService) -> Any:
     return engines[0] if engines else None
 
 
-def until(true: Any, timeout_s: float = 300) -> None:
-    """Wait for something that an engine does."""
-    deadline = time.monotonic() + timeout_s
-    while not true():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.3)
-
-
 def test_an_expert_brings_its_engine_which_is_watched_and_goes_with_it(
     bare: RunningService, tmp_path: Path
 ) -> None:
@@ -94,7 +86,7 @@ def test_an_expert_brings_its_engine_which_is_watched_and_goes_with_it(
     failed = httpx.post(url, json=HELLO | {"stream": True}, timeout=120)
     # vLLM's server may tell of the dead core (500, so 502) before it is ended itself.
     assert failed.status_code in (502, 503, 504)
-    until(lambda: state(bare)["starts"] >= 2 and state(bare)["state"] == "ready")
+    until(lambda: state(bare)["starts"] >= 2 and state(bare)["state"] == "ready", 300)
     assert httpx.post(url, json=HELLO, timeout=120).status_code == 200
     assert not any(core.is_running() and core.status() != "zombie" for core in cores)
 

@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import anthropic
@@ -17,12 +16,11 @@ import openai
 import pytest
 
 from tests.running_service import RunningService, running_service
-from tests.servers import RedisServer, free_port, postgres_server, redis_server
-from tests.service.upstreams import ADMIN, Upstream, until
+from tests.servers import RedisServer, postgres_server, redis_server
+from tests.service.upstreams import ADMIN, Upstream, billing, until
 
 pytestmark = pytest.mark.slow
 ADA, BEN = "the-key-of-ada-1", "the-key-of-ben-1"
-SERVER = Path(__file__).with_name("billing_server.py")
 CACHE = "x-collegium-cache"
 EXACT = {"temperature": 0}
 """Newer models of Anthropic take no temperature, so its SDK has no parameter for it."""
@@ -44,10 +42,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
     with ExitStack() as stack:
         redis = stack.enter_context(redis_server())
         postgres = stack.enter_context(postgres_server())
-        upstream = Upstream(free_port(), SERVER)
-        stack.callback(upstream.process.wait)
-        stack.callback(upstream.process.kill)
-        upstream.wait()
+        upstream = stack.enter_context(billing())
         settings = {
             "COLLEGIUM_EMBEDDED": "false",
             "COLLEGIUM_DATABASE_URL": postgres.empty_database(),

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from tests.running_service import RunningService, running_service
 from tests.servers import free_port
 
 SERVER = Path(__file__).with_name("counting_server.py")
+BILLING = Path(__file__).with_name("billing_server.py")
 ADMIN = "the-administrators-key"
 
 
@@ -50,14 +51,19 @@ class Upstream:
 
 
 @contextmanager
-def upstream(port: int | None = None) -> Iterator[Upstream]:
-    """A counting server, gone afterwards."""
-    server = Upstream(port or free_port())
+def upstream(port: int | None = None, program: Path = SERVER) -> Iterator[Upstream]:
+    """A counting server, or another one, gone afterwards."""
+    server = Upstream(port or free_port(), program)
     try:
         yield server.wait()
     finally:
         server.process.kill()
         server.process.wait()
+
+
+def billing() -> AbstractContextManager[Upstream]:
+    """A server that bills what it sends, gone afterwards."""
+    return upstream(program=BILLING)
 
 
 @contextmanager

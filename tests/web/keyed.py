@@ -9,8 +9,8 @@ from typing import Any
 
 import httpx
 
+from tests.web.access import ADMIN, HELLO, bearer
 from tests.web.conftest import Serve, Web
-from tests.web.test_access import ADMIN, HELLO, bearer
 
 PEOPLE: Mapping[str, tuple[str, str | None]] = {
     "root": ("operator", None),

@@ -9,11 +9,16 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
+import pytest
+
 from collegium.registry.expert import Expert
 from tests.experts.scripted_server import Raw, Request, Scripted, response, scripted
 from tests.web.conftest import Serve, Web
+from tests.web.responses import ask, stream
 
 Json = dict[str, Any]
+both = pytest.mark.parametrize("streams", [False, True])
+"""For a whole response, and for a stream of events."""
 SERVES: Json = {"endpoints": ["chat", "responses"]}
 HOSTING: Json = SERVES | {"hosted_tools": True}
 THOUGHT: Json = {
@@ -205,3 +210,13 @@ async def speaking(
         async with serve(experts=[replace(expert, **fields)], **settings) as web:
             web.experts.real.add("native")
             yield Native(web, server, upstream)
+
+
+async def final(native: Native, given: Any = "sql 1", *, streams: bool, **fields: Any) -> Json:
+    """The response, whole or from a stream's end."""
+    fields = {"model": "native", **fields}
+    if streams:
+        last: Json = (await stream(native.web, given, **fields))[-1]["response"]
+        return last
+    whole: Json = await ask(native.web, given, **fields)
+    return whole

@@ -6,14 +6,11 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
-import httpx
 import pytest
 
+from tests.web.access import ADMIN, CALLER, HELLO, KEYS, bearer, code
 from tests.web.conftest import Serve, Web, on_shared
 
-ADMIN, CALLER = "the-administrators-key", "a-callers-key"
-KEYS: dict[str, Any] = {"api_key": ADMIN, "caller_keys": {"shop": CALLER}}
-HELLO = {"messages": [{"role": "user", "content": "sql 1"}]}
 GUARDED = [
     ("POST", "/v1/chat/completions"),
     ("POST", "/v1/route"),
@@ -64,15 +61,6 @@ OPEN = [
     "/openapi.json",
     "/docs",
 ]
-
-
-def bearer(key: str) -> dict[str, str]:
-    return {"authorization": f"Bearer {key}"}
-
-
-def code(answer: httpx.Response) -> tuple[int, str]:
-    """The status and the error's code."""
-    return answer.status_code, answer.json()["error"]["code"]
 
 
 @pytest.fixture

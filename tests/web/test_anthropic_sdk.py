@@ -9,10 +9,10 @@ import anthropic
 import pytest
 
 from collegium.errors import ExpertError, ExpertUnavailable
+from tests.web.access import KEYS
 from tests.web.conftest import Serve, Web
 from tests.web.fakes import delta
 from tests.web.messages import Json, asking
-from tests.web.test_access import KEYS
 from tests.web.test_connections import LIMITS, listening
 
 KEY = "a-callers-key"

@@ -12,8 +12,8 @@ import pytest
 from collegium.registry.applications import ApplicationRegistry
 from collegium.web.batch import asking
 from collegium.web.serving.build import build
+from tests.web.bulk import done, line
 from tests.web.conftest import Web, until
-from tests.web.test_batches import done, line
 
 USAGE = {"prompt_tokens": 7, "completion_tokens": 64, "total_tokens": 71}
 ANSWER = 135e-6

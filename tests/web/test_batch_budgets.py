@@ -18,8 +18,8 @@ from collegium.registry.storage.database import Database
 from collegium.web.batch import asking, job
 from collegium.web.batch.ledger import GENEROUS, Ledger
 from collegium.web.batch.worker import BatchWorker
+from tests.web.bulk import done, ended, line, results, submitted
 from tests.web.conftest import Serve, Web, until
-from tests.web.test_batches import done, ended, line, results, submitted
 
 SQL_PRICE = 2e-6
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from collegium.web.body_limit import BodyLimit
+from tests.web.access import code
 from tests.web.conftest import Serve, Web, on_shared
-from tests.web.test_access import code
 
 CHAT = "/v1/chat/completions"
 HELLO = json.dumps({"messages": [{"role": "user", "content": "sql 1"}]}).encode()

@@ -15,10 +15,10 @@ from collegium.registry.decisions.log import OutcomeRecord
 from collegium.router.costs import DEFAULT_MS_PER_TOKEN
 from collegium.web.serving.budget_counts import BudgetCounts
 from collegium.web.serving.call_record import NOTICED_S
+from tests.web.access import bearer
 from tests.web.callers import calling, until_idle
 from tests.web.conftest import Serve, Web, until
 from tests.web.fakes import ADDRESS, SQL
-from tests.web.test_access import bearer
 from tests.web.test_owners import ADMIN, DESK, KEYS, SHOP
 
 PATH = "/v1/budgets"

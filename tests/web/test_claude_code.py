@@ -9,10 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.web.access import KEYS
 from tests.web.conftest import Serve, Web
 from tests.web.fakes import POOL, delta
 from tests.web.messages import Json, check_events, content_of, events_of
-from tests.web.test_access import KEYS
 
 MARK = {"cache_control": {"type": "ephemeral"}}
 BETAS = "claude-code-20250219,interleaved-thinking-2025-05-14,context-management-2025-06-27"

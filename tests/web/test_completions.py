@@ -10,10 +10,10 @@ import pytest
 
 from collegium.errors import ExpertError
 from collegium.registry.expert import Expert
+from tests.web.bulk import done, results
 from tests.web.conftest import Serve, Web, on_shared
 from tests.web.fakes import ADDRESS
 from tests.web.reading import chunks, events
-from tests.web.test_batches import done, results
 
 PATH = "/v1/completions"
 BASE = Expert(

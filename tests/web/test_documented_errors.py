@@ -22,6 +22,7 @@ from collegium.errors import CollegiumError
 from collegium.registry.expert import Expert
 from collegium.web.body_limit import MOST_HELD, BodyLimit
 from tests.repository import ROOT
+from tests.web.bulk import done, results
 from tests.web.conftest import Serve, Web
 from tests.web.documented import (
     LINE,
@@ -34,7 +35,6 @@ from tests.web.documented import (
     rows,
     unquoted,
 )
-from tests.web.test_batches import done, results
 
 NEVER_AN_ANSWER = "Never returned by the API: "
 """So the documentation tells of errors that no request can meet."""

@@ -13,9 +13,9 @@ import pytest
 
 from collegium.registry.expert import Expert
 from tests.router.synthetic import WordEncoder
+from tests.web.bulk import done, results
 from tests.web.conftest import Serve, Web, on_shared
 from tests.web.fakes import ADDRESS
-from tests.web.test_batches import done, results
 
 PATH, RERANK = "/v1/embeddings", "/v1/rerank"
 EMBEDS = Expert(

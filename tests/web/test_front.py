@@ -11,8 +11,8 @@ import pytest
 from collegium.errors import SettingsError
 from collegium.settings import load_settings
 from collegium.web.request_id import PRESENT, WithRequest
+from tests.web.access import ADMIN, CALLER, HELLO, KEYS, bearer, code
 from tests.web.conftest import Serve, Web, on_shared
-from tests.web.test_access import ADMIN, CALLER, HELLO, KEYS, bearer, code
 
 CHAT = "/v1/chat/completions"
 

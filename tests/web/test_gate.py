@@ -11,8 +11,8 @@ import pytest
 
 from collegium.errors import TooManyWrongKeys
 from collegium.web.serving.wrong_keys import MOST, WITHIN_S, WrongKeys
+from tests.web.access import ADMIN, CALLER, HELLO, KEYS, bearer, code
 from tests.web.conftest import Serve, Web, on_shared
-from tests.web.test_access import ADMIN, CALLER, HELLO, KEYS, bearer, code
 
 
 @pytest.fixture

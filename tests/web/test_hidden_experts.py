@@ -12,11 +12,11 @@ import pytest
 
 from collegium.experts.supervisor import Supervisor
 from tests.experts.engines import spec_of
+from tests.web.access import HELLO
+from tests.web.bulk import line
 from tests.web.conftest import Serve
 from tests.web.fakes import SQL
 from tests.web.keyed import PEOPLE, Keyed, code, keyed
-from tests.web.test_access import HELLO
-from tests.web.test_batches import line
 
 HIDDEN = ("zebra", "okapi", '"lists"')
 ZEBRA = replace(SQL, name="zebra", model="zebra")

@@ -15,10 +15,10 @@ from collegium.registry.keys import KeyRegistry
 from collegium.registry.storage.archive import read, write
 from collegium.settings import load_settings
 from collegium.web.serving.callers import Callers
+from tests.web.access import ADMIN, CALLER, KEYS, bearer
+from tests.web.bulk import line
 from tests.web.conftest import Serve, Web, until
 from tests.web.keyed import Keyed, code, keyed
-from tests.web.test_access import ADMIN, CALLER, KEYS, bearer
-from tests.web.test_batches import line
 
 
 @pytest.fixture

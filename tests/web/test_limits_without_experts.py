@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from collegium.web.serving.embedder import Embedded, Embedder
+from tests.web.access import HELLO
 from tests.web.conftest import Serve, Web, until
 from tests.web.keyed import Keyed, code, keyed
-from tests.web.test_access import HELLO
 
 HI = [{"role": "user", "content": "sql 1"}]
 WAYS = {

@@ -47,14 +47,15 @@ async def test_a_blocked_loop_is_told_of_once_and_how_long_it_took(
     watch.start()
     await asyncio.sleep(0.6)
     said_before = [r.getMessage() for r in caplog.records if "blocked" in r.getMessage()]
-    time.sleep(1.2)
+    time.sleep(0.9)  # a service of another test would tell of more than a second, too
     await asyncio.sleep(0.6)
     watch.close()
     first, last = (r.getMessage() for r in caplog.records if r.name.endswith("loop_watch"))
     assert said_before == []
     assert "the event loop is blocked" in first
     assert "test_a_blocked_loop_is_told_of_once_and_how_long_it_took (test_loop_watch.py:" in first
-    assert last.startswith("the event loop was blocked for 1.")
+    told_s = float(last.removeprefix("the event loop was blocked for ").partition(" ")[0])
+    assert told_s >= 0.9
 
 
 def test_the_plugin_that_blocks_is_named(tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ import pytest
 from collegium import errors
 from collegium.errors import CollegiumError
 from collegium.web.errors import shaped
+from tests.web.access import KEYS
 from tests.web.conftest import Serve, Web, on_shared
 from tests.web.messages import ask, asking, error_of
-from tests.web.test_access import KEYS
 
 JSON = {"content-type": "application/json"}
 PATHS = ["/v1/messages", "/v1/messages/count_tokens"]

@@ -14,12 +14,12 @@ from collegium.experts.clients.usage import Tokens
 from collegium.registry.expert import Expert
 from collegium.web.serving.call_record import said_by
 from collegium.web.serving.outcome import Outcome
+from tests.web.bulk import done, line
 from tests.web.callers import calling
 from tests.web.conftest import Web, until
 from tests.web.fakes import delta
 from tests.web.panels import TOOLS, ask
 from tests.web.reading import chunks
-from tests.web.test_batches import done, line
 from tests.web.test_hanging_up import outcomes
 
 COST, FORECAST = "x-collegium-cost-usd", "x-collegium-cost-forecast-usd"

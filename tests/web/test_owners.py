@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.web.access import bearer
 from tests.web.conftest import Serve, Web, until
-from tests.web.test_access import bearer
 
 ADMIN, SHOP, DESK = "the-administrators-key", "the-shops-key", "the-desks-key"
 KEYS: dict[str, Any] = {"api_key": ADMIN, "caller_keys": {"shop": SHOP, "desk": DESK}}

@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.web.access import ADMIN, bearer
+from tests.web.bulk import line
 from tests.web.conftest import Serve, Web, until
-from tests.web.test_access import ADMIN, bearer
-from tests.web.test_batches import line
 
 KEYS: dict[str, Any] = {
     "api_key": ADMIN,

@@ -11,8 +11,8 @@ import pytest
 from collegium.errors import ExpertUnavailable
 from collegium.experts.clients.counting import prompt_tokens
 from collegium.router.costs import LEEWAY
+from tests.web.bulk import done, line
 from tests.web.conftest import Web, on_shared
-from tests.web.test_batches import done, line
 
 ASKED = {"role": "user", "content": "sql 1"}
 

@@ -10,9 +10,9 @@ import pytest
 
 from collegium.web.learning.from_log import logged_prompts
 from collegium.web.learning.spec import FromLog
+from tests.web.access import bearer
+from tests.web.bulk import done, line, results
 from tests.web.conftest import Serve, Web
-from tests.web.test_access import bearer
-from tests.web.test_batches import done, line, results
 from tests.web.test_budgets import limit
 from tests.web.test_owners import ADMIN, KEYS, SHOP
 

@@ -18,8 +18,8 @@ from collegium.settings import load_settings
 from collegium.web.learning.from_log import logged_prompts
 from collegium.web.learning.spec import FromLog
 from collegium.web.serving.redaction import Redactor
+from tests.web.bulk import ended, line, submitted
 from tests.web.conftest import Serve, Web, until
-from tests.web.test_batches import ended, line, submitted
 
 SECRET = "Jane Doe"
 TOOL = {"type": "function", "function": {"name": "find", "parameters": {"type": "object"}}}

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from tests.web.access import ADMIN, bearer
 from tests.web.conftest import Serve, Web, on_shared
-from tests.web.test_access import ADMIN, bearer
 
 MESSAGES = [{"role": "user", "content": "sql 1"}]
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 from collegium.registry.bulk.files import FileRecord
 from collegium.web.batch.retention import Retention
+from tests.web.bulk import ended, line, submitted
 from tests.web.conftest import Web
-from tests.web.test_batches import ended, line, submitted
 from tests.web.test_files import is_gone, upload
 
 NOW = datetime.now(UTC)

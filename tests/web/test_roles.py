@@ -13,9 +13,9 @@ import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
+from tests.web.bulk import line
 from tests.web.conftest import Serve, until
 from tests.web.keyed import PEOPLE, Keyed, keyed
-from tests.web.test_batches import line
 
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "guides" / "keys.md"
 COLUMNS = ("operator", "team-lead", "caller", "read-only, no team", "read-only, of a team")

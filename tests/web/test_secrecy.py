@@ -12,9 +12,9 @@ from collegium.errors import ExpertRejected, ExpertUnavailable
 from collegium.experts.clients.refusals import refused
 from collegium.experts.clients.upstream_errors import ErrorDetails
 from collegium.redaction import redacted
+from tests.web.access import ADMIN, CALLER, KEYS, bearer
 from tests.web.conftest import Serve, Web
 from tests.web.fakes import ADDRESS
-from tests.web.test_access import ADMIN, CALLER, KEYS, bearer
 
 SECRET = "http://10.1.2.3:8000/v1 refused sk-live-0123456789abcdef of /srv/models/secret"
 SECRETS = ("10.1.2.3", "sk-live", "/srv/models", "refused sk")

@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from collegium.registry.decisions.selection import Selection
+from tests.web.access import bearer
 from tests.web.conftest import Serve, Web, until
-from tests.web.test_access import bearer
 from tests.web.test_budgets import limit, limits
 from tests.web.test_owners import KEYS, SHOP
 

@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import select
 
 from collegium.registry.tables import FileChunkRow
+from tests.web.access import bearer
 from tests.web.conftest import Serve, Web
-from tests.web.test_access import bearer
 from tests.web.test_owners import ADMIN, DESK, KEYS, SHOP, begun, uploaded
 
 LINE = 300

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from collegium.errors import ExpertUnavailable
+from tests.web.bulk import done, line
 from tests.web.conftest import Web
 from tests.web.panels import ask
-from tests.web.test_batches import done, line
 
 UNKNOWN = {"input_price": None, "output_price": None}
 HEADER = "x-collegium-cost-usd"

@@ -17,9 +17,9 @@ from collegium.json_bounds import MOST_DEPTH, excess
 from collegium.registry.state import MemoryState
 from collegium.web.batch import job
 from collegium.web.batch.plan import parsed_of
+from tests.web.bulk import ended, submitted
 from tests.web.conftest import Web, on_shared
 from tests.web.panels import ask
-from tests.web.test_batches import ended, submitted
 
 QUESTION = [{"role": "user", "content": "sql 1"}]
 BIG = 10**30

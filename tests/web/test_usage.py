@@ -11,9 +11,9 @@ import pytest
 from collegium.errors import ExpertUnavailable, RateLimited
 from collegium.registry.budgets.usage import Usage
 from tests.browser import seeded
+from tests.web.access import ADMIN, CALLER, KEYS, bearer
 from tests.web.conftest import Serve, Web
 from tests.web.fakes import POOL
-from tests.web.test_access import ADMIN, CALLER, KEYS, bearer
 
 TODAY = datetime.now(UTC).date()
 

@@ -189,14 +189,14 @@ async def test_other_routes_speak_alike(shared: Web) -> None:
 
 
 OPTIONAL = {
-    *("stream", "stream_options", "n", "temperature", "top_p", "max_tokens", "stop", "seed"),
-    *("max_completion_tokens", "response_format", "tools", "tool_choice", "routing", "model"),
-    *("parallel_tool_calls", "logprobs", "user", "metadata", "frequency_penalty", "logit_bias"),
-}
+    "stream", "stream_options", "n", "temperature", "top_p", "max_tokens", "stop", "seed",
+    "max_completion_tokens", "response_format", "tools", "tool_choice", "routing", "model",
+    "parallel_tool_calls", "logprobs", "user", "metadata", "frequency_penalty", "logit_bias",
+}  # fmt: skip
 ROUTING = {
-    *("max_cost_usd", "max_latency_ms", "min_quality", "tradeoff", "experts_allow", "k"),
-    *("experts_deny", "aggregate", "panel", "priority", "failover", "hedge", "wait_penalty"),
-}
+    "max_cost_usd", "max_latency_ms", "min_quality", "tradeoff", "experts_allow", "k",
+    "experts_deny", "aggregate", "panel", "priority", "failover", "hedge", "wait_penalty",
+}  # fmt: skip
 PANEL = ("quorum", "samples", "seed", "weights", "by", "threshold", "layers", "show_members")
 
 

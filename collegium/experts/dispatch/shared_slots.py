@@ -10,6 +10,7 @@ from typing import Any
 
 from collegium.errors import ExpertBusy
 from collegium.experts.dispatch.terms import Terms
+from collegium.registry.background import Repeating
 from collegium.registry.claims import KEPT_FREE, REFUSED, WANTED
 from collegium.registry.state import SharedState
 
@@ -36,7 +37,9 @@ class SharedSlots:
         self._replica = replica
         self._shares: dict[str, _Share] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._renewal: asyncio.Task[None] | None = None
+        self._renewal = Repeating(
+            self._renew, RENEW_S, name="renew slots", failing="slots are not renewed for now"
+        )
 
     @asynccontextmanager
     async def held(
@@ -53,7 +56,7 @@ class SharedSlots:
         self, place: str, expert: str, most: int, terms: Terms, patience_s: float
     ) -> None:
         """Take one more slot; raise ExpertBusy if others leave none in time."""
-        self._renewal = self._renewal or asyncio.create_task(self._renew(), name="renew slots")
+        self._renewal.start()
         share = self._shares.get(place)
         if share is None:
             share = self._shares[place] = _Share(self._state, place, self._replica)
@@ -90,16 +93,12 @@ class SharedSlots:
 
     async def aclose(self) -> None:
         """Stop telling."""
-        tasks = [*self._tasks, *([self._renewal] if self._renewal else [])]
-        if self._renewal is not None:
-            self._renewal.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._renewal.close()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _renew(self) -> None:
-        while True:
-            await asyncio.sleep(RENEW_S)
-            for share in [share for share in self._shares.values() if share.claimed]:
-                await share.tell()
+        for share in [share for share in self._shares.values() if share.claimed]:
+            await share.tell()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

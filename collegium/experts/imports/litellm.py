@@ -39,9 +39,9 @@ PRICES = {
 OF_PRICES = ("input_cost_per_token", "output_cost_per_token", *PRICES)
 """Fields of prices. A deployment may have them in its parameters or in its information."""
 OF_INFO = (
-    *("id", "mode", "base_model", "max_tokens", "max_input_tokens", "max_output_tokens"),
-    *("description", *ABILITIES, *OF_PRICES),
-)
+    "id", "mode", "base_model", "max_tokens", "max_input_tokens", "max_output_tokens",
+    "description", *ABILITIES, *OF_PRICES,
+)  # fmt: skip
 
 
 def read(config: Mapping[str, Any]) -> Found:

@@ -25,9 +25,9 @@ INPUTS = {"image": "images", "audio": "audio", "file": "files"}
 RULES = "Collegium learns from outcomes instead: see docs/guides/your-models.md"
 OF_MODEL = ("name", "provider_model_id", "pricing", "backend_refs", "api_format")
 OF_CARD = (
-    *("name", "description", "param_size", "context_window_size", "tags", "distribution"),
-    *("capabilities", "modalities"),
-)
+    "name", "description", "param_size", "context_window_size", "tags", "distribution",
+    "capabilities", "modalities",
+)  # fmt: skip
 
 
 def read(config: Mapping[str, Any]) -> Found:

@@ -27,13 +27,13 @@ class Gpu:
     """Compute capability, such as (8, 0) for an A100."""
 
 
-def gpus(visible: str | None = None) -> tuple[Gpu, ...]:
+def gpus() -> tuple[Gpu, ...]:
     """The GPUs that CUDA_VISIBLE_DEVICES leaves; none without nvidia-ml-py, driver or card.
 
     Left out, with a warning, are GPUs that can't be read and those that are divided (MIG): engines
     are placed on whole cards.
     """
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES") if visible is None else visible
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     with _nvml() as nvml:
         if nvml is None:
             return ()

@@ -16,7 +16,6 @@ from collegium.errors import SetupError
 from collegium.experts import vllm
 from collegium.experts.engine_flags import value_of
 from collegium.experts.memory import GIB, PROCESS_GIB, engine_gib
-from collegium.experts.process import Command
 from collegium.experts.vllm import EngineSpec, is_taken
 
 NAMESPACE = "collegium"
@@ -63,12 +62,9 @@ class RayLauncher:
 
     waits = "waiting for a node of the Ray cluster"
 
-    def __init__(
-        self, cluster: RayCluster, *, cpus: float = 1.0, command: Command = vllm.command
-    ) -> None:
+    def __init__(self, cluster: RayCluster, *, cpus: float = 1.0) -> None:
         self._cluster = cluster
         self._cpus = cpus
-        self._command = command
 
     async def launch(self, spec: EngineSpec, log: Path) -> RayProcess:
         """Start an engine on the node that Ray chooses, as soon as one has room for it."""
@@ -86,7 +82,7 @@ class RayLauncher:
         )
         try:
             own = spec.python == Path(sys.executable)
-            base_url, node = await actor.start.remote(spec, log, self._command, own_python=own)
+            base_url, node = await actor.start.remote(spec, log, vllm.command, own_python=own)
         except ray.exceptions.RayTaskError as exc:
             ray.kill(actor)
             if isinstance(exc.cause, SetupError):

@@ -15,11 +15,7 @@ SHARE_MEMORY_S = 1200.0
 class Demand:
     """Exponentially forgetting averages; times are seconds on the caller's clock."""
 
-    def __init__(
-        self, *, rate_memory_s: float = RATE_MEMORY_S, share_memory_s: float = SHARE_MEMORY_S
-    ) -> None:
-        self._rate_memory_s = rate_memory_s
-        self._share_memory_s = share_memory_s
+    def __init__(self) -> None:
         self._started: float | None = None
         self._rate_at = 0.0
         self._arrivals = 0.0
@@ -40,16 +36,16 @@ class Demand:
             return 0.0
         age = now - self._rate_at
         # The average of a memory that is not full yet: a young service sees no fall in demand.
-        seen_s = self._rate_memory_s * -math.expm1(-(now - self._started) / self._rate_memory_s)
-        rate = self._arrivals * math.exp(-age / self._rate_memory_s) / max(seen_s, 1.0)
+        seen_s = RATE_MEMORY_S * -math.expm1(-(now - self._started) / RATE_MEMORY_S)
+        rate = self._arrivals * math.exp(-age / RATE_MEMORY_S) / max(seen_s, 1.0)
         return rate * self._shares.get(engine, 0.0) / self._total
 
     def _forget(self, now: float) -> None:
         if self._started is None:
             self._started = self._rate_at = now
         age, self._rate_at = now - self._rate_at, now
-        self._arrivals *= math.exp(-age / self._rate_memory_s)
-        kept = math.exp(-age / self._share_memory_s)
+        self._arrivals *= math.exp(-age / RATE_MEMORY_S)
+        kept = math.exp(-age / SHARE_MEMORY_S)
         self._total *= kept
         for engine in self._shares:
             self._shares[engine] *= kept

@@ -88,7 +88,6 @@ class Scheduler:
         budget_gib: float | Mapping[int, float],
         policy: Policy,
         *,
-        demand: Demand | None = None,
         in_order: bool = False,
     ) -> None:
         self._engines: dict[str, _Engine] = {}
@@ -97,7 +96,7 @@ class Scheduler:
         for name, cost in engines.items():
             self.register(name, cost)
         self._policy = policy
-        self._demand = demand or Demand()
+        self._demand = Demand()
         self._in_order = in_order
         self._change: Change | None = None
         self._deadlines = 0

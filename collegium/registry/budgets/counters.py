@@ -118,7 +118,7 @@ class Counters(Protocol):
         """Return the counters' levels; None for a counter that has to be seeded."""
 
     async def holding(self, counter: str) -> tuple[int, list[str]]:
-        """Return the counter's seed number, and the amounts that requests hold of it."""
+        """Return the counter's seed number, and the requests that hold some of it."""
 
     async def seed(
         self, counter: str, used: int, number: int, expires_s: float | None = None
@@ -198,7 +198,7 @@ class MemoryCounters:
         return [self._of(name).level for name in counters]
 
     async def holding(self, counter: str) -> tuple[int, list[str]]:
-        """Return the amounts that requests hold of a counter."""
+        """Return the counter's seed number, and the requests that hold some of it."""
         found = self._of(counter)
         return found.number, list(found.holds)
 

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import math
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
-from redis import asyncio as redis
-from redis.exceptions import RedisError
-
-from collegium.errors import StateUnavailable
 from collegium.registry.budgets.counters import (
     SHARES,
     Charge,
@@ -22,9 +18,8 @@ from collegium.registry.budgets.counters import (
     Refused,
     Wanted,
 )
+from collegium.registry.redis_connection import connected, redis_errors
 
-CONNECTIONS = 16
-"""More requests wait for one of them: a step takes a fraction of a millisecond."""
 HEARD_OF_S = 15.0
 """A process that has not asked for so long is dead: `held` has to be asked more often."""
 EXACT = "local function exact(n) return string.format('%.0f', n) end\n"
@@ -118,15 +113,7 @@ class RedisCounters:
     """Counters that all replicas share. Keys have one hash tag, for scripts need one node."""
 
     def __init__(self, url: str, *, prefix: str = "collegium:", timeout_s: float = 2.0) -> None:
-        pool = redis.BlockingConnectionPool.from_url(  # the usual one refuses the 101st request
-            url,
-            max_connections=CONNECTIONS,
-            timeout=timeout_s,
-            decode_responses=True,
-            socket_timeout=timeout_s,
-            socket_connect_timeout=timeout_s,
-        )
-        self._redis = redis.Redis.from_pool(pool)
+        self._redis = connected(url, timeout_s=timeout_s, decode_responses=True)
         self._prefix = f"{prefix}{{budgets}}:"
         self._open = f"{self._prefix}open"
         self._process = secrets.token_hex(8)
@@ -221,11 +208,5 @@ def _ms(seconds: float | None) -> int:
     return 0 if seconds is None else max(1, math.ceil(1000 * seconds))
 
 
-@contextmanager
-def _errors() -> Iterator[None]:
-    try:
-        yield
-    except (RedisError, OSError) as exc:
-        raise StateUnavailable(
-            f"Redis can't be reached, so budgets can't be enforced: {exc}"
-        ) from exc
+def _errors() -> AbstractContextManager[None]:
+    return redis_errors("Redis can't be reached, so budgets can't be enforced")

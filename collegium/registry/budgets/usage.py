@@ -8,7 +8,6 @@ thousand rows.
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
@@ -16,9 +15,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Select, case, func, literal, literal_column, select, update
-from sqlalchemy.exc import SQLAlchemyError
 
-from collegium.errors import CollegiumError
+from collegium.registry.background import Repeating
 from collegium.registry.storage.database import Database
 from collegium.registry.storage.pages import Scope, owned
 from collegium.registry.tables import (
@@ -29,7 +27,6 @@ from collegium.registry.tables import (
     UsageRow,
 )
 
-log = logging.getLogger(__name__)
 Dimension = Literal["day", "owner", "application", "expert"]
 DIMENSIONS: tuple[Dimension, ...] = ("day", "owner", "application", "expert")
 Key = tuple[Any, ...]
@@ -106,7 +103,13 @@ class Usage:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._work: asyncio.Task[None] | None = None
+        self._loop = Repeating(
+            self._fold_all,
+            EVERY_S,
+            name="usage",
+            failing="usage is not summed up for now",
+            first_after_s=0.0,
+        )
         self._made: dict[Any, tuple[float, Any]] = {}
 
     async def remembered(self, name: Any, make: Callable[[], Awaitable[Any]]) -> Any:
@@ -180,22 +183,15 @@ class Usage:
 
     def start(self) -> None:
         """Start the background task, which adds completed hours every minute."""
-        self._work = asyncio.create_task(self._run(), name="usage")
+        self._loop.start()
 
     async def close(self) -> None:
         """Stop the background task."""
-        if self._work is not None:
-            self._work.cancel()
-            await asyncio.gather(self._work, return_exceptions=True)
+        await self._loop.close()
 
-    async def _run(self) -> None:
-        while True:
-            try:
-                while await self.fold():
-                    await asyncio.sleep(REST_S)
-            except (CollegiumError, SQLAlchemyError) as exc:
-                log.warning("usage is not summed up for now: %s", exc)
-            await asyncio.sleep(EVERY_S)
+    async def _fold_all(self) -> None:
+        while await self.fold():
+            await asyncio.sleep(REST_S)
 
 
 def _of_log(dimensions: Sequence[Dimension], start: datetime, end: datetime) -> Select[Any]:

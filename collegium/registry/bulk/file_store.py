@@ -16,6 +16,7 @@ CHUNK = 1 << 20
 """Bytes per row: a write takes milliseconds, and other transactions run between two writes."""
 UNFINISHED = timedelta(hours=1)
 """An upload that has no record after this time was cut off."""
+READ_BY_JOBS = select(BatchRow.input_file_id).where(BatchRow.status.not_in(ENDED))
 
 
 class FileStore:
@@ -45,17 +46,15 @@ class FileStore:
 
     async def remove(self, file_id: str) -> None:
         """Delete the bytes, except while an unfinished job reads them; `sweep` does it then."""
-        jobs = select(BatchRow.input_file_id).where(BatchRow.status.not_in(ENDED))
-        this = (FileChunkRow.file_id == file_id) & FileChunkRow.file_id.not_in(jobs)
+        this = (FileChunkRow.file_id == file_id) & FileChunkRow.file_id.not_in(READ_BY_JOBS)
         async with self._database.transaction() as session:
             await session.execute(delete(FileChunkRow).where(this))
 
     async def sweep(self) -> None:
         """Delete the bytes that have no record and that no unfinished job reads."""
-        jobs = select(BatchRow.input_file_id).where(BatchRow.status.not_in(ENDED))
         orphaned = (
             FileChunkRow.file_id.not_in(select(FileRow.id)),
-            FileChunkRow.file_id.not_in(jobs),
+            FileChunkRow.file_id.not_in(READ_BY_JOBS),
             FileChunkRow.written_at < datetime.now(UTC) - UNFINISHED,
         )
         async with self._database.transaction() as session:

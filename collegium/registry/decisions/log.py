@@ -88,7 +88,7 @@ class DecisionLog:
         self._database = database
         self._commits = GroupCommit(database)
         self._unwritten = Unwritten(self._write_outcome)
-        self._page_ends: dict[tuple[str | None, str], DecisionRecord] = {}
+        self._page_ends: dict[str, DecisionRecord] = {}
         # Made once: an upsert takes 2 ms to put together.
         self._decision = insert(DecisionRow)
         self._feedback = database.insert(FeedbackRow).on_conflict_do_nothing()
@@ -194,7 +194,6 @@ class DecisionLog:
         self,
         *,
         application: str | None = None,
-        owner: str | None = None,
         since: datetime | None = None,
         after: str | None = None,
         limit: int = 1000,
@@ -205,25 +204,25 @@ class DecisionLog:
         exchange may be as large as a body: ask for small pages where they are.
         """
         asked = DecisionRow.prompt.is_not(None) | DecisionRow.exchange.has()
-        chosen = Selection(owner=owner, application=application, since=since).conditions()
+        chosen = Selection(application=application, since=since).conditions()
         statement = _decisions().options(joinedload(DecisionRow.exchange)).where(asked, *chosen)
         statement = statement.where(DecisionRow.outcome.has())
         if after is not None:
-            last = self._page_ends.get((owner, after))
+            last = self._page_ends.get(after)
             if last is None:
-                last = (await self.get(after, scope=_only(owner))).decision
+                last = (await self.get(after)).decision
             statement = statement.where(after_cursor(DecisionRow, last, "asc"))
         oldest = DecisionRow.created_at, DecisionRow.id
         async with self._database.session() as session:
             rows = await session.scalars(statement.order_by(*oldest).limit(limit))
             page = tuple(_learnable(row) for row in rows)
         if page:
-            self._remember(owner, page[-1].decision)
+            self._remember(page[-1].decision)
         return page
 
-    def _remember(self, owner: str | None, last: DecisionRecord) -> None:
+    def _remember(self, last: DecisionRecord) -> None:
         """Keep the end of a page: the oldest decisions are read first, and deleted first."""
-        self._page_ends[owner, last.id] = replace(last, prompt=None, forecasts=())
+        self._page_ends[last.id] = replace(last, prompt=None, forecasts=())
         if len(self._page_ends) > MOST_PAGE_ENDS:
             del self._page_ends[next(iter(self._page_ends))]
 
@@ -245,13 +244,9 @@ class DecisionLog:
         newest = DecisionRow.created_at.desc(), DecisionRow.id.desc()
         return await self._read(_decisions().order_by(*newest).limit(limit))
 
-    async def outcomes(
-        self, *, since: datetime | None = None, limit: int = 10_000
-    ) -> tuple[LoggedDecision, ...]:
+    async def outcomes(self, limit: int = 10_000) -> tuple[LoggedDecision, ...]:
         """Return what a router can learn from: finished decisions with prompts, oldest first."""
         learnable = _decisions().where(DecisionRow.prompt.is_not(None), DecisionRow.outcome.has())
-        if since is not None:
-            learnable = learnable.where(DecisionRow.created_at >= since)
         oldest = DecisionRow.created_at, DecisionRow.id
         return await self._read(learnable.order_by(*oldest).limit(limit))
 
@@ -360,10 +355,6 @@ def _learnable(row: DecisionRow) -> LoggedExchange:
         request=None if kept is None else json.loads(kept.request),
         answer=None if kept is None or kept.answer is None else json.loads(kept.answer),
     )
-
-
-def _only(owner: str | None) -> Scope:
-    return None if owner is None else frozenset({owner})
 
 
 def _unknown(decision_id: str) -> UnknownDecision:

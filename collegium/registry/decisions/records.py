@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -134,6 +134,14 @@ class ExchangeRecord:
     created_at: datetime = field(default_factory=utc_now)
 
 
+def quality_of(forecasts: Iterable[Mapping[str, Any]], expert: str) -> float | None:
+    """Return what was forecast of an expert's quality, before alarms lowered it."""
+    for forecast in forecasts:
+        if forecast["expert"] == expert and forecast["quality"] is not None:
+            return float(forecast["quality"]) + float(forecast.get("lowered") or 0.0)
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class LoggedDecision:
     """A decision with all that is known of it by now."""
@@ -151,6 +159,10 @@ class LoggedDecision:
     def ended_at(self) -> datetime:
         """When the answer ended; if it has not, when the decision was made."""
         return self.decision.created_at if self.outcome is None else self.outcome.finished_at
+
+    def quality_of(self, expert: str) -> float | None:
+        """Return the deciding router's forecast for an expert, made before any rating."""
+        return quality_of(self.decision.forecasts, expert)
 
     @property
     def scores(self) -> tuple[float, ...]:

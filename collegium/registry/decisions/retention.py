@@ -10,9 +10,8 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import delete, func, select
-from sqlalchemy.exc import SQLAlchemyError
 
-from collegium.errors import CollegiumError
+from collegium.registry.background import Repeating
 from collegium.registry.decisions.deletion import UNSEEN, Deletion, Doomed
 from collegium.registry.decisions.selection import Selection
 from collegium.registry.storage.database import Database
@@ -48,7 +47,13 @@ class Retention:
         self._max_bytes = max_bytes
         self._deletion = Deletion(database)
         self._turn = asyncio.Lock()
-        self._work: asyncio.Task[None] | None = None
+        self._loop = Repeating(
+            self._prune,
+            EVERY_S,
+            name="retention",
+            failing="old decisions are not deleted for now",
+            first_after_s=FIRST_AFTER_S,
+        )
 
     async def delete(self, selection: Selection, *, rest: float = 1.0) -> int:
         """Delete decisions with outcomes, feedback, exchanges and what learning runs took of them;
@@ -86,24 +91,16 @@ class Retention:
 
     def start(self) -> None:
         """Prune from now on, every minute."""
-        self._work = asyncio.create_task(self._run(), name="retention")
+        self._loop.start()
 
     async def close(self) -> None:
         """Stop pruning; a deletion in progress is completed."""
-        if self._work is not None:
-            async with self._turn:
-                self._work.cancel()
-            await asyncio.gather(self._work, return_exceptions=True)
+        async with self._turn:
+            await self._loop.close()
 
-    async def _run(self) -> None:
-        await asyncio.sleep(FIRST_AFTER_S)
-        while True:
-            try:
-                if deleted := await self.prune():
-                    log.info("deleted %d decisions or exchanges that were not to be kept", deleted)
-            except (CollegiumError, SQLAlchemyError) as exc:
-                log.warning("old decisions are not deleted for now: %s", exc)
-            await asyncio.sleep(EVERY_S)
+    async def _prune(self) -> None:
+        if deleted := await self.prune():
+            log.info("deleted %d decisions or exchanges that were not to be kept", deleted)
 
     async def _shrink(self) -> int:
         """Delete exchanges, and responses with them, until the bound is kept: the oldest of the

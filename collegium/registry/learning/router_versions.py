@@ -18,6 +18,9 @@ from collegium.registry.tables import RouterVersionRow, from_row
 VersionStatus = Literal["candidate", "shadow", "canary", "serving", "retired", "rolled_back"]
 ACTIVE: tuple[VersionStatus, ...] = ("shadow", "canary", "serving")
 """Versions that every replica loads."""
+WITHOUT_FILES = select(RouterVersionRow).options(
+    defer(RouterVersionRow.card), defer(RouterVersionRow.arrays)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +61,7 @@ class RouterVersions:
 
     async def list(self, *, active: bool = False) -> tuple[RouterVersion, ...]:
         """Return all versions without their files, newest first, or the active ones alone."""
-        found = select(RouterVersionRow).options(
-            defer(RouterVersionRow.card), defer(RouterVersionRow.arrays)
-        )
+        found = WITHOUT_FILES
         if active:
             found = found.where(RouterVersionRow.status.in_(ACTIVE))
         newest = found.order_by(RouterVersionRow.created_at.desc(), RouterVersionRow.id.desc())
@@ -69,10 +70,12 @@ class RouterVersions:
 
     async def get(self, version_id: str) -> RouterVersion:
         """Return one version without its files."""
-        for version in await self.list():
-            if version.id == version_id:
-                return version
-        raise UnknownRouterVersion(f"no router has the version '{version_id}'", "version")
+        this = WITHOUT_FILES.where(RouterVersionRow.id == version_id)
+        async with self._database.session() as session:
+            row = await session.scalar(this)
+            if row is None:
+                raise _unknown(version_id)
+            return from_row(RouterVersion, row)
 
     async def files(self, version_id: str) -> tuple[bytes, bytes]:
         """Return the card and the arrays of one version."""
@@ -82,7 +85,7 @@ class RouterVersions:
                 await session.execute(columns.where(RouterVersionRow.id == version_id))
             ).first()
         if found is None:
-            raise UnknownRouterVersion(f"no router has the version '{version_id}'", "version")
+            raise _unknown(version_id)
         return found[0], found[1]
 
     async def become(
@@ -99,11 +102,7 @@ class RouterVersions:
 
         The canary and the shadow exclude each other, for both are compared with what serves.
         """
-        before = {"serving": ("serving", "canary", "shadow")}.get(status, ("canary", "shadow"))
         now = utc_now()
-        retires = RouterVersionRow.status.in_(before) & (RouterVersionRow.id != version_id)
-        if status not in ACTIVE:
-            retires &= False
         changes: dict[str, Any] = {
             "status": status,
             "share": share,
@@ -115,12 +114,15 @@ class RouterVersions:
         if status == "serving":
             changes["served"] = True
         async with self._database.transaction() as session:
-            gone = update(RouterVersionRow).where(retires)
-            await session.execute(gone.values(status="retired", share=0.0, changed_at=now))
+            if status in ACTIVE:
+                before = ACTIVE if status == "serving" else ("canary", "shadow")
+                others = RouterVersionRow.status.in_(before) & (RouterVersionRow.id != version_id)
+                retired = {"status": "retired", "share": 0.0, "changed_at": now}
+                await session.execute(update(RouterVersionRow).where(others).values(**retired))
             this = update(RouterVersionRow).where(RouterVersionRow.id == version_id)
             done: Any = await session.execute(this.values(**changes))
             if not done.rowcount:
-                raise UnknownRouterVersion(f"no router has the version '{version_id}'", "version")
+                raise _unknown(version_id)
 
     async def revision(self) -> datetime | None:
         """Return when any version last changed: cheap enough to ask every second."""
@@ -129,3 +131,7 @@ class RouterVersions:
                 select(func.max(RouterVersionRow.changed_at))
             )
         return latest
+
+
+def _unknown(version_id: str) -> UnknownRouterVersion:
+    return UnknownRouterVersion(f"no router has the version '{version_id}'", "version")

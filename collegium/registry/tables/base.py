@@ -76,13 +76,13 @@ _TYPES: dict[type, TypeEngine[Any]] = {
 }
 
 
-def columns_of(description: type[BaseModel], *, key: str) -> Iterator[Column[Any]]:
-    """Return a column for each field, nullable if the field may be None."""
+def columns_of(description: type[BaseModel]) -> Iterator[Column[Any]]:
+    """Return a column for each field, nullable if the field may be None; the key is the name."""
     for name, field in description.model_fields.items():
         kinds = _alternatives(field.annotation)
         kind = next(kind for kind in kinds if kind is not NoneType)
         nullable = NoneType in kinds
-        yield Column(name, _TYPES[kind], primary_key=name == key, nullable=nullable)
+        yield Column(name, _TYPES[kind], primary_key=name == "name", nullable=nullable)
 
 
 def _alternatives(hint: Any) -> list[type]:

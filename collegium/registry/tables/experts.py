@@ -53,9 +53,7 @@ class ExpertRow(Table):
 class EngineRow(Table):
     """The fields of `Engine`."""
 
-    __table__ = sqlalchemy.Table(
-        "engine_descriptions", Table.metadata, *columns_of(Engine, key="name")
-    )
+    __table__ = sqlalchemy.Table("engine_descriptions", Table.metadata, *columns_of(Engine))
 
 
 class RevisionRow(Table):

@@ -9,6 +9,7 @@ import secrets
 from datetime import UTC, datetime
 
 from collegium.errors import CollegiumError, LeaseLost
+from collegium.registry.background import Repeating
 from collegium.registry.bulk.batches import BatchRecord
 from collegium.web.batch.retention import Retention
 from collegium.web.errors import unexpected
@@ -48,32 +49,34 @@ class BatchWorker:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._working: dict[str, str] = {}
         """The job that is worked on, by its owner."""
-        self._loops: tuple[asyncio.Task[None], ...] = ()
+        self._loop: asyncio.Task[None] | None = None
+        self._renewing = Repeating(
+            self._renew,
+            RENEW_S,
+            name="leases of bulk jobs",
+            failing="the leases of bulk jobs can't be renewed",
+        )
         self._is_retaining, self._asks_at = False, 0.0
 
     def start(self) -> None:
         """Begin in the background."""
-        work = asyncio.create_task(self._work(), name="bulk jobs")
-        self._loops = work, asyncio.create_task(self._renew(), name="leases of bulk jobs")
+        self._loop = asyncio.create_task(self._work(), name="bulk jobs")
+        self._renewing.start()
 
     async def close(self) -> None:
         """Stop where it is: what is finished is written, the rest is for who goes on."""
-        tasks = [*self._loops, *self._tasks.values()]
+        tasks = [*([self._loop] if self._loop else []), *self._tasks.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._renewing.close()
         if self._is_retaining:
             with contextlib.suppress(CollegiumError):
                 await self._parts.leases.release(RETENTION, self._name)
 
     async def _renew(self) -> None:
-        while True:
-            await asyncio.sleep(RENEW_S)
-            try:
-                if self._tasks:
-                    await self._parts.batches.renew(self._name, tuple(self._tasks))
-            except CollegiumError as exc:  # the database is away, for other replicas as well
-                log.warning("the leases of bulk jobs can't be renewed: %s", exc)
+        if self._tasks:
+            await self._parts.batches.renew(self._name, tuple(self._tasks))
 
     async def _work(self) -> None:
         news = self._parts.inbox.news
@@ -87,7 +90,8 @@ class BatchWorker:
             except CollegiumError as exc:  # the database is away
                 log.warning("bulk jobs wait: %s", exc)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(news.wait(), LOOK_S)
+                async with asyncio.timeout(LOOK_S):  # `wait_for` may lose a cancellation
+                    await news.wait()
 
     async def _retains(self) -> bool:
         """Whether this replica deletes old files. It asks the database twice in a lease's time."""

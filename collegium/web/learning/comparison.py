@@ -17,7 +17,7 @@ from collegium.registry.decisions.log import LoggedDecision
 from collegium.registry.storage.pages import Scope
 from collegium.router.learning.past_choices import against_best_single, calibration
 from collegium.router.learning.report import Held
-from collegium.web.learning.evaluation import believed, is_routed
+from collegium.web.learning.evaluation import is_routed
 from collegium.web.serving.parts import Parts
 
 Json = dict[str, Any]
@@ -52,7 +52,7 @@ class _Seen:
 
 
 def _compared(rows: Sequence[LoggedDecision]) -> Json:
-    met = [(believed(row, row.answered_by), float(np.mean(row.scores))) for row in rows]
+    met = [(row.quality_of(row.answered_by), float(np.mean(row.scores))) for row in rows]
     told = [(said, came) for said, came in met if said is not None]
     calibrated = calibration(*np.array(told, dtype=np.float64).T) if told else None
     seen = _seen(rows)
@@ -96,7 +96,7 @@ def _seen(rows: Sequence[LoggedDecision]) -> _Seen | None:
         if row.outcome.cost_usd is not None:
             usd[at, chosen[at]] = row.outcome.cost_usd
     held = Held(
-        quality=np.array([[believed(row, n) for n in names] for row, _ in kept], dtype=np.float64),
+        quality=np.array([[row.quality_of(n) for n in names] for row, _ in kept], dtype=np.float64),
         scores=scores,
         cost=cost,
         usd=usd,

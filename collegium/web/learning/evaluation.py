@@ -46,14 +46,6 @@ class _Again:
         return float(np.mean(self.logged.scores))
 
 
-def believed(logged: LoggedDecision, expert: str) -> float | None:
-    """Return the deciding router's forecast for an expert, made before the rating was known."""
-    for forecast in logged.decision.forecasts:
-        if forecast["expert"] == expert and forecast["quality"] is not None:
-            return float(forecast["quality"]) + float(forecast.get("lowered") or 0.0)
-    return None
-
-
 async def evaluate_version(parts: Parts, version_id: str) -> Json:
     """Estimate the ratings that a version's answers would get; raise LearningRefused if too few
     ratings are of answers that it would have chosen too.
@@ -92,7 +84,7 @@ async def evaluate_version(parts: Parts, version_id: str) -> Json:
 
 
 def _believed(row: _Again, expert: str) -> float:
-    found = believed(row.logged, expert)
+    found = row.logged.quality_of(expert)
     return 0.5 if found is None else found
 
 

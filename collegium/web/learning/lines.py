@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -26,9 +26,9 @@ MOST_FAULTS = 5
 MOST_PROMPTS = 20_000
 BOM = b"\xef\xbb\xbf"
 NOT_REPLAYED = (
-    *("model", "stream", "stream_options", "routing", "user", "metadata", "store"),
-    *("n", "best_of", "service_tier"),
-)
+    "model", "stream", "stream_options", "routing", "user", "metadata", "store",
+    "n", "best_of", "service_tier",
+)  # fmt: skip
 """Fields of a request that say nothing of what an expert answers, or only make it dearer."""
 
 ASKED = ("messages", "tools", "functions", "response_format")
@@ -199,12 +199,7 @@ def _words(exc: Exception) -> str:
 
 def _distinct(prompts: Iterable[Replayed]) -> list[Replayed]:
     """Keep the first of equal requests: repeated ones teach nothing new."""
-
-    def once() -> Iterator[Replayed]:
-        seen: set[str] = set()
-        for prompt in prompts:
-            if prompt.digest not in seen:
-                seen.add(prompt.digest)
-                yield prompt
-
-    return list(once())
+    first: dict[str, Replayed] = {}
+    for prompt in prompts:
+        first.setdefault(prompt.digest, prompt)
+    return list(first.values())

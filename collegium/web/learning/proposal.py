@@ -49,6 +49,15 @@ class Proposal:
     """Prompts that two or more experts may answer: only their answers get marks."""
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """A prompt with its application and the experts that may answer it."""
+
+    prompt: Replayed
+    application: str | None
+    able: Sequence[Expert]
+
+
 async def propose(parts: Parts, spec: LearnSpec, found: Sequence[Replayed], owner: str) -> Proposal:
     """Sample the prompts, see who may be asked, and forecast what this costs."""
     experts = await parts.catalogue.now()
@@ -56,48 +65,34 @@ async def propose(parts: Parts, spec: LearnSpec, found: Sequence[Replayed], owne
     judge = _judge(spec, experts)
     if spec.panels:
         require_writing(spec.panels, pool)
-    named = _with_applications(parts, found)
-    by_name = spec.experts is not None
-    asked = [
-        (prompt, key, permitted(parts, prompt.query, key, pool, named=by_name))
-        for prompt, key in named
-    ]
-    excluded = sum(not able for _, _, able in asked)
-    asked = [(prompt, key, able) for prompt, key, able in asked if able]
-    if not asked:
+    possible = _possible(parts, spec, found, pool)
+    if not possible:
         raise NoFeasibleExpert("The policies of the prompts' applications exclude every expert")
-    order = sample([key for _, key, _ in asked], spec.prompts, seed=spec.seed)
-    costs = [_costs(parts, asked[row][0], asked[row][2], judge) for row in order]
-    for row, each in list(zip(order, costs, strict=True))[: MOST_PLAYED if spec.panels else 0]:
-        each["panels"] = panel_usd(parts, asked[row][2], asked[row][0].query, spec.panels)
-        if judged := each.get("judge"):
-            each["judge"] = judged * (1 + len(spec.panels) / (len(asked[row][2]) - 1))
-    most = [_most(parts, asked[row][0], asked[row][2]) for row in order]
-    kept = _within_budget(costs, spec)
-    chosen = [asked[row] for row in order[:kept]]
-    run_id = f"lrn_{secrets.token_hex(12)}"
-    estimate = _estimate(chosen, costs[:kept], most[:kept], spec, len(found), excluded)
+    order = sample([each.application for each in possible], spec.prompts, seed=spec.seed)
+    sampled = [possible[row] for row in order]
+    costs = [_costs(parts, each, judge) for each in sampled]
+    if spec.panels:
+        for each, usd in zip(sampled[:MOST_PLAYED], costs, strict=False):
+            _add_panels(usd, parts, each, spec.panels)
+    chosen = sampled[: _within_budget(costs, spec)]
+    estimate = _estimate(chosen, costs[: len(chosen)], sum(_most(parts, e) for e in chosen), spec)
+    estimate |= {"prompts_given": len(found), "prompts_without_expert": len(found) - len(possible)}
     run = RunRecord(
-        run_id,
+        f"lrn_{secrets.token_hex(12)}",
         owner,
         spec.model_dump(mode="json"),
         estimate,
-        planned=sum(len(able) for _, _, able in chosen),
+        planned=sum(len(each.able) for each in chosen),
     )
-    prompts = tuple(_prompt(run_id, i, p, key) for i, (p, key, _) in enumerate(chosen))
-    answers = tuple(
-        answer
-        for prompt, (replayed, _, able) in zip(prompts, chosen, strict=True)
-        for answer in _logged(prompt, replayed, able)
+    prompts = tuple(_prompt(run.id, number, each) for number, each in enumerate(chosen))
+    pairs = list(zip(prompts, chosen, strict=True))
+    return Proposal(
+        run,
+        prompts,
+        tuple(answer for prompt, each in pairs for answer in _logged(prompt, each)),
+        tuple(mark for prompt, each in pairs for mark in _rated(prompt, each, owner)),
+        comparable=sum(len(each.able) > 1 for each in chosen),
     )
-    marks = tuple(
-        Mark(run_id, prompt.number, expert, "rating", score, RATING_RELIABILITY, owner)
-        for prompt, (replayed, _, able) in zip(prompts, chosen, strict=True)
-        for expert, score in replayed.ratings.items()
-        if any(e.name == expert for e in able)
-    )
-    comparable = sum(len(able) > 1 for _, _, able in chosen)
-    return Proposal(run, prompts, answers, marks, comparable)
 
 
 def require_enough(proposal: Proposal, marked: int) -> None:
@@ -144,16 +139,21 @@ def _judge(spec: LearnSpec, experts: Sequence[Expert]) -> Expert | None:
     return judge
 
 
-def _with_applications(
-    parts: Parts, found: Sequence[Replayed]
-) -> list[tuple[Replayed, str | None]]:
-    """Add each prompt's application: as recorded in the log, or as recognised by its signals."""
+def _possible(
+    parts: Parts, spec: LearnSpec, found: Sequence[Replayed], pool: Sequence[Expert]
+) -> list[_Asked]:
+    """Return the prompts that some expert may answer.
+
+    A prompt's application is the one recorded in the log, or is recognised by its signals.
+    """
     keys, _ = applications_of([prompt.query.signals for prompt in found])
-    known = parts.recognition.applications
-    return [
-        (prompt, prompt.application or (key and known.final(key)))
-        for prompt, key in zip(found, keys, strict=True)
-    ]
+    known, named = parts.recognition.applications, spec.experts is not None
+    possible = []
+    for prompt, recognised in zip(found, keys, strict=True):
+        key = prompt.application or (recognised and known.final(recognised))
+        if experts := permitted(parts, prompt.query, key, pool, named=named):
+            possible.append(_Asked(prompt, key, experts))
+    return possible
 
 
 def permitted(
@@ -173,10 +173,9 @@ def permitted(
     return able(allowed, query, demonstrations=named)
 
 
-def _costs(
-    parts: Parts, prompt: Replayed, able: Sequence[Expert], judge: Expert | None
-) -> dict[str, float | None]:
+def _costs(parts: Parts, asked: _Asked, judge: Expert | None) -> dict[str, float | None]:
     """Dollars by expert; the judge's part is under "judge"."""
+    prompt, able = asked.prompt, asked.able
     prices = {e.name: price_of(parts.tokens, e, prompt.query) for e in able}
     found = {n: 0.0 if n in prompt.logged else price.usd for n, price in prices.items()}
     if judge is not None and len(able) > 1:
@@ -186,9 +185,20 @@ def _costs(
     return found
 
 
-def _most(parts: Parts, prompt: Replayed, able: Sequence[Expert]) -> float:
+def _add_panels(
+    usd: dict[str, float | None], parts: Parts, asked: _Asked, panels: Sequence[str]
+) -> None:
+    """Add what the panels' answers to a prompt cost, and what it costs to judge these as well."""
+    usd["panels"] = panel_usd(parts, asked.able, asked.prompt.query, panels)
+    if judged := usd.get("judge"):
+        usd["judge"] = judged * (1 + len(panels) / (len(asked.able) - 1))
+
+
+def _most(parts: Parts, asked: _Asked) -> float:
     """Dollars by which the answers to a prompt may cost more than is expected."""
-    prices = [price_of(parts.tokens, e, prompt.query) for e in able if e.name not in prompt.logged]
+    prompt = asked.prompt
+    new = [expert for expert in asked.able if expert.name not in prompt.logged]
+    prices = [price_of(parts.tokens, expert, prompt.query) for expert in new]
     return sum((price.most_usd or 0.0) - (price.usd or 0.0) for price in prices)
 
 
@@ -221,38 +231,32 @@ def _within_budget(costs: Sequence[dict[str, float | None]], spec: LearnSpec) ->
 
 
 def _estimate(
-    chosen: Sequence[tuple[Replayed, str | None, Sequence[Expert]]],
+    chosen: Sequence[_Asked],
     costs: Sequence[dict[str, float | None]],
-    most: Sequence[float],
+    surplus_usd: float,
     spec: LearnSpec,
-    given: int,
-    excluded: int,
 ) -> dict[str, Any]:
+    """Describe the run; its answers may cost up to `surplus_usd` more than is expected."""
     by_expert: dict[str, float | None] = {}
     for each in costs:
         for name, usd in each.items():
             before = by_expert.get(name, 0.0)
             by_expert[name] = None if usd is None or before is None else before + usd
-    whole, unknown = total(by_expert.values())
+    whole, _ = total(by_expert.values())
     expected = whole * (RACED if spec.race and len(chosen) > FEWEST else 1.0)
     budget = inf if spec.budget_usd is None else spec.budget_usd
-    found = {
+    return {
         "prompts": len(chosen),
-        "prompts_given": given,
-        "prompts_without_expert": excluded,
-        "answers": sum(len(able) for _, _, able in chosen),
-        "answers_reused": sum(
-            n in p.logged for p, _, able in chosen for n in (e.name for e in able)
-        ),
-        "incumbent": _incumbent([p for p, _, _ in chosen]),
-        "applications": dict(Counter(key or "" for _, key, _ in chosen).most_common()),
+        "answers": sum(len(each.able) for each in chosen),
+        "answers_reused": sum(e.name in each.prompt.logged for each in chosen for e in each.able),
+        "incumbent": _incumbent([each.prompt for each in chosen]),
+        "applications": dict(Counter(each.application or "" for each in chosen).most_common()),
         "usd": round(expected, 6),
-        "most_usd": round(min(whole + sum(most), budget), 6),
+        "most_usd": round(min(whole + surplus_usd, budget), 6),
         "usd_by_expert": {n: None if u is None else round(u, 6) for n, u in by_expert.items()},
         "unknown_prices": sorted(n for n, u in by_expert.items() if u is None),
         "margin_points": round(196 * PAIRED_SD / max(len(chosen), 1) ** 0.5, 1),
     }
-    return found if unknown else {**found, "unknown_prices": []}
 
 
 def _incumbent(prompts: Sequence[Replayed]) -> str | None:
@@ -261,7 +265,8 @@ def _incumbent(prompts: Sequence[Replayed]) -> str | None:
     return max(sorted(logged), key=lambda name: logged[name], default=None)
 
 
-def _prompt(run_id: str, number: int, prompt: Replayed, application: str | None) -> LearningPrompt:
+def _prompt(run_id: str, number: int, asked: _Asked) -> LearningPrompt:
+    prompt = asked.prompt
     return LearningPrompt(
         run_id,
         number,
@@ -269,18 +274,17 @@ def _prompt(run_id: str, number: int, prompt: Replayed, application: str | None)
         prompt.query.text,
         prompt.body,
         signals_json(prompt.query.signals),
-        application=application,
+        application=asked.application,
         reference=prompt.reference,
         checker=prompt.checker,
         decision_id=prompt.decision_id,
     )
 
 
-def _logged(
-    prompt: LearningPrompt, replayed: Replayed, able: Sequence[Expert]
-) -> Iterator[LearningAnswer]:
-    for expert in able:
-        answer = replayed.logged.get(expert.name)
+def _logged(prompt: LearningPrompt, asked: _Asked) -> Iterator[LearningAnswer]:
+    """Yield the answers in the log by experts that may be asked."""
+    for expert in asked.able:
+        answer = asked.prompt.logged.get(expert.name)
         if answer is not None:
             yield LearningAnswer(
                 prompt.run_id,
@@ -293,4 +297,14 @@ def _logged(
                 cost_usd=answer.cost_usd,
                 latency_ms=answer.latency_ms,
                 logged=True,
+            )
+
+
+def _rated(prompt: LearningPrompt, asked: _Asked, owner: str) -> Iterator[Mark]:
+    """Yield the ratings that people gave to those answers."""
+    names = {expert.name for expert in asked.able}
+    for name, score in asked.prompt.ratings.items():
+        if name in names:
+            yield Mark(
+                prompt.run_id, prompt.number, name, "rating", score, RATING_RELIABILITY, owner
             )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import secrets
@@ -10,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from collegium.errors import CollegiumError
+from collegium.registry.background import Repeating
 from collegium.registry.learning.runs import RunRecord
 from collegium.web.serving.parts import Parts
 
@@ -31,12 +31,12 @@ class LearningWorker:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._name = secrets.token_hex(8)
-        self._loop: asyncio.Task[None] | None = None
+        self._loop = Repeating(self._look, LOOK_S, name="learning", failing="learning waits")
         self._run: LearningRun | None = None
 
     def start(self) -> None:
         """Look for runs in the background."""
-        self._loop = asyncio.create_task(self._work(), name="learning")
+        self._loop.start()
 
     async def close(self) -> None:
         """Stop; the run resumes later. Answers in progress are awaited, as requests are."""
@@ -45,20 +45,13 @@ class LearningWorker:
             left_s = parts.draining.begin(parts.settings.drain_timeout_s)
             with contextlib.suppress(CollegiumError):
                 await self._run.ended(left_s)
-        if self._loop is not None:
-            self._loop.cancel()
-            await asyncio.gather(self._loop, return_exceptions=True)
+        await self._loop.close()
         with contextlib.suppress(CollegiumError):
             await self._parts.learning_runs.release(self._name)
 
-    async def _work(self) -> None:
-        while True:
-            await asyncio.sleep(LOOK_S)
-            try:
-                while (record := await self._parts.learning_runs.claim(self._name)) is not None:
-                    await self._do(record)
-            except CollegiumError as exc:  # the database is away
-                log.warning("learning waits: %s", exc)
+    async def _look(self) -> None:
+        while (record := await self._parts.learning_runs.claim(self._name)) is not None:
+            await self._do(record)
 
     async def _do(self, record: RunRecord) -> None:
         # Most services never learn: what learns is loaded when there is a run.
@@ -66,7 +59,13 @@ class LearningWorker:
         from collegium.web.learning.runs import fit_run
 
         log.info("learning run %s begins", record.id)
-        beat = asyncio.create_task(self._beat(record.id))
+        beat = Repeating(  # answers and fits take their time
+            lambda: self._parts.learning_runs.renew(record.id, self._name),
+            HEARTBEAT_S,
+            name="lease of a learning run",
+            failing="the lease of a learning run can't be renewed",
+        )
+        beat.start()
         try:
             await self._parts.router.wait()
             self._run = LearningRun(self._parts, record, self._name)
@@ -82,15 +81,7 @@ class LearningWorker:
             await self._failed(record.id, "it failed unexpectedly; see the service's log")
         finally:
             self._run = None
-            beat.cancel()
-            await asyncio.gather(beat, return_exceptions=True)
-
-    async def _beat(self, run_id: str) -> None:
-        """Renew the lease while answers and fits take their time."""
-        while True:
-            await asyncio.sleep(HEARTBEAT_S)
-            with contextlib.suppress(CollegiumError):
-                await self._parts.learning_runs.renew(run_id, self._name)
+            await beat.close()
 
     async def _failed(self, run_id: str, why: str) -> None:
         now = datetime.now(UTC)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -183,16 +184,18 @@ class WholeChat:
             "object": "chat.completion",
             "created": int(time.time()),
             **answer.head,
-            "model": self._speaker(outcome),
+            "model": speaker(outcome, self._experts),
             "choices": choices,
             **usage,
             "collegium": {**labels, "outcome": outcome.shown},
         }
 
-    def _speaker(self, outcome: Outcome) -> str:
-        if self._decided.by_panel and outcome.chosen is not None:
-            return self._experts.get(outcome.chosen.seat, outcome.answered_by)
-        return outcome.answered_by
+
+def speaker(outcome: Outcome, seats: Mapping[int, str]) -> str:
+    """Return the expert whose answer it is: of a panel, the one on the chosen seat."""
+    if outcome.decided.by_panel and outcome.chosen is not None:
+        return seats.get(outcome.chosen.seat, outcome.answered_by)
+    return outcome.answered_by
 
 
 def _delta(event: Piece) -> Json:

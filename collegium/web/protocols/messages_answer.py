@@ -10,6 +10,7 @@ from collegium.errors import CollegiumError
 from collegium.experts.aggregation.events import Event, PanelEvent, Started
 from collegium.experts.clients.events import Began, Finish, Json, Other, Raw
 from collegium.web.errors import anthropic_body, error_body
+from collegium.web.protocols.chat_answer import speaker
 from collegium.web.protocols.messages_chat import MessagesChat, as_chat
 from collegium.web.protocols.messages_request import MessagesRequest
 from collegium.web.protocols.messages_usage import messages_usage
@@ -232,14 +233,9 @@ class WholeMessage:
         return {
             **message,
             "id": f"msg_{self._decided.decision.id}",
-            "model": self._speaker(outcome),
+            "model": speaker(outcome, self._experts),
             "collegium": labels,
         }
-
-    def _speaker(self, outcome: Outcome) -> str:
-        if self._decided.by_panel and outcome.chosen is not None:
-            return self._experts.get(outcome.chosen.seat, outcome.answered_by)
-        return outcome.answered_by
 
 
 def _counted(outcome: Outcome) -> Json:

@@ -9,6 +9,7 @@ from typing import Any
 from collegium.errors import BadRequest
 from collegium.experts.clients.events import Json
 from collegium.web.protocols.messages_request import Content, Turn
+from collegium.web.protocols.responses.content import text_field
 
 BILLING = "x-anthropic-billing-header"
 """Claude Code's first system block: no instruction, and its hash changes with every request."""
@@ -76,7 +77,7 @@ class Conversation:
         texts = [part for part in parts if part["type"] == "text"]
         if block.get("is_error"):
             texts.insert(0, {"type": "text", "text": "Error:"})
-        call = _text_field(block, "tool_use_id", where)
+        call = text_field(block, "tool_use_id", where)
         message = {"role": "tool", "tool_call_id": call, "content": texts}
         self._messages.append(self._marked(message, block))
         return [part for part in parts if part["type"] != "text"]
@@ -103,7 +104,7 @@ class Conversation:
     def _part(self, block: Json, where: str) -> list[Json]:
         kind = block["type"]
         if kind == "text":
-            text = _text_field(block, "text", where)
+            text = text_field(block, "text", where)
             return [self._marked({"type": "text", "text": text}, block)]
         if kind == "image":
             image = {"url": _image_url(block, f"{where}.source")}
@@ -111,12 +112,12 @@ class Conversation:
         if kind == "document":
             return self._document(block, where)
         if kind == "search_result":
-            heads = [_text_field(block, "title", where), _text_field(block, "source", where)]
+            heads = [text_field(block, "title", where), text_field(block, "source", where)]
             found = self._parts(block.get("content") or "", f"{where}.content", ("text",))
             text = "\n".join([*heads, *(part["text"] for part in found)])
             return [self._marked({"type": "text", "text": text}, block)]
         if kind == "tool_reference":
-            return [{"type": "text", "text": _text_field(block, "tool_name", where)}]
+            return [{"type": "text", "text": text_field(block, "tool_name", where)}]
         raise BadRequest(f"{where}: a block of type '{kind}' can't be inside another", where)
 
     def _document(self, block: Json, where: str) -> list[Json]:
@@ -127,7 +128,7 @@ class Conversation:
             file = {"filename": title or "document.pdf", "file_data": data}
             return [self._marked({"type": "file", "file": file}, block)]
         if kind == "text":
-            parts = [{"type": "text", "text": _text_field(source, "data", at)}]
+            parts = [{"type": "text", "text": text_field(source, "data", at)}]
         elif kind == "content":
             kinds = ("text", "image")
             parts = self._parts(source.get("content") or "", f"{at}.content", kinds)
@@ -180,9 +181,9 @@ def _call(block: Json, where: str) -> Json:
     if not isinstance(given, Mapping):
         raise BadRequest(f"{where}.input must be an object", f"{where}.input")
     arguments = json.dumps(given, ensure_ascii=False)
-    name = _text_field(block, "name", where)
+    name = text_field(block, "name", where)
     return {
-        "id": _text_field(block, "id", where),
+        "id": text_field(block, "id", where),
         "type": "function",
         "function": {"name": name, "arguments": arguments},
     }
@@ -193,7 +194,7 @@ def _image_url(block: Json, where: str) -> str:
     if source.get("type") == "base64":
         return _data_url(source, where)
     if source.get("type") == "url":
-        return _text_field(source, "url", where)
+        return text_field(source, "url", where)
     raise _unknown_source(source, where, "base64 or url")
 
 
@@ -205,21 +206,14 @@ def _source(block: Json, where: str) -> Mapping[str, Any]:
 
 
 def _data_url(source: Mapping[str, Any], where: str) -> str:
-    kind = _text_field(source, "media_type", where)
-    return f"data:{kind};base64,{_text_field(source, 'data', where)}"
+    kind = text_field(source, "media_type", where)
+    return f"data:{kind};base64,{text_field(source, 'data', where)}"
 
 
 def _unknown_source(source: Mapping[str, Any], where: str, known: str) -> BadRequest:
     return BadRequest(
         f"{where}: a source of type '{source.get('type')}' can't be read here; send {known}", where
     )
-
-
-def _text_field(block: Mapping[str, Any], name: str, where: str) -> str:
-    value = block.get(name)
-    if not isinstance(value, str):
-        raise BadRequest(f"{where}.{name} must be a string", f"{where}.{name}")
-    return value
 
 
 def _is_billing(part: Json) -> bool:

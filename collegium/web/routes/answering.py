@@ -10,7 +10,7 @@ from contextlib import aclosing, contextmanager
 from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 from fastapi import Header, Request
 from fastapi.responses import Response, StreamingResponse
@@ -140,8 +140,7 @@ async def streamed(
         return Response(status_code=499)
     first = getattr(event, "event", event)  # where several answer, an event has a number
     began = first if isinstance(first, Began) else None
-    draining = parts_of(request).draining
-    return EventStream(encoder, encoder.encode(event), events, draining, began, headers)
+    return EventStream(request, encoder, encoder.encode(event), events, began, headers)
 
 
 class EventStream(StreamingResponse):
@@ -149,10 +148,10 @@ class EventStream(StreamingResponse):
 
     def __init__(
         self,
+        request: Request,
         encoder: Encoder,
         first: list[bytes],
         events: Events,
-        draining: Draining,
         began: Began | None = None,
         further: Mapping[str, str] = NO_HEADERS,
     ) -> None:
@@ -160,16 +159,15 @@ class EventStream(StreamingResponse):
         headers |= further
         if began is not None:
             headers |= changed_headers(began.adjusted, began.dropped)
-        sent = server_sent_events(first, encoder, events, draining)
+        sent = server_sent_events(first, encoder, events, parts_of(request).draining)
         super().__init__(sent, media_type="text/event-stream", headers=headers)
-        self._events = events
+        self._request, self._events = request, events
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the answer; the client may leave before the first event, when nothing listens for
-        that.
-        """
+        """Send the answer until the client leaves, which may be before the first event."""
         async with aclosing(self._events):
-            await super().__call__(scope, receive, send)
+            with _UntilClientLeaves(self._request):
+                await self.stream_response(send)
 
 
 async def server_sent_events(
@@ -197,33 +195,30 @@ async def server_sent_events(
 
 async def unless_client_leaves(request: Request, work: Awaitable[Result]) -> Result | None:
     """Run to the end; cancel and return None if the client disconnects first."""
-    here = asyncio.current_task()
-    assert here is not None
-    watch = _Watch(request, here)
-    try:
-        with parts_of(request).draining.answering():
-            return await work
-    except asyncio.CancelledError:
-        if watch.left and here.uncancel() == 0:
-            return None
-        raise
-    finally:
-        watch.end()
+    with _UntilClientLeaves(request), parts_of(request).draining.answering():
+        return await work
+    return None
 
 
-class _Watch:
-    """Cancels a task when the request's client disconnects."""
+class _UntilClientLeaves:
+    """Ends the block, by cancelling it, when the request's client disconnects."""
 
-    def __init__(self, request: Request, task: asyncio.Task[Any]) -> None:
-        self.left = False
-        self._request, self._task = request, task
+    def __init__(self, request: Request) -> None:
+        self._request, self._left = request, False
         self._watching: asyncio.Task[None] | None = None
+
+    def __enter__(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._task = task
         self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER_S, self._begin)
 
-    def end(self) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
         self._timer.cancel()
         if self._watching is not None:
             self._watching.cancel()
+        cancelled = kind is not None and issubclass(kind, asyncio.CancelledError)
+        return cancelled and self._left and self._task.uncancel() == 0
 
     def _begin(self) -> None:
         self._watching = asyncio.create_task(self._wait())
@@ -231,5 +226,5 @@ class _Watch:
     async def _wait(self) -> None:
         while (await self._request.receive())["type"] != "http.disconnect":
             pass
-        self.left = True
+        self._left = True
         self._task.cancel()

@@ -29,8 +29,8 @@ routes = APIRouter()
 STATUS = "/v1/experts/status"
 FOR_CALLERS = ("name", "state", "in_flight", "max_sequences")
 STATUS_FOR_CALLERS = (
-    *("name", "enabled", "state", "resident", "waiting", "in_flight", "breaker", "paused_s"),
-)
+    "name", "enabled", "state", "resident", "waiting", "in_flight", "breaker", "paused_s",
+)  # fmt: skip
 
 
 @routes.get("/v1/engines")

@@ -35,10 +35,10 @@ FORGETTABLE = ("input_price", "output_price", "prices", "prior", "parameters_b")
 """Fields that `null` resets to unknown."""
 
 FOR_CALLERS = (
-    *("name", "kind", "description", "input_price", "output_price", "context_window"),
-    *("skills", "tags", "generalist", "enabled", "prior", "parameters_b", "prices"),
-    *("capabilities", "labels"),
-)
+    "name", "kind", "description", "input_price", "output_price", "context_window",
+    "skills", "tags", "generalist", "enabled", "prior", "parameters_b", "prices",
+    "capabilities", "labels",
+)  # fmt: skip
 """Fields that callers other than the operator see: not the expert's address."""
 
 

@@ -13,13 +13,13 @@ from collegium.experts.dispatch.attempts import Attempts
 from collegium.experts.pool import Pool
 from collegium.experts.presets import tier_of
 from collegium.experts.pricing import answered_usd, total_usd
+from collegium.registry.background import Background
 from collegium.registry.capabilities import YES_OR_NO
 from collegium.registry.decisions.log import OutcomeRecord
 from collegium.registry.expert import Expert
 from collegium.router.costs import Speeds
 from collegium.router.pacing import Pacing
 from collegium.router.tokens import Tokens as Lengths
-from collegium.web.serving.background import Background
 from collegium.web.serving.budgets import Budgets
 from collegium.web.serving.call_record import CallRecord, Status
 from collegium.web.serving.decide import Decided, application_of

@@ -8,16 +8,15 @@ the counters show what the log says, and are made from it where they are lost.
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import secrets
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
-from collegium.errors import BadRequest, CollegiumError
+from collegium.errors import BadRequest
 from collegium.experts.clients.reply import Call
+from collegium.registry.background import Repeating
 from collegium.registry.budgets.counters import Charge, Granted, Wanted
 from collegium.registry.budgets.ledger import Amounts, taken
 from collegium.registry.budgets.limits import EACH, NANO, BudgetRegistry, Limit
@@ -32,11 +31,11 @@ from collegium.web.serving.decide import Decided, application_of
 from collegium.web.serving.hold import MEASURED, NOTHING, Hold
 from collegium.web.serving.limits_in_force import LimitsInForce, names_of
 
-log = logging.getLogger(__name__)
 WITHOUT_EXPERT = ("requests", "parallel")
 """Limits of requests that no expert answers: the service's own embeddings, decisions, counts."""
 EVERY_S = 2.0
 """Between two looks at the limits that were set, and at requests whose process is gone."""
+FAILING = "budgets are not brought up to date for now"
 
 
 class Budgets:
@@ -57,28 +56,22 @@ class Budgets:
         self.limits = limits
         self._registry = registry
         self._pacing = pacing
-        self._work: asyncio.Task[None] | None = None
+        self._loops = [
+            Repeating(work, EVERY_S, name=name, failing=FAILING)
+            for work, name in ((counts.sweep, "lost requests"), (self.read, "limits"))
+        ]
 
     async def open(self) -> None:
         """Take over the limits, and follow them from then on."""
         await self.read()
-        self._work = asyncio.create_task(self._run(), name="budgets")
+        for loop in self._loops:
+            loop.start()
 
     async def close(self) -> None:
         """Follow them no more."""
-        if self._work is not None:
-            self._work.cancel()
-            await asyncio.gather(self._work, return_exceptions=True)
+        for loop in self._loops:
+            await loop.close()
         await self.counts.aclose()
-
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(EVERY_S)
-            for work in (self.counts.sweep, self.read):
-                try:
-                    await work()
-                except CollegiumError as exc:
-                    log.warning("budgets are not brought up to date for now: %s", exc)
 
     async def shares(self) -> dict[Limit, float]:
         """How much of each limit is used or reserved, from 0 to 1."""

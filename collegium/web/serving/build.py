@@ -14,6 +14,7 @@ from collegium.experts.registration import Registration
 from collegium.experts.tracing import Tracer
 from collegium.extras import require
 from collegium.registry.applications import ApplicationRegistry
+from collegium.registry.background import Background
 from collegium.registry.budgets.ledger import BudgetLedger
 from collegium.registry.budgets.limits import BudgetRegistry
 from collegium.registry.budgets.usage import Usage
@@ -44,7 +45,6 @@ from collegium.web.batch.inbox import Inbox
 from collegium.web.serving.accounts import Accounts
 from collegium.web.serving.aliases import Aliases
 from collegium.web.serving.audit import Audit
-from collegium.web.serving.background import Background
 from collegium.web.serving.budget_counts import BudgetCounts
 from collegium.web.serving.budgets import Budgets
 from collegium.web.serving.call_bounds import CallBounds

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 
-from collegium.errors import CollegiumError, Forbidden, SettingsError
+from collegium.errors import Forbidden, SettingsError
+from collegium.registry.background import Repeating
 from collegium.registry.clock import utc_now
 from collegium.registry.key import Caller, Key, Team, both
 from collegium.registry.keys import KeyRegistry, hashed
 from collegium.settings import Settings
 
-log = logging.getLogger(__name__)
 ADMINISTRATOR = "api_key"
 """The name of the caller that sends the setting `api_key`."""
 EVERY_S = 0.5
@@ -47,7 +46,9 @@ class Callers:
         self._members: dict[str, set[str]] = {}
         self._revision = -1
         self._following = asyncio.Lock()
-        self._work: asyncio.Task[None] | None = None
+        self._loop = Repeating(
+            self.follow, EVERY_S, name="keys", failing="changes of keys are not noticed for now"
+        )
 
     def of(self, secret: str) -> Caller | None:
         """Return the caller with this key; None if the key is unknown or no longer valid."""
@@ -117,13 +118,11 @@ class Callers:
                 f"caller_keys: '{taken[0]}' is also the name of a key in the registry; rename "
                 "the one in the settings"
             )
-        self._work = asyncio.create_task(self._run(), name="keys")
+        self._loop.start()
 
     async def close(self) -> None:
         """Follow the registry no more."""
-        if self._work is not None:
-            self._work.cancel()
-            await asyncio.gather(self._work, return_exceptions=True)
+        await self._loop.close()
 
     async def follow(self) -> None:
         """Take over the keys that changed since the last time.
@@ -140,18 +139,6 @@ class Callers:
     def is_taken(self, name: str) -> bool:
         """Whether a name is one of the settings' callers."""
         return name in self._names or name == ADMINISTRATOR
-
-    async def _run(self) -> None:
-        lost = False
-        while True:
-            await asyncio.sleep(EVERY_S)
-            try:
-                await self.follow()
-                lost = False
-            except CollegiumError as exc:
-                if not lost:
-                    log.warning("changes of keys are not noticed for now: %s", exc)
-                lost = True
 
     def _take(self, keys: Iterable[Key], teams: Iterable[Team]) -> None:
         """Take over keys that changed, and those of teams that did."""

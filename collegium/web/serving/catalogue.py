@@ -6,10 +6,10 @@ import asyncio
 
 from collegium.experts.fleet import Fleet
 from collegium.experts.pool import Pool
+from collegium.registry.background import Background
 from collegium.registry.engines import EngineRegistry
 from collegium.registry.expert import Expert
 from collegium.registry.experts import ExpertRegistry
-from collegium.web.serving.background import Background
 
 
 class Catalogue:

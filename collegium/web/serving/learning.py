@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from collegium.errors import ArtifactRejected, CollegiumError
+from collegium.registry.background import Repeating
 from collegium.registry.state import SharedState
 
 if TYPE_CHECKING:
@@ -35,7 +35,12 @@ class Learning:
         self._learner: Learner | None = None
         self._revision = 0
         """Of what the learner has taken over; 0 is no rating."""
-        self._loop: asyncio.Task[None] | None = None
+        self._loop = Repeating(
+            self.look,
+            EVERY_S,
+            name="learning from ratings",
+            failing="nothing is learnt from other replicas for now",
+        )
 
     def open(self, learner: Learner) -> Learner:
         """Start learning; the next poll loads what was learnt before."""
@@ -90,22 +95,12 @@ class Learning:
 
     def start(self) -> None:
         """Follow what other replicas learn, in the background."""
-        self._loop = asyncio.create_task(self._follow(), name="learning from ratings")
+        self._loop.start()
 
     async def close(self) -> None:
         """Stop polling; what was learnt is already stored."""
-        if self._loop is not None:
-            self._loop.cancel()
-            await asyncio.gather(self._loop, return_exceptions=True)
+        await self._loop.close()
         await self._trials.close()
-
-    async def _follow(self) -> None:
-        while True:
-            await asyncio.sleep(EVERY_S)
-            try:
-                await self.look()
-            except CollegiumError as exc:  # the database is away
-                log.warning("nothing is learnt from other replicas for now: %s", exc)
 
     def _take_over(self, learner: Learner, learnt: Learnt) -> None:
         if not learnt.card:  # nobody has rated anything yet

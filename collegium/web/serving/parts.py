@@ -9,6 +9,7 @@ from collegium.experts.fleet import Fleet
 from collegium.experts.pool import Pool
 from collegium.experts.registration import Registration
 from collegium.experts.tracing import Tracer
+from collegium.registry.background import Background
 from collegium.registry.budgets.limits import BudgetRegistry
 from collegium.registry.budgets.usage import Usage
 from collegium.registry.bulk.batches import BatchRegistry
@@ -33,7 +34,6 @@ from collegium.settings import Settings
 from collegium.web.batch.inbox import Inbox
 from collegium.web.serving.aliases import Aliases
 from collegium.web.serving.audit import Audit
-from collegium.web.serving.background import Background
 from collegium.web.serving.budgets import Budgets
 from collegium.web.serving.callers import Callers
 from collegium.web.serving.catalogue import Catalogue

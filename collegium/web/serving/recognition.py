@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from collegium.errors import CollegiumError
 from collegium.registry.application import Application
 from collegium.registry.applications import ApplicationRegistry
+from collegium.registry.background import Repeating
 from collegium.registry.expert import Expert
 from collegium.router.applications.policy import Policy
 from collegium.router.applications.resolver import MOST, Applications
@@ -65,7 +66,12 @@ class Recognition:
         self._policies: dict[str, Policy] = {}
         self._read_at: datetime | None = None
         self._writing = asyncio.Lock()
-        self._work: asyncio.Task[None] | None = None
+        self._loop = Repeating(
+            self.synchronise,
+            EVERY_S,
+            name="applications",
+            failing="applications are not kept for now",
+        )
 
     def recognised(self, query: Query, experts: Sequence[Expert]) -> Query:
         """The query with its application, whose policy is applied; NoFeasibleExpert, as that."""
@@ -91,19 +97,11 @@ class Recognition:
     async def open(self) -> None:
         """Take over the applications that the registry has, and keep both alike from then on."""
         await self.read()
-        self._work = asyncio.create_task(self._run(), name="applications")
+        self._loop.start()
 
     async def read(self) -> None:
         """Take over the applications that the registry has, the latest ones."""
         await self._follow(limit=2 * MOST)
-
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(EVERY_S)
-            try:
-                await self.synchronise()
-            except CollegiumError as exc:
-                log.warning("applications are not kept for now: %s", exc)
 
     async def synchronise(self) -> None:
         """Write what was seen since the last time, and read the changes of other replicas."""
@@ -113,15 +111,12 @@ class Recognition:
 
     async def close(self) -> None:
         """Write what was seen since the last time."""
-        if self._work is not None:
-            async with self._writing:  # what is being written or read comes to its end
-                self._work.cancel()
-            await asyncio.gather(self._work, return_exceptions=True)
-        try:
-            async with self._writing:
+        async with self._writing:  # what is being written or read comes to its end
+            await self._loop.close()
+            try:
                 await self._keep()
-        except CollegiumError as exc:
-            log.warning("the applications of the last seconds are lost: %s", exc)
+            except CollegiumError as exc:
+                log.warning("the applications of the last seconds are lost: %s", exc)
 
     async def change(self, key: str, **changes: Any) -> Application:
         """Write what a person decided about an application; it counts from the next request on."""

@@ -20,7 +20,7 @@ from collegium.experts.aggregation.base import Ask, Panel
 from collegium.experts.aggregation.events import Event
 from collegium.experts.clients.events import Began, Finish, OfChoice, Other
 from collegium.registry.answers import AnswerStore, Held
-from collegium.web.serving.background import Background
+from collegium.registry.background import Background
 from collegium.web.serving.cache_key import Keys
 from collegium.web.serving.decide import Decided
 from collegium.web.serving.lookup import Kept, Lookup, StoredAnswer

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from collegium.errors import CollegiumError
+from collegium.registry.background import Repeating
 from collegium.registry.learning.router_versions import RouterVersion, RouterVersions
 from collegium.router.artifact import CARD, folder_of
 from collegium.settings import Settings
@@ -44,20 +45,20 @@ class RouterFollower:
         self._following = asyncio.Lock()
         self._revision: datetime | None = None
         self._loaded: dict[str, Router] = {}
-        self._work: asyncio.Task[None] | None = None
+        self._loop = Repeating(
+            self._look, EVERY_S, name="routers", failing="the router stays as it was"
+        )
 
     async def load(self) -> None:
         """Load the router of the folder or the package, and the versions that are active."""
         if self._current.waits_for() is not None:
             await self._from_folder()
         await self.follow()
-        self._work = asyncio.create_task(self._run(), name="routers")
+        self._loop.start()
 
     async def close(self) -> None:
         """Stop polling."""
-        if self._work is not None:
-            self._work.cancel()
-            await asyncio.gather(self._work, return_exceptions=True)
+        await self._loop.close()
 
     async def follow(self) -> None:
         """Apply the versions' present roles, if any has changed."""
@@ -82,17 +83,13 @@ class RouterFollower:
         kept = {version.id for version in roles.values()}
         self._loaded = {name: router for name, router in self._loaded.items() if name in kept}
 
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(EVERY_S)
-            try:
-                await self.follow()
-                if self._folder is not None and (now := self._stamped()) != self._stamp:
-                    self._stamp = now
-                    await self._from_folder()
-                    log.info("decides by the router that was written to %s", self._folder)
-            except Exception as exc:  # noqa: BLE001  whatever a file holds, the next may be right
-                log.warning("the router stays as it was: %s", exc)
+    async def _look(self) -> None:
+        """Follow promotions, and take over the folder's router if its files are new."""
+        await self.follow()
+        if self._folder is not None and (now := self._stamped()) != self._stamp:
+            self._stamp = now
+            await self._from_folder()
+            log.info("decides by the router that was written to %s", self._folder)
 
     async def _from_folder(self) -> None:
         router = await asyncio.to_thread(self._maker.from_folder)

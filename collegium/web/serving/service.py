@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from collegium.errors import CollegiumError
 from collegium.experts.embedded import ensure_base_model
 from collegium.experts.roster import ENGINE, SPARSE_ENGINE, embedded_experts
+from collegium.registry.background import Repeating
 from collegium.web.serving.parts import Parts
 
 if TYPE_CHECKING:
@@ -68,7 +69,9 @@ class Service:
         self.crew = crew
         self._owns = owns
         self._workers: list[Worker] = []
-        self._measuring: asyncio.Task[None] | None = None
+        self._measuring = Repeating(
+            self.measure, MEASURED_S, name="measure", failing="nothing is measured for now"
+        )
         self._asked_until = 0.0
         self._loop_watch: LoopWatch | None = None
         self._away = False
@@ -91,7 +94,7 @@ class Service:
         parts.background.spawn(self._start(), to_its_end=False)
         parts.background.spawn(parts.catalogue.follow(), to_its_end=False)
         if parts.telemetry.on:
-            self._measuring = asyncio.create_task(self._measure_often(), name="measure")
+            self._measuring.start()  # for a collector, which is told in intervals; Prometheus asks
         self._workers = workers(parts, owns=self._owns)
         for worker in self._workers:
             worker.start()
@@ -130,9 +133,7 @@ class Service:
         for worker in self._workers:
             await worker.close()
         await parts.router_follower.close()
-        if self._measuring is not None:
-            self._measuring.cancel()
-            await asyncio.gather(self._measuring, return_exceptions=True)
+        await self._measuring.close()
         parts.background.cancel()
         await parts.fleet.stop()
         await parts.background.finish()
@@ -191,12 +192,6 @@ class Service:
         """The metrics of the whole service, up to date."""
         await self.measure()
         return self.parts.metrics.registry if self.crew is None else await self.crew.metrics()
-
-    async def _measure_often(self) -> None:
-        """For a collector, which is told in intervals; Prometheus asks."""
-        while True:
-            await asyncio.sleep(MEASURED_S)
-            await self.measure()
 
     def waits_for(self) -> str | None:
         """Describe why the service can't answer yet; None once it can."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 
 from collegium.errors import CollegiumError
+from collegium.registry.background import Background
 from collegium.registry.decisions.log import DecisionLog
 from collegium.router.virtual_models import VIRTUAL_MODELS
-from collegium.web.serving.background import Background
 from collegium.web.serving.current_router import CurrentRouter
 from collegium.web.serving.decide import Decided, Decider
 

@@ -66,13 +66,12 @@ class Telemetry(Tracer):
 
         self._start = start
 
-    def root(self, name: str, of: object = None) -> Span:
-        """Start the root span of a new trace."""
+    def root(self, name: str, of: object) -> Span:
+        """Start the root span of a new trace, with the attributes of a value."""
         if self._start is None:
             return NO_SPAN
         span = self._start(name, Context(), SpanKind.INTERNAL)
-        if of is not None:
-            span.add(of)
+        span.add(of)
         return span
 
     def server(self, name: str, headers: Mapping[str, str]) -> RecordedSpan:

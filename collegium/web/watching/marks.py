@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
+from collegium.registry.decisions.records import quality_of
 from collegium.registry.learning.alarms import Alarm
 from collegium.registry.learning.watching import AT_ONCE, Rated, Replay
 from collegium.router.learning.drift import DriftWatch, Loss, Marked, Recovery
@@ -76,7 +77,7 @@ class MarkWatch:
             return Marked(
                 row.expert, row.score, row.forecast, "replay", row.digest, row.application
             )
-        forecast, stream = _forecast(row), f"rating {row.router or ''}"
+        forecast, stream = quality_of(row.forecasts, row.expert), f"rating {row.router or ''}"
         if forecast is None:
             self._unmeasured.add(row.expert)
             forecast, stream = UNMEASURED, f"{stream} unmeasured"
@@ -113,14 +114,6 @@ async def _all(
         if len(page) < AT_ONCE or page[-1].created_at == since:
             return rows
         since = page[-1].created_at
-
-
-def _forecast(row: Rated) -> float | None:
-    """Return the forecast for the expert that answered, before alarms lowered it."""
-    for forecast in row.forecasts:
-        if forecast["expert"] == row.expert and forecast["quality"] is not None:
-            return float(forecast["quality"]) + float(forecast.get("lowered") or 0.0)
-    return None
 
 
 def _alarm(loss: Loss, *, measured: bool) -> Alarm:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 
 from collegium.errors import CollegiumError
+from collegium.registry.background import Background
 from collegium.registry.expert import Expert
 from collegium.registry.learning.alarms import Alarm, AlarmRegistry
 from collegium.registry.learning.watching import WatchRegistry
 from collegium.router.forecasting import fingerprint
-from collegium.web.serving.background import Background
 
 log = logging.getLogger(__name__)
 LOWERED = 0.05

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import secrets
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from collegium.errors import CollegiumError
+from collegium.registry.background import Repeating
 from collegium.registry.learning.alarms import Alarm
 from collegium.web.serving.parts import Parts
 from collegium.web.watching.guards import guard_canary
@@ -20,7 +18,6 @@ from collegium.web.watching.marks import MarkWatch
 if TYPE_CHECKING:
     from collegium.web.watching.schedule import Schedule
 
-log = logging.getLogger(__name__)
 EVERY_S = 2.0
 """Between two looks: so soon does every replica lower its forecasts."""
 REST = 10.0
@@ -44,19 +41,21 @@ class Watcher:
         self._schedule: Schedule | None = None
         self._replays: asyncio.Task[None] | None = None
         self._looking = asyncio.Lock()
-        self._loop: asyncio.Task[None] | None = None
+        self._loop = Repeating(
+            self.look, EVERY_S, name="watching", failing="nothing is watched for now"
+        )
 
     def start(self) -> None:
         """Watch in the background."""
-        self._loop = asyncio.create_task(self._run(), name="watching")
+        self._loop.start()
 
     async def close(self) -> None:
         """Watch no more; another replica may lead at once."""
-        for task in (self._replays, self._loop):
-            if task is not None:
-                async with self._looking:  # what is being read or written comes to its end
-                    task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+        async with self._looking:  # what is being read or written comes to its end
+            await self._loop.close()
+        if self._replays is not None:
+            self._replays.cancel()
+            await asyncio.gather(self._replays, return_exceptions=True)
         if self._marks is not None:
             with contextlib.suppress(CollegiumError):
                 await self._parts.leases.release(LEASE, self._name)
@@ -90,16 +89,6 @@ class Watcher:
 
             self._schedule = Schedule(self._parts)
         await self._schedule.look()
-
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(EVERY_S)
-            try:
-                await self.look()
-            except (CollegiumError, SQLAlchemyError) as exc:  # the database is away
-                log.warning("nothing is watched for now: %s", exc)
-            except Exception:  # the outermost handler: what fails now need not fail next time
-                log.exception("watching failed")
 
     async def _follow(self) -> None:
         """Lower forecasts as the open alarms say."""

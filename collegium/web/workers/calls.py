@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from collegium.errors import StateUnavailable
+from collegium.registry.background import Repeating
 from collegium.web.serving.parts import Parts
 from collegium.web.workers.counts import Ended, Snapshot, Together
 from collegium.web.workers.engines import AskedEngines
@@ -34,20 +35,23 @@ class Calls:
         self._accepted = 0
         self._ended = Ended()
         self._server: asyncio.Server | None = None
-        self._counting: asyncio.Task[None] | None = None
+        self._counting = Repeating(
+            self._count,
+            COUNTED_EVERY_S,
+            name="metrics of workers",
+            failing="the metrics of workers are not read for now",
+        )
 
     async def open(self, socket: Path) -> None:
         """Listen for workers on a Unix socket that only this user can open."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_unix_server(self._accept, str(socket))
         os.chmod(socket, 0o600)
-        self._counting = asyncio.create_task(self._count_often(), name="metrics of workers")
+        self._counting.start()
 
     async def close(self) -> None:
         """Listen no more."""
-        if self._counting is not None:
-            self._counting.cancel()
-            await asyncio.gather(self._counting, return_exceptions=True)
+        await self._counting.close()
         if self._server is not None:
             self._server.close()
 
@@ -88,11 +92,6 @@ class Calls:
         member = f"worker-{self._accepted}"  # a name that no earlier process had
         sharing = Sharing(self._parts.shared, self._members.of(member))
         return Connection(self, member, sharing).link
-
-    async def _count_often(self) -> None:
-        while True:
-            await asyncio.sleep(COUNTED_EVERY_S)
-            await self._count()
 
     async def _count(self) -> None:
         async def count(connection: Connection) -> None:

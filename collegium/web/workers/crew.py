@@ -131,7 +131,10 @@ class Crew:
             rest_s = FIRST_REST_S if lived_s > LONG_LIVED_S else min(2 * rest_s, LONGEST_REST_S)
             log.error(
                 "worker %d ended with status %d after %.0f s; it is started again in %.1f s",
-                *(worker.number, status, lived_s, rest_s),
+                worker.number,
+                status,
+                lived_s,
+                rest_s,
             )
             await self._rest(rest_s)
 

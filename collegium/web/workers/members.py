@@ -63,7 +63,7 @@ class MemberCounters:
         return await self._counters.levels(counters)
 
     async def holding(self, counter: str) -> tuple[int, list[str]]:
-        """Return the amounts that requests hold of a counter."""
+        """Return the counter's seed number, and the requests that hold some of it."""
         return await self._counters.holding(counter)
 
     async def seed(

@@ -110,7 +110,7 @@ class RemoteCounters:
         return msgspec.convert(found, list[Level | None])
 
     async def holding(self, counter: str) -> tuple[int, list[str]]:
-        """Return the counter's seed number, and what requests hold of it."""
+        """Return the counter's seed number, and the requests that hold some of it."""
         return msgspec.convert(
             await self._link.call("counters.holding", counter), tuple[int, list[str]]
         )

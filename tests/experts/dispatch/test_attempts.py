@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 
@@ -27,14 +27,6 @@ from tests.experts.api_server import ApiServer
 from tests.servers import free_port
 
 BODY = {"messages": [{"role": "user", "content": "Hi"}]}
-
-
-@pytest.fixture
-async def pool() -> AsyncIterator[Pool]:
-    """A pool that runs no engine."""
-    pool = Pool({}, timeout_s=10.0)
-    yield pool
-    await pool.aclose()
 
 
 def nobody() -> Expert:

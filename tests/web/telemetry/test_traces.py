@@ -9,11 +9,11 @@ import pytest
 
 from collegium.errors import ExpertUnavailable
 from tests.web import messages, panels, responses
+from tests.web.bulk import done, line
 from tests.web.callers import calling
 from tests.web.conftest import Serve, until
 from tests.web.telemetry.collector import Collector, collecting
 from tests.web.telemetry.conftest import Traced
-from tests.web.test_batches import done, line
 
 CHAT = "POST /v1/chat/completions"
 SERVER, CLIENT, ERROR = 2, 3, 2

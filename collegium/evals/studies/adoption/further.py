@@ -25,8 +25,15 @@ def families(world: World) -> list[str]:
 def unseen_rows(
     world: World, X: Floats, encoder: Encoder, replays: int, *, seed: int, tell: Tell
 ) -> Iterator[Row]:
-    """Each set left out of the marks and judged: as new applications, and as anonymous traffic."""
-    for family in families(world):
+    """Each set left out of the marks and judged: as new applications, and as anonymous traffic.
+
+    None if there is only one set, for then no marks are left.
+    """
+    left = families(world)
+    if len(left) < 2:
+        tell("no unseen sets: there is only one set")
+        return
+    for family in left:
         for told in (world, world.without_applications()):
             left_out, _ = unseen(told, family)
             random = np.random.default_rng(seed)
@@ -124,7 +131,7 @@ def _newcomer_row(
         before[1],
         told=True,
         further={
-            "marks_of_newcomer": PROBES,
+            "marks_of_newcomer": min(PROBES, replays),
             "full_gain": full_gain,
             "gain": gain,
             "unmarked_change": change,

@@ -22,9 +22,9 @@ from collegium.web.serving.shapes import decided_json, panel_json
 CODES = {"rate_limit_error": "rate_limit_exceeded", "invalid_request_error": "invalid_prompt"}
 """Error codes of the API for our error types."""
 OURS = (
-    *("id", "created_at", "model", "output", "previous_response_id", "store", "background"),
-    *("instructions", "tools", "tool_choice", "metadata"),
-)
+    "id", "created_at", "model", "output", "previous_response_id", "store", "background",
+    "instructions", "tools", "tool_choice", "metadata",
+)  # fmt: skip
 """Fields that no upstream says of a response: its names, and what was asked for here."""
 
 

@@ -22,22 +22,30 @@ def chat_part(part: Any, where: str) -> Json:
     return convert(part, where)
 
 
+def text_field(part: Part, name: str, where: str) -> str:
+    """Return a field that has to be a string; raise BadRequest if it is none."""
+    value = part.get(name)
+    if not isinstance(value, str):
+        raise BadRequest(f"{where}.{name} must be a string", f"{where}.{name}")
+    return value
+
+
 def is_text(part: Json) -> bool:
     """Whether a part of a chat is a text."""
     return bool(part["type"] == "text")
 
 
 def _text(part: Part, where: str) -> Json:
-    return {"type": "text", "text": _field(part, "text", where)}
+    return {"type": "text", "text": text_field(part, "text", where)}
 
 
 def _refusal(part: Part, where: str) -> Json:
-    return {"type": "text", "text": _field(part, "refusal", where)}
+    return {"type": "text", "text": text_field(part, "refusal", where)}
 
 
 def _image(part: Part, where: str) -> Json:
     _refuse_file_id(part, where, "image_url")
-    image: Json = {"url": _field(part, "image_url", where)}
+    image: Json = {"url": text_field(part, "image_url", where)}
     if part.get("detail") not in (None, "auto"):
         image["detail"] = part["detail"]
     return {"type": "image_url", "image_url": image}
@@ -51,9 +59,9 @@ def _file(part: Part, where: str) -> Json:
             "the file in base64, and its `filename`",
             f"{where}.file_url",
         )
-    file: Json = {"file_data": _field(part, "file_data", where)}
+    file: Json = {"file_data": text_field(part, "file_data", where)}
     if part.get("filename") is not None:
-        file["filename"] = _field(part, "filename", where)
+        file["filename"] = text_field(part, "filename", where)
     return {"type": "file", "file": file}
 
 
@@ -63,7 +71,7 @@ def _audio(part: Part, where: str) -> Json:
         raise BadRequest(
             f"{where}.input_audio must have `data` and `format`", f"{where}.input_audio"
         )
-    told = {name: _field(audio, name, f"{where}.input_audio") for name in ("data", "format")}
+    told = {name: text_field(audio, name, f"{where}.input_audio") for name in ("data", "format")}
     return {"type": "input_audio", "input_audio": told}
 
 
@@ -84,10 +92,3 @@ def _refuse_file_id(part: Part, where: str, instead: str) -> None:
             f"{where}.file_id: files stored at a provider are not supported; send `{instead}`",
             f"{where}.file_id",
         )
-
-
-def _field(part: Part, name: str, where: str) -> str:
-    value = part.get(name)
-    if not isinstance(value, str):
-        raise BadRequest(f"{where}.{name} must be a string", f"{where}.{name}")
-    return value

@@ -8,7 +8,7 @@ from typing import Any
 
 from collegium.errors import BadRequest
 from collegium.experts.clients.events import Json
-from collegium.web.protocols.responses.content import chat_part, is_text
+from collegium.web.protocols.responses.content import chat_part, is_text, text_field
 from collegium.web.protocols.responses.tools import (
     HOSTED_CALLS,
     INPUT,
@@ -80,20 +80,24 @@ class Messages:
     def call(self, item: Item, where: str, name: str, arguments: str) -> None:
         """A call of a tool: calls that follow each other are one message."""
         function = {"name": name, "arguments": arguments}
-        called = {"id": _text(item, "call_id", where), "type": "function", "function": function}
+        called = {
+            "id": text_field(item, "call_id", where),
+            "type": "function",
+            "function": function,
+        }
         if not self._found or self._found[-1]["role"] != "assistant":
             self._found.append({"role": "assistant", "content": None})
         self._found[-1].setdefault("tool_calls", []).append(called)
 
     def function_call(self, item: Item, where: str) -> None:
         """A call of a function."""
-        name = function_name(_text(item, "name", where), item.get("namespace"))
-        self.call(item, where, name, _text(item, "arguments", where))
+        name = function_name(text_field(item, "name", where), item.get("namespace"))
+        self.call(item, where, name, text_field(item, "arguments", where))
 
     def custom_call(self, item: Item, where: str) -> None:
         """Convert a call of a custom tool, which experts know as a function."""
-        arguments = json.dumps({INPUT: _text(item, "input", where)}, ensure_ascii=False)
-        name = function_name(_text(item, "name", where), item.get("namespace"))
+        arguments = json.dumps({INPUT: text_field(item, "input", where)}, ensure_ascii=False)
+        name = function_name(text_field(item, "name", where), item.get("namespace"))
         self.call(item, where, name, arguments)
 
     def shell_call(self, item: Item, where: str) -> None:
@@ -108,7 +112,7 @@ class Messages:
     def output(self, item: Item, where: str) -> None:
         """Convert a tool's output: text goes into the tool message, the rest after it."""
         name = "call_id" if "call_id" in item else "id"
-        call_id, output = _text(item, name, where), item.get("output")
+        call_id, output = text_field(item, name, where), item.get("output")
         texts, others = _told(output, f"{where}.output")
         content = "\n".join(texts) or (ELSEWHERE if others else "")
         self._found.append({"role": "tool", "tool_call_id": call_id, "content": content})
@@ -168,10 +172,3 @@ def _told(output: Any, where: str) -> tuple[list[str], list[Json]]:
     parts = [chat_part(part, f"{where}[{n}]") for n, part in enumerate(output)]
     texts = [part["text"] for part in parts if is_text(part)]
     return texts, [part for part in parts if not is_text(part)]
-
-
-def _text(item: Item, field: str, where: str) -> str:
-    value = item.get(field)
-    if not isinstance(value, str):
-        raise BadRequest(f"{where}.{field} must be a string", f"{where}.{field}")
-    return value

@@ -14,9 +14,9 @@ from collegium.web.protocols.responses.tools import HOSTED_CALLS, without_hosted
 
 PROTOCOL = "responses"
 OURS = {
-    *("model", "stream", "routing", "store", "background", "conversation", "prompt", "n"),
-    *("previous_response_id", "input", "include", "tools"),
-}
+    "model", "stream", "routing", "store", "background", "conversation", "prompt", "n",
+    "previous_response_id", "input", "include", "tools",
+}  # fmt: skip
 """Fields that mean something here, and those that are put together anew."""
 ABOUT_TOOLS = ("tool_choice", "parallel_tool_calls")
 THOUGHTS = "reasoning.encrypted_content"

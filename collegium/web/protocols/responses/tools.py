@@ -19,14 +19,14 @@ Kind = Literal["function", "custom", "local_shell"]
 SHELL = "local_shell"
 INPUT = "input"
 HOSTED = (
-    *("web_search", "file_search", "code_interpreter", "image_generation", "mcp"),
-    *("computer", "tool_search"),
-)
+    "web_search", "file_search", "code_interpreter", "image_generation", "mcp",
+    "computer", "tool_search",
+)  # fmt: skip
 """Beginnings of the types of tools that OpenAI runs itself."""
 HOSTED_CALLS = (
-    *("web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call"),
-    *("mcp_call", "mcp_list_tools"),
-)
+    "web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call",
+    "mcp_call", "mcp_list_tools",
+)  # fmt: skip
 """Types of items that tell what such a tool did; the answer that follows says what came of it."""
 TYPE = re.compile(r"[a-z0-9_]{1,64}")
 TAKEN = "function, custom, local_shell, and namespace of these"
