@@ -63,7 +63,7 @@ class Reader:
         """Embed a query's text and read its skills, evidence and forecasts.
 
         `by_parts`: whether parts of an unfamiliar query are read as well (`views.py`), which takes
-        up to four times as long.
+        twice as long.
         """
         loop = asyncio.get_running_loop()
         done: asyncio.Future[Read] = loop.create_future()
@@ -119,7 +119,7 @@ class Reader:
         readings = self._forecaster.read_all(vectors, asked)
         evidence = self._forecaster.fitted.beliefs.evidence_
         weights = np.array([reading.evidence for reading in readings])
-        found = familiar(texts, vectors, weights, evidence, self.encoder.encode)
+        found = familiar(texts, vectors, weights, evidence, self.encoder)
         moved = np.flatnonzero((found != vectors).any(axis=1))
         if len(moved):
             again = self._forecaster.read_all(found[moved], [asked[row] for row in moved])

@@ -99,7 +99,7 @@ class Router:
         """
         started = time.perf_counter()
         check_model(query, experts)
-        read = await self._reader.read(query, by_parts=self._chooses_by_marks(experts))
+        read = await self._reader.read(query, by_parts=self._chooses_by_marks(query, experts))
         decision = self.decide_on(query, experts, read.reading, unavailable, waits)
         # A trade-off is a promise of the forecasts: learning keeps to the best quality.
         given_up = decision.tolerated or decision.price or decision.incumbent
@@ -129,7 +129,7 @@ class Router:
 
         Of engines that take turns the wait stays as it is: there may be no room for all of them.
         """
-        by_parts = self._chooses_by_marks(experts)  # as the decision was read
+        by_parts = self._chooses_by_marks(query, experts)  # as the decision was read
         reading = (await self._reader.read(query, by_parts=by_parts)).reading
         up = {f.expert for f in decision.forecasts if may_answer(f)}
         asked = [e for e in experts if e.name in up]
@@ -271,8 +271,10 @@ class Router:
             return 0.0, None, None
         return 0.0, promise, best
 
-    def _chooses_by_marks(self, experts: Sequence[Expert]) -> bool:
+    def _chooses_by_marks(self, query: Query, experts: Sequence[Expert]) -> bool:
         """Return whether several of these experts have marks, so that the reading matters."""
+        if query.requested_model not in VIRTUAL_MODELS:  # an expert is named
+            return False
         return sum(column is not None for column in self._columns_of(experts)) > 1
 
     def _columns_of(self, experts: Sequence[Expert]) -> list[int | None]:

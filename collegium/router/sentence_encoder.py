@@ -51,7 +51,8 @@ class SentenceEncoder:
 
         self.name = name
         graph = ensure_graph(folder, cache)
-        options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
+        # Pinned, the threads of all processes would share the first core.
+        options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "ENABLE_CPU_PINNING": False}
         if threads is not None:
             options["INFERENCE_NUM_THREADS"] = threads
         self._model = openvino.Core().compile_model(graph / GRAPH, "CPU", options)

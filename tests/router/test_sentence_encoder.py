@@ -62,6 +62,11 @@ def test_no_text_has_no_vector(encoder: SentenceEncoder) -> None:
     assert encoder.encode([]).shape == (0, 384)
 
 
+def test_threads_may_run_on_any_core(encoder: SentenceEncoder) -> None:
+    """OpenVINO would pin those of every process to the same first one."""
+    assert not encoder._model.get_property("ENABLE_CPU_PINNING")
+
+
 def test_threads_may_share_an_encoder(encoder: SentenceEncoder) -> None:
     """Nobody gets another's vector."""
     texts = [f"How many is {n} and {n}?" for n in range(64)]

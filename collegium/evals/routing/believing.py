@@ -40,7 +40,7 @@ def forecasts(
     encoder: Encoder,
 ) -> Floats:
     """P(correct) of every expert for prompts with embeddings (n, d) and `signals`, or with none."""
-    X = familiar(prompts, X, beliefs.evidence_.weights(X), beliefs.evidence_, encoder.encode)
+    X = familiar(prompts, X, beliefs.evidence_.weights(X), beliefs.evidence_, encoder)
     asked = who_asked(beliefs, applications, signals or [SILENT] * len(X), encoder)
     names = [each.application for each in asked]
     return np.asarray(beliefs.forecast(X, names, [each.context for each in asked]).quality)

@@ -97,7 +97,7 @@ class Adopted:
         if self.encoder is not None:
             evidence = self.fitted.beliefs.evidence_
             texts = [self.world.prompts[row] for row in rows]
-            X = familiar(texts, X, evidence.weights(X), evidence, self.encoder.encode)
+            X = familiar(texts, X, evidence.weights(X), evidence, self.encoder)
         return self.router.forecaster.read_all(X, asked)
 
     def decisions(self, readings: list[Reading], rows: Ints, model: str) -> list[Decision]:
