@@ -73,7 +73,7 @@ def test_how_many_marks_are_kept_is_said(
     """One mark is one."""
 
     @asynccontextmanager
-    async def served(_: object) -> AsyncGenerator[Service]:
+    async def served() -> AsyncGenerator[Service]:
         yield Asking({})
 
     monkeypatch.setattr(service_client, "required_service", served)
