@@ -179,6 +179,8 @@ def test_changes_without_a_service_are_in_the_audit_log(tmp_path: Path) -> None:
     assert run("update", "nobody", "--prior", "0.5").exit_code != 0
     assert run("remove", "qwen").exit_code != 0
     assert run("remove", "qwen", "--with-presets").exit_code == 0
+    refused = run("add", "far", "--url", "http://127.0.0.1:9/v1", "--model", "far")
+    assert refused.exit_code != 0
     lines = (tmp_path / "logs" / "audit.jsonl").read_text().splitlines()
     entries = [json.loads(line) for line in lines]
     assert [(e["method"], e["path"], e["status"]) for e in entries] == [
@@ -188,7 +190,11 @@ def test_changes_without_a_service_are_in_the_audit_log(tmp_path: Path) -> None:
         ("PATCH", "/v1/experts/nobody", 404),
         ("DELETE", "/v1/experts/qwen", 400),
         ("DELETE", "/v1/experts/qwen", 204),
+        ("POST", "/v1/experts", 422),
     ]
+    assert [e["caller"] for e in entries] == ["127.0.0.1"] * 7
+    assert entries[5]["query"] == "with_presets=true"
+    assert json.loads(entries[6]["body"])["base_url"] == "http://127.0.0.1:9/v1"
     assert json.loads(entries[0]["body"]) == {"input_price": 0.5, "tags": ["eu"]}
 
 

@@ -52,7 +52,8 @@ def recorded(web: Web) -> list[Any]:
 
 async def test_every_route_that_changes_something_is_recorded(serve: Serve) -> None:
     """A new route is, too, unless it is added to those of callers here."""
-    found, silent = set(), set()
+    found: set[tuple[str, str]] = set()
+    silent: set[tuple[str, str]] = set()
     async with serve(**KEYS) as web:
         for method, path in changing(web):
             before = len(recorded(web))

@@ -14,6 +14,7 @@ from pathlib import Path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from collegium.private_files import private_folder, private_opener
+from collegium.settings import Settings
 
 log = logging.getLogger(__name__)
 ANSWERING = (
@@ -46,6 +47,11 @@ def is_administrative(scope: Scope) -> bool:
 
 def _is_below(path: str, parents: tuple[str, ...]) -> bool:
     return path in parents or path.startswith(tuple(f"{parent}/" for parent in parents))
+
+
+def audit_of(settings: Settings) -> Audit:
+    """The audit log of the settings' data folder."""
+    return Audit(settings.data_dir / "logs" / "audit.jsonl")
 
 
 class Audit:
