@@ -14,6 +14,13 @@ _PLACES = re.compile(
     r"|\b(?:sk|pk|rk|org|proj|key|gsk|xai|hf|Bearer|AIza)[-_ ]?[\w*.-]{12,}"  # keys, organisations
     r"|\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b",  # environment variables
 )
+_TOKENS = re.compile(
+    r"(?<=\bbearer )[^\s'\",;(){}\[\]<>]{8,}"  # whatever an Authorization header carries
+    r"|\b(?:sk|pk|rk|gsk|xai|hf)[-_][\w*.-]{12,}|\bAIza[\w-]{12,}",
+    re.IGNORECASE,
+)
+SHORTEST_KEY = 8
+"""Characters; a shorter key could be any word."""
 CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 """Characters that end a line, steer a terminal or change the direction of the text."""
 _BUT_LINES = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
@@ -22,6 +29,17 @@ _BUT_LINES = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\
 def redacted(text: str) -> str:
     """Return the text, shortened, with an ellipsis in place of each address, path or key."""
     return _PLACES.sub("…", text[: 4 * LONGEST])[:LONGEST]
+
+
+def without_keys(text: str, key: str | None = None) -> str:
+    """Return the text with an ellipsis in place of a key and of whatever looks like one.
+
+    Where the text was cut in the middle of the key, its beginning is taken out.
+    """
+    if key is not None and len(key) >= SHORTEST_KEY:
+        for length in range(len(key), SHORTEST_KEY - 1, -1):
+            text = text.replace(key[:length], "…")
+    return _TOKENS.sub("…", text)
 
 
 def one_line(text: str) -> str:

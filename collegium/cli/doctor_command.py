@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -198,14 +199,34 @@ def _adapters() -> Finding:
 
 
 def _router() -> Finding:
+    """The router of the folder or the package, or the version that serves in its place."""
     from collegium.router.artifact import folder_of, load
     from collegium.settings import load_settings
 
     try:
-        fitted = load(folder_of(load_settings()))
+        settings = load_settings()
+        fitted = load(folder_of(settings))
     except CollegiumError as exc:
         return Finding("router", False, str(exc), "train one: collegium router train --out DIR")
-    return Finding("router", True, f"{len(fitted.fingerprints)} experts, {fitted.card['made']}")
+    found = f"{len(fitted.fingerprints)} experts, {fitted.card['made']}"
+    where = "router_dir" if settings.router_dir is not None else "the package"
+    if (version := asyncio.run(_serving_version())) is None:
+        return Finding("router", True, f"{found}, from {where}")
+    return Finding("router", True, f"{version} serves; after a rollback that of {where}: {found}")
+
+
+async def _serving_version() -> str | None:
+    """The version that was promoted for all of the traffic; None if the registry has none, or can't
+    be read, which is a finding of its own.
+    """
+    from collegium.cli.service_client import open_database
+    from collegium.registry.learning.router_versions import RouterVersions
+
+    with suppress(CollegiumError):
+        async with open_database() as database:
+            active = await RouterVersions(database).list(active=True)
+            return next((each.id for each in active if each.status == "serving"), None)
+    return None
 
 
 def _registry() -> Finding:

@@ -71,7 +71,7 @@ def update(name: str, as_json: bool, unsay: tuple[str, ...], **changes: Any) -> 
     given |= abilities_of(changes, unsay)
     if not given:
         raise click.UsageError("nothing to change: give an option")
-    print_object(asdict(asyncio.run(_update(name, given))), as_json)
+    print_object(asyncio.run(_change(name, given)), as_json)
 
 
 @command.command(epilog="Example: collegium expert remove mine")
@@ -91,7 +91,7 @@ def remove(name: str, with_presets: bool, as_json: bool) -> None:
 @json_option
 def enable(name: str, as_json: bool) -> None:
     """Enable an expert again."""
-    print_object(asdict(asyncio.run(_on_registry("update", name, enabled=True))), as_json)
+    print_object(asyncio.run(_change(name, {"enabled": True})), as_json)
 
 
 @command.command(epilog="Example: collegium expert disable mine")
@@ -99,7 +99,7 @@ def enable(name: str, as_json: bool) -> None:
 @json_option
 def disable(name: str, as_json: bool) -> None:
     """Disable an expert without removing it."""
-    print_object(asdict(asyncio.run(_on_registry("update", name, enabled=False))), as_json)
+    print_object(asyncio.run(_change(name, {"enabled": False})), as_json)
 
 
 @command.command(epilog="Example: collegium expert probe sql")
@@ -121,14 +121,10 @@ def probe(name: str, as_json: bool) -> None:
         click.echo(words)
 
 
-async def _update(name: str, given: dict[str, Any]) -> Expert:
-    from collegium.cli.service_client import open_registry
-    from collegium.registry.capabilities import refuse_its_bases, revised
+async def _change(name: str, given: dict[str, Any]) -> dict[str, Any]:
+    from collegium.cli.registering import change
 
-    async with open_registry() as registry:
-        before = await registry.get(name)
-        refuse_its_bases(before, given)
-        return await registry.update(name, **revised(before, given))
+    return await change(name, given)
 
 
 async def _on_registry(method: str, *args: Any, **kwargs: Any) -> Any:

@@ -86,6 +86,7 @@ def _source(kinds: Sequence[str], path: Path | None) -> Source:
 async def profile_expert(name: str, source: Source, budget: Budget, *, confirmed: bool) -> Profile:
     """State the cost and ask for it, then ask the questions and keep levels and answers."""
     from collegium.cli.local_service import endpoint, some_service
+    from collegium.cli.registering import change
     from collegium.cli.service_client import open_registry
     from collegium.errors import ExpertError, ProbeFailed
     from collegium.experts.questions.answers import AnswerLog, fingerprint, profile_path
@@ -114,7 +115,7 @@ async def profile_expert(name: str, source: Source, budget: Budget, *, confirmed
         except ExpertError as exc:
             raise ProbeFailed(f"{exc}; what was answered is kept: run it again") from exc
         levels = {kind: round(level.mean, 3) for kind, level in found.levels.items()}
-        await registry.update(name, skills={**(await registry.get(name)).skills, **levels})
+        await change(name, {"skills": {**(await registry.get(name)).skills, **levels}})
     return found
 
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import click
 
-from collegium.cli.key_service import call
+from collegium.cli.changing import call
 from collegium.cli.output import json_option, print_json, print_object, print_table
 from collegium.cli.times import Duration, Moment
 

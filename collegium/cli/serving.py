@@ -123,7 +123,7 @@ def _formatter(form: Literal["text", "json"]) -> logging.Formatter:
     if form == "text":
         from collegium.web.request_id import WithRequest
 
-        return WithRequest()
+        return WithRequest("%(asctime)s %(message)s")
     from collegium.web.json_log import JsonLines
 
     return JsonLines()

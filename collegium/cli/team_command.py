@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 import click
 
+from collegium.cli.changing import call
 from collegium.cli.key_command import limits_of, limits_options, named, print_limited
-from collegium.cli.key_service import call
 from collegium.cli.output import json_option, print_json, print_table
 
 PATH = "/v1/teams"

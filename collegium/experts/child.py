@@ -19,11 +19,16 @@ def main() -> None:
     parent = os.getppid()
     if program[0] == "--parent":
         parent, program = int(program[1]), program[2:]
+    end_with(parent)
+    os.execv(program[0], program)
+
+
+def end_with(parent: int) -> None:
+    """Have the kernel end this process when `parent`, which started it, dies."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != parent:  # it died before we asked
         sys.exit(1)
-    os.execv(program[0], program)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ from collegium.router.virtual_models import VIRTUAL_MODELS, in_background
 
 NOT_AVAILABLE = "not available now"
 LITTLE_EVIDENCE = 0.5
+MOST_NAMED = 5
+"""Experts that one sentence lists."""
 
 
 def explained(query: Query, reading: Reading, choice: Choice, promise: Promise | None) -> str:
@@ -27,6 +29,7 @@ def explained(query: Query, reading: Reading, choice: Choice, promise: Promise |
         for f in choice.forecasts
         if f.lowered
     ]
+    words.append(_left_out(choice, chosen))
     words.append(_stuck(query, choice))
     if choice.policy == "quality":
         words.append(_promised(query, promise, choice.incumbent))
@@ -42,11 +45,28 @@ def _who_and_why(query: Query, reading: Reading, choice: Choice, chosen: Forecas
         return _unmeasured(query, name)
     if choice.policy == "session":
         return f"This conversation stays with {name}{chance}: {_why_it_stays(query, chosen)}."
-    rivals = [f for f in choice.forecasts if f.expert != name and f.quality is not None]
     versus = f"{name} is {chosen.quality:.0%} likely to be right"
-    if rivals:
-        versus += _versus(max(rivals, key=quality), chosen)
+    if (rival := _rival(choice, chosen)) is not None:
+        versus += _versus(rival, chosen)
     return f"{_seen_as(query, reading)}: {versus}."
+
+
+def _rival(choice: Choice, chosen: Forecast) -> Forecast | None:
+    """The best of the others by what was measured, also one that can't be asked."""
+    known = [f for f in choice.forecasts if f.expert != chosen.expert and f.quality is not None]
+    return max(known, key=quality, default=None)
+
+
+def _left_out(choice: Choice, chosen: Forecast) -> str:
+    """Name the experts that are not available now, as far as no other sentence does."""
+    if choice.policy == "named":
+        return ""
+    told = None if choice.policy in ("prior", "session") else _rival(choice, chosen)
+    names = [f.expert for f in choice.forecasts if _is_down(f) and f is not told]
+    if not names:
+        return ""
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return f"{NOT_AVAILABLE.capitalize()}: {', '.join(names[:MOST_NAMED])}{more}."
 
 
 def _why_it_stays(query: Query, chosen: Forecast) -> str:
@@ -109,7 +129,7 @@ def _versus(rival: Forecast, chosen: Forecast) -> str:
     chance = f"{rival.expert} ({rival.quality:.0%})"
     tied_but_dearer = quality(rival) == quality(chosen) and cost(rival) > cost(chosen)
     if quality(rival) <= quality(chosen) and not (tied_but_dearer and rival.feasible):
-        return f", ahead of {chance}"
+        return f", ahead of {chance}" + (f", which is {NOT_AVAILABLE}" if _is_down(rival) else "")
     if rival.feasible and rival.wait_ms > chosen.wait_ms and cost(rival) <= cost(chosen):
         return f"; {chance} is not loaded, and has its turn in about {rival.wait_ms / 1000:.0f} s"
     if rival.feasible and rival.cost_usd is not None and cost(rival) <= cost(chosen):
@@ -117,9 +137,13 @@ def _versus(rival: Forecast, chosen: Forecast) -> str:
     if rival.feasible:
         more = "would be more expensive" if rival.cost_usd is not None else "has no known price"
         return f"; {chance} {more}"
-    if rival.note == NOT_AVAILABLE:
+    if _is_down(rival):
         return f"; {chance} is {NOT_AVAILABLE}"
     return f"; {chance} is outside the limits: {rival.note}"
+
+
+def _is_down(forecast: Forecast) -> bool:
+    return forecast.note == NOT_AVAILABLE
 
 
 def _promised(query: Query, promise: Promise | None, incumbent: bool) -> str:

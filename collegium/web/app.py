@@ -69,6 +69,7 @@ def create_app(
         title="Collegium",
         version=__version__,
         lifespan=_lifespan,
+        openapi_url=None,  # `describe` serves it, and builds it aside
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,  # Front puts paths right: clients lose a body on the way

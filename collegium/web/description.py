@@ -1,11 +1,13 @@
-"""Document errors in /openapi.json: they have one format, whatever the route."""
+"""The API's description, /openapi.json: built once and aside, with errors in their one format."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
 
 ERROR: dict[str, Any] = {
     "title": "Error",
@@ -31,8 +33,11 @@ ERRORS = {
 }
 
 
+PATH = "/openapi.json"
+
+
 def describe(app: FastAPI) -> None:
-    """Have the application describe errors as it answers them."""
+    """Have the application describe errors as it answers them, and serve the description."""
     described: Callable[[], dict[str, Any]] = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -42,6 +47,31 @@ def describe(app: FastAPI) -> None:
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # as FastAPI's documentation has it
+    page = _Page(app)
+
+    async def described_api(_: Request) -> Response:
+        return Response(await page.body(), media_type="application/json")
+
+    app.add_route(PATH, described_api, include_in_schema=False)
+
+
+class _Page:
+    """The description as bytes; building it takes seconds, so a thread does it when first asked."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+        self._body: bytes | None = None
+        self._building = asyncio.Lock()
+
+    async def body(self) -> bytes:
+        """Return it; whoever else asks meanwhile waits for the same."""
+        async with self._building:
+            if self._body is None:
+                self._body = await asyncio.to_thread(self._built)
+            return self._body
+
+    def _built(self) -> bytes:
+        return bytes(JSONResponse(self._app.openapi()).body)
 
 
 def _tell_errors(schema: dict[str, Any]) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-from datetime import UTC, datetime
 
 from collegium.experts.tracing import CURRENT
-from collegium.web.request_id import DECISION, PRESENT
+from collegium.web.request_id import DECISION, PRESENT, at
 
 
 class JsonLines(logging.Formatter):
@@ -16,7 +15,7 @@ class JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The record, and the ids of what it is about, where they are known."""
         line = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "time": at(record),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),

@@ -6,6 +6,7 @@ import logging
 import re
 import secrets
 from contextvars import ContextVar
+from datetime import UTC, datetime
 from typing import Any
 
 from starlette.datastructures import Headers
@@ -49,12 +50,21 @@ def trace_of(headers: Headers) -> dict[str, str]:
     return {"traceparent": parent} | ({"tracestate": state} if TRACESTATE.fullmatch(state) else {})
 
 
+def at(record: logging.LogRecord) -> str:
+    """The time of a line, in UTC, such as `2026-01-31T12:00:00.123+00:00`."""
+    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+
+
 class WithRequest(logging.Formatter):
     """Adds the request's id to each line of the log that a request is the reason of.
 
     A message is one line, whatever an upstream or a caller wrote into it: nobody can write lines of
     their own. Lines of a traceback are indented.
     """
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
+        """The time in UTC with milliseconds, as the log in JSON has it."""
+        return at(record)
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         """The message, on one line."""

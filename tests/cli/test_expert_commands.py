@@ -171,6 +171,34 @@ def test_prices_are_added_and_forgotten_one_by_one() -> None:
 
 
 @pytest.mark.usefixtures("registry")
+def test_changes_without_a_service_are_in_the_audit_log(tmp_path: Path) -> None:
+    """As those that it makes, refused ones too."""
+    assert run("update", "qwen", "--input-price", "0.5", "--tag", "eu").exit_code == 0
+    assert json.loads(run("disable", "qwen", "--json").stdout)["enabled"] is False
+    assert json.loads(run("enable", "qwen", "--json").stdout)["enabled"] is True
+    assert run("update", "nobody", "--prior", "0.5").exit_code != 0
+    assert run("remove", "qwen").exit_code != 0
+    assert run("remove", "qwen", "--with-presets").exit_code == 0
+    refused = run("add", "far", "--url", "http://127.0.0.1:9/v1", "--model", "far")
+    assert refused.exit_code != 0
+    lines = (tmp_path / "logs" / "audit.jsonl").read_text().splitlines()
+    entries = [json.loads(line) for line in lines]
+    assert [(e["method"], e["path"], e["status"]) for e in entries] == [
+        ("PATCH", "/v1/experts/qwen", 200),
+        ("PATCH", "/v1/experts/qwen", 200),
+        ("PATCH", "/v1/experts/qwen", 200),
+        ("PATCH", "/v1/experts/nobody", 404),
+        ("DELETE", "/v1/experts/qwen", 400),
+        ("DELETE", "/v1/experts/qwen", 204),
+        ("POST", "/v1/experts", 422),
+    ]
+    assert [e["caller"] for e in entries] == ["127.0.0.1"] * 7
+    assert entries[5]["query"] == "with_presets=true"
+    assert json.loads(entries[6]["body"])["base_url"] == "http://127.0.0.1:9/v1"
+    assert json.loads(entries[0]["body"]) == {"input_price": 0.5, "tags": ["eu"]}
+
+
+@pytest.mark.usefixtures("registry")
 @pytest.mark.parametrize(
     ("word", "message"),
     [

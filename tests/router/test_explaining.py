@@ -81,6 +81,32 @@ def test_it_says_why_a_better_expert_does_not_answer(rival: Forecast, end: str) 
     assert words(CHEAP, rival, NEW) == f"This looks like sql: cheap is 80% likely to be right{end}"
 
 
+def down(forecast: Forecast) -> Forecast:
+    """The forecast of an expert that rests, such as after a rate limit."""
+    return structs.replace(forecast, feasible=False, note="not available now")
+
+
+def test_it_says_who_can_not_be_asked_now() -> None:
+    """Also where the chosen expert is as good, and who is not compared with it."""
+    others = (down(structs.replace(CHEAP, quality=0.9)), down(NEW))
+    assert words(BEST, *others) == (
+        "This looks like sql: best is 90% likely to be right, ahead of cheap (90%), which is not "
+        "available now. Not available now: new."
+    )
+    many = [down(structs.replace(NEW, expert=f"new-{i}")) for i in range(7)]
+    told = words(BEST, *many)
+    assert told.endswith("Not available now: new-0, new-1, new-2, new-3, new-4 and 2 more.")
+
+
+@pytest.mark.parametrize(
+    ("policy", "end"),
+    [("named", "right)."), ("session", "too little. Not available now: cheap.")],
+)
+def test_a_name_needs_no_word_about_others(policy: PolicyName, end: str) -> None:
+    """A conversation does: its expert stays because another is down."""
+    assert words(BEST, down(CHEAP), policy=policy).endswith(end)
+
+
 @pytest.mark.parametrize(
     ("policy", "told"),
     [

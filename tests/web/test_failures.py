@@ -47,6 +47,10 @@ async def test_another_expert_answers_when_the_first_can_not(web: Web, error: Ex
     recorded = await web.outcome(body["collegium"]["decision"]["id"])
     assert recorded["expert"] == "general"
     assert recorded["tried"] == outcome["tried"]
+    failed = f" Asked before the expert that answered, but failed: sql ({error.code})."
+    decision = body["collegium"]["decision"]
+    kept = (await web.http.get(f"/v1/decisions/{decision['id']}")).json()["decision"]
+    assert decision["reason"] == kept["reason"] + failed
     metrics = await web.metrics()
     assert metrics['collegium_answers_total{expert="general",status="ok"}'] == 1
     assert metrics['collegium_decisions_total{expert="sql",policy="quality"}'] == 1
@@ -62,6 +66,7 @@ async def test_a_stream_of_another_expert_bears_its_name(web: Web) -> None:
     assert labels["expert"] == response.headers["x-collegium-expert"] == "general"
     assert found[0]["x-router-metadata"]["model"] == "general"
     assert [tried["expert"] for tried in labels["tried"]] == ["sql"]
+    assert labels["decision"]["reason"].endswith("failed: sql (expert_unavailable).")
     assert {chunk["model"] for chunk in found} == {"general"}
     assert said(found) == "hello there "
 

@@ -29,7 +29,7 @@ KEY = {"authorization": "Bearer a-long-secret"}
 routes = APIRouter(route_class=LeanRoute)
 
 
-@routes.post("/v1/ask")
+@routes.post("/v1/route")
 async def ask(request: Request, body: ChatRequest) -> Response:
     """Say who asks, and what an expert would get."""
     return JsonResponse({"caller": request.state.caller.name, "upstream": body.upstream()})
@@ -57,7 +57,7 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
 
 async def refused(http: httpx.AsyncClient, status: int, **request: Any) -> str:
     """The message of a refusal in OpenAI's shape."""
-    answer = await http.post("/v1/ask", **{"headers": KEY, **request})
+    answer = await http.post("/v1/route", **{"headers": KEY, **request})
     assert answer.status_code == status
     error = answer.json()["error"]
     return f"{error['param']} {error['message']}"
@@ -66,7 +66,7 @@ async def refused(http: httpx.AsyncClient, status: int, **request: Any) -> str:
 async def test_a_good_request_is_read(http: httpx.AsyncClient) -> None:
     """Our own fields are taken out, unknown ones passed on as they are."""
     extra = {"routing": {"tradeoff": 3}, "my_field": {"a": [1, 2.5, None]}, "temperature": 1}
-    answer = await http.post("/v1/ask", json={**HELLO, **extra}, headers=KEY)
+    answer = await http.post("/v1/route", json={**HELLO, **extra}, headers=KEY)
     assert answer.json() == {
         "caller": "api_key",
         "upstream": {**HELLO, "my_field": {"a": [1, 2.5, None]}, "temperature": 1},
@@ -77,7 +77,7 @@ async def test_half_a_surrogate_pair_is_read_and_answered(http: httpx.AsyncClien
     """As Python's own JSON writes a cut emoji: experts get the replacement character, once."""
     body = {"messages": [{"role": "user", "content": "half \ud83d, whole \U0001f600 \ude00\ud83d"}]}
     headers = {**KEY, "content-type": "application/json; charset=utf-8"}
-    answer = await http.post("/v1/ask", content=json.dumps(body), headers=headers)
+    answer = await http.post("/v1/route", content=json.dumps(body), headers=headers)
     told = answer.json()["upstream"]["messages"][0]["content"]
     assert told == "half \ufffd, whole \U0001f600 \ufffd\ufffd"
 
@@ -125,5 +125,5 @@ async def test_the_key_is_asked_for(http: httpx.AsyncClient, headers: dict[str, 
 async def test_it_is_documented(http: httpx.AsyncClient) -> None:
     """With its body, as every other route."""
     page = (await http.get("/openapi.json")).json()
-    content = page["paths"]["/v1/ask"]["post"]["requestBody"]["content"]
+    content = page["paths"]["/v1/route"]["post"]["requestBody"]["content"]
     assert content["application/json"]["schema"]["$ref"].endswith("/ChatRequest")

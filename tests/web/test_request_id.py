@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 from starlette.datastructures import Headers
 
+from collegium.cli.serving import log_to_stderr
 from collegium.web.request_id import LONGEST, PRESENT, WithRequest, request_id, trace_of
 
 PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -75,6 +76,16 @@ def test_an_invalid_state_is_dropped_alone() -> None:
 def test_lines_of_a_request_have_its_id(present: str) -> None:
     """In square brackets at the end."""
     assert logged("asked") == "asked [req_1]"
+
+
+def test_lines_of_the_service_begin_with_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In UTC, as those in JSON; a traceback stays below its line."""
+    handlers: list[logging.Handler] = []
+    monkeypatch.setattr(logging.getLogger(), "addHandler", handlers.append)
+    log_to_stderr("text")
+    record = logging.LogRecord("name", logging.WARNING, __file__, 1, "broke\noff", None, None)
+    record.created = 1_800_000_000.25
+    assert handlers[0].format(record) == "2027-01-15T08:00:00.250+00:00 broke\\noff"
 
 
 def test_a_message_is_one_line() -> None:

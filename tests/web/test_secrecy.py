@@ -11,7 +11,7 @@ import pytest
 from collegium.errors import ExpertRejected, ExpertUnavailable
 from collegium.experts.clients.refusals import refused
 from collegium.experts.clients.upstream_errors import ErrorDetails
-from collegium.redaction import redacted
+from collegium.redaction import redacted, without_keys
 from tests.web.access import ADMIN, CALLER, KEYS, bearer
 from tests.web.conftest import Serve, Web
 from tests.web.fakes import ADDRESS
@@ -147,3 +147,19 @@ async def test_the_log_quotes_upstreams_only_where_texts_are_kept_as_they_are(
     assert "my illness" in answer.json()["error"]["message"]
     assert ("my illness" in caplog.text) is kept
     assert ("expert 'sql': expert_rejected (400)" in caplog.text) is not kept
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("header 'Authorization: Bearer abcdefgh12345'", "header 'Authorization: Bearer …'"),
+        ("no key: bearer eyJhbGciOi.x.y.", "no key: bearer …"),
+        ("Incorrect API key: sk-proj-abcdefghijkl", "Incorrect API key: …"),
+        ("own my own key 12345678, 1234567", "own my own key …, 1234567"),
+        ("can't connect to http://10.1.2.3/v1 of org-abcdefghijkl", None),
+    ],
+)
+def test_keys_are_taken_out_of_what_the_log_says(text: str, shown: str | None) -> None:
+    """The operator is told the rest, places too."""
+    assert without_keys(text, "12345678") == (text if shown is None else shown)
+    assert without_keys("a short word", "short") == "a short word"

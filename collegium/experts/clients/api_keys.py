@@ -5,13 +5,39 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from types import TracebackType
+from typing import Any
 
-from collegium.errors import ExpertUnavailable
+from collegium.errors import CollegiumError, ExpertUnavailable
+from collegium.redaction import without_keys
 from collegium.registry.expert import Expert
 
 USUAL = ("*_API_KEY",)
 OURS = "COLLEGIUM_"
 """Our own settings are never sent as a key: they hold callers' keys and the database's password."""
+
+
+class KeyMasked:
+    """Takes keys out of the errors that pass: upstreams quote the headers that they were sent.
+
+    So neither the log, nor a record, nor a caller is told the key.
+    """
+
+    def __init__(self, key: str | None) -> None:
+        self._key = key
+
+    def __enter__(self) -> None:
+        """Do nothing; a context manager class is cheaper than a generator."""
+
+    def __exit__(
+        self, kind: object, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if isinstance(exc, CollegiumError):
+            exc.args = tuple(self._masked(each) for each in exc.args)
+            exc.detail = self._masked(exc.detail)
+
+    def _masked(self, value: Any) -> Any:
+        return without_keys(value, self._key) if isinstance(value, str) else value
 
 
 def may_read(variable: str, allowed: Sequence[str]) -> bool:

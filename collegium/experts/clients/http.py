@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from collegium.errors import CapabilityMissing, CollegiumError, ExpertError, ExpertUnavailable
 from collegium.experts.clients.adaptations import MOST_MENDED, Adaptations, Applied, lacking
+from collegium.experts.clients.api_keys import KeyMasked
 from collegium.experts.clients.chunks import (
     NOTHING_ASKED,
     Chunks,
@@ -75,26 +76,28 @@ class HttpExpert:
             most_bytes=most_bytes,
         )
         self._api_key = api_key
+        self._masked = KeyMasked(api_key)
 
     @asynccontextmanager
     async def ask(self, call: Call) -> AsyncGenerator[Reply]:
         """POST the call; leaving early closes the connection, so that the upstream stops."""
         async with AsyncExitStack() as stack:
+            stack.enter_context(self._masked)
             if (spoken := await self._spoken(call, stack)) is not None:
                 yield spoken
                 return
-        native = native_of(call.expert, call.native)
-        response, applied = await self._answered(call, native)
-        with closing(response):
-            with self._errors:
-                whole = await response.read() if _is_whole(call, response) else None
-            if whole is None:
-                late: list[AnswerEvent] = []
-                async with aclosing(self._events(response, native, applied, late)) as events:
-                    yield Reply(events, dropped=applied.dropped, late=late)
-            else:
-                listed = Listed(self._whole(whole, native, applied))
-                yield Reply(listed, streamed=False, dropped=applied.dropped)
+            native = native_of(call.expert, call.native)
+            response, applied = await self._answered(call, native)
+            with closing(response):
+                with self._errors:
+                    whole = await response.read() if _is_whole(call, response) else None
+                if whole is None:
+                    late: list[AnswerEvent] = []
+                    async with aclosing(self._events(response, native, applied, late)) as events:
+                        yield Reply(events, dropped=applied.dropped, late=late)
+                else:
+                    listed = Listed(self._whole(whole, native, applied))
+                    yield Reply(listed, streamed=False, dropped=applied.dropped)
 
     async def _spoken(self, call: Call, stack: AsyncExitStack) -> Reply | None:
         """Return the reply in the caller's own protocol; None if the expert has to be asked through
@@ -206,7 +209,7 @@ class HttpExpert:
 
     async def posted(self, path: str, body: Mapping[str, Any]) -> tuple[int, Json]:
         """The status of a POST to another endpoint, and the JSON object that it answers with."""
-        with self._errors, closing(await self._http.post(path, body)) as response:
+        with self._masked, self._errors, closing(await self._http.post(path, body)) as response:
             data = await response.read()
             answer = parsed_by(self.name, data) if response.is_success else {}
             return response.status, answer if isinstance(answer, dict) else {}
@@ -217,18 +220,20 @@ class HttpExpert:
 
     async def rows(self) -> list[Json]:
         """Return what the address reports of each model that it serves."""
-        with self._errors, closing(await self._http.get("models")) as response:
-            await self._raise_for_status(response)
-            data = await response.read()
-        listed = parsed_by(self.name, data)
-        rows = listed.get("data") if isinstance(listed, dict) else None
-        if not isinstance(rows, list):
-            raise ExpertError(self.name, "returned no list", detail=shown(data))
+        with self._masked:
+            with self._errors, closing(await self._http.get("models")) as response:
+                await self._raise_for_status(response)
+                data = await response.read()
+            listed = parsed_by(self.name, data)
+            rows = listed.get("data") if isinstance(listed, dict) else None
+            if not isinstance(rows, list):
+                raise ExpertError(self.name, "returned no list", detail=shown(data))
         return [row for row in rows if isinstance(row, dict) and row.get("id")]
 
     async def count_tokens(self, native: Native) -> int:
         """Count a prompt's tokens through its own protocol; raise ExpertError if that fails."""
-        return await self._messages.count_tokens(native)
+        with self._masked:
+            return await self._messages.count_tokens(native)
 
     @cached_property
     def _messages(self) -> MessagesWire:

@@ -24,6 +24,7 @@ from collegium.experts.clients.adaptations import (
     lacking,
     may_be_left_out,
 )
+from collegium.experts.clients.api_keys import KeyMasked
 from collegium.experts.clients.chunks import Chunks, whole_events
 from collegium.experts.clients.connection import MOST_BYTES, as_json
 from collegium.experts.clients.endpoints import native_of
@@ -90,6 +91,7 @@ class LiteLLMExpert:
         self.name = name
         self._most_bytes = most_bytes
         self._adaptations = Adaptations()
+        self._masked = KeyMasked(api_key)
         self._fixed = {
             "model": model,
             "api_base": base_url,
@@ -102,6 +104,12 @@ class LiteLLMExpert:
     @asynccontextmanager
     async def ask(self, call: Call) -> AsyncGenerator[Reply]:
         """Ask the provider; leaving early closes its connection, so that it stops."""
+        with self._masked:
+            async with self._asked(call) as reply:
+                yield reply
+
+    @asynccontextmanager
+    async def _asked(self, call: Call) -> AsyncGenerator[Reply]:
         if (native := native_of(call.expert, call.native)) is not None and native.protocol in ASKED:
             yield Reply(Listed(await self._native(native, call)), streamed=False)
             return

@@ -28,7 +28,7 @@ from collegium.experts.clients.counting import prompt_tokens
 from collegium.experts.clients.reply import Call, Reply, Waits
 from collegium.experts.dispatch.dispatcher import Dispatcher, Spot, is_failure
 from collegium.experts.dispatch.telling import Failure, is_unclear, most_telling
-from collegium.experts.dispatch.terms import ANY_TIME, Lost, Terms, Tried
+from collegium.experts.dispatch.terms import ANY_TIME, SLOWER, Lost, Terms, Tried
 from collegium.experts.presets import with_preset
 from collegium.experts.tracing import NO_SPAN, Span
 from collegium.registry.expert import Expert
@@ -239,7 +239,7 @@ class Attempts:
                         break
                     continue
                 for slower, waits in running.values():
-                    self._note(slower, "slower", f"{asked.name} began before it", began)
+                    self._note(slower, SLOWER, f"{asked.name} began before it", began)
                     self._gate.failed(slower)
                     self._lose(slower, worked=waits.queued_s is not None, goes_on=True)
                 self.expert = asked

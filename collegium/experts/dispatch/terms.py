@@ -41,9 +41,12 @@ class Terms:
 ANY_TIME = Terms()
 
 
+SLOWER = "slower"
+
+
 @dataclass(frozen=True)
 class Tried:
-    """An expert that was asked but did not answer; `code` is the error's."""
+    """An expert that was asked but did not answer; `code` is the error's, or `SLOWER`."""
 
     expert: str
     code: str

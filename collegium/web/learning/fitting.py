@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from collegium.experts.child import end_with
 from collegium.router.learning.evidence import Table
 
 if TYPE_CHECKING:
@@ -57,13 +59,24 @@ class Setting:
 async def fit_apart(table: Table, panels: Table, setting: Setting) -> Fitted:
     """Fit in another process, so that this one can answer requests meanwhile.
 
-    `panels` has the same rows, with the panels that were run instead of experts.
+    `panels` has the same rows, with the panels that were run instead of experts. When it is
+    cancelled, the process is killed.
     """
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context) as process:
-        return await asyncio.get_running_loop().run_in_executor(
-            process, fit, table, panels, setting
-        )
+    executor = ProcessPoolExecutor(1, context, end_with, (os.getpid(),))
+    before = multiprocessing.active_children()
+    try:
+        fitting = asyncio.get_running_loop().run_in_executor(executor, fit, table, panels, setting)
+        started = [each for each in multiprocessing.active_children() if each not in before]
+        try:
+            return await fitting
+        except asyncio.CancelledError:
+            for process in started:
+                process.kill()
+            raise
+    finally:
+        # A process that has fitted takes seconds to end: the executor's own thread waits for it.
+        executor.shutdown(wait=False)
 
 
 def fit(table: Table, panels: Table, setting: Setting) -> Fitted:

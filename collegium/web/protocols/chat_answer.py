@@ -100,6 +100,7 @@ class ChatEncoder:
         self._head |= head | {"model": event.expert}
         self._labels["expert"] = event.expert
         if event.tried:
+            self._labels["decision"] = decided_json(self._decided, event.tried)
             self._labels["tried"] = list(event.tried)
         if event.dropped:
             self._labels["dropped"] = list(event.dropped)
@@ -175,7 +176,7 @@ class WholeChat:
         choices = list(answer.choices)
         if not self._logprobs:
             choices = [{k: v for k, v in c.items() if k != "logprobs"} for c in choices]
-        labels: Json = {"decision": decided_json(decided)}
+        labels: Json = {"decision": decided_json(decided, outcome.shown.get("tried"))}
         if decided.by_panel:
             labels["panel"] = panel_json(outcome, show=self._show)
         usage = {} if outcome.usage is None else {"usage": outcome.usage}

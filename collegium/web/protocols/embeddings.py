@@ -142,7 +142,8 @@ class WholeResults:
         answer = self._fold.answer()
         head = {name: value for name, value in answer.head.items() if name != ENDPOINT}
         usage = {} if outcome.usage is None else {"usage": outcome.usage}
-        labels = {"decision": decided_json(self._decided), "outcome": outcome.shown}
+        decided = decided_json(self._decided, outcome.shown.get("tried"))
+        labels = {"decision": decided, "outcome": outcome.shown}
         return {
             **head,
             "object": "list",

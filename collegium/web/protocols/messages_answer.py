@@ -133,6 +133,7 @@ class MessagesEncoder:
         self.expert = event.expert
         self._labels["expert"] = event.expert
         if event.tried:
+            self._labels["decision"] = decided_json(self._decided, event.tried)
             self._labels["tried"] = list(event.tried)
         if event.dropped:
             self._labels["dropped"] = list(event.dropped)
@@ -228,7 +229,7 @@ class WholeMessage:
             **self._stop.told(called=self._writer.called),
             "usage": messages_usage(_counted(outcome)),
         }
-        labels = {"decision": decided_json(self._decided)}
+        labels = {"decision": decided_json(self._decided, outcome.shown.get("tried"))}
         labels |= _labels(self._decided, outcome, show=self._show)
         return {
             **message,

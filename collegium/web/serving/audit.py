@@ -14,31 +14,44 @@ from pathlib import Path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from collegium.private_files import private_folder, private_opener
+from collegium.settings import Settings
 
 log = logging.getLogger(__name__)
-ADMINISTRATIVE = (
-    "/v1/experts",
-    "/v1/engines",
-    "/v1/applications",
-    "/v1/learning",
-    "/v1/router",
-    "/v1/alarms",
-    "/v1/keys",
-    "/v1/teams",
+ANSWERING = (
+    "/v1/chat/completions",
+    "/v1/completions",
+    "/v1/responses",
+    "/v1/messages",
+    "/v1/embeddings",
+    "/v1/rerank",
+    "/v1/route",
 )
-DELETING = ("/v1/decisions",)
-"""Paths on which only deletions are logged, since a filter may select everything."""
+"""Paths of requests to models, and of the responses that were stored for their callers."""
+OF_CALLERS = ("/v1/feedback", "/v1/files", "/v1/batches")
+"""Paths of ratings, files and bulk jobs: what a caller does with its own."""
 READING = ("GET", "HEAD", "OPTIONS")
 MOST_BYTES, KEPT_FILES = 10 * 2**20, 4
 LONGEST_BODY = 4096
 
 
 def is_administrative(scope: Scope) -> bool:
-    """Whether a request would change what an operator is responsible for."""
+    """Whether a request would change what an operator is responsible for.
+
+    That is every change in the API, also by routes that are yet to come, but those of callers.
+    """
     method, path = scope["method"], scope["path"]
-    if method == "DELETE" and path.startswith(DELETING):
-        return True
-    return method not in READING and path.startswith(ADMINISTRATIVE)
+    if method in READING or not _is_below(path, ("/v1",)):
+        return False
+    return not _is_below(path, (*ANSWERING, *OF_CALLERS))
+
+
+def _is_below(path: str, parents: tuple[str, ...]) -> bool:
+    return path in parents or path.startswith(tuple(f"{parent}/" for parent in parents))
+
+
+def audit_of(settings: Settings) -> Audit:
+    """The audit log of the settings' data folder."""
+    return Audit(settings.data_dir / "logs" / "audit.jsonl")
 
 
 class Audit:
@@ -49,7 +62,10 @@ class Audit:
         self._handler: RotatingFileHandler | None = None
 
     def watched(self, app: ASGIApp, caller: str) -> ASGIApp:
-        """The application, which records the request when its answer begins."""
+        """The application, which records the request when its answer begins.
+
+        Not where no endpoint is: a mistyped path may have come with a prompt.
+        """
 
         async def watched(scope: Scope, receive: Receive, send: Send) -> None:
             body = bytearray()
@@ -61,7 +77,7 @@ class Audit:
                 return message
 
             async def sent(message: Message) -> None:
-                if message["type"] == "http.response.start":
+                if message["type"] == "http.response.start" and not _found_nothing(scope, message):
                     self.record(scope, caller, message["status"], bytes(body[:LONGEST_BODY]))
                 await send(message)
 
@@ -102,6 +118,12 @@ class Audit:
                 self._path, maxBytes=MOST_BYTES, backupCount=KEPT_FILES, delay=True
             )
         return self._handler
+
+
+def _found_nothing(scope: Scope, answer: Message) -> bool:
+    """Whether no route has the path, or none with the method."""
+    status = answer["status"]
+    return status == 405 or (status == 404 and "endpoint" not in scope)
 
 
 class _PrivateFile(RotatingFileHandler):

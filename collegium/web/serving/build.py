@@ -44,7 +44,7 @@ from collegium.telemetry_variables import COLLECTOR, exports, require_telemetry
 from collegium.web.batch.inbox import Inbox
 from collegium.web.serving.accounts import Accounts
 from collegium.web.serving.aliases import Aliases
-from collegium.web.serving.audit import Audit
+from collegium.web.serving.audit import audit_of
 from collegium.web.serving.budget_counts import BudgetCounts
 from collegium.web.serving.budgets import Budgets
 from collegium.web.serving.call_bounds import CallBounds
@@ -190,7 +190,7 @@ def build(
         wrong_keys=WrongKeys.of_one(settings.processes),
         keys=keys,
         callers=callers,
-        audit=Audit(settings.data_dir / "logs" / "audit.jsonl"),
+        audit=audit_of(settings),
         draining=Draining(),
         clock=clock,
         cache=cache,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import AsyncGenerator
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from typing import Protocol
 
-from collegium.errors import CollegiumError
+from collegium.errors import CollegiumError, ContentRefused, ExpertError, PromptTooLong
 from collegium.experts.aggregation.events import Chosen, Dropped, Event, PanelEvent, Replied
 from collegium.experts.clients.events import Began, Json, Usage
 from collegium.experts.clients.reply import Call, Reply
@@ -30,6 +31,7 @@ from collegium.web.serving.decide import Decided
 from collegium.web.serving.recording import Exchange, Recorder
 from collegium.web.watching.upstream_models import UpstreamModels
 
+log = logging.getLogger(__name__)
 OF_ONE = ("decision_id", "finished_at", "calls", "attempts")
 OF_PANEL = (*OF_ONE, "expert", "tried")
 """Fields of the record that the API does not show."""
@@ -129,6 +131,8 @@ class Outcome:
                 record.status = "ok"
             except CollegiumError as exc:
                 record.status, record.error = "error", exc.public
+                if reply is not None:  # what fails before is logged by the attempts
+                    _log_broken_off(exc, gate)
                 raise
             finally:
                 record.expert = attempts.expert.name
@@ -316,6 +320,12 @@ class Outcome:
         """Return the call with the headers that upstreams receive."""
         headers = self.decided.request.headers
         return replace(call, headers=headers) if headers else call
+
+
+def _log_broken_off(error: CollegiumError, gate: CallGate) -> None:
+    """Log that an expert failed in the middle of its answer, which nobody else gives then."""
+    if isinstance(error, ExpertError | PromptTooLong) and not isinstance(error, ContentRefused):
+        log.warning("%s; its answer had begun", gate.logged(error))
 
 
 def _shown(record: OutcomeRecord, hidden: tuple[str, ...]) -> Json:

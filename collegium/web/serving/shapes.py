@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from collegium.experts.aggregation.events import PanelEvent
 from collegium.experts.clients.events import Json
+from collegium.experts.dispatch.terms import SLOWER
 from collegium.router.decision import Decision
 from collegium.router.panels.plan import Plan
 from collegium.web.serving.decide import Decided
@@ -27,10 +28,22 @@ DROPPED = "x-collegium-dropped"
 """Names the parameters of the request that the expert does not take and did not get."""
 
 
-def decided_json(decided: Decided) -> Json:
-    """Return a decision, and the panel's plan if one was requested."""
+def decided_json(decided: Decided, tried: Sequence[Json] | None = None) -> Json:
+    """Return a decision, and the panel's plan if one was requested.
+
+    Its reason also names the experts that were `tried` and failed; the recorded one does not.
+    """
     shown = decision_json(decided.decision)
+    if failed := [f"{each['expert']} ({each['code']})" for each in tried or () if _failed(each)]:
+        shown["reason"] += (
+            f" Asked before the expert that answered, but failed: {', '.join(failed)}."
+        )
     return shown if decided.plan is None else shown | {"panel": plan_json(decided.plan)}
+
+
+def _failed(tried: Json) -> bool:
+    """Whether an attempt failed: of a hedged request, one was only slower."""
+    return bool(tried["code"] != SLOWER)
 
 
 def decision_json(decision: Decision) -> Json:

@@ -76,6 +76,7 @@ class ResponseEncoder:
             self._native = NativeOutput(self._asked.id) if event.native else None
             self.expert = labels["expert"] = event.expert
             if event.tried:
+                labels["decision"] = decided_json(self._decided, event.tried)
                 labels["tried"] = list(event.tried)
             if event.dropped:
                 labels["dropped"] = list(event.dropped)
@@ -130,7 +131,7 @@ def response_json(
     asked: Asked, decided: Decided, outcome: Outcome, output: NativeOutput | Output
 ) -> Json:
     """Return a complete response with our labels."""
-    labels: Json = {"decision": decided_json(decided)}
+    labels: Json = {"decision": decided_json(decided, outcome.shown.get("tried"))}
     if decided.by_panel:
         show = asked.request.routing.panel.show_members
         labels["panel"] = panel_json(outcome, show=show)

@@ -1,4 +1,4 @@
-"""Change keys and teams: through the running service, or directly in the registry."""
+"""Change keys, teams and experts: through the running service, or directly in the registry."""
 
 from __future__ import annotations
 
