@@ -43,7 +43,7 @@ def test_a_long_prompt_is_left_half_of_the_rest() -> None:
 def test_a_length_is_never_lowered_to_a_useless_one(
     expert: Expert, words: int, length: int
 ) -> None:
-    """A token would be paid for, prompt and all: the expert refuses by its own count, or answers."""
+    """Prompt and all would be paid for a token: the expert refuses by its own count, or answers."""
     assert asked(expert, "word " * words, max_tokens=length) == ({"max_tokens": length}, ())
 
 
