@@ -65,7 +65,9 @@ def show(name: str, as_json: bool) -> None:
 def update(name: str, as_json: bool, unsay: tuple[str, ...], **changes: Any) -> None:
     """Change an expert. Tags replace the existing ones; prices are added.
 
-    "" removes a label.
+    "" removes a label. Its name can't be changed: add the model under another name and remove this
+    expert. What a router learnt follows the model, not the name; usage and decisions keep the old
+    one.
     """
     given = {k: changes[k] for k in (*KNOWN, "generalist") if changes[k] not in (None, (), {})}
     given |= abilities_of(changes, unsay)

@@ -224,7 +224,8 @@ async def _with_bar(service: ServiceClient, run: Any) -> Any:
             run = await service.call("GET", f"{RUNS}/{run['id']}")
             bar.n = run["answered"]
             bar.set_description(run["detail"] or run["status"], refresh=False)
-            bar.set_postfix_str(dollars(run["spent_usd"]), refresh=False)
+            in_flight = run.get("reserved_usd", 0.0)  # what these answers may cost
+            bar.set_postfix_str(dollars(run["spent_usd"] - in_flight), refresh=False)
             bar.refresh()
             if run["status"] in ENDED:
                 return run

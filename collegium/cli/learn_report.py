@@ -26,6 +26,10 @@ def show_estimate(run: Any) -> None:
         f"Margin to expect: ±{told['margin_points']:g} points of quality.",
         err=True,
     )
+    if ratings := told.get("ratings"):
+        click.echo(
+            f"People rated {ratings} of these answers: the ratings are their marks.", err=True
+        )
     if told["unknown_prices"]:
         warn(f"the prices of {', '.join(told['unknown_prices'])} are unknown and not counted.")
     if left := told["prompts_without_expert"]:

@@ -19,6 +19,9 @@ from collegium.registry.expert import Expert
 
 ROUGH = 1.5
 """The factor by which a prompt may exceed its estimated tokens (`clients/counting.py`)."""
+USEFUL = 128
+"""Tokens: `max_tokens` is not lowered further than this. The prompt would be paid for an answer
+that is cut off; the expert knows by its own tokenizer whether there is room, and refuses if not."""
 WISHES: Mapping[str, str] = {
     "reasoning_effort": "reasoning",
     "reasoning": "reasoning",
@@ -71,6 +74,8 @@ def _room(body: Mapping[str, Any], expert: Expert, wanted: int) -> int | None:
     prompt = prompt_tokens(body, model=expert.model)
     if prompt + wanted <= window:
         return most
-    # Half of what is left where the estimate may be too low, and never nothing.
-    left = max(window - round(ROUGH * prompt), (window - prompt) // 2, 1)
+    # Half of what is left where the estimate may be too low.
+    left = max(window - round(ROUGH * prompt), (window - prompt) // 2)
+    if left < USEFUL:
+        return most
     return left if most is None else min(left, most)

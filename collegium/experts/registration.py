@@ -112,7 +112,10 @@ class Registration:
         expert, report = await self._examined(expert)
         report = replace(report, looked_up=looked_up)
         if not context_stated and CONTEXT not in looked_up:
-            words = f"its context window is assumed to be {expert.context_window} tokens"
+            words = (
+                f"its context window is assumed to be {expert.context_window} tokens (state it "
+                f"with `collegium expert update {expert.name} --context …`)"
+            )
             report = replace(report, note=f"{report.note}; {words}")
         await self._registry.register(expert)
         return expert, report

@@ -78,7 +78,8 @@ def candidates(experts: Sequence[Expert], query: Query) -> Candidates:
     """Return the eligible experts; raise NoFeasibleExpert or PromptTooLong, with the reasons, if
     there are none.
 
-    A named expert is asked whatever is known of it, within the rules: it knows best itself.
+    A named expert is asked whatever is known of its capabilities: it knows best itself. Rules and
+    its window hold.
     """
     asked = eligible(experts, query)
     if all(map(_Fit(query).is_sure, asked)):
@@ -180,7 +181,7 @@ def _sorted(asked: Sequence[Expert], query: Query) -> Candidates:
     named = None if name in VIRTUAL_MODELS else name
     excluded = {e.name: (e, rule) for e in asked if (rule := fit.excluded_by(e))}
     if named in excluded:
-        _require_permitted(excluded.pop(named)[0], query)
+        _require_permitted(*excluded.pop(named), query)
     kept = [expert for expert in asked if expert.name not in excluded]
     if not kept:
         raise _nobody(list(excluded.values()), query)
@@ -197,29 +198,36 @@ def _sorted(asked: Sequence[Expert], query: Query) -> Candidates:
     return Candidates(tuple(tiers), tuple(excluded.values()), notes)
 
 
-def _require_permitted(expert: Expert, query: Query) -> None:
+def _require_permitted(expert: Expert, rule: str, query: Query) -> None:
+    """Raise NoFeasibleExpert or PromptTooLong if a named expert must not be asked."""
     if broken := query.limits.require.broken_by(expert):
         raise NoFeasibleExpert(
             f"'{expert.name}' may not be asked: the rules of routing.require or of the "
             f"application's policy exclude it, as it {broken}",
             "routing.require",
         )
+    if is_window(rule):
+        raise _too_long([(expert, rule)], query)
 
 
 def _nobody(
     excluded: Sequence[tuple[Expert, str]], query: Query
 ) -> NoFeasibleExpert | PromptTooLong:
-    told = told_excluded(excluded)
     if all(is_window(rule) for _, rule in excluded):
-        return PromptTooLong(
-            f"The prompt has about {query.prompt_tokens} tokens, which fit no expert that may be "
-            f"asked: {told}",
-            "messages",
-        )
+        return _too_long(excluded, query)
+    told = told_excluded(excluded)
     rule, _ = Counter(rule for _, rule in excluded).most_common(1)[0]
     remedy = CORRECT_IT if rule in LACKING.values() else RELAX_IT
     words = f"No expert can answer this request: {told}. {_denied(query)}{remedy}"
     return NoFeasibleExpert(words, FIELDS.get(rule, "routing"))
+
+
+def _too_long(excluded: Sequence[tuple[Expert, str]], query: Query) -> PromptTooLong:
+    return PromptTooLong(
+        f"The prompt has about {query.prompt_tokens} tokens, which fit no expert that may be "
+        f"asked: {told_excluded(excluded)}",
+        "messages",
+    )
 
 
 def _denied(query: Query) -> str:

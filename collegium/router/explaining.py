@@ -5,7 +5,7 @@ from __future__ import annotations
 from collegium.router.beliefs.promise import Promise
 from collegium.router.choosing import Choice
 from collegium.router.decision import Forecast, Query
-from collegium.router.forecasting import Reading
+from collegium.router.forecasting import UNSKILLED, Reading
 from collegium.router.policy import cost, quality
 from collegium.router.virtual_models import VIRTUAL_MODELS, in_background
 
@@ -112,7 +112,7 @@ def _seen_as(query: Query, reading: Reading) -> str:
     if query.application is not None:
         return f"For the application '{query.application}'"
     skill = max(reading.skills, key=lambda s: reading.skills[s])
-    return f"This looks like {skill}" if skill else "By what was measured"
+    return f"This looks like {skill}" if skill not in ("", UNSKILLED) else "By what was measured"
 
 
 def _unmeasured(query: Query, name: str) -> str:

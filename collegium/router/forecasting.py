@@ -72,6 +72,10 @@ class ByFingerprint(Mapping[str, float]):
         return len(self.columns)
 
 
+UNSKILLED = "requests"
+"""The single skill of marks that were given without tasks: it says nothing of a query."""
+
+
 @dataclass(frozen=True)
 class Reading:
     """The forecasts for a query: its skills, each known expert's P(correct), and the evidence.

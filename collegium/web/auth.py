@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 from starlette.requests import HTTPConnection
 
 from collegium.errors import Forbidden, Unauthorized
 from collegium.registry.key import Caller
-from collegium.registry.storage.pages import Scope
+from collegium.registry.storage.pages import Scope, within
 from collegium.web.parts_of import parts_of
 
 READING = ("GET", "HEAD", "OPTIONS")
@@ -86,6 +86,15 @@ async def scope_of(request: Request) -> Scope:
     return parts_of(request).callers.members(caller.team)
 
 
+def narrowed(scope: Scope, owner: str | None) -> Scope:
+    """Return the part of a scope that is one owner's; raise Forbidden if that is outside it."""
+    if owner is None:
+        return scope
+    if not within(scope, owner):
+        raise Forbidden("This key can't see what that owner has: leave `owner` out")
+    return frozenset({owner})
+
+
 def own_scope(request: Request) -> Scope:
     """The owners whose rows the request may go on from: its own alone, but for operators."""
     caller: Caller = request.state.caller
@@ -104,6 +113,8 @@ async def _owner(request: Request) -> str:
 ScopeDep = Annotated[Scope, Depends(scope_of)]
 CallerDep = Annotated[Caller, Depends(caller_of)]
 OwnerDep = Annotated[str, Depends(_owner)]
+OwnerFilter = Annotated[str | None, Query(max_length=64)]
+"""Whose rows a list shows, for those who see more than their own."""
 ADMIN = [Depends(administrate)]
 MANAGERS = [Depends(manage)]
 

@@ -32,10 +32,25 @@ def test_a_length_beyond_the_window_is_what_is_left_of_it(name: str) -> None:
     assert asked(SMALL, **{name: 2000}) == ({name: 2000}, ())
 
 
-def test_a_long_prompt_leaves_at_least_a_token() -> None:
-    """Half of what is left where the estimate may be too low."""
+def test_a_long_prompt_is_left_half_of_the_rest() -> None:
+    """For the estimate may be too low."""
     assert asked(SMALL, "word " * 1000, max_tokens=4096)[0]["max_tokens"] == 471
-    assert asked(SMALL, "word " * 9000, max_tokens=4096)[0]["max_tokens"] == 1
+
+
+@pytest.mark.parametrize("expert", [SMALL, replace(REMOTE, context_window=2000)])
+@pytest.mark.parametrize("words", [1750, 1850, 2500, 9000])
+@pytest.mark.parametrize("length", [100, 4096])
+def test_a_length_is_never_lowered_to_a_useless_one(
+    expert: Expert, words: int, length: int
+) -> None:
+    """Prompt and all would be paid for a token: the expert refuses by its own count, or answers."""
+    assert asked(expert, "word " * words, max_tokens=length) == ({"max_tokens": length}, ())
+
+
+def test_the_longest_answer_of_an_expert_limits_a_length_whatever_is_left() -> None:
+    """That is known for sure."""
+    capped = replace(REMOTE, context_window=2000, capabilities={"max_output_tokens": 1000})
+    assert asked(capped, "word " * 1800, max_tokens=4096)[0] == {"max_tokens": 1000}
 
 
 def test_a_window_that_is_only_assumed_lowers_nothing() -> None:

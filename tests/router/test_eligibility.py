@@ -90,6 +90,26 @@ def test_a_prompt_that_fits_no_window_is_too_long() -> None:
     assert tiers(SQL, prompt_tokens=60_000) == [["sql"]]
 
 
+@pytest.mark.parametrize("name", ["sql", "collegium/auto"])
+def test_a_window_that_is_too_small_holds_for_a_named_expert_too(name: str) -> None:
+    """Even where another has room: whoever is named is not replaced for that."""
+    small = replace(SQL, context_window=4096)
+    others = [replace(GENERAL, context_window=128_000)] if name == "sql" else []
+    words = r"^The prompt has about 9000 tokens, .*: sql has a window of 4096 tokens"
+    with pytest.raises(PromptTooLong, match=words) as info:
+        tiers(small, *others, prompt_tokens=9000, requested_model=name)
+    assert (info.value.code, info.value.param) == ("context_length_exceeded", "messages")
+    assert tiers(small, prompt_tokens=8000, requested_model=name) == [["sql"]]
+
+
+def test_a_window_that_is_only_assumed_excludes_nobody() -> None:
+    """Named or not; a default that was stated is no assumption."""
+    assert tiers(SQL, prompt_tokens=60_000, requested_model="sql") == [["sql"]]
+    stated = replace(SQL, capabilities={"window_known": True})
+    with pytest.raises(PromptTooLong):
+        tiers(stated, prompt_tokens=60_000, requested_model="sql")
+
+
 def test_who_answers_no_chats_is_asked_for_none() -> None:
     """An expert may be registered for its embeddings alone."""
     embedder = replace(SQL, capabilities={"no_endpoints": ["chat"]})

@@ -47,6 +47,7 @@ def words(
         (reading(), "app-1", "For the application 'app-1': "),
         (reading(0.2), "app-1", "Unlike most that the experts were measured on: "),
         (reading(**{"": 1.0}), None, "By what was measured: "),
+        (reading(requests=1.0), None, "By what was measured: "),
     ],
 )
 def test_it_says_what_the_query_was_taken_for(

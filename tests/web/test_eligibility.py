@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from tests.web.conftest import Serve, Web
 from tests.web.fakes import ADDRESS, GENERAL
 
@@ -51,6 +53,26 @@ async def test_nobody_who_can_is_said_before_anybody_is_asked(web: Web) -> None:
     for words in ("sql keeps to no JSON schema", "lists keeps", "expert update NAME --can"):
         assert words in error["message"]
     assert asked(web, "sql", "lists", "general") == [0, 0, 0]
+
+
+@pytest.mark.parametrize("model", ["narrow", "collegium/auto"])
+async def test_a_prompt_near_the_window_keeps_its_length_and_one_far_beyond_is_refused(
+    serve: Serve, model: str
+) -> None:
+    """Named or routed: an answer of one token helps nobody, and neither does a hopeless call."""
+    narrow = replace(GENERAL, name="narrow", base_url=f"{ADDRESS}/narrow", context_window=8000)
+    only = {} if model == "narrow" else {"routing": {"experts_allow": ["narrow"]}}
+    async with serve(experts=[narrow]) as web:
+        for count in (7000, 7900, 13_000):
+            near = await web.chat("word " * count, model=model, max_tokens=100, **only)
+            assert near.status_code == 200, near.text
+            assert web.experts["narrow"].asked[-1].body["max_tokens"] == 100
+            assert "x-collegium-adjusted" not in near.headers
+        beyond = await web.chat("word " * 20_000, model=model, max_tokens=100, **only)
+        error = beyond.json()["error"]
+        assert (beyond.status_code, error["code"]) == (400, "context_length_exceeded")
+        assert "narrow has a window of 8000 tokens" in error["message"]
+        assert asked(web, "narrow") == [3]
 
 
 async def test_a_message_with_only_an_image_is_routed_by_that(web: Web) -> None:

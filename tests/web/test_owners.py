@@ -124,3 +124,23 @@ async def test_callers_don_t_wait_for_each_others_jobs(web: Web) -> None:
         found = await web.http.get(f"/v1/batches/{job}", headers=bearer(SHOP))
         assert found.json()["status"] == status
     script.go.set()
+
+
+async def test_a_job_of_an_unknown_file_is_refused_by_the_field_as_it_was_sent(web: Web) -> None:
+    """The path of a file has another name for it."""
+    refused = (await begun(web, SHOP, "file-nobody")).json()["error"]
+    assert (refused["code"], refused["param"]) == ("file_not_found", "input_file_id")
+    other = await web.http.get("/v1/files/file-nobody", headers=bearer(SHOP))
+    assert other.json()["error"]["param"] == "file_id"
+
+
+async def test_the_operator_lists_what_one_owner_has(web: Web) -> None:
+    """To delete it. A caller names nobody else."""
+    files = {key: await uploaded(web, key) for key in (SHOP, DESK)}
+    jobs = {key: (await begun(web, key, file)).json()["id"] for key, file in files.items()}
+    for path, of in (("/v1/files", files), ("/v1/batches", jobs)):
+        assert await listed(web, ADMIN, f"{path}?owner=shop&limit=1") == [of[SHOP]]
+        assert {*await listed(web, ADMIN, path)} >= {*of.values()}
+        assert await listed(web, SHOP, f"{path}?owner=shop") == [of[SHOP]]
+        refused = await web.http.get(f"{path}?owner=shop", headers=bearer(DESK))
+        assert (refused.status_code, refused.json()["error"]["code"]) == (403, "forbidden")

@@ -39,15 +39,15 @@ class FileRegistry:
         """Write a file's record, after its bytes have been stored."""
         await self._database.write(self._database.upsert(FileRow), to_columns(record))
 
-    async def get(self, file_id: str, scope: Scope = None) -> FileRecord:
+    async def get(self, file_id: str, scope: Scope = None, *, param: str = "file_id") -> FileRecord:
         """Return one file's record; raise UnknownFile if none exists within the scope or it has
-        expired.
+        expired. `param` is the request's field that names it.
         """
         async with self._database.session() as session:
             row = await session.get(FileRow, file_id)
         record = None if row is None else from_row(FileRecord, row)
         if record is None or self._is_over(record) or not within(scope, record.owner):
-            raise UnknownFile(f"no file has the id '{file_id}'", "file_id")
+            raise UnknownFile(f"no file has the id '{file_id}'", param)
         return record
 
     async def list(

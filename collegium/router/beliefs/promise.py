@@ -107,16 +107,27 @@ def _completed(quality: Array, scores: Array) -> Array:
     return np.where(guessed, quality, scores)
 
 
-def best_single(scores: Array, cost: Array) -> int:
+def much_marked(scores: Array) -> NDArray[np.bool_]:
+    """Which experts (e) have marks enough to report a comparison with them: half as many as whoever
+    has most, or `FEWEST`, without which nothing is promised.
+    """
+    marks = (~np.isnan(scores)).sum(axis=0)
+    return np.asarray(marks >= min(FEWEST, marks.max() / 2))
+
+
+def best_single(scores: Array, cost: Array, able: NDArray[np.bool_] | None = None) -> int:
     """The expert that is best on average by its scores (n, e) and what such experts cost (n, e).
+
+    It is one of those that are `able` (e). Forecasts in the place of most of an expert's marks say
+    little of how good it is: it is not the one to compare with.
 
     Dear experts tend to be better ones: rates are pulled toward a line through them by the rank of
     the price, as far as they are unsure and the line fits (empirical Bayes). In eight worlds the
     expert that 50 marked prompts show to be best was 1.0 points below the best, with the line 0.4.
     """
-    rate = rates(scores)
+    rate, kept = rates(scores), True if able is None else able
     if scores.shape[1] < FEWEST_OF_A_LINE or np.isnan(scores).all(axis=0).any():
-        return int(rate.argmax())
+        return int(np.where(kept, rate, -np.inf).argmax())
     rank = np.argsort(np.argsort(cost.mean(axis=0), kind="stable")).astype(np.float64)
     rank -= rank.mean()
     line = rate.mean() + max(float(rank @ rate / (rank @ rank)), 0.0) * rank
@@ -124,7 +135,8 @@ def best_single(scores: Array, cost: Array) -> int:
     noise = np.nanvar(contrast, axis=0) / (~np.isnan(scores)).sum(axis=0)
     spread = ((rate - line) ** 2).sum() / (len(rate) - 2) - noise.mean()
     spread = max(float(spread), LEAST_SPREAD)
-    return int((line + (rate - line) * spread / (spread + noise)).argmax())
+    level = line + (rate - line) * spread / (spread + noise)
+    return int(np.where(kept, level, -np.inf).argmax())
 
 
 def _strongest(quality: Array, cost: Array, best: int) -> tuple[Array, Array]:

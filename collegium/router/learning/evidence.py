@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from collegium.registry.learning.runs import Evidence, LearningAnswer, LearningPrompt, MarkSource
 from collegium.router.applications.signals import Signals
+from collegium.router.forecasting import UNSKILLED
 from collegium.router.training import Measured
 
 Array = NDArray[np.float64]
@@ -22,8 +23,6 @@ RANK: Mapping[MarkSource, int] = {
     "agreement": 5,
 }
 """The precedence of sources for several marks of one answer: later ones are less reliable."""
-UNSKILLED = "requests"
-"""The single skill of prompts without tasks."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +62,11 @@ class Table:
             texts={(row, new[c]): t for (row, c), t in self.texts.items() if c in new},
             **arrays,
         )
+
+    def comparable(self) -> NDArray[np.intp]:
+        """Marks of each expert (e) on prompts where another one has a mark too."""
+        seen = ~np.isnan(self.scores)
+        return np.asarray(seen[seen.sum(axis=1) > 1].sum(axis=0))
 
     def marked(self) -> NDArray[np.bool_]:
         """Whether each prompt has a mark at all (n)."""

@@ -15,6 +15,7 @@ from collegium.router.beliefs.promise import (
     UNKNOWN_USD,
     Promise,
     best_single,
+    much_marked,
     promise,
     worths,
 )
@@ -91,7 +92,7 @@ def report(held: Held, *, usd_a_prompt: float) -> Report:
     `usd_a_prompt` is what replaying one more prompt costs.
     """
     scores = completed(held)
-    best = best_single(scores, held.cost)
+    best = best_single(scores, held.cost, much_marked(held.scores))
     curve = Curve.of(held, scores, best)
     policies = {
         "auto": _auto(held, scores, best, curve),

@@ -21,6 +21,7 @@ from collegium.router.costs import price_usd
 from collegium.router.forecasting import fingerprint
 from collegium.router.tokens import REASONING, prior_of
 from collegium.web.batch.asking import may_pass
+from collegium.web.learning.costs import VERDICT_TOKENS
 from collegium.web.learning.spending import Spending
 from collegium.web.serving.parts import Parts
 
@@ -30,8 +31,6 @@ TRIES = 4
 LONGEST_WAIT_S = 20.0
 JUDGE = " judge"
 """The judge's key in the ledger; no expert has this name."""
-VERDICT_TOKENS = 512
-"""Room for a word, and for a judge that thinks before it."""
 
 
 async def asked(

@@ -12,6 +12,8 @@ from collegium.router.tokens import Tokens
 
 JUDGE_PROMPT, JUDGE_ANSWER = 250, 12
 """Tokens of a judge's instructions and of its verdict."""
+VERDICT_TOKENS = 512
+"""Room for a word, and for a judge that thinks before it."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,12 @@ def price_of(tokens: Tokens, expert: Expert, query: Query) -> Price:
     )
 
 
-def judging_usd(judge: Expert, query: Query, answer_tokens: int) -> float | None:
+def judging_usd(
+    judge: Expert, query: Query, answer_tokens: int, verdict_tokens: int = JUDGE_ANSWER
+) -> float | None:
     """Return the cost of comparing two answers in both orders."""
     read = 2 * ((query.prompt_tokens or 1) + 2 * answer_tokens + JUDGE_PROMPT)
-    return price_usd(judge, read, 2 * JUDGE_ANSWER)
+    return price_usd(judge, read, 2 * verdict_tokens)
 
 
 def total(costs: Iterable[float | None]) -> tuple[float, int]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from collegium.experts.child import end_with
 from collegium.router.learning.evidence import Table
+from collegium.router.learning.race import FIRST
 
 if TYPE_CHECKING:
     from collegium.router.learning.panels import PlayedPanel
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 Indices = NDArray[np.intp]
 FEWEST = 24
 """Marked prompts: fewer can't be split to say how a router does on others."""
+FEWEST_COMPARABLE = FIRST
+"""An expert's marks on prompts where another has one too. A race gives each at least as many."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,8 @@ class Setting:
     """Each expert's quality with its interval, by fingerprint."""
     confirmed_of: Mapping[str, int] = field(default_factory=dict)
     """Confirmed marks of each judged expert, by fingerprint."""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """Comparable marks of the experts that have too few of them, by name."""
 
 
 async def fit_apart(table: Table, panels: Table, setting: Setting) -> Fitted:
@@ -126,8 +131,39 @@ def _report(table: Table, panels: Table, fitted: Any, setting: Setting) -> dict[
     for row, name in zip(found["experts"], fitted.fingerprints, strict=True):
         known = setting.measured.get(name)
         row["measured"] = None if known is None else asdict(known)
-    found["warnings"] += _unmeasured(fitted.fingerprints, held.names, setting)
+    found["warnings"] += [
+        *_left_out(setting),
+        *_unmeasured(fitted.fingerprints, held.names, setting),
+    ]
     return {**found, "sources": {name: dict(told) for name, told in setting.sources.items()}}
+
+
+def well_known(table: Table) -> tuple[Table, dict[str, int]]:
+    """Return the part on experts with enough comparable marks, and the others' counts by name.
+
+    Two lucky marks of an earlier run would make an expert the best one: forecasts know nothing of
+    the luck.
+    """
+    counts = dict(zip(table.fingerprints, table.comparable().tolist(), strict=True))
+    marked = np.asarray((~np.isnan(table.scores)).any(axis=0)).tolist()
+    weak = {
+        name: counts[f]
+        for f, name, some in zip(table.fingerprints, table.names, marked, strict=True)
+        if some and counts[f] < FEWEST_COMPARABLE
+    }
+    return table.of({f for f, count in counts.items() if count >= FEWEST_COMPARABLE}), weak
+
+
+def _left_out(setting: Setting) -> list[str]:
+    """Say which experts are too little known to be chosen."""
+    if not setting.left_out:
+        return []
+    told = ", ".join(f"{name} ({count})" for name, count in setting.left_out.items())
+    return [
+        f"Too few marks to compare with those of others: {told}; {FEWEST_COMPARABLE} are needed. "
+        "The router treats such an expert as one that was never measured. To measure it, ask it "
+        "too: name it in `--experts`, or leave that out."
+    ]
 
 
 def _unmeasured(fingerprints: Sequence[str], names: Sequence[str], setting: Setting) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 from collegium.errors import BadRequest
@@ -37,8 +38,10 @@ async def logged_prompts(
         for entry in page:
             prompt = _prompt(entry)
             if prompt is not None and is_by_tokens(prompt.body, further):
-                found.pop(prompt.digest, None)  # the latest of equals has the latest answer
-                found[prompt.digest] = prompt
+                before = found.pop(
+                    prompt.digest, None
+                )  # the latest of equals has the latest answer
+                found[prompt.digest] = prompt if before is None else _rated_before(prompt, before)
         if len(page) < PAGE:
             break
         after = page[-1].decision.id
@@ -65,7 +68,6 @@ def _prompt(entry: LoggedExchange) -> Replayed | None:
     if asked is None:
         return None
     answered = _answer(entry)
-    scores = [each.score for each in entry.feedback if each.score is not None]
     expert = _answered_by(entry)
     try:
         return replayed(
@@ -73,7 +75,7 @@ def _prompt(entry: LoggedExchange) -> Replayed | None:
             tenant=decision.owner,
             known_as=decision.application,
             logged={} if answered is None else {expert: answered},
-            ratings={expert: sum(scores) / len(scores)} if scores and answered else {},
+            ratings=_ratings(entry, expert),
             decision_id=decision.id,
         )
     except (ValueError, BadRequest) as exc:  # an older version may have kept what we refuse now
@@ -81,14 +83,30 @@ def _prompt(entry: LoggedExchange) -> Replayed | None:
         return None
 
 
+def _rated_before(prompt: Replayed, before: Replayed) -> Replayed:
+    """Return a request with what people said of earlier answers to it, by other experts."""
+    return replace(prompt, ratings={**before.ratings, **prompt.ratings})
+
+
+def _ratings(entry: LoggedExchange, expert: str) -> dict[str, float]:
+    """Return the mean rating of one expert's answer, whether or not its text was recorded."""
+    scores = [each.score for each in entry.feedback if each.score is not None]
+    return {expert: sum(scores) / len(scores)} if scores and _is_of_one(entry) else {}
+
+
+def _is_of_one(entry: LoggedExchange) -> bool:
+    """Whether a single expert answered: a panel's answer belongs to none."""
+    outcome = entry.outcome
+    return outcome is not None and outcome.status == "ok" and not outcome.calls
+
+
 def _answered_by(entry: LoggedExchange) -> str:
     return (entry.outcome and entry.outcome.expert) or entry.decision.expert
 
 
 def _answer(entry: LoggedExchange) -> Logged | None:
-    """Return the answer of one expert; a panel's answer belongs to none."""
     outcome, message = entry.outcome, _message(entry.answer)
-    if message is None or outcome is None or outcome.status != "ok" or outcome.calls:
+    if message is None or outcome is None or not _is_of_one(entry):
         return None
     return Logged(
         message,

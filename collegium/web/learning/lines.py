@@ -80,7 +80,7 @@ class Replayed:
     logged: Mapping[str, Logged] = field(default_factory=dict)
     """Answers that need not be paid for again, by expert."""
     ratings: Mapping[str, float] = field(default_factory=dict)
-    """The ratings that people gave these answers, 0 to 1."""
+    """The ratings that people gave experts' answers to it, 0 to 1, by expert."""
     application: str | None = None
     decision_id: str | None = None
 

@@ -17,7 +17,7 @@ from collegium.router.decision import Query
 from collegium.router.eligibility import able
 from collegium.router.forecasting import fingerprint
 from collegium.router.learning.sampling import sample
-from collegium.web.learning.costs import judging_usd, price_of, total
+from collegium.web.learning.costs import VERDICT_TOKENS, judging_usd, price_of, total
 from collegium.web.learning.fitting import FEWEST
 from collegium.web.learning.lines import Replayed, signals_json
 from collegium.web.learning.panels import MOST as MOST_PLAYED
@@ -75,7 +75,9 @@ async def propose(parts: Parts, spec: LearnSpec, found: Sequence[Replayed], owne
         for each, usd in zip(sampled[:MOST_PLAYED], costs, strict=False):
             _add_panels(usd, parts, each, spec.panels)
     chosen = sampled[: _within_budget(costs, spec)]
-    estimate = _estimate(chosen, costs[: len(chosen)], sum(_most(parts, e) for e in chosen), spec)
+    estimate = _estimate(
+        chosen, costs[: len(chosen)], sum(_most(parts, e, judge) for e in chosen), spec
+    )
     estimate |= {"prompts_given": len(found), "prompts_without_expert": len(found) - len(possible)}
     run = RunRecord(
         f"lrn_{secrets.token_hex(12)}",
@@ -194,12 +196,25 @@ def _add_panels(
         usd["judge"] = judged * (1 + len(panels) / (len(asked.able) - 1))
 
 
-def _most(parts: Parts, asked: _Asked) -> float:
-    """Dollars by which the answers to a prompt may cost more than is expected."""
+def _most(parts: Parts, asked: _Asked, judge: Expert | None) -> float:
+    """Dollars by which a prompt's answers and their verdicts may cost more than is expected."""
     prompt = asked.prompt
     new = [expert for expert in asked.able if expert.name not in prompt.logged]
     prices = [price_of(parts.tokens, expert, prompt.query) for expert in new]
-    return sum((price.most_usd or 0.0) - (price.usd or 0.0) for price in prices)
+    surplus = sum((price.most_usd or 0.0) - (price.usd or 0.0) for price in prices)
+    return surplus + _most_judged(parts, asked, judge)
+
+
+def _most_judged(parts: Parts, asked: _Asked, judge: Expert | None) -> float:
+    """Dollars by which the verdicts on a prompt's answers may cost more than is expected."""
+    if judge is None or len(asked.able) < 2:
+        return 0.0
+    query = asked.prompt.query
+    prices = [price_of(parts.tokens, expert, query) for expert in asked.able]
+    usual = sum(price.tokens for price in prices) // len(prices)
+    longest = max(price.most_tokens for price in prices)
+    most = judging_usd(judge, query, longest, VERDICT_TOKENS) or 0.0
+    return (len(prices) - 1) * (most - (judging_usd(judge, query, usual) or 0.0))
 
 
 def _within_budget(costs: Sequence[dict[str, float | None]], spec: LearnSpec) -> int:
@@ -248,6 +263,7 @@ def _estimate(
     return {
         "prompts": len(chosen),
         "answers": sum(len(each.able) for each in chosen),
+        "ratings": sum(e.name in each.prompt.ratings for each in chosen for e in each.able),
         "answers_reused": sum(e.name in each.prompt.logged for each in chosen for e in each.able),
         "incumbent": _incumbent([each.prompt for each in chosen]),
         "applications": dict(Counter(each.application or "" for each in chosen).most_common()),
@@ -301,7 +317,7 @@ def _logged(prompt: LearningPrompt, asked: _Asked) -> Iterator[LearningAnswer]:
 
 
 def _rated(prompt: LearningPrompt, asked: _Asked, owner: str) -> Iterator[Mark]:
-    """Yield the ratings that people gave to those answers."""
+    """Yield the ratings that people gave to experts' answers to the prompt."""
     names = {expert.name for expert in asked.able}
     for name, score in asked.prompt.ratings.items():
         if name in names:

@@ -31,7 +31,7 @@ from collegium.web.learning.marking import Marker
 from collegium.web.learning.panels import MOST, SEATS, ReplayedPanel
 from collegium.web.learning.pieces import Pieces
 from collegium.web.learning.proposal import permitted
-from collegium.web.learning.spec import LearnSpec
+from collegium.web.learning.spec import RESERVED, LearnSpec
 from collegium.web.learning.spending import Spending
 from collegium.web.serving.parts import Parts
 
@@ -356,7 +356,9 @@ class LearningRun:
     async def _renew(self, **progress: Any) -> None:
         usd = self._spending.committed
         runs, run_id = self._parts.learning_runs, self._record.id
-        if not await runs.renew(run_id, self._worker, spent_usd=usd, **progress):
+        estimate = {**self._record.estimate, RESERVED: self._spending.reserved}
+        progress |= {"spent_usd": usd, "estimate": estimate}
+        if not await runs.renew(run_id, self._worker, **progress):
             raise RunLost
         self._kept_usd = usd
 

@@ -27,7 +27,14 @@ from collegium.router.learning.corrected import NOISY, corrected
 from collegium.router.learning.evidence import table_of
 from collegium.router.learning.panels import panel_of
 from collegium.web.learning.earlier import with_earlier
-from collegium.web.learning.fitting import FEWEST, Setting, few, fit_apart, usd_a_prompt
+from collegium.web.learning.fitting import (
+    FEWEST,
+    Setting,
+    few,
+    fit_apart,
+    usd_a_prompt,
+    well_known,
+)
 from collegium.web.learning.lines import Replayed
 from collegium.web.learning.marking import try_references
 from collegium.web.learning.proposal import propose, require_enough
@@ -92,7 +99,8 @@ async def fit_run(parts: Parts, record: RunRecord, detail: str = "") -> None:
     found = corrected(await runs.evidence(list(ids)), judges)
     evidence = at_own_prices(found.evidence, experts)
     whole = table_of(evidence, {f: e.name for f, e in experts.items()})
-    table, panels = whole.of(experts), whole.of({f for f in whole.fingerprints if panel_of(f)})
+    table, left_out = well_known(whole.of(experts))
+    panels = whole.of({f for f in whole.fingerprints if panel_of(f)})
     if (why := few(table)) is not None:
         raise LearningRefused(f"{why}{f' ({detail})' if detail else ''}")
     setting = Setting(
@@ -105,6 +113,7 @@ async def fit_run(parts: Parts, record: RunRecord, detail: str = "") -> None:
         found.sources,
         found.measured,
         found.confirmed_of,
+        left_out,
     )
     fitted = await fit_apart(table, panels, setting)
     name = f"rtr_{secrets.token_hex(8)}"

@@ -12,6 +12,8 @@ from collegium.web.protocols.extension_name import NameOf
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 DEFAULT_PROMPTS = 400
+RESERVED = "reserved_usd"
+"""A running run's key, among its estimate, of the dollars that are only reserved."""
 
 
 class FromLog(BaseModel):

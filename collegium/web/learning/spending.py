@@ -34,6 +34,11 @@ class Spending:
         """Dollars spent, and with a budget also those reserved."""
         return self.spent + (0.0 if self.budget is None else self._taken())
 
+    @property
+    def reserved(self) -> float:
+        """The part of `committed` that is not spent."""
+        return self.committed - self.spent
+
     def _taken(self) -> float:
         return sum(usd for _, usd in self._reserved.values())
 

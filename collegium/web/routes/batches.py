@@ -15,7 +15,7 @@ from collegium.experts.clients.events import Json
 from collegium.registry.bulk.batches import BatchRecord
 from collegium.registry.key import Caller
 from collegium.registry.tables import ENDED
-from collegium.web.auth import CallerDep, ScopeDep
+from collegium.web.auth import CallerDep, OwnerFilter, ScopeDep, narrowed
 from collegium.web.batch.job_routing import JobRouting
 from collegium.web.json_in import CheckedRoute
 from collegium.web.parts_of import BatchesDep, CatalogueDep, FilesDep, InboxDep, PartsDep
@@ -66,7 +66,7 @@ async def create(
     from collegium.web.serving.storage import require_room  # for who has such jobs
 
     await require_room(parts, caller)
-    source = await files.get(body.input_file_id, scope)
+    source = await files.get(body.input_file_id, scope, param="input_file_id")
     if source.purpose != "batch":
         message = f"file '{source.id}' has the purpose '{source.purpose}', not 'batch'"
         raise BadRequest(message, "input_file_id")
@@ -92,11 +92,12 @@ async def create(
 async def list_batches(
     batches: BatchesDep,
     scope: ScopeDep,
+    owner: OwnerFilter = None,
     after: str | None = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> Json:
     """Return one page of the caller's jobs, newest first."""
-    page = await batches.list(scope=scope, after=after, limit=limit)
+    page = await batches.list(scope=narrowed(scope, owner), after=after, limit=limit)
     return page_json(page.map(batch_json))
 
 

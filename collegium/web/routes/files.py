@@ -18,7 +18,7 @@ from collegium.experts.clients.events import Json
 from collegium.registry.bulk.file_store import CHUNK
 from collegium.registry.bulk.files import FileRecord
 from collegium.registry.storage.pages import Order, Page
-from collegium.web.auth import CallerDep, ScopeDep
+from collegium.web.auth import CallerDep, OwnerFilter, ScopeDep, narrowed
 from collegium.web.body_limit import too_large
 from collegium.web.parts_of import FilesDep, FileStoreDep, PartsDep
 
@@ -71,13 +71,16 @@ async def upload(
 async def list_files(
     files: FilesDep,
     scope: ScopeDep,
+    owner: OwnerFilter = None,
     purpose: str | None = None,
     after: str | None = None,
     limit: Annotated[int, Query(ge=1, le=10_000)] = 10_000,
     order: Order = "desc",
 ) -> Json:
     """Return one page of the caller's files."""
-    page = await files.list(scope=scope, purpose=purpose, after=after, limit=limit, order=order)
+    page = await files.list(
+        scope=narrowed(scope, owner), purpose=purpose, after=after, limit=limit, order=order
+    )
     return page_json(page.map(file_json))
 
 

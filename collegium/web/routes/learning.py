@@ -14,7 +14,7 @@ from collegium.registry.learning.runs import LearningPrompt, Mark, RunRecord
 from collegium.registry.tables import to_columns
 from collegium.web.auth import ADMIN, OwnerDep
 from collegium.web.json_in import CheckedRoute
-from collegium.web.learning.spec import LearnSpec, Name
+from collegium.web.learning.spec import RESERVED, LearnSpec, Name
 from collegium.web.parts_of import PartsDep
 from collegium.web.serving.parts import Parts
 
@@ -162,6 +162,9 @@ async def confirm(run_id: str, body: Confirmation, parts: PartsDep, owner: Owner
 def run_json(record: RunRecord) -> Json:
     """A run as the API shows it."""
     shown = {k: v for k, v in to_columns(record).items() if k not in HIDDEN}
+    estimate = dict(record.estimate)
+    reserved = estimate.pop(RESERVED, 0.0)
+    shown |= {"estimate": estimate, RESERVED: reserved if record.status == "running" else 0.0}
     return {"object": "learning_run", **shown}
 
 
@@ -180,7 +183,7 @@ def _to_confirm(prompt: LearningPrompt, mark: Mark, answer: Any) -> Json:
 
 async def _lines(parts: Parts, file_id: str) -> list[bytes]:
     """The lines of an uploaded file."""
-    record = await parts.files.get(file_id)
+    record = await parts.files.get(file_id, param="input_file_id")
     if record.bytes > MOST_MIB * 2**20:
         words = f"The file is larger than {MOST_MIB} MiB; send a sample"
         raise BadRequest(words, "input_file_id")

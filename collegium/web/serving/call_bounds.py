@@ -13,6 +13,7 @@ from collegium.experts.clients.events import Json
 from collegium.experts.clients.native import Native
 from collegium.experts.clients.reply import Call
 from collegium.experts.clients.usage import Tokens as TokenCounts
+from collegium.experts.fitting import USEFUL
 from collegium.experts.presets import LENGTHS, tier_of, with_preset
 from collegium.experts.pricing import price_of, tier_is_priced
 from collegium.registry.budgets.counters import MILLION
@@ -101,9 +102,9 @@ class CallBounds:
 
     @staticmethod
     def _room(expert: Expert, tokens: float, read: int) -> int:
-        """Limit the tokens to the context window, if that is known."""
+        """Limit the tokens to the context window, if that is known, but to no useless number."""
         room = math.inf if expert.engine is None else expert.context_window - read
-        return max(math.ceil(min(tokens, room)), 1)
+        return max(math.ceil(min(tokens, max(room, USEFUL))), 1)
 
 
 def beside(call: Call) -> int:

@@ -24,6 +24,9 @@ export function view({ runs, run }, page) {
   return run ? single(run, page) : list(runs)
 }
 
+// Without what answers in flight may cost.
+const spent = ({ spent_usd: usd, reserved_usd: reserved = 0 }) => usd - reserved
+
 function list(runs) {
   return [
     heading(title),
@@ -32,7 +35,7 @@ function list(runs) {
       { name: "Learning run", cell: ({ id }) => link(id, "marks", id) },
       { name: "State", cell: ({ status, detail }) => [chip(status), detail && element("span", { class: "sub" }, detail)] },
       { name: "Answers", cell: ({ answered, planned }) => `${whole(answered)} of ${whole(planned)}`, number: true },
-      { name: "Spent", cell: ({ spent_usd: usd }) => dollars(usd), number: true },
+      { name: "Spent", cell: (run) => dollars(spent(run)), number: true },
       { name: "Router", cell: ({ router }) => router ? link(router, "routers", router) : "–" },
       { name: "Proposed", cell: ({ created_at: at }) => moment(at) },
     ], none: empty("No learning run yet.", element("span", {}, "Propose one: ", code("collegium learn"), ". It says what it would ask and cost before it asks.")) }),
@@ -43,7 +46,7 @@ function single(run, page) {
   const { confirming } = page.kept
   return [
     heading(`Learning run ${run.id}`, button("Back", () => history.back(), { key: "back" })),
-    facts({ State: chip(run.status), Detail: run.detail, Answers: `${whole(run.answered)} of ${whole(run.planned)}`, Spent: dollars(run.spent_usd), Router: run.router && link(run.router, "routers", run.router) }),
+    facts({ State: chip(run.status), Detail: run.detail, Answers: `${whole(run.answered)} of ${whole(run.planned)}`, Spent: dollars(spent(run)), Router: run.router && link(run.router, "routers", run.router) }),
     confirming.row ? question(confirming, run, page) : done(confirming, run, page),
   ]
 }
