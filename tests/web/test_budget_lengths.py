@@ -65,6 +65,9 @@ async def test_a_budget_pays_for_what_it_can_pay_for(web: Web, usd: float, model
 
 async def test_where_nothing_is_in_flight_that_is_not_the_reason(web: Web) -> None:
     """The budget is spent, and waiting a second is of no use."""
+    writes(web, 80)
+    assert (await ask(web, model="large", max_tokens=80)).status_code == 200
+    await web.parts.background.finish()
     await more(web, 0.0005)
     refused = await ask(web, model="large", max_tokens=None)
     assert refused.status_code == 402
