@@ -150,14 +150,14 @@ class Tokens:
         self, expert: str, application: str | None, tokens: int, *, cut: bool = False
     ) -> None:
         """Take one finished answer into account; of one that was `cut` by `max_tokens` only that
-        it is long.
+        it is long: it raises the mean, and the quantile if it is longer than that.
         """
         level = self._experts.get(expert)
         if tokens <= 0 or (cut and (level is None or tokens < level.mean(application))):
             return
         if level is None:
             level = self._experts[expert] = _Level()
-        level.learn(application, tokens)
+        level.learn(application, tokens, cut=cut)
 
     def recall(self, answers: Iterable[tuple[str, str | None, int]]) -> None:
         """Start from answers of the past, oldest first: expert, application, tokens."""
@@ -212,7 +212,7 @@ class _Level:
         own = self._applications.get(application)
         return self._mean / self._weight if own is None else own.mean
 
-    def learn(self, application: str | None, tokens: int) -> None:
+    def learn(self, application: str | None, tokens: int, *, cut: bool) -> None:
         own = self._applications.get(application)
         if own is None and len(self._applications) >= MOST_APPLICATIONS:
             application, own = None, self._applications.get(None)
@@ -220,7 +220,10 @@ class _Level:
             own = self._applications[application] = _Answers()
         else:
             self._count(own, -1.0)
-        own.learn(tokens)
+        if cut and own.holds(tokens):
+            own.lengthen(tokens)
+        else:
+            own.learn(tokens)
         self._count(own, 1.0)
 
     def _count(self, own: _Answers, sign: float) -> None:
@@ -253,6 +256,15 @@ class _Answers:
         few = 1 + 1 / (VARIANCE_ANSWERS + self.weight)  # a variance of few answers is unsure
         most = math.exp(level + QUANTILE * few * math.sqrt(self.variance + 1 / weight))
         return TokenForecast(mean, max(most, self._least_quantile))
+
+    def holds(self, tokens: int) -> bool:
+        """Whether so many tokens are within the quantile of the answers so far."""
+        most = math.exp(self.level + QUANTILE * math.sqrt(self.variance))
+        return self.weight > 0 and tokens <= max(most, self._least_quantile)
+
+    def lengthen(self, tokens: int) -> None:
+        """Take an answer that was cut into the mean alone: as a length it would narrow the rest."""
+        self.mean += max(tokens - self.mean, 0.0) / (self.weight + 1)
 
     def learn(self, tokens: int) -> None:
         value = math.log(tokens)

@@ -117,6 +117,17 @@ def test_an_answer_that_was_cut_says_only_that_it_is_long() -> None:
     assert tokens.forecast(GPT, "chat").most > before.most
 
 
+def test_cut_answers_never_narrow_the_quantile() -> None:
+    """A budget that cuts answers would otherwise teach that they end there, and cut more."""
+    tokens = taught(("chat", lengths(100, 0.9, 40)))
+    before = tokens.forecast(GPT, "chat")
+    for _ in range(200):
+        tokens.learn("gpt", "chat", round(1.5 * before.mean), cut=True)
+    after = tokens.forecast(GPT, "chat")
+    assert after.most >= 0.99 * before.most
+    assert before.mean < after.mean <= 1.5 * before.mean
+
+
 def test_a_request_s_and_an_engine_s_limits_hold() -> None:
     """`max_tokens` is for each choice; an engine's context holds prompt and answer."""
     tokens = Tokens()

@@ -167,8 +167,13 @@ async def test_a_job_waits_until_its_applications_budget_has_money(
     await asyncio.sleep(1.5)
     assert len(web.experts["sql"].asked) == 2
     assert not job.done()
+    (waiting,) = (await web.http.get("/v1/batches")).json()["data"]
+    (why,) = waiting["errors"]["data"]
+    assert (waiting["status"], why["code"]) == ("in_progress", "insufficient_quota")
+    assert "The job is waiting: The application 'nightly' may use" in why["message"]
     await budget(web, "nightly", 1.0)
     batch, _ = await job
+    assert batch["errors"] is None
     assert batch["request_counts"]["completed"] == 3
 
 

@@ -166,7 +166,7 @@ async def test_a_panel_waits_for_the_router_after_a_restart(
     ledger = Ledger(None, BatchJournal(web.parts.database, "batch_1", "a test"))
     parts, budgeting = replace(web.parts, router=loading), Budgeting(JobLimits(), ledger)
     job = BatchRecord("batch_0", "/v1/chat/completions", "file-0", "24h", datetime.now(UTC))
-    work = Asking(parts, ledger, budgeting, answered, refused, job)
+    work = Asking(parts, ledger, budgeting, answered, refused, job, waiting={})
     task = asyncio.create_task(work.ask([(Line(1, "a", body), decision)]))
     await asyncio.sleep(0.05)
     loading.put(loaded)

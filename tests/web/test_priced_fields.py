@@ -65,7 +65,10 @@ async def test_a_budget_does_not_pay_for_a_tier_of_unknown_price(web: Web) -> No
     """Once its price is stated, it is reserved."""
     await limit(web, "usd", 1.0)
     refused = await ask(web, service_tier="priority")
-    assert refused.status_code in (402, 422), refused.text
+    error = refused.json()["error"]
+    assert (refused.status_code, error["param"]) == (422, "service_tier")
+    assert "'sql' has no price of the service tier 'priority'" in error["message"]
+    assert "--price input_priority=… --price output_priority=…" in error["message"]
     assert web.experts["sql"].asked == []
     prices = {"prices": {"input_priority": 2.0, "output_priority": 4.0}}
     await web.http.patch("/v1/experts/sql", json=prices, headers=bearer(ADMIN))

@@ -31,14 +31,19 @@ async def complete(web: Web, prompts: int, **fields: Any) -> httpx.Response:
 
 
 @BOTH
-@pytest.mark.parametrize(("metric", "amount"), [("requests", 3), ("usd", 1e-4)])
+@pytest.mark.parametrize(("metric", "amount", "status"), [("requests", 3, 429), ("usd", 1e-4, 402)])
 async def test_a_request_is_refused_whole(
-    web: Web, stream: bool, metric: str, amount: float
+    web: Web, stream: bool, metric: str, amount: float, status: int
 ) -> None:
-    """No expert was asked, nothing is reserved, and nothing is in the log."""
+    """No expert was asked, nothing is reserved, and nothing is in the log. It is not told to come
+    again: it is larger than the limit, and nothing else is in flight.
+    """
     await limit(web, metric, amount, "hour")
     refused = await complete(web, 9, stream=stream)
-    assert refused.status_code == 429, refused.text
+    assert refused.status_code == status, refused.text
+    assert "retry-after" not in refused.headers
+    assert "it is too large" in refused.json()["error"]["message"]
+    assert "in flight" not in refused.json()["error"]["message"]
     assert "none of the request's 9 prompts was asked" in refused.json()["error"]["message"]
     found = (await limits(web))[metric]
     assert (found["used"], found["reserved"]) == (0, 0)

@@ -18,6 +18,10 @@ from typing import Protocol
 MILLION = 1_000_000
 SHARES = 16
 """The number of requests among which the rest of a budget is shared."""
+ALONE = 4
+"""All requests in flight together may hold one part in so many of what is unspent before they have
+to share it: who is alone gets more.
+"""
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,8 @@ class Wanted:
     usual: int
     """What most requests need; more is granted only from the request's share of what is left."""
     most: int
+    parts: int = 1
+    """The number of answers that share the request's share: those to its prompts."""
 
 
 @dataclass(frozen=True)
@@ -166,7 +172,7 @@ class MemoryCounters:
             level = self._of(charge.counter).level
             if level is None:
                 return Missing(place)
-            tokens = min(tokens, _fitting(charge, charge.most - level.used, want))
+            tokens = min(tokens, _fitting(charge, level, want))
             if tokens < want.least:
                 return Refused(place, level)
         for charge in charges:
@@ -242,12 +248,16 @@ class MemoryCounters:
         return found
 
 
-def _fitting(charge: Charge, left: int, want: Wanted) -> int:
-    """Return the number of tokens that an amount pays for; -1 if it doesn't pay for the base."""
-    left -= charge.base
+def _fitting(charge: Charge, level: Level, want: Wanted) -> int:
+    """Return the number of tokens that a request may have by what is left of a counter; -1 if that
+    doesn't pay for the base.
+    """
+    left = charge.most - level.used - charge.base
     if left < 0:
         return -1
     if charge.per_million == 0:
         return want.most
-    share = left // SHARES * MILLION // charge.per_million
+    unspent = charge.most - level.used + level.held
+    alone = left - unspent + unspent // ALONE
+    share = max(left // SHARES, alone) // want.parts * MILLION // charge.per_million
     return min(left * MILLION // charge.per_million, max(share, want.usual), want.most)

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from collegium.registry.budgets.counters import (
+    ALONE,
     SHARES,
     Charge,
     Granted,
@@ -27,9 +28,10 @@ EXACT = "local function exact(n) return string.format('%.0f', n) end\n"
 RESERVE = f"""{EXACT}
 local hold, process = ARGV[1], ARGV[2]
 local least, usual, most = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local parts = tonumber(ARGV[6])
 local tokens, amounts = most, {{}}
 for i = 2, #KEYS do
-  local at = 4 * i - 2
+  local at = 4 * i - 1
   local level = redis.call('HMGET', KEYS[i], 'used', 'held')
   if not level[1] then return {{'missing', i - 2}} end
   local limit, base, per = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
@@ -37,7 +39,10 @@ for i = 2, #KEYS do
   local fits = most
   if left < 0 then fits = -1
   elseif per > 0 then
-    local share = math.max(math.floor(math.floor(left / {SHARES}) / per * 1e6), usual)
+    local unspent = limit - tonumber(level[1]) + tonumber(level[2] or '0')
+    local alone = left - unspent + math.floor(unspent / {ALONE})
+    local share = math.floor(math.max(math.floor(left / {SHARES}), alone) / parts)
+    share = math.max(math.floor(share / per * 1e6), usual)
     fits = math.min(math.floor(left / per * 1e6), share, most)
     while fits >= 0 and math.ceil(per / 1e6 * fits) > left do fits = fits - 1 end
   end
@@ -49,7 +54,7 @@ end
 local said = {{'granted', tokens}}
 local counters = process
 for i = 2, #KEYS do
-  local at = 4 * i - 2
+  local at = 4 * i - 1
   local amount = exact(tonumber(ARGV[at + 1]) + math.ceil(tonumber(ARGV[at + 2]) / 1e6 * tokens))
   said[#said + 1] = redis.call('HINCRBY', KEYS[i], 'used', amount)
   said[#said + 1] = redis.call('HINCRBY', KEYS[i], 'held', amount)
@@ -125,7 +130,8 @@ class RedisCounters:
         self, hold: str, charges: Sequence[Charge], want: Wanted
     ) -> Granted | Refused | Missing:
         """Compare and add in Lua."""
-        arguments: list[Any] = [hold, self._process, want.least, want.usual, want.most]
+        wanted = want.least, want.usual, want.most, want.parts
+        arguments: list[Any] = [hold, self._process, *wanted]
         for charge in charges:
             arguments += charge.most, charge.base, charge.per_million, _ms(charge.expires_s)
         keys = [self._open, *(self._key(charge.counter) for charge in charges)]

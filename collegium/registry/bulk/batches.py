@@ -179,9 +179,11 @@ class BatchRegistry:
         completed: int,
         failed: int,
         money: Mapping[str, float | None] | None = None,
+        errors: Sequence[Mapping[str, Any]] = (),
     ) -> None:
-        """Store a job's progress and spending, if the worker holds the job."""
+        """Store a job's progress, its spending and why it waits, if the worker holds the job."""
         counts: dict[str, Any] = {"total": total, "completed": completed, "failed": failed}
+        counts["errors"] = list(errors)
         if money is not None:
             counts["money"] = dict(money)
         await self._change((BatchRow.id == batch_id) & (BatchRow.worker == worker), **counts)

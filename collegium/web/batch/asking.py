@@ -68,13 +68,16 @@ class Asking:
         answered: Answered,
         refused: Refused,
         job: BatchRecord,
+        waiting: dict[int, LimitReached],
     ) -> None:
+        """`waiting` is told the lines that wait for a limit of their owner, and for which one."""
         self._parts = parts
         self._ledger = ledger
         self._budgeting = budgeting
         self._answered = answered
         self._refused = refused
         self._job = job
+        self._waiting = waiting
         self._experts: dict[str, Expert] = {}
         self._given_up: set[str] = set()
         self._paused = False
@@ -184,6 +187,7 @@ class Asking:
                 told = log.info if self._paused else log.warning
                 told("the bulk job %s waits at line %d: %s", self._job.id, line.number, exc)
                 self._paused = True
+                self._waiting[line.number] = exc
                 await asyncio.sleep(min(exc.retry_after_s or PAUSE_S, PAUSE_S))
             except CollegiumError as exc:
                 if not may_pass(exc):

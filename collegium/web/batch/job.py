@@ -13,7 +13,14 @@ from itertools import islice
 from tempfile import TemporaryFile
 from typing import IO, Any, Literal
 
-from collegium.errors import CollegiumError, Forbidden, LeaseLost, NoFeasibleExpert, UnknownFile
+from collegium.errors import (
+    CollegiumError,
+    Forbidden,
+    LeaseLost,
+    LimitReached,
+    NoFeasibleExpert,
+    UnknownFile,
+)
 from collegium.experts.bulk.lines import BadLine, Line, read_lines
 from collegium.registry.bulk.batches import BatchRecord, BatchStatus
 from collegium.registry.bulk.files import FileRecord
@@ -26,6 +33,7 @@ from collegium.web.batch.job_routing import JobRouting
 from collegium.web.batch.ledger import Ledger
 from collegium.web.batch.plan import Plan, decoded, encoded, make_plan
 from collegium.web.serving.parts import Parts
+from collegium.web.serving.reached import SOON_S
 
 MOST_LINES = 50_000
 WATCH_S = 0.5
@@ -45,6 +53,8 @@ class BulkJob:
         self._ledger = Ledger(self._limits.budget_usd, self._journal)
         self._budgeting = Budgeting(self._limits, self._ledger)
         self._finished: set[int] = set()
+        self._waiting: dict[int, LimitReached] = {}
+        """Lines that wait for a limit of the job's owner."""
         self._total = 0
         self._completed = 0
         self._failed = 0
@@ -116,7 +126,7 @@ class BulkJob:
 
     async def _watch(self) -> End:
         """Tell people how far it is; return when the job must end early."""
-        told: tuple[float, ...] = ()
+        told: tuple[Any, ...] = ()
         while True:
             if self._is_over():
                 return "expired"
@@ -126,7 +136,7 @@ class BulkJob:
             if now.status == "cancelling":
                 return "cancelled"
             money = self._ledger.spent, self._ledger.reserved
-            counts = (self._total, self._completed, self._failed, *money)
+            counts = (self._total, self._completed, self._failed, *money, self._pause())
             if counts != told:
                 await self._count()
                 told = counts
@@ -148,6 +158,7 @@ class BulkJob:
                 self._answered,
                 self._refused,
                 self._record,
+                self._waiting,
             )
             await asking.ask([(requests[n], d) for n, d in left.items()])
             if self._budgeting.is_behind:
@@ -210,6 +221,7 @@ class BulkJob:
 
     async def _finish(self, end: End, lines: Sequence[Line | BadLine]) -> None:
         """Make files of the journal, then end with them in one step."""
+        self._waiting.clear()
         if end == "expired":
             for line in lines:
                 if isinstance(line, Line) and line.number not in self._finished:
@@ -251,7 +263,16 @@ class BulkJob:
             completed=self._completed,
             failed=self._failed,
             money=self._ledger.shown(self._budgeting.rest_usd),
+            errors=self._pause(),
         )
+
+    def _pause(self) -> list[dict[str, Any]]:
+        """Say which limit the first line waits for that does not go on at once; usually none."""
+        for number, why in sorted(self._waiting.items()):
+            if number not in self._finished and not 0 < (why.retry_after_s or 0) <= SOON_S:
+                message = f"The job is waiting: {why.public}"
+                return [{"code": why.code, "message": message, "line": number, "param": None}]
+        return []
 
 
 def _fault(lines: Sequence[Line | BadLine]) -> tuple[str, str] | None:

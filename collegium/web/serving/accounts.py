@@ -157,13 +157,16 @@ class Accounts:
             record.attempts_usd = total_usd((record.attempts_usd or 0.0, cost))
         self._metrics.called(expert.name, tokens, cost, estimated=True)
 
-    def wrote(self, record: CallRecord, expert: Expert, decided: Decided) -> None:
-        """Learn how long an answer was."""
+    def wrote(
+        self, record: CallRecord, expert: Expert, decided: Decided, *, most: int | None
+    ) -> None:
+        """Learn how long an answer was; `most` tokens in all choices together were allowed, by the
+        request, the expert's preset or a budget.
+        """
         if record.status == "ok" and not record.estimated and decided.request.is_conversation:
             query = decided.request.query
             each = -(-record.completion_tokens // query.choices)
-            allowed = self._lengths.allowed(expert, query)
-            cut = allowed is not None and each >= allowed
+            cut = most is not None and each * query.choices >= most
             self._lengths.learn(record.expert, application_of(decided), each, cut=cut)
             if query.prompt_tokens and not decided.by_panel:  # members also read each other
                 self._lengths.read(expert, query.prompt_tokens, record.prompt_tokens)

@@ -53,12 +53,13 @@ class BudgetCounts:
                 return found
             limit, charge = hold.limits[found.place], charges[found.place]
             if not isinstance(found, Missing):
-                raise self._reached(limit, charge.amount(want.least), found.level)
+                own = hold.own(found.place)
+                raise self._reached(limit, charge.amount(want.least), found.level, own)
             await self._seed(limit, charge.counter, hold.at)
         raise CollegiumError(f"the counter of {limit.id} was lost {TRIES} times")
 
-    def _reached(self, limit: Limit, needed: int, level: Level) -> LimitReached:
-        return reached(limit, needed, level, self._clock())
+    def _reached(self, limit: Limit, needed: int, level: Level, own: int) -> LimitReached:
+        return reached(limit, needed, level, self._clock(), own=own)
 
     async def holds_more(self, hold: Hold) -> None:
         """Store a grown reservation with the decision: after a crash it counts as used."""

@@ -28,7 +28,7 @@ from collegium.router.pacing import Budget, Pacing
 from collegium.web.serving.budget_counts import BudgetCounts
 from collegium.web.serving.call_bounds import CallBounds
 from collegium.web.serving.decide import Decided, application_of
-from collegium.web.serving.hold import MEASURED, NOTHING, Hold
+from collegium.web.serving.hold import ALONE, MEASURED, NOTHING, Hold, Together
 from collegium.web.serving.limits_in_force import LimitsInForce, names_of
 
 WITHOUT_EXPERT = ("requests", "parallel")
@@ -101,20 +101,21 @@ class Budgets:
         given = self.limits.policies()
         await self.counts.drop([given[key] for key in sorted(groups) if key in given])
 
-    async def reserve(self, decided: Decided, *, in_flight: bool = True) -> Decided:
+    async def reserve(self, decided: Decided, together: Together = ALONE) -> Decided:
         """Return the request with its reservation; raise LimitReached or BadRequest if it isn't
         allowed.
 
-        `in_flight`: whether it counts for the limit of parallel requests by itself.
+        One of several prompts, which are reserved for `together`, does not count for the limit of
+        parallel requests by itself.
         """
         limits = self.limits.of(names_of(decided.request.caller, application_of(decided)))
-        if not in_flight:
+        if together is not ALONE:
             limits = tuple(limit for limit in limits if limit.metric != "parallel")
         if not limits:
             return decided
         _check(decided, limits)
         query = decided.request.query
-        hold = Hold(decided.decision.id, limits, utc_now(), query, self)
+        hold = Hold(decided.decision.id, limits, utc_now(), query, self, together)
         try:
             if decided.from_cache:
                 await hold.begin_cached()
@@ -127,6 +128,8 @@ class Budgets:
         except BaseException:  # where something is held nevertheless, a sweep finds it
             self.counts.forget(hold)
             raise
+        if together is not ALONE:
+            together.holds.append(hold)
         return replace(decided, hold=hold)
 
     @asynccontextmanager

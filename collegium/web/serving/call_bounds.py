@@ -18,7 +18,7 @@ from collegium.experts.presets import LENGTHS, tier_of, with_preset
 from collegium.experts.pricing import price_of, tier_is_priced
 from collegium.registry.budgets.counters import MILLION
 from collegium.registry.budgets.limits import MILLI, NANO
-from collegium.registry.expert import Expert
+from collegium.registry.expert import DEFAULT_CONTEXT, Expert
 from collegium.router.costs import Speeds
 from collegium.router.decision import Query
 from collegium.router.tokens import REASONING, Tokens, prior_of
@@ -26,6 +26,10 @@ from collegium.router.tokens import REASONING, Tokens, prior_of
 GENEROUS = 4.0
 """How many times the 98th percentile of answer lengths is allowed if the request sets no limit: no
 answer was longer in 66,000 recorded ones.
+"""
+LEAST_WISH = 4096
+"""The tokens that are wanted without a limit in the request where nothing is short: answers may
+have been short so far, and the next one may be an essay. Hardly any model refuses so many.
 """
 USUAL_MS = 30.0
 """Assumed milliseconds per token until one of the expert's calls has been timed."""
@@ -91,7 +95,7 @@ class CallBounds:
             tokens=read,
             choices=choices,
             joules_per_million=choices * math.ceil(MILLI * MILLION * (energy or 0.0)),
-            wish=usual if silent or allowed else self._room(expert, GENEROUS * usual, read),
+            wish=usual if silent or allowed else self._wish(expert, usual, read),
             usual=usual,
             explicit=silent or allowed is not None,
         )
@@ -99,6 +103,16 @@ class CallBounds:
     def _usual(self, expert: Expert, query: Query, read: int) -> int:
         """Tokens that 98 % of answers stay within."""
         return self._room(expert, self._lengths.forecast(expert, query.application).most, read)
+
+    def _wish(self, expert: Expert, usual: int, read: int) -> int:
+        """Tokens that hardly any answer exceeds, or more where the context is known to hold them.
+
+        It is the default for remote experts of which it is not known.
+        """
+        least = LEAST_WISH
+        if expert.context_window != DEFAULT_CONTEXT:
+            least = min(least, expert.context_window - read)
+        return self._room(expert, max(GENEROUS * usual, least), read)
 
     @staticmethod
     def _room(expert: Expert, tokens: float, read: int) -> int:

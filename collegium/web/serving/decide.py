@@ -287,10 +287,13 @@ def _but(named: str, who_not: Availability) -> Availability:
 
 def _of_known_price(experts: Sequence[Expert], query: Query) -> list[Expert]:
     """The experts that a budget can account for: those of known price."""
-    unknown = {e.name for e in experts if not _is_priced(e, query.service_tier)}
+    unknown = {e.name: e for e in experts if not _is_priced(e, query.service_tier)}
     priced = [e for e in experts if e.name not in unknown]
-    if query.requested_model in unknown or not priced:
-        raise unknown_price(query.requested_model)
+    named = unknown.get(query.requested_model)
+    if named is None and unknown and not priced:
+        named = next(iter(unknown.values()))
+    if named is not None:
+        raise unknown_price(named, query.service_tier)
     return priced
 
 

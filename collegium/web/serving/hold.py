@@ -7,7 +7,7 @@ their bounds. A panel holds its forecast from the beginning on, as far as its ca
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import chain
 from typing import Protocol
@@ -15,6 +15,8 @@ from typing import Protocol
 from collegium.errors import NoFeasibleExpert
 from collegium.experts.clients.counting import prompt_tokens
 from collegium.experts.clients.reply import Call
+from collegium.experts.presets import TIER, tier_of
+from collegium.experts.pricing import tier_is_priced
 from collegium.registry.budgets.counters import MILLION, Charge, Granted, Level, Wanted
 from collegium.registry.budgets.ledger import Amounts
 from collegium.registry.budgets.limits import Limit
@@ -26,6 +28,20 @@ from collegium.web.serving.limit_headers import limit_headers
 from collegium.web.serving.limits_in_force import counter_of, expires_s
 
 NOTHING = Amounts(requests=0)
+
+
+@dataclass(frozen=True)
+class Together:
+    """The answers to the prompts of one request: they are one request in flight, and share what
+    one request may have of a budget.
+    """
+
+    count: int
+    holds: list[Hold] = field(default_factory=list)
+    """Their reservations so far."""
+
+
+ALONE = Together(1)
 
 
 class Reserving(Protocol):
@@ -45,7 +61,13 @@ class Hold:
     """One request's share of its budgets."""
 
     def __init__(
-        self, id: str, limits: Sequence[Limit], at: datetime, query: Query, budgets: Reserving
+        self,
+        id: str,
+        limits: Sequence[Limit],
+        at: datetime,
+        query: Query,
+        budgets: Reserving,
+        together: Together = ALONE,
     ) -> None:
         self.id = id
         self.at = at
@@ -61,6 +83,7 @@ class Hold:
         """The counters' levels at the last reservation."""
         self._query = query
         self._budgets = budgets
+        self._together = together
         self._metrics = {limit.metric for limit in self.limits}
         caps = [limit.amount for limit in limits if limit.metric == "max_tokens"]
         self._cap = min(caps, default=None)
@@ -119,6 +142,12 @@ class Hold:
         """Return the headers that describe the caller's limits."""
         return limit_headers(self.limits, self.levels, self.at)
 
+    def own(self, place: int) -> int:
+        """Return what the request holds in the counter of this place, for all of its prompts."""
+        counter, metric = self.counters[place], self.limits[place].metric
+        held = [self, *(each for each in self._together.holds if counter in each.counters)]
+        return sum(getattr(each.amounts, metric, 0) for each in held)
+
     def settled(self, took: Amounts) -> Mapping[str, int]:
         """Return the request's actual usage, by counter."""
         return {
@@ -131,7 +160,8 @@ class Hold:
         covers.
         """
         wish = bound.wish if self._cap is None else min(bound.wish, self._cap)
-        least, usual = min(wish, self._budgets.least_tokens), min(wish, bound.usual)
+        least = min(wish, self._budgets.least_tokens)
+        usual = max(min(wish, bound.usual), least)
         if self._metrics.isdisjoint(MEASURED):
             return wish
         need = whole + _with_tokens(bound, wish)
@@ -160,7 +190,8 @@ class Hold:
             )
             for limit, counter in zip(self.limits, self.counters, strict=True)
         ]
-        granted = await self._budgets.grow(self, charges, Wanted(least, usual, wish))
+        want = Wanted(least, usual, wish, self._together.count)
+        granted = await self._budgets.grow(self, charges, want)
         self.levels = granted.levels
         self.amounts = replace(whole + _with_tokens(bound, granted.tokens), requests=1)
         return granted.tokens
@@ -172,7 +203,7 @@ class Hold:
         prompt += beside(call)
         bound = self._budgets.bounds.of(call.expert, self._query, prompt, call.native)
         if bound.usd is None and "usd" in self._metrics:
-            raise unknown_price(call.expert.name)
+            raise unknown_price(call.expert, self._query.service_tier)
         return bound
 
 
@@ -211,12 +242,21 @@ MEASURED = (*TAKEN, "requests", "parallel")
 """Limits that have a counter."""
 
 
-def unknown_price(expert: str) -> NoFeasibleExpert:
-    """Return the error for a dollar budget that can't count an expert's answers."""
+def unknown_price(expert: Expert, asked: str | None) -> NoFeasibleExpert:
+    """Return the error for a dollar budget that can't count an expert's answers.
+
+    `asked` is the service tier that the request names.
+    """
+    binds, tier = "A budget in dollars binds this request, and", tier_of(expert, asked)
+    if not tier_is_priced(expert, tier):
+        options = f"--price input_{tier}=… --price output_{tier}=…"
+        return NoFeasibleExpert(
+            f"{binds} '{expert.name}' has no price of the service tier '{tier}'; set it with "
+            f"`collegium expert update NAME {options}`, or leave out `{TIER}`",
+            TIER if asked is not None else "model",
+        )
     return NoFeasibleExpert(
-        f"A budget in dollars binds this request, and the price of '{expert}' is "
-        f"unknown{STATE_PRICES}",
-        "model",
+        f"{binds} the price of '{expert.name}' is unknown{STATE_PRICES}", "model"
     )
 
 

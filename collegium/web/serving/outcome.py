@@ -72,8 +72,10 @@ class Books(Protocol):
         for this service tier.
         """
 
-    def wrote(self, record: CallRecord, expert: Expert, decided: Decided) -> None:
-        """Learn how long an answer was."""
+    def wrote(
+        self, record: CallRecord, expert: Expert, decided: Decided, *, most: int | None
+    ) -> None:
+        """Learn how long an answer was; `most` tokens in all choices together were allowed."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +165,8 @@ class Outcome:
                 accounts.failed(record, attempts, request.terms.caller, asked)
                 gate.ended(record)
                 if call.role == "member":  # a judge's word says nothing of an answer's length
-                    accounts.wrote(record, attempts.expert, self.decided)
+                    most = attempts.most.get(attempts.expert.name)
+                    accounts.wrote(record, attempts.expert, self.decided, most=most)
 
     def replayed(self, event: Event) -> None:
         """Record a cached answer's dropped parameters and tokens."""

@@ -21,6 +21,7 @@ from collegium.web.request_id import DECISION
 from collegium.web.serving.accounts import Accounts
 from collegium.web.serving.budgets import Budgets
 from collegium.web.serving.decide import Decided, Decider, application_of
+from collegium.web.serving.hold import Together
 from collegium.web.serving.metrics import Metrics
 from collegium.web.serving.outcome import Outcome, Settled
 from collegium.web.serving.prepare import Prepared
@@ -123,7 +124,7 @@ class Pipeline:
 
         Together they are one request in flight. What was not asked is released on the way out.
         """
-        first, held = asked[0], list[Decided]()
+        first, held, together = asked[0], list[Decided](), Together(len(asked))
         application = application_of(first)
         whole = self._budgets.admitted(
             first.request.caller, application=application, metrics=("parallel",)
@@ -131,14 +132,14 @@ class Pipeline:
         async with whole:
             try:
                 for each in asked:
-                    held.append(await self._budgets.reserve(each, in_flight=False))
+                    held.append(await self._budgets.reserve(each, together))
                     if (hold := held[-1].hold) is not None:
                         hold.waits = True
                 yield held
             except LimitReached as exc:
                 if len(held) < len(asked):
-                    none = f"none of the request's {len(asked)} prompts was asked; send fewer"
-                    exc.args = (f"{exc}. As one of them may not be, {none}",)
+                    none = f"none of the request's {len(asked)} prompts was asked: send fewer"
+                    exc.args = (f"{exc}; {none}",)
                 raise
             finally:
                 for each in held:

@@ -18,24 +18,37 @@ SOON_S = 1
 """Seconds after which reservations of other requests may have been released."""
 
 
-def reached(limit: Limit, needed: int, level: Level, now: datetime) -> LimitReached:
-    """The error for a request that needs so much more of a limit."""
+def reached(
+    limit: Limit, needed: int, level: Level, now: datetime, *, own: int = 0
+) -> LimitReached:
+    """The error for a request that needs so much more of a limit than its `own` part of what is
+    held, which it gives back.
+
+    `needed` is what it needs in addition. If it needs more than the whole limit, no waiting helps.
+    """
     ends = span_of(limit, now)[1] if limit.window else None
-    in_flight = level.used - level.held + needed <= limit.amount
+    whole, others = own + needed, level.held - own
+    if limit.metric == "requests":  # they count when they have ended, too
+        others = 0
+    spent = level.used - own - others
+    in_flight = others > 0 and spent + whole <= limit.amount
+    too_large = whole > limit.amount and limit.metric != "parallel"
     unit = WORDS.get(limit.metric, limit.metric)
     what = f"The {limit.scope} '{limit.name}' may use {_shown(limit, limit.amount)} {unit}"
     if limit.metric == "parallel":
         words = f"The {limit.scope} '{limit.name}' may have {limit.amount} requests in flight"
+    elif too_large:
+        words = f"{what} {_every(limit)}, and this request alone needs up to "
+        words += f"{_shown(limit, whole)}: it is too large"
     elif in_flight:
         words = (
-            f"{what} {_every(limit)}; requests in flight hold {_shown(limit, level.held)} of what "
-            f"is left, and this one needs {_shown(limit, needed)}"
+            f"{what} {_every(limit)}; requests in flight hold {_shown(limit, others)} of what "
+            f"is left, and this one needs {_shown(limit, whole)}"
         )
     else:
-        spent = _shown(limit, level.used - level.held)
-        words = f"{what} {_every(limit)}: {spent} are used, this request needs up to "
-        words += f"{_shown(limit, needed)}"
-    if ends is not None and not in_flight:
+        words = f"{what} {_every(limit)}: {_shown(limit, spent)} are used, this request needs "
+        words += f"up to {_shown(limit, whole)}"
+    if ends is not None and not (in_flight or too_large):
         words += f"; the next window begins at {ends:%Y-%m-%d %H:%M:%S} UTC"
     error: LimitReached = LimitReached(words) if in_flight or is_rate(limit) else _spent(words)
     if isinstance(error, BudgetReached) and limit.metric == "usd":
@@ -43,7 +56,7 @@ def reached(limit: Limit, needed: int, level: Level, now: datetime) -> LimitReac
     error.headers = limit_headers([limit], [level], now)
     if in_flight:
         error.retry_after_s = SOON_S
-    elif ends is not None:
+    elif ends is not None and not too_large:
         error.retry_after_s = max(1, math.ceil((ends - now).total_seconds()))
     return error
 

@@ -98,16 +98,55 @@ async def test_the_longest_answer_is_found_exactly(counters: Counters, per_milli
 
 
 async def test_who_need_not_have_more_leaves_something_to_others(counters: Counters) -> None:
-    """What is usual is granted as long as it is there, more as a share of what is left."""
+    """What is usual is granted as long as it is there, more as a share of what is left; who is
+    alone may have a quarter.
+    """
     await counters.seed(DAY, 0, 0)
     charge = money(1600, 0, MILLION)
     want = Wanted(10, 50, 500)
-    for hold, tokens in (("a", 100), ("b", 93), ("c", 87)):
+    for hold, tokens in (("a", 400), ("b", 75), ("c", 70)):
         found = await counters.reserve(hold, [charge], want)
         assert isinstance(found, Granted)
         assert found.tokens == tokens
-    await granted(counters, "d", money(1600, 1280))
+    await granted(counters, "d", money(1600, 1015))
     assert await counters.reserve("e", [charge], want) == Granted(40, (Level(1600, 1600),))
+
+
+async def test_the_prompts_of_a_request_share_what_it_may_have(counters: Counters) -> None:
+    """Alone it may have a quarter, whether that is one answer or ten."""
+    await counters.seed(DAY, 0, 0)
+    got = []
+    for number in range(10):
+        found = await counters.reserve(
+            f"p{number}", [money(1600, 0, MILLION)], Wanted(1, 1, 500, parts=10)
+        )
+        assert isinstance(found, Granted)
+        got.append(found.tokens)
+    assert got[0] == 40
+    assert 160 < sum(got) <= 400
+    assert got == sorted(got, reverse=True)
+
+
+async def test_redis_grants_what_memory_grants(counters: Counters) -> None:
+    """At all levels, for amounts as large as there may be."""
+    chance = random.Random(7)
+    reference = MemoryCounters()
+    for number in range(300):
+        name, most = f"key:ada:usd:day:{number}", int(10 ** chance.uniform(2, 15.9))
+        before, base = chance.randrange(most), chance.randrange(1 + most // 8)
+        price, usual = int(10 ** chance.uniform(0, 13)), chance.randrange(1, 300)
+        charge = Charge(name, most, base, price)
+        want = Wanted(min(usual, 64), usual, 4 * usual, chance.choice([1, 1, 8]))
+        found = []
+        for store in (counters, reference):
+            await store.seed(name, before, 0)
+            await store.reserve(f"a{number}", [Charge(name, most, base // 2)], Wanted(0, 0, 0))
+            found.append(await store.reserve(f"b{number}", [charge], want))
+        mine, its = found
+        assert type(mine) is type(its)
+        if isinstance(mine, Granted) and isinstance(its, Granted):
+            assert abs(mine.tokens - its.tokens) <= 1  # doubles
+            assert mine.levels[0].used <= most
 
 
 async def test_a_hold_grows(counters: Counters) -> None:
