@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from collegium.router.beliefs.promise import GRID, best_single, much_marked
+from collegium.router.beliefs.promise import GRID, best_single
 from collegium.router.learning.report import (
     GUESSED_SD,
     Curve,
@@ -47,7 +47,7 @@ def against_best_single(held: Held, chosen: NDArray[np.intp]) -> PastChoices:
     leave open.
     """
     scores = completed(held)
-    best = best_single(scores, held.cost, much_marked(held.scores))
+    best = best_single(scores, held.cost)
     curve = Curve.of(held, scores, best, GRID[:1])  # of its trade-offs none is asked for
     each = np.arange(len(scores))
     got, spent = scores[each, chosen], held.usd[each, chosen]
