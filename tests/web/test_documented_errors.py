@@ -108,7 +108,7 @@ async def exhaust_a_job(web: Web) -> httpx.Response:
 
 
 async def spend_an_application(web: Web) -> httpx.Response:
-    """Ask until a budget that pays for some requests is spent: a dearer one is not worth a retry."""
+    """Ask until a budget that pays for some requests is spent: no retry helps a dearer one."""
     usd = 1e-6
     while (answer := await limited(web, "usd", usd)).status_code != 200:
         usd *= 2
