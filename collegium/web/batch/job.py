@@ -207,8 +207,12 @@ class BulkJob:
         batch = self._record.id
         record = results.answered(batch, line.number, line.custom_id, request_id, body)
         await self._journal.append("output", results.encoded(record), line=line.number)
-        self._finished.add(line.number)
+        self._has_finished(line.number)
         self._completed += 1
+
+    def _has_finished(self, number: int) -> None:
+        self._finished.add(number)
+        self._waiting.pop(number, None)
 
     async def _refused(self, line: Line, error: CollegiumError) -> None:
         record = results.refused(self._record.id, line.number, line.custom_id, error)
@@ -216,7 +220,7 @@ class BulkJob:
 
     async def _failed_line(self, number: int, record: dict[str, Any]) -> None:
         await self._journal.append("errors", results.encoded(record), line=number)
-        self._finished.add(number)
+        self._has_finished(number)
         self._failed += 1
 
     async def _finish(self, end: End, lines: Sequence[Line | BadLine]) -> None:
@@ -269,7 +273,7 @@ class BulkJob:
     def _pause(self) -> list[dict[str, Any]]:
         """Say which limit the first line waits for that does not go on at once; usually none."""
         for number, why in sorted(self._waiting.items()):
-            if number not in self._finished and not 0 < (why.retry_after_s or 0) <= SOON_S:
+            if not 0 < (why.retry_after_s or 0) <= SOON_S:
                 message = f"The job is waiting: {why.public}"
                 return [{"code": why.code, "message": message, "line": number, "param": None}]
         return []

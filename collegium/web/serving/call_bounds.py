@@ -18,7 +18,8 @@ from collegium.experts.presets import LENGTHS, tier_of, with_preset
 from collegium.experts.pricing import price_of, tier_is_priced
 from collegium.registry.budgets.counters import MILLION
 from collegium.registry.budgets.limits import MILLI, NANO
-from collegium.registry.expert import DEFAULT_CONTEXT, Expert
+from collegium.registry.capabilities import knows_window
+from collegium.registry.expert import Expert
 from collegium.router.costs import Speeds
 from collegium.router.decision import Query
 from collegium.router.tokens import REASONING, Tokens, prior_of
@@ -105,12 +106,9 @@ class CallBounds:
         return self._room(expert, self._lengths.forecast(expert, query.application).most, read)
 
     def _wish(self, expert: Expert, usual: int, read: int) -> int:
-        """Tokens that hardly any answer exceeds, or more where the context is known to hold them.
-
-        It is the default for remote experts of which it is not known.
-        """
+        """Tokens that hardly any answer exceeds, or more, as far as a known context has room."""
         least = LEAST_WISH
-        if expert.context_window != DEFAULT_CONTEXT:
+        if knows_window(expert):
             least = min(least, expert.context_window - read)
         return self._room(expert, max(GENEROUS * usual, least), read)
 
